@@ -1,0 +1,76 @@
+# What one does with this project. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The bun that scripts/setup.sh installs, if it had to, comes before any other.
+export PATH := $(CURDIR)/.cache/bun/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(PATH)
+BUN := bun
+
+CC := gcc
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion
+CFLAGS := -std=gnu11 -O2 $(WARNINGS)
+LDLIBS :=
+SANITIZE := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all $(WARNINGS)
+C_HEADERS := $(wildcard c/*.h)
+
+# For `run`, `test` and `bench`: make run ARGS="--duration 10s"
+ARGS ?=
+NAME ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: ## install what is missing to build
+	@scripts/setup.sh
+
+.PHONY: shim
+shim: build/shim.so ## compile the native shim, build/shim.so
+
+build/shim.so: c/shim.c $(C_HEADERS) Makefile
+	@mkdir -p build
+	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -Ic -o $@.tmp c/shim.c $(LDLIBS)
+	@mv $@.tmp $@
+
+.PHONY: build
+build: setup shim ## compile everything into one file, dist/microview
+	@$(BUN) scripts/build.ts
+
+.PHONY: run
+run: build ## set up, build and run the demo; ARGS="--duration 10s"
+	@dist/microview demo $(ARGS)
+
+.PHONY: test
+test: ## set up, build and run every check and test
+	@scripts/setup.sh --with-tests || { echo "0 passed, 1 failed"; exit 1; }
+	@$(BUN) scripts/test.ts $(ARGS)
+
+.PHONY: typecheck
+typecheck: setup ## check the types
+	@tsc --noEmit
+
+.PHONY: lint
+lint: setup ## check format and lint
+	@biome check --error-on-warnings .
+
+.PHONY: format
+format: setup ## format, and repair what can be repaired safely
+	@biome check --write .
+
+.PHONY: bench
+bench: setup shim ## run benchmarks; NAME=update ARGS=--json
+	@$(BUN) bench/run.ts $(NAME) $(ARGS)
+
+.PHONY: sanitize
+sanitize: ## run the C tests under the address and undefined-behaviour sanitizers
+	@mkdir -p build
+	$(CC) $(SANITIZE) -Ic -o build/shim_test c/shim_test.c c/shim.c $(LDLIBS)
+	build/shim_test
+
+.PHONY: clean
+clean: ## remove what was built; keeps installed tools and packages
+	@rm -rf build dist coverage

@@ -1,0 +1,114 @@
+// The engine of `make test`: runs every check and all tests, and ends with the line
+// `N passed, N failed`. Each check counts as one, each test as one.
+
+import { mkdir, rm } from "node:fs/promises";
+import { type Counts, countJunit } from "./junit.ts";
+
+const JUNIT = "build/junit.xml";
+/** End-to-end tests start processes; bun's own limit of 5 s is too short on a busy machine. */
+const TEST_TIMEOUT_MS = 60_000;
+
+interface Step {
+  readonly name: string;
+  readonly command: readonly string[];
+  /** The step that must have passed for this one to mean anything. */
+  readonly after?: string;
+}
+
+const STEPS: readonly Step[] = [
+  { name: "shim", command: ["make", "shim"] },
+  { name: "types", command: ["tsc", "--noEmit"] },
+  { name: "lint", command: ["biome", "check", "--error-on-warnings", "."] },
+  {
+    name: "generated files",
+    command: [process.execPath, "scripts/gen-layout.ts", "--check"],
+  },
+  { name: "sanitizers", command: ["make", "sanitize"] },
+  { name: "build", command: [process.execPath, "scripts/build.ts"], after: "shim" },
+];
+
+process.chdir(`${import.meta.dir}/..`);
+process.env["PATH"] = `${process.cwd()}/node_modules/.bin:${process.env["PATH"] ?? ""}`;
+const selection = process.argv.slice(2);
+
+const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+const passedSteps = new Set<string>();
+
+for (const step of STEPS) {
+  if (await runStep(step)) {
+    total.passed++;
+    passedSteps.add(step.name);
+  } else {
+    total.failed++;
+  }
+}
+const tests = await runTests(selection);
+total.passed += tests.passed;
+total.failed += tests.failed;
+total.skipped += tests.skipped;
+
+const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
+console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
+process.exit(total.failed > 0 ? 1 : 0);
+
+/** Runs a check; shows its output only when it fails. */
+async function runStep({ name, command, after }: Step): Promise<boolean> {
+  if (after !== undefined && !passedSteps.has(after)) {
+    console.log(`✗ ${name.padEnd(16)} not run, because '${after}' failed`);
+    return false;
+  }
+  const startedNs = Bun.nanoseconds();
+  // One pipe for both streams keeps their order.
+  const child = Bun.spawn(["sh", "-c", 'exec "$@" 2>&1', "sh", ...command], {
+    stdin: "ignore",
+    stdout: "pipe",
+  });
+  const output = await new Response(child.stdout).text();
+  const passed = (await child.exited) === 0;
+  console.log(`${passed ? "✓" : "✗"} ${name.padEnd(16)} ${secondsSince(startedNs)}`);
+  if (!passed) console.log(indent(output.trimEnd()));
+  return passed;
+}
+
+/** Runs the tests, all or those whose path holds one of `filters`; their output is shown as it comes. */
+async function runTests(filters: readonly string[]): Promise<Counts> {
+  await mkdir("build", { recursive: true });
+  await rm(JUNIT, { force: true });
+  const startedNs = Bun.nanoseconds();
+  const child = Bun.spawn(
+    [
+      process.execPath,
+      "test",
+      `--timeout=${TEST_TIMEOUT_MS}`,
+      "--reporter=junit",
+      `--reporter-outfile=${JUNIT}`,
+      ...filters,
+    ],
+    { stdin: "ignore", stdout: "inherit", stderr: "inherit" },
+  );
+  const exitCode = await child.exited;
+  const report = Bun.file(JUNIT);
+  const counts = (await report.exists())
+    ? countJunit(await report.text())
+    : { passed: 0, failed: 0, skipped: 0 };
+  if (counts.passed + counts.failed === 0) {
+    console.log("✗ no test was run");
+    counts.failed++;
+  } else if (exitCode !== 0 && counts.failed === 0) {
+    // A file that does not load, an error between tests, or a crash.
+    console.log(`✗ bun test ended with ${child.signalCode ?? `exit code ${exitCode}`}`);
+    counts.failed++;
+  }
+  console.log(
+    `${counts.failed === 0 ? "✓" : "✗"} ${"tests".padEnd(16)} ${secondsSince(startedNs)}`,
+  );
+  return counts;
+}
+
+function secondsSince(startedNs: number): string {
+  return `${((Bun.nanoseconds() - startedNs) / 1e9).toFixed(1)} s`;
+}
+
+function indent(text: string): string {
+  return text.replaceAll(/^/gm, "    ");
+}

@@ -1,0 +1,412 @@
+// One application's pool as its only writer sees it: creation, adoption after a crash, and atomic changes of structure.
+//
+// A change is: records behind the directory's committed end, new values into the journal, the journal's commit word;
+// then, with an odd generation, the values and the directory's commit word. A crash before the journal's commit
+// leaves nothing, one after it leaves what `adopt` finishes. Nothing else is needed to survive kill -9 at any store.
+
+import { chmodSync, chownSync, linkSync, renameSync, rmSync } from "node:fs";
+import { type Mapping, SharedFile, SystemError } from "../ffi/index.ts";
+import {
+  decodeHeader,
+  decodeState,
+  Directory,
+  directoryHalf,
+  directoryWord,
+  encodeHeader,
+  HEADER,
+  HEADER_BYTES_USED,
+  HEADER_LIVE_BYTES,
+  HEADER_LIVE_OFFSET,
+  JOURNAL,
+  PAGE,
+  PAGE_BYTES,
+  PAGE_MAGIC,
+  type PoolHeader,
+  type PoolSizes,
+  poolGeometry,
+  RecordWriter,
+  slotIndex,
+} from "../layout/index.ts";
+import { LimitError } from "./errors.ts";
+import { compactDirectory } from "./compaction.ts";
+
+const DIRECTORY_CHUNK_BYTES = 64 << 10;
+/** Below this a directory is not worth rewriting. */
+const COMPACT_ABOVE_BYTES = 256 << 10;
+
+/** A new value for a slot, as its index among the file's f64s. */
+export interface SlotValue {
+  index: number;
+  value: number;
+}
+
+/** Memory that a pool lives in; the tests give one that records every store. */
+export interface PoolMemory {
+  bytes: Uint8Array;
+  slots: Float64Array;
+  u32: Uint32Array;
+  u64: BigUint64Array;
+}
+
+/** Views of a pool's mapping. */
+export function poolMemory(buffer: ArrayBuffer): PoolMemory {
+  return {
+    bytes: new Uint8Array(buffer),
+    slots: new Float64Array(buffer),
+    u32: new Uint32Array(buffer),
+    u64: new BigUint64Array(buffer),
+  };
+}
+
+export interface PoolFileOptions {
+  /** Permissions of the file, e.g. 0o660. */
+  mode: number;
+  /** Group of the file, as a number, where it is not the agent's own. */
+  gid?: number;
+  sizes?: PoolSizes;
+}
+
+/** See the head of the file. All methods are synchronous: a change is never seen half by this process. */
+export class Pool {
+  directory: Directory;
+  /** Called between the stores of a change; the crash tests stop there. */
+  onStore: (() => void) | undefined;
+  readonly #memory: PoolMemory;
+  #epoch: number;
+  #committedBytes: number;
+  /** Bytes of the directory's halves that have memory. */
+  readonly #allocated: [number, number] = [0, 0];
+  #compactAboveBytes = COMPACT_ABOVE_BYTES;
+
+  private constructor(
+    readonly path: string,
+    readonly file: SharedFile,
+    readonly header: PoolHeader,
+    readonly mapping: Mapping,
+  ) {
+    this.#memory = poolMemory(mapping.buffer);
+    const state = this.#state();
+    this.#epoch = state.epoch;
+    this.#committedBytes = state.directoryBytes;
+    this.directory = this.#replay();
+  }
+
+  get app(): string {
+    return this.header.app;
+  }
+
+  get generation(): number {
+    return Atomics.load(this.#memory.u32, HEADER.generation / 4);
+  }
+
+  /** The whole pool as f64s: a slot's index is {@link slotIndexOf}. */
+  get slots(): Float64Array {
+    return this.#memory.slots;
+  }
+
+  get pagesHighWater(): number {
+    return this.#memory.u32[HEADER.pagesHighWater / 4]!;
+  }
+
+  /**
+   * Creates an application's pool and takes its lock. It appears under its name when it is whole.
+   * @throws SystemError, e.g. ENOSPC when tmpfs is full
+   */
+  static create(path: string, app: string, options: PoolFileOptions): Pool {
+    const geometry = poolGeometry(options.sizes);
+    const header: PoolHeader = {
+      ...geometry,
+      app,
+      createdAtMs: Date.now(),
+      poolId: Math.floor(Math.random() * Number.MAX_SAFE_INTEGER),
+    };
+    const draft = `${path}.new-${process.pid}`;
+    rmSync(draft, { force: true });
+    const file = SharedFile.create(draft, options.mode);
+    let mapping: Mapping | undefined;
+    try {
+      file.truncate(geometry.fileBytes);
+      file.allocate(0, PAGE_BYTES + DIRECTORY_CHUNK_BYTES);
+      // A typical fold finds its journal's memory in place even when tmpfs is full by then.
+      file.allocate(geometry.journalOffset, Math.min(geometry.journalCapacity, 64 << 10));
+      mapping = file.map(0, geometry.fileBytes, true);
+      mapping.bytes(0, HEADER_BYTES_USED).set(encodeHeader(header));
+      // The umask does not decide who may open a pool.
+      chmodSync(draft, options.mode);
+      if (options.gid !== undefined) chownSync(draft, -1, options.gid);
+      if (!file.lock(0, PAGE_BYTES)) throw new Error(`${draft} is locked by another agent`);
+      // A link, unlike a rename, fails where a pool has come into being meanwhile.
+      linkSync(draft, path);
+      rmSync(draft);
+    } catch (error) {
+      mapping?.unmap();
+      file.close();
+      rmSync(draft, { force: true });
+      throw error;
+    }
+    const pool = new Pool(path, file, header, mapping);
+    pool.#allocated[0] = DIRECTORY_CHUNK_BYTES;
+    pool.#setPid();
+    return pool;
+  }
+
+  /**
+   * Takes over a pool that another agent left, finishing what it had begun.
+   * @returns undefined when a living agent holds it
+   * @throws PoolFormatError when it is damaged beyond use or of another version; the file is not touched then
+   */
+  static adopt(path: string): Pool | undefined {
+    const file = SharedFile.open(path, true);
+    let mapping: Mapping | undefined;
+    try {
+      if (!file.lock(0, PAGE_BYTES)) {
+        file.close();
+        return undefined;
+      }
+      const { bytes } = file.stat();
+      mapping = file.map(0, Math.max(bytes, HEADER_BYTES_USED), true);
+      const header = decodeHeader(mapping.bytes(0, Math.min(bytes, HEADER_BYTES_USED)), bytes);
+      recover(poolMemory(mapping.buffer), header);
+      const pool = new Pool(path, file, header, mapping);
+      pool.#restore();
+      return pool;
+    } catch (error) {
+      mapping?.unmap();
+      file.close();
+      throw error;
+    }
+  }
+
+  /** Gives the pool a name beside its own that says that it is set aside, so that a new one can take its place. */
+  static setAside(path: string): string {
+    const aside = `${path}.damaged-${new Date().toISOString().replace(/[:.]/g, "-")}`;
+    renameSync(path, aside);
+    return aside;
+  }
+
+  /** Index of a page's slot among the file's f64s. */
+  slotIndexOf(page: number, slot: number): number {
+    return slotIndex(this.header, page, slot);
+  }
+
+  /**
+   * Takes memory for pages and clears them, before they are granted.
+   * @throws LimitError when tmpfs is full
+   */
+  preparePages(first: number, count: number, owner: number): void {
+    const offset = this.header.pagesOffset + first * PAGE_BYTES;
+    this.#allocate(offset, count * PAGE_BYTES);
+    this.#memory.bytes.fill(0, offset, offset + count * PAGE_BYTES);
+    for (let page = first; page < first + count; page++) this.markPage(page, owner);
+    const { u32 } = this.#memory;
+    u32[HEADER.pagesHighWater / 4] = Math.max(u32[HEADER.pagesHighWater / 4]!, first + count);
+  }
+
+  /** Writes a page's header. */
+  markPage(page: number, owner: number): void {
+    const at = (this.header.pagesOffset + page * PAGE_BYTES) / 4;
+    const { u32 } = this.#memory;
+    u32[at + PAGE.magic / 4] = PAGE_MAGIC;
+    u32[at + PAGE.index / 4] = page;
+    u32[at + PAGE.owner / 4] = owner;
+    u32[at + PAGE.grants / 4] = u32[at + PAGE.grants / 4]! + 1;
+  }
+
+  /**
+   * Commits records, and with them new values of slots that nobody else writes, in one generation.
+   * @param records what to append; may be empty when only values change
+   * @param values absolute, so that redoing them after a crash changes nothing
+   * @throws LimitError when the directory or tmpfs is full; nothing has changed then
+   */
+  commit(records: RecordWriter, values: readonly SlotValue[] = []): void {
+    const bytes = records.bytes.bytes();
+    this.#makeRoom(bytes.length);
+    const half = directoryHalf(this.header, this.#epoch);
+    this.#allocateDirectory(this.#committedBytes + bytes.length);
+    this.#memory.bytes.set(bytes, half + this.#committedBytes);
+    this.onStore?.();
+    const next = directoryWord(this.#epoch, this.#committedBytes + bytes.length);
+    if (values.length > 0) this.#writeJournal(values, next);
+    this.#beginChange();
+    for (const { index, value } of values) {
+      this.#memory.slots[index] = value;
+      this.onStore?.();
+    }
+    Atomics.store(this.#memory.u64, HEADER.directoryWord / 8, next);
+    this.onStore?.();
+    if (values.length > 0) this.#clearJournal();
+    this.#endChange();
+    this.#committedBytes += bytes.length;
+    this.directory.append(bytes);
+  }
+
+  /** How many values one commit can carry. */
+  get valuesPerCommit(): number {
+    return Math.floor((this.header.journalCapacity - JOURNAL.headerBytes) / JOURNAL.entryBytes);
+  }
+
+  /** Rewrites the directory without what has gone, when that is worth it. */
+  compactIfWorthwhile(): void {
+    if (this.#committedBytes > this.#compactAboveBytes) this.#compact();
+  }
+
+  close(): void {
+    this.mapping.unmap();
+    this.file.close();
+  }
+
+  #state() {
+    return decodeState(this.mapping.bytes(HEADER_LIVE_OFFSET, HEADER_LIVE_BYTES), this.header);
+  }
+
+  #replay(): Directory {
+    const directory = new Directory(this.#epoch, this.header.pageCapacity);
+    const half = directoryHalf(this.header, this.#epoch);
+    directory.append(this.mapping.bytes(half, this.#committedBytes));
+    return directory;
+  }
+
+  /** After adoption: memory behind everything that was handed out, and page headers as the directory has them. */
+  #restore(): void {
+    this.#allocated[this.#epoch % 2] = 0;
+    this.#allocateDirectory(this.#committedBytes);
+    for (const writer of this.directory.writers.values()) {
+      for (const grant of writer.grants) {
+        this.#allocate(this.header.pagesOffset + grant.page * PAGE_BYTES, grant.pages * PAGE_BYTES);
+        for (let page = grant.page; page < grant.page + grant.pages; page++) {
+          this.markPage(page, grant.slots === 0 ? writer.id : 0);
+        }
+      }
+    }
+    this.#setPid();
+  }
+
+  #setPid(): void {
+    this.#memory.u32[HEADER.agentPid / 4] = process.pid;
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#committedBytes + bytes <= this.header.directoryCapacity) return;
+    this.#compact();
+    if (this.#committedBytes + bytes > this.header.directoryCapacity) {
+      throw new LimitError(
+        "directory-full",
+        `the directory of ${this.app} has no room for ${bytes} more bytes of ${this.header.directoryCapacity}`,
+        "give series fewer label values, or start the application with a new pool",
+      );
+    }
+  }
+
+  #compact(): void {
+    const records = new RecordWriter();
+    compactDirectory(this.directory, records);
+    const bytes = records.bytes.bytes();
+    const epoch = (this.#epoch + 1) >>> 0;
+    const half = directoryHalf(this.header, epoch);
+    const before = this.#epoch;
+    this.#epoch = epoch;
+    try {
+      this.#allocateDirectory(bytes.length);
+    } catch (error) {
+      this.#epoch = before;
+      throw error;
+    }
+    this.#memory.bytes.set(bytes, half);
+    this.onStore?.();
+    this.#beginChange();
+    Atomics.store(this.#memory.u64, HEADER.directoryWord / 8, directoryWord(epoch, bytes.length));
+    this.#endChange();
+    this.#committedBytes = bytes.length;
+    this.#compactAboveBytes = Math.max(COMPACT_ABOVE_BYTES, bytes.length * 2);
+    this.directory = this.#replay();
+  }
+
+  #beginChange(): void {
+    Atomics.add(this.#memory.u32, HEADER.generation / 4, 1);
+    this.onStore?.();
+  }
+
+  #endChange(): void {
+    Atomics.add(this.#memory.u32, HEADER.generation / 4, 1);
+    this.onStore?.();
+  }
+
+  #writeJournal(values: readonly SlotValue[], nextWord: bigint): void {
+    if (values.length > this.valuesPerCommit) {
+      throw new RangeError(`${values.length} values in one commit, at most ${this.valuesPerCommit}`);
+    }
+    const { journalOffset } = this.header;
+    this.#allocate(journalOffset, JOURNAL.headerBytes + values.length * JOURNAL.entryBytes);
+    const { u64, slots, bytes } = this.#memory;
+    const first = (journalOffset + JOURNAL.headerBytes) / 8;
+    for (let i = 0; i < values.length; i++) {
+      u64[first + 2 * i] = BigInt(values[i]!.index);
+      slots[first + 2 * i + 1] = values[i]!.value;
+    }
+    u64[(journalOffset + JOURNAL.nextDirectoryWord) / 8] = nextWord;
+    const end = (first + 2 * values.length) * 8;
+    u64[(journalOffset + JOURNAL.checksum) / 8] = BigInt(
+      Bun.hash.crc32(bytes.subarray(journalOffset + JOURNAL.headerBytes, end)),
+    );
+    this.onStore?.();
+    Atomics.store(u64, (journalOffset + JOURNAL.commit) / 8, BigInt(values.length + 1));
+    this.onStore?.();
+  }
+
+  #clearJournal(): void {
+    Atomics.store(this.#memory.u64, (this.header.journalOffset + JOURNAL.commit) / 8, 0n);
+    this.onStore?.();
+  }
+
+  #allocateDirectory(bytes: number): void {
+    const side = this.#epoch % 2;
+    if (bytes <= this.#allocated[side]!) return;
+    const target = Math.min(
+      Math.ceil(bytes / DIRECTORY_CHUNK_BYTES) * DIRECTORY_CHUNK_BYTES,
+      this.header.directoryCapacity,
+    );
+    this.#allocate(directoryHalf(this.header, this.#epoch), target);
+    this.#allocated[side] = target;
+  }
+
+  #allocate(offset: number, bytes: number): void {
+    if (bytes === 0) return;
+    try {
+      this.file.allocate(offset, bytes);
+    } catch (error) {
+      if (!(error instanceof SystemError) || error.code !== "ENOSPC") throw error;
+      throw new LimitError(
+        "memory-full",
+        `no memory is left for ${bytes} bytes more in ${this.path}`,
+        "enlarge the tmpfs (e.g. `mount -o remount,size=1G /dev/shm`) or lower --max-pages",
+      );
+    }
+  }
+}
+
+/**
+ * Finishes what a dead agent had begun: redoes a committed journal, and makes the generation even.
+ * The journal may be damaged: values outside of pages and wrong checksums are not applied.
+ */
+export function recover(memory: PoolMemory, header: PoolHeader): void {
+  const { u32, u64, slots, bytes } = memory;
+  const { journalOffset, journalCapacity, pagesOffset, fileBytes } = header;
+  const count = Number(u64[(journalOffset + JOURNAL.commit) / 8]!) - 1;
+  const first = (journalOffset + JOURNAL.headerBytes) / 8;
+  const end = (first + 2 * count) * 8;
+  if (count > 0 && end <= journalOffset + journalCapacity) {
+    const checksum = Bun.hash.crc32(bytes.subarray(journalOffset + JOURNAL.headerBytes, end));
+    if (u64[(journalOffset + JOURNAL.checksum) / 8] === BigInt(checksum)) {
+      for (let i = 0; i < count; i++) {
+        const index = Number(u64[first + 2 * i]!);
+        if (index >= pagesOffset / 8 && index < fileBytes / 8) {
+          slots[index] = slots[first + 2 * i + 1]!;
+        }
+      }
+      const next = u64[(journalOffset + JOURNAL.nextDirectoryWord) / 8]!;
+      Atomics.store(u64, HEADER.directoryWord / 8, next);
+    }
+  }
+  Atomics.store(u64, (journalOffset + JOURNAL.commit) / 8, 0n);
+  if ((u32[HEADER.generation / 4]! & 1) === 1) Atomics.add(u32, HEADER.generation / 4, 1);
+}

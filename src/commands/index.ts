@@ -1,0 +1,35 @@
+// The root command, and where each subcommand's code is: loaded only when it is asked for.
+
+import { type CommandDef, defineCommand } from "citty";
+import { CATALOGUE, type CommandName } from "./support/catalogue.ts";
+import type { Subcommand } from "./support/subcommand.ts";
+
+const LOADERS: Readonly<Record<CommandName, () => Promise<{ default: Subcommand }>>> = {
+  agent: () => import("./agent.ts"),
+  collect: () => import("./collect.ts"),
+  inspect: () => import("./inspect.ts"),
+  doctor: () => import("./doctor.ts"),
+  demo: () => import("./demo.ts"),
+  completion: () => import("./completion.ts"),
+  "demo-service": () => import("./demo-service.ts"),
+};
+
+/** Whether `name` is a subcommand, hidden ones included. */
+export function isCommandName(name: string): name is CommandName {
+  return Object.hasOwn(CATALOGUE, name);
+}
+
+/** Loads one subcommand. */
+export async function loadSubcommand(name: CommandName): Promise<Subcommand> {
+  return (await LOADERS[name]()).default;
+}
+
+/** `microview` itself, in citty's terms. */
+export function rootCommand(version: string): CommandDef {
+  return defineCommand({
+    meta: { name: "microview", version },
+    subCommands: Object.fromEntries(
+      (Object.keys(LOADERS) as CommandName[]).map((name) => [name, () => loadSubcommand(name)]),
+    ),
+  });
+}

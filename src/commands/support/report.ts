@@ -1,0 +1,33 @@
+// The one place that prints an error and chooses the exit code.
+
+import { CliError } from "./errors.ts";
+import type { Style } from "./style.ts";
+
+/** What to print on stderr, and how to exit. */
+export interface Report {
+  readonly text: string;
+  readonly exitCode: number;
+}
+
+/**
+ * Turns whatever was thrown into a message for people. An error that no command threw on purpose
+ * keeps its stack to itself unless MICROVIEW_DEBUG is set.
+ */
+export function describeError(
+  error: unknown,
+  style: Style,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Report {
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  const hint =
+    error instanceof CliError
+      ? error.hint
+      : "this may be a defect of microview; MICROVIEW_DEBUG=1 shows where it happened";
+  const debug = (environment["MICROVIEW_DEBUG"] ?? "") !== "";
+  const stack = debug && error instanceof Error ? `${error.stack ?? ""}\n` : "";
+  const hintLine = hint === undefined ? "" : `${style.yellow("hint:")} ${hint}\n`;
+  return {
+    text: `${style.red("microview:")} ${message}\n${hintLine}${stack}`,
+    exitCode: error instanceof CliError ? error.exitCode : 1,
+  };
+}

@@ -1,0 +1,36 @@
+// Ends a long-running subcommand in order: Ctrl-C, SIGTERM and a closed stdout abort one signal,
+// which the subcommand watches. A second Ctrl-C ends the process at once.
+
+/** Exit code of a process ended by SIGINT, as shells count it. */
+const INTERRUPTED = 130;
+
+let controller: AbortController | undefined;
+
+/**
+ * The signal that says "finish, clean up, return". Taken once per process; asking again gives the
+ * same one. Its reason is `SIGINT`, `SIGTERM`, `SIGHUP` or `EPIPE`.
+ */
+export function stopSignal(): AbortSignal {
+  if (controller !== undefined) return controller.signal;
+  const stopping = new AbortController();
+  controller = stopping;
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => {
+      if (stopping.signal.aborted) process.exit(INTERRUPTED);
+      stopping.abort(name);
+    });
+  }
+  return stopping.signal;
+}
+
+/**
+ * Ends quietly when whoever reads our output has gone, as in `microview collect | head -1`: a
+ * subcommand that watches {@link stopSignal} is told, any other is ended. Called by the root.
+ */
+export function endQuietlyOnClosedOutput(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    if (controller === undefined) process.exit(0);
+    controller.abort("EPIPE");
+  });
+}

@@ -1,0 +1,23 @@
+// Clocks and deadlines.
+
+import { shim } from "./shim.ts";
+
+/** Nanoseconds of the monotonic clock (CLOCK_MONOTONIC), the one that deadlines use. */
+export function monotonicNs(): number {
+  return shim().mv_monotonic_ns();
+}
+
+/** Unix time in milliseconds, with a fraction, to a quarter of a microsecond. */
+export function unixMs(): number {
+  return shim().mv_unix_ms();
+}
+
+/** CPU time that the calling thread has used. */
+export function threadCpuNs(): number {
+  return shim().mv_thread_cpu_ns();
+}
+
+/** Blocks the calling thread until a deadline of the monotonic clock. */
+export function sleepUntilNs(deadlineNs: number): void {
+  shim().mv_sleep_until_ns(deadlineNs);
+}

@@ -1,0 +1,7 @@
+// What the native shim offers, as typed functions: memory and locks, clocks, sockets.
+
+export * from "./clock.ts";
+export * from "./errno.ts";
+export * from "./memory.ts";
+export { shim } from "./shim.ts";
+export * from "./socket.ts";

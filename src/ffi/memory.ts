@@ -1,0 +1,168 @@
+// Files, mappings and locks as typed functions over the shim.
+
+import { type Pointer, toArrayBuffer } from "bun:ffi";
+import { constants } from "node:fs";
+import { check } from "./errno.ts";
+import { shim } from "./shim.ts";
+
+const outWord = new BigUint64Array(1);
+const outStat = new Float64Array(5);
+
+function path0(path: string): never {
+  return Buffer.from(`${path}\0`) as never;
+}
+
+/** What the kernel says of an open file. Sizes in bytes. */
+export interface FileStat {
+  bytes: number;
+  inode: number;
+  device: number;
+  links: number;
+  allocatedBytes: number;
+}
+
+/** An open file whose locks belong to this opening of it. */
+export class SharedFile {
+  private constructor(
+    readonly path: string,
+    readonly fd: number,
+  ) {}
+
+  /** @throws SystemError when it cannot be opened; a symbolic link is refused */
+  static open(path: string, writable: boolean): SharedFile {
+    const flags = writable ? constants.O_RDWR : constants.O_RDONLY;
+    return new SharedFile(path, check(shim().mv_open(path0(path), flags, 0), `cannot open ${path}`));
+  }
+
+  /** @throws SystemError when the file exists or cannot be created */
+  static create(path: string, mode: number): SharedFile {
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+    return new SharedFile(path, check(shim().mv_open(path0(path), flags, mode), `cannot create ${path}`));
+  }
+
+  stat(): FileStat {
+    check(shim().mv_stat(this.fd, outStat as never), `cannot stat ${this.path}`);
+    const [bytes, inode, device, links, allocatedBytes] = outStat as unknown as number[];
+    return {
+      bytes: bytes!,
+      inode: inode!,
+      device: device!,
+      links: links!,
+      allocatedBytes: allocatedBytes!,
+    };
+  }
+
+  truncate(bytes: number): void {
+    check(shim().mv_truncate(this.fd, bytes), `cannot size ${this.path} to ${bytes} bytes`);
+  }
+
+  /** Takes memory for a part of the file now. @throws SystemError ENOSPC when tmpfs is full */
+  allocate(offset: number, bytes: number): void {
+    check(shim().mv_allocate(this.fd, offset, bytes), `cannot take ${bytes} bytes for ${this.path}`);
+  }
+
+  /** Gives memory of a part of the file back; it reads as zero from then on. */
+  punch(offset: number, bytes: number): void {
+    check(shim().mv_punch(this.fd, offset, bytes), `cannot give back memory of ${this.path}`);
+  }
+
+  map(offset: number, bytes: number, writable: boolean): Mapping {
+    return Mapping.of(this.fd, offset, bytes, writable, this.path);
+  }
+
+  /** Takes the lock of some bytes; false when another opening holds it. */
+  lock(offset: number, bytes: number): boolean {
+    const status = shim().mv_lock(this.fd, offset, bytes);
+    if (status === -11 || status === -13) return false;
+    check(status, `cannot lock ${this.path}`);
+    return true;
+  }
+
+  unlock(offset: number, bytes: number): void {
+    check(shim().mv_unlock(this.fd, offset, bytes), `cannot unlock ${this.path}`);
+  }
+
+  /** Whether another opening of the file holds the lock of any of the bytes. */
+  locked(offset: number, bytes: number): boolean {
+    return check(shim().mv_locked(this.fd, offset, bytes), `cannot test a lock of ${this.path}`) === 1;
+  }
+
+  close(): void {
+    shim().mv_close(this.fd);
+  }
+}
+
+/** Mapped memory. After {@link Mapping.unmap} its buffer is detached: a late access throws instead of crashing. */
+export class Mapping {
+  private constructor(
+    readonly address: number,
+    readonly buffer: ArrayBuffer,
+  ) {}
+
+  /** @internal maps a descriptor; fd −1 is anonymous memory */
+  static of(fd: number, offset: number, bytes: number, writable: boolean, name: string): Mapping {
+    check(shim().mv_map(fd, offset, bytes, writable ? 1 : 0, outWord as never), `cannot map ${name}`);
+    return Mapping.at(Number(outWord[0]), bytes);
+  }
+
+  /** Views memory that is mapped already. */
+  static at(address: number, bytes: number): Mapping {
+    return new Mapping(address, toArrayBuffer(address as Pointer, 0, bytes));
+  }
+
+  get byteLength(): number {
+    return this.buffer.byteLength;
+  }
+
+  bytes(offset = 0, length = this.buffer.byteLength - offset): Uint8Array {
+    return new Uint8Array(this.buffer, offset, length);
+  }
+
+  unmap(): void {
+    const bytes = this.buffer.byteLength;
+    if (bytes === 0) return;
+    this.buffer.transfer(0);
+    check(shim().mv_unmap(this.address as never, bytes), "cannot unmap");
+  }
+}
+
+/** Zeroed memory whose address stays, for system calls that read into it. */
+export function allocateBuffer(bytes: number): Mapping {
+  return Mapping.of(-1, 0, Math.max(bytes, 4096), true, "anonymous memory");
+}
+
+/**
+ * A writer's hold on its pool: the lock goes and the pages are unmapped when it closes, when its thread ends,
+ * and when its process dies. In a forked child the same pages are private zeroes (see {@link forkCount}).
+ */
+export class WriterHold {
+  #handle: Pointer | null;
+
+  /** @param file is taken over: do not close it */
+  constructor(readonly file: SharedFile) {
+    this.#handle = shim().mv_writer_open(file.fd) as Pointer | null;
+    if (this.#handle === null) throw new Error("not enough memory for a writer");
+  }
+
+  /** Maps a part of the pool for writing. */
+  map(offset: number, bytes: number): Mapping {
+    check(
+      shim().mv_writer_map(this.#handle, offset, bytes, outWord as never),
+      `cannot map ${this.file.path}`,
+    );
+    return Mapping.at(Number(outWord[0]), bytes);
+  }
+
+  /** Detaches the mappings given, then lets everything go. */
+  close(mappings: Iterable<Mapping>): void {
+    if (this.#handle === null) return;
+    for (const mapping of mappings) mapping.buffer.transfer(0);
+    shim().mv_writer_close(this.#handle);
+    this.#handle = null;
+  }
+}
+
+/** How many forks lie between this process and the one that loaded the shim. */
+export function forkCount(): number {
+  return shim().mv_forks();
+}

@@ -1,0 +1,81 @@
+// Loads c/shim.c's library, from a memfd so that nothing is left on disk and a noexec /tmp does not matter.
+
+import { type FFIFunction, dlopen, type Library } from "bun:ffi";
+import { closeSync, readFileSync, writeSync } from "node:fs";
+import { LAYOUT_VERSION } from "../layout/index.ts";
+import shimPath from "../../build/shim.so" with { type: "file" };
+
+const SYMBOLS = {
+  mv_layout_version: { args: [], returns: "u32" },
+  mv_open: { args: ["cstring", "i32", "i32"], returns: "i32" },
+  mv_close: { args: ["i32"], returns: "i32" },
+  mv_truncate: { args: ["i32", "u64"], returns: "i32" },
+  mv_allocate: { args: ["i32", "u64", "u64"], returns: "i32" },
+  mv_punch: { args: ["i32", "u64", "u64"], returns: "i32" },
+  mv_stat: { args: ["i32", "ptr"], returns: "i32" },
+  mv_map: { args: ["i32", "u64", "u64", "i32", "ptr"], returns: "i32" },
+  mv_unmap: { args: ["ptr", "u64"], returns: "i32" },
+  mv_lock: { args: ["i32", "u64", "u64"], returns: "i32" },
+  mv_unlock: { args: ["i32", "u64", "u64"], returns: "i32" },
+  mv_locked: { args: ["i32", "u64", "u64"], returns: "i32" },
+  mv_writer_open: { args: ["i32"], returns: "ptr" },
+  mv_writer_map: { args: ["ptr", "u64", "u64", "ptr"], returns: "i32" },
+  mv_writer_close: { args: ["ptr"], returns: "void" },
+  mv_forks: { args: [], returns: "u32" },
+  mv_monotonic_ns: { args: [], returns: "f64" },
+  mv_unix_ms: { args: [], returns: "f64" },
+  mv_thread_cpu_ns: { args: [], returns: "f64" },
+  mv_sleep_until_ns: { args: ["f64"], returns: "void" },
+  mv_tcp_listen: { args: ["cstring", "i32", "i32"], returns: "i32" },
+  mv_tcp_connect: { args: ["cstring", "i32"], returns: "i32" },
+  mv_accept: { args: ["i32"], returns: "i32" },
+  mv_socket_error: { args: ["i32"], returns: "i32" },
+  mv_local_port: { args: ["i32"], returns: "i32" },
+  mv_recv: { args: ["i32", "ptr", "u64", "u64"], returns: "i64" },
+  mv_send: { args: ["i32", "ptr", "u64", "u64", "i32"], returns: "i64" },
+  mv_send2: { args: ["i32", "ptr", "u64", "ptr", "u64"], returns: "i64" },
+  mv_eventfd: { args: [], returns: "i32" },
+  mv_event_set: { args: ["i32"], returns: "i32" },
+  mv_event_clear: { args: ["i32"], returns: "i32" },
+  mv_poll_until_ns: { args: ["ptr", "u32", "f64"], returns: "i32" },
+} as const satisfies Record<string, FFIFunction>;
+
+type Shim = Library<typeof SYMBOLS>["symbols"];
+
+let loaded: Shim | undefined;
+
+/**
+ * The shim's functions; loaded at the first call.
+ * @throws Error when this platform cannot load it (not Linux with glibc, or the library was not built)
+ */
+export function shim(): Shim {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Shim {
+  if (process.platform !== "linux") {
+    throw new Error(`microview stores into Linux shared memory; this is ${process.platform}`);
+  }
+  const libc = dlopen("libc.so.6", {
+    memfd_create: { args: ["cstring", "u32"], returns: "i32" },
+  });
+  const MFD_CLOEXEC = 1;
+  const fd = libc.symbols.memfd_create(Buffer.from("microview-shim\0") as never, MFD_CLOEXEC);
+  if (fd < 0) throw new Error("memfd_create failed: the native part of microview cannot be loaded");
+  try {
+    const image = readFileSync(shimPath);
+    for (let at = 0; at < image.length; ) at += writeSync(fd, image, at);
+    const { symbols } = dlopen(`/proc/self/fd/${fd}`, SYMBOLS);
+    const version = symbols.mv_layout_version();
+    if (version !== LAYOUT_VERSION) {
+      throw new Error(
+        `the native part of microview has layout version ${version}, not ${LAYOUT_VERSION}: run \`make shim\``,
+      );
+    }
+    return symbols;
+  } finally {
+    closeSync(fd);
+    libc.close();
+  }
+}

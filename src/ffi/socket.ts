@@ -1,0 +1,166 @@
+// Non-blocking TCP sockets and poll, for the threads that move pages: no JavaScript object per read.
+
+import { check, SystemError } from "./errno.ts";
+import { allocateBuffer } from "./memory.ts";
+import { shim } from "./shim.ts";
+
+const EAGAIN = -11;
+const EINTR = -4;
+
+/** Bits of poll(2). */
+export const POLL = { in: 1, out: 4, error: 8, hangUp: 16 } as const;
+
+function text0(text: string): never {
+  return Buffer.from(`${text}\0`) as never;
+}
+
+/** @throws SystemError when the address cannot be listened on */
+export function tcpListen(host: string, port: number, backlog = 512): number {
+  return check(shim().mv_tcp_listen(text0(host), port, backlog), `cannot listen on ${host}:${port}`);
+}
+
+/** Starts a connection; wait for `POLL.out`, then ask {@link socketError}. */
+export function tcpConnect(host: string, port: number): number {
+  return check(shim().mv_tcp_connect(text0(host), port), `cannot connect to ${host}:${port}`);
+}
+
+export function localPort(fd: number): number {
+  return check(shim().mv_local_port(fd), "cannot tell the port");
+}
+
+/** The error that a socket met while connecting, if any. */
+export function socketError(fd: number, what: string): SystemError | undefined {
+  const status = shim().mv_socket_error(fd);
+  return status < 0 ? new SystemError(what, -status) : undefined;
+}
+
+/** A new connection, or −1 when none waits. */
+export function accept(fd: number): number {
+  const status = shim().mv_accept(fd);
+  if (status === EAGAIN || status === EINTR) return -1;
+  return check(status, "cannot accept a connection");
+}
+
+/** Bytes received into memory at an address; 0 when none wait, −1 when the peer has closed. */
+export function receive(fd: number, address: number, offset: number, bytes: number): number {
+  const n = Number(shim().mv_recv(fd, address as never, offset, bytes));
+  if (n > 0) return n;
+  if (n === 0) return -1;
+  if (n === EAGAIN || n === EINTR) return 0;
+  throw new SystemError("cannot receive", -n);
+}
+
+/** Bytes sent from memory at an address; 0 when the socket's buffer is full. */
+export function send(fd: number, address: number, offset: number, bytes: number): number {
+  const n = Number(shim().mv_send(fd, address as never, offset, bytes, 0));
+  if (n >= 0) return n;
+  if (n === EAGAIN || n === EINTR) return 0;
+  throw new SystemError("cannot send", -n);
+}
+
+/** As {@link send}, for two pieces in one call. */
+export function sendTwo(fd: number, a: number, aBytes: number, b: number, bBytes: number): number {
+  const n = Number(shim().mv_send2(fd, a as never, aBytes, b as never, bBytes));
+  if (n >= 0) return n;
+  if (n === EAGAIN || n === EINTR) return 0;
+  throw new SystemError("cannot send", -n);
+}
+
+export function closeFd(fd: number): void {
+  shim().mv_close(fd);
+}
+
+/** Wakes a thread that waits in {@link Poll}. */
+export class WakeEvent {
+  private constructor(readonly fd: number) {}
+
+  static create(): WakeEvent {
+    return new WakeEvent(check(shim().mv_eventfd(), "cannot create an eventfd"));
+  }
+
+  /** The same event, seen from another thread of the process. */
+  static from(fd: number): WakeEvent {
+    return new WakeEvent(fd);
+  }
+
+  set(): void {
+    shim().mv_event_set(this.fd);
+  }
+
+  clear(): void {
+    shim().mv_event_clear(this.fd);
+  }
+
+  close(): void {
+    closeFd(this.fd);
+  }
+}
+
+/** The descriptors a thread waits for. Entries keep their place until removed. */
+export class Poll {
+  #capacity = 64;
+  #memory = allocateBuffer(this.#capacity * 8);
+  #view = new DataView(this.#memory.buffer);
+  #fds: number[] = [];
+
+  get size(): number {
+    return this.#fds.length;
+  }
+
+  add(fd: number, events: number): void {
+    if (this.#fds.length === this.#capacity) this.#grow();
+    const at = this.#fds.push(fd) - 1;
+    this.#view.setInt32(at * 8, fd, true);
+    this.#view.setInt32(at * 8 + 4, events, true);
+  }
+
+  /** Changes what is waited for on a descriptor. */
+  want(fd: number, events: number): void {
+    const at = this.#fds.indexOf(fd);
+    if (at >= 0) this.#view.setInt16(at * 8 + 4, events, true);
+  }
+
+  remove(fd: number): void {
+    const at = this.#fds.indexOf(fd);
+    if (at < 0) return;
+    const last = this.#fds.length - 1;
+    this.#fds[at] = this.#fds[last]!;
+    this.#fds.pop();
+    this.#view.setBigUint64(at * 8, this.#view.getBigUint64(last * 8, true), true);
+  }
+
+  /**
+   * Blocks until a descriptor is ready or the deadline has come.
+   * @param deadlineNs of the monotonic clock; negative waits without end
+   * @param ready receives each ready descriptor and its bits
+   * @returns how many were ready
+   */
+  wait(deadlineNs: number, ready: (fd: number, events: number) => void): number {
+    const count = check(
+      shim().mv_poll_until_ns(this.#memory.address as never, this.#fds.length, deadlineNs),
+      "cannot poll",
+    );
+    if (count === 0) return 0;
+    // Handlers may add and remove entries, so what is ready is taken down first.
+    const found: number[] = [];
+    for (let i = 0; i < this.#fds.length; i++) {
+      const events = this.#view.getInt16(i * 8 + 6, true);
+      if (events !== 0) found.push(this.#fds[i]!, events);
+    }
+    for (let i = 0; i < found.length; i += 2) ready(found[i]!, found[i + 1]!);
+    return count;
+  }
+
+  close(): void {
+    this.#memory.unmap();
+  }
+
+  #grow(): void {
+    const grown = allocateBuffer(this.#capacity * 16);
+    grown.bytes().set(this.#memory.bytes(0, this.#capacity * 8));
+    this.#memory.unmap();
+    this.#capacity *= 2;
+    this.#memory = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}

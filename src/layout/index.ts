@@ -1,0 +1,14 @@
+// The contract: page, pool, directory, histogram, wire and REST formats. Pure code over buffers, no I/O.
+
+export * from "./api.ts";
+export * from "./bytes.ts";
+export * from "./constants.ts";
+export * from "./directory.ts";
+export * from "./exposition.ts";
+export * from "./header.ts";
+export * from "./histogram.ts";
+export * from "./metric.ts";
+export * from "./paths.ts";
+export * from "./records.ts";
+export * from "./snapshot.ts";
+export * from "./wire.ts";

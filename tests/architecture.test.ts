@@ -1,0 +1,139 @@
+// Holds the arrows between the rooms of `src/`: who may import whom, and through which door.
+
+import { describe, expect, test } from "bun:test";
+import { dirname, join, normalize, relative } from "node:path";
+
+const ROOT = normalize(`${import.meta.dir}/..`);
+
+/** Rooms that a room may import besides itself. `*` stands for all of them. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[] | "*">> = {
+  layout: [],
+  ffi: ["layout"],
+  client: ["layout", "ffi"],
+  agent: ["layout", "ffi"],
+  collector: ["layout", "ffi"],
+  commands: "*",
+  "cli.ts": ["commands"],
+};
+
+interface Import {
+  /** Path of the importing file from the root, e.g. `src/agent/index.ts`. */
+  readonly file: string;
+  readonly specifier: string;
+}
+
+interface Arrow extends Import {
+  readonly from: string;
+  readonly to: string;
+  readonly target: string;
+}
+
+const transpiler = new Bun.Transpiler({ loader: "ts" });
+
+/** Imports of values and of types: the transpiler drops the latter, so statements are read too. */
+function specifiers(source: string): string[] {
+  const statements = source.matchAll(
+    /^\s*(?:import\s*|(?:import|export)\b[^"'`;=]*?\bfrom\s*)["']([^"'\n]+)["']/gm,
+  );
+  const dynamic = source.matchAll(/\b(?:import|require)\(\s*["'`]([^"'`\n]+)["'`]/g);
+  const scanned = transpiler.scanImports(source).map(({ path }) => path);
+  return [...new Set([...scanned, ...[...statements, ...dynamic].map((match) => match[1]!)])];
+}
+
+async function importsOf(directory: string): Promise<Import[]> {
+  const imports: Import[] = [];
+  for (const name of [...new Bun.Glob("**/*.{ts,tsx}").scanSync(join(ROOT, directory))].sort()) {
+    const file = join(directory, name);
+    const source = (await Bun.file(join(ROOT, file)).text()).replace(/^#!.*/, "");
+    for (const specifier of specifiers(source)) imports.push({ file, specifier });
+  }
+  return imports;
+}
+
+/** The room of a path below `src/`: its folder, or the file itself. */
+function roomOf(path: string): string {
+  return path.split("/")[1] ?? "";
+}
+
+function arrowsAmong(imports: readonly Import[]): Arrow[] {
+  return imports
+    .filter(({ specifier }) => specifier.startsWith("."))
+    .map(({ file, specifier }) => {
+      const target = relative(ROOT, normalize(join(ROOT, dirname(file), specifier)));
+      return { file, specifier, target, from: roomOf(file), to: roomOf(target) };
+    })
+    .filter(({ target, from, to }) => target.startsWith("src/") && from !== to);
+}
+
+function show(arrows: readonly Import[]): string[] {
+  return arrows.map(({ file, specifier }) => `${file} imports ${specifier}`);
+}
+
+const imports = await importsOf("src");
+const arrows = arrowsAmong(imports);
+
+describe("the rooms of src/", () => {
+  test("import only what their place in the house allows", () => {
+    const wrong = arrows.filter(({ from, to }) => {
+      const allowed = MAY_IMPORT[from] ?? [];
+      return allowed !== "*" && !allowed.includes(to);
+    });
+    expect(show(wrong)).toEqual([]);
+  });
+
+  test("enter each other through index.ts, and commands through main.ts too", () => {
+    const wrong = arrows.filter(({ from, to, target }) => {
+      const doors = [`src/${to}/index.ts`, ...(from === "cli.ts" ? ["src/commands/main.ts"] : [])];
+      return !doors.includes(target);
+    });
+    expect(show(wrong)).toEqual([]);
+  });
+
+  test("are all named in this test", () => {
+    const rooms = new Set(imports.map(({ file }) => roomOf(file)));
+    expect([...rooms].filter((room) => !Object.hasOwn(MAY_IMPORT, room))).toEqual([]);
+  });
+
+  test("leave I/O out of the layout", () => {
+    const packages = imports.filter(
+      ({ file, specifier }) => file.startsWith("src/layout/") && !specifier.startsWith("."),
+    );
+    expect(show(packages)).toEqual([]);
+  });
+
+  test("import only packages that are dependencies", async () => {
+    const { dependencies } = await Bun.file(join(ROOT, "package.json")).json();
+    const known = Object.keys(dependencies);
+    const wrong = imports.filter(({ specifier }) => {
+      if (/^(\.|node:|bun(:|$))/.test(specifier)) return false;
+      return !known.some((name) => specifier === name || specifier.startsWith(`${name}/`));
+    });
+    expect(show(wrong)).toEqual([]);
+  });
+
+  test("name the file they import with its extension, relative to themselves", () => {
+    const wrong = imports.filter(({ specifier }) => {
+      return specifier.startsWith("/") || (specifier.startsWith(".") && !/\.\w+$/.test(specifier));
+    });
+    expect(show(wrong)).toEqual([]);
+  });
+});
+
+describe("the scanner of this test", () => {
+  test("sees imports of values, of types, for effect, dynamic, and exports", () => {
+    const source = [
+      `import { a } from "./a.ts";`,
+      `import type { B } from "./b.ts";`,
+      `import "./c.ts";`,
+      `import {\n  d,\n  type D,\n} from "./d.ts";`,
+      `export * from "./e.ts";`,
+      `export type { F } from "./f.ts";`,
+      `const g = await import("./g.ts");`,
+      `type H = import("./h.ts").H;`,
+      `export const DIRECTORY = "./no-import";`,
+    ].join("\n");
+    expect(specifiers(source).sort()).toEqual(
+      ["a", "b", "c", "d", "e", "f", "g", "h"].map((name) => `./${name}.ts`),
+    );
+  });
+});

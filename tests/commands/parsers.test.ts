@@ -1,0 +1,148 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { formatDurationMs, parseDurationMs } from "../../src/commands/support/duration.ts";
+import { formatEndpoint, parseEndpoint } from "../../src/commands/support/endpoint.ts";
+import { UsageError } from "../../src/commands/support/errors.ts";
+import { parseFileMode, parseInteger } from "../../src/commands/support/integer.ts";
+import { splitList } from "../../src/commands/support/list.ts";
+import { editDistance, nearest } from "../../src/commands/support/nearest.ts";
+import { formatSizeBytes, parseSizeBytes } from "../../src/commands/support/size.ts";
+
+/** What a parser says about a wrong text: its message and hint in one line. */
+function complaint(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof UsageError) return `${error.message}; ${error.hint ?? ""}`;
+    throw error;
+  }
+  return "no error";
+}
+
+describe("a duration", () => {
+  test.each([
+    ["1ms", 1],
+    ["10s", 10_000],
+    ["5m", 300_000],
+    ["1.5h", 5_400_000],
+    ["2d", 172_800_000],
+    ["500us", 0.5],
+    ["500µs", 0.5],
+    [" 3 s ", 3000],
+  ])("written %p is %p milliseconds", (text, expectedMs) => {
+    expect(parseDurationMs(text, "--interval")).toBe(expectedMs);
+  });
+
+  test("without a unit is refused with the ways to write it", () => {
+    const said = complaint(() => parseDurationMs("10", "--interval"));
+    expect(said).toContain("--interval needs a unit: '10'");
+    expect(said).toContain("10ms, 10s or 10m");
+  });
+
+  test.each(["", "ms", "-1s", "1 fortnight", "1e3s", "0s", "NaNs", "1constructor", "s1"])(
+    "written %p is refused",
+    (text) => {
+      expect(complaint(() => parseDurationMs(text, "--interval"))).not.toBe("no error");
+    },
+  );
+
+  test("printed and parsed again is the same", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1e12 }), (durationUs) => {
+        const durationMs = durationUs / 1000;
+        expect(parseDurationMs(formatDurationMs(durationMs), "x")).toBeCloseTo(durationMs, 6);
+      }),
+    );
+  });
+});
+
+describe("a size", () => {
+  test.each([
+    ["64MiB", 67_108_864],
+    ["1kB", 1000],
+    ["4096", 4096],
+    ["1.5KiB", 1536],
+    ["2GiB", 2 ** 31],
+  ])("written %p is %p bytes", (text, expectedBytes) => {
+    expect(parseSizeBytes(text, "--max-body")).toBe(expectedBytes);
+  });
+
+  test.each(["", "MiB", "-1", "12 parsecs", "0.5", "1constructor"])(
+    "written %p is refused",
+    (text) => {
+      expect(complaint(() => parseSizeBytes(text, "--max-body"))).not.toBe("no error");
+    },
+  );
+
+  test("printed and parsed again is the same", () => {
+    fc.assert(
+      fc.property(fc.nat(), (sizeBytes) => {
+        expect(parseSizeBytes(formatSizeBytes(sizeBytes), "x")).toBe(sizeBytes);
+      }),
+    );
+  });
+});
+
+describe("a whole number", () => {
+  test("may have its digits grouped", () => {
+    expect(parseInteger("100_000", "--max-series")).toBe(100_000);
+  });
+
+  test("out of bounds is refused with the bounds", () => {
+    const said = complaint(() => parseInteger("70000", "--port", { min: 0, max: 65_535 }));
+    expect(said).toBe("--port is out of range: 70000; use a whole number from 0 to 65535");
+  });
+
+  test.each(["", "1.5", "abc", "0x10", "1e3", "9007199254740993"])(
+    "written %p is refused",
+    (text) => {
+      expect(complaint(() => parseInteger(text, "--port"))).toContain("not a whole number");
+    },
+  );
+});
+
+test("a file mode is read as octal", () => {
+  expect(parseFileMode("0660", "--pool-mode")).toBe(0o660);
+  expect(complaint(() => parseFileMode("888", "--pool-mode"))).toContain("octal");
+});
+
+describe("an address", () => {
+  test.each([
+    ["localhost:7070", { host: "localhost", port: 7070 }],
+    ["10.0.0.1:80", { host: "10.0.0.1", port: 80 }],
+    ["[::1]:7070", { host: "::1", port: 7070 }],
+  ])("written %p is understood and written alike", (text, endpoint) => {
+    expect(parseEndpoint(text, "HOST:PORT")).toEqual(endpoint);
+    expect(formatEndpoint(endpoint)).toBe(text);
+  });
+
+  test.each(["localhost", "localhost:", ":7070", "::1:7070", "a:0", "a:65536", "http://a:1"])(
+    "written %p is refused",
+    (text) => {
+      expect(complaint(() => parseEndpoint(text, "HOST:PORT"))).not.toBe("no error");
+    },
+  );
+});
+
+test("a list splits at commas, but not within a glob's braces", () => {
+  expect(splitList("a, b,,http_{requests,errors}_total")).toEqual([
+    "a",
+    "b",
+    "http_{requests,errors}_total",
+  ]);
+});
+
+describe("the nearest word", () => {
+  test("counts a swap of neighbours as one edit", () => {
+    expect(editDistance("intreval", "interval")).toBe(1);
+    expect(editDistance("", "abc")).toBe(3);
+  });
+
+  test("is none when nothing is near", () => {
+    expect(nearest("zebra", ["agent", "collect"])).toBeUndefined();
+  });
+
+  test("may be the one that the word begins", () => {
+    expect(nearest("comp", ["collect", "completion"])).toBe("completion");
+  });
+});

@@ -1,0 +1,76 @@
+// The project's own habits: what a newcomer types, and what the files promise.
+
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import packageJson from "../package.json" with { type: "json" };
+import { countJunit } from "../scripts/junit.ts";
+
+const ROOT = join(import.meta.dir, "..");
+
+function run(...command: string[]): { exitCode: number; stdout: string } {
+  const child = Bun.spawnSync(command, { cwd: ROOT });
+  return { exitCode: child.exitCode, stdout: child.stdout.toString() };
+}
+
+describe("the Makefile", () => {
+  test("alone lists every target with a line on it", async () => {
+    const makefile = await Bun.file(join(ROOT, "Makefile")).text();
+    const targets = [...makefile.matchAll(/^\.PHONY: (\S+)$/gm)].map((match) => match[1]!);
+    expect(targets).toContain("run");
+    expect(targets).toContain("test");
+    const { exitCode, stdout } = run("make");
+    expect(exitCode).toBe(0);
+    for (const target of targets) expect(stdout).toMatch(new RegExp(`^  make ${target} +\\S`, "m"));
+  });
+});
+
+describe("package.json", () => {
+  test("pins exact versions", () => {
+    const versions = Object.entries({
+      ...packageJson.dependencies,
+      ...packageJson.devDependencies,
+    });
+    expect(versions.filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([]);
+  });
+
+  test("names each dependency in docs/dependencies.md", async () => {
+    const text = await Bun.file(join(ROOT, "docs/dependencies.md")).text();
+    const names = Object.keys({ ...packageJson.dependencies, ...packageJson.devDependencies });
+    expect(names.filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  test("asks for the bun that set-up installs", async () => {
+    const setup = await Bun.file(join(ROOT, "scripts/setup.sh")).text();
+    expect(setup).toContain(`BUN_VERSION=${packageJson.packageManager.replace("bun@", "")}`);
+  });
+
+  test("has its version in the change log", async () => {
+    const text = await Bun.file(join(ROOT, "CHANGELOG.md")).text();
+    expect(text).toContain(packageJson.version);
+  });
+});
+
+describe("scripts", () => {
+  test("are executable and parse", () => {
+    for (const script of [".ci/run", "scripts/setup.sh"]) {
+      expect(run("test", "-x", script).exitCode).toBe(0);
+      expect(run("bash", "-n", script).exitCode).toBe(0);
+    }
+  });
+
+  test("set-up names a flag that it does not know", () => {
+    expect(run("scripts/setup.sh", "--nonsense").exitCode).toBe(1);
+  });
+
+  test("count a report's passed, failed and skipped cases", () => {
+    const report = `<testsuites tests="5" failures="2" skipped="1">
+      <testsuite name="a > b"><testcase name="x => y" time="0.1" />
+        <testcase name="two"><failure type="AssertionError" /></testcase>
+        <testcase name="three"><skipped /></testcase>
+        <testcase name="four">
+        </testcase>
+        <testcase name="five"><failure message="&lt;skipped&gt;">text</failure></testcase>
+      </testsuite></testsuites>`;
+    expect(countJunit(report)).toEqual({ passed: 2, failed: 2, skipped: 1 });
+  });
+});
