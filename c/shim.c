@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -360,15 +361,15 @@ API int64_t mv_recv(int fd, uint8_t *buffer, uint64_t offset, uint64_t bytes) {
   return n < 0 ? -errno : n;
 }
 
-API int64_t mv_send(int fd, const uint8_t *buffer, uint64_t offset, uint64_t bytes, int more) {
-  ssize_t n = send(fd, buffer + offset, bytes, MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+API int64_t mv_send(int fd, const uint8_t *buffer, uint64_t offset, uint64_t bytes) {
+  ssize_t n = send(fd, buffer + offset, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
   return n < 0 ? -errno : n;
 }
 
-// Two pieces in one call: a response's header and its first range.
-API int64_t mv_send2(int fd, const uint8_t *a, uint64_t a_bytes, const uint8_t *b, uint64_t b_bytes) {
-  struct iovec pieces[2] = {{(void *)(uintptr_t)a, a_bytes}, {(void *)(uintptr_t)b, b_bytes}};
-  struct msghdr message = {.msg_iov = pieces, .msg_iovlen = b_bytes == 0 ? 1 : 2};
+// Several pieces in one call: a response's header and its ranges.
+API int64_t mv_sendv(int fd, const struct iovec *pieces, uint32_t first, uint32_t count) {
+  struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)(pieces + first),
+                           .msg_iovlen = count < IOV_MAX ? count : IOV_MAX};
   ssize_t n = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   return n < 0 ? -errno : n;
 }

@@ -1,7 +1,7 @@
 // Non-blocking TCP sockets and poll, for the threads that move pages: no JavaScript object per read.
 
 import { check, SystemError } from "./errno.ts";
-import { allocateBuffer } from "./memory.ts";
+import { allocateBuffer, type Mapping } from "./memory.ts";
 import { shim } from "./shim.ts";
 
 const EAGAIN = -11;
@@ -52,18 +52,63 @@ export function receive(fd: number, address: number, offset: number, bytes: numb
 
 /** Bytes sent from memory at an address; 0 when the socket's buffer is full. */
 export function send(fd: number, address: number, offset: number, bytes: number): number {
-  const n = Number(shim().mv_send(fd, address as never, offset, bytes, 0));
+  const n = Number(shim().mv_send(fd, address as never, offset, bytes));
   if (n >= 0) return n;
   if (n === EAGAIN || n === EINTR) return 0;
   throw new SystemError("cannot send", -n);
 }
 
-/** As {@link send}, for two pieces in one call. */
-export function sendTwo(fd: number, a: number, aBytes: number, b: number, bBytes: number): number {
-  const n = Number(shim().mv_send2(fd, a as never, aBytes, b as never, bBytes));
-  if (n >= 0) return n;
-  if (n === EAGAIN || n === EINTR) return 0;
-  throw new SystemError("cannot send", -n);
+/** Pieces of memory that go out one after the other, in as few calls as the socket takes. */
+export class Gathered {
+  readonly #memory: Mapping;
+  readonly #view: DataView;
+  #count = 0;
+  #first = 0;
+
+  /** @param capacity the most pieces that are ever sent together */
+  constructor(capacity: number) {
+    this.#memory = allocateBuffer(capacity * 16);
+    this.#view = new DataView(this.#memory.buffer);
+  }
+
+  get empty(): boolean {
+    return this.#first === this.#count;
+  }
+
+  add(address: number, bytes: number): void {
+    if (bytes === 0) return;
+    if (this.empty) this.#first = this.#count = 0;
+    this.#set(this.#count++, address, bytes);
+  }
+
+  /** Sends what the socket takes; what is left goes out at the next call. */
+  flush(fd: number): void {
+    while (!this.empty) {
+      const left = this.#count - this.#first;
+      let n = Number(shim().mv_sendv(fd, this.#memory.address as never, this.#first, left));
+      if (n === EAGAIN || n === EINTR) return;
+      if (n < 0) throw new SystemError("cannot send", -n);
+      while (n > 0) {
+        const at = this.#first * 16;
+        const bytes = Number(this.#view.getBigUint64(at + 8, true));
+        if (n < bytes) {
+          this.#set(this.#first, Number(this.#view.getBigUint64(at, true)) + n, bytes - n);
+          break;
+        }
+        n -= bytes;
+        this.#first++;
+      }
+    }
+  }
+
+  close(): void {
+    this.#memory.unmap();
+  }
+
+  #set(at: number, address: number, bytes: number): void {
+    this.#view.setBigUint64(at * 16, BigInt(address), true);
+    this.#view.setBigUint64(at * 16 + 8, BigInt(bytes), true);
+  }
 }
 
 export function closeFd(fd: number): void {

@@ -383,8 +383,10 @@ function follows(last: Run, next: Run): boolean {
   );
 }
 
-/** Whether a grant holds a run's slots. */
-export function covers(grant: GrantRecord, run: BindRecord): boolean {
-  if (run.page < grant.page || run.page >= grant.page + grant.pages) return false;
-  return grant.slots === 0 || (run.slot >= grant.slot && run.slot < grant.slot + grant.slots);
+/** Whether a slot lies in a grant. */
+export function covers(grant: GrantRecord, place: { page: number; slot: number }): boolean {
+  if (place.page < grant.page || place.page >= grant.page + grant.pages) return false;
+  return (
+    grant.slots === 0 || (place.slot >= grant.slot && place.slot < grant.slot + grant.slots)
+  );
 }

@@ -87,7 +87,7 @@ function exposeMetric({ app, directory, values }: ExposedPool, service: string, 
     if (kind === "counter" || kind === "gauge") {
       const value = values[index]!;
       // A gauge that nobody alive has set is absent, as a series that ended.
-      if (!Number.isNaN(value) || metric.definition.combine === "sum") {
+      if (!Number.isNaN(value)) {
         text += `${name}{${labels}} ${formatValue(value)}\n`;
       }
       continue;

@@ -51,6 +51,15 @@ export function planRead(
   return { ranges, pageCount, position, directory };
 }
 
+/** A plan for memory that is mapped whole: every page is where it is, and nothing has to be fetched. */
+export function mappedPlan(directory: Directory): ReadPlan {
+  const { ranges, pageCount, position } = planRead(directory);
+  for (let page = 0; page < position.length; page++) {
+    if (position[page] !== -1) position[page] = page;
+  }
+  return { ranges, pageCount, position, directory };
+}
+
 /** Bytes of the buffer that a plan's pages fill. */
 export function planBytes(plan: ReadPlan): number {
   return plan.pageCount * PAGE_BYTES;
@@ -71,13 +80,17 @@ export class Gather {
   readonly #sums: Step[] = [];
   readonly #others: { run: Run; source: number }[] = [];
   readonly #counts: Uint32Array;
+  /** Gauges that nobody holds any more: they have expired. */
+  readonly #absent: Step[] = [];
 
   constructor(plan: ReadPlan) {
+    const held = new Uint8Array(plan.directory.valueCount);
     for (const writer of plan.directory.writers.values()) {
       for (const run of writer.runs) {
         const position = plan.position[run.page] ?? -1;
         if (position < 0) continue;
         const source = position * SLOTS_PER_PAGE_STRIDE + PAGE_HEADER_SLOTS + run.slot;
+        held.fill(1, run.valueIndex, run.valueIndex + run.count * run.metric.slots);
         if (run.metric.definition.combine === "sum") {
           this.#addSum(source, run.valueIndex, run.count * run.metric.slots);
         } else {
@@ -85,6 +98,7 @@ export class Gather {
         }
       }
     }
+    this.#findAbsent(plan.directory, held);
     this.#counts = new Uint32Array(this.#others.some(isMean) ? plan.directory.valueCount : 0);
   }
 
@@ -97,7 +111,19 @@ export class Gather {
     for (const { source, target, length } of this.#sums) {
       for (let i = 0; i < length; i++) values[target + i]! += slots[source + i]!;
     }
+    for (const { target, length } of this.#absent) values.fill(Number.NaN, target, target + length);
     if (this.#others.length > 0) this.#combine(slots, values);
+  }
+
+  #findAbsent(directory: Directory, held: Uint8Array): void {
+    for (const metric of directory.metrics.values()) {
+      if (metric.definition.kind !== "gauge") continue;
+      for (const series of metric.series) {
+        const target = directory.valueIndexOf(series);
+        if (target < 0 || held[target] === 1) continue;
+        this.#absent.push({ source: -1, target, length: metric.slots });
+      }
+    }
   }
 
   #addSum(source: number, target: number, length: number): void {
@@ -167,4 +193,32 @@ export function writerValues(
   if (place === undefined || position < 0) return new Float64Array();
   const start = position * SLOTS_PER_PAGE_STRIDE + PAGE_HEADER_SLOTS + place.slot;
   return slots.slice(start, start + (plan.directory.metricOf(series)?.slots ?? 0));
+}
+
+/** One read of a pool: what a collector yields and a sink takes. */
+export interface PoolSnapshot {
+  /** The agent it came from, as it was named: `host:port`, or "local". */
+  source: string;
+  app: string;
+  /** Counts the snapshots of this pool, from 1. */
+  sequence: number;
+  /** Unix time of the read's start, in ms with a fraction. */
+  takenAtMs: number;
+  /** The same moment on the collector's monotonic clock, for differences. */
+  monotonicNs: number;
+  /** How long the read took. */
+  readMs: number;
+  /** How late the read started after its deadline. */
+  latenessMs: number;
+  /** Deadlines that passed without a snapshot since the one before this. */
+  missed: number;
+  /** Why snapshots are missing before this one, when the agent was away. */
+  gap: string | undefined;
+  generation: number;
+  directory: Directory;
+  plan: ReadPlan;
+  /** The raw pages, as the plan lays them out. */
+  slots: Float64Array;
+  /** Values per series, added up over writers: see {@link Gather} and {@link Directory.valueIndexOf}. NaN is absent. */
+  values: Float64Array;
 }

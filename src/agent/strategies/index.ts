@@ -1,6 +1,6 @@
 // How pages are handed to writers. A strategy answers one question: what does a writer get when it needs room?
 
-import type { Writer } from "../../layout/index.ts";
+import type { GrantRecord } from "../../layout/index.ts";
 import type { PageSpace } from "../page-space.ts";
 import { packed } from "./packed.ts";
 import { page } from "./page.ts";
@@ -16,15 +16,20 @@ export interface Placement {
   fresh: boolean;
 }
 
+/** Who needs room, and what it has. */
+export interface Applicant {
+  service: number;
+  grants: readonly GrantRecord[];
+}
+
 export interface AllocationStrategy {
   readonly name: StrategyName;
   /**
    * @param space the pool's pages
-   * @param writer who needs room, with what it has
    * @param slots how many slots are needed now, at least
    * @throws LimitError when the pool is full
    */
-  place(space: PageSpace, writer: Writer, slots: number): Placement;
+  place(space: PageSpace, applicant: Applicant, slots: number): Placement;
 }
 
 export type StrategyName = "page" | "packed" | "slab";

@@ -9,12 +9,12 @@ const SHARE_SLOTS = 32;
 
 export const packed: AllocationStrategy = {
   name: "packed",
-  place(space, writer, slots) {
+  place(space, applicant, slots) {
     // Shares double, so that a writer of many series is not scattered over many pages.
-    const held = writer.grants.reduce((sum, grant) => sum + (grant.slots || SLOTS_PER_PAGE), 0);
+    const held = applicant.grants.reduce((sum, grant) => sum + (grant.slots || SLOTS_PER_PAGE), 0);
     const wanted = Math.max(SHARE_SLOTS, Math.min(slots, SLOTS_PER_PAGE), held);
     const share = Math.ceil(Math.min(wanted, SLOTS_PER_PAGE) / GRANULE_SLOTS) * GRANULE_SLOTS;
-    const place = space.findShared(writer.service, share);
+    const place = space.findShared(applicant.service, share);
     if (place !== undefined) return { ...place, pages: 1, slots: share, fresh: false };
     return { page: space.findFree(1), pages: 1, slot: 0, slots: share, fresh: true };
   },

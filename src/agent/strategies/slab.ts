@@ -8,8 +8,8 @@ const MAX_RUN_PAGES = 64;
 
 export const slab: AllocationStrategy = {
   name: "slab",
-  place(space, writer, slots) {
-    const held = writer.grants.reduce((sum, grant) => sum + grant.pages, 0);
+  place(space, applicant, slots) {
+    const held = applicant.grants.reduce((sum, grant) => sum + grant.pages, 0);
     const wanted = Math.max(1, held, Math.ceil(slots / SLOTS_PER_PAGE));
     const pages = Math.min(wanted, MAX_RUN_PAGES, space.limit - space.used || 1);
     // A fragmented pool still has single pages.

@@ -1,0 +1,77 @@
+// Who may speak to the agent over TCP, and on which addresses it may listen at all.
+
+import { timingSafeEqual } from "node:crypto";
+import { isIP } from "node:net";
+import { hostname } from "node:os";
+import { AgentError } from "./errors.ts";
+
+export interface AccessOptions {
+  host: string;
+  token?: string;
+  tls?: { cert: string; key: string };
+  insecure: boolean;
+}
+
+/** The agent would listen to strangers. */
+export class ExposedError extends Error {
+  override readonly name = "ExposedError";
+  readonly hint =
+    "give --token-file FILE or --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure";
+
+  constructor(host: string) {
+    super(`${host} is reachable from other hosts, and anybody there could read and register metrics`);
+  }
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+/** @throws ExposedError when strangers could use the agent and nobody has said that they may */
+export function checkExposure({ host, token, tls, insecure }: AccessOptions): void {
+  if (isLoopback(host) || token !== undefined || tls !== undefined || insecure) return;
+  throw new ExposedError(host);
+}
+
+/**
+ * Refuses a request over TCP that has no right to be answered.
+ * @throws AgentError 401 for a missing or wrong token, 403 for a page of another site in the user's browser
+ */
+export function checkRequest(request: Request, token: string | undefined): void {
+  if (token !== undefined) {
+    const given = request.headers.get("authorization") ?? "";
+    if (!sameText(given, `Bearer ${token}`)) {
+      throw new AgentError(
+        "denied",
+        "the token is missing or wrong",
+        "send Authorization: Bearer TOKEN",
+        401,
+      );
+    }
+    return;
+  }
+  // Without a token, being on this host is the right. A browser is on this host for any page it shows: a page's
+  // own requests carry its origin, and a name that was bound to this address afterwards stands in Host.
+  const host = hostName(request.headers.get("host") ?? "");
+  const origin = request.headers.get("origin");
+  const foreign = origin !== null && hostName(origin.replace(/^https?:\/\//, "")) !== host;
+  const known = isIP(host) !== 0 || host === "localhost" || host === hostname() || host === "";
+  if (foreign || !known) {
+    throw new AgentError(
+      "foreign-origin",
+      "the request comes from a web page of another site, or names a host that is not this one",
+      "use the address of the agent, or start it with --token-file",
+      403,
+    );
+  }
+}
+
+function hostName(hostAndPort: string): string {
+  const inBrackets = /^\[([^\]]*)\]/.exec(hostAndPort);
+  return inBrackets?.[1] ?? hostAndPort.replace(/:\d*$/, "");
+}
+
+function sameText(a: string, b: string): boolean {
+  const [x, y] = [a, b].map((text) => new Bun.CryptoHasher("sha256").update(text).digest());
+  return timingSafeEqual(x!, y!);
+}

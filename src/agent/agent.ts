@@ -1,0 +1,242 @@
+// The agent: owns the pools of a host, serves REST on a Unix socket and TCP, and the data plane beside it.
+
+import { chmodSync, chownSync, readFileSync, rmSync } from "node:fs";
+import { LAYOUT_VERSION } from "../layout/index.ts";
+import { type AccessOptions, checkExposure, checkRequest } from "./access.ts";
+import { DATA_COUNTERS } from "./data-protocol.ts";
+import { DataServer } from "./data-server.ts";
+import { AgentError } from "./errors.ts";
+import { InstanceLock } from "./instance-lock.ts";
+import type { Limits } from "./limits.ts";
+import type { Log } from "./log.ts";
+import { Pools } from "./pools.ts";
+import { createRoutes } from "./routes.ts";
+import { SELF_APP, SelfMetrics } from "./self-metrics.ts";
+import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
+
+export interface AgentOptions extends AccessOptions {
+  socketPath: string;
+  port: number;
+  dataPort: number;
+  poolDir?: string;
+  poolMode: number;
+  /** Group of the socket and the pools. */
+  gid?: number;
+  strategy: StrategyName;
+  limits: Limits;
+  scanIntervalMs: number;
+  version: string;
+  log: Log;
+}
+
+type Listener = Bun.Server<undefined>;
+
+export class Agent {
+  readonly metrics = new SelfMetrics();
+  readonly pools: Pools;
+  readonly #options: AgentOptions;
+  readonly #lock: InstanceLock;
+  readonly #listeners: Listener[] = [];
+  #data: DataServer | undefined;
+  #scan: Timer | undefined;
+
+  private constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#lock = InstanceLock.take(options.socketPath);
+    const { poolDir, poolMode, gid, limits, strategy, log } = options;
+    this.pools = new Pools(
+      {
+        mode: poolMode,
+        limits,
+        strategy: STRATEGIES[strategy],
+        ...(poolDir === undefined ? {} : { poolDir }),
+        ...(gid === undefined ? {} : { gid }),
+      },
+      log,
+      this.#events(),
+    );
+  }
+
+  /**
+   * Adopts what pools there are and starts to serve.
+   * @throws ExposedError, AgentRunningError, SystemError when a port or path cannot be used
+   */
+  static async start(options: AgentOptions): Promise<Agent> {
+    checkExposure(options);
+    const agent = new Agent(options);
+    try {
+      await agent.#start();
+      return agent;
+    } catch (error) {
+      await agent.stop();
+      throw error;
+    }
+  }
+
+  /** TCP port of the REST interface. */
+  get port(): number {
+    return this.#listeners[1]?.port ?? this.#options.port;
+  }
+
+  /** TCP port of the data plane. */
+  get dataPort(): number {
+    return this.#data?.port ?? 0;
+  }
+
+  /** Answers what it has taken on, then lets go of everything. Pools and writers live on. */
+  async stop(): Promise<void> {
+    clearInterval(this.#scan);
+    await Promise.race([
+      Promise.all(this.#listeners.map((listener) => listener.stop())),
+      Bun.sleep(1000),
+    ]);
+    for (const listener of this.#listeners) void listener.stop(true);
+    await this.#data?.stop();
+    this.pools.close();
+    rmSync(this.#options.socketPath, { force: true });
+    this.#lock.release();
+  }
+
+  async #start(): Promise<void> {
+    const { host, port, dataPort, token, tls, limits, log, socketPath, gid } = this.#options;
+    this.metrics.set("startTime", Date.now() / 1000);
+    this.pools.adoptAll();
+    this.#attachSelf();
+    this.#data = await DataServer.start({
+      host,
+      port: dataPort,
+      token: token ?? "",
+      maxConnections: limits.connections,
+      ...(tls === undefined ? {} : { tls }),
+    });
+    for (const application of this.pools) this.#data.add(application.pool);
+
+    const routes = createRoutes({
+      pools: this.pools,
+      metrics: this.metrics,
+      log,
+      version: this.#options.version,
+      bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+      startedAtMs: Date.now(),
+      dataPort: () => this.dataPort,
+    });
+    const answer = async (request: Request): Promise<Response> => {
+      const response = await routes.handle(request);
+      this.metrics.add("requests", 1, String(response.status));
+      return response;
+    };
+    const maxRequestBodySize = limits.bodyBytes;
+    this.#listeners.push(
+      Bun.serve({ unix: socketPath, maxRequestBodySize, development: false, fetch: answer }),
+    );
+    // The directory's permissions and the group decide who may attach.
+    chmodSync(socketPath, 0o660);
+    if (gid !== undefined) chownSync(socketPath, -1, gid);
+    this.#listeners.push(
+      Bun.serve({
+        hostname: host,
+        port,
+        maxRequestBodySize,
+        idleTimeout: 30,
+        development: false,
+        ...(tls === undefined ? {} : { tls }),
+        fetch: (request) => this.#guarded(request, token, answer),
+      }),
+    );
+    this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
+    log.info("the agent serves", {
+      socket: socketPath,
+      rest: `${tls ? "https" : "http"}://${host}:${this.port}`,
+      dataPort: this.dataPort,
+      layout: LAYOUT_VERSION,
+    });
+  }
+
+  /** Looks for dead writers in every pool, and brings the agent's own gauges up to date. */
+  scan(): void {
+    const start = performance.now();
+    for (const application of this.pools) {
+      try {
+        application.scan();
+      } catch (error) {
+        this.#options.log.error("a scan failed", { app: application.name, error: String(error) });
+      }
+    }
+    this.metrics.add("scans");
+    this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
+    this.#measure();
+  }
+
+  async #guarded(
+    request: Request,
+    token: string | undefined,
+    answer: (request: Request) => Promise<Response>,
+  ): Promise<Response> {
+    try {
+      checkRequest(request, token);
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      this.metrics.add("denied");
+      const { status, code, message, hint } = error;
+      return Response.json({ code, message, hint }, { status });
+    }
+    return answer(request);
+  }
+
+  #attachSelf(): void {
+    try {
+      this.metrics.attach(this.pools.open(SELF_APP));
+    } catch (error) {
+      this.#options.log.warn("the agent's own metrics have no pool", { error: String(error) });
+    }
+  }
+
+  #measure(): void {
+    const { metrics } = this;
+    let apps = 0;
+    for (const application of this.pools) {
+      const { name, directory } = application;
+      apps++;
+      metrics.set("writers", application.writers().length, name);
+      metrics.set("pages", application.pagesUsed, name);
+      metrics.set("series", directory.seriesCount, name);
+      metrics.set("directoryBytes", directory.length, name);
+    }
+    metrics.set("apps", apps);
+    const data = this.#data?.counters;
+    if (data === undefined) return;
+    metrics.set("dataConnections", data[DATA_COUNTERS.connections]!);
+    metrics.set("dataRefused", data[DATA_COUNTERS.refused]!);
+    metrics.set("dataDenied", data[DATA_COUNTERS.denied]!);
+    metrics.set("dataMalformed", data[DATA_COUNTERS.malformed]!);
+    metrics.set("dataReads", data[DATA_COUNTERS.requests]!);
+    metrics.set("dataBytes", data[DATA_COUNTERS.bytesSent]!);
+  }
+
+  #events(): Pools["events"] {
+    const { log } = this.#options;
+    const { metrics } = this;
+    return {
+      attached: () => metrics.add("attached"),
+      registered: (series) => metrics.add("registered", series),
+      folded: (writer, series) => {
+        metrics.add("folded");
+        log.debug("writer folded", { service: writer.serviceName, pid: writer.pid, series });
+      },
+      foldPostponed: (writer, reason) => {
+        metrics.add("foldsPostponed");
+        log.warn("a dead writer stays for now", {
+          service: writer.serviceName,
+          reason: reason.message,
+          hint: reason.hint,
+        });
+      },
+      valuesRefused: (count) => metrics.add("valuesRefused", count),
+      opened: (application) => this.#data?.add(application.pool),
+      setAside: (path, reason) => {
+        metrics.add("setAside");
+        log.error("a pool is not used", { path, reason: reason.message });
+      },
+    };
+  }
+}

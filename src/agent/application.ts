@@ -1,0 +1,207 @@
+// One application: who writes, what is registered, and what happens to the counts of those who die.
+// Knows nothing of HTTP. The books hold what follows from the directory; register.ts and fold.ts do the two long jobs.
+
+import {
+  type AttachRequest,
+  checkServiceName,
+  type Directory,
+  type RegisterResponse,
+  type SeriesRequest,
+  SLOT_BYTES,
+  SLOTS_PER_PAGE,
+  type Writer,
+  WRITER_FLAGS,
+} from "../layout/index.ts";
+import { Books, Change } from "./books.ts";
+import { AgentError, LimitError } from "./errors.ts";
+import { fold } from "./fold.ts";
+import type { Limits } from "./limits.ts";
+import type { Pool } from "./pool.ts";
+import { checked, register } from "./register.ts";
+import type { AllocationStrategy } from "./strategies/index.ts";
+
+/** A writer that was told its place may take this long to lock it before it counts as dead. */
+const LOCK_GRACE_MS = 5_000;
+
+/** What an application tells of itself, for the agent's own metrics and log. */
+export interface ApplicationEvents {
+  attached(): void;
+  registered(series: number): void;
+  /** A writer died or left; the counts of so many series are in the retained page now. */
+  folded(writer: Writer, series: number): void;
+  /** There is no room for a dead writer's counts: it stays, is counted as before, and is tried again. */
+  foldPostponed(writer: Writer, reason: LimitError): void;
+  /** Values of a dead writer that no counter can have were left out. */
+  valuesRefused(count: number): void;
+}
+
+export class Application {
+  readonly #books: Books;
+  /** When writers attached that were not seen to hold their lock yet. */
+  readonly #waitingForLock = new Map<number, number>();
+
+  constructor(
+    readonly pool: Pool,
+    readonly limits: Limits,
+    readonly strategy: AllocationStrategy,
+    readonly events: ApplicationEvents,
+  ) {
+    this.#books = new Books(pool, limits, strategy);
+  }
+
+  get name(): string {
+    return this.pool.app;
+  }
+
+  get directory(): Directory {
+    return this.pool.directory;
+  }
+
+  get pagesUsed(): number {
+    return this.#books.pagesUsed;
+  }
+
+  /** Writers that were not released, without the agent's own that keep the counts of the dead. */
+  writers(): Writer[] {
+    return [...this.directory.writers.values()].filter((writer) => !writer.retained);
+  }
+
+  /** @throws AgentError 404 when it was never there, has died or was detached */
+  writer(id: number): Writer {
+    const writer = this.directory.writers.get(id);
+    if (writer === undefined || writer.retained) {
+      throw new AgentError(
+        "unknown-writer",
+        `${this.name} has no writer ${id}`,
+        "attach anew: POST /v1/apps/:app/writers",
+        404,
+      );
+    }
+    return writer;
+  }
+
+  /** Whether a writer holds its lock, or may still come to take it. */
+  lives(writer: Writer): boolean {
+    return (
+      (writer.flags & WRITER_FLAGS.unlocked) !== 0 ||
+      this.#waitingForLock.has(writer.id) ||
+      this.pool.file.locked(writer.lockOffset, writer.lockBytes)
+    );
+  }
+
+  /**
+   * A new writer of a service, with room for its first series.
+   * @param unlocked for the prototype's clients, which hold no lock: such a writer lives until it is detached
+   */
+  attach(request: AttachRequest, unlocked = false): Writer {
+    checked(() => checkServiceName(request.service));
+    const { directory } = this;
+    if (directory.writers.size >= this.limits.writers) {
+      throw new LimitError(
+        "writers-full",
+        `${this.name} has ${directory.writers.size} writers, at most ${this.limits.writers} are allowed`,
+        "start the agent with a higher --max-writers",
+      );
+    }
+    const change = new Change();
+    let service = this.#books.service(request.service);
+    if (service === undefined) {
+      service = directory.lastId.service + 1;
+      change.records.service(service, request.service);
+    }
+    const writer: Writer = {
+      id: directory.lastId.writer + 1,
+      service,
+      serviceName: request.service,
+      flags: unlocked ? WRITER_FLAGS.unlocked : 0,
+      retained: false,
+      pid: request.pid,
+      threadId: request.threadId,
+      startedAtMs: Date.now(),
+      lockOffset: 0,
+      lockBytes: 0,
+      grants: [],
+      runs: [],
+    };
+    // The writer's record names the bytes it locks, so it follows the choice of its page, and precedes its grant.
+    const choice = new Change();
+    const grant = this.#books.grant(writer, 1, choice);
+    writer.lockOffset = this.pool.slotIndexOf(grant.page, grant.slot) * SLOT_BYTES;
+    writer.lockBytes = (grant.slots || SLOTS_PER_PAGE) * SLOT_BYTES;
+    change.records.writer(writer).grant(grant);
+    this.#books.commit(change);
+    if (!unlocked) this.#waitingForLock.set(writer.id, Date.now());
+    this.events.attached();
+    return this.writer(writer.id);
+  }
+
+  /** See {@link register}. @throws AgentError 404 for an unknown writer */
+  register(writerId: number, requests: readonly SeriesRequest[]): RegisterResponse {
+    const before = this.directory.seriesCount;
+    const response = register(this.#books, this.writer(writerId), requests, (w) => this.lives(w));
+    this.events.registered(Math.max(0, this.directory.seriesCount - before));
+    return response;
+  }
+
+  /**
+   * Ends a writer that let go of its lock: its counts are kept, its gauges expire, its pages return.
+   * @throws AgentError 409 while it holds its lock, for it would go on storing into pages that are others' by then
+   */
+  detach(id: number): void {
+    const writer = this.writer(id);
+    if (this.pool.file.locked(writer.lockOffset, writer.lockBytes)) {
+      throw new AgentError(
+        "writer-alive",
+        `writer ${id} of ${this.name} is alive: pid ${writer.pid} of ${writer.serviceName}`,
+        "stop the process; a writer detaches by itself when it closes",
+        409,
+      );
+    }
+    this.#fold(writer);
+  }
+
+  /**
+   * Looks for writers whose lock is gone and folds them.
+   * @returns how many were folded
+   */
+  scan(nowMs = Date.now()): number {
+    const { file } = this.pool;
+    let folded = 0;
+    for (const writer of this.writers()) {
+      if ((writer.flags & WRITER_FLAGS.unlocked) !== 0) continue;
+      if (file.locked(writer.lockOffset, writer.lockBytes)) {
+        this.#waitingForLock.delete(writer.id);
+        continue;
+      }
+      const waitingSince = this.#waitingForLock.get(writer.id);
+      // A clock that was set back must not keep a writer for ever.
+      if (waitingSince !== undefined && Math.abs(nowMs - waitingSince) < LOCK_GRACE_MS) continue;
+      // Whoever takes the lock now, writer or agent, decides: a late writer finds it held and attaches anew.
+      if (!file.lock(writer.lockOffset, writer.lockBytes)) continue;
+      try {
+        if (this.#fold(writer)) folded++;
+      } finally {
+        file.unlock(writer.lockOffset, writer.lockBytes);
+      }
+    }
+    if (folded > 0) {
+      this.pool.compactIfWorthwhile();
+      this.#books.follow();
+    }
+    return folded;
+  }
+
+  #fold(writer: Writer): boolean {
+    try {
+      const { series, refused } = fold(this.#books, writer.id);
+      this.#waitingForLock.delete(writer.id);
+      this.events.folded(writer, series);
+      if (refused > 0) this.events.valuesRefused(refused);
+      return true;
+    } catch (error) {
+      if (!(error instanceof LimitError)) throw error;
+      this.events.foldPostponed(writer, error);
+      return false;
+    }
+  }
+}

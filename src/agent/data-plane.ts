@@ -1,0 +1,344 @@
+// Serves the binary read protocol (layout/wire.ts): ranges of pools go out of mapped memory by scatter-gather sends.
+// Runs in a thread of its own, on poll and non-blocking sockets; what comes in is hostile and is checked before use.
+
+import { timingSafeEqual } from "node:crypto";
+import {
+  accept,
+  allocateBuffer,
+  closeFd,
+  Gathered,
+  localPort,
+  type Mapping,
+  POLL,
+  type Poll,
+  receive,
+  SystemError,
+  tcpListen,
+} from "../ffi/index.ts";
+import {
+  decodeHeader,
+  decodeState,
+  directoryHalf,
+  getU64,
+  HEADER_BYTES_USED,
+  HEADER_LIVE_BYTES,
+  HEADER_LIVE_OFFSET,
+  HELLO_BYTES,
+  HELLO_REPLY_BYTES,
+  OP,
+  PAGE_BYTES,
+  type PoolHeader,
+  RANGE_BYTES,
+  REQUEST_BYTES,
+  RESPONSE_BYTES,
+  setU64,
+  STATUS,
+  WIRE_LIMITS,
+  WIRE_MAGIC,
+  WIRE_VERSION,
+  type WirePool,
+} from "../layout/index.ts";
+import { DATA_COUNTERS, type ServedPool } from "./data-protocol.ts";
+
+const INPUT_BYTES = REQUEST_BYTES + WIRE_LIMITS.rangesPerRequest * RANGE_BYTES + 64;
+
+interface Served extends ServedPool {
+  header: PoolHeader;
+  live: Uint8Array;
+}
+
+export interface DataPlaneOptions {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** Empty: none is asked for. */
+  token: string;
+  maxConnections: number;
+  /** By {@link DATA_COUNTERS}. */
+  counters: Float64Array;
+}
+
+export class DataPlane {
+  readonly port: number;
+  readonly counters: Float64Array;
+  readonly token: Uint8Array;
+  /** Raised whenever a pool comes or goes; every response carries it. */
+  poolsGeneration = 1;
+  readonly #pools = new Map<number, Served>();
+  readonly #connections = new Map<number, Connection>();
+  readonly #listenFd: number;
+  readonly #maxConnections: number;
+
+  /** @throws SystemError when the address cannot be listened on */
+  constructor(
+    readonly poll: Poll,
+    options: DataPlaneOptions,
+  ) {
+    this.counters = options.counters;
+    this.token = new TextEncoder().encode(options.token);
+    this.#maxConnections = options.maxConnections;
+    this.#listenFd = tcpListen(options.host, options.port);
+    this.port = localPort(this.#listenFd);
+    poll.add(this.#listenFd, POLL.in);
+  }
+
+  /** @param memory the pool's mapping, seen from this thread */
+  add(pool: ServedPool, memory: Mapping): void {
+    this.#pools.set(pool.id, {
+      ...pool,
+      header: decodeHeader(memory.bytes(0, HEADER_BYTES_USED), pool.fileBytes),
+      live: memory.bytes(HEADER_LIVE_OFFSET, HEADER_LIVE_BYTES),
+    });
+    this.poolsGeneration++;
+  }
+
+  /** Stops serving a pool. Connections that still send from it are closed, so that its memory can go. */
+  drop(id: number): void {
+    if (!this.#pools.delete(id)) return;
+    this.poolsGeneration++;
+    for (const connection of [...this.#connections.values()]) {
+      if (connection.isSending) this.#close(connection);
+    }
+  }
+
+  /** Handles a descriptor that poll found ready. */
+  ready(fd: number, events: number): void {
+    if (fd === this.#listenFd) {
+      this.#acceptAll();
+      return;
+    }
+    const connection = this.#connections.get(fd);
+    if (connection === undefined) return;
+    try {
+      if (!connection.serve(events)) this.#close(connection);
+    } catch (error) {
+      // A peer that vanished is no news; anything else ends its connection too, and nothing more.
+      if (!(error instanceof SystemError)) this.counters[DATA_COUNTERS.malformed]!++;
+      this.#close(connection);
+    }
+  }
+
+  close(): void {
+    for (const connection of [...this.#connections.values()]) this.#close(connection);
+    this.poll.remove(this.#listenFd);
+    closeFd(this.#listenFd);
+  }
+
+  list(): WirePool[] {
+    return [...this.#pools.values()].map(({ id, app, poolId, fileBytes }) => ({
+      id,
+      app,
+      poolId,
+      fileBytes,
+    }));
+  }
+
+  /**
+   * The address of a range, or a status when it may not be read. Only what was handed out is: a hole of the sparse
+   * file would take memory the moment it is read.
+   */
+  resolve(poolId: number, offset: number, bytes: number): { address: number } | { status: number } {
+    const pool = this.#pools.get(poolId);
+    if (pool === undefined) return { status: STATUS.noSuchPool };
+    const end = offset + bytes;
+    const { header } = pool;
+    const state = decodeState(pool.live, header);
+    const half = directoryHalf(header, state.epoch);
+    const allowed =
+      end <= PAGE_BYTES ||
+      (offset >= half && end <= half + state.directoryBytes) ||
+      (offset >= header.pagesOffset && end <= header.pagesOffset + state.pagesHighWater * PAGE_BYTES);
+    return allowed ? { address: pool.address + offset } : { status: STATUS.outOfRange };
+  }
+
+  #acceptAll(): void {
+    for (let fd = accept(this.#listenFd); fd >= 0; fd = accept(this.#listenFd)) {
+      if (this.#connections.size >= this.#maxConnections) {
+        this.counters[DATA_COUNTERS.refused]!++;
+        Connection.refuse(fd);
+        continue;
+      }
+      this.counters[DATA_COUNTERS.accepted]!++;
+      this.#connections.set(fd, new Connection(this, fd));
+      this.counters[DATA_COUNTERS.connections] = this.#connections.size;
+      this.poll.add(fd, POLL.in);
+    }
+  }
+
+  #close(connection: Connection): void {
+    this.poll.remove(connection.fd);
+    this.#connections.delete(connection.fd);
+    this.counters[DATA_COUNTERS.connections] = this.#connections.size;
+    connection.close();
+  }
+}
+
+/** One collector's connection: hello, then requests answered in their order. */
+class Connection {
+  readonly #input = allocateBuffer(INPUT_BYTES);
+  readonly #bytes = this.#input.bytes();
+  readonly #view = new DataView(this.#input.buffer);
+  #filled = 0;
+  readonly #head = allocateBuffer(RESPONSE_BYTES);
+  readonly #headView = new DataView(this.#head.buffer);
+  readonly #output = new Gathered(WIRE_LIMITS.rangesPerRequest + 1);
+  #list: Mapping | undefined;
+  #greeted = false;
+  #ending = false;
+  #waitsToSend = false;
+
+  constructor(
+    readonly plane: DataPlane,
+    readonly fd: number,
+  ) {}
+
+  /** Says that there is no room and hangs up. */
+  static refuse(fd: number): void {
+    const reply = allocateBuffer(HELLO_REPLY_BYTES);
+    new DataView(reply.buffer).setUint32(0, STATUS.busy, true);
+    const output = new Gathered(1);
+    output.add(reply.address, HELLO_REPLY_BYTES);
+    try {
+      output.flush(fd);
+    } catch {
+      // It has gone already.
+    }
+    output.close();
+    reply.unmap();
+    closeFd(fd);
+  }
+
+  get isSending(): boolean {
+    return !this.#output.empty;
+  }
+
+  /** Moves on as far as the socket allows. @returns false when the connection has ended */
+  serve(events: number): boolean {
+    if ((events & (POLL.in | POLL.hangUp | POLL.error)) !== 0 && this.#filled < INPUT_BYTES) {
+      const n = receive(this.fd, this.#input.address, this.#filled, INPUT_BYTES - this.#filled);
+      if (n < 0) return false;
+      this.#filled += n;
+    }
+    this.#flush();
+    while (this.#output.empty && !this.#ending) {
+      const used = this.#greeted ? this.#request() : this.#hello();
+      if (used === 0) break;
+      this.#bytes.copyWithin(0, used, this.#filled);
+      this.#filled -= used;
+      this.#flush();
+    }
+    return !(this.#ending && this.#output.empty);
+  }
+
+  close(): void {
+    closeFd(this.fd);
+    this.#input.unmap();
+    this.#head.unmap();
+    this.#list?.unmap();
+    this.#output.close();
+  }
+
+  /** @returns bytes of the input that were used; 0 when more must come first */
+  #hello(): number {
+    if (this.#filled < HELLO_BYTES) return 0;
+    const view = this.#view;
+    const tokenBytes = view.getUint32(8, true);
+    const known =
+      view.getUint32(0, true) === WIRE_MAGIC && view.getUint32(4, true) === WIRE_VERSION;
+    if (!known || tokenBytes > WIRE_LIMITS.tokenBytes) {
+      this.plane.counters[DATA_COUNTERS.malformed]!++;
+      return this.#greet(STATUS.malformed, this.#filled);
+    }
+    const end = HELLO_BYTES + tokenBytes;
+    if (this.#filled < end) return 0;
+    const ok = sameToken(this.#bytes.subarray(HELLO_BYTES, end), this.plane.token);
+    if (!ok) this.plane.counters[DATA_COUNTERS.denied]!++;
+    return this.#greet(ok ? STATUS.ok : STATUS.denied, end);
+  }
+
+  #greet(status: number, used: number): number {
+    this.#headView.setUint32(0, status, true);
+    this.#headView.setUint32(4, 0, true);
+    this.#output.add(this.#head.address, HELLO_REPLY_BYTES);
+    this.#greeted = true;
+    this.#ending = status !== STATUS.ok;
+    return used;
+  }
+
+  #request(): number {
+    if (this.#filled < REQUEST_BYTES) return 0;
+    const view = this.#view;
+    const op = view.getUint32(0, true);
+    const pool = view.getUint32(4, true);
+    const ranges = view.getUint32(8, true);
+    const tag = view.getUint32(12, true);
+    if (ranges > WIRE_LIMITS.rangesPerRequest || (op !== OP.read && op !== OP.list)) {
+      this.plane.counters[DATA_COUNTERS.malformed]!++;
+      this.#respond(STATUS.malformed, tag, 0);
+      this.#ending = true;
+      return this.#filled;
+    }
+    const used = REQUEST_BYTES + ranges * RANGE_BYTES;
+    if (this.#filled < used) return 0;
+    this.plane.counters[DATA_COUNTERS.requests]!++;
+    if (op === OP.list) this.#sendList(tag);
+    else this.#sendRanges(pool, ranges, tag);
+    return used;
+  }
+
+  #sendList(tag: number): void {
+    const json = new TextEncoder().encode(JSON.stringify(this.plane.list()));
+    this.#list?.unmap();
+    this.#list = allocateBuffer(json.length);
+    this.#list.bytes().set(json);
+    this.#respond(STATUS.ok, tag, json.length);
+    this.#output.add(this.#list.address, json.length);
+  }
+
+  #sendRanges(pool: number, ranges: number, tag: number): void {
+    const view = this.#view;
+    const addresses: number[] = [];
+    const lengths: number[] = [];
+    let total = 0;
+    for (let i = 0; i < ranges; i++) {
+      const at = REQUEST_BYTES + i * RANGE_BYTES;
+      const bytes = getU64(view, at + 8);
+      const resolved = this.plane.resolve(pool, getU64(view, at), bytes);
+      total += bytes;
+      if ("status" in resolved || total > WIRE_LIMITS.bytesPerRequest) {
+        this.#respond("status" in resolved ? resolved.status : STATUS.outOfRange, tag, 0);
+        return;
+      }
+      addresses.push(resolved.address);
+      lengths.push(bytes);
+    }
+    this.#respond(STATUS.ok, tag, total);
+    for (let i = 0; i < ranges; i++) this.#output.add(addresses[i]!, lengths[i]!);
+    this.plane.counters[DATA_COUNTERS.bytesSent]! += total;
+  }
+
+  #respond(status: number, tag: number, bytes: number): void {
+    const view = this.#headView;
+    view.setUint32(0, status, true);
+    view.setUint32(4, tag, true);
+    setU64(view, 8, bytes);
+    view.setUint32(16, this.plane.poolsGeneration, true);
+    view.setUint32(20, 0, true);
+    this.#output.add(this.#head.address, RESPONSE_BYTES);
+  }
+
+  #flush(): void {
+    this.#output.flush(this.fd);
+    // While a response waits for the peer, its further requests wait too.
+    const waits = !this.#output.empty;
+    if (waits === this.#waitsToSend) return;
+    this.#waitsToSend = waits;
+    this.plane.poll.want(this.fd, waits ? POLL.out : POLL.in);
+  }
+}
+
+/** In constant time for tokens of equal length. */
+function sameToken(given: Uint8Array, expected: Uint8Array): boolean {
+  if (expected.length === 0) return true;
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}

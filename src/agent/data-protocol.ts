@@ -1,0 +1,45 @@
+// What the data plane's two sides, main thread and worker, say to each other.
+
+/** A pool as the worker serves it: memory that the main thread keeps mapped until the worker has let go. */
+export interface ServedPool {
+  id: number;
+  app: string;
+  poolId: number;
+  address: number;
+  fileBytes: number;
+}
+
+export type ToWorker =
+  | {
+      kind: "start";
+      host: string;
+      port: number;
+      token: string;
+      maxConnections: number;
+      wakeFd: number;
+      /** Int32: how many messages were posted. */
+      posted: SharedArrayBuffer;
+      /** Float64 by {@link DATA_COUNTERS}. */
+      counters: SharedArrayBuffer;
+    }
+  | { kind: "add"; pool: ServedPool }
+  | { kind: "drop"; id: number }
+  | { kind: "stop" };
+
+export type FromWorker =
+  | { kind: "listening"; port: number }
+  | { kind: "failed"; message: string }
+  | { kind: "dropped"; id: number }
+  | { kind: "stopped" };
+
+/** What the worker counts. */
+export const DATA_COUNTERS = {
+  connections: 0,
+  accepted: 1,
+  refused: 2,
+  denied: 3,
+  requests: 4,
+  bytesSent: 5,
+  malformed: 6,
+} as const;
+export const DATA_COUNTER_COUNT = 7;

@@ -1,0 +1,115 @@
+// The main thread's side of the data plane: starts its thread, tells it which pools there are, and ends it.
+
+import { WakeEvent } from "../ffi/index.ts";
+import { DATA_COUNTER_COUNT, type FromWorker, type ServedPool, type ToWorker } from "./data-protocol.ts";
+import type { Pool } from "./pool.ts";
+
+// The compiled binary keeps workers below its root; from sources they lie beside this file.
+const WORKER_URL = new URL(
+  import.meta.url.includes("/$bunfs/") ? "./src/agent/data-worker.ts" : "./data-worker.ts",
+  import.meta.url,
+);
+
+export interface DataServerOptions {
+  host: string;
+  port: number;
+  token: string;
+  maxConnections: number;
+}
+
+export class DataServer {
+  /** Counts of the thread, by DATA_COUNTERS. */
+  readonly counters: Float64Array;
+  readonly port: number;
+  readonly #worker: Worker;
+  readonly #wake: WakeEvent;
+  readonly #posted: Int32Array;
+  readonly #pools = new Map<Pool, number>();
+  readonly #waiting = new Map<string, () => void>();
+  #nextId = 1;
+
+  private constructor(worker: Worker, wake: WakeEvent, shared: Shared, port: number) {
+    this.#worker = worker;
+    this.#wake = wake;
+    this.#posted = new Int32Array(shared.posted);
+    this.counters = new Float64Array(shared.counters);
+    this.port = port;
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      const key = data.kind === "dropped" ? `dropped ${data.id}` : data.kind;
+      this.#waiting.get(key)?.();
+      this.#waiting.delete(key);
+    };
+  }
+
+  /** @throws Error when the port cannot be listened on */
+  static async start(options: DataServerOptions): Promise<DataServer> {
+    const worker = new Worker(WORKER_URL.href);
+    const wake = WakeEvent.create();
+    const shared: Shared = {
+      posted: new SharedArrayBuffer(4),
+      counters: new SharedArrayBuffer(8 * DATA_COUNTER_COUNT),
+    };
+    try {
+      const port = await new Promise<number>((resolve, reject) => {
+        worker.onerror = ({ message }) => reject(new Error(message));
+        worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+          if (data.kind === "listening") resolve(data.port);
+          else if (data.kind === "failed") reject(new Error(data.message));
+        };
+        Atomics.add(new Int32Array(shared.posted), 0, 1);
+        worker.postMessage({ kind: "start", ...options, ...shared, wakeFd: wake.fd } satisfies ToWorker);
+      });
+      return new DataServer(worker, wake, shared, port);
+    } catch (error) {
+      worker.terminate();
+      wake.close();
+      throw error;
+    }
+  }
+
+  add(pool: Pool): void {
+    const id = this.#nextId++;
+    this.#pools.set(pool, id);
+    const served: ServedPool = {
+      id,
+      app: pool.app,
+      poolId: pool.header.poolId,
+      address: pool.mapping.address,
+      fileBytes: pool.header.fileBytes,
+    };
+    this.#post({ kind: "add", pool: served });
+  }
+
+  /** Resolves when the thread no longer reads the pool's memory. */
+  async drop(pool: Pool): Promise<void> {
+    const id = this.#pools.get(pool);
+    if (id === undefined) return;
+    this.#pools.delete(pool);
+    const dropped = this.#answer(`dropped ${id}`);
+    this.#post({ kind: "drop", id });
+    await dropped;
+  }
+
+  async stop(): Promise<void> {
+    const stopped = this.#answer("stopped");
+    this.#post({ kind: "stop" });
+    await stopped;
+    this.#worker.terminate();
+    this.#wake.close();
+  }
+
+  #answer(key: string): Promise<void> {
+    return new Promise((resolve) => this.#waiting.set(key, resolve));
+  }
+
+  #post(message: ToWorker): void {
+    Atomics.add(this.#posted, 0, 1);
+    this.#worker.postMessage(message);
+    this.#wake.set();
+  }
+}
+
+interface Shared {
+  posted: SharedArrayBuffer;
+  counters: SharedArrayBuffer;
+}

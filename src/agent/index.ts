@@ -1,0 +1,8 @@
+// The agent: owns pools, hands out pages, notices deaths; never touches a live value.
+
+export { ExposedError } from "./access.ts";
+export { Agent, type AgentOptions } from "./agent.ts";
+export { AgentRunningError } from "./instance-lock.ts";
+export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+export { createLog, type Log, type LogLevel } from "./log.ts";
+export type { StrategyName } from "./strategies/index.ts";

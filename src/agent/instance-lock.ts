@@ -1,0 +1,58 @@
+// One agent per socket: an open-file-description lock beside it, which a dead agent cannot hold.
+
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { SharedFile, SystemError } from "../ffi/index.ts";
+
+/** Another agent serves the socket. */
+export class AgentRunningError extends Error {
+  override readonly name = "AgentRunningError";
+  readonly hint = "stop it first, or give this one another --socket";
+
+  constructor(socket: string, pid: string) {
+    super(`an agent with pid ${pid} serves ${socket} already`);
+  }
+}
+
+export class InstanceLock {
+  readonly #file: SharedFile;
+
+  private constructor(file: SharedFile) {
+    this.#file = file;
+  }
+
+  /**
+   * Takes the lock and clears away a socket that a dead agent left.
+   * @throws AgentRunningError naming the pid of the agent that holds it
+   */
+  static take(socketPath: string): InstanceLock {
+    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
+    const path = `${socketPath}.lock`;
+    const file = openOrCreate(path);
+    if (!file.lock(0, 1)) {
+      file.close();
+      throw new AgentRunningError(socketPath, readFileSync(path, "utf8").trim() || "unknown");
+    }
+    const pid = new TextEncoder().encode(`${process.pid}\n`);
+    file.truncate(pid.length);
+    const mapping = file.map(0, pid.length, true);
+    mapping.bytes().set(pid);
+    mapping.unmap();
+    rmSync(socketPath, { force: true });
+    return new InstanceLock(file);
+  }
+
+  release(): void {
+    rmSync(this.#file.path, { force: true });
+    this.#file.close();
+  }
+}
+
+function openOrCreate(path: string): SharedFile {
+  try {
+    return SharedFile.create(path, 0o644);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.code !== "EEXIST") throw error;
+    return SharedFile.open(path, true);
+  }
+}

@@ -1,0 +1,86 @@
+// The prototype's POST /metrics: a client names a microservice and a metric, and is told a file and a byte in it.
+// Its Python client opens that file by name and stores doubles there; it knows no locks, so its writers live on.
+
+import { linkSync, rmSync, statSync } from "node:fs";
+import { type MetricDefinition, SHM_DIR, shmLinkName, SLOT_BYTES, type Writer } from "../layout/index.ts";
+import type { Application } from "./application.ts";
+import { AgentError } from "./errors.ts";
+import type { Pools } from "./pools.ts";
+
+/** The prototype has one pool for all; here its clients share an application. */
+export const LEGACY_APP = "legacy";
+
+export interface LegacyRequest {
+  microservice_id: string;
+  name: string;
+  type: boolean | number;
+  value: number;
+}
+
+/** Where the value goes: a file in /dev/shm, and the byte in it at which an f64 stands. */
+export function registerLegacy(pools: Pools, request: LegacyRequest): { shm_name: string; addr: number } {
+  const application = pools.open(LEGACY_APP);
+  const { path } = application.pool;
+  if (!path.startsWith(`${SHM_DIR}/`)) {
+    throw new AgentError(
+      "no-shm-name",
+      `the pool is ${path}, which SharedMemory cannot open`,
+      "start the agent without --pool-dir for the prototype's clients",
+      409,
+    );
+  }
+  const writer = writerOf(application, request.microservice_id);
+  const known = writer.runs.length;
+  const definition: MetricDefinition = {
+    name: request.name,
+    kind: request.type ? "gauge" : "counter",
+    unit: "",
+    help: "",
+    labelNames: [],
+    combine: "sum",
+    bounds: [],
+  };
+  const isNew = !hasMetric(application, writer, request.name);
+  const { results } = application.register(writer.id, [{ ...definition, series: [[]] }]);
+  const [result] = results;
+  if (result?.error !== undefined || result?.runs[0] === undefined) {
+    const { code, message, hint } = result?.error ?? {
+      code: "internal",
+      message: "the metric was not placed",
+      hint: "see the agent's log",
+    };
+    throw new AgentError(code, message, hint, known === 0 ? 400 : 409);
+  }
+  const [page, slot] = result.runs[0];
+  const index = application.pool.slotIndexOf(page, slot);
+  // Who asks again for a metric goes on where it was; the first one says where it starts.
+  if (isNew) application.pool.slots[index] = request.value;
+  return { shm_name: linkedName(path), addr: index * SLOT_BYTES };
+}
+
+function writerOf(application: Application, service: string): Writer {
+  const known = application.writers().find((writer) => writer.serviceName === service);
+  return known ?? application.attach({ service, pid: 0, threadId: 0 }, true);
+}
+
+function hasMetric(application: Application, writer: Writer, name: string): boolean {
+  return application.directory.writers
+    .get(writer.id)!
+    .runs.some((run) => run.metric.definition.name === name && !run.metric.retired);
+}
+
+/**
+ * A second name of the pool. Python's resource tracker unlinks what a process has opened when it exits;
+ * it may have this name, the pool keeps its own.
+ */
+function linkedName(path: string): string {
+  const name = shmLinkName(LEGACY_APP);
+  const link = `${SHM_DIR}/${name}`;
+  const known = statSync(link, { throwIfNoEntry: false });
+  if (known?.ino !== statSync(path).ino) {
+    // None yet, or one of a pool that was here before.
+    rmSync(link, { force: true });
+    linkSync(path, link);
+  }
+  return name;
+}

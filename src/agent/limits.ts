@@ -1,0 +1,28 @@
+// Every limit of an agent, with its default. A reached limit is an error with a code, and counted under that code.
+
+export interface Limits {
+  /** Applications, that is, pools. */
+  apps: number;
+  /** Pages in use in one pool, 4 KiB each. */
+  pages: number;
+  /** Series in one pool. */
+  series: number;
+  /** Series of one metric of one service: its label values. */
+  seriesPerMetric: number;
+  /** Living writers in one pool. */
+  writers: number;
+  /** Bytes of a request's body. */
+  bodyBytes: number;
+  /** Connections to the binary read protocol. */
+  connections: number;
+}
+
+export const DEFAULT_LIMITS: Readonly<Limits> = {
+  apps: 64,
+  pages: 65_536,
+  series: 1_000_000,
+  seriesPerMetric: 10_000,
+  writers: 10_000,
+  bodyBytes: 16 << 20,
+  connections: 1024,
+};

@@ -1,0 +1,209 @@
+// Registration: a writer declares metrics and series, and is told where to store them.
+// Two commits: names first, so that everything has an id; then places.
+
+import {
+  checkDefinition,
+  checkLabelValue,
+  DefinitionError,
+  definitionConflict,
+  type Metric,
+  type MetricDefinition,
+  type PlacedRun,
+  type RegisterResponse,
+  type RegisterResult,
+  type SeriesRequest,
+  type Writer,
+} from "../layout/index.ts";
+import { Binder } from "./binder.ts";
+import { type Books, Change, metricKey } from "./books.ts";
+import { AgentError, LimitError } from "./errors.ts";
+
+/**
+ * Registers series for a writer. Asking again for the same gives the same places; an error concerns one metric of
+ * the request and not the others.
+ * @param lives whether a writer is alive, asked only where two declarations of a metric contradict each other
+ */
+export function register(
+  books: Books,
+  writer: Writer,
+  requests: readonly SeriesRequest[],
+  lives: (writer: Writer) => boolean,
+): RegisterResponse {
+  const results: RegisterResult[] = requests.map(() => ({ runs: [] }));
+  const ids = declare(books, writer, requests, results, lives);
+  // The directory may have been written anew by the first commit: the writer of old is not the one of now.
+  const current = books.directory.writers.get(writer.id)!;
+  const change = new Change();
+  const binder = new Binder(books, current, change);
+  for (const [i, series] of ids().entries()) {
+    attempt(results[i]!, () => place(binder, series, results[i]!.runs));
+  }
+  binder.finish();
+  books.commit(change);
+  const extents = change.grants.map(({ page, pages, slot, slots }) => ({ page, pages, slot, slots }));
+  return { results, extents };
+}
+
+/** Names what is new. Gives a function that tells the ids of each request's series, once they are settled. */
+function declare(
+  books: Books,
+  writer: Writer,
+  requests: readonly SeriesRequest[],
+  results: RegisterResult[],
+  lives: (writer: Writer) => boolean,
+): () => number[][] {
+  const { epoch } = books.directory;
+  const change = new Change();
+  const declaration = new Declaration(books, writer, change, lives);
+  const ids = requests.map((request, i) => {
+    const series: number[] = [];
+    attempt(results[i]!, () => declaration.add(request, series));
+    return series;
+  });
+  books.commit(change);
+  if (books.directory.epoch === epoch) return () => ids;
+  // Compacted on the way: the ids are others now.
+  return () =>
+    requests.map((request, i) => {
+      const metric = books.metric(writer.service, request.name);
+      if (metric === undefined) return [];
+      return request.series
+        .slice(0, ids[i]!.length)
+        .map((labelValues) => books.series.find(books.directory, metric.id, labelValues));
+    });
+}
+
+class Declaration {
+  readonly #pending = new Map<string, { id: number; definition: MetricDefinition; known: number }>();
+  readonly #last;
+
+  constructor(
+    readonly books: Books,
+    readonly writer: Writer,
+    readonly change: Change,
+    readonly lives: (writer: Writer) => boolean,
+  ) {
+    this.#last = { ...books.directory.lastId };
+  }
+
+  /** Adds the ids of a request's series to `ids`, up to the first that is refused. */
+  add(request: SeriesRequest, ids: number[]): void {
+    const { books, change } = this;
+    checked(() => checkDefinition(request));
+    const metric = this.#metric(request);
+    for (const labelValues of request.series) {
+      checked(() => checkLabels(request, labelValues));
+      let id = books.series.find(books.directory, metric.id, labelValues);
+      if (id === 0) {
+        this.#checkLimits(request.name, metric.known);
+        id = ++this.#last.series;
+        metric.known++;
+        change.records.series(id, metric.id, labelValues);
+        books.series.expect(metric.id, labelValues, id);
+      }
+      ids.push(id);
+    }
+  }
+
+  #metric(request: SeriesRequest): { id: number; known: number } {
+    const { books, change, writer } = this;
+    const key = metricKey(writer.service, request.name);
+    const pending = this.#pending.get(key);
+    const metric = books.metric(writer.service, request.name);
+    const declared = pending ?? metric;
+    if (declared !== undefined) {
+      const conflict = definitionConflict(declared.definition, request);
+      if (conflict === undefined) {
+        if (pending !== undefined) return pending;
+        return this.#note(key, metric!.id, metric!.definition, metric!.series.length);
+      }
+      // A rolling update may declare a metric otherwise once nobody alive writes it as it was.
+      if (pending !== undefined || this.#isWritten(metric!)) {
+        throw new AgentError(
+          "metric-conflict",
+          `${request.name} is registered otherwise: ${conflict}`,
+          "give the metric another name, or stop the writers that use it as it was",
+          409,
+        );
+      }
+      change.records.retire(metric!.id);
+    }
+    const id = ++this.#last.metric;
+    const { series: _, ...definition } = request;
+    change.records.metric(id, writer.service, definition);
+    return this.#note(key, id, definition, 0);
+  }
+
+  #note(key: string, id: number, definition: MetricDefinition, known: number) {
+    const metric = { id, definition, known };
+    this.#pending.set(key, metric);
+    return metric;
+  }
+
+  #isWritten(metric: Metric): boolean {
+    for (const writer of this.books.directory.writers.values()) {
+      if (!writer.retained && writer.runs.some((run) => run.metric === metric) && this.lives(writer)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #checkLimits(name: string, ofMetric: number): void {
+    const { limits, pool } = this.books;
+    if (ofMetric >= limits.seriesPerMetric) {
+      throw new LimitError(
+        "label-values-full",
+        `${name} has ${ofMetric} series, at most ${limits.seriesPerMetric} are allowed`,
+        "keep ids and paths out of labels, or start the agent with a higher --max-series-per-metric",
+      );
+    }
+    if (this.#last.series >= limits.series) {
+      throw new LimitError(
+        "series-full",
+        `${pool.app} has ${this.#last.series} series, at most ${limits.series} are allowed`,
+        "start the agent with a higher --max-series",
+      );
+    }
+  }
+}
+
+function place(binder: Binder, series: readonly number[], runs: PlacedRun[]): void {
+  for (let i = 0; i < series.length; i++) {
+    const id = series[i]!;
+    const metric = binder.books.directory.metricOf(id)!;
+    const { page, slot } = binder.placeOf(id, metric, (series.length - i) * metric.slots);
+    const last = runs.at(-1);
+    if (last !== undefined && last[0] === page && last[1] + last[2] * metric.slots === slot) last[2]++;
+    else runs.push([page, slot, 1]);
+  }
+}
+
+/** Runs one metric's part; what goes wrong with it is its result's error. */
+function attempt(result: RegisterResult, run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    result.error ??= { code: error.code, message: error.message, hint: error.hint };
+  }
+}
+
+function checkLabels(metric: MetricDefinition, labelValues: readonly string[]): void {
+  if (labelValues.length !== metric.labelNames.length) {
+    throw new DefinitionError(
+      `${metric.name} has the labels [${metric.labelNames.join(", ")}], a series gives ${labelValues.length} values`,
+    );
+  }
+  for (const value of labelValues) checkLabelValue(metric.name, value);
+}
+
+/** A broken rule of the layout, as the caller's fault. */
+export function checked(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof DefinitionError)) throw error;
+    throw new AgentError("invalid-metric", error.message, "docs/metrics.md states the rules", 422);
+  }
+}

@@ -1,0 +1,87 @@
+// The free slots of one writer: what it was granted and has not used yet.
+
+import { covers, type GrantRecord, SLOTS_PER_PAGE, type Writer } from "../layout/index.ts";
+
+/** Where series may go. */
+export interface Place {
+  page: number;
+  slot: number;
+}
+
+interface Gap {
+  page: number;
+  next: number;
+  end: number;
+}
+
+/** Ends of pages too small for the series at hand that are kept for smaller ones; more would slow every search. */
+const MAX_REMNANTS = 16;
+
+export class Room {
+  /** Untouched pages, the next one last. */
+  readonly #gaps: Gap[] = [];
+  readonly #remnants: Gap[] = [];
+
+  /** The room that a writer of the directory has left. */
+  static of(writer: Writer): Room {
+    const room = new Room();
+    const ends = new Map<string, number>();
+    for (const run of writer.runs) {
+      const grant = writer.grants.find((g) => covers(g, run));
+      const key = `${run.page}:${grant?.slot ?? 0}`;
+      ends.set(key, Math.max(ends.get(key) ?? 0, run.slot + run.count * run.metric.slots));
+    }
+    for (const grant of [...writer.grants].reverse()) {
+      for (const gap of gapsOf(grant)) {
+        gap.next = ends.get(`${gap.page}:${grant.slot}`) ?? gap.next;
+        if (gap.next < gap.end) room.#gaps.push(gap);
+      }
+    }
+    return room;
+  }
+
+  add(grant: GrantRecord): void {
+    this.#gaps.unshift(...gapsOf(grant));
+  }
+
+  /** Takes `slots` slots in a row of one page, or says that there are none. */
+  take(slots: number): Place | undefined {
+    for (const [i, gap] of this.#remnants.entries()) {
+      if (gap.end - gap.next < slots) continue;
+      if (gap.end - gap.next === slots) this.#remnants.splice(i, 1);
+      return takeFrom(gap, slots);
+    }
+    for (let gap = this.#gaps.at(-1); gap !== undefined; gap = this.#gaps.at(-1)) {
+      const left = gap.end - gap.next;
+      if (left <= slots) this.#gaps.pop();
+      if (left >= slots) return takeFrom(gap, slots);
+      this.#keepRemnant(gap);
+    }
+    return undefined;
+  }
+
+  #keepRemnant(gap: Gap): void {
+    this.#remnants.push(gap);
+    if (this.#remnants.length <= MAX_REMNANTS) return;
+    this.#remnants.sort((a, b) => b.end - b.next - (a.end - a.next));
+    this.#remnants.pop();
+  }
+}
+
+function takeFrom(gap: Gap, slots: number): Place {
+  const place = { page: gap.page, slot: gap.next };
+  gap.next += slots;
+  return place;
+}
+
+/** The pages of a grant, the first one last. */
+function gapsOf(grant: GrantRecord): Gap[] {
+  if (grant.slots !== 0) {
+    return [{ page: grant.page, next: grant.slot, end: grant.slot + grant.slots }];
+  }
+  return Array.from({ length: grant.pages }, (_, i) => ({
+    page: grant.page + grant.pages - 1 - i,
+    next: 0,
+    end: SLOTS_PER_PAGE,
+  }));
+}

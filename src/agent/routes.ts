@@ -1,0 +1,300 @@
+// The REST interface: attach, register, detach, look around; and the prototype's three calls.
+
+import { openapi } from "@elysiajs/openapi";
+import { Elysia, t } from "elysia";
+import { ValidationError } from "elysia/error";
+import {
+  type AttachResponse,
+  COMBINES,
+  type HealthResponse,
+  KINDS,
+  LAYOUT_VERSION,
+  type RegisterResponse,
+  SHM_DIR,
+  type Writer,
+} from "../layout/index.ts";
+import type { Application } from "./application.ts";
+import { docsPage } from "./docs-page.ts";
+import { AgentError, LimitError } from "./errors.ts";
+import { exposeAll, legacyRegistry } from "./exposition.ts";
+import { registerLegacy } from "./legacy.ts";
+import type { Log } from "./log.ts";
+import type { Pools } from "./pools.ts";
+import type { SelfMetrics } from "./self-metrics.ts";
+
+export interface RoutesContext {
+  pools: Pools;
+  metrics: SelfMetrics;
+  log: Log;
+  version: string;
+  bootId: string;
+  startedAtMs: number;
+  dataPort(): number;
+}
+
+const LiteralUnion = <const T extends readonly string[]>(values: T) =>
+  t.Unsafe<T[number]>(t.Union(values.map((value) => t.Literal(value))));
+
+const AttachBody = t.Object({
+  service: t.String({ description: "name of the microservice" }),
+  pid: t.Integer({ minimum: 0, maximum: 0xffff_ffff }),
+  threadId: t.Integer({ minimum: 0, maximum: 0xffff_ffff }),
+});
+
+const RegisterBody = t.Object({
+  metrics: t.Array(
+    t.Object({
+      name: t.String(),
+      kind: LiteralUnion(KINDS),
+      unit: t.String(),
+      help: t.String(),
+      labelNames: t.Array(t.String()),
+      combine: LiteralUnion(COMBINES),
+      bounds: t.Array(t.Number()),
+      logLinear: t.Optional(t.Object({ min: t.Number(), max: t.Number(), error: t.Number() })),
+      series: t.Array(t.Array(t.String()), { description: "label values, in the order of labelNames" }),
+    }),
+  ),
+});
+
+const LegacyBody = t.Object({
+  microservice_id: t.String(),
+  name: t.String(),
+  type: t.Union([t.Boolean(), t.Number()], { description: "true or 1 for a gauge, else a counter" }),
+  value: t.Number(),
+});
+
+const AppParams = t.Object({ app: t.String() });
+const WriterParams = t.Object({ app: t.String(), writer: t.Integer({ minimum: 1 }) });
+
+/** All routes; `handle` is what listeners serve. */
+export function createRoutes(context: RoutesContext) {
+  const { pools, metrics } = context;
+  return new Elysia({ normalize: false })
+    .use(
+      openapi({
+        provider: null,
+        specPath: "/openapi/json",
+        documentation: {
+          info: {
+            title: "microview agent",
+            version: context.version,
+            description: "Writers attach, register series and learn where in shared memory to store them.",
+          },
+        },
+      }),
+    )
+    .use(docsPage())
+    .onError(({ error, code, set }) => {
+      const { status, ...body } = describe(error, code);
+      if (error instanceof LimitError) metrics.add("limits", 1, error.code);
+      if (status >= 500 && !(error instanceof AgentError)) {
+        context.log.error("a request failed", { error: String((error as Error).stack ?? error) });
+      }
+      set.status = status;
+      return body;
+    })
+    .get("/health", (): HealthResponse => health(context), {
+      detail: { summary: "Is the agent well, and where does it serve" },
+    })
+    .get("/metrics", ({ request }) => exposition(request, pools), {
+      detail: { summary: "All metrics as Prometheus text; as the prototype's registry for JSON" },
+    })
+    .post(
+      "/metrics",
+      ({ body }) => registerLegacy(pools, body),
+      { body: LegacyBody, detail: { summary: "The prototype's call: one metric, one address" } },
+    )
+    .get("/v1/apps", () => [...pools].map(summary), { detail: { summary: "Applications" } })
+    .get("/v1/apps/:app", ({ params }) => summary(pools.get(params.app)), {
+      params: AppParams,
+      detail: { summary: "One application" },
+    })
+    .get("/v1/apps/:app/services", ({ params }) => services(pools.get(params.app)), {
+      params: AppParams,
+      detail: { summary: "Services, with their writers and series" },
+    })
+    .get(
+      "/v1/apps/:app/writers",
+      ({ params }) => {
+        const application = pools.get(params.app);
+        return application.writers().map((writer) => describeWriter(application, writer));
+      },
+      { params: AppParams, detail: { summary: "Writers" } },
+    )
+    .get("/v1/apps/:app/metrics", ({ params, query }) => listMetrics(pools.get(params.app), query.service), {
+      params: AppParams,
+      query: t.Object({ service: t.Optional(t.String()) }),
+      detail: { summary: "Metrics, by service" },
+    })
+    .post(
+      "/v1/apps/:app/writers",
+      ({ params, body }): AttachResponse => {
+        const application = pools.open(params.app);
+        const writer = application.attach(body);
+        const { pool } = application;
+        return {
+          writer: writer.id,
+          pool: {
+            path: pool.path,
+            poolId: pool.header.poolId,
+            pagesOffset: pool.header.pagesOffset,
+          },
+          lock: { offset: writer.lockOffset, bytes: writer.lockBytes },
+          extents: writer.grants.map(({ page, pages, slot, slots }) => ({ page, pages, slot, slots })),
+        };
+      },
+      { params: AppParams, body: AttachBody, detail: { summary: "Attach a writer" } },
+    )
+    .post(
+      "/v1/apps/:app/writers/:writer/series",
+      ({ params, body }): RegisterResponse => {
+        const response = pools.get(params.app).register(params.writer, body.metrics);
+        for (const { error } of response.results) {
+          if (error?.code.endsWith("-full")) metrics.add("limits", 1, error.code);
+        }
+        return response;
+      },
+      {
+        params: WriterParams,
+        body: RegisterBody,
+        detail: { summary: "Register series in a batch; asking again gives the same places" },
+      },
+    )
+    .delete(
+      "/v1/apps/:app/writers/:writer",
+      ({ params }) => {
+        pools.get(params.app).detach(params.writer);
+        return { detached: params.writer };
+      },
+      { params: WriterParams, detail: { summary: "Detach a writer; what it counted is kept" } },
+    );
+}
+
+/** An error as its caller is told it: no stack, and nothing of what the caller sent. */
+function describe(error: unknown, code: unknown) {
+  if (error instanceof AgentError) {
+    return { status: error.status, code: error.code, message: error.message, hint: error.hint };
+  }
+  if (error instanceof ValidationError) {
+    const { path, message } = firstFault(error);
+    return {
+      status: 422,
+      code: "invalid-request",
+      message: `${path}: ${message}`,
+      hint: "GET /openapi describes every request",
+    };
+  }
+  if (code === "PARSE") {
+    return {
+      status: 400,
+      code: "invalid-json",
+      message: "the body is not JSON",
+      hint: "send Content-Type: application/json and a JSON body",
+    };
+  }
+  if (code === "NOT_FOUND") {
+    return {
+      status: 404,
+      code: "no-such-route",
+      message: "there is no such route",
+      hint: "GET /openapi lists them",
+    };
+  }
+  return {
+    status: 500,
+    code: "internal",
+    message: "the agent failed to answer",
+    hint: "its log says why",
+  };
+}
+
+function firstFault(error: ValidationError): { path: string; message: string } {
+  for (const fault of error.all) {
+    if ("path" in fault && typeof fault.path === "string") {
+      const where = `${error.type}${fault.path.replaceAll("/", ".")}`;
+      return { path: where, message: fault.message ?? "is not what is expected" };
+    }
+  }
+  return { path: error.type, message: "is not what is expected" };
+}
+
+function health({ pools, version, bootId, startedAtMs, dataPort }: RoutesContext): HealthResponse {
+  return {
+    status: "healthy",
+    version,
+    layoutVersion: LAYOUT_VERSION,
+    pid: process.pid,
+    uptimeS: Math.round((Date.now() - startedAtMs) / 1000),
+    bootId,
+    dataPort: dataPort(),
+    pools: [...pools].map(({ name, pool }) => ({
+      app: name,
+      path: pool.path,
+      poolId: pool.header.poolId,
+    })),
+  };
+}
+
+function exposition(request: Request, pools: Pools): Response {
+  const accept = request.headers.get("accept") ?? "";
+  if (accept.includes("application/json")) return Response.json(legacyRegistry(pools));
+  return new Response(exposeAll(pools), {
+    headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+  });
+}
+
+function summary(application: Application) {
+  const { name, pool, directory, pagesUsed } = application;
+  return {
+    app: name,
+    path: pool.path,
+    shmName: pool.path.startsWith(`${SHM_DIR}/`) ? pool.path.slice(SHM_DIR.length + 1) : null,
+    generation: pool.generation,
+    services: directory.services.size,
+    writers: application.writers().length,
+    series: directory.seriesCount,
+    pagesUsed,
+    directoryBytes: directory.length,
+  };
+}
+
+function services(application: Application) {
+  const { directory } = application;
+  return [...directory.services].map(([id, name]) => ({
+    service: name,
+    writers: application.writers().filter((writer) => writer.service === id).length,
+    metrics: [...directory.metrics.values()].filter((m) => m.service === id && !m.retired).length,
+    series: [...directory.metrics.values()]
+      .filter((m) => m.service === id && !m.retired)
+      .reduce((sum, m) => sum + m.series.length, 0),
+  }));
+}
+
+function describeWriter(application: Application, writer: Writer) {
+  return {
+    writer: writer.id,
+    service: writer.serviceName,
+    pid: writer.pid,
+    threadId: writer.threadId,
+    startedAt: new Date(writer.startedAtMs).toISOString(),
+    alive: application.lives(writer),
+    pages: writer.grants.reduce((sum, grant) => sum + grant.pages, 0),
+    series: writer.runs.reduce((sum, run) => sum + run.count, 0),
+  };
+}
+
+function listMetrics({ directory }: Application, service: string | undefined) {
+  const metrics = [];
+  for (const metric of directory.metrics.values()) {
+    const name = directory.services.get(metric.service) ?? "";
+    if (metric.retired || (service !== undefined && service !== name)) continue;
+    metrics.push({
+      service: name,
+      ...metric.definition,
+      series: metric.series.length,
+      slotsPerSeries: metric.slots,
+    });
+  }
+  return metrics;
+}

@@ -1,0 +1,113 @@
+// The agent's own metrics, in a pool of its own like any service's: application "microview", service "agent".
+// They count from the first moment in private memory, and move into the pool when there is one.
+
+import { SharedFile } from "../ffi/index.ts";
+import type { MetricDefinition } from "../layout/index.ts";
+import type { Application } from "./application.ts";
+
+export const SELF_APP = "microview";
+const SELF_SERVICE = "agent";
+
+const METRICS = {
+  apps: ["gauge", "microview_agent_apps", "Applications on this host.", []],
+  writers: ["gauge", "microview_agent_writers", "Living writers.", ["app"]],
+  pages: ["gauge", "microview_agent_pages_used", "Pages in use, 4 KiB each.", ["app"]],
+  series: ["gauge", "microview_agent_series", "Series known.", ["app"]],
+  directoryBytes: ["gauge", "microview_agent_directory_bytes", "Bytes of the directory in use.", ["app"]],
+  attached: ["counter", "microview_agent_writers_attached_total", "Writers that attached.", []],
+  registered: ["counter", "microview_agent_series_registered_total", "Series that were new.", []],
+  folded: ["counter", "microview_agent_writers_folded_total", "Writers that died or left and whose counts were kept.", []],
+  foldsPostponed: ["counter", "microview_agent_folds_postponed_total", "Attempts to keep a dead writer's counts that found no room.", []],
+  valuesRefused: ["counter", "microview_agent_values_refused_total", "Values of dead writers that no counter can have.", []],
+  setAside: ["counter", "microview_agent_pools_set_aside_total", "Pools that could not be used.", []],
+  limits: ["counter", "microview_agent_limit_reached_total", "Requests refused because a limit was reached, by code.", ["code"]],
+  requests: ["counter", "microview_agent_requests_total", "REST requests by status.", ["status"]],
+  denied: ["counter", "microview_agent_denied_total", "REST requests refused for want of a token.", []],
+  scanSeconds: ["counter", "microview_agent_scan_seconds_total", "Time spent looking for dead writers.", []],
+  scans: ["counter", "microview_agent_scans_total", "Rounds of looking for dead writers.", []],
+  dataConnections: ["gauge", "microview_agent_data_connections", "Open connections to the data port.", []],
+  dataRefused: ["counter", "microview_agent_data_refused_total", "Connections to the data port above the limit.", []],
+  dataDenied: ["counter", "microview_agent_data_denied_total", "Connections to the data port with a wrong token.", []],
+  dataMalformed: ["counter", "microview_agent_data_malformed_total", "Connections to the data port that did not speak its protocol.", []],
+  dataReads: ["counter", "microview_agent_data_reads_total", "Requests served on the data port.", []],
+  dataBytes: ["counter", "microview_agent_data_sent_bytes_total", "Bytes of pools sent on the data port.", []],
+  startTime: ["gauge", "microview_agent_start_time_seconds", "When this agent started, unix time.", []],
+} as const satisfies Record<string, readonly ["counter" | "gauge", string, string, readonly string[]]>;
+
+export type SelfMetric = keyof typeof METRICS;
+
+interface Value {
+  metric: SelfMetric;
+  labels: string[];
+  /** Kept here until the pool has a slot for it. */
+  pending: number;
+  /** Index among the pool's f64s, or −1. */
+  slot: number;
+}
+
+export class SelfMetrics {
+  readonly #values = new Map<string, Value>();
+  #application: Application | undefined;
+  #writerId = 0;
+
+  /** Adds to a counter. */
+  add(metric: SelfMetric, amount = 1, ...labels: string[]): void {
+    const value = this.#value(metric, labels);
+    this.#store(value, this.#load(value) + amount);
+  }
+
+  set(metric: SelfMetric, amount: number, ...labels: string[]): void {
+    this.#store(this.#value(metric, labels), amount);
+  }
+
+  /** Takes a place in the agent's own pool, as a writer with a lock like all others. */
+  attach(application: Application): void {
+    const { pool } = application;
+    const writer = application.attach({ service: SELF_SERVICE, pid: process.pid, threadId: 0 });
+    // Held until the process ends, on an opening of its own: that is how the next agent sees that this one died.
+    SharedFile.open(pool.path, true).lock(writer.lockOffset, writer.lockBytes);
+    this.#application = application;
+    this.#writerId = writer.id;
+    this.#register([...this.#values.values()]);
+  }
+
+  #value(metric: SelfMetric, labels: string[]): Value {
+    const key = `${metric} ${labels.join(" ")}`;
+    let value = this.#values.get(key);
+    if (value === undefined) {
+      value = { metric, labels, pending: 0, slot: -1 };
+      this.#values.set(key, value);
+      if (this.#application !== undefined) this.#register([value]);
+    }
+    return value;
+  }
+
+  #register(values: readonly Value[]): void {
+    const application = this.#application;
+    if (application === undefined || values.length === 0) return;
+    const { results } = application.register(
+      this.#writerId,
+      values.map(({ metric, labels }) => ({ ...definition(metric), series: [labels] })),
+    );
+    for (const [i, value] of values.entries()) {
+      const place = results[i]?.runs[0];
+      if (place === undefined) continue;
+      value.slot = application.pool.slotIndexOf(place[0], place[1]);
+      application.pool.slots[value.slot] = value.pending;
+    }
+  }
+
+  #load(value: Value): number {
+    return value.slot < 0 ? value.pending : this.#application!.pool.slots[value.slot]!;
+  }
+
+  #store(value: Value, amount: number): void {
+    if (value.slot < 0) value.pending = amount;
+    else this.#application!.pool.slots[value.slot] = amount;
+  }
+}
+
+function definition(metric: SelfMetric): MetricDefinition {
+  const [kind, name, help, labelNames] = METRICS[metric];
+  return { name, kind, help, unit: "", labelNames, combine: "sum", bounds: [] };
+}

@@ -1,0 +1,73 @@
+// Gauges: a value that is set. How those of several writers combine decides which class is made.
+
+import type { Combine } from "../layout/index.ts";
+import { Cell } from "./cells.ts";
+
+/** A gauge whose writers add up; it starts at 0. */
+export class Gauge extends Cell {
+  /** @throws TypeError for what is not a number */
+  set(value: number): void {
+    if (value === value && typeof value === "number") this.values[this.at] = value;
+    else refuse(value);
+  }
+
+  inc(n = 1): void {
+    if (n === n && typeof n === "number") this.values[this.at]! += n;
+    else refuse(n);
+  }
+
+  dec(n = 1): void {
+    if (n === n && typeof n === "number") this.values[this.at]! -= n;
+    else refuse(n);
+  }
+
+  /** Sets the unix time in seconds. */
+  setToCurrentTime(): void {
+    this.set(Date.now() / 1000);
+  }
+
+  /** Starts a stopwatch; the function it returns sets the seconds since then, and gives them. */
+  startTimer(): () => number {
+    const start = performance.now();
+    return () => {
+      const seconds = (performance.now() - start) / 1000;
+      this.set(seconds);
+      return seconds;
+    };
+  }
+
+  /** What this thread has set; NaN when it has not. */
+  get value(): number {
+    return this.values[this.at]!;
+  }
+}
+
+/** A gauge of which the mean, least or greatest counts: it takes no part until it is set. */
+export class UnsetGauge extends Gauge {
+  override inc(n = 1): void {
+    const value = this.values[this.at]!;
+    this.set((value === value ? value : 0) + n);
+  }
+
+  override dec(n = 1): void {
+    this.inc(-n);
+  }
+}
+
+/** A gauge of which the newest value counts: it also stores when it was set, which costs a look at the clock. */
+export class LastGauge extends UnsetGauge {
+  override set(value: number): void {
+    super.set(value);
+    this.values[this.at + 1] = Date.now();
+  }
+}
+
+/** The class for a way to combine. */
+export function gaugeClass(combine: Combine): typeof Gauge {
+  if (combine === "sum") return Gauge;
+  return combine === "last" ? LastGauge : UnsetGauge;
+}
+
+function refuse(value: unknown): never {
+  throw new TypeError(`a gauge takes a number, got ${String(value)}`);
+}

@@ -1,0 +1,17 @@
+// The client: a service declares metrics and stores numbers. `import { MicroView } from "microview"`.
+
+export type { Combine, LogLinearOptions } from "../layout/index.ts";
+export { DefinitionError } from "../layout/index.ts";
+export { Counter } from "./counter.ts";
+export { Family, type LabelValue } from "./family.ts";
+export { Gauge } from "./gauge.ts";
+export { Histogram } from "./histogram.ts";
+export { MicroViewClient, MicroViewMetric } from "./legacy.ts";
+export {
+  type GaugeOptions,
+  type HistogramOptions,
+  type Labelled,
+  type MetricOptions,
+  MicroView,
+  type MicroViewOptions,
+} from "./microview.ts";

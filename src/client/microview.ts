@@ -1,0 +1,207 @@
+// What a service imports: declares metrics and gets handles whose calls are stores.
+
+import {
+  type ApiError,
+  type Combine,
+  checkAppName,
+  checkDefinition,
+  checkLabelValue,
+  checkServiceName,
+  defaultSocketPath,
+  definitionConflict,
+  initialValue,
+  type LogLinearOptions,
+  type MetricDefinition,
+  slotsPerSeries,
+} from "../layout/index.ts";
+import type { Cell } from "./cells.ts";
+import { Counter } from "./counter.ts";
+import { Family } from "./family.ts";
+import { type Gauge, gaugeClass } from "./gauge.ts";
+import { type Histogram, histogramFactory } from "./histogram.ts";
+import { ThreadWriter } from "./writer.ts";
+
+export interface MicroViewOptions {
+  /** The trust domain that services share, e.g. "shop". */
+  app: string;
+  /** This microservice, e.g. "auth". */
+  service: string;
+  /** The agent's Unix socket. Default: MICROVIEW_SOCKET, else the one in the run directory. */
+  socket?: string;
+  /** Where this process sees pools as DIR/<app>/pool, if not where the agent does. Default: MICROVIEW_POOL_DIR. */
+  poolDir?: string;
+  /** Receives, once each, what does not work; default writes a line to stderr. The service goes on in any case. */
+  onWarning?: (warning: ApiError) => void;
+}
+
+/** What every kind of metric may be given. */
+export interface MetricOptions {
+  help?: string;
+  /** Base unit, e.g. "seconds", "bytes". */
+  unit?: string;
+}
+
+export interface GaugeOptions extends MetricOptions {
+  /** How the gauges of several writers become one; default "sum". */
+  combine?: Combine;
+}
+
+/** Either `buckets`, or a log-linear histogram with its range and error. */
+export type HistogramOptions = MetricOptions &
+  (
+    | { /** Upper bounds, ascending, without +Inf. */ buckets: readonly number[] }
+    | (LogLinearOptions & { buckets?: never })
+  );
+
+/** Label names, which make a metric a family of children. */
+export interface Labelled<Label extends string> {
+  labels: readonly Label[];
+}
+
+type AnyMetric = Cell | Family<Cell>;
+
+/** A connection of this thread to the agent of its host. Returns at once, and never fails for want of an agent. */
+export class MicroView {
+  readonly app: string;
+  readonly service: string;
+  readonly #writer: ThreadWriter;
+  readonly #metrics = new Map<string, { definition: MetricDefinition; metric: AnyMetric }>();
+
+  /** @throws DefinitionError when the application's or the service's name breaks a rule */
+  constructor(options: MicroViewOptions) {
+    const { app, service } = options;
+    checkAppName(app);
+    checkServiceName(service);
+    this.app = app;
+    this.service = service;
+    const poolDir = options.poolDir ?? process.env["MICROVIEW_POOL_DIR"];
+    this.#writer = new ThreadWriter({
+      app,
+      service,
+      socketPath: options.socket ?? defaultSocketPath(process.env, process.getuid?.()),
+      onWarning: options.onWarning ?? warnOnStderr,
+      ...(poolDir === undefined ? {} : { poolDir }),
+    });
+  }
+
+  /** Resolves when the series declared so far have their places in the pool; never, while there is no agent. */
+  get ready(): Promise<void> {
+    return this.#writer.ready;
+  }
+
+  /** Whether stores go to the pool now, and not to private memory. */
+  get attached(): boolean {
+    return this.#writer.attached;
+  }
+
+  /**
+   * Declares a counter; asking again for the same gives the same handle.
+   * @throws DefinitionError for a name or option that breaks a rule, Error when it was declared otherwise
+   */
+  counter<const Label extends string>(
+    name: string,
+    options: MetricOptions & Labelled<Label>,
+  ): Family<Counter, Label>;
+  counter(name: string, options?: MetricOptions): Counter;
+  counter(name: string, options: MetricOptions & Partial<Labelled<string>> = {}) {
+    const definition = define(name, "counter", options);
+    return this.#declare(definition, (values, at) => new Counter(values, at));
+  }
+
+  /** Declares a gauge; see {@link MicroView.counter}. */
+  gauge<const Label extends string>(
+    name: string,
+    options: GaugeOptions & Labelled<Label>,
+  ): Family<Gauge, Label>;
+  gauge(name: string, options?: GaugeOptions): Gauge;
+  gauge(name: string, options: GaugeOptions & Partial<Labelled<string>> = {}) {
+    const combine = options.combine ?? "sum";
+    const Class = gaugeClass(combine);
+    const definition = define(name, "gauge", options, { combine });
+    return this.#declare(definition, (values, at) => new Class(values, at));
+  }
+
+  /**
+   * Declares a histogram; see {@link MicroView.counter}. Without `buckets` it is log-linear: from `min` to `max`
+   * (1 µs to 1000 s), values read back to within `error` (6.25 %), in 243 slots of 8 bytes per series.
+   */
+  histogram<const Label extends string>(
+    name: string,
+    options: HistogramOptions & Labelled<Label>,
+  ): Family<Histogram, Label>;
+  histogram(name: string, options?: HistogramOptions): Histogram;
+  histogram(name: string, options: HistogramOptions & Partial<Labelled<string>> = {}) {
+    const definition =
+      options.buckets === undefined
+        ? define(name, "loglinear", options, { logLinear: withDefaults(options) })
+        : define(name, "histogram", options, { bounds: [...options.buckets] });
+    checkDefinition(definition);
+    return this.#declare(definition, histogramFactory(definition));
+  }
+
+  /** Gives the pages back after registering what still waits; handles then count into private memory. */
+  close(): Promise<void> {
+    return this.#writer.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #declare<Child extends Cell>(
+    definition: MetricDefinition,
+    create: (values: Float64Array, at: number) => Child,
+  ): Child | Family<Child> {
+    const known = this.#metrics.get(definition.name);
+    if (known !== undefined) {
+      const conflict = definitionConflict(known.definition, definition);
+      if (conflict === undefined) return known.metric as Child | Family<Child>;
+      throw new Error(
+        `the metric ${definition.name} was declared otherwise: ${conflict}. Give it another name`,
+      );
+    }
+    checkDefinition(definition);
+    const slots = slotsPerSeries(definition);
+    const initial = initialValue(definition);
+    const newSeries = (labelValues: string[]): Child => {
+      for (const value of labelValues) checkLabelValue(definition.name, value);
+      const { values, at } = this.#writer.take(slots);
+      values[at] = initial;
+      const cell = create(values, at);
+      this.#writer.add({ metric: definition, labelValues, cell, slots, placed: false });
+      return cell;
+    };
+    const metric =
+      definition.labelNames.length === 0
+        ? newSeries([])
+        : new Family<Child>(definition.name, definition.labelNames, newSeries);
+    this.#metrics.set(definition.name, { definition, metric });
+    return metric;
+  }
+}
+
+function define(
+  name: string,
+  kind: MetricDefinition["kind"],
+  options: MetricOptions & Partial<Labelled<string>>,
+  more: Partial<MetricDefinition> = {},
+): MetricDefinition {
+  return {
+    name,
+    kind,
+    unit: options.unit ?? "",
+    help: options.help ?? "",
+    labelNames: [...(options.labels ?? [])],
+    combine: "sum",
+    bounds: [],
+    ...more,
+  };
+}
+
+function withDefaults({ min = 1e-6, max = 1e3, error = 0.0625 }: LogLinearOptions) {
+  return { min, max, error };
+}
+
+function warnOnStderr({ message, hint }: ApiError): void {
+  process.stderr.write(`microview: ${message}${hint ? ` (${hint})` : ""}\n`);
+}

@@ -1,0 +1,233 @@
+// This thread as a writer: keeps its series, and sees to it in the background that they get pages.
+// Nothing here is on the way of a store; without an agent all goes on in private memory.
+
+import { threadId } from "node:worker_threads";
+import type { ApiError, MetricDefinition, PlacedRun, SeriesRequest } from "../layout/index.ts";
+import { AgentApi, AgentRefusal } from "./agent-api.ts";
+import { Attachment } from "./attachment.ts";
+import { moveSeries, PrivateMemory, type Series } from "./cells.ts";
+
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 5_000;
+/** How often an attached writer looks whether its pool is still the one that others read. */
+const CHECK_INTERVAL_MS = 2_000;
+const SERIES_PER_REQUEST = 5_000;
+/** How long close() waits for series that have no page yet. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+export interface WriterOptions {
+  app: string;
+  service: string;
+  socketPath: string;
+  poolDir?: string;
+  /** Told once about each thing that does not work. */
+  onWarning: (warning: ApiError) => void;
+}
+
+export class ThreadWriter {
+  /** Resolves when all series that existed when the agent first answered have pages. */
+  readonly ready: Promise<void>;
+  readonly #options: WriterOptions;
+  readonly #api: AgentApi;
+  readonly #memory = new PrivateMemory();
+  readonly #series: Series[] = [];
+  #waiting: Series[] = [];
+  #attachment: Attachment | undefined;
+  #timer: Timer | undefined;
+  #running: Promise<void> | undefined;
+  #retryMs = FIRST_RETRY_MS;
+  #closed = false;
+  #resolveReady: () => void = () => {};
+  readonly #warned = new Set<string>();
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+    this.#api = new AgentApi(options.socketPath, options.app);
+    this.ready = new Promise((resolve) => {
+      this.#resolveReady = resolve;
+    });
+    this.#schedule(0);
+  }
+
+  /** Whether stores go to the pool. */
+  get attached(): boolean {
+    return this.#attachment !== undefined;
+  }
+
+  /** Zeroed private memory for a new series. */
+  take(slots: number): { values: Float64Array; at: number } {
+    return this.#memory.take(slots);
+  }
+
+  /** Takes care of a series from now on. */
+  add(series: Series): void {
+    this.#series.push(series);
+    this.#waiting.push(series);
+    // What is made in one go is registered in one go.
+    if (this.#attachment !== undefined || this.#series.length === 1) this.#schedule(0);
+  }
+
+  /**
+   * Ends the writer: registers what is still waiting if the agent answers within a second, then lets go of the pool.
+   * Handles stay usable and count into private memory.
+   */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const last = this.#running ?? (this.#waiting.length > 0 ? this.#run() : Promise.resolve());
+    await Promise.race([last, Bun.sleep(CLOSE_TIMEOUT_MS)]);
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    const writer = this.#leave();
+    this.#resolveReady();
+    // The agent sees by itself that the lock is gone; telling it is quicker.
+    if (writer !== undefined) await this.#api.detach(writer).catch(() => {});
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#closed || this.#running !== undefined) return;
+    if (this.#timer !== undefined) {
+      if (delayMs > 0) return;
+      clearTimeout(this.#timer);
+    }
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.#run();
+    }, delayMs);
+    // A service that is done ends; it does not wait for its metrics.
+    if (delayMs > 0) this.#timer.unref();
+  }
+
+  #run(): Promise<void> {
+    this.#running ??= this.#settle().then((nextMs) => {
+      this.#running = undefined;
+      this.#schedule(nextMs);
+    });
+    return this.#running;
+  }
+
+  /** One attempt at having everything in its place. @returns when to look again, in ms */
+  async #settle(): Promise<number> {
+    try {
+      if (this.#attachment?.isCurrent() === false) this.#leave();
+      this.#attachment ??= await this.#attach();
+      if (this.#attachment === undefined) return FIRST_RETRY_MS;
+      const refused = await this.#register(this.#attachment);
+      this.#resolveReady();
+      if (!refused) {
+        this.#retryMs = FIRST_RETRY_MS;
+        return this.#waiting.length > 0 ? 0 : CHECK_INTERVAL_MS;
+      }
+    } catch (error) {
+      if (error instanceof AgentRefusal) {
+        // The pool was replaced under us: take our values along to the new one.
+        if (error.code === "unknown-writer" || error.code === "unknown-app") this.#leave();
+        else this.#warn(error);
+      } else if (!isAbsence(error)) {
+        this.#warn({
+          code: "attach-failed",
+          message: (error as Error).message,
+          hint: "values are kept in private memory until it works",
+        });
+      }
+    }
+    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+    // Services that start together do not knock together.
+    return this.#retryMs * (0.75 + Math.random() / 2);
+  }
+
+  async #attach(): Promise<Attachment | undefined> {
+    const { app, service, poolDir } = this.#options;
+    const answer = await this.#api.attach({ service, pid: process.pid, threadId });
+    if (this.#closed) return undefined;
+    return Attachment.open(answer, app, poolDir);
+  }
+
+  /** @returns whether some series were refused and have to wait for better times */
+  async #register(attachment: Attachment): Promise<boolean> {
+    const refused: Series[] = [];
+    while (this.#waiting.length > 0 && this.#attachment === attachment && !this.#closed) {
+      const batch = this.#waiting.slice(0, SERIES_PER_REQUEST);
+      const groups = groupByMetric(batch);
+      const answer = await this.#api.register(attachment.writer, {
+        metrics: groups.map(({ metric, series }): SeriesRequest => ({
+          ...metric,
+          series: series.map(({ labelValues }) => labelValues),
+        })),
+      });
+      if (this.#attachment !== attachment || this.#closed) return false;
+      attachment.add(answer.extents);
+      for (const [i, { series }] of groups.entries()) {
+        const result = answer.results[i];
+        const placed = place(attachment, series, result?.runs ?? []);
+        refused.push(...series.slice(placed));
+        if (result?.error !== undefined) this.#warn(result.error);
+      }
+      this.#waiting = this.#waiting.slice(batch.length);
+    }
+    this.#waiting.push(...refused);
+    return refused.length > 0;
+  }
+
+  /** Takes all values back into private memory and lets go of the pool. @returns the writer's id */
+  #leave(): number | undefined {
+    const attachment = this.#attachment;
+    if (attachment === undefined) return undefined;
+    for (const series of this.#series) {
+      if (!series.placed) continue;
+      const { values, at } = this.#memory.take(series.slots);
+      moveSeries(series, values, at);
+      series.placed = false;
+    }
+    this.#waiting = [...this.#series];
+    this.#attachment = undefined;
+    attachment.close();
+    return attachment.writer;
+  }
+
+  #warn(warning: ApiError): void {
+    const key = `${warning.code} ${warning.message}`;
+    if (this.#warned.has(key) || this.#warned.size > 100) return;
+    this.#warned.add(key);
+    const { code, message, hint } = warning;
+    this.#options.onWarning({ code, message, hint });
+  }
+}
+
+function groupByMetric(batch: readonly Series[]): { metric: MetricDefinition; series: Series[] }[] {
+  const groups = new Map<MetricDefinition, Series[]>();
+  for (const series of batch) {
+    const group = groups.get(series.metric);
+    if (group === undefined) groups.set(series.metric, [series]);
+    else group.push(series);
+  }
+  return [...groups].map(([metric, series]) => ({ metric, series }));
+}
+
+/** Moves series to where the agent has placed them. @returns how many */
+function place(attachment: Attachment, series: readonly Series[], runs: readonly PlacedRun[]): number {
+  let placed = 0;
+  for (const [page, slot, count] of runs) {
+    for (let i = 0; i < count; i++) {
+      const each = series[placed];
+      if (each === undefined) return placed;
+      const { values, at } = attachment.place(page, slot + i * each.slots);
+      moveSeries(each, values, at);
+      each.placed = true;
+      placed++;
+    }
+  }
+  return placed;
+}
+
+/** No agent is there, or it went while it was asked: nothing to tell anybody. */
+function isAbsence(error: unknown): boolean {
+  const { code, name } = error as { code?: string; name?: string };
+  return (
+    name === "TimeoutError" ||
+    ["FailedToOpenSocket", "ConnectionRefused", "ConnectionClosed", "ENOENT", "ECONNREFUSED", "ECONNRESET"].includes(
+      code ?? "",
+    )
+  );
+}

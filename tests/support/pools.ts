@@ -1,0 +1,282 @@
+// Pools for tests: small, real files in shared memory below a folder of their own, gone when the tests are done.
+// Also writers as a service would have them, and sums that are computed without the code under test.
+
+import { afterAll } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { Application, type ApplicationEvents } from "../../src/agent/application.ts";
+import { DEFAULT_LIMITS, type Limits } from "../../src/agent/limits.ts";
+import { Pool } from "../../src/agent/pool.ts";
+import { STRATEGIES, type StrategyName } from "../../src/agent/strategies/index.ts";
+import { SharedFile } from "../../src/ffi/index.ts";
+import {
+  type AttachRequest,
+  type Directory,
+  type Metric,
+  type MetricDefinition,
+  type PoolSizes,
+  type RegisterResult,
+  type SeriesRequest,
+  type Writer,
+} from "../../src/layout/index.ts";
+
+/** A pool of about 400 KiB, so that a test can copy it hundreds of times. */
+export const SMALL = {
+  pageCapacity: 64,
+  directoryCapacity: 64 << 10,
+  journalCapacity: 4 << 10,
+} as const satisfies PoolSizes;
+
+/** A folder in shared memory for one test file. */
+export class Scratch {
+  #path: string | undefined;
+  #count = 0;
+
+  constructor() {
+    afterAll(() => {
+      if (this.#path !== undefined) rmSync(this.#path, { recursive: true, force: true });
+    });
+  }
+
+  /** A path that nothing else has. */
+  path(): string {
+    this.#path ??= mkdtempSync("/dev/shm/microview-test-");
+    return `${this.#path}/${++this.#count}`;
+  }
+
+  pool(sizes: PoolSizes = SMALL): Pool {
+    return Pool.create(this.path(), "shop", { mode: 0o600, sizes });
+  }
+
+  /** Writes an image of a pool into a new file and hands out its path. */
+  image(bytes: Uint8Array): string {
+    const path = this.path();
+    writeFileSync(path, bytes);
+    return path;
+  }
+}
+
+/** What an application has told, added up. */
+export class Told implements ApplicationEvents {
+  attachedCount = 0;
+  registeredSeries = 0;
+  foldedWriters: number[] = [];
+  foldedSeries = 0;
+  postponed: string[] = [];
+  refusedValues = 0;
+
+  attached(): void {
+    this.attachedCount++;
+  }
+  registered(series: number): void {
+    this.registeredSeries += series;
+  }
+  folded(writer: Writer, series: number): void {
+    this.foldedWriters.push(writer.id);
+    this.foldedSeries += series;
+  }
+  foldPostponed(_writer: Writer, reason: { code: string }): void {
+    this.postponed.push(reason.code);
+  }
+  valuesRefused(count: number): void {
+    this.refusedValues += count;
+  }
+}
+
+export function limits(some: Partial<Limits> = {}): Limits {
+  return { ...DEFAULT_LIMITS, ...some };
+}
+
+export function application(
+  pool: Pool,
+  options: { limits?: Partial<Limits>; strategy?: StrategyName; told?: Told } = {},
+): Application {
+  const { strategy = "page", told = new Told() } = options;
+  return new Application(pool, limits(options.limits), STRATEGIES[strategy], told);
+}
+
+const BASE = {
+  unit: "",
+  help: "",
+  labelNames: [] as string[],
+  combine: "sum",
+  bounds: [] as number[],
+} as const satisfies Partial<MetricDefinition>;
+
+/** Definitions with what a test does not care for filled in. */
+export const define = {
+  counter: (name: string, labelNames: string[] = []): MetricDefinition => ({
+    ...BASE,
+    name,
+    kind: "counter",
+    labelNames,
+  }),
+  gauge: (
+    name: string,
+    combine: MetricDefinition["combine"] = "sum",
+    labelNames: string[] = [],
+  ): MetricDefinition => ({ ...BASE, name, kind: "gauge", combine, labelNames }),
+  histogram: (name: string, bounds: number[], labelNames: string[] = []): MetricDefinition => ({
+    ...BASE,
+    name,
+    kind: "histogram",
+    bounds,
+    labelNames,
+  }),
+  logLinear: (
+    name: string,
+    options: { min: number; max: number; error: number } = { min: 1e-6, max: 1e3, error: 0.0625 },
+  ): MetricDefinition => ({ ...BASE, name, kind: "loglinear", logLinear: options }),
+};
+
+/** A request for series of a metric; without labels for its only one. */
+export function ask(definition: MetricDefinition, series: string[][] = [[]]): SeriesRequest {
+  return { ...definition, series };
+}
+
+/** Places of a result's series, one by one. */
+export function places(
+  { runs }: RegisterResult,
+  slots: number,
+): { page: number; slot: number }[] {
+  return runs.flatMap(([page, slot, count]) =>
+    Array.from({ length: count }, (_, i) => ({ page, slot: slot + i * slots })),
+  );
+}
+
+/** A thread of a service, as the agent meets it: attached, holding its lock until it dies. */
+export class TestWriter {
+  readonly id: number;
+  readonly #file: SharedFile;
+
+  constructor(
+    readonly app: Application,
+    request: Partial<AttachRequest> = {},
+  ) {
+    const writer = app.attach({ service: "auth", pid: 1, threadId: 1, ...request });
+    this.id = writer.id;
+    this.#file = SharedFile.open(app.pool.path, true);
+    if (!this.#file.lock(writer.lockOffset, writer.lockBytes)) throw new Error("it is locked");
+  }
+
+  get record(): Writer {
+    return this.app.writer(this.id);
+  }
+
+  /** Registers and expects that nothing is refused. */
+  register(...requests: SeriesRequest[]): void {
+    for (const { error } of this.app.register(this.id, requests).results) {
+      if (error !== undefined) throw new Error(`${error.code}: ${error.message}`);
+    }
+  }
+
+  /** Stores values into consecutive slots of a series. */
+  store(name: string, labelValues: string[], ...values: number[]): void {
+    const { directory, pool } = this.app;
+    const series = seriesOf(directory, this.record.service, name, labelValues);
+    const place = directory.find(this.record, series);
+    if (place === undefined) throw new Error(`${name} is not bound`);
+    pool.slots.set(values, pool.slotIndexOf(place.page, place.slot));
+  }
+
+  /** Declares a series and stores its values. */
+  put(definition: MetricDefinition, labelValues: string[], ...values: number[]): void {
+    this.register(ask(definition, [labelValues]));
+    this.store(definition.name, labelValues, ...values);
+  }
+
+  /** The kernel drops the lock, as it does when a process ends. */
+  die(): void {
+    this.#file.close();
+  }
+}
+
+/** The id of a living metric's series. */
+export function seriesOf(
+  directory: Directory,
+  service: number,
+  name: string,
+  labelValues: readonly string[],
+): number {
+  for (const metric of directory.metrics.values()) {
+    if (metric.retired || metric.service !== service || metric.definition.name !== name) continue;
+    for (const id of metric.series) {
+      if (Bun.deepEquals(directory.labelValues(id), labelValues)) return id;
+    }
+  }
+  throw new Error(`${name} has no series ${JSON.stringify(labelValues)}`);
+}
+
+/** A name for a series that stays when the directory is written anew. */
+export function seriesName(directory: Directory, series: number): string {
+  const metric = directory.metricOf(series)!;
+  const service = directory.services.get(metric.service);
+  return `${service}/${metric.definition.name}${JSON.stringify(directory.labelValues(series))}`;
+}
+
+/** Sums of every counter and histogram over all writers, living and retained, straight from the slots. */
+export function totals(pool: Pool): Record<string, number[]> {
+  const sums: Record<string, number[]> = {};
+  eachPlace(pool.directory, (_writer, metric, series, page, slot) => {
+    if (metric.definition.kind === "gauge" || metric.retired) return;
+    const first = pool.slotIndexOf(page, slot);
+    const name = seriesName(pool.directory, series);
+    sums[name] ??= new Array<number>(metric.slots).fill(0);
+    for (let i = 0; i < metric.slots; i++) sums[name][i]! += pool.slots[first + i]!;
+  });
+  // A series that nobody has counted yet may be bound or not.
+  for (const [name, values] of Object.entries(sums)) {
+    if (values.every((value) => value === 0)) delete sums[name];
+  }
+  return sums;
+}
+
+/** Calls back for each series of each writer. */
+export function eachPlace(
+  directory: Directory,
+  visit: (writer: Writer, metric: Metric, series: number, page: number, slot: number) => void,
+): void {
+  for (const writer of directory.writers.values()) {
+    for (const run of writer.runs) {
+      for (let i = 0; i < run.count; i++) {
+        visit(writer, run.metric, run.firstSeries + i, run.page, run.slot + i * run.metric.slots);
+      }
+    }
+  }
+}
+
+/** Where each writer keeps each series, by names that survive a compaction. */
+export function placesByName(directory: Directory): Record<string, string> {
+  const found: Record<string, string> = {};
+  eachPlace(directory, (writer, metric, series, page, slot) => {
+    if (metric.retired) return;
+    found[`${writer.id} ${seriesName(directory, series)}`] = `${page}:${slot}`;
+  });
+  return found;
+}
+
+/** Pages that the directory grants to anybody. */
+export function grantedPages(directory: Directory): number {
+  const pages = new Set<number>();
+  for (const writer of directory.writers.values()) {
+    for (const { page, pages: count } of writer.grants) {
+      for (let i = 0; i < count; i++) pages.add(page + i);
+    }
+  }
+  return pages.size;
+}
+
+/** The first pair of series places that overlap, over all writers; undefined when everything is apart. */
+export function overlap(directory: Directory): string | undefined {
+  const owner = new Map<string, string>();
+  let found: string | undefined;
+  eachPlace(directory, (writer, metric, series, page, slot) => {
+    for (let i = 0; i < metric.slots; i++) {
+      const at = `page ${page} slot ${slot + i}`;
+      const who = `writer ${writer.id} series ${series}`;
+      const before = owner.get(at);
+      if (before !== undefined) found ??= `${at}: ${before} and ${who}`;
+      owner.set(at, who);
+    }
+  });
+  return found;
+}
