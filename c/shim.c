@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -263,6 +264,9 @@ API double mv_thread_cpu_ns(void) {
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return to_ns(t);
 }
+
+// How much later than asked the kernel may wake the calling thread, to save power; 50 µs unless told otherwise.
+API int mv_timer_slack_ns(uint64_t ns) { return result(prctl(PR_SET_TIMERSLACK, ns, 0, 0, 0)); }
 
 // Sleeps to a deadline of the monotonic clock; signals do not cut it short.
 API void mv_sleep_until_ns(double deadline) {

@@ -1,6 +1,6 @@
 // The main thread's side of the data plane: starts its thread, tells it which pools there are, and ends it.
 
-import { WakeEvent } from "../ffi/index.ts";
+import { startTunnel, type Tunnel, WakeEvent } from "../ffi/index.ts";
 import { DATA_COUNTER_COUNT, type FromWorker, type ServedPool, type ToWorker } from "./data-protocol.ts";
 import type { Pool } from "./pool.ts";
 
@@ -15,6 +15,8 @@ export interface DataServerOptions {
   port: number;
   token: string;
   maxConnections: number;
+  /** Takes TLS on the port, and carries it to the thread on loopback. */
+  tls?: { cert: string; key: string };
 }
 
 export class DataServer {
@@ -26,14 +28,22 @@ export class DataServer {
   readonly #posted: Int32Array;
   readonly #pools = new Map<Pool, number>();
   readonly #waiting = new Map<string, () => void>();
+  readonly #tunnel: Tunnel | undefined;
   #nextId = 1;
 
-  private constructor(worker: Worker, wake: WakeEvent, shared: Shared, port: number) {
+  private constructor(
+    worker: Worker,
+    wake: WakeEvent,
+    shared: Shared,
+    port: number,
+    tunnel: Tunnel | undefined,
+  ) {
     this.#worker = worker;
     this.#wake = wake;
     this.#posted = new Int32Array(shared.posted);
     this.counters = new Float64Array(shared.counters);
-    this.port = port;
+    this.#tunnel = tunnel;
+    this.port = tunnel?.port ?? port;
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       const key = data.kind === "dropped" ? `dropped ${data.id}` : data.kind;
       this.#waiting.get(key)?.();
@@ -42,7 +52,8 @@ export class DataServer {
   }
 
   /** @throws Error when the port cannot be listened on */
-  static async start(options: DataServerOptions): Promise<DataServer> {
+  static async start({ tls, ...options }: DataServerOptions): Promise<DataServer> {
+    const plain = tls === undefined ? options : { ...options, host: "127.0.0.1", port: 0 };
     const worker = new Worker(WORKER_URL.href);
     const wake = WakeEvent.create();
     const shared: Shared = {
@@ -57,9 +68,16 @@ export class DataServer {
           else if (data.kind === "failed") reject(new Error(data.message));
         };
         Atomics.add(new Int32Array(shared.posted), 0, 1);
-        worker.postMessage({ kind: "start", ...options, ...shared, wakeFd: wake.fd } satisfies ToWorker);
+        worker.postMessage({ kind: "start", ...plain, ...shared, wakeFd: wake.fd } satisfies ToWorker);
       });
-      return new DataServer(worker, wake, shared, port);
+      const tunnel =
+        tls === undefined
+          ? undefined
+          : startTunnel(
+              { hostname: options.host, port: options.port, tls },
+              { hostname: "127.0.0.1", port },
+            );
+      return new DataServer(worker, wake, shared, port, tunnel);
     } catch (error) {
       worker.terminate();
       wake.close();
@@ -91,6 +109,7 @@ export class DataServer {
   }
 
   async stop(): Promise<void> {
+    this.#tunnel?.stop();
     const stopped = this.#answer("stopped");
     this.#post({ kind: "stop" });
     await stopped;

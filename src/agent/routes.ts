@@ -227,6 +227,7 @@ function health({ pools, version, bootId, startedAtMs, dataPort }: RoutesContext
     pid: process.pid,
     uptimeS: Math.round((Date.now() - startedAtMs) / 1000),
     bootId,
+    poolDir: pools.options.poolDir ?? null,
     dataPort: dataPort(),
     pools: [...pools].map(({ name, pool }) => ({
       app: name,

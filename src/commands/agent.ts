@@ -1,7 +1,11 @@
 // `microview agent`: the process that keeps a host's pools.
 
-import { CliError } from "./support/errors.ts";
+import { readFileSync } from "node:fs";
+import { version } from "../../package.json";
+import { CliError, UsageError } from "./support/errors.ts";
+import { readTextFile, readToken } from "./support/files.ts";
 import * as flag from "./support/flags.ts";
+import { once, stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
 
 const LISTENING = "Listening";
@@ -81,7 +85,7 @@ export default defineSubcommand("agent", {
     scanInterval: flag.duration({
       group: POOLS,
       description: "how often to look for dead writers",
-      default: "1s",
+      default: "200ms",
       min: "10ms",
     }),
 
@@ -95,13 +99,13 @@ export default defineSubcommand("agent", {
       group: LIMITS,
       min: 1,
       description: "pages of 4 KiB per application",
-      default: "16384",
+      default: "65536",
     }),
     maxSeries: flag.integer({
       group: LIMITS,
       min: 1,
       description: "series per application",
-      default: "200000",
+      default: "1000000",
     }),
     maxSeriesPerMetric: flag.integer({
       group: LIMITS,
@@ -113,13 +117,13 @@ export default defineSubcommand("agent", {
       group: LIMITS,
       min: 1,
       description: "living writers per application",
-      default: "4096",
+      default: "10000",
     }),
     maxBody: flag.size({
       group: LIMITS,
       min: "1KiB",
       description: "size of a request",
-      default: "4MiB",
+      default: "16MiB",
     }),
     maxConnections: flag.integer({
       group: LIMITS,
@@ -135,7 +139,64 @@ export default defineSubcommand("agent", {
     }),
     jsonLogs: flag.toggle({ group: LOG, description: "log as JSON lines" }),
   },
-  run() {
-    throw new CliError({ message: "the agent is not part of this build yet" });
+  async run(options) {
+    const { Agent, AgentRunningError, createLog, ExposedError } = await import("../agent/index.ts");
+    const { defaultSocketPath } = await import("../layout/index.ts");
+    const { tlsCert, tlsKey } = options;
+    if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+      throw new UsageError("--tls-cert and --tls-key are given together");
+    }
+    const tls =
+      tlsCert !== undefined && tlsKey !== undefined
+        ? { cert: readTextFile(tlsCert, "--tls-cert"), key: readTextFile(tlsKey, "--tls-key") }
+        : undefined;
+    const token = readToken(options.tokenFile);
+    const gid = options.group === undefined ? undefined : groupId(options.group);
+    const stop = stopSignal();
+    try {
+      const agent = await Agent.start({
+        socketPath: options.socket ?? defaultSocketPath(process.env, process.getuid?.()),
+        host: options.host,
+        port: options.port,
+        dataPort: options.dataPort,
+        poolMode: options.poolMode,
+        strategy: options.strategy,
+        scanIntervalMs: options.scanInterval,
+        insecure: options.insecure,
+        version,
+        log: createLog(options.logLevel, options.jsonLogs),
+        limits: {
+          apps: options.maxApps,
+          pages: options.maxPages,
+          series: options.maxSeries,
+          seriesPerMetric: options.maxSeriesPerMetric,
+          writers: options.maxWriters,
+          bodyBytes: options.maxBody,
+          connections: options.maxConnections,
+        },
+        ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
+        ...(gid === undefined ? {} : { gid }),
+        ...(token === undefined ? {} : { token }),
+        ...(tls === undefined ? {} : { tls }),
+      });
+      await once(stop);
+      await agent.stop();
+    } catch (error) {
+      if (error instanceof AgentRunningError || error instanceof ExposedError) {
+        throw new CliError({ message: error.message, hint: error.hint });
+      }
+      throw error;
+    }
   },
 });
+
+/** The number of a group, given by name or number. @throws UsageError for one that this host does not know */
+function groupId(group: string): number {
+  if (/^\d+$/.test(group)) return Number(group);
+  const line = readFileSync("/etc/group", "utf8")
+    .split("\n")
+    .find((each) => each.startsWith(`${group}:`));
+  const id = line?.split(":")[2];
+  if (id === undefined) throw new UsageError(`--group: this host has no group ${group}`);
+  return Number(id);
+}

@@ -17,6 +17,11 @@ export function threadCpuNs(): number {
   return shim().mv_thread_cpu_ns();
 }
 
+/** Lets the kernel wake the calling thread no later than this after its deadlines (default 50 µs). */
+export function setTimerSlackNs(ns: number): void {
+  shim().mv_timer_slack_ns(ns);
+}
+
 /** Blocks the calling thread until a deadline of the monotonic clock. */
 export function sleepUntilNs(deadlineNs: number): void {
   shim().mv_sleep_until_ns(deadlineNs);

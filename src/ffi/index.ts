@@ -5,3 +5,4 @@ export * from "./errno.ts";
 export * from "./memory.ts";
 export { shim } from "./shim.ts";
 export * from "./socket.ts";
+export { startTunnel, type Tunnel, type TunnelEnd } from "./tunnel.ts";

@@ -1,6 +1,6 @@
 // Files, mappings and locks as typed functions over the shim.
 
-import { type Pointer, toArrayBuffer } from "bun:ffi";
+import { type Pointer, ptr, toArrayBuffer } from "bun:ffi";
 import { constants } from "node:fs";
 import { check } from "./errno.ts";
 import { shim } from "./shim.ts";
@@ -129,6 +129,12 @@ export class Mapping {
 /** Zeroed memory whose address stays, for system calls that read into it. */
 export function allocateBuffer(bytes: number): Mapping {
   return Mapping.of(-1, 0, Math.max(bytes, 4096), true, "anonymous memory");
+}
+
+/** Memory that threads share, with its address for system calls that read into it; zeroed. */
+export function allocateShared(bytes: number): { buffer: SharedArrayBuffer; address: number } {
+  const buffer = new SharedArrayBuffer(bytes);
+  return { buffer, address: ptr(new Uint8Array(buffer)) };
 }
 
 /**

@@ -25,6 +25,7 @@ const SYMBOLS = {
   mv_monotonic_ns: { args: [], returns: "f64" },
   mv_unix_ms: { args: [], returns: "f64" },
   mv_thread_cpu_ns: { args: [], returns: "f64" },
+  mv_timer_slack_ns: { args: ["u64"], returns: "i32" },
   mv_sleep_until_ns: { args: ["f64"], returns: "void" },
   mv_tcp_listen: { args: ["cstring", "i32", "i32"], returns: "i32" },
   mv_tcp_connect: { args: ["cstring", "i32"], returns: "i32" },

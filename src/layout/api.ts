@@ -71,6 +71,8 @@ export interface HealthResponse {
   uptimeS: number;
   /** Tells whether a collector is on the same host: /proc/sys/kernel/random/boot_id. */
   bootId: string;
+  /** Where the pools lie when that is not /dev/shm. */
+  poolDir: string | null;
   /** TCP port of the binary read protocol; 0 when it is not served. */
   dataPort: number;
   pools: { app: string; path: string; poolId: number }[];

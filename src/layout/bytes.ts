@@ -14,7 +14,8 @@ export class DamageError extends Error {
 }
 
 const encoder = new TextEncoder();
-const strictDecoder = new TextDecoder("utf-8", { fatal: true });
+// A byte order mark is a character like any other: a text without it would be another text.
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Length of a string in bytes of UTF-8. */
 export function utf8Bytes(text: string): number {
@@ -182,16 +183,11 @@ export class ByteReader {
       throw new DamageError(`a text of ${length} bytes where ${maxBytes} are allowed`, start);
     }
     this.#need(length);
-    const bytes = this.#bytes.subarray(this.position, this.position + length);
     this.position += length;
-    try {
-      return strictDecoder.decode(bytes);
-    } catch {
-      throw new DamageError("a text that is not UTF-8", start);
-    }
+    return this.#decode(start);
   }
 
-  /** Steps over a text without decoding it; gives its length in bytes. */
+  /** Steps over a text, decoding it only where that is needed to know that it can be; gives its length in bytes. */
   skipText(maxBytes: number): number {
     const start = this.position;
     const length = this.u16();
@@ -200,7 +196,21 @@ export class ByteReader {
     }
     this.#need(length);
     this.position += length;
+    for (let i = start + 2; i < this.position; i++) {
+      if (this.#bytes[i]! < 0x80) continue;
+      this.#decode(start);
+      break;
+    }
     return length;
+  }
+
+  /** The text whose length stands at `start` and which ends at the position. */
+  #decode(start: number): string {
+    try {
+      return strictDecoder.decode(this.#bytes.subarray(start + 2, this.position));
+    } catch {
+      throw new DamageError("a text that is not UTF-8", start);
+    }
   }
 
   #need(bytes: number): void {

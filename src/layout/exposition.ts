@@ -77,7 +77,8 @@ function exposeMetric({ app, directory, values }: ExposedPool, service: string, 
   let text = "";
   for (const series of metric.series) {
     const index = directory.valueIndexOf(series);
-    if (index < 0) continue;
+    // The directory may have grown since its values were read: text is yielded piece by piece.
+    if (index < 0 || index + metric.slots > values.length) continue;
     const labelValues = directory.labelValues(series);
     let labels = "";
     for (let i = 0; i < labelNames.length; i++) {

@@ -119,6 +119,10 @@ export function checkDefinition(metric: MetricDefinition): void {
   }
   checkBounds(metric);
   if (kind === "loglinear") {
+    const { min, max, error } = metric.logLinear ?? {};
+    if (min === undefined || max === undefined || error === undefined) {
+      throw new DefinitionError(`${name}: a log-linear histogram states its min, max and error`);
+    }
     try {
       logLinearShape(metric.logLinear);
     } catch (error) {

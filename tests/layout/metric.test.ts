@@ -172,24 +172,24 @@ describe("a definition", () => {
     expect(() => checkDefinition(partly)).toThrow(/h: .*min, max and error/);
   });
 
-  const kinds: [string, MetricDefinition, number][] = [
-    ["a counter", define.counter("c"), 1],
-    ["a gauge", define.gauge("g"), 1],
-    ["a gauge that takes the mean", define.gauge("g", "mean"), 1],
-    ["a gauge that takes the last value, with its time", define.gauge("g", "last"), 2],
-    ["a histogram of 3 bounds, with +Inf and its sum", define.histogram("h", [1, 2, 3]), 5],
-    ["a histogram of 500 bounds", define.histogram("h", [...Array(500).keys()]), 502],
-    ["a default log-linear histogram", define.logLinear("h"), 242],
+  const kinds: [string, number, MetricDefinition][] = [
+    ["a counter", 1, define.counter("c")],
+    ["a gauge", 1, define.gauge("g")],
+    ["a gauge that takes the mean", 1, define.gauge("g", "mean")],
+    ["a gauge that takes the last value, with its time", 2, define.gauge("g", "last")],
+    ["a histogram of 3 bounds, with +Inf and its sum", 5, define.histogram("h", [1, 2, 3])],
+    ["a histogram of 500 bounds", 502, define.histogram("h", [...Array(500).keys()])],
+    ["a default log-linear histogram", 243, define.logLinear("h")],
   ];
 
-  test.each(kinds)("of %s that passes is read from the directory as it was", (_, definition) => {
-    checkDefinition(definition);
-    expect(throughTheDirectory(definition)).toEqual(definition);
-  });
-
-  test.each(kinds)("of %s takes its number of slots per series: %p", (_, definition, slots) => {
+  test.each(kinds)("of %s takes %p slots per series", (_, slots, definition) => {
     expect(slotsPerSeries(definition)).toBe(slots);
     expect(slots).toBeLessThanOrEqual(LIMITS.slotsPerSeries);
+  });
+
+  test.each(kinds)("of %s comes back from the directory as it was", (_, __, definition) => {
+    checkDefinition(definition);
+    expect(throughTheDirectory(definition)).toEqual(definition);
   });
 
   test("starts gauges that do not add up as absent, and everything else at zero", () => {

@@ -10,12 +10,20 @@ import { STRATEGIES, type StrategyName } from "../../src/agent/strategies/index.
 import { SharedFile } from "../../src/ffi/index.ts";
 import {
   type AttachRequest,
-  type Directory,
+  Directory,
+  decodeHeader,
+  decodeState,
+  directoryHalf,
+  HEADER_LIVE_OFFSET,
   type Metric,
   type MetricDefinition,
+  type PoolHeader,
   type PoolSizes,
+  type PoolState,
   type RegisterResult,
   type SeriesRequest,
+  SLOTS_PER_PAGE,
+  slotIndex,
   type Writer,
 } from "../../src/layout/index.ts";
 
@@ -190,6 +198,11 @@ export class TestWriter {
   }
 }
 
+/** Looks for the dead as an agent does that waits no longer for writers to take their locks. */
+export function scan(app: Application): number {
+  return app.scan(Date.now() + 60_000);
+}
+
 /** The id of a living metric's series. */
 export function seriesOf(
   directory: Directory,
@@ -214,20 +227,38 @@ export function seriesName(directory: Directory, series: number): string {
 }
 
 /** Sums of every counter and histogram over all writers, living and retained, straight from the slots. */
-export function totals(pool: Pool): Record<string, number[]> {
+export function totals({ header, directory, slots }: Pool | Image): Record<string, number[]> {
   const sums: Record<string, number[]> = {};
-  eachPlace(pool.directory, (_writer, metric, series, page, slot) => {
+  eachPlace(directory, (_writer, metric, series, page, slot) => {
     if (metric.definition.kind === "gauge" || metric.retired) return;
-    const first = pool.slotIndexOf(page, slot);
-    const name = seriesName(pool.directory, series);
+    const first = slotIndex(header, page, slot);
+    const name = seriesName(directory, series);
     sums[name] ??= new Array<number>(metric.slots).fill(0);
-    for (let i = 0; i < metric.slots; i++) sums[name][i]! += pool.slots[first + i]!;
+    for (let i = 0; i < metric.slots; i++) sums[name][i]! += slots[first + i]!;
   });
   // A series that nobody has counted yet may be bound or not.
   for (const [name, values] of Object.entries(sums)) {
     if (values.every((value) => value === 0)) delete sums[name];
   }
   return sums;
+}
+
+/** A pool as a reader sees it who has its bytes and nothing else. */
+export interface Image {
+  header: PoolHeader;
+  state: PoolState;
+  directory: Directory;
+  slots: Float64Array;
+}
+
+export function readImage(bytes: Uint8Array): Image {
+  const header = decodeHeader(bytes, bytes.length);
+  const state = decodeState(bytes.subarray(HEADER_LIVE_OFFSET), header);
+  const half = directoryHalf(header, state.epoch);
+  const directory = new Directory(state.epoch, header.pageCapacity);
+  directory.append(bytes.subarray(half, half + state.directoryBytes));
+  const slots = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
+  return { header, state, directory, slots };
 }
 
 /** Calls back for each series of each writer. */
@@ -263,6 +294,24 @@ export function grantedPages(directory: Directory): number {
     }
   }
   return pages.size;
+}
+
+/** The first slot that two grants hold; undefined when everything is apart. */
+export function doubleGrant(directory: Directory): string | undefined {
+  const owner = new Map<string, number>();
+  for (const writer of directory.writers.values()) {
+    for (const grant of writer.grants) {
+      for (let page = grant.page; page < grant.page + grant.pages; page++) {
+        const end = grant.slots === 0 ? SLOTS_PER_PAGE : grant.slot + grant.slots;
+        for (let slot = grant.slot; slot < end; slot++) {
+          const at = `page ${page} slot ${slot}`;
+          if (owner.has(at)) return `${at}: writers ${owner.get(at)} and ${writer.id}`;
+          owner.set(at, writer.id);
+        }
+      }
+    }
+  }
+  return undefined;
 }
 
 /** The first pair of series places that overlap, over all writers; undefined when everything is apart. */

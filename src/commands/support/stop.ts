@@ -23,6 +23,14 @@ export function stopSignal(): AbortSignal {
   return stopping.signal;
 }
 
+/** Resolves when a signal is aborted. */
+export function once(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
 /**
  * Ends quietly when whoever reads our output has gone, as in `microview collect | head -1`: a
  * subcommand that watches {@link stopSignal} is told, any other is ended. Called by the root.

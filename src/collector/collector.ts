@@ -1,0 +1,348 @@
+// Collects snapshots of many agents: finds them, hands them to the reading thread, and turns what comes back into
+// values. An agent that goes away is looked for with backoff, and the gap is marked.
+
+import { startTunnel, type Tunnel, WakeEvent } from "../ffi/index.ts";
+import { Directory, Gather, planBytes, planRead, type PoolSnapshot, type ReadPlan } from "../layout/index.ts";
+import { DiscoveryError, type DiscoveryOptions, discover, type Target, targetName } from "./discovery.ts";
+import { EVERYTHING, type Filter, wantedBy } from "./filter.ts";
+import { SNAPSHOT_LEAD_BYTES } from "./pool-reader.ts";
+import { DurationStatistics, type TargetStatistics } from "./statistics.ts";
+import type { FromReader, ReadPool, TargetSpec, ToReader } from "./worker-protocol.ts";
+
+// The compiled binary keeps workers below its root; from sources they lie beside this file.
+const WORKER_URL = new URL(
+  import.meta.url.includes("/$bunfs/") ? "./src/collector/worker.ts" : "./worker.ts",
+  import.meta.url,
+);
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 5_000;
+const DEFAULT_BUFFERS = 16;
+
+/** Something about an agent that its reader should know. */
+export interface CollectorEvent {
+  source: string;
+  kind: "connected" | "away" | "gone" | "damaged";
+  message: string;
+  /** Trying again will not help, e.g. a wrong token. */
+  fatal: boolean;
+}
+
+export interface CollectorOptions extends Partial<DiscoveryOptions> {
+  targets: readonly Target[];
+  /** Time between two snapshots, from 1. */
+  intervalMs: number;
+  filter?: Filter;
+  /** Snapshots of a pool that may wait for `onSnapshot`; more are dropped and counted. */
+  buffers?: number;
+  /** Receives each snapshot. Its `slots` and `values` are used again afterwards: copy what you keep. */
+  onSnapshot: (snapshot: PoolSnapshot) => void;
+  onEvent?: (event: CollectorEvent) => void;
+}
+
+interface TargetState {
+  target: Target;
+  name: string;
+  statistics: TargetStatistics;
+  retryMs: number;
+  timer: Timer | undefined;
+  /** Set when the agent went away; marks the first snapshot after. */
+  gap: string | undefined;
+  /** Carries the stream over TLS when the agent asks for it. */
+  tunnel: Tunnel | undefined;
+}
+
+interface PoolState {
+  directory: Directory;
+  plan: ReadPlan;
+  gather: Gather;
+  values: Float64Array;
+  /** Directory length the plan is of. */
+  plannedBytes: number;
+}
+
+/** What is remembered of a pool over reconnections. */
+interface Sequence {
+  count: number;
+  deadlineNs: number;
+  gap: string | undefined;
+}
+
+export class Collector {
+  readonly #options: CollectorOptions;
+  readonly #discovery: DiscoveryOptions;
+  readonly #wanted: ReturnType<typeof wantedBy>;
+  readonly #intervalNs: number;
+  readonly #targets: TargetState[];
+  readonly #pools = new Map<number, PoolState>();
+  readonly #sequences = new Map<string, Sequence>();
+  readonly #posted = new Int32Array(new SharedArrayBuffer(4));
+  #worker: Worker | undefined;
+  #wake: WakeEvent | undefined;
+  #stopped = false;
+  #onStopped: () => void = () => {};
+
+  /** @throws RangeError for an interval below 1 ms */
+  constructor(options: CollectorOptions) {
+    if (!(options.intervalMs >= 1)) {
+      throw new RangeError(`the interval is at least 1 ms, got ${options.intervalMs}`);
+    }
+    this.#options = options;
+    const { transport = "auto", token, tls } = options;
+    this.#discovery = {
+      transport,
+      ...(token === undefined ? {} : { token }),
+      ...(tls === undefined ? {} : { tls }),
+    };
+    this.#wanted = wantedBy(options.filter ?? EVERYTHING);
+    this.#intervalNs = Math.round(options.intervalMs * 1e6);
+    this.#targets = options.targets.map((target) => ({
+      target,
+      name: targetName(target),
+      statistics: newStatistics(targetName(target)),
+      retryMs: FIRST_RETRY_MS,
+      timer: undefined,
+      gap: undefined,
+      tunnel: undefined,
+    }));
+  }
+
+  get statistics(): TargetStatistics[] {
+    return this.#targets.map(({ statistics }) => statistics);
+  }
+
+  /** Starts to read. Agents that are not there yet are waited for. */
+  start(): void {
+    const worker = new Worker(WORKER_URL.href);
+    this.#worker = worker;
+    this.#wake = WakeEvent.create();
+    worker.onmessage = ({ data }: MessageEvent<FromReader>) => this.#receive(data);
+    worker.onerror = ({ message }) => {
+      for (const state of this.#targets) this.#away(state, `the reading thread failed: ${message}`, true);
+    };
+    this.#post({
+      kind: "start",
+      filter: this.#options.filter ?? EVERYTHING,
+      intervalNs: this.#intervalNs,
+      buffers: this.#options.buffers ?? DEFAULT_BUFFERS,
+      wakeFd: this.#wake.fd,
+      posted: this.#posted.buffer as SharedArrayBuffer,
+    });
+    for (const state of this.#targets) void this.#connect(state);
+  }
+
+  /** Ends reading; resolves when nothing of it runs any more. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const { timer, tunnel } of this.#targets) {
+      clearTimeout(timer);
+      tunnel?.stop();
+    }
+    if (this.#worker === undefined) return;
+    const stopped = new Promise<void>((resolve) => {
+      this.#onStopped = resolve;
+    });
+    this.#post({ kind: "stop" });
+    await stopped;
+    this.#worker.terminate();
+    this.#wake?.close();
+  }
+
+  async #connect(state: TargetState): Promise<void> {
+    try {
+      const spec = await discover(state.target, this.#discovery);
+      if (this.#stopped) return;
+      this.#post({
+        kind: "target",
+        target: this.#targets.indexOf(state),
+        spec: this.#overTls(state, spec),
+      });
+    } catch (error) {
+      const fatal = error instanceof DiscoveryError && error.fatal;
+      this.#away(state, (error as Error).message, fatal);
+    }
+  }
+
+  /** The same agent through a tunnel, when the stream to it is TLS. */
+  #overTls(state: TargetState, spec: TargetSpec): TargetSpec {
+    const { tls } = this.#discovery;
+    const { host } = state.target;
+    if (tls === undefined || spec.transport !== "tcp" || host === undefined) return spec;
+    state.tunnel?.stop();
+    state.tunnel = startTunnel(
+      { hostname: "127.0.0.1", port: 0 },
+      { hostname: spec.host, port: spec.port, tls: tlsOptions(tls, host) },
+    );
+    return { ...spec, host: "127.0.0.1", port: state.tunnel.port };
+  }
+
+  #away(state: TargetState, reason: string, fatal: boolean): void {
+    if (this.#stopped) return;
+    const isNews = state.statistics.away !== reason;
+    if (state.statistics.transport !== undefined) state.statistics.gaps++;
+    state.statistics.transport = undefined;
+    state.statistics.away = reason;
+    state.gap = reason;
+    if (isNews) this.#tell(state, "away", reason, fatal);
+    clearTimeout(state.timer);
+    state.timer = setTimeout(() => void this.#connect(state), state.retryMs * (0.75 + Math.random() / 2));
+    state.retryMs = Math.min(state.retryMs * 2, LAST_RETRY_MS);
+  }
+
+  #receive(message: FromReader): void {
+    if (message.kind === "stopped") return this.#onStopped();
+    if (this.#stopped) return;
+    if (message.kind === "directory") return this.#takeDirectory(message);
+    if (message.kind === "snapshot") return this.#takeSnapshot(message);
+    const state = this.#targets[message.target]!;
+    switch (message.kind) {
+      case "connected":
+        state.statistics.transport = message.transport;
+        state.statistics.away = undefined;
+        state.retryMs = FIRST_RETRY_MS;
+        this.#tell(state, "connected", `read by ${message.transport}`, false);
+        return;
+      case "lost":
+        this.#away(state, message.reason, false);
+        return;
+      case "gone":
+        this.#pools.delete(message.pool);
+        this.#tell(state, "gone", `the application ${message.app} has ended`, false);
+        return;
+      case "skipped":
+        if (message.reason === "overrun") state.statistics.overruns++;
+        else if (message.reason === "unsettled") state.statistics.unsettled++;
+        else this.#tell(state, "damaged", `${message.app}: ${message.detail}`, false);
+        return;
+    }
+  }
+
+  #takeDirectory({ pool, epoch, from, bytes }: Extract<FromReader, { kind: "directory" }>): void {
+    const known = this.#pools.get(pool.pool);
+    const directory =
+      from === 0 || known === undefined ? new Directory(epoch, pool.pageCapacity) : known.directory;
+    const damageBefore = directory.damageCount;
+    directory.append(bytes);
+    if (directory.damageCount > damageBefore) {
+      const place = directory.damage.at(-1);
+      this.#tell(
+        this.#targets[pool.target]!,
+        "damaged",
+        `${pool.app}: the directory at byte ${place?.offset}: ${place?.reason}`,
+        false,
+      );
+    }
+    this.#pools.set(pool.pool, this.#planned(directory));
+  }
+
+  #planned(directory: Directory): PoolState {
+    const plan = planRead(directory, this.#wanted);
+    return {
+      directory,
+      plan,
+      gather: new Gather(plan),
+      values: new Float64Array(directory.valueCount),
+      plannedBytes: directory.length,
+    };
+  }
+
+  #takeSnapshot(message: Extract<FromReader, { kind: "snapshot" }>): void {
+    const { pool, buffer, state: flags, index } = message;
+    const known = this.#pools.get(pool.pool);
+    try {
+      // A directory that has grown since is announced before the snapshots that need it, so they are of one plan.
+      if (known === undefined || known.plannedBytes !== message.directoryBytes) return;
+      const slots = new Float64Array(buffer, SNAPSHOT_LEAD_BYTES, planBytes(known.plan) / 8);
+      known.gather.into(slots, known.values);
+      this.#deliver(pool, known, slots, message);
+    } finally {
+      Atomics.store(new Int32Array(flags), index, 0);
+    }
+  }
+
+  #deliver(
+    pool: ReadPool,
+    { directory, plan, values }: PoolState,
+    slots: Float64Array,
+    message: Extract<FromReader, { kind: "snapshot" }>,
+  ): void {
+    const state = this.#targets[pool.target]!;
+    const { statistics } = state;
+    const sequence = this.#sequenceOf(state, pool.app);
+    const passed = sequence.count === 0 ? 1 : (message.deadlineNs - sequence.deadlineNs) / this.#intervalNs;
+    const missed = Math.max(0, Math.round(passed) - 1);
+    const latenessUs = Math.max(0, message.startNs - message.deadlineNs) / 1e3;
+    const readUs = (message.endNs - message.startNs) / 1e3;
+    sequence.count++;
+    sequence.deadlineNs = message.deadlineNs;
+    statistics.snapshots++;
+    statistics.missed += missed;
+    statistics.lateness.add(latenessUs);
+    statistics.read.add(readUs);
+    const gap = sequence.gap;
+    sequence.gap = undefined;
+    this.#options.onSnapshot({
+      source: state.name,
+      app: pool.app,
+      sequence: sequence.count,
+      takenAtMs: message.startUnixMs,
+      monotonicNs: message.startNs,
+      readMs: readUs / 1e3,
+      latenessMs: latenessUs / 1e3,
+      missed,
+      gap,
+      generation: message.generation,
+      directory,
+      plan,
+      slots,
+      values,
+    });
+  }
+
+  #sequenceOf(state: TargetState, app: string): Sequence {
+    const key = `${state.name} ${app}`;
+    let sequence = this.#sequences.get(key);
+    if (sequence === undefined) {
+      sequence = { count: 0, deadlineNs: 0, gap: undefined };
+      this.#sequences.set(key, sequence);
+    } else if (state.gap !== undefined) {
+      // Every pool of the agent has the gap before its first snapshot after it.
+      for (const [other, each] of this.#sequences) {
+        if (other.startsWith(`${state.name} `)) each.gap = state.gap;
+      }
+      state.gap = undefined;
+    }
+    return sequence;
+  }
+
+  #tell(state: TargetState, kind: CollectorEvent["kind"], message: string, fatal: boolean): void {
+    this.#options.onEvent?.({ source: state.name, kind, message, fatal });
+  }
+
+  #post(message: ToReader): void {
+    Atomics.add(this.#posted, 0, 1);
+    this.#worker!.postMessage(message);
+    this.#wake!.set();
+  }
+}
+
+/** Certificates are checked against the name that the user gave, which was resolved meanwhile. */
+function tlsOptions(tls: NonNullable<DiscoveryOptions["tls"]>, serverName: string): Bun.TLSOptions {
+  return { serverName, rejectUnauthorized: true, ...(tls === true ? {} : { ca: tls.ca }) };
+}
+
+function newStatistics(source: string): TargetStatistics {
+  return {
+    source,
+    transport: undefined,
+    away: undefined,
+    snapshots: 0,
+    missed: 0,
+    overruns: 0,
+    unsettled: 0,
+    gaps: 0,
+    lateness: new DurationStatistics(),
+    read: new DurationStatistics(),
+  };
+}
+

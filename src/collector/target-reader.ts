@@ -1,0 +1,221 @@
+// One agent as the reading thread sees it: its connection, its pools, and a snapshot of each at every deadline.
+
+import { monotonicNs, type Poll, unixMs } from "../ffi/index.ts";
+import { type Filter, matches, wantedBy } from "./filter.ts";
+import { MmapTransport } from "./mmap-transport.ts";
+import { type Outcome, PoolReader } from "./pool-reader.ts";
+import { SnapshotBuffers } from "./snapshot-buffers.ts";
+import { TcpTransport } from "./tcp-transport.ts";
+import { type RemotePool, type Transport, TransportError } from "./transport.ts";
+import type { FromReader, ReadPool, TargetSpec } from "./worker-protocol.ts";
+
+/** How often a mapped host is looked over for new pools; an agent tells of them with every answer. */
+const RESCAN_INTERVAL_NS = 100e6;
+/** A pool that cannot be understood is tried again after so long. */
+const DAMAGED_RETRY_NS = 1e9;
+/** An agent that does not answer for so long is away. */
+const ANSWER_TIMEOUT_NS = 10e9;
+
+interface Pool {
+  public: ReadPool;
+  remote: RemotePool;
+  reader: PoolReader;
+  buffers: SnapshotBuffers;
+  busy: boolean;
+  /** When a pool that was found damaged is tried again. */
+  retryAtNs: number;
+}
+
+export interface TargetReaderOptions {
+  target: number;
+  spec: TargetSpec;
+  filter: Filter;
+  buffers: number;
+}
+
+let nextPool = 1;
+
+export class TargetReader {
+  readonly transport: Transport;
+  readonly #pools = new Map<number, Pool>();
+  #listing = false;
+  #listedGeneration = -1;
+  #listedAtNs = Number.NEGATIVE_INFINITY;
+  #busySinceNs = 0;
+  #connected = false;
+  #lost = false;
+  #events = 0;
+
+  constructor(
+    readonly options: TargetReaderOptions,
+    readonly poll: Poll,
+    readonly tell: (message: FromReader) => void,
+  ) {
+    const { spec } = options;
+    this.transport =
+      spec.transport === "mmap"
+        ? new MmapTransport(spec.poolDir ?? undefined)
+        : new TcpTransport(spec.host, spec.port, spec.token);
+    if (this.transport.fd >= 0) {
+      this.#events = this.transport.events;
+      poll.add(this.transport.fd, this.#events);
+    }
+  }
+
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  /** Starts the snapshots of a deadline; pools that are still busy with the last one miss it. */
+  tick(deadlineNs: number): void {
+    if (this.#lost) return;
+    const now = monotonicNs();
+    if (this.#isBusy()) {
+      if (now - this.#busySinceNs > ANSWER_TIMEOUT_NS) this.#lose("it does not answer");
+    } else {
+      this.#busySinceNs = now;
+    }
+    if (!this.#listing && this.#shouldList(now)) this.#list(deadlineNs);
+    for (const pool of this.#pools.values()) {
+      if (!pool.busy && now >= pool.retryAtNs) this.#snapshot(pool, deadlineNs);
+    }
+    this.#wait();
+  }
+
+  /** Handles the connection's descriptor. */
+  ready(events: number): void {
+    if (this.#lost) return;
+    try {
+      this.transport.progress(events);
+      this.#wait();
+    } catch (error) {
+      this.#lose((error as Error).message);
+    }
+  }
+
+  close(): void {
+    if (this.transport.fd >= 0) this.poll.remove(this.transport.fd);
+    this.transport.close();
+  }
+
+  #isBusy(): boolean {
+    if (this.#listing) return true;
+    for (const pool of this.#pools.values()) if (pool.busy) return true;
+    return false;
+  }
+
+  #shouldList(now: number): boolean {
+    if (this.transport.fd >= 0) return this.transport.poolsGeneration !== this.#listedGeneration;
+    return now - this.#listedAtNs >= RESCAN_INTERVAL_NS;
+  }
+
+  #list(deadlineNs: number): void {
+    this.#listing = true;
+    this.#listedAtNs = monotonicNs();
+    this.transport.list((pools) => {
+      this.#listing = false;
+      if (pools instanceof Error) return this.#lose(pools.message);
+      this.#listedGeneration = this.transport.poolsGeneration;
+      if (!this.#connected) {
+        this.#connected = true;
+        this.tell({ kind: "connected", target: this.options.target, transport: this.transport.name });
+      }
+      this.#take(pools, deadlineNs);
+    });
+  }
+
+  #take(listed: readonly RemotePool[], deadlineNs: number): void {
+    const { filter, target, buffers: count } = this.options;
+    const wanted = listed.filter(({ app }) => matches(filter.apps, app));
+    const ids = new Set(wanted.map(({ id }) => id));
+    for (const [id, pool] of this.#pools) if (!ids.has(id)) this.#drop(pool);
+    for (const remote of wanted) {
+      if (this.#pools.has(remote.id)) continue;
+      const buffers = new SnapshotBuffers(count);
+      const shown: ReadPool = { target, pool: nextPool++, app: remote.app, pageCapacity: 0 };
+      const reader = this.#newReader(remote, shown, buffers);
+      const pool = { public: shown, remote, reader, buffers, busy: false, retryAtNs: 0 };
+      this.#pools.set(remote.id, pool);
+      this.#snapshot(pool, deadlineNs);
+    }
+  }
+
+  #newReader(remote: RemotePool, shown: ReadPool, buffers: SnapshotBuffers): PoolReader {
+    return new PoolReader(this.transport, remote, wantedBy(this.options.filter), {
+      memory: (bytes) => buffers.acquire(bytes),
+      directory: (directory, bytes) => {
+        shown.pageCapacity = directory.pageCapacity;
+        this.tell({
+          kind: "directory",
+          pool: { ...shown },
+          epoch: directory.epoch,
+          from: directory.length - bytes.length,
+          bytes: bytes.slice(),
+        });
+      },
+    });
+  }
+
+  #drop(pool: Pool): void {
+    this.#pools.delete(pool.remote.id);
+    const { target, pool: number, app } = pool.public;
+    this.tell({ kind: "gone", target, pool: number, app });
+  }
+
+  #snapshot(pool: Pool, deadlineNs: number): void {
+    pool.busy = true;
+    const startUnixMs = unixMs();
+    const startNs = monotonicNs();
+    pool.reader.snapshot((outcome) => {
+      pool.busy = false;
+      this.#finish(pool, outcome, { deadlineNs, startNs, startUnixMs });
+    });
+  }
+
+  #finish(
+    pool: Pool,
+    outcome: Outcome,
+    times: { deadlineNs: number; startNs: number; startUnixMs: number },
+  ): void {
+    const { buffers } = pool;
+    const { target, app } = pool.public;
+    switch (outcome.kind) {
+      case "taken":
+        buffers.give();
+        this.tell({
+          kind: "snapshot",
+          pool: pool.public,
+          buffer: buffers.buffer,
+          state: buffers.state,
+          index: buffers.index,
+          generation: outcome.generation,
+          directoryBytes: outcome.plan.directory.length,
+          endNs: monotonicNs(),
+          ...times,
+        });
+        return;
+      case "failed":
+        if (outcome.error instanceof TransportError) return this.#lose(outcome.error.message);
+        // A damaged pool concerns that pool alone.
+        pool.retryAtNs = monotonicNs() + DAMAGED_RETRY_NS;
+        pool.reader = this.#newReader(pool.remote, pool.public, buffers);
+        this.tell({ kind: "skipped", target, app, reason: "damaged", detail: outcome.error.message });
+        return;
+      default:
+        this.tell({ kind: "skipped", target, app, reason: outcome.kind, detail: "" });
+    }
+  }
+
+  #wait(): void {
+    const { fd, events } = this.transport;
+    if (fd < 0 || events === this.#events || this.#lost) return;
+    this.#events = events;
+    this.poll.want(fd, events);
+  }
+
+  #lose(reason: string): void {
+    if (this.#lost) return;
+    this.#lost = true;
+    this.tell({ kind: "lost", target: this.options.target, reason });
+  }
+}

@@ -1,0 +1,87 @@
+// The reading thread: keeps absolute deadlines by blocking in poll until the next one, and serves every agent's
+// connection meanwhile. The event loop gets a turn only when the main thread has posted something.
+
+import { monotonicNs, POLL, Poll, setTimerSlackNs, WakeEvent } from "../ffi/index.ts";
+import { TargetReader } from "./target-reader.ts";
+import type { FromReader, ToReader } from "./worker-protocol.ts";
+
+declare const self: Worker;
+
+const poll = new Poll();
+const targets = new Map<number, { reader: TargetReader; nextNs: number }>();
+let start: Extract<ToReader, { kind: "start" }> | undefined;
+let wake: WakeEvent | undefined;
+let posted: Int32Array = new Int32Array(1);
+let handled = 0;
+let stopping = false;
+
+function tell(message: FromReader): void {
+  self.postMessage(message);
+}
+
+function run(): void {
+  const wakeFd = wake!.fd;
+  const { intervalNs } = start!;
+  let called = false;
+  while (!called && handled === Atomics.load(posted, 0)) {
+    const now = monotonicNs();
+    let nextNs = -1;
+    for (const [id, target] of targets) {
+      if (target.nextNs <= now) {
+        const deadlineNs = target.nextNs;
+        // A deadline that could not be kept is passed over; the ones after it stay where they were.
+        target.nextNs += Math.max(1, Math.floor((now - deadlineNs) / intervalNs) + 1) * intervalNs;
+        target.reader.tick(now - deadlineNs > intervalNs ? target.nextNs - intervalNs : deadlineNs);
+      }
+      if (target.reader.lost) {
+        target.reader.close();
+        targets.delete(id);
+      } else if (nextNs < 0 || target.nextNs < nextNs) {
+        nextNs = target.nextNs;
+      }
+    }
+    poll.wait(nextNs, (fd, events) => {
+      if (fd === wakeFd) called = true;
+      else ready(fd, events);
+    });
+  }
+  wake!.clear();
+  if (!stopping) setImmediate(run);
+}
+
+function ready(fd: number, events: number): void {
+  for (const { reader } of targets.values()) {
+    if (reader.transport.fd === fd) return reader.ready(events);
+  }
+}
+
+self.onmessage = ({ data }: MessageEvent<ToReader>) => {
+  handled++;
+  switch (data.kind) {
+    case "start":
+      start = data;
+      posted = new Int32Array(data.posted);
+      wake = WakeEvent.from(data.wakeFd);
+      poll.add(wake.fd, POLL.in);
+      setTimerSlackNs(1);
+      setImmediate(run);
+      break;
+    case "target": {
+      const { target, spec } = data;
+      const { filter, buffers } = start!;
+      try {
+        const reader = new TargetReader({ target, spec, filter, buffers }, poll, tell);
+        targets.set(target, { reader, nextNs: monotonicNs() });
+      } catch (error) {
+        tell({ kind: "lost", target, reason: (error as Error).message });
+      }
+      break;
+    }
+    case "stop":
+      stopping = true;
+      for (const { reader } of targets.values()) reader.close();
+      targets.clear();
+      tell({ kind: "stopped" });
+      break;
+  }
+};

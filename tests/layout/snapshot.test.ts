@@ -1,0 +1,312 @@
+// From pages to values: which pages a reader fetches, and what the slots of several writers come to.
+
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import {
+  Directory,
+  Gather,
+  mappedPlan,
+  PAGE_BYTES,
+  PAGE_HEADER_SLOTS,
+  planBytes,
+  planRead,
+  type ReadPlan,
+  RecordWriter,
+  SLOTS_PER_PAGE_STRIDE,
+  WRITER_FLAGS,
+  writerValues,
+} from "../../src/layout/index.ts";
+import { History, PAGE_CAPACITY, steps } from "../support/history.ts";
+import { define } from "../support/pools.ts";
+
+function replay(records: RecordWriter): Directory {
+  const directory = new Directory(0, PAGE_CAPACITY);
+  directory.append(records.bytes.bytes());
+  expect(directory.damage).toEqual([]);
+  return directory;
+}
+
+/** All pages of a pool, as 512 slots each. */
+function emptyPages(): Float64Array {
+  return new Float64Array(PAGE_CAPACITY * SLOTS_PER_PAGE_STRIDE);
+}
+
+function at(page: number, slot: number): number {
+  return page * SLOTS_PER_PAGE_STRIDE + PAGE_HEADER_SLOTS + slot;
+}
+
+/** What a transport brings for a plan. */
+function fetch(plan: ReadPlan, pages: Float64Array): Float64Array {
+  const slots = new Float64Array(planBytes(plan) / 8);
+  let position = 0;
+  for (const { first, count } of plan.ranges) {
+    const from = first * SLOTS_PER_PAGE_STRIDE;
+    const part = pages.subarray(from, from + count * SLOTS_PER_PAGE_STRIDE);
+    slots.set(part, position);
+    position += part.length;
+  }
+  return slots;
+}
+
+function gather(plan: ReadPlan, slots: Float64Array): Float64Array {
+  // What was there before does not show.
+  const values = new Float64Array(plan.directory.valueCount).fill(12345);
+  new Gather(plan).into(slots, values);
+  return values;
+}
+
+/** The values of a series, computed the obvious way. */
+function naive(directory: Directory, pages: Float64Array, series: number): number[] {
+  const { definition, slots } = directory.metricOf(series)!;
+  const held: number[][] = [];
+  for (const writer of directory.writers.values()) {
+    const place = directory.find(writer, series);
+    if (place === undefined) continue;
+    const first = at(place.page, place.slot);
+    held.push([...pages.subarray(first, first + slots)]);
+  }
+  if (definition.combine === "sum") {
+    const absent = definition.kind === "gauge" && held.length === 0 ? Number.NaN : 0;
+    return Array.from({ length: slots }, (_, i) => held.reduce((sum, v) => sum + v[i]!, absent));
+  }
+  const set = held.filter(([value]) => !Number.isNaN(value));
+  if (set.length === 0) return new Array<number>(slots).fill(Number.NaN);
+  const firsts = set.map(([value]) => value!);
+  switch (definition.combine) {
+    case "mean":
+      return [firsts.reduce((sum, value) => sum + value, 0) / firsts.length];
+    case "min":
+      return [Math.min(...firsts)];
+    case "max":
+      return [Math.max(...firsts)];
+    case "last":
+      return set.reduce((latest, given) => (given[1]! > latest[1]! ? given : latest));
+  }
+}
+
+/** A pool's pages with numbers in every slot, some of them NaN where a gauge may be absent. */
+function fill(directory: Directory, seed: number): Float64Array {
+  const pages = emptyPages();
+  let state = seed;
+  const next = () => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return state / 2 ** 32;
+  };
+  for (let i = 0; i < pages.length; i++) pages[i] = Math.floor(next() * 1000);
+  for (const writer of directory.writers.values()) {
+    for (const run of writer.runs) {
+      if (run.metric.definition.combine === "sum") continue;
+      for (let i = 0; i < run.count; i++) {
+        if (next() < 0.4) pages[at(run.page, run.slot + i * run.metric.slots)] = Number.NaN;
+      }
+    }
+  }
+  return pages;
+}
+
+const writer = (id: number) => ({
+  id,
+  service: 1,
+  flags: 0,
+  pid: 1,
+  threadId: 1,
+  startedAtMs: 0,
+  lockOffset: 64,
+  lockBytes: 4032,
+});
+
+/** So many writers of one metric of one series, each on a page of its own with its slots at 0. */
+function writersOf(definition: ReturnType<typeof define.gauge>, count: number): RecordWriter {
+  const records = new RecordWriter().service(1, "auth").metric(1, 1, definition).series(1, 1, []);
+  for (let id = 1; id <= count; id++) {
+    records
+      .writer(writer(id))
+      .grant({ writer: id, page: id - 1, pages: 1, slot: 0, slots: 0 })
+      .bind({ writer: id, firstSeries: 1, count: 1, page: id - 1, slot: 0 });
+  }
+  return records;
+}
+
+describe("a read plan", () => {
+  test("brings each page that is bound once, in ranges that could not be fewer", () => {
+    fc.assert(
+      fc.property(steps, (given) => {
+        const directory = replay(new History(given).records);
+        const plan = planRead(directory);
+        const planned = plan.ranges.flatMap(({ first, count }) =>
+          Array.from({ length: count }, (_, i) => first + i),
+        );
+        const bound = new Set(
+          [...directory.writers.values()].flatMap(({ runs }) => runs.map(({ page }) => page)),
+        );
+        expect(planned).toEqual([...bound].sort((a, b) => a - b));
+        expect(plan.pageCount).toBe(planned.length);
+        expect(planBytes(plan)).toBe(planned.length * PAGE_BYTES);
+        for (const [i, page] of planned.entries()) expect(plan.position[page]).toBe(i);
+        for (let i = 1; i < plan.ranges.length; i++) {
+          const before = plan.ranges[i - 1]!;
+          expect(plan.ranges[i]!.first).toBeGreaterThan(before.first + before.count);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("is one range for pages in a row", () => {
+    const plan = planRead(replay(writersOf(define.counter("c"), 40)));
+    expect(plan.ranges).toEqual([{ first: 0, count: 40 }]);
+  });
+
+  test("is empty where nothing is bound", () => {
+    const plan = planRead(replay(new RecordWriter().service(1, "auth")));
+    expect(plan).toMatchObject({ ranges: [], pageCount: 0 });
+    expect(gather(plan, new Float64Array())).toEqual(new Float64Array());
+  });
+
+  test("leaves out pages of writers that are not wanted", () => {
+    const directory = replay(writersOf(define.counter("c"), 5));
+    const plan = planRead(directory, ({ id }) => id !== 3);
+    expect(plan.ranges).toEqual([
+      { first: 0, count: 2 },
+      { first: 3, count: 2 },
+    ]);
+    expect([...plan.position]).toEqual([0, 1, -1, 2, 3]);
+    const pages = emptyPages();
+    for (let page = 0; page < 5; page++) pages[at(page, 0)] = 10 ** page;
+    expect(gather(plan, fetch(plan, pages))).toEqual(Float64Array.of(11_011));
+  });
+
+  test("of memory that is mapped whole finds every page where it is", () => {
+    fc.assert(
+      fc.property(steps, fc.nat(), (given, seed) => {
+        const directory = replay(new History(given).records);
+        const pages = fill(directory, seed);
+        const fetched = planRead(directory);
+        // As arrays, for a NaN in a Float64Array is not equal to itself.
+        expect([...gather(mappedPlan(directory), pages)]).toEqual([
+          ...gather(fetched, fetch(fetched, pages)),
+        ]);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe("a snapshot's values", () => {
+  test("are what the slots of all writers come to, for every kind of metric", () => {
+    fc.assert(
+      fc.property(steps, fc.nat(), (given, seed) => {
+        const directory = replay(new History(given).records);
+        const pages = fill(directory, seed);
+        const plan = planRead(directory);
+        const values = gather(plan, fetch(plan, pages));
+        for (let id = 1; id <= directory.lastId.series; id++) {
+          const first = directory.valueIndexOf(id);
+          if (first < 0) continue;
+          const expected = naive(directory, pages, id);
+          const got = [...values.subarray(first, first + expected.length)];
+          for (const [i, value] of expected.entries()) {
+            if (Number.isNaN(value)) expect(got[i]).toBeNaN();
+            else expect(got[i]!).toBeCloseTo(value, 6);
+          }
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("add up what the living and the retained writer have counted", () => {
+    const records = writersOf(define.counter("c"), 1)
+      .writer({ ...writer(2), flags: WRITER_FLAGS.retained })
+      .grant({ writer: 2, page: 9, pages: 1, slot: 0, slots: 0 })
+      .bind({ writer: 2, firstSeries: 1, count: 1, page: 9, slot: 7 });
+    const pages = emptyPages();
+    pages[at(0, 0)] = 40;
+    pages[at(9, 7)] = 2;
+    const plan = planRead(replay(records));
+    expect(gather(plan, fetch(plan, pages))).toEqual(Float64Array.of(42));
+  });
+
+  describe("of a gauge over 4, NaN, 1, 10", () => {
+    const combined: [Parameters<typeof define.gauge>[1], number][] = [
+      ["mean", 5],
+      ["min", 1],
+      ["max", 10],
+    ];
+    test.each(combined)("are its %s, %p, without the writer that has not set it", (how, expected) => {
+      const plan = planRead(replay(writersOf(define.gauge("g", how), 4)));
+      const pages = emptyPages();
+      for (const [page, value] of [4, Number.NaN, 1, 10].entries()) pages[at(page, 0)] = value;
+      expect(gather(plan, fetch(plan, pages))[0]).toBe(expected);
+    });
+  });
+
+  test("of a gauge that takes the last value are that value and its time", () => {
+    const plan = planRead(replay(writersOf(define.gauge("g", "last"), 3)));
+    const pages = emptyPages();
+    for (const [page, [value, setAtMs]] of [
+      [7, 1000],
+      [8, 3000],
+      [9, 2000],
+    ].entries()) {
+      pages.set([value!, setAtMs!], at(page, 0));
+    }
+    expect(gather(plan, fetch(plan, pages))).toEqual(Float64Array.of(8, 3000));
+  });
+
+  test.each(["sum", "mean", "min", "max", "last"] as const)(
+    "of a gauge (%s) whose writers are gone are absent, not zero",
+    (how) => {
+      const records = writersOf(define.gauge("g", how), 2).release(1).release(2);
+      const directory = replay(records);
+      const values = gather(planRead(directory), new Float64Array());
+      expect(directory.valueIndexOf(1)).toBe(0);
+      expect(values[0]).toBeNaN();
+    },
+  );
+
+  test("of a counter whose writers are gone are zero", () => {
+    const directory = replay(writersOf(define.counter("c"), 1).release(1));
+    expect(gather(planRead(directory), new Float64Array())).toEqual(Float64Array.of(0));
+  });
+
+  test("are the same when the same gather is used again", () => {
+    const directory = replay(writersOf(define.gauge("g", "mean"), 3));
+    const plan = planRead(directory);
+    const again = new Gather(plan);
+    const values = new Float64Array(1);
+    for (const set of [
+      [1, 2, 3],
+      [5, 5, 5],
+      [Number.NaN, 4, Number.NaN],
+    ]) {
+      const pages = emptyPages();
+      for (const [page, value] of set.entries()) pages[at(page, 0)] = value;
+      again.into(fetch(plan, pages), values);
+      expect(values[0]).toBe(set.includes(4) ? 4 : set[0] === 5 ? 5 : 2);
+    }
+  });
+});
+
+describe("one writer's values", () => {
+  const directory = replay(
+    writersOf(define.histogram("h", [1, 2]), 2).metric(2, 1, define.counter("c")).series(2, 2, []),
+  );
+  const pages = emptyPages();
+  pages.set([1, 2, 3, 4], at(0, 0));
+  pages.set([5, 6, 7, 8], at(1, 0));
+
+  test("are its own slots of the series", () => {
+    const plan = planRead(directory);
+    const slots = fetch(plan, pages);
+    const second = directory.writers.get(2)!;
+    expect(writerValues(plan, slots, second, 1)).toEqual(Float64Array.of(5, 6, 7, 8));
+  });
+
+  test("are none for a series that it does not store, or a page that was not fetched", () => {
+    const plan = planRead(directory, ({ id }) => id === 1);
+    const slots = fetch(plan, pages);
+    expect(writerValues(plan, slots, directory.writers.get(1)!, 2)).toHaveLength(0);
+    expect(writerValues(plan, slots, directory.writers.get(2)!, 1)).toHaveLength(0);
+  });
+});
