@@ -1,6 +1,6 @@
 // The free slots of one writer: what it was granted and has not used yet.
 
-import { covers, type GrantRecord, SLOTS_PER_PAGE, type Writer } from "../layout/index.ts";
+import { type GrantRecord, SLOTS_PER_PAGE, type Writer } from "../layout/index.ts";
 
 /** Where series may go. */
 export interface Place {
@@ -25,18 +25,16 @@ export class Room {
   /** The room that a writer of the directory has left. */
   static of(writer: Writer): Room {
     const room = new Room();
-    const ends = new Map<string, number>();
+    const gaps = [...writer.grants].reverse().flatMap(gapsOf);
+    const ofPage = Map.groupBy(gaps, ({ page }) => page);
     for (const run of writer.runs) {
-      const grant = writer.grants.find((g) => covers(g, run));
-      const key = `${run.page}:${grant?.slot ?? 0}`;
-      ends.set(key, Math.max(ends.get(key) ?? 0, run.slot + run.count * run.metric.slots));
-    }
-    for (const grant of [...writer.grants].reverse()) {
-      for (const gap of gapsOf(grant)) {
-        gap.next = ends.get(`${gap.page}:${grant.slot}`) ?? gap.next;
-        if (gap.next < gap.end) room.#gaps.push(gap);
+      const end = run.slot + run.count * run.metric.slots;
+      for (const gap of ofPage.get(run.page) ?? []) {
+        // A run may go on from one part of a page to the next, which then is used as far as the run goes.
+        if (run.slot < gap.end && end > gap.next) gap.next = Math.min(end, gap.end);
       }
     }
+    room.#gaps.push(...gaps.filter(({ next, end }) => next < end));
     return room;
   }
 

@@ -25,6 +25,8 @@ export interface CollectorEvent {
   message: string;
   /** Trying again will not help, e.g. a wrong token. */
   fatal: boolean;
+  /** With "connected": how many pools the filter wants there now. */
+  pools?: number;
 }
 
 export interface CollectorOptions extends Partial<DiscoveryOptions> {
@@ -200,7 +202,13 @@ export class Collector {
         state.statistics.transport = message.transport;
         state.statistics.away = undefined;
         state.retryMs = FIRST_RETRY_MS;
-        this.#tell(state, "connected", `read by ${message.transport}`, false);
+        this.#options.onEvent?.({
+          source: state.name,
+          kind: "connected",
+          message: `read by ${message.transport}`,
+          fatal: false,
+          pools: message.pools,
+        });
         return;
       case "lost":
         this.#away(state, message.reason, false);

@@ -116,10 +116,6 @@ export class TargetReader {
       this.#listing = false;
       if (pools instanceof Error) return this.#lose(pools.message);
       this.#listedGeneration = this.transport.poolsGeneration;
-      if (!this.#connected) {
-        this.#connected = true;
-        this.tell({ kind: "connected", target: this.options.target, transport: this.transport.name });
-      }
       this.#take(pools, deadlineNs);
     });
   }
@@ -127,6 +123,11 @@ export class TargetReader {
   #take(listed: readonly RemotePool[], deadlineNs: number): void {
     const { filter, target, buffers: count } = this.options;
     const wanted = listed.filter(({ app }) => matches(filter.apps, app));
+    if (!this.#connected) {
+      this.#connected = true;
+      const { name: transport } = this.transport;
+      this.tell({ kind: "connected", target, transport, pools: wanted.length });
+    }
     const ids = new Set(wanted.map(({ id }) => id));
     for (const [id, pool] of this.#pools) if (!ids.has(id)) this.#drop(pool);
     for (const remote of wanted) {

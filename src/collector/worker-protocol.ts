@@ -53,6 +53,7 @@ export type FromReader =
   /** A snapshot was not taken. */
   | { kind: "skipped"; target: number; app: string; reason: SkipReason; detail: string }
   | { kind: "gone"; target: number; pool: number; app: string }
-  | { kind: "connected"; target: number; transport: "mmap" | "tcp" }
+  /** `pools` are those that the filter wants, at this moment. */
+  | { kind: "connected"; target: number; transport: "mmap" | "tcp"; pools: number }
   | { kind: "lost"; target: number; reason: string }
   | { kind: "stopped" };

@@ -1,8 +1,8 @@
 // `microview collect`: reads agents at an interval and prints what they hold.
 
 import { parseEndpoint } from "./support/endpoint.ts";
-import { CliError } from "./support/errors.ts";
 import * as flag from "./support/flags.ts";
+import { stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
 
 const WHAT = "What to read";
@@ -53,25 +53,35 @@ export default defineSubcommand("collect", {
       description: "how to print",
       shownDefault: "table on a terminal, otherwise ndjson",
     }),
-    history: flag.duration({
-      group: OUTPUT,
-      description: "how much to keep at full resolution for rates and quantiles",
-      default: "60s",
-    }),
-
     transport: flag.choice(["auto", "mmap", "tcp"], {
       group: CONNECTION,
       description: "how to read; auto maps the memory of an agent on this host",
       default: "auto",
     }),
+    socket: flag.path({
+      group: CONNECTION,
+      description: "Unix socket of this host's agent",
+      shownDefault: "agent.sock in the run directory",
+    }),
+    poolDir: flag.directory({
+      group: CONNECTION,
+      description: "where this host's pools are; needs no agent",
+    }),
     tokenFile: flag.path({ group: CONNECTION, description: "file with the agents' token" }),
+    tls: flag.toggle({ group: CONNECTION, description: "speak TLS with agents named HOST:PORT" }),
     ca: flag.path({
       group: CONNECTION,
-      description: "certificates to trust, PEM",
+      description: "certificates to trust, PEM; implies --tls",
       shownDefault: "the system's",
     }),
   },
-  run() {
-    throw new CliError({ message: "the collector is not part of this build yet" });
+  async run(options, endpoints) {
+    const { CollectRun } = await import("./collect/run.ts");
+    const run = new CollectRun(options, endpoints, {
+      stdout: process.stdout,
+      stderr: process.stderr,
+      stop: stopSignal(),
+    });
+    await run.finish();
   },
 });

@@ -1,17 +1,36 @@
-// `microview demo-service`: one service of the demo, started by `microview demo`. Hidden.
+// `microview demo-service`: one service of the demo, or its load, started by `microview demo`. Hidden.
 
-import { CliError } from "./support/errors.ts";
 import * as flag from "./support/flags.ts";
+import { once, stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
 
 export default defineSubcommand("demo-service", {
   examples: [{ command: "microview demo-service --name auth", does: "the auth service" }],
   flags: {
-    name: flag.required(flag.text({ hint: "NAME", description: "which service to be" })),
+    name: flag.required(
+      flag.text({ hint: "NAME", description: "which service to be; load sends requests" }),
+    ),
     port: flag.port({ description: "port of the service", default: "0" }),
     socket: flag.path({ description: "Unix socket of the agent" }),
+    target: flag.list({ hint: "URL", description: "services that it calls" }),
+    rate: flag.integer({ min: 1, description: "requests per second, for load", default: "200" }),
   },
-  run() {
-    throw new CliError({ message: "the demo is not part of this build yet" });
+  async run({ name, port, socket, target, rate }) {
+    const { parentGone } = await import("./demo/children.ts");
+    const stop = stopSignal();
+    let end: () => Promise<void> | void;
+    if (name === "load") {
+      const { startLoad } = await import("./demo/load.ts");
+      end = startLoad(target[0]!, rate).stop;
+      process.stdout.write("sending\n");
+    } else {
+      const { startService } = await import("./demo/services.ts");
+      const service = startService({ name, port, socket: socket ?? "", targets: target });
+      end = service.stop;
+      process.stdout.write(`${service.port}\n`);
+    }
+    await Promise.race([once(stop), parentGone()]);
+    await end();
+    process.exit(0);
   },
 });

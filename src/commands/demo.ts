@@ -1,13 +1,18 @@
-// `microview demo`: an agent, three small services under load, and a live view.
+// `microview demo`: an agent, three small services under load, and a live view of their metrics.
 
-import { CliError } from "./support/errors.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Child } from "./demo/children.ts";
 import * as flag from "./support/flags.ts";
+import { stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
 
 export default defineSubcommand("demo", {
-  description: "Ctrl-C ends all of it and leaves nothing behind.",
+  description:
+    "The services are auth, orders and gateway, which asks the other two. Ctrl-C ends all of it and leaves nothing behind.",
   examples: [
-    { command: "microview demo", does: "until Ctrl-C" },
+    { command: "microview demo", does: "until Ctrl-C or q" },
     { command: "microview demo --duration 10s --rate 500", does: "ten seconds, more load" },
   ],
   flags: {
@@ -23,9 +28,82 @@ export default defineSubcommand("demo", {
       default: "10ms",
       min: "1ms",
     }),
-    port: flag.port({ description: "port of the agent", shownDefault: "a free one" }),
+    port: flag.port({ description: "port of the agent", default: "0" }),
   },
-  run() {
-    throw new CliError({ message: "the demo is not part of this build yet" });
+  async run({ duration, rate, interval, port }) {
+    const { startChild } = await import("./demo/children.ts");
+    const { SERVICES } = await import("./demo/services.ts");
+    const { CollectRun } = await import("./collect/run.ts");
+    const stop = stopSignal();
+    const say = (text: string) => void process.stderr.write(`${text}\n`);
+    const runDir = mkdtempSync(join(tmpdir(), "microview-demo-"));
+    const poolDir = mkdtempSync("/dev/shm/microview-demo-");
+    const socket = join(runDir, "agent.sock");
+    const children: Child[] = [];
+    const start = async (...args: string[]) => {
+      const child = await startChild(args);
+      children.push(child);
+      return child;
+    };
+    try {
+      const agent = await startAgent({ socket, poolDir, port });
+      children.push({ line: "", stop: () => agent.stop() });
+      say(`agent: http://127.0.0.1:${agent.port}/openapi, metrics at /metrics`);
+      const urls: Record<string, string> = {};
+      for (const name of SERVICES) {
+        const targets = name === "gateway" ? [urls["auth"]!, urls["orders"]!] : [];
+        const flags = targets.flatMap((url) => ["--target", url]);
+        const child = await start("demo-service", "--name", name, "--socket", socket, ...flags);
+        urls[name] = `http://127.0.0.1:${child.line}`;
+        say(`${name}: ${urls[name]}`);
+      }
+      await start("demo-service", "--name", "load", "--target", urls["gateway"]!, "--rate", String(rate));
+      const run = new CollectRun(
+        {
+          app: ["shop"],
+          service: [],
+          metric: [],
+          perWriter: false,
+          interval,
+          once: false,
+          count: undefined,
+          duration,
+          format: "table",
+          transport: "mmap",
+          socket,
+          poolDir,
+          tokenFile: undefined,
+          tls: false,
+          ca: undefined,
+        },
+        [],
+        { stdout: process.stdout, stderr: process.stderr, stop },
+      );
+      await run.finish();
+    } finally {
+      // The last one started is the first to end, so that nobody asks who has gone.
+      for (const child of children.reverse()) await child.stop();
+      rmSync(runDir, { recursive: true, force: true });
+      rmSync(poolDir, { recursive: true, force: true });
+    }
   },
 });
+
+async function startAgent({ socket, poolDir, port }: { socket: string; poolDir: string; port: number }) {
+  const { Agent, createLog, DEFAULT_LIMITS } = await import("../agent/index.ts");
+  const { version } = await import("../../package.json");
+  return Agent.start({
+    socketPath: socket,
+    poolDir,
+    host: "127.0.0.1",
+    port,
+    dataPort: 0,
+    poolMode: 0o600,
+    strategy: "page",
+    limits: DEFAULT_LIMITS,
+    scanIntervalMs: 200,
+    insecure: false,
+    version,
+    log: createLog("warn", false),
+  });
+}

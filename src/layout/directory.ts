@@ -247,7 +247,7 @@ export class Directory {
         const grant = writer.grants.find((g) => g.page === page && g.slot === slot);
         if (grant === undefined) throw new DamageError(`page ${page} was not granted`, start);
         writer.grants = writer.grants.filter((g) => g !== grant);
-        writer.runs = writer.runs.filter((run) => !covers(grant, run));
+        writer.runs = writer.runs.flatMap((run) => outside(grant, run));
         return;
       }
       case RECORD.retire: {
@@ -381,6 +381,25 @@ function follows(last: Run, next: Run): boolean {
     last.slot + last.count * last.metric.slots === next.slot &&
     last.valueIndex + last.count * last.metric.slots === next.valueIndex
   );
+}
+
+/** What of a run does not lie in a grant: runs go on from one part of a page to the next. */
+function outside(grant: GrantRecord, run: Run): Run[] {
+  if (run.page < grant.page || run.page >= grant.page + grant.pages) return [run];
+  if (grant.slots === 0) return [];
+  const { slots } = run.metric;
+  const startingBefore = (slot: number) =>
+    Math.min(run.count, Math.max(0, Math.ceil((slot - run.slot) / slots)));
+  const part = (from: number, to: number): Run => ({
+    ...run,
+    firstSeries: run.firstSeries + from,
+    count: to - from,
+    slot: run.slot + from * slots,
+    valueIndex: run.valueIndex + from * slots,
+  });
+  const before = part(0, startingBefore(grant.slot));
+  const behind = part(startingBefore(grant.slot + grant.slots), run.count);
+  return [before, behind].filter(({ count }) => count > 0);
 }
 
 /** Whether a slot lies in a grant. */

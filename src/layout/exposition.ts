@@ -8,6 +8,8 @@ import { shapeOf } from "./metric.ts";
 /** A pool's part in an exposition. */
 export interface ExposedPool {
   app: string;
+  /** Where it was read, for a label `instance` that tells pools of one name apart. */
+  source?: string;
   directory: Directory;
   /** As {@link Gather.into} filled them. */
   values: Float64Array;
@@ -67,12 +69,13 @@ function promType(kind: Metric["definition"]["kind"]): string {
   return kind === "loglinear" ? "histogram" : kind;
 }
 
-function exposeMetric({ app, directory, values }: ExposedPool, service: string, metric: Metric): string {
+function exposeMetric({ app, source, directory, values }: ExposedPool, service: string, metric: Metric): string {
   const { name, kind, labelNames } = metric.definition;
   const own = new Set(labelNames);
   const home =
     (own.has("app") ? "" : `,app="${escapeLabel(app)}"`) +
-    (own.has("service") ? "" : `,service="${escapeLabel(service)}"`);
+    (own.has("service") ? "" : `,service="${escapeLabel(service)}"`) +
+    (source === undefined || own.has("instance") ? "" : `,instance="${escapeLabel(source)}"`);
   const bounds = exposedBounds(metric);
   let text = "";
   for (const series of metric.series) {

@@ -321,7 +321,6 @@ describe("a compacted directory", () => {
         const once = compacted(replay(new History(given).bytes));
         const twice = compacted(once);
         expect(factsOf(twice)).toEqual(factsOf(once));
-        expect(twice.length).toBeLessThanOrEqual(once.length);
       }),
       { numRuns: 200 },
     );

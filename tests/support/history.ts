@@ -72,7 +72,7 @@ const step: fc.Arbitrary<Step> = fc.record({
 
 /** Steps of a history; the first ones see to it that there is something to bind. */
 export const steps: fc.Arbitrary<Step[]> = fc
-  .array(step, { maxLength: 120 })
+  .array(step, { maxLength: 120, size: "max" })
   .map((more) => [
     ...(["service", "metric", "series", "writer", "grant", "bind"] as const).map((what) => ({
       what,
@@ -165,7 +165,7 @@ export class History {
       case "series": {
         const metric = (a % this.#metrics.length) + 1;
         const { definition } = this.#metrics[metric - 1]!;
-        for (let i = 0; i <= b % 4; i++) {
+        for (let i = 0; i <= b % 12; i++) {
           const id = this.#series.length + 1;
           const labelValues = definition.labelNames.map((_, j) => (j === 0 ? `${text}${id}` : text));
           if (labelValues.length === 0 && this.#series.some((s) => s.metric === metric)) return;
@@ -197,7 +197,7 @@ export class History {
         const [id, writer] = found;
         const pages = b % 5 === 0 ? 2 : 1;
         if (this.#nextPage + pages > PAGE_CAPACITY) return;
-        const part = b % 2 === 1;
+        const part = b % 3 !== 0;
         const last = writer.grants.at(-1)?.grant;
         if (part && last !== undefined && last.slots > 0 && last.slot + 2 * last.slots <= 504) {
           // Right behind the writer's last part of a page, where series may go on from one to the other.
@@ -258,7 +258,10 @@ export class History {
     const found = this.#writer(a);
     if (found === undefined || this.#series.length === 0) return;
     const [id, writer] = found;
-    const firstSeries = (b % this.#series.length) + 1;
+    // Often the series that follows those bound last, so that runs join.
+    const last = Math.max(0, ...writer.places.keys());
+    const firstSeries = (b % 4 === 0 || last === 0 ? b % this.#series.length : last) + 1;
+    if (firstSeries > this.#series.length) return;
     const { metric } = this.#series[firstSeries - 1]!;
     const slots = slotsPerSeries(this.#metrics[metric - 1]!.definition);
     const given = writer.grants.at(-1);

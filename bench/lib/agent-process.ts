@@ -1,0 +1,25 @@
+// An agent in a process of its own, for benchmarks: serves on free ports until its parent closes its stdin.
+
+import { Agent, createLog, DEFAULT_LIMITS } from "../../src/agent/index.ts";
+import type { AgentProcessOptions } from "./agent.ts";
+import { childOptions, offer, serveParent } from "./child.ts";
+
+const { socketPath, poolDir, strategy, limits } = childOptions<AgentProcessOptions>();
+const agent = await Agent.start({
+  socketPath,
+  poolDir,
+  strategy,
+  host: "127.0.0.1",
+  port: 0,
+  dataPort: 0,
+  poolMode: 0o600,
+  insecure: false,
+  scanIntervalMs: 200,
+  version: "bench",
+  limits: { ...DEFAULT_LIMITS, ...limits },
+  log: createLog("warn", false),
+});
+offer({ port: agent.port, dataPort: agent.dataPort });
+await serveParent();
+await agent.stop();
+process.exit(0);

@@ -1,0 +1,34 @@
+// Starts agents for benchmarks, each with a socket and a pool directory of its own.
+
+import { join } from "node:path";
+import type { Limits, StrategyName } from "../../src/agent/index.ts";
+import type { Scratch } from "./scratch.ts";
+
+export interface AgentProcessOptions {
+  socketPath: string;
+  poolDir: string;
+  strategy: StrategyName;
+  limits: Partial<Limits>;
+}
+
+export interface AgentProcess {
+  pid: number;
+  socketPath: string;
+  poolDir: string;
+  /** Of the REST interface. */
+  port: number;
+  /** Of the binary read protocol. */
+  dataPort: number;
+  stop(): Promise<void>;
+}
+
+export async function startAgent(
+  scratch: Scratch,
+  options: Partial<Pick<AgentProcessOptions, "strategy" | "limits" | "poolDir">> = {},
+): Promise<AgentProcess> {
+  const { strategy = "page", limits = {}, poolDir = scratch.folder("memory") } = options;
+  const socketPath = join(scratch.folder("disk"), "agent.sock");
+  const full: AgentProcessOptions = { socketPath, poolDir, strategy, limits };
+  const { child, offer } = await scratch.start<{ port: number; dataPort: number }>("agent-process.ts", full);
+  return { pid: child.pid, socketPath, poolDir, ...offer, stop: () => scratch.stop(child) };
+}

@@ -1,0 +1,217 @@
+// One run of `microview collect`: a collector, a sink, and the conditions under which it ends.
+
+import {
+  Collector,
+  type CollectorEvent,
+  type Filter,
+  matches,
+  type Target,
+  type TransportChoice,
+} from "../../collector/index.ts";
+import { defaultSocketPath, type Metric, type PoolSnapshot } from "../../layout/index.ts";
+import {
+  CsvSink,
+  NdjsonSink,
+  PrometheusSink,
+  printable,
+  processTerminal,
+  type Sink,
+  TableSink,
+} from "../../sinks/index.ts";
+import type { Endpoint } from "../support/endpoint.ts";
+import { CliError, UsageError } from "../support/errors.ts";
+import { readTextFile, readToken } from "../support/files.ts";
+import { once } from "../support/stop.ts";
+import { styleFor } from "../support/style.ts";
+import { statisticsLine } from "./statistics-line.ts";
+
+export interface CollectOptions {
+  app: readonly string[];
+  service: readonly string[];
+  metric: readonly string[];
+  perWriter: boolean;
+  interval: number;
+  once: boolean;
+  count: number | undefined;
+  duration: number | undefined;
+  format: "table" | "ndjson" | "csv" | "prometheus" | undefined;
+  transport: TransportChoice;
+  socket: string | undefined;
+  poolDir: string | undefined;
+  tokenFile: string | undefined;
+  tls: boolean;
+  ca: string | undefined;
+}
+
+export interface CollectSurroundings {
+  stdout: NodeJS.WriteStream;
+  stderr: NodeJS.WriteStream;
+  stop: AbortSignal;
+}
+
+export class CollectRun {
+  readonly #options: CollectOptions;
+  readonly #surroundings: CollectSurroundings;
+  readonly #collector: Collector;
+  readonly #sink: Sink;
+  readonly #isTable: boolean;
+  /** Snapshots after which a pool has delivered what was asked for. */
+  readonly #wantedRounds: number;
+  /** Pools to wait for, by agent; known once it is connected. */
+  readonly #expected = new Map<string, number>();
+  readonly #rounds = new Map<string, number>();
+  readonly #sources: number;
+  #finished: () => void = () => {};
+  #failure: CliError | undefined;
+
+  constructor(
+    options: CollectOptions,
+    endpoints: readonly Endpoint[],
+    surroundings: CollectSurroundings,
+  ) {
+    this.#options = options;
+    this.#surroundings = surroundings;
+    if (options.once && options.count !== undefined) {
+      throw new UsageError("--once and --count exclude each other");
+    }
+    this.#wantedRounds = options.once ? 1 : (options.count ?? Number.POSITIVE_INFINITY);
+    const isTerminal = surroundings.stdout.isTTY === true;
+    const format = options.format ?? (isTerminal ? "table" : "ndjson");
+    this.#isTable = format === "table";
+    const filter: Filter = {
+      apps: options.app,
+      services: options.service,
+      metrics: options.metric,
+    };
+    const targets = targetsOf(options, endpoints);
+    this.#sources = targets.length;
+    this.#sink = this.#makeSink(format, filter, isTerminal && !options.once);
+    const token = readToken(options.tokenFile);
+    const tls = options.ca === undefined ? options.tls : { ca: readTextFile(options.ca, "--ca") };
+    this.#collector = new Collector({
+      targets,
+      intervalMs: options.interval,
+      filter,
+      transport: options.transport,
+      onSnapshot: (snapshot) => this.#take(snapshot),
+      onEvent: (event) => this.#note(event),
+      ...(token === undefined ? {} : { token }),
+      ...(tls === false ? {} : { tls }),
+    });
+  }
+
+  /** Collects until the run ends by itself or is stopped. @throws CliError when an agent cannot be read */
+  async finish(): Promise<void> {
+    const { stop } = this.#surroundings;
+    const finished = new Promise<void>((resolve) => {
+      this.#finished = resolve;
+    });
+    const timer = setTimeout(() => this.#finished(), this.#options.duration ?? 2 ** 31 - 1);
+    this.#collector.start();
+    try {
+      await Promise.race([finished, once(stop)]);
+    } finally {
+      clearTimeout(timer);
+      await this.#collector.stop();
+      this.#sink.close();
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    if (!this.#options.once && stop.reason !== "EPIPE") this.#say(this.#summary());
+  }
+
+  #makeSink(format: string, filter: Filter, live: boolean): Sink {
+    const { stdout } = this.#surroundings;
+    const common = {
+      write: (text: string) => void stdout.write(text),
+      wanted: (service: string, metric: Metric) =>
+        matches(filter.services, service) && matches(filter.metrics, metric.definition.name),
+      perWriter: this.#options.perWriter,
+    };
+    switch (format) {
+      case "table":
+        return new TableSink({
+          ...common,
+          style: styleFor(stdout),
+          intervalMs: this.#options.interval,
+          ...(live ? { terminal: processTerminal(), onQuit: () => this.#finished() } : {}),
+        });
+      case "csv":
+        return new CsvSink(common);
+      case "prometheus":
+        return new PrometheusSink({
+          ...common,
+          labelSource: this.#sources > 1,
+          terminal: stdout.isTTY === true,
+        });
+      default:
+        return new NdjsonSink(common);
+    }
+  }
+
+  #take(snapshot: PoolSnapshot): void {
+    const key = `${snapshot.source} ${snapshot.app}`;
+    const round = (this.#rounds.get(key) ?? 0) + 1;
+    if (round > this.#wantedRounds) return;
+    this.#rounds.set(key, round);
+    this.#sink.write(snapshot);
+    if (round === this.#wantedRounds && this.#isComplete()) this.#finished();
+  }
+
+  /** Whether every pool of every agent has been read as often as was asked. */
+  #isComplete(): boolean {
+    if (this.#expected.size < this.#sources) return false;
+    let complete = 0;
+    for (const rounds of this.#rounds.values()) if (rounds >= this.#wantedRounds) complete++;
+    let expected = 0;
+    for (const pools of this.#expected.values()) expected += pools;
+    return complete >= expected;
+  }
+
+  #note(event: CollectorEvent): void {
+    const bounded = Number.isFinite(this.#wantedRounds);
+    if (event.kind === "connected") {
+      this.#expected.set(event.source, event.pools ?? 0);
+      if (bounded && event.pools === 0) this.#failNothingThere(event.source);
+      return;
+    }
+    const text = `${event.source}: ${printable(event.message)}`;
+    if (event.kind === "away" && (event.fatal || (bounded && !this.#expected.has(event.source)))) {
+      this.#failure ??= new CliError({
+        message: event.message,
+        hint: event.fatal ? undefined : "is `microview agent` running there? `microview doctor` tells more",
+      });
+      this.#finished();
+      return;
+    }
+    // The table shows it by itself.
+    if (!this.#isTable || event.kind === "damaged") this.#say(text);
+  }
+
+  #failNothingThere(source: string): void {
+    const { app } = this.#options;
+    const which = app.length === 0 ? "" : ` that matches ${app.join(", ")}`;
+    this.#failure ??= new CliError({
+      message: `${source} has no application${which}`,
+      hint: "one comes into being when its first service attaches; `microview inspect` lists them",
+    });
+    this.#finished();
+  }
+
+  #summary(): string {
+    return this.#collector.statistics.map((each) => statisticsLine(each)).join("\n");
+  }
+
+  #say(text: string): void {
+    this.#surroundings.stderr.write(`${text}\n`);
+  }
+}
+
+function targetsOf(options: CollectOptions, endpoints: readonly Endpoint[]): Target[] {
+  if (endpoints.length > 0) return endpoints.map(({ host, port }) => ({ host, port }));
+  return [
+    {
+      socketPath: options.socket ?? defaultSocketPath(process.env, process.getuid?.()),
+      ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
+    },
+  ];
+}

@@ -1,0 +1,121 @@
+// One JSON object per line, for each snapshot of each pool.
+
+import { formatValue, type PoolSnapshot } from "../layout/index.ts";
+import { Pace, rateOf, roundRate } from "./rate.ts";
+import { type Row, type RowName, Rows, rowValue } from "./rows.ts";
+import { poolKey, type Sink, type SinkOptions } from "./sink.ts";
+import { safeJson } from "./text.ts";
+import { rfc3339 } from "./time.ts";
+
+const SHARES = [0.5, 0.9, 0.99];
+
+interface Pool {
+  rows: Rows<string>;
+  pace: Pace;
+}
+
+/**
+ * Writes `{"time":…,"source":…,"app":…,"metrics":[…]}` lines. A counter has its `value` and the `rate` per second
+ * since the snapshot before; a gauge its `value`; a histogram `count`, `sum`, `p50`, `p90`, `p99` of all it has
+ * observed, and the `rate` of observations. What is absent is left out; infinite values are the texts "+Inf", "-Inf".
+ */
+export class NdjsonSink implements Sink {
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(readonly options: SinkOptions) {}
+
+  write(snapshot: PoolSnapshot): void {
+    const { rows, pace } = this.#pool(snapshot);
+    const seconds = pace.step(snapshot.monotonicNs);
+    const data = rows.data(snapshot);
+    let metrics = "";
+    for (const row of rows.follow(snapshot)) metrics += metricJson(row, data, seconds);
+    this.options.write(`${headJson(snapshot)},"metrics":[${metrics.slice(1)}]}\n`);
+  }
+
+  flush(): void {}
+
+  close(): void {}
+
+  #pool(snapshot: PoolSnapshot): Pool {
+    const key = poolKey(snapshot);
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = { rows: new Rows(this.options, nameJson), pace: new Pace() };
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+}
+
+function headJson(snapshot: PoolSnapshot): string {
+  const { takenAtMs, source, app, sequence, generation, readMs, latenessMs, missed, gap } =
+    snapshot;
+  const json = safeJson({
+    time: rfc3339(takenAtMs),
+    source,
+    app,
+    sequence,
+    generation,
+    readMs: round4(readMs),
+    latenessMs: round4(latenessMs),
+    missed,
+    gap,
+  });
+  return json.slice(0, -1);
+}
+
+/** The part of a metric's object that stays the same: `,{"service":…` up to its values. */
+function nameJson({ service, metric, labelValues, writer }: RowName): string {
+  const { name, kind, unit, labelNames } = metric.definition;
+  const json = safeJson({
+    service,
+    name,
+    kind,
+    ...(unit === "" ? {} : { unit }),
+    ...(labelNames.length === 0
+      ? {}
+      : { labels: Object.fromEntries(labelNames.map((label, i) => [label, labelValues[i]])) }),
+    ...(writer === undefined ? {} : writerJson(writer)),
+  });
+  return `,${json.slice(0, -1)}`;
+}
+
+function writerJson({ id, pid, threadId, retained }: NonNullable<RowName["writer"]>) {
+  return retained ? { writer: id, retained } : { writer: id, pid, thread: threadId };
+}
+
+function metricJson(row: Row<string>, data: Float64Array, seconds: number): string {
+  const value = rowValue(row, data);
+  const { part, shape, index, previous, metric } = row;
+  row.previous = value;
+  if (Number.isNaN(value)) return "";
+  if (shape === undefined) {
+    const rate =
+      metric.definition.kind === "counter" ? rateOf(value, previous, seconds) : Number.NaN;
+    return `${part}${field("value", value)}${rateField(rate)}}`;
+  }
+  const [p50, p90, p99] = shape.quantiles(data, index, SHARES);
+  return (
+    part +
+    field("count", value) +
+    field("sum", shape.sum(data, index)) +
+    field("p50", p50!) +
+    field("p90", p90!) +
+    field("p99", p99!) +
+    `${rateField(rateOf(value, previous, seconds))}}`
+  );
+}
+
+function field(name: string, value: number): string {
+  if (Number.isFinite(value)) return `,"${name}":${value}`;
+  return Number.isNaN(value) ? "" : `,"${name}":"${formatValue(value)}"`;
+}
+
+function rateField(rate: number): string {
+  return Number.isNaN(rate) ? "" : field("rate", roundRate(rate));
+}
+
+function round4(value: number): number {
+  return Math.round(value * 1e4) / 1e4;
+}

@@ -1,0 +1,46 @@
+// What every sink is. A sink turns snapshots into text and hands it to a function; it opens nothing itself.
+
+import type { Metric, PoolSnapshot } from "../layout/index.ts";
+
+/** Takes snapshots as they come, of any number of agents and applications. */
+export interface Sink {
+  /** The snapshot's arrays may be used again after this returns: what is needed later is copied. */
+  write(snapshot: PoolSnapshot): void;
+  /** What was written since the last call belongs together, e.g. one round of `--once`. Not needed: sinks notice. */
+  flush(): void;
+  /** Puts out what is left and gives the terminal back. */
+  close(): void;
+}
+
+/** What every sink is made with. */
+export interface SinkOptions {
+  /** Receives the output, in pieces that end with a line. */
+  write: (text: string) => void;
+  /** Leaves out series. A snapshot also has values of metrics that were not asked for, where they share pages. */
+  wanted?: (service: string, metric: Metric) => boolean;
+  /** Shows each writer's own values instead of their sum. */
+  perWriter?: boolean;
+}
+
+/** Says in which order snapshots belong together: a pool that comes again begins a new round. */
+export class Rounds {
+  readonly #seen = new Set<string>();
+
+  /** @returns whether this snapshot begins a new round */
+  begins(snapshot: PoolSnapshot): boolean {
+    const pool = poolKey(snapshot);
+    const again = this.#seen.has(pool);
+    if (again) this.#seen.clear();
+    this.#seen.add(pool);
+    return again;
+  }
+
+  end(): void {
+    this.#seen.clear();
+  }
+}
+
+/** A pool's name among all that are collected. An application's name has no space. */
+export function poolKey({ source, app }: PoolSnapshot): string {
+  return `${app} ${source}`;
+}
