@@ -1,1 +1,4 @@
-import type { Bench } from "./lib/bench.ts"; const bench: Bench = { summary: "", run: async () => [] }; export default bench;
+import type { Bench } from "./lib/bench.ts";
+
+const bench: Bench = { summary: "", run: async () => [] };
+export default bench;

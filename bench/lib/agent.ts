@@ -29,6 +29,9 @@ export async function startAgent(
   const { strategy = "page", limits = {}, poolDir = scratch.folder("memory") } = options;
   const socketPath = join(scratch.folder("disk"), "agent.sock");
   const full: AgentProcessOptions = { socketPath, poolDir, strategy, limits };
-  const { child, offer } = await scratch.start<{ port: number; dataPort: number }>("agent-process.ts", full);
+  const { child, offer } = await scratch.start<{ port: number; dataPort: number }>(
+    "agent-process.ts",
+    full,
+  );
   return { pid: child.pid, socketPath, poolDir, ...offer, stop: () => scratch.stop(child) };
 }

@@ -11,6 +11,8 @@ export function offer(what: unknown): void {
 }
 
 /** Calls back for each line of JSON from the parent; resolves when there will be none any more. */
-export async function serveParent(onMessage: (message: unknown) => void | Promise<void> = () => {}): Promise<void> {
+export async function serveParent(
+  onMessage: (message: unknown) => void | Promise<void> = () => {},
+): Promise<void> {
   for await (const line of console) await onMessage(JSON.parse(line));
 }

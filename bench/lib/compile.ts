@@ -17,11 +17,14 @@ export async function compileC<const Symbols extends Record<string, FFIFunction>
   const file = join(folder, "peer.c");
   const library = join(folder, "peer.so");
   await Bun.write(file, source);
-  const gcc = Bun.spawn(["gcc", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-o", library, file, "-lpthread"], {
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "pipe",
-  });
+  const gcc = Bun.spawn(
+    ["gcc", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-o", library, file, "-lpthread"],
+    {
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "pipe",
+    },
+  );
   const errors = await new Response(gcc.stderr).text();
   if ((await gcc.exited) !== 0) throw new Error(`the C peer does not compile:\n${errors}`);
   return dlopen(library, symbols).symbols;

@@ -18,11 +18,11 @@ export function loop(call: string, subjects: readonly unknown[], values: Float64
   // A comment with a number keeps the engine from finding the same text in its code cache.
   const source = `
     // ${++made}
-    ${rotates ? "let turn = 0;" : "const subject = subjects[0];"}
-    const mask = values.length - 1;
     return function loop${made}(times) {
+      ${rotates ? "const count = subjects.length; let turn = 0;" : "const subject = subjects[0];"}
+      const mask = values.length - 1;
       for (let i = 0; i < times; i++) {
-        ${rotates ? "const subject = subjects[turn]; turn = turn === subjects.length - 1 ? 0 : turn + 1;" : ""}
+        ${rotates ? "const subject = subjects[turn]; if (++turn === count) turn = 0;" : ""}
         ${call.includes("value") ? "const value = values[i & mask];" : ""}
         ${call};
       }

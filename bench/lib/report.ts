@@ -14,8 +14,8 @@ export interface Row {
   /** The peers' values in the same unit, by name. */
   peers: Record<string, number>;
   /**
-   * By peer: how many times ours the peer takes; where the reach sets an upper bound ("ours / C ≤ 1.6"), how many
-   * times the peer's ours takes.
+   * By peer, how many times better ours is: peer / ours of what is to be low, ours / peer of rates. Where the reach sets
+   * an upper bound ("ours / C ≤ 1.6") it is that ratio.
    */
   ratios: Record<string, number>;
   reach: string;
@@ -68,6 +68,17 @@ export function atLeast(limit: number): Goal {
   return { text: `≥ ${show(limit)}`, holds: (ours) => ours >= limit };
 }
 
+/** A row of rates, of which more is better. */
+export function rateRow(
+  name: string,
+  unit: string,
+  ours: Samples,
+  peers: Readonly<Record<string, Samples>> = {},
+  goals: readonly Goal[] = [],
+): Row {
+  return row(name, unit, ours, peers, goals, true);
+}
+
 /** A row of what was measured. Peers without a goal get a ratio for information. */
 export function row(
   name: string,
@@ -75,13 +86,14 @@ export function row(
   ours: Samples,
   peers: Readonly<Record<string, Samples>> = {},
   goals: readonly Goal[] = [],
+  isRate = false,
 ): Row {
   const own = new Spread(ours);
   const values: Record<string, number> = {};
   const ratios: Record<string, number> = {};
   for (const [peer, samples] of Object.entries(peers)) {
     const value = new Spread(samples).median;
-    const inverse = goals.some((goal) => goal.peer === peer && goal.inverse);
+    const inverse = isRate || goals.some((goal) => goal.peer === peer && goal.inverse);
     values[peer] = value;
     ratios[peer] = inverse ? own.median / value : value / own.median;
   }
@@ -113,10 +125,14 @@ export function table({ bench, machine, rows }: Report): string {
     each.reach,
     each.reach === "" ? "" : each.ok ? "yes" : "NO",
   ]);
-  const widths = head.map((title, i) => Math.max(...[head, ...lines].map((line) => line[i]!.length), title.length));
+  const widths = head.map((title, i) =>
+    Math.max(...[head, ...lines].map((line) => line[i]!.length), title.length),
+  );
   const align = (line: string[]) =>
     line
-      .map((cell, i) => (i >= 2 && i < head.length - 2 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .map((cell, i) =>
+        i >= 2 && i < head.length - 2 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!),
+      )
       .join("  ")
       .trimEnd();
   const { cpu, cores, kernel, bun, date } = machine;

@@ -32,11 +32,14 @@ export class Scratch {
    * It ends when its stdin does.
    */
   async start<Offer>(program: string, options: unknown): Promise<{ child: Child; offer: Offer }> {
-    const child = Bun.spawn([process.execPath, join(import.meta.dir, program), JSON.stringify(options)], {
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "inherit",
-    });
+    const child = Bun.spawn(
+      [process.execPath, join(import.meta.dir, program), JSON.stringify(options)],
+      {
+        stdin: "pipe",
+        stdout: "pipe",
+        stderr: "inherit",
+      },
+    );
     this.#children.add(child);
     const line = await Promise.race([
       firstLine(child.stdout),

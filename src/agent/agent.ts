@@ -2,7 +2,7 @@
 
 import { chmodSync, chownSync, readFileSync, rmSync } from "node:fs";
 import { LAYOUT_VERSION } from "../layout/index.ts";
-import { type AccessOptions, checkExposure, checkRequest } from "./access.ts";
+import { type AccessOptions, checkBody, checkExposure, checkRequest } from "./access.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
 import { AgentError } from "./errors.ts";
@@ -13,6 +13,9 @@ import { Pools } from "./pools.ts";
 import { createRoutes } from "./routes.ts";
 import { SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
+
+/** How long requests that were taken on may take while the agent stops. */
+const DRAIN_TIMEOUT_MS = 1000;
 
 export interface AgentOptions extends AccessOptions {
   socketPath: string;
@@ -30,6 +33,7 @@ export interface AgentOptions extends AccessOptions {
 }
 
 type Listener = Bun.Server<undefined>;
+type Routes = ReturnType<typeof createRoutes>;
 
 export class Agent {
   readonly metrics = new SelfMetrics();
@@ -39,6 +43,7 @@ export class Agent {
   readonly #listeners: Listener[] = [];
   #data: DataServer | undefined;
   #scan: Timer | undefined;
+  #stopped: Promise<void> | undefined;
 
   private constructor(options: AgentOptions) {
     this.#options = options;
@@ -84,14 +89,22 @@ export class Agent {
   }
 
   /** Answers what it has taken on, then lets go of everything. Pools and writers live on. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     clearInterval(this.#scan);
-    await Promise.race([
-      Promise.all(this.#listeners.map((listener) => listener.stop())),
-      Bun.sleep(1000),
-    ]);
+    let timer: Timer | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, DRAIN_TIMEOUT_MS);
+    });
+    await Promise.race([Promise.all(this.#listeners.map((listener) => listener.stop())), timeout]);
+    clearTimeout(timer);
     for (const listener of this.#listeners) void listener.stop(true);
     await this.#data?.stop();
+    this.metrics.detach();
     this.pools.close();
     rmSync(this.#options.socketPath, { force: true });
     this.#lock.release();
@@ -120,14 +133,20 @@ export class Agent {
       startedAtMs: Date.now(),
       dataPort: () => this.dataPort,
     });
-    const answer = async (request: Request): Promise<Response> => {
-      const response = await routes.handle(request);
+    const answer = async (request: Request, check = () => {}): Promise<Response> => {
+      const response = await this.#answer(request, check, routes);
       this.metrics.add("requests", 1, String(response.status));
       return response;
     };
-    const maxRequestBodySize = limits.bodyBytes;
+    // The limit is our own, so that who exceeds it is told so as of every other.
+    const maxRequestBodySize = Number.MAX_SAFE_INTEGER;
     this.#listeners.push(
-      Bun.serve({ unix: socketPath, maxRequestBodySize, development: false, fetch: answer }),
+      Bun.serve({
+        unix: socketPath,
+        maxRequestBodySize,
+        development: false,
+        fetch: (request) => answer(request),
+      }),
     );
     // The directory's permissions and the group decide who may attach.
     chmodSync(socketPath, 0o660);
@@ -140,7 +159,7 @@ export class Agent {
         idleTimeout: 30,
         development: false,
         ...(tls === undefined ? {} : { tls }),
-        fetch: (request) => this.#guarded(request, token, answer),
+        fetch: (request) => answer(request, () => checkRequest(request, token)),
       }),
     );
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
@@ -167,20 +186,18 @@ export class Agent {
     this.#measure();
   }
 
-  async #guarded(
-    request: Request,
-    token: string | undefined,
-    answer: (request: Request) => Promise<Response>,
-  ): Promise<Response> {
+  /** Answers a request that may be answered, and refuses any other before it is read. */
+  async #answer(request: Request, check: () => void, routes: Routes): Promise<Response> {
     try {
-      checkRequest(request, token);
+      check();
+      return await routes.handle(await checkBody(request, this.#options.limits.bodyBytes));
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      this.metrics.add("denied");
       const { status, code, message, hint } = error;
+      if (status === 413) this.metrics.add("limits", 1, code);
+      else this.metrics.add("denied");
       return Response.json({ code, message, hint }, { status });
     }
-    return answer(request);
   }
 
   #attachSelf(): void {

@@ -17,11 +17,14 @@ import { AgentError, LimitError } from "./errors.ts";
 import { fold } from "./fold.ts";
 import type { Limits } from "./limits.ts";
 import type { Pool } from "./pool.ts";
-import { checked, register } from "./register.ts";
+import { checked, register, registrationBytesMax } from "./register.ts";
 import type { AllocationStrategy } from "./strategies/index.ts";
 
 /** A writer that was told its place may take this long to lock it before it counts as dead. */
 const LOCK_GRACE_MS = 5_000;
+
+/** Bytes of the directory that an attachment takes at most: a service, a writer, a grant. */
+const ATTACH_BYTES_MAX = 1024;
 
 /** What an application tells of itself, for the agent's own metrics and log. */
 export interface ApplicationEvents {
@@ -95,11 +98,13 @@ export class Application {
    */
   attach(request: AttachRequest, unlocked = false): Writer {
     checked(() => checkServiceName(request.service));
+    this.#books.reserve(ATTACH_BYTES_MAX);
     const { directory } = this;
-    if (directory.writers.size >= this.limits.writers) {
+    const writers = this.writers().length;
+    if (writers >= this.limits.writers) {
       throw new LimitError(
         "writers-full",
-        `${this.name} has ${directory.writers.size} writers, at most ${this.limits.writers} are allowed`,
+        `${this.name} has ${writers} writers, at most ${this.limits.writers} are allowed`,
         "start the agent with a higher --max-writers",
       );
     }
@@ -137,9 +142,11 @@ export class Application {
 
   /** See {@link register}. @throws AgentError 404 for an unknown writer */
   register(writerId: number, requests: readonly SeriesRequest[]): RegisterResponse {
+    this.writer(writerId);
+    this.#books.reserve(registrationBytesMax(requests));
     const before = this.directory.seriesCount;
     const response = register(this.#books, this.writer(writerId), requests, (w) => this.lives(w));
-    this.events.registered(Math.max(0, this.directory.seriesCount - before));
+    this.events.registered(this.directory.seriesCount - before);
     return response;
   }
 
@@ -157,7 +164,7 @@ export class Application {
         409,
       );
     }
-    this.#fold(writer);
+    if (this.#fold(writer)) this.#tidy();
   }
 
   /**
@@ -184,11 +191,13 @@ export class Application {
         file.unlock(writer.lockOffset, writer.lockBytes);
       }
     }
-    if (folded > 0) {
-      this.pool.compactIfWorthwhile();
-      this.#books.follow();
-    }
+    if (folded > 0) this.#tidy();
     return folded;
+  }
+
+  #tidy(): void {
+    this.pool.compactIfWorthwhile();
+    this.#books.follow();
   }
 
   #fold(writer: Writer): boolean {

@@ -85,11 +85,23 @@ export class Books {
     return grant;
   }
 
-  /** Commits a change and brings the books up to date; when it fails, they say what they said before. */
-  commit(change: Change): void {
+  /**
+   * Sees to it that a change of so many bytes fits the directory. Call it before the change is begun: ids of series
+   * and metrics, and the directory's objects, may be others afterwards.
+   */
+  reserve(bytes: number): void {
+    this.pool.reserve(bytes);
+    this.follow();
+  }
+
+  /**
+   * Commits a change and brings the books up to date; when it fails, they say what they said before.
+   * @param frees whether the change gives something back
+   */
+  commit(change: Change, frees = false): void {
     if (change.records.bytes.length === 0) return;
     try {
-      this.pool.commit(change.records, change.values);
+      this.pool.commit(change.records, change.values, frees);
     } catch (error) {
       this.rebuild();
       throw error;

@@ -1,6 +1,6 @@
 // A directory without its history: what still holds, written as a new log. Writers keep their ids, for they know them.
 
-import type { Directory, RecordWriter } from "../layout/index.ts";
+import type { BindRecord, Directory, Metric, RecordWriter } from "../layout/index.ts";
 
 /** Writes the living part of a directory, with series and metrics numbered anew. */
 export function compactDirectory(directory: Directory, records: RecordWriter): RecordWriter {
@@ -26,18 +26,28 @@ export function compactDirectory(directory: Directory, records: RecordWriter): R
   for (const writer of directory.writers.values()) {
     records.writer({ ...writer, service: services.get(writer.service)! });
     for (const grant of writer.grants) records.grant(grant);
+    let open: (BindRecord & { metric: Metric }) | undefined;
+    const close = () => open !== undefined && records.bind(open);
     for (const run of writer.runs) {
       if (run.metric.retired) continue;
       for (const part of renumber(run.firstSeries, run.count, newSeries)) {
-        records.bind({
-          writer: writer.id,
-          firstSeries: part.to,
-          count: part.count,
-          page: run.page,
-          slot: run.slot + (part.from - run.firstSeries) * run.metric.slots,
-        });
+        const slot = run.slot + (part.from - run.firstSeries) * run.metric.slots;
+        // A reader cuts runs where values do not follow on; the binding is one where places do.
+        if (
+          open?.metric === run.metric &&
+          open.page === run.page &&
+          open.firstSeries + open.count === part.to &&
+          open.slot + open.count * run.metric.slots === slot
+        ) {
+          open.count += part.count;
+          continue;
+        }
+        close();
+        const { to: firstSeries, count } = part;
+        open = { writer: writer.id, firstSeries, count, page: run.page, slot, metric: run.metric };
       }
     }
+    close();
   }
   // Keeps the last id in memory of readers: a writer's id is never given twice.
   if (!directory.writers.has(directory.lastId.writer)) records.release(directory.lastId.writer);

@@ -9,6 +9,7 @@ import {
   Gathered,
   localPort,
   type Mapping,
+  monotonicNs,
   POLL,
   type Poll,
   receive,
@@ -40,6 +41,9 @@ import {
 } from "../layout/index.ts";
 import { DATA_COUNTERS, type ServedPool } from "./data-protocol.ts";
 
+/** A connection that has not said who it is by then is closed, so that silent ones do not use up the limit. */
+const HELLO_TIMEOUT_NS = 10e9;
+
 const INPUT_BYTES = REQUEST_BYTES + WIRE_LIMITS.rangesPerRequest * RANGE_BYTES + 64;
 
 interface Served extends ServedPool {
@@ -66,6 +70,8 @@ export class DataPlane {
   poolsGeneration = 1;
   readonly #pools = new Map<number, Served>();
   readonly #connections = new Map<number, Connection>();
+  /** Those that have not said who they are, the oldest first. */
+  readonly #silent = new Set<Connection>();
   readonly #listenFd: number;
   readonly #maxConnections: number;
 
@@ -111,6 +117,7 @@ export class DataPlane {
     if (connection === undefined) return;
     try {
       if (!connection.serve(events)) this.#close(connection);
+      else if (connection.isGreeted) this.#silent.delete(connection);
     } catch (error) {
       // A peer that vanished is no news; anything else ends its connection too, and nothing more.
       if (!(error instanceof SystemError)) this.counters[DATA_COUNTERS.malformed]!++;
@@ -122,6 +129,21 @@ export class DataPlane {
     for (const connection of [...this.#connections.values()]) this.#close(connection);
     this.poll.remove(this.#listenFd);
     closeFd(this.#listenFd);
+  }
+
+  /** When a connection that says nothing is to be closed next, on the monotonic clock; −1 when there is none. */
+  get nextTimeoutNs(): number {
+    for (const { openedNs } of this.#silent) return openedNs + HELLO_TIMEOUT_NS;
+    return -1;
+  }
+
+  /** Closes connections that have not said who they are in time. */
+  expire(nowNs: number): void {
+    for (const connection of this.#silent) {
+      if (nowNs - connection.openedNs < HELLO_TIMEOUT_NS) return;
+      this.counters[DATA_COUNTERS.malformed]!++;
+      this.#close(connection);
+    }
   }
 
   list(): WirePool[] {
@@ -159,7 +181,9 @@ export class DataPlane {
         continue;
       }
       this.counters[DATA_COUNTERS.accepted]!++;
-      this.#connections.set(fd, new Connection(this, fd));
+      const connection = new Connection(this, fd);
+      this.#connections.set(fd, connection);
+      this.#silent.add(connection);
       this.counters[DATA_COUNTERS.connections] = this.#connections.size;
       this.poll.add(fd, POLL.in);
     }
@@ -168,6 +192,7 @@ export class DataPlane {
   #close(connection: Connection): void {
     this.poll.remove(connection.fd);
     this.#connections.delete(connection.fd);
+    this.#silent.delete(connection);
     this.counters[DATA_COUNTERS.connections] = this.#connections.size;
     connection.close();
   }
@@ -186,6 +211,7 @@ class Connection {
   #greeted = false;
   #ending = false;
   #waitsToSend = false;
+  readonly openedNs = monotonicNs();
 
   constructor(
     readonly plane: DataPlane,
@@ -206,6 +232,10 @@ class Connection {
     output.close();
     reply.unmap();
     closeFd(fd);
+  }
+
+  get isGreeted(): boolean {
+    return this.#greeted;
   }
 
   get isSending(): boolean {

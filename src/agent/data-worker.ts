@@ -1,6 +1,6 @@
 // The thread that serves the data plane. It blocks in poll; the main thread wakes it when it has posted a message.
 
-import { Mapping, POLL, Poll, WakeEvent } from "../ffi/index.ts";
+import { Mapping, monotonicNs, POLL, Poll, WakeEvent } from "../ffi/index.ts";
 import { DataPlane } from "./data-plane.ts";
 import type { FromWorker, ToWorker } from "./data-protocol.ts";
 
@@ -24,10 +24,11 @@ function serve(): void {
   const wakeFd = wake.fd;
   let called = false;
   while (!called && handled === Atomics.load(posted, 0)) {
-    poll.wait(-1, (fd, events) => {
+    poll.wait(current.nextTimeoutNs, (fd, events) => {
       if (fd === wakeFd) called = true;
       else current.ready(fd, events);
     });
+    current.expire(monotonicNs());
   }
   wake.clear();
   setImmediate(serve);

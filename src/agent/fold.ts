@@ -21,6 +21,7 @@ export interface FoldResult {
 export function fold(books: Books, writerId: number): FoldResult {
   const result = { series: 0, refused: 0 };
   for (;;) {
+    books.reserve(foldBytesMax(books.directory.writers.get(writerId)!));
     const writer = books.directory.writers.get(writerId)!;
     const part = countableSlots(writer.runs) > books.pool.valuesPerCommit && writer.grants.length > 1;
     foldPart(books, writer, part ? writer.grants.at(-1) : undefined, result);
@@ -37,11 +38,14 @@ function foldPart(
   const { pool } = books;
   const change = new Change();
   let binder: Binder | undefined;
-  const runs = grant === undefined ? writer.runs : writer.runs.filter((run) => covers(grant, run));
   try {
-    for (const { metric, firstSeries, count, page, slot } of runs.filter(isCountable)) {
+    for (const run of writer.runs.filter(isCountable)) {
+      const { metric, firstSeries, count, page } = run;
       for (let i = 0; i < count; i++) {
-        const from = pool.slotIndexOf(page, slot + i * metric.slots);
+        const slot = run.slot + i * metric.slots;
+        // Series by series: a run may go on from one part of a page to the next.
+        if (grant !== undefined && !covers(grant, { page, slot })) continue;
+        const from = pool.slotIndexOf(page, slot);
         if (pool.slots.subarray(from, from + metric.slots).every((value) => value === 0)) continue;
         binder ??= new Binder(books, keeperOf(books, writer, change), change);
         const place = binder.placeOf(firstSeries + i, metric, metric.slots);
@@ -65,10 +69,13 @@ function foldPart(
   const freed = grant === undefined ? writer.grants : [grant];
   if (grant === undefined) change.records.release(writer.id);
   else change.records.ungrant(writer.id, grant.page, grant.slot);
-  const { epoch } = books.directory;
-  books.commit(change);
-  // A directory that was written anew on the way knows already what is free.
-  if (books.directory.epoch === epoch) books.forget(writer.id, freed);
+  books.commit(change, true);
+  books.forget(writer.id, freed);
+}
+
+/** Bytes of the directory that folding takes at most: the release, a retained writer, a binding and a grant per series. */
+function foldBytesMax(writer: Writer): number {
+  return writer.runs.reduce((sum, run) => sum + run.count * (32 + 24), 128);
 }
 
 /** The writer that keeps a service's dead counts; made when the first one dies. */

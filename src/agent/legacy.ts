@@ -1,10 +1,18 @@
 // The prototype's POST /metrics: a client names a microservice and a metric, and is told a file and a byte in it.
 // Its Python client opens that file by name and stores doubles there; it knows no locks, so its writers live on.
 
-import { linkSync, rmSync, statSync } from "node:fs";
-import { type MetricDefinition, SHM_DIR, shmLinkName, SLOT_BYTES, type Writer } from "../layout/index.ts";
+import { linkSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  type MetricDefinition,
+  SHM_DIR,
+  shmLinkName,
+  SLOT_BYTES,
+  type Writer,
+  WRITER_FLAGS,
+} from "../layout/index.ts";
 import type { Application } from "./application.ts";
 import { AgentError } from "./errors.ts";
+import type { Pool } from "./pool.ts";
 import type { Pools } from "./pools.ts";
 
 /** The prototype has one pool for all; here its clients share an application. */
@@ -55,11 +63,14 @@ export function registerLegacy(pools: Pools, request: LegacyRequest): { shm_name
   const index = application.pool.slotIndexOf(page, slot);
   // Who asks again for a metric goes on where it was; the first one says where it starts.
   if (isNew) application.pool.slots[index] = request.value;
-  return { shm_name: linkedName(path), addr: index * SLOT_BYTES };
+  return { shm_name: linkedName(application.pool), addr: index * SLOT_BYTES };
 }
 
+/** The writer of a service's prototype clients. Never one that holds a lock: its slots are its thread's alone. */
 function writerOf(application: Application, service: string): Writer {
-  const known = application.writers().find((writer) => writer.serviceName === service);
+  const known = application
+    .writers()
+    .find((writer) => writer.serviceName === service && (writer.flags & WRITER_FLAGS.unlocked) !== 0);
   return known ?? application.attach({ service, pid: 0, threadId: 0 }, true);
 }
 
@@ -71,16 +82,23 @@ function hasMetric(application: Application, writer: Writer, name: string): bool
 
 /**
  * A second name of the pool. Python's resource tracker unlinks what a process has opened when it exits;
- * it may have this name, the pool keeps its own.
+ * it may have this name, the pool keeps its own. Agents with pools of their own have names of their own.
  */
-function linkedName(path: string): string {
-  const name = shmLinkName(LEGACY_APP);
+function linkedName({ path, header }: Pool): string {
+  const name = `${shmLinkName(LEGACY_APP)}.${header.poolId.toString(36)}`;
   const link = `${SHM_DIR}/${name}`;
-  const known = statSync(link, { throwIfNoEntry: false });
-  if (known?.ino !== statSync(path).ino) {
-    // None yet, or one of a pool that was here before.
-    rmSync(link, { force: true });
+  if (statSync(link, { throwIfNoEntry: false }) === undefined) {
+    removeOrphans();
     linkSync(path, link);
   }
   return name;
+}
+
+/** Links to pools that have no other name any more would keep their memory for good. */
+function removeOrphans(): void {
+  for (const name of readdirSync(SHM_DIR)) {
+    if (!name.startsWith(shmLinkName(LEGACY_APP))) continue;
+    const link = `${SHM_DIR}/${name}`;
+    if (statSync(link, { throwIfNoEntry: false })?.nlink === 1) rmSync(link, { force: true });
+  }
 }

@@ -7,6 +7,7 @@
 import { chmodSync, chownSync, linkSync, renameSync, rmSync } from "node:fs";
 import { type Mapping, SharedFile, SystemError } from "../ffi/index.ts";
 import {
+  DamageError,
   decodeHeader,
   decodeState,
   Directory,
@@ -21,6 +22,7 @@ import {
   PAGE,
   PAGE_BYTES,
   PAGE_MAGIC,
+  PoolFormatError,
   type PoolHeader,
   type PoolSizes,
   poolGeometry,
@@ -33,6 +35,8 @@ import { compactDirectory } from "./compaction.ts";
 const DIRECTORY_CHUNK_BYTES = 64 << 10;
 /** Below this a directory is not worth rewriting. */
 const COMPACT_ABOVE_BYTES = 256 << 10;
+/** Share of the directory that is kept for changes that free something: without it a full one would stay full. */
+const SPARE_SHARE = 1 / 16;
 
 /** A new value for a slot, as its index among the file's f64s. */
 export interface SlotValue {
@@ -77,6 +81,8 @@ export class Pool {
   /** Bytes of the directory's halves that have memory. */
   readonly #allocated: [number, number] = [0, 0];
   #compactAboveBytes = COMPACT_ABOVE_BYTES;
+  /** Length of the directory when it was rewritten last. */
+  #compactedBytes = 0;
 
   private constructor(
     readonly path: string,
@@ -166,6 +172,7 @@ export class Pool {
       const { bytes } = file.stat();
       mapping = file.map(0, Math.max(bytes, HEADER_BYTES_USED), true);
       const header = decodeHeader(mapping.bytes(0, Math.min(bytes, HEADER_BYTES_USED)), bytes);
+      checkState(mapping, header);
       recover(poolMemory(mapping.buffer), header);
       const pool = new Pool(path, file, header, mapping);
       pool.#restore();
@@ -196,33 +203,38 @@ export class Pool {
   preparePages(first: number, count: number, owner: number): void {
     const offset = this.header.pagesOffset + first * PAGE_BYTES;
     this.#allocate(offset, count * PAGE_BYTES);
-    this.#memory.bytes.fill(0, offset, offset + count * PAGE_BYTES);
-    for (let page = first; page < first + count; page++) this.markPage(page, owner);
-    const { u32 } = this.#memory;
+    const { u32, bytes } = this.#memory;
+    for (let page = first; page < first + count; page++) {
+      const at = this.header.pagesOffset + page * PAGE_BYTES;
+      const grants = u32[(at + PAGE.grants) / 4]!;
+      bytes.fill(0, at, at + PAGE_BYTES);
+      u32[(at + PAGE.grants) / 4] = grants + 1;
+      this.#markPage(page, owner);
+    }
     u32[HEADER.pagesHighWater / 4] = Math.max(u32[HEADER.pagesHighWater / 4]!, first + count);
   }
 
-  /** Writes a page's header. */
-  markPage(page: number, owner: number): void {
-    const at = (this.header.pagesOffset + page * PAGE_BYTES) / 4;
-    const { u32 } = this.#memory;
-    u32[at + PAGE.magic / 4] = PAGE_MAGIC;
-    u32[at + PAGE.index / 4] = page;
-    u32[at + PAGE.owner / 4] = owner;
-    u32[at + PAGE.grants / 4] = u32[at + PAGE.grants / 4]! + 1;
+  /**
+   * Rewrites the directory when a change of so many bytes might not fit, so that it need not be rewritten between the
+   * making of the change and its commit: series and metrics have other ids afterwards.
+   */
+  reserve(bytes: number): void {
+    if (this.#committedBytes + bytes <= this.#capacity) return;
+    if (this.#committedBytes !== this.#compactedBytes) this.compact();
   }
 
   /**
    * Commits records, and with them new values of slots that nobody else writes, in one generation.
    * @param records what to append; may be empty when only values change
    * @param values absolute, so that redoing them after a crash changes nothing
+   * @param frees whether the change gives something back, and so may use the room that is kept for such
    * @throws LimitError when the directory or tmpfs is full; nothing has changed then
    */
-  commit(records: RecordWriter, values: readonly SlotValue[] = []): void {
+  commit(records: RecordWriter, values: readonly SlotValue[] = [], frees = false): void {
     const bytes = records.bytes.bytes();
-    this.#makeRoom(bytes.length);
+    this.#checkRoom(bytes.length, frees);
     const half = directoryHalf(this.header, this.#epoch);
-    this.#allocateDirectory(this.#committedBytes + bytes.length);
+    this.#allocateDirectory(this.#epoch, this.#committedBytes + bytes.length);
     this.#memory.bytes.set(bytes, half + this.#committedBytes);
     this.onStore?.();
     const next = directoryWord(this.#epoch, this.#committedBytes + bytes.length);
@@ -247,7 +259,38 @@ export class Pool {
 
   /** Rewrites the directory without what has gone, when that is worth it. */
   compactIfWorthwhile(): void {
-    if (this.#committedBytes > this.#compactAboveBytes) this.#compact();
+    if (this.#committedBytes > this.#compactAboveBytes) this.compact();
+  }
+
+  /**
+   * Rewrites the directory without what has gone.
+   * @returns false when there is no room for it, in which case the directory stays as it is
+   */
+  compact(): boolean {
+    const records = new RecordWriter();
+    compactDirectory(this.directory, records);
+    const bytes = records.bytes.bytes();
+    if (bytes.length > this.header.directoryCapacity) return false;
+    const epoch = (this.#epoch + 1) >>> 0;
+    const half = directoryHalf(this.header, epoch);
+    try {
+      this.#allocateDirectory(epoch, bytes.length);
+    } catch (error) {
+      if (!(error instanceof LimitError)) throw error;
+      return false;
+    }
+    this.#memory.bytes.set(bytes, half);
+    this.onStore?.();
+    this.#beginChange();
+    Atomics.store(this.#memory.u64, HEADER.directoryWord / 8, directoryWord(epoch, bytes.length));
+    this.onStore?.();
+    this.#endChange();
+    this.#epoch = epoch;
+    this.#committedBytes = bytes.length;
+    this.#compactedBytes = bytes.length;
+    this.#compactAboveBytes = Math.max(COMPACT_ABOVE_BYTES, bytes.length * 2);
+    this.directory = this.#replay();
+    return true;
   }
 
   close(): void {
@@ -269,12 +312,12 @@ export class Pool {
   /** After adoption: memory behind everything that was handed out, and page headers as the directory has them. */
   #restore(): void {
     this.#allocated[this.#epoch % 2] = 0;
-    this.#allocateDirectory(this.#committedBytes);
+    this.#allocateDirectory(this.#epoch, this.#committedBytes);
     for (const writer of this.directory.writers.values()) {
       for (const grant of writer.grants) {
         this.#allocate(this.header.pagesOffset + grant.page * PAGE_BYTES, grant.pages * PAGE_BYTES);
         for (let page = grant.page; page < grant.page + grant.pages; page++) {
-          this.markPage(page, grant.slots === 0 ? writer.id : 0);
+          this.#markPage(page, grant.slots === 0 ? writer.id : 0);
         }
       }
     }
@@ -285,40 +328,28 @@ export class Pool {
     this.#memory.u32[HEADER.agentPid / 4] = process.pid;
   }
 
-  #makeRoom(bytes: number): void {
-    if (this.#committedBytes + bytes <= this.header.directoryCapacity) return;
-    this.#compact();
-    if (this.#committedBytes + bytes > this.header.directoryCapacity) {
-      throw new LimitError(
-        "directory-full",
-        `the directory of ${this.app} has no room for ${bytes} more bytes of ${this.header.directoryCapacity}`,
-        "give series fewer label values, or start the application with a new pool",
-      );
-    }
+  /** Bytes of the directory for changes that free nothing. */
+  get #capacity(): number {
+    return this.header.directoryCapacity * (1 - SPARE_SHARE);
   }
 
-  #compact(): void {
-    const records = new RecordWriter();
-    compactDirectory(this.directory, records);
-    const bytes = records.bytes.bytes();
-    const epoch = (this.#epoch + 1) >>> 0;
-    const half = directoryHalf(this.header, epoch);
-    const before = this.#epoch;
-    this.#epoch = epoch;
-    try {
-      this.#allocateDirectory(bytes.length);
-    } catch (error) {
-      this.#epoch = before;
-      throw error;
-    }
-    this.#memory.bytes.set(bytes, half);
-    this.onStore?.();
-    this.#beginChange();
-    Atomics.store(this.#memory.u64, HEADER.directoryWord / 8, directoryWord(epoch, bytes.length));
-    this.#endChange();
-    this.#committedBytes = bytes.length;
-    this.#compactAboveBytes = Math.max(COMPACT_ABOVE_BYTES, bytes.length * 2);
-    this.directory = this.#replay();
+  #checkRoom(bytes: number, frees: boolean): void {
+    const capacity = frees ? this.header.directoryCapacity : this.#capacity;
+    if (this.#committedBytes + bytes <= capacity) return;
+    throw new LimitError(
+      "directory-full",
+      `the directory of ${this.app} has no room for ${bytes} more bytes of ${this.header.directoryCapacity}`,
+      "give series fewer label values, or start the application with a new pool",
+    );
+  }
+
+  /** Writes a page's header, all but how many times it was handed out. */
+  #markPage(page: number, owner: number): void {
+    const at = (this.header.pagesOffset + page * PAGE_BYTES) / 4;
+    const { u32 } = this.#memory;
+    u32[at + PAGE.magic / 4] = PAGE_MAGIC;
+    u32[at + PAGE.index / 4] = page;
+    u32[at + PAGE.owner / 4] = owner;
   }
 
   #beginChange(): void {
@@ -358,14 +389,14 @@ export class Pool {
     this.onStore?.();
   }
 
-  #allocateDirectory(bytes: number): void {
-    const side = this.#epoch % 2;
+  #allocateDirectory(epoch: number, bytes: number): void {
+    const side = epoch % 2;
     if (bytes <= this.#allocated[side]!) return;
     const target = Math.min(
       Math.ceil(bytes / DIRECTORY_CHUNK_BYTES) * DIRECTORY_CHUNK_BYTES,
       this.header.directoryCapacity,
     );
-    this.#allocate(directoryHalf(this.header, this.#epoch), target);
+    this.#allocate(directoryHalf(this.header, epoch), target);
     this.#allocated[side] = target;
   }
 
@@ -384,9 +415,20 @@ export class Pool {
   }
 }
 
+/** Refuses a pool whose state cannot be one of its geometry, before anything of it is touched. */
+function checkState(mapping: Mapping, header: PoolHeader): void {
+  try {
+    decodeState(mapping.bytes(HEADER_LIVE_OFFSET, HEADER_LIVE_BYTES), header);
+  } catch (error) {
+    if (!(error instanceof DamageError)) throw error;
+    throw new PoolFormatError(`the pool's state is damaged: ${error.message}`);
+  }
+}
+
 /**
  * Finishes what a dead agent had begun: redoes a committed journal, and makes the generation even.
- * The journal may be damaged: values outside of pages and wrong checksums are not applied.
+ * The journal may be damaged: values outside of pages, wrong checksums, and a directory that is longer than its room
+ * are not applied.
  */
 export function recover(memory: PoolMemory, header: PoolHeader): void {
   const { u32, u64, slots, bytes } = memory;
@@ -396,14 +438,15 @@ export function recover(memory: PoolMemory, header: PoolHeader): void {
   const end = (first + 2 * count) * 8;
   if (count > 0 && end <= journalOffset + journalCapacity) {
     const checksum = Bun.hash.crc32(bytes.subarray(journalOffset + JOURNAL.headerBytes, end));
-    if (u64[(journalOffset + JOURNAL.checksum) / 8] === BigInt(checksum)) {
+    const next = u64[(journalOffset + JOURNAL.nextDirectoryWord) / 8]!;
+    const fits = Number(next & 0xffff_ffffn) * 8 <= header.directoryCapacity;
+    if (fits && u64[(journalOffset + JOURNAL.checksum) / 8] === BigInt(checksum)) {
       for (let i = 0; i < count; i++) {
         const index = Number(u64[first + 2 * i]!);
         if (index >= pagesOffset / 8 && index < fileBytes / 8) {
           slots[index] = slots[first + 2 * i + 1]!;
         }
       }
-      const next = u64[(journalOffset + JOURNAL.nextDirectoryWord) / 8]!;
       Atomics.store(u64, HEADER.directoryWord / 8, next);
     }
   }

@@ -12,6 +12,7 @@ import {
   type RegisterResponse,
   type RegisterResult,
   type SeriesRequest,
+  utf8Bytes,
   type Writer,
 } from "../layout/index.ts";
 import { Binder } from "./binder.ts";
@@ -31,11 +32,9 @@ export function register(
 ): RegisterResponse {
   const results: RegisterResult[] = requests.map(() => ({ runs: [] }));
   const ids = declare(books, writer, requests, results, lives);
-  // The directory may have been written anew by the first commit: the writer of old is not the one of now.
-  const current = books.directory.writers.get(writer.id)!;
   const change = new Change();
-  const binder = new Binder(books, current, change);
-  for (const [i, series] of ids().entries()) {
+  const binder = new Binder(books, writer, change);
+  for (const [i, series] of ids.entries()) {
     attempt(results[i]!, () => place(binder, series, results[i]!.runs));
   }
   binder.finish();
@@ -44,15 +43,34 @@ export function register(
   return { results, extents };
 }
 
-/** Names what is new. Gives a function that tells the ids of each request's series, once they are settled. */
+/** Bytes of the directory that a registration takes at most; {@link Books.reserve} them first. */
+export function registrationBytesMax(requests: readonly SeriesRequest[]): number {
+  let bytes = 0;
+  for (const { name, unit, help, labelNames, bounds, series } of requests) {
+    // The metric, the one that it replaces, and per series its record, its binding and a grant.
+    bytes += METRIC_BYTES + bounds.length * 8 + textBytes([name, unit, help, ...labelNames]);
+    for (const labelValues of series) bytes += SERIES_BYTES + textBytes(labelValues);
+  }
+  return bytes;
+}
+
+/** Of a metric's records without texts and bounds: header, fields, padding; and what retires another. */
+const METRIC_BYTES = 80;
+/** Of a series' records without texts: header, fields, padding; a binding of 32, a grant of 24. */
+const SERIES_BYTES = 24 + 32 + 24;
+
+function textBytes(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + 2 + utf8Bytes(text), 0);
+}
+
+/** Names what is new; gives the ids of each request's series. */
 function declare(
   books: Books,
   writer: Writer,
   requests: readonly SeriesRequest[],
   results: RegisterResult[],
   lives: (writer: Writer) => boolean,
-): () => number[][] {
-  const { epoch } = books.directory;
+): number[][] {
   const change = new Change();
   const declaration = new Declaration(books, writer, change, lives);
   const ids = requests.map((request, i) => {
@@ -61,16 +79,7 @@ function declare(
     return series;
   });
   books.commit(change);
-  if (books.directory.epoch === epoch) return () => ids;
-  // Compacted on the way: the ids are others now.
-  return () =>
-    requests.map((request, i) => {
-      const metric = books.metric(writer.service, request.name);
-      if (metric === undefined) return [];
-      return request.series
-        .slice(0, ids[i]!.length)
-        .map((labelValues) => books.series.find(books.directory, metric.id, labelValues));
-    });
+  return ids;
 }
 
 class Declaration {

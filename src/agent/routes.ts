@@ -1,5 +1,6 @@
 // The REST interface: attach, register, detach, look around; and the prototype's three calls.
 
+import { basename, dirname } from "node:path";
 import { openapi } from "@elysiajs/openapi";
 import { Elysia, t } from "elysia";
 import { ValidationError } from "elysia/error";
@@ -250,7 +251,7 @@ function summary(application: Application) {
   return {
     app: name,
     path: pool.path,
-    shmName: pool.path.startsWith(`${SHM_DIR}/`) ? pool.path.slice(SHM_DIR.length + 1) : null,
+    shmName: dirname(pool.path) === SHM_DIR ? basename(pool.path) : null,
     generation: pool.generation,
     services: directory.services.size,
     writers: application.writers().length,

@@ -49,6 +49,8 @@ export class SelfMetrics {
   readonly #values = new Map<string, Value>();
   #application: Application | undefined;
   #writerId = 0;
+  /** Holds the writer's lock. */
+  #file: SharedFile | undefined;
 
   /** Adds to a counter. */
   add(metric: SelfMetric, amount = 1, ...labels: string[]): void {
@@ -64,11 +66,23 @@ export class SelfMetrics {
   attach(application: Application): void {
     const { pool } = application;
     const writer = application.attach({ service: SELF_SERVICE, pid: process.pid, threadId: 0 });
-    // Held until the process ends, on an opening of its own: that is how the next agent sees that this one died.
-    SharedFile.open(pool.path, true).lock(writer.lockOffset, writer.lockBytes);
+    // Held on an opening of its own until the agent ends: that is how the next one sees that this one is gone.
+    this.#file = SharedFile.open(pool.path, true);
+    this.#file.lock(writer.lockOffset, writer.lockBytes);
     this.#application = application;
     this.#writerId = writer.id;
     this.#register([...this.#values.values()]);
+  }
+
+  /** Lets go of the pool, which is about to be unmapped; goes on in private memory. */
+  detach(): void {
+    for (const value of this.#values.values()) {
+      value.pending = this.#load(value);
+      value.slot = -1;
+    }
+    this.#application = undefined;
+    this.#file?.close();
+    this.#file = undefined;
   }
 
   #value(metric: SelfMetric, labels: string[]): Value {

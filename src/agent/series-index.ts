@@ -28,12 +28,12 @@ export class SeriesIndex {
       if (id === 0) break;
       if (sameBytes(directory.seriesKey(id), key)) return id;
     }
-    return this.#pending.size === 0 ? 0 : (this.#pending.get(pendingKey(metric, labelValues)) ?? 0);
+    return this.#pending.size === 0 ? 0 : (this.#pending.get(pendingKey(key)) ?? 0);
   }
 
   /** Notes a series whose record is written and not yet committed. */
   expect(metric: number, labelValues: readonly string[], id: number): void {
-    this.#pending.set(pendingKey(metric, labelValues), id);
+    this.#pending.set(pendingKey(this.#encode(metric, labelValues)), id);
   }
 
   /** Takes in the series that a commit has added to the directory, or forgets those that it failed to add. */
@@ -72,8 +72,9 @@ export class SeriesIndex {
   }
 }
 
-function pendingKey(metric: number, labelValues: readonly string[]): string {
-  return `${metric}\0${labelValues.join("\0")}`;
+/** The bytes as a string, so that they are equal where the bytes are: label values may hold any separator. */
+function pendingKey(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -27,7 +27,9 @@ export class Family<Child extends Cell, Label extends string = string> {
   labels(...given: [Readonly<Record<Label, LabelValue>>] | LabelValue[]): Child {
     const [first] = given;
     const values =
-      typeof first === "object" ? this.#ordered(first) : (given as LabelValue[]).map(String);
+      typeof first === "object" && first !== null
+        ? this.#ordered(first)
+        : (given as LabelValue[]).map((value, i) => this.#text(value, i));
     if (values.length !== this.labelNames.length) {
       throw new TypeError(
         `${this.name} has the labels [${this.labelNames.join(", ")}], got ${values.length} values`,
@@ -53,13 +55,7 @@ export class Family<Child extends Cell, Label extends string = string> {
   }
 
   #ordered(byName: Readonly<Record<string, LabelValue>>): string[] {
-    const values = this.labelNames.map((label) => {
-      const value = byName[label];
-      if (value === undefined) {
-        throw new TypeError(`${this.name}: the label ${JSON.stringify(label)} has no value`);
-      }
-      return String(value);
-    });
+    const values = this.labelNames.map((label, i) => this.#text(byName[label], i));
     for (const label of Object.keys(byName)) {
       if (!(this.labelNames as readonly string[]).includes(label)) {
         throw new TypeError(
@@ -68,5 +64,17 @@ export class Family<Child extends Cell, Label extends string = string> {
       }
     }
     return values;
+  }
+
+  /** A label's value as text. Nothing at all is a mistake of the caller, not the text "undefined". */
+  #text(value: LabelValue | undefined, place: number): string {
+    // What is not Unicode reads back as U+FFFD: it is that series from the start, not another one in its place.
+    if (typeof value === "string") return value.toWellFormed();
+    if (typeof value === "number" || typeof value === "boolean") return String(value);
+    const label = JSON.stringify(this.labelNames[place] ?? place);
+    if (value === undefined || value === null) {
+      throw new TypeError(`${this.name}: the label ${label} has no value`);
+    }
+    throw new TypeError(`${this.name}: the label ${label} takes text or a number, not a ${typeof value}`);
   }
 }

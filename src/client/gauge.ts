@@ -45,11 +45,13 @@ export class Gauge extends Cell {
 /** A gauge of which the mean, least or greatest counts: it takes no part until it is set. */
 export class UnsetGauge extends Gauge {
   override inc(n = 1): void {
+    if (typeof n !== "number") refuse(n);
     const value = this.values[this.at]!;
     this.set((value === value ? value : 0) + n);
   }
 
   override dec(n = 1): void {
+    if (typeof n !== "number") refuse(n);
     this.inc(-n);
   }
 }

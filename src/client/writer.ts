@@ -76,7 +76,7 @@ export class ThreadWriter {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const last = this.#running ?? (this.#waiting.length > 0 ? this.#run() : Promise.resolve());
-    await Promise.race([last, Bun.sleep(CLOSE_TIMEOUT_MS)]);
+    await atMost(CLOSE_TIMEOUT_MS, last);
     this.#closed = true;
     clearTimeout(this.#timer);
     const writer = this.#leave();
@@ -147,26 +147,30 @@ export class ThreadWriter {
   /** @returns whether some series were refused and have to wait for better times */
   async #register(attachment: Attachment): Promise<boolean> {
     const refused: Series[] = [];
-    while (this.#waiting.length > 0 && this.#attachment === attachment && !this.#closed) {
-      const batch = this.#waiting.slice(0, SERIES_PER_REQUEST);
-      const groups = groupByMetric(batch);
-      const answer = await this.#api.register(attachment.writer, {
-        metrics: groups.map(({ metric, series }): SeriesRequest => ({
-          ...metric,
-          series: series.map(({ labelValues }) => labelValues),
-        })),
-      });
-      if (this.#attachment !== attachment || this.#closed) return false;
-      attachment.add(answer.extents);
-      for (const [i, { series }] of groups.entries()) {
-        const result = answer.results[i];
-        const placed = place(attachment, series, result?.runs ?? []);
-        refused.push(...series.slice(placed));
-        if (result?.error !== undefined) this.#warn(result.error);
+    try {
+      while (this.#waiting.length > 0 && this.#attachment === attachment && !this.#closed) {
+        const batch = this.#waiting.slice(0, SERIES_PER_REQUEST);
+        const groups = groupByMetric(batch);
+        const answer = await this.#api.register(attachment.writer, {
+          metrics: groups.map(({ metric, series }): SeriesRequest => ({
+            ...metric,
+            series: series.map(({ labelValues }) => labelValues),
+          })),
+        });
+        if (this.#attachment !== attachment || this.#closed) return false;
+        attachment.add(answer.extents);
+        for (const [i, { series }] of groups.entries()) {
+          const result = answer.results[i];
+          const placed = place(attachment, series, result?.runs ?? []);
+          refused.push(...series.slice(placed));
+          if (result?.error !== undefined) this.#warn(result.error);
+        }
+        this.#waiting = this.#waiting.slice(batch.length);
       }
-      this.#waiting = this.#waiting.slice(batch.length);
+    } finally {
+      // Also when the agent went away between two batches. Who has left meanwhile waits for everything anew.
+      if (this.#attachment === attachment) this.#waiting = this.#waiting.concat(refused);
     }
-    this.#waiting.push(...refused);
     return refused.length > 0;
   }
 
@@ -193,6 +197,16 @@ export class ThreadWriter {
     const { code, message, hint } = warning;
     this.#options.onWarning({ code, message, hint });
   }
+}
+
+/** Waits for a promise, but not for ever; the timer does not outlive the wait. */
+async function atMost(ms: number, promise: Promise<void>): Promise<void> {
+  let timer: Timer | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([promise, timeout]);
+  clearTimeout(timer);
 }
 
 function groupByMetric(batch: readonly Series[]): { metric: MetricDefinition; series: Series[] }[] {

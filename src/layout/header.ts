@@ -188,6 +188,9 @@ export function decodeHeader(bytes: Uint8Array, fileBytes: number): PoolHeader {
 function checkGeometry(header: PoolHeader, fileBytes: number): void {
   const expected = poolGeometry(header);
   const fits =
+    header.pageCapacity > 0 &&
+    header.directoryCapacity > 0 &&
+    header.journalCapacity > 0 &&
     header.pageCapacity <= LIMITS.pageCapacity &&
     header.directoryCapacity <= LIMITS.directoryCapacity &&
     header.journalCapacity <= LIMITS.journalCapacity &&

@@ -7,6 +7,7 @@ export * from "./directory.ts";
 export * from "./exposition.ts";
 export * from "./header.ts";
 export * from "./histogram.ts";
+export * from "./histogram-slots.ts";
 export * from "./metric.ts";
 export * from "./paths.ts";
 export * from "./records.ts";

@@ -2,7 +2,7 @@
 // Quoting as RFC 4180 has it; lines end with a line feed alone, which every reader takes.
 
 import { formatValue, type PoolSnapshot } from "../layout/index.ts";
-import { Pace, rateOf, roundRate } from "./rate.ts";
+import { Pace, rateOf, roundEstimate, roundRate } from "./rate.ts";
 import { type Row, type RowName, Rows, rowValue } from "./rows.ts";
 import { poolKey, type Sink, type SinkOptions } from "./sink.ts";
 import { labelPairs, printable } from "./text.ts";
@@ -96,15 +96,18 @@ function nameCells({ service, metric, labelValues, writer }: RowName): string {
 /** Undefined for a series that is absent. */
 function valueCells(row: Row<string>, data: Float64Array, seconds: number): string | undefined {
   const value = rowValue(row, data);
-  const { shape, index, previous, metric } = row;
+  const { histogram, index, previous, metric } = row;
   row.previous = value;
   if (Number.isNaN(value)) return undefined;
   const isGauge = metric.definition.kind === "gauge";
   const rate = isGauge ? Number.NaN : rateOf(value, previous, seconds);
   const rateCell = Number.isNaN(rate) ? "" : number(roundRate(rate));
-  if (shape === undefined) return `${number(value)},${rateCell},,,,,`;
-  const quantiles = shape.quantiles(data, index, SHARES).map(number).join(",");
-  return `,${rateCell},${number(value)},${number(shape.sum(data, index))},${quantiles}`;
+  if (histogram === undefined) return `${number(value)},${rateCell},,,,,`;
+  const quantiles = histogram
+    .quantiles(data, index, SHARES)
+    .map((each) => number(roundEstimate(each)))
+    .join(",");
+  return `,${rateCell},${number(value)},${number(histogram.sum(data, index))},${quantiles}`;
 }
 
 function number(value: number): string {

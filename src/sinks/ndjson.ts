@@ -1,7 +1,7 @@
 // One JSON object per line, for each snapshot of each pool.
 
 import { formatValue, type PoolSnapshot } from "../layout/index.ts";
-import { Pace, rateOf, roundRate } from "./rate.ts";
+import { Pace, rateOf, roundEstimate, roundRate } from "./rate.ts";
 import { type Row, type RowName, Rows, rowValue } from "./rows.ts";
 import { poolKey, type Sink, type SinkOptions } from "./sink.ts";
 import { safeJson } from "./text.ts";
@@ -87,22 +87,22 @@ function writerJson({ id, pid, threadId, retained }: NonNullable<RowName["writer
 
 function metricJson(row: Row<string>, data: Float64Array, seconds: number): string {
   const value = rowValue(row, data);
-  const { part, shape, index, previous, metric } = row;
+  const { part, histogram, index, previous, metric } = row;
   row.previous = value;
   if (Number.isNaN(value)) return "";
-  if (shape === undefined) {
+  if (histogram === undefined) {
     const rate =
       metric.definition.kind === "counter" ? rateOf(value, previous, seconds) : Number.NaN;
     return `${part}${field("value", value)}${rateField(rate)}}`;
   }
-  const [p50, p90, p99] = shape.quantiles(data, index, SHARES);
+  const [p50, p90, p99] = histogram.quantiles(data, index, SHARES);
   return (
     part +
     field("count", value) +
-    field("sum", shape.sum(data, index)) +
-    field("p50", p50!) +
-    field("p90", p90!) +
-    field("p99", p99!) +
+    field("sum", histogram.sum(data, index)) +
+    field("p50", roundEstimate(p50!)) +
+    field("p90", roundEstimate(p90!)) +
+    field("p99", roundEstimate(p99!)) +
     `${rateField(rateOf(value, previous, seconds))}}`
   );
 }

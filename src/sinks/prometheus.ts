@@ -77,7 +77,7 @@ export class PrometheusSink implements Sink {
     this.#pools = 0;
     if (text.trim() === "") return;
     this.#written = true;
-    this.options.write(this.options.terminal === true ? printableLines(text) : text);
+    this.options.write(this.options.terminal === true ? printableLines(text, "\\\\") : text);
   }
 }
 

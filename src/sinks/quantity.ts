@@ -3,18 +3,18 @@
 import { printable } from "./text.ts";
 
 /** Seconds per unit of time, by the names that metrics use. */
-const SECONDS: Readonly<Record<string, number>> = {
-  seconds: 1,
-  second: 1,
-  s: 1,
-  milliseconds: 1e-3,
-  ms: 1e-3,
-  microseconds: 1e-6,
-  us: 1e-6,
-  µs: 1e-6,
-  nanoseconds: 1e-9,
-  ns: 1e-9,
-};
+const SECONDS: ReadonlyMap<string, number> = new Map([
+  ["seconds", 1],
+  ["second", 1],
+  ["s", 1],
+  ["milliseconds", 1e-3],
+  ["ms", 1e-3],
+  ["microseconds", 1e-6],
+  ["us", 1e-6],
+  ["µs", 1e-6],
+  ["nanoseconds", 1e-9],
+  ["ns", 1e-9],
+]);
 
 const BYTE_UNITS: ReadonlySet<string> = new Set(["bytes", "byte", "By", "B"]);
 
@@ -35,24 +35,17 @@ const SIZES: readonly (readonly [string, number])[] = [
   ["KiB", 2 ** 10],
   ["B", 1],
 ];
-const COUNTS: readonly (readonly [string, number])[] = [
-  ["T", 1e12],
-  ["G", 1e9],
-  ["M", 1e6],
-  ["k", 1e3],
-];
-
-/** Whole numbers up to this are written out. */
-const EXACT_BELOW = 10_000_000;
+/** Numbers below this are written out. */
+const WRITTEN_OUT_BELOW = 1e10;
 
 /**
- * A value in its metric's unit: `98.2 µs`, `1.5 KiB`, `1234`, `12.3M requests`; "" for NaN.
+ * A value in its metric's unit: `98.2 µs`, `1.5 KiB`, `1234`, `12.35G requests`; "" for NaN.
  * @param unit as declared, unsafe
  */
 export function formatQuantity(value: number, unit: string): string {
   if (Number.isNaN(value)) return "";
   if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf";
-  const secondsPerUnit = SECONDS[unit];
+  const secondsPerUnit = SECONDS.get(unit);
   if (secondsPerUnit !== undefined) return formatSeconds(value * secondsPerUnit);
   if (BYTE_UNITS.has(unit)) return formatBytes(value);
   const text = formatCount(value);
@@ -69,15 +62,14 @@ export function formatBytes(bytes: number): string {
   return scaled(bytes, SIZES);
 }
 
-/** `1234567`, `12.35M`, `0.00123` */
+/** `1234567`, `12.35G`, `0.0012` */
 export function formatCount(value: number): string {
   const size = Math.abs(value);
-  if (Number.isInteger(value) && size < EXACT_BELOW) return String(value);
+  if (Number.isInteger(value) && size < WRITTEN_OUT_BELOW) return String(value);
   if (size >= 1e15 || size < 1e-4) return value.toExponential(2);
-  for (const [suffix, scale] of COUNTS) {
-    if (size >= scale * 10) return `${digits(value / scale)}${suffix}`;
-  }
-  return digits(value);
+  if (size < WRITTEN_OUT_BELOW) return digits(value);
+  const [suffix, scale] = size >= 1e13 ? ["T", 1e12] : ["G", 1e9];
+  return `${digits(value / scale)}${suffix}`;
 }
 
 function scaled(value: number, units: readonly (readonly [string, number])[]): string {
@@ -85,7 +77,7 @@ function scaled(value: number, units: readonly (readonly [string, number])[]): s
   if (value === 0) return `0 ${units === SIZES ? "B" : "s"}`;
   const size = Math.abs(value);
   const [unit, scale] = units.find(([, least]) => size >= least) ?? units.at(-1)!;
-  return size / scale >= EXACT_BELOW
+  return size / scale >= WRITTEN_OUT_BELOW
     ? `${(value / scale).toExponential(2)} ${unit}`
     : `${digits(value / scale)} ${unit}`;
 }

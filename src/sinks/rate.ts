@@ -22,3 +22,8 @@ export function rateOf(now: number, before: number, seconds: number): number {
 export function roundRate(rate: number): number {
   return rate >= 1 ? Math.round(rate * 1000) / 1000 : Number(rate.toPrecision(4));
 }
+
+/** A quantile without digits that its buckets cannot give. */
+export function roundEstimate(value: number): number {
+  return Number(value.toPrecision(6));
+}

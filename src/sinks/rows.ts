@@ -3,6 +3,7 @@
 
 import {
   type Directory,
+  HistogramSlots,
   type Metric,
   PAGE_HEADER_SLOTS,
   type PoolSnapshot,
@@ -10,7 +11,6 @@ import {
   SLOTS_PER_PAGE_STRIDE,
   type Writer,
 } from "../layout/index.ts";
-import { Shape } from "./shape.ts";
 import type { SinkOptions } from "./sink.ts";
 
 /** What a sink is told of a series when it makes its part of the row. */
@@ -29,7 +29,7 @@ export interface Row<Part> {
   readonly metric: Metric;
   readonly writer: Writer | undefined;
   /** Of a histogram. */
-  readonly shape: Shape | undefined;
+  readonly histogram: HistogramSlots | undefined;
   /** What the sink has made of its name. */
   readonly part: Part;
   /** Index of its first value in {@link Rows.data}. */
@@ -48,7 +48,7 @@ export class Rows<Part> {
   #directoryBytes = -1;
   #dataLength = -1;
   #byId = new Map<string | number, Row<Part>>();
-  #shapes = new Map<Metric, Shape | undefined>();
+  #histograms = new Map<Metric, HistogramSlots | undefined>();
 
   /** @param makePart called once for each row that is new */
   constructor(
@@ -81,7 +81,7 @@ export class Rows<Part> {
     this.#directoryBytes = directory.length;
     this.#dataLength = dataLength;
     this.#byId = new Map();
-    if (carried !== undefined) this.#shapes = new Map();
+    if (carried !== undefined) this.#histograms = new Map();
     this.rows = [];
     const add = (
       id: string | number,
@@ -146,13 +146,13 @@ export class Rows<Part> {
     const service = serviceOf(directory, metric);
     const labelValues = directory.labelValues(series);
     const before = carried?.get(rowName(service, metric, labelValues, writer));
-    if (!this.#shapes.has(metric)) this.#shapes.set(metric, Shape.of(metric));
+    if (!this.#histograms.has(metric)) this.#histograms.set(metric, HistogramSlots.of(metric));
     return {
       series,
       service,
       metric,
       writer,
-      shape: this.#shapes.get(metric),
+      histogram: this.#histograms.get(metric),
       part: before?.part ?? this.makePart({ service, metric, labelValues, writer }),
       index: 0,
       previous: before?.previous ?? Number.NaN,
@@ -173,8 +173,8 @@ export class Rows<Part> {
 }
 
 /** The row's count, where it is a histogram, or its value. NaN is absent. */
-export function rowValue({ shape, index }: Row<unknown>, data: Float64Array): number {
-  return shape === undefined ? data[index]! : shape.count(data, index);
+export function rowValue({ histogram, index }: Row<unknown>, data: Float64Array): number {
+  return histogram === undefined ? data[index]! : histogram.count(data, index);
 }
 
 function serviceOf(directory: Directory, metric: Metric): string {

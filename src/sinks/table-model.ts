@@ -15,6 +15,8 @@ const RATE_OVER_S = 0.95;
 /** Quantiles are of what was observed in the last 5 to 10 of these samples. */
 const WINDOW_SAMPLES = 5;
 const LATENESSES = 2048;
+/** The application of the agents' own metrics: it comes last, for people look for theirs. */
+const AGENTS_APP = "microview";
 /** A pool of which nothing came for so long is taken off the table. */
 const FORGET_AFTER_MS = 60_000;
 
@@ -88,13 +90,13 @@ export class PoolModel {
       p50: Number.NaN,
       p99: Number.NaN,
     };
-    if (row.shape === undefined) return reading;
+    if (row.histogram === undefined) return reading;
     const shares = [0.5, 0.99];
     const base = this.#bases[0];
     const [p50, p99] =
       base === undefined || this.snapshots === 1
-        ? row.shape.quantiles(data, row.index, shares)
-        : row.shape.quantilesSince(base, data, row.index, shares);
+        ? row.histogram.quantiles(data, row.index, shares)
+        : row.histogram.quantilesSince(base, data, row.index, shares);
     return { ...reading, p50: p50!, p99: p99! };
   }
 
@@ -212,7 +214,7 @@ export class TableModel {
     }
   }
 
-  /** By application, service, name and source; sorted again only when the structure has changed. */
+  /** By application, the agents' own last, service, name and source; sorted again only when the structure has changed. */
   rows(): readonly PlacedRow[] {
     const state = [...this.pools].map(([key, pool]) => `${key} ${pool.rows.version}`).join("\n");
     if (state !== this.#sortedOf) {
@@ -234,6 +236,7 @@ export class TableModel {
 
 function byName(a: PlacedRow, b: PlacedRow): number {
   return (
+    Number(a.pool.app === AGENTS_APP) - Number(b.pool.app === AGENTS_APP) ||
     compare(a.pool.app, b.pool.app) ||
     compare(a.row.part.service, b.row.part.service) ||
     compare(a.row.part.name, b.row.part.name) ||

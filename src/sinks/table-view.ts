@@ -173,7 +173,7 @@ function seriesLines(
 function cellsOf({ pool, row }: PlacedRow, service: string, withTrend: boolean): Cells {
   const { value, rate, p50, p99 } = pool.read(row);
   const { kind, unit } = row.metric.definition;
-  const isHistogram = row.shape !== undefined;
+  const isHistogram = row.histogram !== undefined;
   const rateText = formatQuantity(rate, isHistogram ? "" : unit);
   return {
     service,

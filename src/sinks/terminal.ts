@@ -16,6 +16,9 @@ export const SCREEN = {
   home: "\u001b[H",
   eraseLine: "\u001b[K",
   eraseBelow: "\u001b[J",
+  /** For lines that may be longer than the screen is wide. */
+  wrapOff: "\u001b[?7l",
+  wrapOn: "\u001b[?7h",
 } as const;
 
 const KEYS: Readonly<Record<string, Key>> = {

@@ -20,10 +20,13 @@ export function printable(text: string): string {
   return PLAIN.test(text) ? text : text.replace(UNSAFE_OR_BACKSLASH, escapeCharacter);
 }
 
-/** As {@link printable} for a text of ours that has lines and backslashes of its own: those stay. */
-export function printableLines(text: string): string {
+/**
+ * As {@link printable}, for a text of several lines whose backslashes and quotes are in order already, as JSON has it.
+ * @param backslash what begins an escape; `\\\\` where the reader of the text takes one off
+ */
+export function printableLines(text: string, backslash = "\\"): string {
   return text.replace(UNSAFE, (character) =>
-    character === "\n" ? character : escapeCharacter(character).replace("\\", "\\\\"),
+    character === "\n" ? character : escapeCharacter(character).replace("\\", () => backslash),
   );
 }
 

@@ -226,18 +226,21 @@ describe("a damaged directory", () => {
     expect([...directory.writers.keys()]).toEqual([1, 3]);
   });
 
-  test.each([0, 0xffff])("with a record of %p words ends there, and reads later commits", (words) => {
-    const records = base();
-    const at = records.bytes.length;
-    records.writer(writer(2));
-    const bytes = records.bytes.bytes();
-    new DataView(bytes.buffer, bytes.byteOffset).setUint16(at + 2, words, true);
-    const directory = replay(bytes);
-    expect(directory.damage).toHaveLength(1);
-    expect(directory.damage[0]!.offset).toBe(at);
-    directory.append(new RecordWriter().writer(writer(3)).bytes.bytes());
-    expect([...directory.writers.keys()]).toEqual([1, 3]);
-  });
+  test.each([0, 0xffff])(
+    "with a record of %p words ends there, and reads later commits",
+    (words) => {
+      const records = base();
+      const at = records.bytes.length;
+      records.writer(writer(2));
+      const bytes = records.bytes.bytes();
+      new DataView(bytes.buffer, bytes.byteOffset).setUint16(at + 2, words, true);
+      const directory = replay(bytes);
+      expect(directory.damage).toHaveLength(1);
+      expect(directory.damage[0]!.offset).toBe(at);
+      directory.append(new RecordWriter().writer(writer(3)).bytes.bytes());
+      expect([...directory.writers.keys()]).toEqual([1, 3]);
+    },
+  );
 
   test("keeps the first hundred places and counts the rest", () => {
     const records = started();

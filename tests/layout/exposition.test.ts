@@ -4,9 +4,9 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
   Directory,
-  expose,
   type ExposedPool,
   escapeLabel,
+  expose,
   formatValue,
   logLinearIndex,
   type MetricDefinition,
@@ -59,7 +59,15 @@ function text(...pools: ExposedPool[]): string {
 describe("the exposition", () => {
   test("has help, type, and a line per series with its application and service", () => {
     const definition = { ...define.counter("requests_total", ["path"]), help: "Requests." };
-    const shop = pool("shop", "auth", [{ definition, series: [[["/"], 3], [["/login"], 4.5]] }]);
+    const shop = pool("shop", "auth", [
+      {
+        definition,
+        series: [
+          [["/"], 3],
+          [["/login"], 4.5],
+        ],
+      },
+    ]);
     expect(text(shop)).toBe(
       [
         "# HELP requests_total Requests.",
@@ -95,12 +103,17 @@ describe("the exposition", () => {
     const slots = new Array<number>(slotsPerSeries(definition)).fill(0);
     for (const value of observations) slots[logLinearIndex(shape, value)]! += 1;
     slots[slots.length - 1] = observations.reduce((a, b) => a + b);
-    const lines = text(pool("shop", "auth", [{ definition, series: [[[], ...slots]] }])).split("\n");
+    const lines = text(pool("shop", "auth", [{ definition, series: [[[], ...slots]] }])).split(
+      "\n",
+    );
     expect(lines).toContain("# TYPE size_bytes histogram");
     const buckets = lines
       .map((line) => /^size_bytes_bucket\{.*le="(.*)"\} (.*)$/.exec(line))
       .filter((match) => match !== null)
-      .map(([, le, count]) => ({ le: Number(le === "+Inf" ? Infinity : le), count: Number(count) }));
+      .map(([, le, count]) => ({
+        le: Number(le === "+Inf" ? Number.POSITIVE_INFINITY : le),
+        count: Number(count),
+      }));
     expect(buckets).toHaveLength(shape.buckets + 2);
     for (const [i, { le, count }] of buckets.entries()) {
       expect(count).toBe(observations.filter((value) => value < le).length);
@@ -123,14 +136,14 @@ describe("the exposition", () => {
   });
 
   test("can be read back to the very label values", () => {
-    const unescape = (given: string) =>
+    const unescaped = (given: string) =>
       given.replace(/\\(.)/g, (_, char: string) => (char === "n" ? "\n" : char));
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (value) => {
         const escaped = escapeLabel(value);
         expect(escaped).not.toContain("\n");
         expect(/(^|[^\\])(\\\\)*"/.test(escaped)).toBe(false);
-        expect(unescape(escaped)).toBe(value);
+        expect(unescaped(escaped)).toBe(value);
       }),
     );
   });

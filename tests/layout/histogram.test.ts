@@ -98,7 +98,17 @@ describe("a log-linear histogram", () => {
 
   describe("counts in its underflow bucket", () => {
     const shape = logLinearShape();
-    const below = [0, -0, Number.MIN_VALUE, 1e-300, 9e-7, -1e-6, -1, -1e300, -Infinity];
+    const below = [
+      0,
+      -0,
+      Number.MIN_VALUE,
+      1e-300,
+      9e-7,
+      -1e-6,
+      -1,
+      -1e300,
+      Number.NEGATIVE_INFINITY,
+    ];
     test.each(below)("%p", (value) => {
       expect(logLinearIndex(shape, value)).toBe(0);
     });

@@ -8,8 +8,8 @@ import {
   checkLabelValue,
   checkServiceName,
   DefinitionError,
-  definitionConflict,
   Directory,
+  definitionConflict,
   initialValue,
   LIMITS,
   type MetricDefinition,
@@ -142,7 +142,11 @@ describe("a definition", () => {
     ["an unknown combination", { ...define.gauge("g"), combine: "median" as never }, /is none of/],
     ["a counter that takes the maximum", counter({ combine: "max" }), /only a gauge/],
     ["a counter with bounds", counter({ bounds: [1] }), /a counter has no bounds/],
-    ["a counter with an error", counter({ logLinear: { min: 1, max: 2, error: 0.1 } }), /belong to/],
+    [
+      "a counter with an error",
+      counter({ logLinear: { min: 1, max: 2, error: 0.1 } }),
+      /belong to/,
+    ],
     ["a histogram without bounds", define.histogram("h", []), /1 to 500 bounds, got 0/],
     [
       "a histogram with 501 bounds",

@@ -233,12 +233,15 @@ describe("a snapshot's values", () => {
       ["min", 1],
       ["max", 10],
     ];
-    test.each(combined)("are its %s, %p, without the writer that has not set it", (how, expected) => {
-      const plan = planRead(replay(writersOf(define.gauge("g", how), 4)));
-      const pages = emptyPages();
-      for (const [page, value] of [4, Number.NaN, 1, 10].entries()) pages[at(page, 0)] = value;
-      expect(gather(plan, fetch(plan, pages))[0]).toBe(expected);
-    });
+    test.each(combined)(
+      "are its %s, %p, without the writer that has not set it",
+      (how, expected) => {
+        const plan = planRead(replay(writersOf(define.gauge("g", how), 4)));
+        const pages = emptyPages();
+        for (const [page, value] of [4, Number.NaN, 1, 10].entries()) pages[at(page, 0)] = value;
+        expect(gather(plan, fetch(plan, pages))[0]).toBe(expected);
+      },
+    );
   });
 
   test("of a gauge that takes the last value are that value and its time", () => {
@@ -290,7 +293,9 @@ describe("a snapshot's values", () => {
 
 describe("one writer's values", () => {
   const directory = replay(
-    writersOf(define.histogram("h", [1, 2]), 2).metric(2, 1, define.counter("c")).series(2, 2, []),
+    writersOf(define.histogram("h", [1, 2]), 2)
+      .metric(2, 1, define.counter("c"))
+      .series(2, 2, []),
   );
   const pages = emptyPages();
   pages.set([1, 2, 3, 4], at(0, 0));

@@ -167,7 +167,9 @@ export class History {
         const { definition } = this.#metrics[metric - 1]!;
         for (let i = 0; i <= b % 12; i++) {
           const id = this.#series.length + 1;
-          const labelValues = definition.labelNames.map((_, j) => (j === 0 ? `${text}${id}` : text));
+          const labelValues = definition.labelNames.map((_, j) =>
+            j === 0 ? `${text}${id}` : text,
+          );
           if (labelValues.length === 0 && this.#series.some((s) => s.metric === metric)) return;
           this.#series.push({ metric, labelValues, bound: false });
           records.series(id, metric, labelValues);

@@ -2,7 +2,7 @@
 // Also writers as a service would have them, and sums that are computed without the code under test.
 
 import { afterAll } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Application, type ApplicationEvents } from "../../src/agent/application.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../src/agent/limits.ts";
 import { Pool } from "../../src/agent/pool.ts";
@@ -38,9 +38,12 @@ export const SMALL = {
 export class Scratch {
   #path: string | undefined;
   #count = 0;
+  readonly #mounted: string[] = [];
 
   constructor() {
     afterAll(() => {
+      // Lazily, for writers that were not told to die hold their files open.
+      for (const path of this.#mounted) Bun.spawnSync(["umount", "--lazy", path]);
       if (this.#path !== undefined) rmSync(this.#path, { recursive: true, force: true });
     });
   }
@@ -49,6 +52,22 @@ export class Scratch {
   path(): string {
     this.#path ??= mkdtempSync("/dev/shm/microview-test-");
     return `${this.#path}/${++this.#count}`;
+  }
+
+  /** A tmpfs of its own, or undefined where mounting is not permitted; says so then. */
+  tmpfs(size: string): string | undefined {
+    const path = this.path();
+    mkdirSync(path);
+    const { success, stderr } = Bun.spawnSync(
+      ["mount", "-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path],
+      { stderr: "pipe" },
+    );
+    if (success) {
+      this.#mounted.push(path);
+      return path;
+    }
+    console.warn(`no tmpfs can be mounted, tests that need one are skipped: ${stderr}`);
+    return undefined;
   }
 
   pool(sizes: PoolSizes = SMALL): Pool {
@@ -142,10 +161,7 @@ export function ask(definition: MetricDefinition, series: string[][] = [[]]): Se
 }
 
 /** Places of a result's series, one by one. */
-export function places(
-  { runs }: RegisterResult,
-  slots: number,
-): { page: number; slot: number }[] {
+export function places({ runs }: RegisterResult, slots: number): { page: number; slot: number }[] {
   return runs.flatMap(([page, slot, count]) =>
     Array.from({ length: count }, (_, i) => ({ page, slot: slot + i * slots })),
   );

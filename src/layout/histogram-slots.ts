@@ -1,9 +1,11 @@
-// Counts and quantiles of one series out of its slots, for both kinds of histogram.
+// Counts and quantiles of one series out of its slots, for both kinds of histogram. Used by sinks and inspect.
 
-import { bucketQuantile, exposedBounds, type Metric } from "../layout/index.ts";
+import type { Metric } from "./directory.ts";
+import { exposedBounds } from "./exposition.ts";
+import { bucketQuantile } from "./histogram.ts";
 
-/** Where a histogram's buckets end; made once per metric. */
-export class Shape {
+/** Reads the slots of a histogram's series; made once per metric, since it keeps where the buckets end. */
+export class HistogramSlots {
   readonly #upper: Float64Array;
   readonly #lowest: number;
   readonly #geometric: boolean;
@@ -15,10 +17,10 @@ export class Shape {
     this.#lowest = this.#geometric ? 0 : Math.min(0, this.#upper[0]!);
   }
 
-  /** The shape of a histogram, undefined for a counter or gauge. */
-  static of(metric: Metric): Shape | undefined {
+  /** Undefined for a counter or gauge. */
+  static of(metric: Metric): HistogramSlots | undefined {
     const { kind } = metric.definition;
-    return kind === "histogram" || kind === "loglinear" ? new Shape(metric) : undefined;
+    return kind === "histogram" || kind === "loglinear" ? new HistogramSlots(metric) : undefined;
   }
 
   /** Observations in a series whose slots start at `at`. */
@@ -38,7 +40,7 @@ export class Shape {
     return shares.map((q) => bucketQuantile(q, counts, this.#upper, this.#lowest, this.#geometric));
   }
 
-  /** As {@link Shape.quantiles}, of what was observed since an earlier state. */
+  /** As {@link HistogramSlots.quantiles}, of what was observed since an earlier state. */
   quantilesSince(
     before: Float64Array,
     slots: Float64Array,

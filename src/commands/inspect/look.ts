@@ -1,0 +1,158 @@
+// One look at the pools of a host: opens what is there, reports what cannot be opened, and leaves out what is not wanted.
+
+import {
+  type FoundFile,
+  findPools,
+  PoolFile,
+  type PoolReading,
+  type PoolReport,
+  type RawField,
+  type ReportFilter,
+  rawHeader,
+  reportPool,
+} from "../../inspector/index.ts";
+import { printable } from "../../sinks/index.ts";
+import { CliError } from "../support/errors.ts";
+import { globs } from "../support/globs.ts";
+import { nearest } from "../support/nearest.ts";
+
+/** What the person asks for: globs, none of which means all. */
+export interface Wanted {
+  app: readonly string[];
+  service: readonly string[];
+  metric: readonly string[];
+  poolDir: string | undefined;
+}
+
+export type Look =
+  | { kind: "read"; file: FoundFile; pool: PoolFile; reading: PoolReading; report: PoolReport }
+  | { kind: "unreadable"; file: FoundFile; error: Error; header: RawField[] };
+
+/** The pools of a host, kept open from one look to the next so that only what is new is read. */
+export class Looker {
+  readonly filter: ReportFilter;
+  readonly #open = new Map<string, PoolFile>();
+
+  constructor(readonly wanted: Wanted) {
+    this.filter = { service: globs(wanted.service), metric: globs(wanted.metric) };
+  }
+
+  /**
+   * Files that the globs want, and those that an agent has set aside.
+   * @throws CliError when a glob fits nothing, naming what it may have meant
+   */
+  find(): { pools: FoundFile[]; setAside: FoundFile[] } {
+    const { app, poolDir } = this.wanted;
+    const files = list(poolDir);
+    const pools = files.filter(({ kind }) => kind === "pool");
+    // Without any pool there is nothing that could have been meant.
+    if (pools.length > 0)
+      checkGlobs(
+        "application",
+        app,
+        pools.map((file) => file.app),
+      );
+    const wants = globs(app);
+    return {
+      pools: pools.filter((file) => wants(file.app)),
+      setAside: files.filter((file) => file.kind === "set-aside" && wants(file.app)),
+    };
+  }
+
+  look(file: FoundFile): Look {
+    try {
+      const pool = this.#poolOf(file.path);
+      const reading = pool.read();
+      const report = reportPool(pool, reading, this.filter);
+      return { kind: "read", file, pool, reading, report: this.#narrowed(report) };
+    } catch (error) {
+      this.#close(file.path);
+      return { kind: "unreadable", file, error: error as Error, header: headerOf(file.path) };
+    }
+  }
+
+  /** Whether a look shows anything of what was asked for. */
+  shows(look: Look): boolean {
+    const { service, metric } = this.wanted;
+    if (look.kind === "unreadable" || (service.length === 0 && metric.length === 0)) return true;
+    return look.report.services.length > 0 || look.report.damageCount > 0;
+  }
+
+  /** @throws CliError when a glob of services or metrics fits nothing in the pools that were read */
+  check(looks: readonly Look[]): void {
+    const readings = looks.flatMap((each) => (each.kind === "read" ? [each.reading] : []));
+    if (readings.length === 0) return;
+    const services = readings.flatMap(({ directory }) => [...directory.services.values()]);
+    checkGlobs("service", this.wanted.service, services);
+    const metrics = readings.flatMap(({ directory }) =>
+      [...directory.metrics.values()].map(({ definition }) => definition.name),
+    );
+    checkGlobs("metric", this.wanted.metric, metrics);
+  }
+
+  close(): void {
+    for (const path of [...this.#open.keys()]) this.#close(path);
+  }
+
+  /** Who asks for metrics does not ask for services that have none of them. */
+  #narrowed(report: PoolReport): PoolReport {
+    if (this.wanted.metric.length === 0) return report;
+    return { ...report, services: report.services.filter(({ metrics }) => metrics.length > 0) };
+  }
+
+  #poolOf(path: string): PoolFile {
+    const known = this.#open.get(path);
+    if (known?.isCurrent === true) return known;
+    this.#close(path);
+    const pool = PoolFile.open(path);
+    this.#open.set(path, pool);
+    return pool;
+  }
+
+  #close(path: string): void {
+    this.#open.get(path)?.close();
+    this.#open.delete(path);
+  }
+}
+
+const LISTING: Readonly<Record<string, string>> = {
+  ENOENT: "is not there",
+  ENOTDIR: "is not a directory",
+  EACCES: "may not be listed by this user",
+};
+
+function list(poolDir: string | undefined): FoundFile[] {
+  try {
+    return findPools(poolDir);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new CliError({
+      message: `${poolDir ?? "/dev/shm"} ${LISTING[code ?? ""] ?? `cannot be listed: ${code}`}`,
+      hint: "--pool-dir names the directory that the agent was given",
+      cause: error,
+    });
+  }
+}
+
+/** What can be said of a file that is no pool. */
+function headerOf(path: string): RawField[] {
+  try {
+    return rawHeader(path);
+  } catch {
+    return [];
+  }
+}
+
+function checkGlobs(what: string, patterns: readonly string[], names: readonly string[]): void {
+  for (const pattern of patterns) {
+    if (names.some(globs([pattern]))) continue;
+    const distinct = [...new Set(names)].sort().map(printable);
+    const meant = nearest(pattern, distinct);
+    const shown = distinct.slice(0, 8).join(", ") + (distinct.length > 8 ? ", …" : "");
+    const known = distinct.length === 0 ? `there is no ${what} yet` : `there is ${shown}`;
+    throw new CliError({
+      message: `no ${what} matches '${pattern}'`,
+      hint: meant === undefined ? known : `did you mean ${meant}?`,
+    });
+  }
+}

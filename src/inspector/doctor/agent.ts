@@ -1,0 +1,130 @@
+// Whether an agent answers on this host, and whether it is one that we understand.
+
+import { LAYOUT_VERSION } from "../../layout/index.ts";
+import { Check, type Finding } from "./finding.ts";
+import type { Host } from "./host.ts";
+
+/** Where to ask an agent for its health. */
+export type HealthTarget = { socket: string } | { host: string; port: number };
+
+/** What came of asking. `body` is whatever the other side said. */
+export type HealthAnswer =
+  | { kind: "answer"; status: number; body: unknown }
+  | { kind: "refused"; code: string }
+  | { kind: "silent" };
+
+const TIMEOUT_MS = 2000;
+const MAX_BODY_BYTES = 1 << 20;
+
+/** GET /health, with a limit to its time and its size. */
+export async function askHealth(target: HealthTarget): Promise<HealthAnswer> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const isSocket = "socket" in target;
+  const url = isSocket ? "http://localhost/health" : `http://${target.host}:${target.port}/health`;
+  try {
+    const response = await fetch(url, {
+      signal,
+      redirect: "manual",
+      ...(isSocket ? { unix: target.socket } : { proxy: "" }),
+    });
+    const text = await limitedText(response);
+    return { kind: "answer", status: response.status, body: parsed(text) };
+  } catch (error) {
+    if (signal.aborted) return { kind: "silent" };
+    return { kind: "refused", code: (error as { code?: string }).code ?? "unknown" };
+  }
+}
+
+async function limitedText(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk as Uint8Array, { stream: true });
+    if (text.length > MAX_BODY_BYTES) break;
+  }
+  return text;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const START = "start one: `microview agent`";
+
+export function checkSocket(
+  host: Host,
+  socketPath: string,
+  answer: HealthAnswer,
+  ownVersion: string,
+): Finding {
+  const check = new Check("agent-socket", "agent's socket");
+  if (!host.exists(socketPath)) {
+    return check.warn(
+      `there is no ${socketPath}`,
+      `${START}; if it has another socket, say so with --socket or MICROVIEW_SOCKET`,
+    );
+  }
+  if (answer.kind === "silent") {
+    return check.warn(
+      `${socketPath} does not answer`,
+      "see the agent's log; restart it: services lose nothing",
+    );
+  }
+  if (answer.kind === "refused") {
+    if (!host.writable(socketPath)) {
+      return check.warn(
+        `this user may not connect to ${socketPath}`,
+        "join the group that owns the socket: see `ls -l` and the agent's --group",
+      );
+    }
+    return check.warn(`nobody listens on ${socketPath}; an agent that died has left it`, START);
+  }
+  return judge(check, socketPath, answer, ownVersion);
+}
+
+export function checkPort(address: string, answer: HealthAnswer, ownVersion: string): Finding {
+  const check = new Check("agent-port", "agent's port");
+  if (answer.kind !== "answer") {
+    const found = answer.kind === "silent" ? "does not answer" : "is closed";
+    return check.warn(
+      `${address} ${found}`,
+      "collectors connect there; an agent with another --port, or with TLS, is reached by that",
+    );
+  }
+  if (answer.status === 401) return check.ok(`${address} answers, and asks for a token`);
+  return judge(check, address, answer, ownVersion);
+}
+
+function judge(
+  check: Check,
+  where: string,
+  { status, body }: Extract<HealthAnswer, { kind: "answer" }>,
+  ownVersion: string,
+): Finding {
+  const { version, layoutVersion, pid, pools } = (body ?? {}) as Record<string, unknown>;
+  const isAgent =
+    status === 200 &&
+    typeof version === "string" &&
+    typeof layoutVersion === "number" &&
+    Array.isArray(pools);
+  if (!isAgent) {
+    return check.warn(
+      `${where} answers with status ${status}, but not as an agent does`,
+      "another program listens there: give the agent another --socket or --port",
+    );
+  }
+  const finding = `${where}: version ${version}, layout ${layoutVersion}, pid ${pid}, ${pools.length} applications`;
+  if (layoutVersion !== LAYOUT_VERSION) {
+    return check.fail(
+      finding,
+      `this microview reads layout ${LAYOUT_VERSION}: use the same version for agent, services and collectors`,
+    );
+  }
+  return version === ownVersion
+    ? check.ok(finding)
+    : check.warn(finding, `this is version ${ownVersion}: the layout is the same, so it works`);
+}

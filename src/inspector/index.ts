@@ -1,0 +1,25 @@
+// Looks into this host without an agent: its pools, and whether it has what microview needs.
+
+export { type FoundFile, findPools } from "./discovery.ts";
+export * from "./doctor/index.ts";
+export { type Consistency, PoolFile, type PoolReading, type WriterLife } from "./pool-file.ts";
+export {
+  hexOffset,
+  type RawField,
+  type RawPage,
+  type RawRecord,
+  type RawSlot,
+  rawHeader,
+  rawJournal,
+  rawPages,
+  rawRecords,
+} from "./raw.ts";
+export {
+  type MetricReport,
+  type PoolReport,
+  type ReportFilter,
+  reportPool,
+  type SeriesReport,
+  type ServiceReport,
+  type WriterReport,
+} from "./report.ts";

@@ -1,0 +1,212 @@
+// A pool's file, mapped for reading only: what is in it now, whole, without asking its agent.
+
+import { lstatSync } from "node:fs";
+import { type Mapping, monotonicNs, SharedFile, sleepUntilNs, unixMs } from "../ffi/index.ts";
+import {
+  type Damage,
+  Directory,
+  decodeHeader,
+  decodeState,
+  directoryHalf,
+  Gather,
+  HEADER,
+  HEADER_BYTES_USED,
+  HEADER_LIVE_BYTES,
+  HEADER_LIVE_OFFSET,
+  mappedPlan,
+  PAGE_BYTES,
+  PoolFormatError,
+  type PoolHeader,
+  type PoolState,
+  type ReadPlan,
+  WRITER_FLAGS,
+  type Writer,
+} from "../layout/index.ts";
+
+/** How long to wait for an agent that is changing the structure; a change takes microseconds. */
+const PATIENCE_MS = 200;
+const RETRY_AFTER_MS = 1;
+
+/**
+ * Whether the structure stood still while it was read. `interrupted`: its agent died in a change, and a new one will
+ * finish or drop it. `changing`: it did not stand still in 200 ms.
+ */
+export type Consistency = "settled" | "interrupted" | "changing";
+
+/** A pool at one moment. */
+export interface PoolReading {
+  takenAtMs: number;
+  consistency: Consistency;
+  state: PoolState;
+  /** Goes on growing with later readings of the same file. */
+  directory: Directory;
+  /** Where pages are among {@link PoolFile.pageSlots}. */
+  plan: ReadPlan;
+  /** Per series, added up over writers; NaN is absent. */
+  values: Float64Array;
+  /** What does not fit together beyond what the directory has noted; offsets are bytes of the file. */
+  damage: Damage[];
+}
+
+/** What the lock says of a writer. `unlocked` ones hold none: they live until they are detached. */
+export type WriterLife = "alive" | "dead" | "retained" | "unlocked";
+
+export class PoolFile {
+  #directory: Directory | undefined;
+  #plan: ReadPlan | undefined;
+  #planned = "";
+  #gather: Gather | undefined;
+  #damage: Damage[] = [];
+
+  private constructor(
+    readonly path: string,
+    readonly header: PoolHeader,
+    readonly inode: number,
+    readonly file: SharedFile,
+    readonly mapping: Mapping,
+  ) {}
+
+  /**
+   * @throws PoolFormatError when it is no pool, of another version or damaged; SystemError when it cannot be opened
+   */
+  static open(path: string): PoolFile {
+    const file = openFile(path);
+    let mapping: Mapping | undefined;
+    try {
+      const { bytes, inode } = file.stat();
+      const header = decodeHeader(headBytes(file, bytes), bytes);
+      mapping = file.map(0, header.fileBytes, false);
+      return new PoolFile(path, header, inode, file, mapping);
+    } catch (error) {
+      mapping?.unmap();
+      file.close();
+      throw error;
+    }
+  }
+
+  /** All pages as f64s, from the first page on. */
+  get pageSlots(): Float64Array {
+    const { pagesOffset, pageCapacity } = this.header;
+    return new Float64Array(this.mapping.buffer, pagesOffset, (pageCapacity * PAGE_BYTES) / 8);
+  }
+
+  /** Whether an agent keeps this pool: it holds the lock of the header's page. */
+  get agentAlive(): boolean {
+    return this.file.locked(0, PAGE_BYTES);
+  }
+
+  /** Whether the path still leads to this file. */
+  get isCurrent(): boolean {
+    return lstatSync(this.path, { throwIfNoEntry: false })?.ino === this.inode;
+  }
+
+  lifeOf({ retained, flags, lockOffset, lockBytes }: Writer): WriterLife {
+    if (retained) return "retained";
+    if ((flags & WRITER_FLAGS.unlocked) !== 0) return "unlocked";
+    // A forged place of a lock is no reason to fail.
+    if (lockBytes === 0 || lockOffset + lockBytes > this.header.fileBytes) return "dead";
+    return this.file.locked(lockOffset, lockBytes) ? "alive" : "dead";
+  }
+
+  /**
+   * Reads the structure and all values, anew while the generation moves.
+   * @throws PoolFormatError, DamageError when it cannot be read at all
+   */
+  read(): PoolReading {
+    const deadlineNs = monotonicNs() + PATIENCE_MS * 1e6;
+    for (;;) {
+      const consistency = this.#readOnce();
+      if (consistency.settled) return { ...consistency.reading, consistency: "settled" };
+      if (monotonicNs() > deadlineNs) {
+        const interrupted = consistency.odd && !this.agentAlive;
+        return { ...consistency.reading, consistency: interrupted ? "interrupted" : "changing" };
+      }
+      sleepUntilNs(monotonicNs() + RETRY_AFTER_MS * 1e6);
+    }
+  }
+
+  close(): void {
+    this.mapping.unmap();
+    this.file.close();
+  }
+
+  #readOnce(): { settled: boolean; odd: boolean; reading: Omit<PoolReading, "consistency"> } {
+    const { bytes } = this.file.stat();
+    if (bytes < this.header.fileBytes) {
+      // Touching what was cut off would end this process.
+      throw new PoolFormatError(`the file was cut to ${bytes} of ${this.header.fileBytes} bytes`);
+    }
+    const takenAtMs = unixMs();
+    const state = this.#state();
+    const directory = this.#follow(state);
+    const plan = this.#planFor(directory, state);
+    const values = new Float64Array(directory.valueCount);
+    this.#gather!.into(this.pageSlots, values);
+    const after = this.#state();
+    const odd = (state.generation & 1) === 1;
+    return {
+      settled: !odd && after.generation === state.generation,
+      odd,
+      reading: { takenAtMs, state, directory, plan, values, damage: this.#damage },
+    };
+  }
+
+  #state(): PoolState {
+    const generation = Atomics.load(new Uint32Array(this.mapping.buffer, HEADER.generation, 1), 0);
+    const live = this.mapping.bytes(HEADER_LIVE_OFFSET, HEADER_LIVE_BYTES).slice();
+    return { ...decodeState(live, this.header), generation };
+  }
+
+  /** The directory up to the state: its tail appended, or all of it when it was written anew. */
+  #follow({ epoch, directoryBytes }: PoolState): Directory {
+    let directory = this.#directory;
+    if (directory === undefined || directory.epoch !== epoch || directory.length > directoryBytes) {
+      directory = new Directory(epoch, this.header.pageCapacity);
+      this.#directory = directory;
+    }
+    const tail = directoryHalf(this.header, epoch) + directory.length;
+    directory.append(this.mapping.bytes(tail, directoryBytes - directory.length).slice());
+    return directory;
+  }
+
+  #planFor(directory: Directory, { epoch, pagesHighWater }: PoolState): ReadPlan {
+    const of = `${epoch} ${directory.length} ${pagesHighWater}`;
+    if (this.#plan !== undefined && this.#planned === of) return this.#plan;
+    const plan = mappedPlan(directory);
+    this.#damage = [];
+    // A page that was never handed out has no memory: reading it would take some, or fail where none is left.
+    for (let page = pagesHighWater; page < plan.position.length; page++) {
+      if (plan.position[page] === -1) continue;
+      plan.position[page] = -1;
+      this.#damage.push({
+        offset: this.header.pagesOffset + page * PAGE_BYTES,
+        reason: `page ${page} is bound, but no page from ${pagesHighWater} on was handed out`,
+      });
+    }
+    this.#gather = new Gather(plan);
+    this.#plan = plan;
+    this.#planned = of;
+    return plan;
+  }
+}
+
+/** Opens nothing but a plain file: a pipe would wait for its writer for ever. */
+export function openFile(path: string): SharedFile {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat !== undefined && !stat.isFile() && !stat.isSymbolicLink()) {
+    throw new PoolFormatError("this is not a file");
+  }
+  return SharedFile.open(path, false);
+}
+
+/** The first bytes of a file, as many as a header has or the file. */
+export function headBytes(file: SharedFile, fileBytes: number): Uint8Array {
+  const bytes = Math.min(fileBytes, HEADER_BYTES_USED);
+  if (bytes === 0) return new Uint8Array();
+  const mapping = file.map(0, bytes, false);
+  try {
+    return mapping.bytes().slice();
+  } finally {
+    mapping.unmap();
+  }
+}

@@ -1,0 +1,228 @@
+// A host of its own for one test: folders for socket and pools, agents in this process and in others, clients and
+// children. `await using host = new TestHost()` ends all of it.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Agent, type AgentOptions } from "../../src/agent/agent.ts";
+import { createLog } from "../../src/agent/log.ts";
+import { MicroView, type MicroViewOptions } from "../../src/client/index.ts";
+import type { ApiError } from "../../src/layout/index.ts";
+import { limits } from "./pools.ts";
+import { PoolView } from "./pool-view.ts";
+import { until } from "./wait.ts";
+
+export const ROOT = join(import.meta.dir, "../..");
+export const CLI = join(ROOT, "src/cli.ts");
+
+/** A line of an agent's log. */
+export interface LogLine {
+  level: string;
+  message: string;
+  [field: string]: unknown;
+}
+
+export type TestAgentOptions = Partial<Omit<AgentOptions, "limits" | "log">> & {
+  limits?: Parameters<typeof limits>[0];
+};
+
+export class TestHost implements AsyncDisposable {
+  readonly folder = mkdtempSync("/tmp/microview-test-");
+  readonly poolDir = mkdtempSync("/dev/shm/microview-test-");
+  readonly socketPath = join(this.folder, "agent.sock");
+  /** What the agents of this process have logged. */
+  readonly log: LogLine[] = [];
+  /** What the clients of this process were warned of. */
+  readonly warnings: ApiError[] = [];
+  readonly #agents: Agent[] = [];
+  readonly #clients: MicroView[] = [];
+  readonly #children: Bun.Subprocess[] = [];
+  readonly #closing: (() => unknown)[] = [];
+
+  /** An agent in this process; `scan()` may be called instead of waiting for its interval. */
+  async agent(options: TestAgentOptions = {}): Promise<Agent> {
+    const agent = await Agent.start({
+      socketPath: this.socketPath,
+      poolDir: this.poolDir,
+      host: "127.0.0.1",
+      port: 0,
+      dataPort: 0,
+      poolMode: 0o660,
+      strategy: "page",
+      scanIntervalMs: 20,
+      insecure: false,
+      version: "0.0.0-test",
+      ...options,
+      limits: limits(options.limits),
+      log: createLog("debug", true, (line) => this.log.push(JSON.parse(line))),
+    });
+    this.#agents.push(agent);
+    return agent;
+  }
+
+  /** An agent of its own process, from the command line; started when it serves. */
+  async agentProcess(...flags: string[]): Promise<AgentProcess> {
+    const agent = new AgentProcess(this, flags);
+    await agent.serves();
+    return agent;
+  }
+
+  /** A client of this thread. */
+  client(options: Partial<MicroViewOptions> = {}): MicroView {
+    const client = new MicroView({
+      app: "shop",
+      service: "auth",
+      socket: this.socketPath,
+      onWarning: (warning) => this.warnings.push(warning),
+      ...options,
+    });
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Runs a file of the tests with bun, in a process that ends with this host. Its argument is given as JSON. */
+  run(file: string, argument: unknown, options: { stderr?: "pipe" | "inherit" } = {}) {
+    return this.own(
+      Bun.spawn([process.execPath, join(ROOT, file), JSON.stringify(argument)], {
+        stdin: "pipe",
+        stdout: "pipe",
+        stderr: options.stderr ?? "inherit",
+      }),
+    );
+  }
+
+  /** Takes care that a child ends with this host. */
+  own<T extends Bun.Subprocess>(child: T): T {
+    this.#children.push(child);
+    return child;
+  }
+
+  /** Calls back when the host ends, last first. */
+  onEnd(close: () => unknown): void {
+    this.#closing.push(close);
+  }
+
+  /** An application's pool, read anew at every question. */
+  view(app = "shop"): PoolView {
+    const view = new PoolView(this.poolDir, app);
+    this.onEnd(() => view.close());
+    return view;
+  }
+
+  /** Waits until a value in the pool is what it should be. */
+  async shows(
+    expected: number,
+    metric: string,
+    { app = "shop", service = "auth", labels = {} as Record<string, string> } = {},
+  ): Promise<void> {
+    const view = this.view(app);
+    let last: number | undefined;
+    await until(`${metric} is ${expected}`, () => {
+      last = view.value(service, metric, labels);
+      if (last !== expected) throw new Error(`it is ${last}`);
+      return true;
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const close of this.#closing.reverse()) await close();
+    await Promise.all(this.#clients.map((client) => client.close()));
+    for (const child of this.#children) child.kill("SIGKILL");
+    await Promise.all(this.#children.map((child) => child.exited));
+    for (const agent of this.#agents) await agent.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.poolDir, { recursive: true, force: true });
+  }
+}
+
+/** `microview agent` as a process. */
+export class AgentProcess {
+  readonly child: Bun.Subprocess<"ignore", "ignore", "pipe">;
+  readonly log: LogLine[] = [];
+  /** What it wrote that is no line of its log. */
+  text = "";
+  readonly #ended: Promise<void>;
+
+  constructor(
+    readonly host: TestHost,
+    flags: readonly string[],
+    wrapper: readonly string[] = [],
+  ) {
+    this.child = host.own(
+      Bun.spawn([...wrapper, process.execPath, CLI, "agent", ...defaultFlags(host), ...flags], {
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "pipe",
+        env: { PATH: process.env["PATH"] ?? "" },
+      }),
+    );
+    this.#ended = this.#readLog();
+  }
+
+  get port(): number {
+    return Number(new URL(this.#served().rest as string).port);
+  }
+
+  get dataPort(): number {
+    return this.#served()["dataPort"] as number;
+  }
+
+  get pid(): number {
+    return this.child.pid;
+  }
+
+  async serves(): Promise<void> {
+    await until("the agent serves", () => {
+      if (this.child.exitCode !== null) throw new Error(`it ended: ${this.text}`);
+      return this.find("the agent serves");
+    });
+  }
+
+  find(message: string): LogLine | undefined {
+    return this.log.find((line) => line.message === message);
+  }
+
+  /** Ends it by a signal and waits until it has gone and all that it wrote is read. */
+  async end(signal: NodeJS.Signals = "SIGKILL"): Promise<number | null> {
+    this.child.kill(signal);
+    await this.child.exited;
+    await this.#ended;
+    return this.child.exitCode;
+  }
+
+  /** Waits for its end. */
+  async exited(): Promise<number> {
+    const code = await this.child.exited;
+    await this.#ended;
+    return code;
+  }
+
+  #served(): LogLine {
+    const line = this.find("the agent serves");
+    if (line === undefined) throw new Error("the agent does not serve yet");
+    return line;
+  }
+
+  async #readLog(): Promise<void> {
+    let rest = "";
+    for await (const chunk of this.child.stderr.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line.startsWith("{")) this.log.push(JSON.parse(line));
+        else this.text += `${line}\n`;
+      }
+    }
+    this.text += rest;
+  }
+}
+
+function defaultFlags(host: TestHost): string[] {
+  return [
+    ...["--socket", host.socketPath],
+    ...["--pool-dir", host.poolDir],
+    ...["--port", "0"],
+    ...["--data-port", "0"],
+    ...["--scan-interval", "20ms"],
+    "--json-logs",
+  ];
+}

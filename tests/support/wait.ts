@@ -1,0 +1,30 @@
+// Waiting for what will become true, instead of sleeping and hoping.
+
+/** Long enough for a busy machine; a test that works never comes near it. */
+const PATIENCE_MS = 30_000;
+
+/**
+ * Resolves with the first answer of `condition` that is neither false, undefined nor null.
+ * @param condition asked again and again; what it throws counts as "not yet", and is told in the end
+ * @throws Error naming `what` when patience runs out
+ */
+export async function until<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  patienceMs = PATIENCE_MS,
+): Promise<Exclude<T, false | undefined | null>> {
+  const end = performance.now() + patienceMs;
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, 20)) {
+    let reason = "";
+    try {
+      const answer = await condition();
+      if (answer !== false && answer !== undefined && answer !== null) {
+        return answer as Exclude<T, false | undefined | null>;
+      }
+    } catch (error) {
+      reason = `: ${(error as Error).message}`;
+    }
+    if (performance.now() > end) throw new Error(`waited in vain until ${what}${reason}`);
+    await Bun.sleep(pauseMs);
+  }
+}
