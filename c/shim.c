@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,17 +85,79 @@ API int mv_stat(int fd, double *out) {
   return 0;
 }
 
+// A member of an application may cut its pool short under everyone who has it mapped, and a load or store behind the
+// new end is a SIGBUS. Nobody dies of that here: the page becomes private zeroes, which readers find to be damaged.
+#define MAX_GUARDED 4096
+struct guarded {
+  _Atomic uintptr_t start;
+  _Atomic size_t bytes;
+};
+static struct guarded guarded[MAX_GUARDED];
+static atomic_uint guard_hits;
+static struct sigaction sigbus_before;
+static pthread_once_t guard_once = PTHREAD_ONCE_INIT;
+
+static void on_sigbus(int number, siginfo_t *info, void *context) {
+  (void)context;
+  uintptr_t at = (uintptr_t)info->si_addr;
+  for (size_t i = 0; i < MAX_GUARDED; i++) {
+    uintptr_t start = atomic_load(&guarded[i].start);
+    if (start == 0 || at < start || at >= start + atomic_load(&guarded[i].bytes)) continue;
+    void *page = (void *)(at & ~(uintptr_t)(MV_PAGE_BYTES - 1));
+    if (mmap(page, MV_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        MAP_FAILED)
+      break;
+    atomic_fetch_add(&guard_hits, 1);
+    return;
+  }
+  // Not ours: the instruction faults again, for whoever was here before.
+  sigaction(number, &sigbus_before, NULL);
+}
+
+static void install_guard(void) {
+  struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGBUS, &action, &sigbus_before);
+}
+
+static void guard(void *address, size_t bytes) {
+  pthread_once(&guard_once, install_guard);
+  for (size_t i = 0; i < MAX_GUARDED; i++) {
+    uintptr_t none = 0;
+    // The bytes are stored first by whoever claims the entry: an entry of 0 bytes guards nothing.
+    if (!atomic_compare_exchange_strong(&guarded[i].start, &none, (uintptr_t)address)) continue;
+    atomic_store(&guarded[i].bytes, bytes);
+    return;
+  }
+}
+
+static void unguard(const void *address) {
+  for (size_t i = 0; i < MAX_GUARDED; i++) {
+    if (atomic_load(&guarded[i].start) != (uintptr_t)address) continue;
+    atomic_store(&guarded[i].bytes, 0);
+    atomic_store(&guarded[i].start, 0);
+    return;
+  }
+}
+
+// How many pages of cut files were replaced in this process.
+API uint32_t mv_guard_hits(void) { return atomic_load(&guard_hits); }
+
 // Writes the address to out[0]; fd < 0 maps anonymous memory.
 API int mv_map(int fd, uint64_t offset, uint64_t bytes, int writable, uint64_t *out) {
   int prot = PROT_READ | (writable ? PROT_WRITE : 0);
   int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
   void *address = mmap(NULL, bytes, prot, flags, fd, (off_t)offset);
   if (address == MAP_FAILED) return -errno;
+  if (fd >= 0) guard(address, bytes);
   *out = (uint64_t)(uintptr_t)address;
   return 0;
 }
 
-API int mv_unmap(void *address, uint64_t bytes) { return result(munmap(address, bytes)); }
+API int mv_unmap(void *address, uint64_t bytes) {
+  unguard(address);
+  return result(munmap(address, bytes));
+}
 
 // ---------------------------------------------------------------- locks
 
@@ -148,7 +211,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static atomic_uint forks;
 
 static void writer_free(struct writer *w) {
-  for (size_t i = 0; i < w->count; i++) munmap(w->regions[i].address, w->regions[i].bytes);
+  for (size_t i = 0; i < w->count; i++) {
+    unguard(w->regions[i].address);
+    munmap(w->regions[i].address, w->regions[i].bytes);
+  }
   if (w->fd >= 0) close(w->fd);
   free(w->regions);
   free(w);

@@ -78,10 +78,15 @@ export async function checkBody(request: Request, maxBytes: number): Promise<Req
   }
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of request.body) {
-    bytes += chunk.length;
-    if (bytes > maxBytes) throw new BodyError(maxBytes);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request.body) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) throw new BodyError(maxBytes);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof BodyError) throw error;
+    throw new AgentError("invalid-body", "the body ended before it was whole", "send it again");
   }
   const { method, url, headers } = request;
   return new Request(url, { method, headers, body: Buffer.concat(chunks) });

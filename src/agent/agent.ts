@@ -174,6 +174,10 @@ export class Agent {
   /** Looks for dead writers in every pool, and brings the agent's own gauges up to date. */
   scan(): void {
     const start = performance.now();
+    for (const { pool } of this.pools.dropDamaged()) {
+      // Its memory stays mapped until the data plane has let go of it.
+      void (this.#data?.drop(pool) ?? Promise.resolve()).then(() => pool.close());
+    }
     for (const application of this.pools) {
       try {
         application.scan();
@@ -195,7 +199,7 @@ export class Agent {
       if (!(error instanceof AgentError)) throw error;
       const { status, code, message, hint } = error;
       if (status === 413) this.metrics.add("limits", 1, code);
-      else this.metrics.add("denied");
+      if (status === 401 || status === 403) this.metrics.add("denied");
       return Response.json({ code, message, hint }, { status });
     }
   }

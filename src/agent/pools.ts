@@ -91,6 +91,21 @@ export class Pools {
     return this.#add(pool);
   }
 
+  /** Lets go of pools that a member of their application has cut short; the caller closes them. */
+  dropDamaged(): Application[] {
+    const dropped: Application[] = [];
+    for (const application of [...this]) {
+      const { pool, name } = application;
+      const { bytes } = pool.file.stat();
+      if (bytes >= pool.header.fileBytes) continue;
+      this.#applications.delete(name);
+      dropped.push(application);
+      const reason = `somebody has cut it to ${bytes} of ${pool.header.fileBytes} bytes`;
+      this.#setAside(pool.path, new PoolFormatError(reason));
+    }
+    return dropped;
+  }
+
   /** Lets go of every pool; the files stay, and services go on storing. */
   close(): void {
     for (const application of this) application.pool.close();

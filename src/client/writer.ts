@@ -2,7 +2,13 @@
 // Nothing here is on the way of a store; without an agent all goes on in private memory.
 
 import { threadId } from "node:worker_threads";
-import type { ApiError, MetricDefinition, PlacedRun, SeriesRequest } from "../layout/index.ts";
+import type {
+  ApiError,
+  MetricDefinition,
+  PlacedRun,
+  RegisterResponse,
+  SeriesRequest,
+} from "../layout/index.ts";
 import { AgentApi, AgentRefusal } from "./agent-api.ts";
 import { Attachment } from "./attachment.ts";
 import { moveSeries, PrivateMemory, type Series } from "./cells.ts";
@@ -36,6 +42,7 @@ export class ThreadWriter {
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
   #retryMs = FIRST_RETRY_MS;
+  #seriesPerRequest = SERIES_PER_REQUEST;
   #closed = false;
   #resolveReady: () => void = () => {};
   readonly #warned = new Set<string>();
@@ -149,14 +156,11 @@ export class ThreadWriter {
     const refused: Series[] = [];
     try {
       while (this.#waiting.length > 0 && this.#attachment === attachment && !this.#closed) {
-        const batch = this.#waiting.slice(0, SERIES_PER_REQUEST);
+        const batch = this.#waiting.slice(0, this.#seriesPerRequest);
         const groups = groupByMetric(batch);
-        const answer = await this.#api.register(attachment.writer, {
-          metrics: groups.map(({ metric, series }): SeriesRequest => ({
-            ...metric,
-            series: series.map(({ labelValues }) => labelValues),
-          })),
-        });
+        const answer = await this.#ask(attachment, groups, batch.length);
+        // Too long for the agent: the same again in smaller parts.
+        if (answer === undefined) continue;
         if (this.#attachment !== attachment || this.#closed) return false;
         attachment.add(answer.extents);
         for (const [i, { series }] of groups.entries()) {
@@ -172,6 +176,28 @@ export class ThreadWriter {
       if (this.#attachment === attachment) this.#waiting = this.#waiting.concat(refused);
     }
     return refused.length > 0;
+  }
+
+  /** Asks for places. @returns undefined when the request has to be made smaller first */
+  async #ask(
+    attachment: Attachment,
+    groups: readonly { metric: MetricDefinition; series: Series[] }[],
+    count: number,
+  ): Promise<RegisterResponse | undefined> {
+    try {
+      return await this.#api.register(attachment.writer, {
+        metrics: groups.map(({ metric, series }): SeriesRequest => ({
+          ...metric,
+          series: series.map(({ labelValues }) => labelValues),
+        })),
+      });
+    } catch (error) {
+      if (!(error instanceof AgentRefusal) || error.code !== "body-full") throw error;
+      // One that is too long by itself must not stand in the way of the others.
+      if (count === 1) return { results: [{ runs: [], error }], extents: [] };
+      this.#seriesPerRequest = Math.ceil(count / 2);
+      return undefined;
+    }
   }
 
   /** Takes all values back into private memory and lets go of the pool. @returns the writer's id */

@@ -126,6 +126,11 @@ export class Mapping {
   }
 }
 
+/** Pages of files that were cut short under this process's mappings; they read as zeroes since. */
+export function cutPages(): number {
+  return shim().mv_guard_hits();
+}
+
 /** Zeroed memory whose address stays, for system calls that read into it. */
 export function allocateBuffer(bytes: number): Mapping {
   return Mapping.of(-1, 0, Math.max(bytes, 4096), true, "anonymous memory");

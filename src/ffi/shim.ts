@@ -14,6 +14,7 @@ const SYMBOLS = {
   mv_punch: { args: ["i32", "u64", "u64"], returns: "i32" },
   mv_stat: { args: ["i32", "ptr"], returns: "i32" },
   mv_map: { args: ["i32", "u64", "u64", "i32", "ptr"], returns: "i32" },
+  mv_guard_hits: { args: [], returns: "u32" },
   mv_unmap: { args: ["ptr", "u64"], returns: "i32" },
   mv_lock: { args: ["i32", "u64", "u64"], returns: "i32" },
   mv_unlock: { args: ["i32", "u64", "u64"], returns: "i32" },

@@ -9,7 +9,6 @@ import {
   decodeState,
   directoryHalf,
   Gather,
-  HEADER,
   HEADER_BYTES_USED,
   HEADER_LIVE_BYTES,
   HEADER_LIVE_OFFSET,
@@ -26,6 +25,8 @@ import {
 /** How long to wait for an agent that is changing the structure; a change takes microseconds. */
 const PATIENCE_MS = 200;
 const RETRY_AFTER_MS = 1;
+
+const FENCE = new Int32Array(1);
 
 /**
  * Whether the structure stood still while it was read. `interrupted`: its agent died in a change, and a new one will
@@ -152,9 +153,12 @@ export class PoolFile {
   }
 
   #state(): PoolState {
-    const generation = Atomics.load(new Uint32Array(this.mapping.buffer, HEADER.generation, 1), 0);
+    // Not Atomics.load on the mapping: compiled, it also stores, and this memory may not be written.
+    // Copies are calls into the runtime, which no compiler moves; the fence keeps the processor from it.
+    Atomics.add(FENCE, 0, 1);
     const live = this.mapping.bytes(HEADER_LIVE_OFFSET, HEADER_LIVE_BYTES).slice();
-    return { ...decodeState(live, this.header), generation };
+    Atomics.add(FENCE, 0, 1);
+    return decodeState(live, this.header);
   }
 
   /** The directory up to the state: its tail appended, or all of it when it was written anew. */

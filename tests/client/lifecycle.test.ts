@@ -170,6 +170,31 @@ describe("a limit of the agent", () => {
     expect(host.view().read().directory.seriesCount).toBe(10);
   });
 
+  test("on the size of a request is met with smaller ones", async () => {
+    await using host = new TestHost();
+    await host.agent({ limits: { bodyBytes: 4096 } });
+    const mv = host.client();
+    const requests = mv.counter("requests_total", { labels: ["user"] });
+    for (let i = 0; i < 300; i++) requests.labels("x".repeat(300) + i).inc(i);
+    await mv.ready;
+    const view = host.view();
+    expect(view.read().directory.seriesCount).toBe(300);
+    expect(view.value("auth", "requests_total", { user: `${"x".repeat(300)}299` })).toBe(299);
+    expect(host.warnings).toEqual([]);
+  });
+
+  test("on the size of a request keeps out what is too long by itself, and nothing else", async () => {
+    await using host = new TestHost();
+    await host.agent({ limits: { bodyBytes: 4096 } });
+    const mv = host.client();
+    mv.counter("long_total", { help: "x".repeat(4096) }).inc();
+    mv.counter("short_total").inc(2);
+    await mv.ready;
+    expect(host.view().value("auth", "short_total")).toBe(2);
+    expect(host.view().value("auth", "long_total")).toBeUndefined();
+    expect(host.warnings.map(({ code }) => code)).toEqual(["body-full"]);
+  });
+
   const codes = [
     ["apps", "apps-full", { apps: 1 }],
     ["writers", "writers-full", { writers: 0 }],

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { type Key, keysIn, SCREEN, type TableOptions, TableSink } from "../../src/sinks/index.ts";
 import { define, Scratch, TestWriter } from "../support/pools.ts";
 import { HOSTILE, hostileCharacters, Output, Source, TAKEN_AT_MS } from "./snapshots.ts";
@@ -69,11 +69,17 @@ class FakeTerminal {
   }
 }
 
+const opened: TableSink[] = [];
+afterEach(() => {
+  for (const sink of opened.splice(0)) sink.close();
+});
+
 function live(some: Partial<TableOptions> = {}) {
   const output = new Output();
   const clock = new Clock();
   const terminal = new FakeTerminal();
   const sink = new TableSink({ write: output.write, clock, terminal, ...some });
+  opened.push(sink);
   const frames = () => output.text.split(SCREEN.home).slice(1);
   /** The lines of what is on the screen. */
   const screen = () =>
@@ -315,7 +321,7 @@ describe("the live table", () => {
   test("says which agent is silent, and forgets it after a minute", () => {
     const { sink, clock, screen } = live({ intervalMs: 100 });
     sink.write(manySeries(1).snapshot());
-    clock.advance(5000);
+    clock.advance(5500);
     expect(screen().join("\n")).toContain("SILENT shop of host:7070: nothing was read for 5 s");
     clock.advance(60_000);
     expect(screen().join("\n")).not.toContain("m_000");

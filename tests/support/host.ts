@@ -159,7 +159,7 @@ export class AgentProcess {
   }
 
   get port(): number {
-    return Number(new URL(this.#served().rest as string).port);
+    return Number(new URL(this.#served()["rest"] as string).port);
   }
 
   get dataPort(): number {
