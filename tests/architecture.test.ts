@@ -12,6 +12,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "*">> = {
   client: ["layout", "ffi"],
   agent: ["layout", "ffi"],
   collector: ["layout", "ffi"],
+  sinks: ["layout"],
+  inspector: ["layout", "ffi"],
   commands: "*",
   "cli.ts": ["commands"],
 };

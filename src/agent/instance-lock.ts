@@ -1,6 +1,6 @@
 // One agent per socket: an open-file-description lock beside it, which a dead agent cannot hold.
 
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { SharedFile, SystemError } from "../ffi/index.ts";
 
@@ -23,7 +23,7 @@ export class InstanceLock {
 
   /**
    * Takes the lock and clears away a socket that a dead agent left.
-   * @throws AgentRunningError naming the pid of the agent that holds it
+   * @throws AgentRunningError naming the pid of the agent that holds it, Error where something else has its name
    */
   static take(socketPath: string): InstanceLock {
     mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
@@ -38,7 +38,7 @@ export class InstanceLock {
     const mapping = file.map(0, pid.length, true);
     mapping.bytes().set(pid);
     mapping.unmap();
-    rmSync(socketPath, { force: true });
+    removeSocket(socketPath, file);
     return new InstanceLock(file);
   }
 
@@ -46,6 +46,14 @@ export class InstanceLock {
     rmSync(this.#file.path, { force: true });
     this.#file.close();
   }
+}
+
+function removeSocket(path: string, lock: SharedFile): void {
+  const known = lstatSync(path, { throwIfNoEntry: false });
+  if (known === undefined) return;
+  if (known.isSocket()) return rmSync(path, { force: true });
+  lock.close();
+  throw new Error(`${path} exists and is no socket: give another --socket`);
 }
 
 function openOrCreate(path: string): SharedFile {

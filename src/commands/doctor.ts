@@ -19,7 +19,10 @@ export default defineSubcommand("doctor", {
       shownDefault: "agent.sock in the run directory",
     }),
     port: flag.port({ description: "REST port of the agent on this host", shownDefault: "7070" }),
-    poolDir: flag.directory({ description: "where the pools are", shownDefault: "/dev/shm" }),
+    poolDir: flag.directory({
+      description: "where the pools are",
+      shownDefault: "where the agent says, else /dev/shm",
+    }),
   },
   async run({ json, socket, port, poolDir }) {
     const { examine } = await import("../inspector/index.ts");

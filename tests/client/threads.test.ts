@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestHost } from "../support/host.ts";
+import { Lines } from "../support/lines.ts";
 import { until } from "../support/wait.ts";
 import type { ToThread } from "./fixtures/thread.ts";
 
@@ -130,9 +131,7 @@ describe("a process", () => {
     if (!compiler.success) throw new Error(compiler.stderr.toString());
     const { socketPath: socket } = host;
     const parent = host.run("tests/client/fixtures/forking.ts", { socket, library, childSleeps });
-    const lines = parent.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    const report = JSON.parse((await lines.read()).value!) as Report;
-    await lines.cancel();
+    const report = JSON.parse(await new Lines(parent.stdout).next()) as Report;
     return { parent, report };
   }
 

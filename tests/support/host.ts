@@ -1,12 +1,12 @@
 // A host of its own for one test: folders for socket and pools, agents in this process and in others, clients and
 // children. `await using host = new TestHost()` ends all of it.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Agent, type AgentOptions } from "../../src/agent/agent.ts";
 import { createLog } from "../../src/agent/log.ts";
 import { MicroView, type MicroViewOptions } from "../../src/client/index.ts";
-import type { ApiError } from "../../src/layout/index.ts";
+import { type ApiError, poolPath, SHM_DIR } from "../../src/layout/index.ts";
 import { limits } from "./pools.ts";
 import { PoolView } from "./pool-view.ts";
 import { until } from "./wait.ts";
@@ -129,8 +129,19 @@ export class TestHost implements AsyncDisposable {
     for (const child of this.#children) child.kill("SIGKILL");
     await Promise.all(this.#children.map((child) => child.exited));
     for (const agent of this.#agents) await agent.stop();
+    this.#removeLinks();
     rmSync(this.folder, { recursive: true, force: true });
     rmSync(this.poolDir, { recursive: true, force: true });
+  }
+
+  /** Names of the pool that an agent has given to the prototype's clients. */
+  #removeLinks(): void {
+    const pool = statSync(poolPath("legacy", this.poolDir), { throwIfNoEntry: false });
+    if (pool === undefined) return;
+    for (const name of readdirSync(SHM_DIR)) {
+      const link = join(SHM_DIR, name);
+      if (statSync(link, { throwIfNoEntry: false })?.ino === pool.ino) rmSync(link);
+    }
   }
 }
 

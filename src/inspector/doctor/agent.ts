@@ -1,6 +1,6 @@
 // Whether an agent answers on this host, and whether it is one that we understand.
 
-import { LAYOUT_VERSION } from "../../layout/index.ts";
+import { type HealthResponse, LAYOUT_VERSION } from "../../layout/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
 
@@ -33,6 +33,13 @@ export async function askHealth(target: HealthTarget): Promise<HealthAnswer> {
     if (signal.aborted) return { kind: "silent" };
     return { kind: "refused", code: (error as { code?: string }).code ?? "unknown" };
   }
+}
+
+/** Where an agent of this host says that it keeps its pools, when that is not /dev/shm. */
+export function poolDirOf(answer: HealthAnswer): string | undefined {
+  const body =
+    answer.kind === "answer" ? (answer.body as Partial<HealthResponse> | null) : undefined;
+  return typeof body?.poolDir === "string" ? body.poolDir : undefined;
 }
 
 async function limitedText(response: Response): Promise<string> {

@@ -8,6 +8,7 @@ import {
   checkSocket,
   type HealthAnswer,
   type HealthTarget,
+  poolDirOf,
 } from "./agent.ts";
 import { checkClock, checkDeadlines, probeDeadlines } from "./clock.ts";
 import type { Finding } from "./finding.ts";
@@ -29,6 +30,7 @@ export interface ExamineOptions {
   socketPath?: string;
   /** The agent's REST port on this host. */
   port?: number;
+  /** Where pools are; default is where the agent says, else /dev/shm. */
   poolDir?: string;
   /** What follows is this host unless a test says otherwise. */
   host?: Host;
@@ -47,7 +49,6 @@ export async function examine(options: ExamineOptions): Promise<Finding[]> {
     version,
     socketPath = defaultSocketPath(process.env, process.getuid?.()),
     port = DEFAULT_PORT,
-    poolDir,
     host = hostAt(),
     ask = askHealth,
     loadNative = forkCount,
@@ -59,6 +60,7 @@ export async function examine(options: ExamineOptions): Promise<Finding[]> {
     ask({ socket: socketPath }),
     ask({ host: LOOPBACK, port }),
   ]);
+  const poolDir = options.poolDir ?? poolDirOf(onSocket);
   return [
     checkKernel(host),
     native,
