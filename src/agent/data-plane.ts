@@ -44,6 +44,9 @@ import { DATA_COUNTERS, type ServedPool } from "./data-protocol.ts";
 /** A connection that has not said who it is by then is closed, so that silent ones do not use up the limit. */
 const HELLO_TIMEOUT_NS = 10e9;
 
+/** How long no connection is accepted when the system has no room for one. */
+const ACCEPT_PAUSE_NS = 50e6;
+
 const INPUT_BYTES = REQUEST_BYTES + WIRE_LIMITS.rangesPerRequest * RANGE_BYTES + 64;
 
 interface Served extends ServedPool {
@@ -73,6 +76,8 @@ export class DataPlane {
   /** Those that have not said who they are, the oldest first. */
   readonly #silent = new Set<Connection>();
   readonly #listenFd: number;
+  /** When connections are accepted again after there was no room for one; −1 when they are. */
+  #acceptsAgainNs = -1;
   readonly #maxConnections: number;
 
   /** @throws SystemError when the address cannot be listened on */
@@ -131,14 +136,19 @@ export class DataPlane {
     closeFd(this.#listenFd);
   }
 
-  /** When a connection that says nothing is to be closed next, on the monotonic clock; −1 when there is none. */
+  /** When {@link expire} is to be called next, on the monotonic clock; −1 when there is nothing to wait for. */
   get nextTimeoutNs(): number {
+    if (this.#acceptsAgainNs >= 0) return this.#acceptsAgainNs;
     for (const { openedNs } of this.#silent) return openedNs + HELLO_TIMEOUT_NS;
     return -1;
   }
 
-  /** Closes connections that have not said who they are in time. */
+  /** Closes connections that have not said who they are in time, and accepts again after a pause. */
   expire(nowNs: number): void {
+    if (this.#acceptsAgainNs >= 0 && nowNs >= this.#acceptsAgainNs) {
+      this.#acceptsAgainNs = -1;
+      this.poll.want(this.#listenFd, POLL.in);
+    }
     for (const connection of this.#silent) {
       if (nowNs - connection.openedNs < HELLO_TIMEOUT_NS) return;
       this.counters[DATA_COUNTERS.malformed]!++;
@@ -174,19 +184,36 @@ export class DataPlane {
   }
 
   #acceptAll(): void {
-    for (let fd = accept(this.#listenFd); fd >= 0; fd = accept(this.#listenFd)) {
-      if (this.#connections.size >= this.#maxConnections) {
-        this.counters[DATA_COUNTERS.refused]!++;
-        Connection.refuse(fd);
-        continue;
-      }
-      this.counters[DATA_COUNTERS.accepted]!++;
-      const connection = new Connection(this, fd);
-      this.#connections.set(fd, connection);
-      this.#silent.add(connection);
-      this.counters[DATA_COUNTERS.connections] = this.#connections.size;
-      this.poll.add(fd, POLL.in);
+    try {
+      for (let fd = accept(this.#listenFd); fd >= 0; fd = accept(this.#listenFd)) this.#admit(fd);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      // Descriptors or memory are short, or a peer left while it waited. Those who stand are served on; asking again
+      // at once would be asking without end.
+      this.counters[DATA_COUNTERS.refused]!++;
+      this.poll.want(this.#listenFd, 0);
+      this.#acceptsAgainNs = monotonicNs() + ACCEPT_PAUSE_NS;
     }
+  }
+
+  #admit(fd: number): void {
+    if (this.#connections.size >= this.#maxConnections) {
+      this.counters[DATA_COUNTERS.refused]!++;
+      Connection.refuse(fd);
+      return;
+    }
+    let connection: Connection;
+    try {
+      connection = new Connection(this, fd);
+    } catch (error) {
+      closeFd(fd);
+      throw error;
+    }
+    this.counters[DATA_COUNTERS.accepted]!++;
+    this.#connections.set(fd, connection);
+    this.#silent.add(connection);
+    this.counters[DATA_COUNTERS.connections] = this.#connections.size;
+    this.poll.add(fd, POLL.in);
   }
 
   #close(connection: Connection): void {

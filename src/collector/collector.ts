@@ -4,7 +4,7 @@
 import { startTunnel, type Tunnel, WakeEvent } from "../ffi/index.ts";
 import { Directory, Gather, planBytes, planRead, type PoolSnapshot, type ReadPlan } from "../layout/index.ts";
 import { DiscoveryError, type DiscoveryOptions, discover, type Target, targetName } from "./discovery.ts";
-import { EVERYTHING, type Filter, wantedBy } from "./filter.ts";
+import { EVERYTHING, type Filter, type Wanted, wantedBy } from "./filter.ts";
 import { SNAPSHOT_LEAD_BYTES } from "./pool-reader.ts";
 import { DurationStatistics, type TargetStatistics } from "./statistics.ts";
 import type { FromReader, ReadPool, TargetSpec, ToReader } from "./worker-protocol.ts";
@@ -72,7 +72,7 @@ interface Sequence {
 export class Collector {
   readonly #options: CollectorOptions;
   readonly #discovery: DiscoveryOptions;
-  readonly #wanted: ReturnType<typeof wantedBy>;
+  readonly #wanted: Wanted;
   readonly #intervalNs: number;
   readonly #targets: TargetState[];
   readonly #pools = new Map<number, PoolState>();
@@ -244,7 +244,7 @@ export class Collector {
   }
 
   #planned(directory: Directory): PoolState {
-    const plan = planRead(directory, this.#wanted);
+    const plan = planRead(directory, this.#wanted.page);
     return {
       directory,
       plan,

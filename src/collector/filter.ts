@@ -1,6 +1,7 @@
 // Which applications, services and metrics a reader wants: globs, of which any may match; none means all.
 
 import type { Metric, Writer } from "../layout/index.ts";
+import { globs } from "./globs.ts";
 
 /** Globs as the command line takes them; an empty list wants everything. */
 export interface Filter {
@@ -11,17 +12,24 @@ export interface Filter {
 
 export const EVERYTHING: Filter = { apps: [], services: [], metrics: [] };
 
-/** Whether a text matches any of the globs, or there are none. */
-export function matches(globs: readonly string[], text: string): boolean {
-  return globs.length === 0 || globs.some((glob) => new Bun.Glob(glob).match(text));
+/** A filter's tests, made once: results are kept per name. */
+export interface Wanted {
+  app(name: string): boolean;
+  metric(service: string, metric: Metric): boolean;
+  /** What a read plan asks of each writer and metric. */
+  page(writer: Writer, metric: Metric): boolean;
 }
 
-/** The test that a read plan applies to each writer and metric; results are kept per name. */
-export function wantedBy(filter: Filter): (writer: Writer, metric: Metric) => boolean {
-  if (filter.services.length === 0 && filter.metrics.length === 0) return () => true;
-  const services = remember((name) => matches(filter.services, name));
-  const metrics = remember((name) => matches(filter.metrics, name));
-  return (writer, metric) => services(writer.serviceName) && metrics(metric.definition.name);
+export function wantedBy(filter: Filter): Wanted {
+  const services = remember(globs(filter.services));
+  const metrics = remember(globs(filter.metrics));
+  const metric = (service: string, { definition }: Metric) =>
+    services(service) && metrics(definition.name);
+  return {
+    app: globs(filter.apps),
+    metric,
+    page: (writer, each) => metric(writer.serviceName, each),
+  };
 }
 
 function remember(test: (name: string) => boolean): (name: string) => boolean {

@@ -1,15 +1,7 @@
 // The last seconds of every series at full resolution, in bounded memory: a ring of value rows per pool.
 // Ask it for rates, differences and quantiles over any window that it holds.
 
-import {
-  bucketQuantile,
-  type Directory,
-  exposedBounds,
-  logLinearBounds,
-  type Metric,
-  type PoolSnapshot,
-  shapeOf,
-} from "../layout/index.ts";
+import { type Directory, HistogramSlots, type Metric, type PoolSnapshot } from "../layout/index.ts";
 
 const DEFAULT_MAX_BYTES = 256 << 20;
 
@@ -137,13 +129,8 @@ export class History {
     const last = rows.at(-1);
     const first = rows[0];
     if (last === undefined || first === undefined) return Number.NaN;
-    const buckets = metric.slots - 1;
-    const counts = new Float64Array(buckets);
-    for (let i = 0; i < buckets; i++) {
-      const before = first === last ? 0 : (first.values[index + i] ?? 0);
-      counts[i] = Math.max(0, (last.values[index + i] ?? 0) - before);
-    }
-    return histogramQuantile(metric, counts, q);
+    const before = first === last ? new Float64Array() : first.values;
+    return HistogramSlots.of(metric)!.quantilesSince(before, last.values, index, [q])[0]!;
   }
 
   #find(name: SeriesName): { pool: PoolHistory; metric: Metric; index: number } | undefined {
@@ -195,15 +182,6 @@ export class History {
     this.#dropOldest(largest);
     return true;
   }
-}
-
-/** The quantile of a histogram's bucket counts, as its kind reads them. */
-export function histogramQuantile(metric: Metric, counts: ArrayLike<number>, q: number): number {
-  const isLogLinear = metric.definition.kind === "loglinear";
-  const upper = isLogLinear
-    ? [...logLinearBounds(shapeOf(metric.definition)), Number.POSITIVE_INFINITY]
-    : exposedBounds(metric);
-  return bucketQuantile(q, counts, upper, 0, isLogLinear);
 }
 
 function deltaOf(rows: readonly Row[], { metric, index }: { metric: Metric; index: number }): number {

@@ -1,7 +1,7 @@
 // One agent as the reading thread sees it: its connection, its pools, and a snapshot of each at every deadline.
 
 import { monotonicNs, type Poll, unixMs } from "../ffi/index.ts";
-import { type Filter, matches, wantedBy } from "./filter.ts";
+import { type Filter, type Wanted, wantedBy } from "./filter.ts";
 import { MmapTransport } from "./mmap-transport.ts";
 import { type Outcome, PoolReader } from "./pool-reader.ts";
 import { SnapshotBuffers } from "./snapshot-buffers.ts";
@@ -37,6 +37,7 @@ let nextPool = 1;
 
 export class TargetReader {
   readonly transport: Transport;
+  readonly #wanted: Wanted;
   readonly #pools = new Map<number, Pool>();
   #listing = false;
   #listedGeneration = -1;
@@ -52,6 +53,7 @@ export class TargetReader {
     readonly tell: (message: FromReader) => void,
   ) {
     const { spec } = options;
+    this.#wanted = wantedBy(options.filter);
     this.transport =
       spec.transport === "mmap"
         ? new MmapTransport(spec.poolDir ?? undefined)
@@ -121,8 +123,8 @@ export class TargetReader {
   }
 
   #take(listed: readonly RemotePool[], deadlineNs: number): void {
-    const { filter, target, buffers: count } = this.options;
-    const wanted = listed.filter(({ app }) => matches(filter.apps, app));
+    const { target, buffers: count } = this.options;
+    const wanted = listed.filter(({ app }) => this.#wanted.app(app));
     if (!this.#connected) {
       this.#connected = true;
       const { name: transport } = this.transport;
@@ -142,7 +144,7 @@ export class TargetReader {
   }
 
   #newReader(remote: RemotePool, shown: ReadPool, buffers: SnapshotBuffers): PoolReader {
-    return new PoolReader(this.transport, remote, wantedBy(this.options.filter), {
+    return new PoolReader(this.transport, remote, this.#wanted.page, {
       memory: (bytes) => buffers.acquire(bytes),
       directory: (directory, bytes) => {
         shown.pageCapacity = directory.pageCapacity;

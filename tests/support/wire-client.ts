@@ -46,6 +46,11 @@ export class WireClient implements Disposable {
     this.socket.on("end", close);
   }
 
+  /** Bytes that have come and were not taken yet. */
+  get received(): number {
+    return this.#receivedBytes;
+  }
+
   [Symbol.dispose](): void {
     this.socket.destroy();
   }

@@ -4,11 +4,11 @@ import {
   Collector,
   type CollectorEvent,
   type Filter,
-  matches,
   type Target,
   type TransportChoice,
+  wantedBy,
 } from "../../collector/index.ts";
-import { defaultSocketPath, type Metric, type PoolSnapshot } from "../../layout/index.ts";
+import { defaultSocketPath, type PoolSnapshot } from "../../layout/index.ts";
 import {
   CsvSink,
   NdjsonSink,
@@ -123,8 +123,7 @@ export class CollectRun {
     const { stdout } = this.#surroundings;
     const common = {
       write: (text: string) => void stdout.write(text),
-      wanted: (service: string, metric: Metric) =>
-        matches(filter.services, service) && matches(filter.metrics, metric.definition.name),
+      wanted: wantedBy(filter).metric,
       perWriter: this.#options.perWriter,
     };
     switch (format) {

@@ -13,7 +13,7 @@ import {
 } from "../../inspector/index.ts";
 import { printable } from "../../sinks/index.ts";
 import { CliError } from "../support/errors.ts";
-import { globs } from "../support/globs.ts";
+import { globs } from "../../collector/index.ts";
 import { nearest } from "../support/nearest.ts";
 
 /** What the person asks for: globs, none of which means all. */
