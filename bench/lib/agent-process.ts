@@ -1,10 +1,14 @@
 // An agent in a process of its own, for benchmarks: serves on free ports until its parent closes its stdin.
 
 import { Agent, createLog, DEFAULT_LIMITS } from "../../src/agent/index.ts";
+import command from "../../src/commands/agent.ts";
+import { parseDurationMs } from "../../src/commands/support/duration.ts";
 import type { AgentProcessOptions } from "./agent.ts";
 import { childOptions, offer, serveParent } from "./child.ts";
 
 const { socketPath, poolDir, strategy, limits } = childOptions<AgentProcessOptions>();
+/** As `microview agent` has it. */
+const scanInterval = command.details.flags["scanInterval"]!.shownDefault!;
 const agent = await Agent.start({
   socketPath,
   poolDir,
@@ -14,7 +18,7 @@ const agent = await Agent.start({
   dataPort: 0,
   poolMode: 0o600,
   insecure: false,
-  scanIntervalMs: 200,
+  scanIntervalMs: parseDurationMs(scanInterval, "the default"),
   version: "bench",
   limits: { ...DEFAULT_LIMITS, ...limits },
   log: createLog("warn", false),

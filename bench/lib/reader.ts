@@ -8,7 +8,13 @@ import {
 } from "../../src/collector/index.ts";
 import { SnapshotBuffers } from "../../src/collector/snapshot-buffers.ts";
 import { monotonicNs, Poll } from "../../src/ffi/index.ts";
-import { type Directory, Gather, planBytes, type ReadPlan } from "../../src/layout/index.ts";
+import {
+  type Directory,
+  Gather,
+  planBytes,
+  type ReadPlan,
+  type Writer,
+} from "../../src/layout/index.ts";
 
 /** An agent that does not answer for so long is broken. */
 const TIMEOUT_NS = 30e9;
@@ -70,9 +76,16 @@ export class PoolScraper {
   /** Values per series, added up over writers, after {@link scrape}. */
   values = new Float64Array();
 
-  constructor(connection: Connection, app: string) {
+  /** @param wanted which services to read */
+  constructor(
+    connection: Connection,
+    app: string,
+    wanted: (service: string) => boolean = () => true,
+  ) {
     this.#connection = connection;
-    this.#reader = new PoolReader(connection.transport, connection.pool(app), () => true, {
+    const remote = connection.pool(app);
+    const isWanted = (writer: Writer) => wanted(writer.serviceName);
+    this.#reader = new PoolReader(connection.transport, remote, isWanted, {
       memory: (bytes) => this.#buffers.acquire(bytes),
       directory: () => {},
     });

@@ -22,7 +22,8 @@ export class Scratch {
 
   /** A new folder on disk, or in shared memory. */
   folder(kind: "disk" | "memory"): string {
-    const path = mkdtempSync(join(kind === "memory" ? "/dev/shm" : tmpdir(), "microview-bench-"));
+    const parent = kind === "memory" ? "/dev/shm" : tmpdir();
+    const path = mkdtempSync(join(parent, `microview-bench-${process.pid}-`));
     this.#folders.push(path);
     return path;
   }

@@ -54,6 +54,16 @@ interface Served extends ServedPool {
   live: Uint8Array;
 }
 
+/** What of a pool may be read: its header, the directory as far as it is written, the pages that were handed out. */
+interface Readable {
+  /** Of the pool's first byte. */
+  address: number;
+  directory: number;
+  directoryEnd: number;
+  pages: number;
+  pagesEnd: number;
+}
+
 export interface DataPlaneOptions {
   host: string;
   /** 0 takes any free port. */
@@ -165,22 +175,20 @@ export class DataPlane {
     }));
   }
 
-  /**
-   * The address of a range, or a status when it may not be read. Only what was handed out is: a hole of the sparse
-   * file would take memory the moment it is read.
-   */
-  resolve(poolId: number, offset: number, bytes: number): { address: number } | { status: number } {
+  /** What of a pool may be read now, or undefined when there is no such pool. */
+  readable(poolId: number): Readable | undefined {
     const pool = this.#pools.get(poolId);
-    if (pool === undefined) return { status: STATUS.noSuchPool };
-    const end = offset + bytes;
-    const { header } = pool;
+    if (pool === undefined) return undefined;
+    const { address, header } = pool;
     const state = decodeState(pool.live, header);
     const half = directoryHalf(header, state.epoch);
-    const allowed =
-      end <= PAGE_BYTES ||
-      (offset >= half && end <= half + state.directoryBytes) ||
-      (offset >= header.pagesOffset && end <= header.pagesOffset + state.pagesHighWater * PAGE_BYTES);
-    return allowed ? { address: pool.address + offset } : { status: STATUS.outOfRange };
+    return {
+      address,
+      directory: half,
+      directoryEnd: half + state.directoryBytes,
+      pages: header.pagesOffset,
+      pagesEnd: header.pagesOffset + state.pagesHighWater * PAGE_BYTES,
+    };
   }
 
   #acceptAll(): void {
@@ -353,24 +361,26 @@ class Connection {
   }
 
   #sendRanges(pool: number, ranges: number, tag: number): void {
+    const readable = this.plane.readable(pool);
+    if (readable === undefined) {
+      this.#respond(STATUS.noSuchPool, tag, 0);
+      return;
+    }
     const view = this.#view;
-    const addresses: number[] = [];
-    const lengths: number[] = [];
+    const end = REQUEST_BYTES + ranges * RANGE_BYTES;
     let total = 0;
-    for (let i = 0; i < ranges; i++) {
-      const at = REQUEST_BYTES + i * RANGE_BYTES;
+    for (let at = REQUEST_BYTES; at < end; at += RANGE_BYTES) {
       const bytes = getU64(view, at + 8);
-      const resolved = this.plane.resolve(pool, getU64(view, at), bytes);
       total += bytes;
-      if ("status" in resolved || total > WIRE_LIMITS.bytesPerRequest) {
-        this.#respond("status" in resolved ? resolved.status : STATUS.outOfRange, tag, 0);
+      if (!covers(readable, getU64(view, at), bytes) || total > WIRE_LIMITS.bytesPerRequest) {
+        this.#respond(STATUS.outOfRange, tag, 0);
         return;
       }
-      addresses.push(resolved.address);
-      lengths.push(bytes);
     }
     this.#respond(STATUS.ok, tag, total);
-    for (let i = 0; i < ranges; i++) this.#output.add(addresses[i]!, lengths[i]!);
+    for (let at = REQUEST_BYTES; at < end; at += RANGE_BYTES) {
+      this.#output.add(readable.address + getU64(view, at), getU64(view, at + 8));
+    }
     this.plane.counters[DATA_COUNTERS.bytesSent]! += total;
   }
 
@@ -392,6 +402,17 @@ class Connection {
     this.#waitsToSend = waits;
     this.plane.poll.want(this.fd, waits ? POLL.out : POLL.in);
   }
+}
+
+/** Whether a range lies in what was handed out: a hole of the sparse file would take memory once it is read. */
+function covers(readable: Readable, offset: number, bytes: number): boolean {
+  const { directory, directoryEnd, pages, pagesEnd } = readable;
+  const end = offset + bytes;
+  return (
+    end <= PAGE_BYTES ||
+    (offset >= directory && end <= directoryEnd) ||
+    (offset >= pages && end <= pagesEnd)
+  );
 }
 
 /** In constant time for tokens of equal length. */

@@ -261,13 +261,19 @@ function place(attachment: Attachment, series: readonly Series[], runs: readonly
   return placed;
 }
 
-/** No agent is there, or it went while it was asked: nothing to tell anybody. */
+/** Errors of a call to an agent that is not there, went while it was asked, or has too many waiting (EAGAIN). */
+const ABSENCE_CODES: readonly (string | undefined)[] = [
+  "FailedToOpenSocket",
+  "ConnectionRefused",
+  "ConnectionClosed",
+  "ENOENT",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EAGAIN",
+];
+
+/** Whether there is nothing to tell anybody: it will be tried again. */
 function isAbsence(error: unknown): boolean {
   const { code, name } = error as { code?: string; name?: string };
-  return (
-    name === "TimeoutError" ||
-    ["FailedToOpenSocket", "ConnectionRefused", "ConnectionClosed", "ENOENT", "ECONNREFUSED", "ECONNRESET"].includes(
-      code ?? "",
-    )
-  );
+  return name === "TimeoutError" || ABSENCE_CODES.includes(code);
 }

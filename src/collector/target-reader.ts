@@ -9,7 +9,7 @@ import { TcpTransport } from "./tcp-transport.ts";
 import { type RemotePool, type Transport, TransportError } from "./transport.ts";
 import type { FromReader, ReadPool, TargetSpec } from "./worker-protocol.ts";
 
-/** How often a mapped host is looked over for new pools; an agent tells of them with every answer. */
+/** How often pools are looked for on a mapped host, or while there is none; else every answer tells of new ones. */
 const RESCAN_INTERVAL_NS = 100e6;
 /** A pool that cannot be understood is tried again after so long. */
 const DAMAGED_RETRY_NS = 1e9;
@@ -107,7 +107,11 @@ export class TargetReader {
   }
 
   #shouldList(now: number): boolean {
-    if (this.transport.fd >= 0) return this.transport.poolsGeneration !== this.#listedGeneration;
+    if (this.transport.fd >= 0) {
+      if (this.transport.poolsGeneration !== this.#listedGeneration) return true;
+      // Without a pool nothing is read, so no answer tells of new ones.
+      if (this.#pools.size > 0) return false;
+    }
     return now - this.#listedAtNs >= RESCAN_INTERVAL_NS;
   }
 

@@ -110,10 +110,12 @@ export class TcpTransport implements Transport {
       if ((events & POLL.out) === 0) return;
       this.#connected = true;
     }
+    const wasIdle = this.#greeted && this.#pending.length === 0;
     try {
       this.#flush();
       if (!this.#greeted && !this.#receiveGreeting()) return;
       while (this.#pending.length > 0 && this.#receiveAnswer());
+      if (wasIdle) this.#checkIdle();
     } catch (error) {
       if (error instanceof TransportError) throw error;
       throw this.#lost((error as Error).message);
@@ -189,6 +191,13 @@ export class TcpTransport implements Transport {
     this.#headFilled = 0;
     this.#greeted = true;
     return true;
+  }
+
+  /** When nothing was asked, the end of the connection is all that there is to read: left unread, it wakes for ever. */
+  #checkIdle(): void {
+    const n = receive(this.fd, this.#head.address, 0, 1);
+    if (n < 0) throw this.#lost("the agent closed the connection");
+    if (n > 0) throw this.#lost("an answer that was not asked for");
   }
 
   /** @returns false when the rest of the answer has not come yet */

@@ -1,7 +1,6 @@
 // `microview demo`: an agent, three small services under load, and a live view of their metrics.
 
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Child } from "./demo/children.ts";
 import * as flag from "./support/flags.ts";
@@ -34,11 +33,13 @@ export default defineSubcommand("demo", {
     const { startChild } = await import("./demo/children.ts");
     const { SERVICES } = await import("./demo/services.ts");
     const { CollectRun } = await import("./collect/run.ts");
+    const { SHM_DIR } = await import("../layout/index.ts");
     const stop = stopSignal();
     const say = (text: string) => void process.stderr.write(`${text}\n`);
-    const runDir = mkdtempSync(join(tmpdir(), "microview-demo-"));
-    const poolDir = mkdtempSync("/dev/shm/microview-demo-");
-    const socket = join(runDir, "agent.sock");
+    // All in shared memory, for the temporary directory may be read-only.
+    const folder = mkdtempSync(`${SHM_DIR}/microview-demo-`);
+    const poolDir = join(folder, "pools");
+    const socket = join(folder, "agent.sock");
     const children: Child[] = [];
     const start = async (...args: string[]) => {
       const child = await startChild(args);
@@ -83,8 +84,7 @@ export default defineSubcommand("demo", {
     } finally {
       // The last one started is the first to end, so that nobody asks who has gone.
       for (const child of children.reverse()) await child.stop();
-      rmSync(runDir, { recursive: true, force: true });
-      rmSync(poolDir, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true });
     }
   },
 });

@@ -60,15 +60,17 @@ export function send(fd: number, address: number, offset: number, bytes: number)
 
 /** Pieces of memory that go out one after the other, in as few calls as the socket takes. */
 export class Gathered {
+  /** Of `struct iovec`: address and length, each as its low and its high half. */
+  static readonly #WORDS = 4;
   readonly #memory: Mapping;
-  readonly #view: DataView;
+  readonly #words: Uint32Array;
   #count = 0;
   #first = 0;
 
   /** @param capacity the most pieces that are ever sent together */
   constructor(capacity: number) {
     this.#memory = allocateBuffer(capacity * 16);
-    this.#view = new DataView(this.#memory.buffer);
+    this.#words = new Uint32Array(this.#memory.buffer);
   }
 
   get empty(): boolean {
@@ -89,10 +91,10 @@ export class Gathered {
       if (n === EAGAIN || n === EINTR) return;
       if (n < 0) throw new SystemError("cannot send", -n);
       while (n > 0) {
-        const at = this.#first * 16;
-        const bytes = Number(this.#view.getBigUint64(at + 8, true));
+        const at = this.#first * Gathered.#WORDS;
+        const bytes = this.#get(at + 2);
         if (n < bytes) {
-          this.#set(this.#first, Number(this.#view.getBigUint64(at, true)) + n, bytes - n);
+          this.#set(this.#first, this.#get(at) + n, bytes - n);
           break;
         }
         n -= bytes;
@@ -105,9 +107,16 @@ export class Gathered {
     this.#memory.unmap();
   }
 
-  #set(at: number, address: number, bytes: number): void {
-    this.#view.setBigUint64(at * 16, BigInt(address), true);
-    this.#view.setBigUint64(at * 16 + 8, BigInt(bytes), true);
+  #get(at: number): number {
+    return this.#words[at]! + this.#words[at + 1]! * 0x1_0000_0000;
+  }
+
+  #set(piece: number, address: number, bytes: number): void {
+    const at = piece * Gathered.#WORDS;
+    this.#words[at] = address >>> 0;
+    this.#words[at + 1] = (address / 0x1_0000_0000) >>> 0;
+    this.#words[at + 2] = bytes >>> 0;
+    this.#words[at + 3] = (bytes / 0x1_0000_0000) >>> 0;
   }
 }
 

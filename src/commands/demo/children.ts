@@ -35,9 +35,9 @@ export async function startChild(args: readonly string[]): Promise<Child> {
     stop: async () => {
       child.stdin.end();
       child.kill("SIGTERM");
-      const ended = await Promise.race([child.exited.then(() => true), Bun.sleep(2_000)]);
-      if (ended !== true) child.kill("SIGKILL");
+      const impatience = setTimeout(() => child.kill("SIGKILL"), 2_000);
       await child.exited;
+      clearTimeout(impatience);
     },
   };
 }

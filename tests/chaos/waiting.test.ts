@@ -1,0 +1,61 @@
+// A collector over TCP that has nothing to ask for at the moment: it still sees what comes and what goes.
+
+import { expect, test } from "bun:test";
+import {
+  Collector,
+  type CollectorEvent,
+  type CollectorOptions,
+} from "../../src/collector/index.ts";
+import { TestHost } from "../support/host.ts";
+import { until } from "../support/wait.ts";
+
+/** Starts a collector of the application shop; tells its events and how many snapshots it took. */
+function collect(host: TestHost, options: Partial<CollectorOptions> = {}) {
+  const events: CollectorEvent["kind"][] = [];
+  const told = { events, snapshots: 0 };
+  const collector = new Collector({
+    targets: [{ socketPath: host.socketPath }],
+    transport: "tcp",
+    intervalMs: 10,
+    filter: { apps: ["shop"], services: [], metrics: [] },
+    onSnapshot: () => told.snapshots++,
+    onEvent: ({ kind }) => events.push(kind),
+    ...options,
+  });
+  collector.start();
+  host.onEnd(() => collector.stop());
+  return told;
+}
+
+test("an application that comes after its collector is read", async () => {
+  await using host = new TestHost();
+  await host.agent();
+  const told = collect(host);
+  await until("it is connected", () => told.events.includes("connected"));
+  const mv = host.client();
+  mv.counter("requests_total").inc();
+  await mv.ready;
+  await until("it is read", () => told.snapshots > 0);
+}, 20_000);
+
+test("an agent that dies is noticed while none of its applications is wanted", async () => {
+  await using host = new TestHost();
+  const agent = await host.agentProcess();
+  const told = collect(host);
+  await until("it is connected", () => told.events.includes("connected"));
+  await agent.end("SIGKILL");
+  await until("it is away", () => told.events.includes("away"), 5_000);
+}, 20_000);
+
+test("an agent that dies is noticed between two deadlines", async () => {
+  await using host = new TestHost();
+  const agent = await host.agentProcess();
+  const mv = host.client();
+  mv.counter("requests_total").inc();
+  await mv.ready;
+  const told = collect(host, { intervalMs: 60_000 });
+  await until("it has read once", () => told.snapshots === 1);
+  await agent.end("SIGKILL");
+  await until("it is away", () => told.events.includes("away"), 5_000);
+  expect(told.snapshots).toBe(1);
+}, 20_000);
