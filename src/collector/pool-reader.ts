@@ -10,13 +10,12 @@ import {
   HEADER_LIVE_BYTES,
   HEADER_LIVE_OFFSET,
   type Metric,
-  PAGE_BYTES,
-  pageOffset,
   planBytes,
   planRead,
   type PoolHeader,
   type PoolState,
   type ReadPlan,
+  SLOT_BYTES,
   type Writer,
 } from "../layout/index.ts";
 import { allocateBuffer } from "../ffi/index.ts";
@@ -182,8 +181,8 @@ export class PoolReader {
     const plan = planRead(directory, this.wanted);
     const live = { offset: HEADER_LIVE_OFFSET, bytes: HEADER_LIVE_BYTES };
     const pages = plan.ranges.map(({ first, count }) => ({
-      offset: pageOffset(header, first),
-      bytes: count * PAGE_BYTES,
+      offset: header.pagesOffset + first * SLOT_BYTES,
+      bytes: count * SLOT_BYTES,
     }));
     this.#plan = plan;
     this.#ranges = [live, ...pages, live];

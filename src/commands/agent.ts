@@ -85,7 +85,7 @@ export default defineSubcommand("agent", {
     scanInterval: flag.duration({
       group: POOLS,
       description: "how often to look for dead writers",
-      default: "200ms",
+      default: "500ms",
       min: "10ms",
     }),
 

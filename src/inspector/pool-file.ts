@@ -13,6 +13,7 @@ import {
   HEADER_LIVE_BYTES,
   HEADER_LIVE_OFFSET,
   mappedPlan,
+  NOT_READ,
   PAGE_BYTES,
   PoolFormatError,
   type PoolHeader,
@@ -179,9 +180,9 @@ export class PoolFile {
     const plan = mappedPlan(directory);
     this.#damage = [];
     // A page that was never handed out has no memory: reading it would take some, or fail where none is left.
-    for (let page = pagesHighWater; page < plan.position.length; page++) {
-      if (plan.position[page] === -1) continue;
-      plan.position[page] = -1;
+    for (let page = pagesHighWater; page < plan.base.length; page++) {
+      if (plan.base[page] === NOT_READ) continue;
+      plan.base[page] = NOT_READ;
       this.#damage.push({
         offset: this.header.pagesOffset + page * PAGE_BYTES,
         reason: `page ${page} is bound, but no page from ${pagesHighWater} on was handed out`,

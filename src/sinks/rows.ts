@@ -5,10 +5,9 @@ import {
   type Directory,
   HistogramSlots,
   type Metric,
-  PAGE_HEADER_SLOTS,
   type PoolSnapshot,
   type ReadPlan,
-  SLOTS_PER_PAGE_STRIDE,
+  snapshotIndex,
   type Writer,
 } from "../layout/index.ts";
 import type { SinkOptions } from "./sink.ts";
@@ -120,9 +119,8 @@ export class Rows<Part> {
   ): void {
     for (const writer of directory.writers.values()) {
       for (const { metric, page, slot, firstSeries, count } of writer.runs) {
-        const position = plan.position[page] ?? -1;
-        if (position < 0 || !this.#wants(directory, metric)) continue;
-        const start = position * SLOTS_PER_PAGE_STRIDE + PAGE_HEADER_SLOTS + slot;
+        const start = snapshotIndex(plan, page, slot);
+        if (start < 0 || !this.#wants(directory, metric)) continue;
         for (let i = 0; i < count; i++) {
           const series = firstSeries + i;
           add(`${writer.id} ${series}`, series, metric, start + i * metric.slots, writer);

@@ -3,6 +3,7 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { STRATEGIES, type StrategyName } from "../../src/agent/strategies/index.ts";
 import { Collector, type CollectorOptions } from "../../src/collector/index.ts";
 import type { Directory } from "../../src/layout/index.ts";
 import { AgentProcess, TestHost } from "../support/host.ts";
@@ -21,6 +22,7 @@ import { Watcher } from "./watcher.ts";
 
 const SEED = Number(process.env["CHAOS_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 12);
+const STRATEGY_NAMES = Object.keys(STRATEGIES) as StrategyName[];
 const EXTRA_MS = 15_000;
 const WRITERS = 16;
 
@@ -138,6 +140,7 @@ class MortalAgent {
   constructor(
     readonly host: TestHost,
     readonly random: Random,
+    readonly strategy: StrategyName,
   ) {}
 
   get current(): AgentProcess {
@@ -167,7 +170,7 @@ class MortalAgent {
   }
 
   #launch(): AgentProcess {
-    const agent = new AgentProcess(this.host, []);
+    const agent = new AgentProcess(this.host, ["--strategy", this.strategy]);
     this.processes.push(agent);
     return agent;
   }
@@ -244,7 +247,8 @@ test(
     console.log(`CHAOS_SEED=${SEED} CHAOS_SECONDS=${SECONDS}`);
     const random = new Random(SEED);
     await using host = new TestHost();
-    const agent = new MortalAgent(host, random.branch());
+    const strategy = random.pick(STRATEGY_NAMES);
+    const agent = new MortalAgent(host, random.branch(), strategy);
     await agent.start();
     const watchers = [new Watcher("mmap", stepOf), new Watcher("tcp", stepOf)] as const;
     const { poolDir, socketPath } = host;
@@ -294,7 +298,7 @@ test(
     const killed = accounts.filter((account) => account.killed);
     const midway = crew.killedMidway;
     console.log(
-      `${accounts.length} writers, ${killed.length} killed, ${midway.length} of them while they counted; ` +
+      `${strategy} strategy; ${accounts.length} writers, ${killed.length} killed, ${midway.length} of them while they counted; ` +
         `${agent.kills} agents killed; ` +
         watchers
           .map(
@@ -361,10 +365,10 @@ test(
       expect(retained.map(({ serviceName }) => serviceName).sort()).toEqual(
         SERVICES.map(({ name }) => name),
       );
-      // What a service has fits one page.
-      expect(grantedPages(directory)).toBe(SERVICES.length);
       const pages = told.get(`microview_agent_pages_used{app="${app}",service="agent"}`);
-      expect(pages).toBe(SERVICES.length);
+      expect(pages).toBe(grantedPages(directory));
+      // What a service keeps fits one page.
+      expect(pages).toBeLessThanOrEqual(SERVICES.length);
       expect(doubleGrant(directory)).toBeUndefined();
       expect(overlap(directory)).toBeUndefined();
       expect(directory.damage).toEqual([]);

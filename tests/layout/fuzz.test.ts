@@ -33,6 +33,7 @@ import {
   RecordWriter,
   SLOTS_PER_PAGE,
   writerValues,
+  SLOTS_PER_PAGE_STRIDE,
 } from "../../src/layout/index.ts";
 import { application, ask, define, Scratch, SMALL, scan, TestWriter } from "../support/pools.ts";
 
@@ -375,16 +376,16 @@ function checkValues(directory: Directory, header: PoolHeader, bytes: Uint8Array
   const into = new Uint8Array(slots.buffer);
   let position = 0;
   for (const { first, count } of plan.ranges) {
-    must(count > 0 && first + count <= header.pageCapacity, "a range's bounds");
-    const from = header.pagesOffset + first * PAGE_BYTES;
-    const part = bytes.subarray(from, from + count * PAGE_BYTES);
+    must(count > 0 && first + count <= header.pageCapacity * SLOTS_PER_PAGE_STRIDE, "a range's bounds");
+    const from = header.pagesOffset + first * 8;
+    const part = bytes.subarray(from, from + count * 8);
     into.set(part, position);
     position += part.length;
   }
   must(position === slots.byteLength, "the plan's bytes");
   const values = new Float64Array(directory.valueCount);
   new Gather(plan).into(slots, values);
-  must(mappedPlan(directory).pageCount === plan.pageCount, "the mapped plan's pages");
+  must(mappedPlan(directory).slotCount === plan.slotCount, "the mapped plan's slots");
   for (const writer of directory.writers.values()) {
     const series = writer.runs[0]?.firstSeries;
     if (series !== undefined) writerValues(plan, slots, writer, series);

@@ -6,7 +6,6 @@ import {
   Directory,
   Gather,
   mappedPlan,
-  PAGE_BYTES,
   PAGE_HEADER_SLOTS,
   planBytes,
   planRead,
@@ -15,6 +14,7 @@ import {
   SLOTS_PER_PAGE_STRIDE,
   WRITER_FLAGS,
   writerValues,
+  snapshotIndex,
 } from "../../src/layout/index.ts";
 import { History, PAGE_CAPACITY, steps } from "../support/history.ts";
 import { define } from "../support/pools.ts";
@@ -40,8 +40,7 @@ function fetch(plan: ReadPlan, pages: Float64Array): Float64Array {
   const slots = new Float64Array(planBytes(plan) / 8);
   let position = 0;
   for (const { first, count } of plan.ranges) {
-    const from = first * SLOTS_PER_PAGE_STRIDE;
-    const part = pages.subarray(from, from + count * SLOTS_PER_PAGE_STRIDE);
+    const part = pages.subarray(first, first + count);
     slots.set(part, position);
     position += part.length;
   }
@@ -128,7 +127,7 @@ function writersOf(definition: ReturnType<typeof define.gauge>, count: number): 
 }
 
 describe("a read plan", () => {
-  test("brings each page that is bound once, in ranges that could not be fewer", () => {
+  test("brings each slot that is bound once, and between its ranges nothing that is worth a longer one", () => {
     fc.assert(
       fc.property(steps, (given) => {
         const directory = replay(new History(given).records);
@@ -136,41 +135,54 @@ describe("a read plan", () => {
         const planned = plan.ranges.flatMap(({ first, count }) =>
           Array.from({ length: count }, (_, i) => first + i),
         );
-        const bound = new Set(
-          [...directory.writers.values()].flatMap(({ runs }) => runs.map(({ page }) => page)),
-        );
-        expect(planned).toEqual([...bound].sort((a, b) => a - b));
-        expect(plan.pageCount).toBe(planned.length);
-        expect(planBytes(plan)).toBe(planned.length * PAGE_BYTES);
-        for (const [i, page] of planned.entries()) expect(plan.position[page]).toBe(i);
+        const place = new Map(planned.map((slot, i) => [slot, i]));
+        expect(place.size).toBe(planned.length);
+        expect(plan.slotCount).toBe(planned.length);
+        expect(planBytes(plan)).toBe(planned.length * 8);
+        const pages = new Set<number>();
+        for (const { runs } of directory.writers.values()) {
+          for (const { page, slot, count, metric } of runs) {
+            pages.add(page);
+            for (let i = slot; i < slot + count * metric.slots; i++) {
+              expect(snapshotIndex(plan, page, i)).toBe(place.get(at(page, i))!);
+            }
+          }
+        }
+        for (let page = 0; page < PAGE_CAPACITY; page++) {
+          if (!pages.has(page)) expect(snapshotIndex(plan, page, 0)).toBe(-1);
+        }
         for (let i = 1; i < plan.ranges.length; i++) {
           const before = plan.ranges[i - 1]!;
-          expect(plan.ranges[i]!.first).toBeGreaterThan(before.first + before.count);
+          expect(plan.ranges[i]!.first).toBeGreaterThan(before.first + before.count + 32);
         }
       }),
       { numRuns: 200 },
     );
   });
 
-  test("is one range for pages in a row", () => {
+  test("reads only what is bound of pages that are nearly empty", () => {
     const plan = planRead(replay(writersOf(define.counter("c"), 40)));
-    expect(plan.ranges).toEqual([{ first: 0, count: 40 }]);
+    expect(plan.ranges).toHaveLength(40);
+    expect(plan.ranges[1]).toEqual({ first: at(1, 0), count: 1 });
+    expect(plan.slotCount).toBe(40);
+  });
+
+  test("is one range for pages in a row when gaps are to be read along", () => {
+    const plan = planRead(replay(writersOf(define.counter("c"), 40)), () => true, 512);
+    expect(plan.ranges).toEqual([{ first: at(0, 0), count: 39 * SLOTS_PER_PAGE_STRIDE + 1 }]);
   });
 
   test("is empty where nothing is bound", () => {
     const plan = planRead(replay(new RecordWriter().service(1, "auth")));
-    expect(plan).toMatchObject({ ranges: [], pageCount: 0 });
+    expect(plan).toMatchObject({ ranges: [], slotCount: 0 });
     expect(gather(plan, new Float64Array())).toEqual(new Float64Array());
   });
 
   test("leaves out pages of writers that are not wanted", () => {
     const directory = replay(writersOf(define.counter("c"), 5));
     const plan = planRead(directory, ({ id }) => id !== 3);
-    expect(plan.ranges).toEqual([
-      { first: 0, count: 2 },
-      { first: 3, count: 2 },
-    ]);
-    expect([...plan.position]).toEqual([0, 1, -1, 2, 3]);
+    expect(plan.ranges.map(({ first }) => first)).toEqual([at(0, 0), at(1, 0), at(3, 0), at(4, 0)]);
+    expect([0, 1, 2, 3, 4].map((page) => snapshotIndex(plan, page, 0))).toEqual([0, 1, -1, 2, 3]);
     const pages = emptyPages();
     for (let page = 0; page < 5; page++) pages[at(page, 0)] = 10 ** page;
     expect(gather(plan, fetch(plan, pages))).toEqual(Float64Array.of(11_011));

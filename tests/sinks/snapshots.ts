@@ -4,7 +4,6 @@ import type { Application } from "../../src/agent/application.ts";
 import {
   Gather,
   mappedPlan,
-  PAGE_BYTES,
   type PoolSnapshot,
   planRead,
 } from "../../src/layout/index.ts";
@@ -39,11 +38,13 @@ export class Source {
   snapshot(atS = 0, some: Partial<PoolSnapshot> = {}): PoolSnapshot {
     const { pool, directory } = this.app;
     const plan = planRead(directory);
-    const slots = new Float64Array((plan.pageCount * PAGE_BYTES) / 8);
+    const slots = new Float64Array(plan.slotCount);
     const all = pool.slots.subarray(pool.header.pagesOffset / 8);
-    plan.position.forEach((position, page) => {
-      if (position >= 0) slots.set(all.subarray(page * 512, (page + 1) * 512), position * 512);
-    });
+    let at = 0;
+    for (const { first, count } of plan.ranges) {
+      slots.set(all.subarray(first, first + count), at);
+      at += count;
+    }
     const values = new Float64Array(directory.valueCount);
     new Gather(mappedPlan(directory)).into(all, values);
     return {

@@ -2,7 +2,7 @@
 
 import { findSeries, MmapTransport, PoolReader, SNAPSHOT_LEAD_BYTES } from "../../src/collector/index.ts";
 import { allocateBuffer, type Mapping } from "../../src/ffi/index.ts";
-import { type Directory, Gather, type ReadPlan } from "../../src/layout/index.ts";
+import { type Directory, Gather, type ReadPlan, planBytes } from "../../src/layout/index.ts";
 
 /** One read of a pool. */
 export interface Seen {
@@ -36,7 +36,7 @@ export class PoolView {
       }
       const { plan } = outcome;
       const slots = new Float64Array(
-        this.#memory!.buffer.slice(SNAPSHOT_LEAD_BYTES, SNAPSHOT_LEAD_BYTES + plan.pageCount * 4096),
+        this.#memory!.buffer.slice(SNAPSHOT_LEAD_BYTES, SNAPSHOT_LEAD_BYTES + planBytes(plan)),
       );
       const values = new Float64Array(plan.directory.valueCount);
       new Gather(plan).into(slots, values);
