@@ -17,12 +17,21 @@ import {
 
 // What has to hold together before anything is built.
 const invariants: [string, boolean][] = [
-  ["a page is its header and its slots", PAGE_HEADER_BYTES + SLOTS_PER_PAGE * SLOT_BYTES === PAGE_BYTES],
+  [
+    "a page is its header and its slots",
+    PAGE_HEADER_BYTES + SLOTS_PER_PAGE * SLOT_BYTES === PAGE_BYTES,
+  ],
   ["the stride is a page in slots", SLOTS_PER_PAGE_STRIDE * SLOT_BYTES === PAGE_BYTES],
   ["a page's header is whole slots", PAGE_HEADER_SLOTS * SLOT_BYTES === PAGE_HEADER_BYTES],
   ["the directory word is aligned", HEADER.directoryWord % 8 === 0],
-  ["the pool's changing fields lie in what readers fetch", HEADER.agentPid + 4 <= HEADER_BYTES_USED],
-  ["the journal's entries are aligned", JOURNAL.headerBytes % 8 === 0 && JOURNAL.entryBytes % 8 === 0],
+  [
+    "the pool's changing fields lie in what readers fetch",
+    HEADER.agentPid + 4 <= HEADER_BYTES_USED,
+  ],
+  [
+    "the journal's entries are aligned",
+    JOURNAL.headerBytes % 8 === 0 && JOURNAL.entryBytes % 8 === 0,
+  ],
 ];
 for (const [sentence, holds] of invariants) {
   if (!holds) throw new Error(`src/layout/constants.ts: it does not hold that ${sentence}`);
@@ -54,7 +63,9 @@ const known = await Bun.file(path)
   .catch(() => "");
 if (process.argv.includes("--check")) {
   if (known !== text) {
-    console.error("c/layout.h is not what src/layout/constants.ts says: run `bun scripts/gen-layout.ts`");
+    console.error(
+      "c/layout.h is not what src/layout/constants.ts says: run `bun scripts/gen-layout.ts`",
+    );
     process.exit(1);
   }
 } else if (known !== text) {

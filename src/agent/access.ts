@@ -19,7 +19,9 @@ export class ExposedError extends Error {
     "give --token-file FILE or --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure";
 
   constructor(host: string) {
-    super(`${host} is reachable from other hosts, and anybody there could read and register metrics`);
+    super(
+      `${host} is reachable from other hosts, and anybody there could read and register metrics`,
+    );
   }
 }
 

@@ -155,6 +155,8 @@ export class Agent {
       Bun.serve({
         hostname: host,
         port,
+        // Bun shares ports unless told otherwise: two agents would answer in turns.
+        reusePort: false,
         maxRequestBodySize,
         idleTimeout: 30,
         development: false,

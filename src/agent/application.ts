@@ -9,8 +9,8 @@ import {
   type SeriesRequest,
   SLOT_BYTES,
   SLOTS_PER_PAGE,
-  type Writer,
   WRITER_FLAGS,
+  type Writer,
 } from "../layout/index.ts";
 import { Books, Change } from "./books.ts";
 import { AgentError, LimitError } from "./errors.ts";

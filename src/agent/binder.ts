@@ -5,7 +5,8 @@ import type { Books, Change } from "./books.ts";
 import type { Place } from "./room.ts";
 
 export class Binder {
-  readonly #bound: { first: number; metric: Metric; page: number; slot: number; count: number }[] = [];
+  readonly #bound: { first: number; metric: Metric; page: number; slot: number; count: number }[] =
+    [];
   readonly #places = new Map<number, Place>();
 
   constructor(

@@ -1,7 +1,13 @@
 // What the agent has to know of a pool to change it: names and series by key, free pages, each writer's free slots.
 // All of it follows from the directory and is made anew from it when in doubt.
 
-import { type Directory, type GrantRecord, type Metric, RecordWriter, type Writer } from "../layout/index.ts";
+import {
+  type Directory,
+  type GrantRecord,
+  type Metric,
+  RecordWriter,
+  type Writer,
+} from "../layout/index.ts";
 import type { Limits } from "./limits.ts";
 import { PageSpace } from "./page-space.ts";
 import type { Pool, SlotValue } from "./pool.ts";
@@ -68,7 +74,8 @@ export class Books {
     if (place !== undefined) return place;
     room.add(this.grant(writer, Math.max(slots, moreSlots), change));
     const granted = room.take(slots);
-    if (granted === undefined) throw new Error(`${slots} slots do not fit a grant of ${this.strategy.name}`);
+    if (granted === undefined)
+      throw new Error(`${slots} slots do not fit a grant of ${this.strategy.name}`);
     return granted;
   }
 

@@ -84,4 +84,3 @@ function* renumber(
   }
   if (part !== undefined) yield part;
 }
-

@@ -1,7 +1,12 @@
 // The main thread's side of the data plane: starts its thread, tells it which pools there are, and ends it.
 
 import { startTunnel, type Tunnel, WakeEvent } from "../ffi/index.ts";
-import { DATA_COUNTER_COUNT, type FromWorker, type ServedPool, type ToWorker } from "./data-protocol.ts";
+import {
+  DATA_COUNTER_COUNT,
+  type FromWorker,
+  type ServedPool,
+  type ToWorker,
+} from "./data-protocol.ts";
 import type { Pool } from "./pool.ts";
 
 // The compiled binary keeps workers below its root; from sources they lie beside this file.
@@ -68,7 +73,12 @@ export class DataServer {
           else if (data.kind === "failed") reject(new Error(data.message));
         };
         Atomics.add(new Int32Array(shared.posted), 0, 1);
-        worker.postMessage({ kind: "start", ...plain, ...shared, wakeFd: wake.fd } satisfies ToWorker);
+        worker.postMessage({
+          kind: "start",
+          ...plain,
+          ...shared,
+          wakeFd: wake.fd,
+        } satisfies ToWorker);
       });
       const tunnel =
         tls === undefined

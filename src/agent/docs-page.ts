@@ -1,8 +1,9 @@
+/// <reference path="./assets.d.ts" />
 // GET /openapi: Swagger UI over the OpenAPI document, with nothing loaded from elsewhere.
 
 import { Elysia } from "elysia";
-import scriptPath from "swagger-ui-dist/swagger-ui-bundle.js" with { type: "file" };
 import stylePath from "swagger-ui-dist/swagger-ui.css" with { type: "file" };
+import scriptPath from "swagger-ui-dist/swagger-ui-bundle.js" with { type: "file" };
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -31,11 +32,7 @@ export function docsPage() {
   const hidden = { detail: { hide: true } };
   return new Elysia()
     .get("/openapi", () => serve(PAGE, "text/html; charset=utf-8"), hidden)
-    .get(
-      "/openapi/assets/swagger-ui.css",
-      () => serve(Bun.file(stylePath), "text/css"),
-      hidden,
-    )
+    .get("/openapi/assets/swagger-ui.css", () => serve(Bun.file(stylePath), "text/css"), hidden)
     .get(
       "/openapi/assets/swagger-ui-bundle.js",
       () => serve(Bun.file(scriptPath), "text/javascript"),

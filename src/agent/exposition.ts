@@ -1,8 +1,8 @@
 // GET /metrics: the pools of this host as Prometheus text, and as the prototype's registry.
 
 import {
-  expose,
   type ExposedPool,
+  expose,
   Gather,
   mappedPlan,
   PAGE_BYTES,

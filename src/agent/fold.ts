@@ -1,6 +1,13 @@
 // What a dead writer has counted moves into its service's retained page, so that no total ever goes backwards.
 
-import { covers, type GrantRecord, type Metric, type Run, WRITER_FLAGS, type Writer } from "../layout/index.ts";
+import {
+  covers,
+  type GrantRecord,
+  type Metric,
+  type Run,
+  WRITER_FLAGS,
+  type Writer,
+} from "../layout/index.ts";
 import { Binder } from "./binder.ts";
 import { type Books, Change } from "./books.ts";
 
@@ -23,7 +30,8 @@ export function fold(books: Books, writerId: number): FoldResult {
   for (;;) {
     books.reserve(foldBytesMax(books.directory.writers.get(writerId)!));
     const writer = books.directory.writers.get(writerId)!;
-    const part = countableSlots(writer.runs) > books.pool.valuesPerCommit && writer.grants.length > 1;
+    const part =
+      countableSlots(writer.runs) > books.pool.valuesPerCommit && writer.grants.length > 1;
     foldPart(books, writer, part ? writer.grants.at(-1) : undefined, result);
     if (!part) return result;
   }

@@ -5,10 +5,10 @@ import { linkSync, readdirSync, rmSync, statSync } from "node:fs";
 import {
   type MetricDefinition,
   SHM_DIR,
-  shmLinkName,
   SLOT_BYTES,
-  type Writer,
+  shmLinkName,
   WRITER_FLAGS,
+  type Writer,
 } from "../layout/index.ts";
 import type { Application } from "./application.ts";
 import { AgentError } from "./errors.ts";
@@ -26,7 +26,10 @@ export interface LegacyRequest {
 }
 
 /** Where the value goes: a file in /dev/shm, and the byte in it at which an f64 stands. */
-export function registerLegacy(pools: Pools, request: LegacyRequest): { shm_name: string; addr: number } {
+export function registerLegacy(
+  pools: Pools,
+  request: LegacyRequest,
+): { shm_name: string; addr: number } {
   const application = pools.open(LEGACY_APP);
   const { path } = application.pool;
   if (!path.startsWith(`${SHM_DIR}/`)) {
@@ -70,7 +73,9 @@ export function registerLegacy(pools: Pools, request: LegacyRequest): { shm_name
 function writerOf(application: Application, service: string): Writer {
   const known = application
     .writers()
-    .find((writer) => writer.serviceName === service && (writer.flags & WRITER_FLAGS.unlocked) !== 0);
+    .find(
+      (writer) => writer.serviceName === service && (writer.flags & WRITER_FLAGS.unlocked) !== 0,
+    );
   return known ?? application.attach({ service, pid: 0, threadId: 0 }, true);
 }
 

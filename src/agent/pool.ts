@@ -8,9 +8,9 @@ import { chmodSync, chownSync, linkSync, renameSync, rmSync } from "node:fs";
 import { type Mapping, SharedFile, SystemError } from "../ffi/index.ts";
 import {
   DamageError,
+  Directory,
   decodeHeader,
   decodeState,
-  Directory,
   directoryHalf,
   directoryWord,
   encodeHeader,
@@ -29,8 +29,8 @@ import {
   RecordWriter,
   slotIndex,
 } from "../layout/index.ts";
-import { LimitError } from "./errors.ts";
 import { compactDirectory } from "./compaction.ts";
+import { LimitError } from "./errors.ts";
 
 const DIRECTORY_CHUNK_BYTES = 64 << 10;
 /** Below this a directory is not worth rewriting. */
@@ -364,7 +364,9 @@ export class Pool {
 
   #writeJournal(values: readonly SlotValue[], nextWord: bigint): void {
     if (values.length > this.valuesPerCommit) {
-      throw new RangeError(`${values.length} values in one commit, at most ${this.valuesPerCommit}`);
+      throw new RangeError(
+        `${values.length} values in one commit, at most ${this.valuesPerCommit}`,
+      );
     }
     const { journalOffset } = this.header;
     this.#allocate(journalOffset, JOURNAL.headerBytes + values.length * JOURNAL.entryBytes);

@@ -82,11 +82,15 @@ export class Pools {
       );
     }
     const path = poolPath(app, poolDir);
-    if (poolDir !== undefined) mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
     const pageCapacity = Math.max(limits.pages, POOL_DEFAULTS.pageCapacity);
-    const pool = asMemoryError(path, () =>
-      Pool.create(path, app, { mode, ...(gid === undefined ? {} : { gid }), sizes: { pageCapacity } }),
-    );
+    const pool = asPoolError(path, () => {
+      if (poolDir !== undefined) mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
+      return Pool.create(path, app, {
+        mode,
+        ...(gid === undefined ? {} : { gid }),
+        sizes: { pageCapacity },
+      });
+    });
     this.log.info("pool created", { app, path });
     return this.#add(pool);
   }
@@ -135,7 +139,9 @@ export class Pools {
       const { damageCount, damage } = pool.directory;
       if (damageCount > 0 || pool.app !== app) {
         pool.close();
-        const first = damage[0] ? `, the first at byte ${damage[0].offset}: ${damage[0].reason}` : "";
+        const first = damage[0]
+          ? `, the first at byte ${damage[0].offset}: ${damage[0].reason}`
+          : "";
         throw new PoolFormatError(`its directory has ${damageCount} damaged places${first}`);
       }
     } catch (error) {
@@ -182,25 +188,39 @@ function isAppName(name: string): boolean {
   }
 }
 
-function asMemoryError<T>(path: string, run: () => T): T {
+/** What the system says when a pool cannot be made, as the caller is told it. */
+function asPoolError<T>(path: string, run: () => T): T {
   try {
     return run();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOSPC") {
-      throw new LimitError(
-        "memory-full",
-        `no memory is left for the pool ${path}`,
-        "enlarge the tmpfs (e.g. `mount -o remount,size=1G /dev/shm`)",
-      );
+    const { code } = error as NodeJS.ErrnoException;
+    switch (code) {
+      case "ENOSPC":
+        throw new LimitError(
+          "memory-full",
+          `no memory is left for the pool ${path}`,
+          "enlarge the tmpfs (e.g. `mount -o remount,size=1G /dev/shm`)",
+        );
+      case "EEXIST":
+        throw new AgentError(
+          "pool-in-use",
+          `${path} exists and is not this agent's`,
+          "stop the other agent, or use --pool-dir",
+          409,
+        );
+      case "EACCES":
+      case "EPERM":
+      case "EROFS":
+      case "ENOTDIR":
+      case "ENOENT":
+        throw new AgentError(
+          "pool-denied",
+          `the agent cannot make the pool ${path}: ${(error as Error).message}`,
+          "see to it that the agent may write there, or give it another --pool-dir",
+          503,
+        );
+      default:
+        throw error;
     }
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") {
-      throw new AgentError(
-        "pool-in-use",
-        `${path} exists and is not this agent's`,
-        "stop the other agent, or use --pool-dir",
-        409,
-      );
-    }
-    throw error;
   }
 }

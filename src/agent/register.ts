@@ -39,7 +39,12 @@ export function register(
   }
   binder.finish();
   books.commit(change);
-  const extents = change.grants.map(({ page, pages, slot, slots }) => ({ page, pages, slot, slots }));
+  const extents = change.grants.map(({ page, pages, slot, slots }) => ({
+    page,
+    pages,
+    slot,
+    slots,
+  }));
   return { results, extents };
 }
 
@@ -83,7 +88,10 @@ function declare(
 }
 
 class Declaration {
-  readonly #pending = new Map<string, { id: number; definition: MetricDefinition; known: number }>();
+  readonly #pending = new Map<
+    string,
+    { id: number; definition: MetricDefinition; known: number }
+  >();
   readonly #last;
 
   constructor(
@@ -151,7 +159,11 @@ class Declaration {
 
   #isWritten(metric: Metric): boolean {
     for (const writer of this.books.directory.writers.values()) {
-      if (!writer.retained && writer.runs.some((run) => run.metric === metric) && this.lives(writer)) {
+      if (
+        !writer.retained &&
+        writer.runs.some((run) => run.metric === metric) &&
+        this.lives(writer)
+      ) {
         return true;
       }
     }
@@ -183,7 +195,8 @@ function place(binder: Binder, series: readonly number[], runs: PlacedRun[]): vo
     const metric = binder.books.directory.metricOf(id)!;
     const { page, slot } = binder.placeOf(id, metric, (series.length - i) * metric.slots);
     const last = runs.at(-1);
-    if (last !== undefined && last[0] === page && last[1] + last[2] * metric.slots === slot) last[2]++;
+    if (last !== undefined && last[0] === page && last[1] + last[2] * metric.slots === slot)
+      last[2]++;
     else runs.push([page, slot, 1]);
   }
 }

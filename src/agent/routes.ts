@@ -53,7 +53,9 @@ const RegisterBody = t.Object({
       combine: LiteralUnion(COMBINES),
       bounds: t.Array(t.Number()),
       logLinear: t.Optional(t.Object({ min: t.Number(), max: t.Number(), error: t.Number() })),
-      series: t.Array(t.Array(t.String()), { description: "label values, in the order of labelNames" }),
+      series: t.Array(t.Array(t.String()), {
+        description: "label values, in the order of labelNames",
+      }),
     }),
   ),
 });
@@ -61,7 +63,9 @@ const RegisterBody = t.Object({
 const LegacyBody = t.Object({
   microservice_id: t.String(),
   name: t.String(),
-  type: t.Union([t.Boolean(), t.Number()], { description: "true or 1 for a gauge, else a counter" }),
+  type: t.Union([t.Boolean(), t.Number()], {
+    description: "true or 1 for a gauge, else a counter",
+  }),
   value: t.Number(),
 });
 
@@ -80,7 +84,8 @@ export function createRoutes(context: RoutesContext) {
           info: {
             title: "microview agent",
             version: context.version,
-            description: "Writers attach, register series and learn where in shared memory to store them.",
+            description:
+              "Writers attach, register series and learn where in shared memory to store them.",
           },
         },
       }),
@@ -101,11 +106,10 @@ export function createRoutes(context: RoutesContext) {
     .get("/metrics", ({ request }) => exposition(request, pools), {
       detail: { summary: "All metrics as Prometheus text; as the prototype's registry for JSON" },
     })
-    .post(
-      "/metrics",
-      ({ body }) => registerLegacy(pools, body),
-      { body: LegacyBody, detail: { summary: "The prototype's call: one metric, one address" } },
-    )
+    .post("/metrics", ({ body }) => registerLegacy(pools, body), {
+      body: LegacyBody,
+      detail: { summary: "The prototype's call: one metric, one address" },
+    })
     .get("/v1/apps", () => [...pools].map(summary), { detail: { summary: "Applications" } })
     .get("/v1/apps/:app", ({ params }) => summary(pools.get(params.app)), {
       params: AppParams,
@@ -123,11 +127,15 @@ export function createRoutes(context: RoutesContext) {
       },
       { params: AppParams, detail: { summary: "Writers" } },
     )
-    .get("/v1/apps/:app/metrics", ({ params, query }) => listMetrics(pools.get(params.app), query.service), {
-      params: AppParams,
-      query: t.Object({ service: t.Optional(t.String()) }),
-      detail: { summary: "Metrics, by service" },
-    })
+    .get(
+      "/v1/apps/:app/metrics",
+      ({ params, query }) => listMetrics(pools.get(params.app), query.service),
+      {
+        params: AppParams,
+        query: t.Object({ service: t.Optional(t.String()) }),
+        detail: { summary: "Metrics, by service" },
+      },
+    )
     .post(
       "/v1/apps/:app/writers",
       ({ params, body }): AttachResponse => {
@@ -142,7 +150,12 @@ export function createRoutes(context: RoutesContext) {
             pagesOffset: pool.header.pagesOffset,
           },
           lock: { offset: writer.lockOffset, bytes: writer.lockBytes },
-          extents: writer.grants.map(({ page, pages, slot, slots }) => ({ page, pages, slot, slots })),
+          extents: writer.grants.map(({ page, pages, slot, slots }) => ({
+            page,
+            pages,
+            slot,
+            slots,
+          })),
         };
       },
       { params: AppParams, body: AttachBody, detail: { summary: "Attach a writer" } },

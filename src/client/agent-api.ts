@@ -53,7 +53,11 @@ export class AgentApi {
     });
     const answer = await response.json();
     if (!response.ok) {
-      const { code = "unknown", message = `status ${response.status}`, hint = "" } = answer as Partial<ApiError>;
+      const {
+        code = "unknown",
+        message = `status ${response.status}`,
+        hint = "",
+      } = answer as Partial<ApiError>;
       throw new AgentRefusal(code, message, hint);
     }
     return answer as T;

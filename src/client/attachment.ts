@@ -42,7 +42,11 @@ export class Attachment {
    * @returns undefined when the agent has given the place up meanwhile: attach anew
    * @throws SystemError when the pool cannot be opened, Error when it is another one than the agent's
    */
-  static open(answer: AttachResponse, app: string, poolDir: string | undefined): Attachment | undefined {
+  static open(
+    answer: AttachResponse,
+    app: string,
+    poolDir: string | undefined,
+  ): Attachment | undefined {
     const path = poolDir === undefined ? answer.pool.path : poolPath(app, poolDir);
     const file = SharedFile.open(path, true);
     try {
@@ -81,7 +85,8 @@ export class Attachment {
   /** Where a slot is in mapped memory. @throws Error when the agent names a page that it has not granted */
   place(page: number, slot: number): { values: Float64Array; at: number } {
     const place = this.#pages.get(page);
-    if (place === undefined) throw new Error(`page ${page} was not handed to writer ${this.writer}`);
+    if (place === undefined)
+      throw new Error(`page ${page} was not handed to writer ${this.writer}`);
     return { values: place.values, at: place.at + slot };
   }
 

@@ -22,5 +22,7 @@ function refuse(n: unknown): never {
   if (typeof n !== "number" || Number.isNaN(n)) {
     throw new TypeError(`a counter goes up by a number, got ${String(n)}`);
   }
-  throw new RangeError(`a counter goes up by a finite amount, got ${n}: use a gauge for what goes down`);
+  throw new RangeError(
+    `a counter goes up by a finite amount, got ${n}: use a gauge for what goes down`,
+  );
 }

@@ -75,6 +75,8 @@ export class Family<Child extends Cell, Label extends string = string> {
     if (value === undefined || value === null) {
       throw new TypeError(`${this.name}: the label ${label} has no value`);
     }
-    throw new TypeError(`${this.name}: the label ${label} takes text or a number, not a ${typeof value}`);
+    throw new TypeError(
+      `${this.name}: the label ${label} takes text or a number, not a ${typeof value}`,
+    );
   }
 }

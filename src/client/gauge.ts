@@ -3,6 +3,8 @@
 import type { Combine } from "../layout/index.ts";
 import { Cell } from "./cells.ts";
 
+// `value === value` is the cheapest test for NaN, and stands in the way of every store.
+
 /** A gauge whose writers add up; it starts at 0. */
 export class Gauge extends Cell {
   /** @throws TypeError for what is not a number */

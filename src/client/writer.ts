@@ -186,10 +186,12 @@ export class ThreadWriter {
   ): Promise<RegisterResponse | undefined> {
     try {
       return await this.#api.register(attachment.writer, {
-        metrics: groups.map(({ metric, series }): SeriesRequest => ({
-          ...metric,
-          series: series.map(({ labelValues }) => labelValues),
-        })),
+        metrics: groups.map(
+          ({ metric, series }): SeriesRequest => ({
+            ...metric,
+            series: series.map(({ labelValues }) => labelValues),
+          }),
+        ),
       });
     } catch (error) {
       if (!(error instanceof AgentRefusal) || error.code !== "body-full") throw error;
@@ -246,7 +248,11 @@ function groupByMetric(batch: readonly Series[]): { metric: MetricDefinition; se
 }
 
 /** Moves series to where the agent has placed them. @returns how many */
-function place(attachment: Attachment, series: readonly Series[], runs: readonly PlacedRun[]): number {
+function place(
+  attachment: Attachment,
+  series: readonly Series[],
+  runs: readonly PlacedRun[],
+): number {
   let placed = 0;
   for (const [page, slot, count] of runs) {
     for (let i = 0; i < count; i++) {

@@ -2,8 +2,21 @@
 // values. An agent that goes away is looked for with backoff, and the gap is marked.
 
 import { startTunnel, type Tunnel, WakeEvent } from "../ffi/index.ts";
-import { Directory, Gather, planBytes, planRead, type PoolSnapshot, type ReadPlan } from "../layout/index.ts";
-import { DiscoveryError, type DiscoveryOptions, discover, type Target, targetName } from "./discovery.ts";
+import {
+  Directory,
+  Gather,
+  type PoolSnapshot,
+  planBytes,
+  planRead,
+  type ReadPlan,
+} from "../layout/index.ts";
+import {
+  DiscoveryError,
+  type DiscoveryOptions,
+  discover,
+  type Target,
+  targetName,
+} from "./discovery.ts";
 import { EVERYTHING, type Filter, type Wanted, wantedBy } from "./filter.ts";
 import { SNAPSHOT_LEAD_BYTES } from "./pool-reader.ts";
 import { DurationStatistics, type TargetStatistics } from "./statistics.ts";
@@ -119,7 +132,8 @@ export class Collector {
     this.#wake = WakeEvent.create();
     worker.onmessage = ({ data }: MessageEvent<FromReader>) => this.#receive(data);
     worker.onerror = ({ message }) => {
-      for (const state of this.#targets) this.#away(state, `the reading thread failed: ${message}`, true);
+      for (const state of this.#targets)
+        this.#away(state, `the reading thread failed: ${message}`, true);
     };
     this.#post({
       kind: "start",
@@ -187,7 +201,10 @@ export class Collector {
     state.gap = reason;
     if (isNews) this.#tell(state, "away", reason, fatal);
     clearTimeout(state.timer);
-    state.timer = setTimeout(() => void this.#connect(state), state.retryMs * (0.75 + Math.random() / 2));
+    state.timer = setTimeout(
+      () => void this.#connect(state),
+      state.retryMs * (0.75 + Math.random() / 2),
+    );
     state.retryMs = Math.min(state.retryMs * 2, LAST_RETRY_MS);
   }
 
@@ -277,7 +294,8 @@ export class Collector {
     const state = this.#targets[pool.target]!;
     const { statistics } = state;
     const sequence = this.#sequenceOf(state, pool.app);
-    const passed = sequence.count === 0 ? 1 : (message.deadlineNs - sequence.deadlineNs) / this.#intervalNs;
+    const passed =
+      sequence.count === 0 ? 1 : (message.deadlineNs - sequence.deadlineNs) / this.#intervalNs;
     const missed = Math.max(0, Math.round(passed) - 1);
     const latenessUs = Math.max(0, message.startNs - message.deadlineNs) / 1e3;
     const readUs = (message.endNs - message.startNs) / 1e3;
@@ -353,4 +371,3 @@ function newStatistics(source: string): TargetStatistics {
     read: new DurationStatistics(),
   };
 }
-

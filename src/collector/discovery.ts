@@ -40,7 +40,9 @@ export class DiscoveryError extends Error {
 
 /** How an agent is named to the user. */
 export function targetName({ host, port }: Target): string {
-  return host === undefined ? "local" : `${host.includes(":") ? `[${host}]` : host}:${port ?? DEFAULT_PORT}`;
+  return host === undefined
+    ? "local"
+    : `${host.includes(":") ? `[${host}]` : host}:${port ?? DEFAULT_PORT}`;
 }
 
 /** @throws DiscoveryError when the agent does not answer, refuses, or cannot be read by the transport asked for */
@@ -91,7 +93,7 @@ async function askHealth(target: Target, options: DiscoveryOptions): Promise<Hea
       ...(typeof tls === "object" ? { tls } : {}),
     });
   } catch (error) {
-    throw new DiscoveryError(`no agent answers at ${name}: ${(error as Error).message}`);
+    throw new DiscoveryError(`no agent answers at ${name}: ${firstSentence(error as Error)}`);
   }
   if (response.status === 401) {
     throw new DiscoveryError(`the agent at ${name} asks for a token: give --token-file`, true);
@@ -107,6 +109,11 @@ async function askHealth(target: Target, options: DiscoveryOptions): Promise<Hea
     );
   }
   return health;
+}
+
+/** Without the advice for web pages that Bun adds. */
+function firstSentence({ message }: Error): string {
+  return message.split(". ")[0]!;
 }
 
 /** Why an agent's pools cannot be mapped from here, or undefined when they can. */

@@ -122,7 +122,9 @@ export class History {
     const { metric, index } = found;
     const { kind } = metric.definition;
     if (kind === "counter" || kind === "gauge") {
-      const values = rows.map((row) => row.values[index] ?? Number.NaN).filter((v) => !Number.isNaN(v));
+      const values = rows
+        .map((row) => row.values[index] ?? Number.NaN)
+        .filter((v) => !Number.isNaN(v));
       values.sort((a, b) => a - b);
       return values[Math.min(values.length - 1, Math.floor(q * values.length))] ?? Number.NaN;
     }
@@ -184,7 +186,10 @@ export class History {
   }
 }
 
-function deltaOf(rows: readonly Row[], { metric, index }: { metric: Metric; index: number }): number {
+function deltaOf(
+  rows: readonly Row[],
+  { metric, index }: { metric: Metric; index: number },
+): number {
   const { kind } = metric.definition;
   const read = (row: Row): number => {
     if (kind === "counter" || kind === "gauge") return row.values[index] ?? Number.NaN;
@@ -210,7 +215,8 @@ export function findSeries(
 ): { metric: Metric; index: number } | undefined {
   for (const metric of directory.metrics.values()) {
     const { name, labelNames } = metric.definition;
-    if (name !== metricName || metric.retired || directory.services.get(metric.service) !== service) continue;
+    if (name !== metricName || metric.retired || directory.services.get(metric.service) !== service)
+      continue;
     for (const series of metric.series) {
       const values = directory.labelValues(series);
       if (labelNames.every((label, i) => labels[label] === values[i])) {
@@ -232,8 +238,15 @@ function renumber(pool: PoolHistory, directory: Directory): void {
       const from = pool.directory.valueIndexOf(series);
       if (from < 0) continue;
       const values = pool.directory.labelValues(series);
-      const labels = Object.fromEntries(metric.definition.labelNames.map((label, i) => [label, values[i]!]));
-      const found = findSeries(directory, { app: "", service, metric: metric.definition.name, labels });
+      const labels = Object.fromEntries(
+        metric.definition.labelNames.map((label, i) => [label, values[i]!]),
+      );
+      const found = findSeries(directory, {
+        app: "",
+        service,
+        metric: metric.definition.name,
+        labels,
+      });
       if (found !== undefined) moves.push({ from, to: found.index, slots: metric.slots });
     }
   }

@@ -43,7 +43,14 @@ export class MmapTransport implements Transport {
   list(done: (pools: RemotePool[] | Error) => void): void {
     try {
       this.#rescan();
-      done([...this.#pools.values()].map(({ id, app, poolId, fileBytes }) => ({ id, app, poolId, fileBytes })));
+      done(
+        [...this.#pools.values()].map(({ id, app, poolId, fileBytes }) => ({
+          id,
+          app,
+          poolId,
+          fileBytes,
+        })),
+      );
     } catch (error) {
       done(error as Error);
     }
@@ -59,7 +66,8 @@ export class MmapTransport implements Transport {
     if (pool === undefined) return done(new MovedError("the pool is gone"));
     let at = 0;
     for (const { offset, bytes } of ranges) {
-      if (offset + bytes > pool.fileBytes) return done(new MovedError("the range is outside of the pool"));
+      if (offset + bytes > pool.fileBytes)
+        return done(new MovedError("the range is outside of the pool"));
       into.bytes.set(pool.bytes.subarray(offset, offset + bytes), at);
       at += bytes;
     }

@@ -1,24 +1,24 @@
 // Reads one pool through a transport: keeps its directory up to date by generation, then only value pages.
 // Header, values and header again are one batch: equal, even generations say that no structure changed under the read.
 
+import { allocateBuffer } from "../ffi/index.ts";
 import {
+  Directory,
   decodeHeader,
   decodeState,
-  Directory,
   directoryHalf,
   HEADER_BYTES_USED,
   HEADER_LIVE_BYTES,
   HEADER_LIVE_OFFSET,
   type Metric,
-  planBytes,
-  planRead,
   type PoolHeader,
   type PoolState,
+  planBytes,
+  planRead,
   type ReadPlan,
   SLOT_BYTES,
   type Writer,
 } from "../layout/index.ts";
-import { allocateBuffer } from "../ffi/index.ts";
 import {
   type ByteRange,
   type Destination,
@@ -144,7 +144,8 @@ export class PoolReader {
   #sync(state: PoolState, done: (failure: ReadFailure) => void): void {
     const header = this.#header!;
     this.#plan = undefined;
-    if ((state.generation & 1) === 1) return done(new MovedError("the agent changes the structure"));
+    if ((state.generation & 1) === 1)
+      return done(new MovedError("the agent changes the structure"));
     let directory = this.#directory;
     if (
       directory === undefined ||

@@ -206,7 +206,13 @@ export class TargetReader {
         // A damaged pool concerns that pool alone.
         pool.retryAtNs = monotonicNs() + DAMAGED_RETRY_NS;
         pool.reader = this.#newReader(pool.remote, pool.public, buffers);
-        this.tell({ kind: "skipped", target, app, reason: "damaged", detail: outcome.error.message });
+        this.tell({
+          kind: "skipped",
+          target,
+          app,
+          reason: "damaged",
+          detail: outcome.error.message,
+        });
         return;
       default:
         this.tell({ kind: "skipped", target, app, reason: outcome.kind, detail: "" });

@@ -140,7 +140,8 @@ export class TcpTransport implements Transport {
     expectedBytes: number,
     finish: Pending["finish"],
   ): void {
-    const tag = (this.#tag = (this.#tag + 1) >>> 0);
+    this.#tag = (this.#tag + 1) >>> 0;
+    const tag = this.#tag;
     this.#room(REQUEST_BYTES + ranges.length * RANGE_BYTES);
     let at = encodeRequest(this.#outputView, this.#outputFilled, op, pool, ranges.length, tag);
     for (const { offset, bytes } of ranges) at = encodeRange(this.#outputView, at, offset, bytes);
@@ -175,7 +176,10 @@ export class TcpTransport implements Transport {
     let left = parts.length;
     let at = 0;
     for (const part of parts) {
-      const target = { address: into.address + at, bytes: into.bytes.subarray(at, at + part.bytes) };
+      const target = {
+        address: into.address + at,
+        bytes: into.bytes.subarray(at, at + part.bytes),
+      };
       at += part.bytes;
       this.#start(OP.read, pool.id, part.ranges, target, part.bytes, (each) => {
         failure ??= each;
@@ -187,7 +191,8 @@ export class TcpTransport implements Transport {
   #receiveGreeting(): boolean {
     if (!this.#fillHead(HELLO_REPLY_BYTES)) return false;
     const status = this.#headView.getUint32(0, true);
-    if (status !== STATUS.ok) throw this.#lost(STATUS_TEXT[status] ?? `the agent answers ${status}`);
+    if (status !== STATUS.ok)
+      throw this.#lost(STATUS_TEXT[status] ?? `the agent answers ${status}`);
     this.#headFilled = 0;
     this.#greeted = true;
     return true;
@@ -208,13 +213,19 @@ export class TcpTransport implements Transport {
       this.#bodyBytes = getU64(this.#headView, 8);
       this.#bodyFilled = 0;
       this.poolsGeneration = this.#headView.getUint32(16, true);
-      if (this.#headView.getUint32(4, true) !== pending.tag) throw this.#lost("an answer out of order");
+      if (this.#headView.getUint32(4, true) !== pending.tag)
+        throw this.#lost("an answer out of order");
       const limit = pending.op === OP.list ? MAX_LIST_BYTES : pending.expectedBytes;
       if (this.#bodyBytes > limit) throw this.#lost(`an answer of ${this.#bodyBytes} bytes`);
     }
     const into = pending.into ?? this.#listMemory(this.#bodyBytes);
     while (this.#bodyFilled < this.#bodyBytes) {
-      const n = receive(this.fd, into.address, this.#bodyFilled, this.#bodyBytes - this.#bodyFilled);
+      const n = receive(
+        this.fd,
+        into.address,
+        this.#bodyFilled,
+        this.#bodyBytes - this.#bodyFilled,
+      );
       if (n < 0) throw this.#lost("the agent closed the connection");
       if (n === 0) return false;
       this.#bodyFilled += n;
@@ -222,7 +233,11 @@ export class TcpTransport implements Transport {
     const status = this.#headView.getUint32(0, true);
     this.#headFilled = 0;
     this.#pending.shift();
-    if (status === STATUS.ok && pending.op === OP.read && this.#bodyBytes !== pending.expectedBytes) {
+    if (
+      status === STATUS.ok &&
+      pending.op === OP.read &&
+      this.#bodyBytes !== pending.expectedBytes
+    ) {
       throw this.#lost("an answer of another length than was asked");
     }
     pending.finish(failureOf(status), into.bytes.subarray(0, this.#bodyBytes));
@@ -264,7 +279,12 @@ export class TcpTransport implements Transport {
 
   #flush(): void {
     while (this.#outputSent < this.#outputFilled) {
-      const n = send(this.fd, this.#output.address, this.#outputSent, this.#outputFilled - this.#outputSent);
+      const n = send(
+        this.fd,
+        this.#output.address,
+        this.#outputSent,
+        this.#outputFilled - this.#outputSent,
+      );
       if (n === 0) return;
       this.#outputSent += n;
     }

@@ -46,7 +46,12 @@ export interface Transport {
   /** Asks for the pools. */
   list(done: (pools: RemotePool[] | Error) => void): void;
   /** Reads ranges of a pool, one after the other, into `into` from its start. */
-  read(pool: RemotePool, ranges: readonly ByteRange[], into: Destination, done: (failure: ReadFailure) => void): void;
+  read(
+    pool: RemotePool,
+    ranges: readonly ByteRange[],
+    into: Destination,
+    done: (failure: ReadFailure) => void,
+  ): void;
   /** Moves on when poll found `fd` ready. @throws TransportError when the connection is lost */
   progress(events: number): void;
   close(): void;

@@ -185,10 +185,22 @@ export default defineSubcommand("agent", {
       if (error instanceof AgentRunningError || error instanceof ExposedError) {
         throw new CliError({ message: error.message, hint: error.hint });
       }
+      if (isAddressTaken(error as NodeJS.ErrnoException)) {
+        throw new CliError({
+          message: (error as Error).message,
+          hint: "something listens there already: stop it, or give another --port and --data-port",
+          cause: error,
+        });
+      }
       throw error;
     }
   },
 });
+
+/** The data plane's thread hands over what went wrong as text alone. */
+function isAddressTaken({ code, message }: NodeJS.ErrnoException): boolean {
+  return code === "EADDRINUSE" || message.endsWith("the address is already in use");
+}
 
 /** The number of a group, given by name or number. @throws UsageError for one that this host does not know */
 function groupId(group: string): number {

@@ -58,7 +58,15 @@ export default defineSubcommand("demo", {
         urls[name] = `http://127.0.0.1:${child.line}`;
         say(`${name}: ${urls[name]}`);
       }
-      await start("demo-service", "--name", "load", "--target", urls["gateway"]!, "--rate", String(rate));
+      await start(
+        "demo-service",
+        "--name",
+        "load",
+        "--target",
+        urls["gateway"]!,
+        "--rate",
+        String(rate),
+      );
       const run = new CollectRun(
         {
           app: ["shop"],
@@ -89,7 +97,15 @@ export default defineSubcommand("demo", {
   },
 });
 
-async function startAgent({ socket, poolDir, port }: { socket: string; poolDir: string; port: number }) {
+async function startAgent({
+  socket,
+  poolDir,
+  port,
+}: {
+  socket: string;
+  poolDir: string;
+  port: number;
+}) {
   const { Agent, createLog, DEFAULT_LIMITS } = await import("../agent/index.ts");
   const { version } = await import("../../package.json");
   return Agent.start({

@@ -2,7 +2,9 @@
 
 import { constants } from "node:os";
 
-const NAMES = new Map(Object.entries(constants.errno).map(([name, code]) => [code as number, name]));
+const NAMES = new Map(
+  Object.entries(constants.errno).map(([name, code]) => [code as number, name]),
+);
 
 const SENTENCES: Readonly<Record<string, string>> = {
   ENOSPC: "no space is left (a tmpfs such as /dev/shm has a size of its own: see `df -h /dev/shm`)",

@@ -31,13 +31,19 @@ export class SharedFile {
   /** @throws SystemError when it cannot be opened; a symbolic link is refused */
   static open(path: string, writable: boolean): SharedFile {
     const flags = writable ? constants.O_RDWR : constants.O_RDONLY;
-    return new SharedFile(path, check(shim().mv_open(path0(path), flags, 0), `cannot open ${path}`));
+    return new SharedFile(
+      path,
+      check(shim().mv_open(path0(path), flags, 0), `cannot open ${path}`),
+    );
   }
 
   /** @throws SystemError when the file exists or cannot be created */
   static create(path: string, mode: number): SharedFile {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
-    return new SharedFile(path, check(shim().mv_open(path0(path), flags, mode), `cannot create ${path}`));
+    return new SharedFile(
+      path,
+      check(shim().mv_open(path0(path), flags, mode), `cannot create ${path}`),
+    );
   }
 
   stat(): FileStat {
@@ -58,7 +64,10 @@ export class SharedFile {
 
   /** Takes memory for a part of the file now. @throws SystemError ENOSPC when tmpfs is full */
   allocate(offset: number, bytes: number): void {
-    check(shim().mv_allocate(this.fd, offset, bytes), `cannot take ${bytes} bytes for ${this.path}`);
+    check(
+      shim().mv_allocate(this.fd, offset, bytes),
+      `cannot take ${bytes} bytes for ${this.path}`,
+    );
   }
 
   /** Gives memory of a part of the file back; it reads as zero from then on. */
@@ -84,7 +93,9 @@ export class SharedFile {
 
   /** Whether another opening of the file holds the lock of any of the bytes. */
   locked(offset: number, bytes: number): boolean {
-    return check(shim().mv_locked(this.fd, offset, bytes), `cannot test a lock of ${this.path}`) === 1;
+    return (
+      check(shim().mv_locked(this.fd, offset, bytes), `cannot test a lock of ${this.path}`) === 1
+    );
   }
 
   close(): void {
@@ -101,7 +112,10 @@ export class Mapping {
 
   /** @internal maps a descriptor; fd −1 is anonymous memory */
   static of(fd: number, offset: number, bytes: number, writable: boolean, name: string): Mapping {
-    check(shim().mv_map(fd, offset, bytes, writable ? 1 : 0, outWord as never), `cannot map ${name}`);
+    check(
+      shim().mv_map(fd, offset, bytes, writable ? 1 : 0, outWord as never),
+      `cannot map ${name}`,
+    );
     return Mapping.at(Number(outWord[0]), bytes);
   }
 

@@ -1,9 +1,10 @@
+/// <reference path="./native.d.ts" />
 // Loads c/shim.c's library, from a memfd so that nothing is left on disk and a noexec /tmp does not matter.
 
-import { type FFIFunction, dlopen, type Library } from "bun:ffi";
+import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { closeSync, readFileSync, writeSync } from "node:fs";
-import { LAYOUT_VERSION } from "../layout/index.ts";
 import shimPath from "../../build/shim.so" with { type: "file" };
+import { LAYOUT_VERSION } from "../layout/index.ts";
 
 const SYMBOLS = {
   mv_layout_version: { args: [], returns: "u32" },

@@ -16,7 +16,10 @@ function text0(text: string): never {
 
 /** @throws SystemError when the address cannot be listened on */
 export function tcpListen(host: string, port: number, backlog = 512): number {
-  return check(shim().mv_tcp_listen(text0(host), port, backlog), `cannot listen on ${host}:${port}`);
+  return check(
+    shim().mv_tcp_listen(text0(host), port, backlog),
+    `cannot listen on ${host}:${port}`,
+  );
 }
 
 /** Starts a connection; wait for `POLL.out`, then ask {@link socketError}. */

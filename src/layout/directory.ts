@@ -407,7 +407,5 @@ function outside(grant: GrantRecord, run: Run): Run[] {
 /** Whether a slot lies in a grant. */
 export function covers(grant: GrantRecord, place: { page: number; slot: number }): boolean {
   if (place.page < grant.page || place.page >= grant.page + grant.pages) return false;
-  return (
-    grant.slots === 0 || (place.slot >= grant.slot && place.slot < grant.slot + grant.slots)
-  );
+  return grant.slots === 0 || (place.slot >= grant.slot && place.slot < grant.slot + grant.slots);
 }

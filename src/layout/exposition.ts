@@ -69,7 +69,11 @@ function promType(kind: Metric["definition"]["kind"]): string {
   return kind === "loglinear" ? "histogram" : kind;
 }
 
-function exposeMetric({ app, source, directory, values }: ExposedPool, service: string, metric: Metric): string {
+function exposeMetric(
+  { app, source, directory, values }: ExposedPool,
+  service: string,
+  metric: Metric,
+): string {
   const { name, kind, labelNames } = metric.definition;
   const own = new Set(labelNames);
   const home =

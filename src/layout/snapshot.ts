@@ -130,7 +130,8 @@ export class Gather {
         const source = snapshotIndex(plan, run.page, run.slot);
         if (source < 0) continue;
         const length = run.count * run.metric.slots;
-        if (run.metric.definition.combine === "sum") this.#addSum(source, run.valueIndex, length, held);
+        if (run.metric.definition.combine === "sum")
+          this.#addSum(source, run.valueIndex, length, held);
         else this.#others.push({ run, source });
         held.fill(1, run.valueIndex, run.valueIndex + length);
       }
@@ -170,7 +171,11 @@ export class Gather {
       const steps = isHeld ? this.#sums : this.#copies;
       const step = { source: source + from, target: target + from, length: end - from };
       const last = steps.at(-1);
-      if (last && last.source + last.length === step.source && last.target + last.length === step.target) {
+      if (
+        last &&
+        last.source + last.length === step.source &&
+        last.target + last.length === step.target
+      ) {
         last.length += step.length;
       } else {
         steps.push(step);
@@ -233,7 +238,13 @@ export class Gather {
 }
 
 // The hints keep indexes 32-bit integers: without them each is checked for overflow, which doubles the time.
-function copy(from: Float64Array, source: number, to: Float64Array, target: number, length: number): void {
+function copy(
+  from: Float64Array,
+  source: number,
+  to: Float64Array,
+  target: number,
+  length: number,
+): void {
   let i = source | 0;
   let j = target | 0;
   const end = (target + length) | 0;
@@ -244,7 +255,13 @@ function copy(from: Float64Array, source: number, to: Float64Array, target: numb
   }
 }
 
-function add(from: Float64Array, source: number, to: Float64Array, target: number, length: number): void {
+function add(
+  from: Float64Array,
+  source: number,
+  to: Float64Array,
+  target: number,
+  length: number,
+): void {
   let i = source | 0;
   let j = target | 0;
   const end = (target + length) | 0;

@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
-import { Pool } from "../../src/agent/pool.ts";
 import { Agent, createLog, DEFAULT_LIMITS } from "../../src/agent/index.ts";
+import { Pool } from "../../src/agent/pool.ts";
 import { MicroView } from "../../src/client/index.ts";
 import { until } from "../support/wait.ts";
 
@@ -53,13 +53,17 @@ test("an agent sets a pool aside that was cut short, and its writers move to a n
     await mv.ready;
     const { poolId } = agent.pools.get("shop").pool.header;
     truncateSync(`${dir}/pools/shop/pool`, 8192);
-    await until("the agent has noticed", () => messages.some((line) => line.includes("cut it to 8192")));
+    await until("the agent has noticed", () =>
+      messages.some((line) => line.includes("cut it to 8192")),
+    );
     counter.inc(2);
     await until("the writer is in the new pool", () => {
       const now = [...agent.pools].find(({ name }) => name === "shop");
       return now !== undefined && now.pool.header.poolId !== poolId && now.writers().length === 1;
     });
-    expect(readdirSync(`${dir}/pools/shop`).some((name) => name.startsWith("pool.damaged-"))).toBe(true);
+    expect(readdirSync(`${dir}/pools/shop`).some((name) => name.startsWith("pool.damaged-"))).toBe(
+      true,
+    );
   } finally {
     await mv.close();
     await agent.stop();

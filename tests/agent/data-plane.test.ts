@@ -28,7 +28,10 @@ import { until } from "../support/wait.ts";
 import { request, WireClient } from "../support/wire-client.ts";
 
 /** An agent with one application, in which one counter stands at 42. */
-async function serving(host: TestHost, options: Parameters<TestHost["agent"]>[0] = {}): Promise<Agent> {
+async function serving(
+  host: TestHost,
+  options: Parameters<TestHost["agent"]>[0] = {},
+): Promise<Agent> {
   const agent = await host.agent(options);
   const mv = host.client();
   mv.counter("requests_total").inc(42);
@@ -79,7 +82,12 @@ describe("a collector that speaks the protocol", () => {
     const { id, poolId, fileBytes } = await client.pool("shop");
     const header = await shape(client, id);
     expect([header.app, header.poolId, header.fileBytes]).toEqual(["shop", poolId, fileBytes]);
-    const { body, status } = await client.read(id, [header.pagesOffset, 4], [0, 7], [header.pagesOffset + 64, 8]);
+    const { body, status } = await client.read(
+      id,
+      [header.pagesOffset, 4],
+      [0, 7],
+      [header.pagesOffset + 64, 8],
+    );
     expect(status).toBe(STATUS.ok);
     expect(new TextDecoder().decode(body.subarray(0, 11))).toBe("MVPGMICROVW");
     expect(f64(body, 11)).toBe(42);
@@ -127,7 +135,11 @@ describe("a collector that speaks the protocol", () => {
     const agent = await serving(host);
     using client = new WireClient(agent.dataPort);
     client.socket.setNoDelay(true);
-    const bytes = Buffer.concat([encodeHello(""), request(OP.list, 0, [], 5), request(OP.read, 99, [[0, 8]], 6)]);
+    const bytes = Buffer.concat([
+      encodeHello(""),
+      request(OP.list, 0, [], 5),
+      request(OP.read, 99, [[0, 8]], 6),
+    ]);
     for (const byte of bytes) {
       client.send(Uint8Array.of(byte));
       await Promise.resolve();
@@ -237,15 +249,24 @@ describe("a range", () => {
     using client = new WireClient(agent.dataPort);
     await client.hello();
     const { id } = await client.pool("shop");
-    const word = fc.oneof(fc.nat(), fc.maxSafeNat(), fc.nat({ max: 10_000 }), fc.double({ min: 0, max: 2 ** 64 - 4096, noNaN: true }));
+    const word = fc.oneof(
+      fc.nat(),
+      fc.maxSafeNat(),
+      fc.nat({ max: 10_000 }),
+      fc.double({ min: 0, max: 2 ** 64 - 4096, noNaN: true }),
+    );
     const range = fc.tuple(word.map(Math.floor), word.map(Math.floor));
     await fc.assert(
-      fc.asyncProperty(fc.array(range, { maxLength: 20 }), fc.integer({ min: id - 1, max: id + 1 }), async (ranges, pool) => {
-        const { status, body } = await client.read(pool, ...ranges);
-        const total = ranges.reduce((sum, [, bytes]) => sum + bytes, 0);
-        expect([STATUS.ok, STATUS.outOfRange, STATUS.noSuchPool]).toContain(status as 0);
-        expect(body.length).toBe(status === STATUS.ok ? total : 0);
-      }),
+      fc.asyncProperty(
+        fc.array(range, { maxLength: 20 }),
+        fc.integer({ min: id - 1, max: id + 1 }),
+        async (ranges, pool) => {
+          const { status, body } = await client.read(pool, ...ranges);
+          const total = ranges.reduce((sum, [, bytes]) => sum + bytes, 0);
+          expect([STATUS.ok, STATUS.outOfRange, STATUS.noSuchPool]).toContain(status as 0);
+          expect(body.length).toBe(status === STATUS.ok ? total : 0);
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -257,7 +278,10 @@ describe("a range", () => {
     await client.hello();
     const { id } = await client.pool("shop");
     // Pages that are there, asked for so often that the sum is too much.
-    const many = new Array(WIRE_LIMITS.rangesPerRequest).fill([0, PAGE_BYTES]) as [number, number][];
+    const many = new Array(WIRE_LIMITS.rangesPerRequest).fill([0, PAGE_BYTES]) as [
+      number,
+      number,
+    ][];
     expect(many.length * PAGE_BYTES).toBeLessThan(WIRE_LIMITS.bytesPerRequest);
     expect((await client.read(id, ...many)).status).toBe(STATUS.ok);
     const mv = host.client({ service: "large" });
@@ -322,13 +346,17 @@ describe("a stranger", () => {
     const agent = await serving(host);
     const bytes = fc.uint8Array({ minLength: 1, maxLength: 3000 });
     await fc.assert(
-      fc.asyncProperty(fc.boolean(), fc.array(bytes, { minLength: 1, maxLength: 5 }), async (greets, pieces) => {
-        using client = new WireClient(agent.dataPort);
-        if (greets) await client.hello();
-        for (const piece of pieces) client.send(piece);
-        client.socket.end();
-        await client.end();
-      }),
+      fc.asyncProperty(
+        fc.boolean(),
+        fc.array(bytes, { minLength: 1, maxLength: 5 }),
+        async (greets, pieces) => {
+          using client = new WireClient(agent.dataPort);
+          if (greets) await client.hello();
+          for (const piece of pieces) client.send(piece);
+          client.socket.end();
+          await client.end();
+        },
+      ),
       { numRuns: 100 },
     );
     await isServed(agent);
@@ -338,7 +366,11 @@ describe("a stranger", () => {
   test("who says half of something and no more is in nobody's way", async () => {
     await using host = new TestHost();
     const agent = await serving(host);
-    const halves = [new Uint8Array(), encodeHello("").subarray(0, 5), u32(WIRE_MAGIC, WIRE_VERSION, 100)];
+    const halves = [
+      new Uint8Array(),
+      encodeHello("").subarray(0, 5),
+      u32(WIRE_MAGIC, WIRE_VERSION, 100),
+    ];
     const clients = halves.map((half) => {
       const client = new WireClient(agent.dataPort);
       client.send(half);
@@ -358,7 +390,13 @@ describe("silence", () => {
   test("ends a connection that has not said hello in time, and no other", async () => {
     const poll = new Poll();
     const counters = new Float64Array(DATA_COUNTER_COUNT);
-    const plane = new DataPlane(poll, { host: "127.0.0.1", port: 0, token: "", maxConnections: 9, counters });
+    const plane = new DataPlane(poll, {
+      host: "127.0.0.1",
+      port: 0,
+      token: "",
+      maxConnections: 9,
+      counters,
+    });
     const serve = () => {
       poll.wait(monotonicNs(), (fd, events) => plane.ready(fd, events));
       plane.expire(monotonicNs());
@@ -391,7 +429,14 @@ describe("a token", () => {
   test("is asked for: without it, or with a wrong one, nothing is served", async () => {
     await using host = new TestHost();
     const agent = await serving(host, { token: "right-token" });
-    const wrong = ["", "wrong", "right-toke", "right-token2", "RIGHT-TOKEN", "x".repeat(WIRE_LIMITS.tokenBytes)];
+    const wrong = [
+      "",
+      "wrong",
+      "right-toke",
+      "right-token2",
+      "RIGHT-TOKEN",
+      "x".repeat(WIRE_LIMITS.tokenBytes),
+    ];
     for (const token of wrong) {
       using client = new WireClient(agent.dataPort);
       expect(await client.hello(token)).toBe(STATUS.denied);
@@ -449,7 +494,8 @@ describe("the limit on connections", () => {
     for (const client of crowd) client.send(encodeHello(""));
     await Promise.race(crowd.map((client) => client.take(8)));
     expect((await first.list()).length).toBe(2);
-    const cpu = () => Number(Bun.spawnSync(["ps", "-o", "cputimes=", "-p", String(agent.pid)]).stdout);
+    const cpu = () =>
+      Number(Bun.spawnSync(["ps", "-o", "cputimes=", "-p", String(agent.pid)]).stdout);
     expect(cpu()).toBeLessThan(20);
     for (const client of crowd) client[Symbol.dispose]();
     await isServed(agent);

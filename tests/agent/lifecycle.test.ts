@@ -67,7 +67,9 @@ describe("SIGTERM", () => {
     const load = Array.from({ length: 16 }, async (_, i) => {
       while (!ended) {
         const path = i % 2 === 0 ? "metrics" : "v1/apps/shop/writers";
-        const response = await fetch(`http://127.0.0.1:${agent.port}/${path}`).catch(() => undefined);
+        const response = await fetch(`http://127.0.0.1:${agent.port}/${path}`).catch(
+          () => undefined,
+        );
         if (response === undefined) return;
         await response.text().catch(() => "");
         answered++;
@@ -138,7 +140,10 @@ describe("SIGKILL", () => {
         }
         counted = 1000;
       }
-      await until("it has begun to register", () => view.read().directory.seriesCount > users - 400);
+      await until(
+        "it has begun to register",
+        () => view.read().directory.seriesCount > users - 400,
+      );
       await agent.end("SIGKILL");
       for (const total of totals) total.inc();
       agent = await host.agentProcess();
@@ -193,11 +198,23 @@ describe("a pool that cannot be used", () => {
   const cases: [string, (path: string) => void, RegExp][] = [
     ["of another layout version", (path) => poke(path, HEADER.version, 99), /layout version 99/],
     ["that is none", (path) => poke(path, 0, 0x20, 0x20, 0x20), /first bytes are not MICROVW/],
-    ["with another's geometry", (path) => poke(path, HEADER.pageCapacity, 1), /do not fit together/],
+    [
+      "with another's geometry",
+      (path) => poke(path, HEADER.pageCapacity, 1),
+      /do not fit together/,
+    ],
     ["that was cut short", (path) => truncateSync(path, 8192), /its file has 8192/],
     ["that is empty", (path) => truncateSync(path, 0), /has at least 320 bytes, this has 0/],
-    ["with a damaged directory", (path) => poke(path, directoryOffset(path) + 8, 0xff), /damaged places, the first at byte 0/],
-    ["with more directory than there is", (path) => poke(path, HEADER.directoryWord, 0xff, 0xff, 0xff, 0xff), /directory says/],
+    [
+      "with a damaged directory",
+      (path) => poke(path, directoryOffset(path) + 8, 0xff),
+      /damaged places, the first at byte 0/,
+    ],
+    [
+      "with more directory than there is",
+      (path) => poke(path, HEADER.directoryWord, 0xff, 0xff, 0xff, 0xff),
+      /directory says/,
+    ],
   ];
   for (const [what, damage, message] of cases) {
     test(`because it is one ${what} is set aside with a message, unchanged, and replaced by a new one`, async () => {
@@ -267,7 +284,11 @@ describe("a pool directory", () => {
       for (const folder of [host.folder, poolDir]) chownSync(folder, nobodyUid, -1);
       chmodSync(host.folder, 0o755);
       chmodSync(poolDir, 0o555);
-      const agent = new AgentProcess(host, ["--pool-dir", poolDir, "--pool-mode", "0666"], asNobody!);
+      const agent = new AgentProcess(
+        host,
+        ["--pool-dir", poolDir, "--pool-mode", "0666"],
+        asNobody!,
+      );
       await agent.serves();
       const mv = host.client();
       const counter = mv.counter("requests_total");
@@ -281,32 +302,37 @@ describe("a pool directory", () => {
       expect(mv.attached).toBe(false);
       chmodSync(poolDir, 0o755);
       await until("it is attached", () => mv.attached);
-      const { text } = await fetch(`http://127.0.0.1:${agent.port}/metrics`).then(async (response) => ({
-        text: await response.text(),
-      }));
+      const { text } = await fetch(`http://127.0.0.1:${agent.port}/metrics`).then(
+        async (response) => ({
+          text: await response.text(),
+        }),
+      );
       expect(text).toContain('requests_total{app="shop",service="auth"} 4');
       expect(agent.log.filter(({ message }) => message === "a request failed")).toEqual([]);
       expect(await agent.end("SIGTERM")).toBe(0);
     },
   );
 
-  test.skipIf(asNobody === undefined)("with a pool that may not be opened is a clear error, and the pool stays", async () => {
-    await using host = new TestHost();
-    const path = await leavePool(host);
-    const { ino } = statSync(path);
-    chmodSync(path, 0);
-    for (const folder of [host.folder, host.poolDir, dirname(path)]) {
-      chownSync(folder, nobodyUid, -1);
-      chmodSync(folder, 0o755);
-    }
-    rmSync(join(host.poolDir, "microview"), { recursive: true });
-    const agent = new AgentProcess(host, [], asNobody!);
-    await agent.serves();
-    const line = agent.find("a pool is not used");
-    expect(line).toMatchObject({ path });
-    expect(line!["reason"]).toContain("permission denied");
-    expect(statSync(path).ino).toBe(ino);
-  });
+  test.skipIf(asNobody === undefined)(
+    "with a pool that may not be opened is a clear error, and the pool stays",
+    async () => {
+      await using host = new TestHost();
+      const path = await leavePool(host);
+      const { ino } = statSync(path);
+      chmodSync(path, 0);
+      for (const folder of [host.folder, host.poolDir, dirname(path)]) {
+        chownSync(folder, nobodyUid, -1);
+        chmodSync(folder, 0o755);
+      }
+      rmSync(join(host.poolDir, "microview"), { recursive: true });
+      const agent = new AgentProcess(host, [], asNobody!);
+      await agent.serves();
+      const line = agent.find("a pool is not used");
+      expect(line).toMatchObject({ path });
+      expect(line!["reason"]).toContain("permission denied");
+      expect(statSync(path).ino).toBe(ino);
+    },
+  );
 
   test("that is not there is made; one that cannot be is a clear error", async () => {
     await using host = new TestHost();
@@ -318,7 +344,12 @@ describe("a pool directory", () => {
     await agent.end("SIGTERM");
     writeFileSync(`${host.poolDir}/file`, "");
     const other = host.client({ service: "cart", socket: `${host.folder}/2.sock` });
-    await host.agentProcess("--pool-dir", `${host.poolDir}/file`, "--socket", `${host.folder}/2.sock`);
+    await host.agentProcess(
+      "--pool-dir",
+      `${host.poolDir}/file`,
+      "--socket",
+      `${host.folder}/2.sock`,
+    );
     other.counter("requests_total");
     const warning = await until("the client is told", () => host.warnings[0]);
     expect(warning.code).toBe("pool-denied");
@@ -327,40 +358,45 @@ describe("a pool directory", () => {
 });
 
 describe("a tmpfs that is full", () => {
-  test.skipIf(!canMount)("is an error and no SIGBUS: services go on, and get their places when there is room", async () => {
-    await using host = new TestHost();
-    const tmpfs = mountTmpfs("size=3m")!;
-    host.onEnd(() => tmpfs.unmount());
-    const agent = await host.agentProcess("--pool-dir", tmpfs.path);
-    const mv = host.client();
-    const counters = [mv.counter("c0_total")];
-    await mv.ready;
-    counters[0]!.inc();
-    const filler = join(tmpfs.path, "filler");
-    let filled = 0;
-    try {
-      for (;;) writeFileSync(filler, new Uint8Array(4096), { flag: "a", flush: false }), filled++;
-    } catch (error) {
-      expect((error as NodeJS.ErrnoException).code).toBe("ENOSPC");
-    }
-    expect(filled).toBeGreaterThan(100);
-    for (let i = 1; i < 2000; i++) counters.push(mv.counter(`c${i}_total`));
-    for (const counter of counters) counter.inc();
-    const warning = await until("the client is told", () => host.warnings[0]);
-    expect(warning.code).toBe("memory-full");
-    expect(warning.message).toContain("no memory is left");
-    for (const counter of counters) counter.inc();
-    rmSync(filler);
-    const text = await until("all have their places", async () => {
-      const response = await fetch(`http://127.0.0.1:${agent.port}/metrics`);
-      const body = await response.text();
-      return body.includes("c1999_total{") && body;
-    });
-    expect(text).toContain('c0_total{app="shop",service="auth"} 3');
-    expect(text).toContain('c1999_total{app="shop",service="auth"} 2');
-    await mv.close();
-    await agent.end("SIGTERM");
-  });
+  test.skipIf(!canMount)(
+    "is an error and no SIGBUS: services go on, and get their places when there is room",
+    async () => {
+      await using host = new TestHost();
+      const tmpfs = mountTmpfs("size=3m")!;
+      host.onEnd(() => tmpfs.unmount());
+      const agent = await host.agentProcess("--pool-dir", tmpfs.path);
+      const mv = host.client();
+      const counters = [mv.counter("c0_total")];
+      await mv.ready;
+      counters[0]!.inc();
+      const filler = join(tmpfs.path, "filler");
+      let filled = 0;
+      try {
+        for (; ; filled++) {
+          writeFileSync(filler, new Uint8Array(4096), { flag: "a", flush: false });
+        }
+      } catch (error) {
+        expect((error as NodeJS.ErrnoException).code).toBe("ENOSPC");
+      }
+      expect(filled).toBeGreaterThan(100);
+      for (let i = 1; i < 2000; i++) counters.push(mv.counter(`c${i}_total`));
+      for (const counter of counters) counter.inc();
+      const warning = await until("the client is told", () => host.warnings[0]);
+      expect(warning.code).toBe("memory-full");
+      expect(warning.message).toContain("no memory is left");
+      for (const counter of counters) counter.inc();
+      rmSync(filler);
+      const text = await until("all have their places", async () => {
+        const response = await fetch(`http://127.0.0.1:${agent.port}/metrics`);
+        const body = await response.text();
+        return body.includes('c1999_total{app="shop",service="auth"} 2') && body;
+      });
+      expect(text).toContain('c0_total{app="shop",service="auth"} 3');
+      expect(text).toContain('c1999_total{app="shop",service="auth"} 2');
+      await mv.close();
+      await agent.end("SIGTERM");
+    },
+  );
 });
 
 describe("a clock that jumps", () => {

@@ -32,11 +32,18 @@ function calls(agent: Agent | AgentProcess, headers: Record<string, string> = {}
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...more,
       },
-      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+      ...(body === undefined
+        ? {}
+        : { body: typeof body === "string" ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
     const isJson = response.headers.get("content-type")?.startsWith("application/json");
-    return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      json: isJson ? JSON.parse(text) : undefined,
+    };
   };
   return {
     get: (path: string, more = {}) => call("GET", path, undefined, more),
@@ -138,7 +145,7 @@ describe("GET", () => {
   test("/metrics is Prometheus text that a strict reader takes, with every kind and any label", async () => {
     await using host = new TestHost();
     const agent = await host.agent();
-    const mv = host.client({ service: "auth \"x\"\\" });
+    const mv = host.client({ service: 'auth "x"\\' });
     const requests = mv.counter("requests_total", { help: "a \\ b\nc", labels: ["path"] });
     for (const path of ["/", "", 'a"b', "a\\b", "a\nb", "é{},="]) requests.labels(path).inc(2);
     mv.gauge("unset", { combine: "max" });
@@ -146,7 +153,9 @@ describe("GET", () => {
     mv.gauge("tiny").set(5e-324);
     const sizes = mv.histogram("size_bytes", { buckets: [0.1, 1, 1e21] });
     for (const value of [0.05, 0.1, 5, 1e22]) sizes.observe(value);
-    mv.histogram("latency_seconds", { labels: ["le_"] }).labels("x").observe(0.25);
+    mv.histogram("latency_seconds", { labels: ["le_"] })
+      .labels("x")
+      .observe(0.25);
     await mv.ready;
     const { status, headers, text } = await calls(agent).get("/metrics");
     expect(status).toBe(200);
@@ -166,7 +175,9 @@ describe("GET", () => {
     expect(families.get("latency_seconds")!.type).toBe("histogram");
     // The agent's own are there as well: it is a writer like any other.
     const own = families.get("microview_agent_writers_attached_total")!.samples;
-    expect(own.get('microview_agent_writers_attached_total{app="microview",service="agent"}')).toBe(2);
+    expect(own.get('microview_agent_writers_attached_total{app="microview",service="agent"}')).toBe(
+      2,
+    );
   });
 
   test("/metrics as JSON is what the prototype answered", async () => {
@@ -223,7 +234,9 @@ describe("GET", () => {
     for (const asset of assets) {
       const { status, headers, text } = await rest.get(asset);
       expect([asset, status]).toEqual([asset, 200]);
-      expect(headers.get("content-type")).toMatch(asset.endsWith(".css") ? "text/css" : "javascript");
+      expect(headers.get("content-type")).toMatch(
+        asset.endsWith(".css") ? "text/css" : "javascript",
+      );
       expect(text.length).toBeGreaterThan(50);
     }
     expect((await rest.get("/openapi/assets/start.js")).text).toContain("/openapi/json");
@@ -296,7 +309,9 @@ describe("a writer", () => {
     const agent = await host.agent();
     const rest = calls(agent);
     const { writer } = await attach(rest);
-    expect((await rest.delete(`/v1/apps/shop/writers/${writer}`)).json).toEqual({ detached: writer });
+    expect((await rest.delete(`/v1/apps/shop/writers/${writer}`)).json).toEqual({
+      detached: writer,
+    });
     expectError(await rest.delete(`/v1/apps/shop/writers/${writer}`), 404, "unknown-writer");
     const mv = host.client();
     mv.counter("a_total");
@@ -340,7 +355,11 @@ describe("a request that is wrong", () => {
       if (answer.status === 400) expectError(answer, 400, "invalid-json");
       else expectError(answer, 422, "invalid-request");
     }
-    for (const path of ["/v1/apps/shop/writers/0", "/v1/apps/shop/writers/x", `/v1/apps/shop/writers/${SECRET}`]) {
+    for (const path of [
+      "/v1/apps/shop/writers/0",
+      "/v1/apps/shop/writers/x",
+      `/v1/apps/shop/writers/${SECRET}`,
+    ]) {
       expectError(await rest.delete(path), 422, "invalid-request");
     }
   });
@@ -385,7 +404,10 @@ describe("a request that is wrong", () => {
       body: JSON.stringify(long),
       headers: { "content-type": "application/json" },
     });
-    expect([onSocket.status, ((await onSocket.json()) as ApiError).code]).toEqual([413, "body-full"]);
+    expect([onSocket.status, ((await onSocket.json()) as ApiError).code]).toEqual([
+      413,
+      "body-full",
+    ]);
     // One that does not say its length: an endless stream ends at the limit.
     let sent = 0;
     const endless = new ReadableStream<Uint8Array>({
@@ -405,7 +427,9 @@ describe("a request that is wrong", () => {
     expect(sent).toBeLessThan(64 << 20);
     expect((await rest.post("/v1/apps/shop/writers", WRITER)).status).toBe(200);
     const counted = await until("it is counted", () =>
-      host.view("microview").value("agent", "microview_agent_limit_reached_total", { code: "body-full" }),
+      host
+        .view("microview")
+        .value("agent", "microview_agent_limit_reached_total", { code: "body-full" }),
     );
     expect(counted).toBeGreaterThanOrEqual(3);
   });
@@ -507,7 +531,11 @@ describe("over TCP", () => {
       expectError(await rest.post("/v1/apps/shop/writers", WRITER, headers), 403, "foreign-origin");
     }
     const own = `127.0.0.1:${agent.port}`;
-    for (const headers of [{ host: own, origin: `http://${own}` }, { host: "localhost" }, { host: "[::1]:80" }]) {
+    for (const headers of [
+      { host: own, origin: `http://${own}` },
+      { host: "localhost" },
+      { host: "[::1]:80" },
+    ]) {
       expect((await rest.get("/v1/apps", headers)).status).toBe(200);
     }
   });
@@ -515,14 +543,16 @@ describe("over TCP", () => {
   test("half a request, and one that is none, harm nobody", async () => {
     await using host = new TestHost();
     const agent = await host.agent();
-    const sockets = ["GET / HTTP/1.1\r\nHost: x", "\0\0\0\0", "POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n{"].map(
-      (bytes) => {
-        const socket = connect(agent.port, "127.0.0.1");
-        socket.on("error", () => {});
-        socket.write(bytes);
-        return socket;
-      },
-    );
+    const sockets = [
+      "GET / HTTP/1.1\r\nHost: x",
+      "\0\0\0\0",
+      "POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n{",
+    ].map((bytes) => {
+      const socket = connect(agent.port, "127.0.0.1");
+      socket.on("error", () => {});
+      socket.write(bytes);
+      return socket;
+    });
     expect((await calls(agent).get("/health")).status).toBe(200);
     for (const socket of sockets) socket.destroy();
     expect((await calls(agent).get("/health")).status).toBe(200);
@@ -536,7 +566,9 @@ describe("one socket", () => {
     await expect(host.agent()).rejects.toThrow(AgentRunningError);
     const second = new AgentProcess(host, []);
     expect(await second.exited()).toBe(1);
-    expect(second.text).toContain(`an agent with pid ${first.pid} serves ${host.socketPath} already`);
+    expect(second.text).toContain(
+      `an agent with pid ${first.pid} serves ${host.socketPath} already`,
+    );
     const health = await fetch("http://localhost/health", { unix: host.socketPath });
     expect(((await health.json()) as HealthResponse).pid).toBe(first.pid);
   });
@@ -578,13 +610,16 @@ describe("the prototype's clients", () => {
   /** The original Python client as a process that does what it is told. */
   function pythonClient(host: TestHost, agent: Agent | AgentProcess) {
     const child = host.own(
-      Bun.spawn([python!, `${import.meta.dir}/fixtures/legacy_client.py`, `http://127.0.0.1:${agent.port}`], {
-        stdin: "pipe",
-        stdout: "pipe",
-        stderr: "inherit",
-        // The resource tracker complains of what its client rightly did not unlink.
-        env: { ...process.env, PYTHONWARNINGS: "ignore" },
-      }),
+      Bun.spawn(
+        [python!, `${import.meta.dir}/fixtures/legacy_client.py`, `http://127.0.0.1:${agent.port}`],
+        {
+          stdin: "pipe",
+          stdout: "pipe",
+          stderr: "inherit",
+          // The resource tracker complains of what its client rightly did not unlink.
+          env: { ...process.env, PYTHONWARNINGS: "ignore" },
+        },
+      ),
     );
     const lines = new Lines(child.stdout);
     return {
@@ -618,41 +653,49 @@ describe("the prototype's clients", () => {
     expect(families.get("depth")!.type).toBe("gauge");
   });
 
-  test.skipIf(python === null)("end without harm: pool and values stay, and the next client finds both", async () => {
-    await using host = new TestHost();
-    const agent = await host.agent();
-    const path = `${host.poolDir}/legacy/pool`;
-    const first = pythonClient(host, agent);
-    const { shm_name: name } = await first.tell({ create: "auth-service", name: "requests" });
-    await first.tell({ name: "requests", set: 7 });
-    const inode = statSync(path).ino;
-    expect(statSync(`/dev/shm/${name}`).ino).toBe(inode);
-    await first.end();
-    await until("python has unlinked the name it opened", () => !existsSync(`/dev/shm/${name}`));
-    expect(statSync(path).ino).toBe(inode);
-    expect(host.view("legacy").value("auth-service", "requests")).toBe(7);
-    const second = pythonClient(host, agent);
-    expect((await second.tell({ create: "auth-service", name: "requests", initial: 99 })).value).toBe(7);
-    await second.tell({ name: "requests", set: 8 });
-    expect(host.view("legacy").value("auth-service", "requests")).toBe(8);
-  });
+  test.skipIf(python === null)(
+    "end without harm: pool and values stay, and the next client finds both",
+    async () => {
+      await using host = new TestHost();
+      const agent = await host.agent();
+      const path = `${host.poolDir}/legacy/pool`;
+      const first = pythonClient(host, agent);
+      const { shm_name: name } = await first.tell({ create: "auth-service", name: "requests" });
+      await first.tell({ name: "requests", set: 7 });
+      const inode = statSync(path).ino;
+      expect(statSync(`/dev/shm/${name}`).ino).toBe(inode);
+      await first.end();
+      await until("python has unlinked the name it opened", () => !existsSync(`/dev/shm/${name}`));
+      expect(statSync(path).ino).toBe(inode);
+      expect(host.view("legacy").value("auth-service", "requests")).toBe(7);
+      const second = pythonClient(host, agent);
+      expect(
+        (await second.tell({ create: "auth-service", name: "requests", initial: 99 })).value,
+      ).toBe(7);
+      await second.tell({ name: "requests", set: 8 });
+      expect(host.view("legacy").value("auth-service", "requests")).toBe(8);
+    },
+  );
 
-  test.skipIf(python === null)("never store where a living thread does, though it has the same service", async () => {
-    await using host = new TestHost();
-    const agent = await host.agent();
-    const mv = host.client({ app: "legacy", service: "auth-service" });
-    const counter = mv.counter("requests");
-    await mv.ready;
-    counter.inc(3);
-    const client = pythonClient(host, agent);
-    await client.tell({ create: "auth-service", name: "requests" });
-    await client.tell({ name: "requests", set: 100 });
-    expect(counter.value).toBe(3);
-    expect(host.view("legacy").value("auth-service", "requests")).toBe(103);
-    await mv.close();
-    await client.tell({ name: "requests", set: 101 });
-    expect(host.view("legacy").value("auth-service", "requests")).toBe(104);
-  });
+  test.skipIf(python === null)(
+    "never store where a living thread does, though it has the same service",
+    async () => {
+      await using host = new TestHost();
+      const agent = await host.agent();
+      const mv = host.client({ app: "legacy", service: "auth-service" });
+      const counter = mv.counter("requests");
+      await mv.ready;
+      counter.inc(3);
+      const client = pythonClient(host, agent);
+      await client.tell({ create: "auth-service", name: "requests" });
+      await client.tell({ name: "requests", set: 100 });
+      expect(counter.value).toBe(3);
+      expect(host.view("legacy").value("auth-service", "requests")).toBe(103);
+      await mv.close();
+      await client.tell({ name: "requests", set: 101 });
+      expect(host.view("legacy").value("auth-service", "requests")).toBe(104);
+    },
+  );
 
   test("of two agents with pools of their own have names of their own", async () => {
     await using one = new TestHost();
@@ -662,7 +705,9 @@ describe("the prototype's clients", () => {
     for (const host of [one, two]) {
       const { json } = await calls(await host.agent()).post("/metrics", body);
       names.push(json.shm_name);
-      expect(statSync(`/dev/shm/${json.shm_name}`).ino).toBe(statSync(`${host.poolDir}/legacy/pool`).ino);
+      expect(statSync(`/dev/shm/${json.shm_name}`).ino).toBe(
+        statSync(`${host.poolDir}/legacy/pool`).ino,
+      );
     }
     expect(names[0]).not.toBe(names[1]!);
   });

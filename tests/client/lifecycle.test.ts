@@ -1,8 +1,8 @@
 // From `new MicroView` to `close()`: instances beside each other, pages given back, and what an agent refuses.
 
 import { describe, expect, test } from "bun:test";
-import { MicroView, MicroViewClient } from "../../src/client/index.ts";
 import { DEFAULT_LIMITS } from "../../src/agent/limits.ts";
+import { MicroView, MicroViewClient } from "../../src/client/index.ts";
 import { TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 
@@ -139,7 +139,9 @@ describe("a limit of the agent", () => {
     const view = host.view();
     expect(children.map(({ value }) => value)).toEqual(new Array(10).fill(2));
     expect(view.value("auth", "errors_total")).toBe(1);
-    const placed = children.map((_, i) => view.value("auth", "requests_total", { user: String(i) }));
+    const placed = children.map((_, i) =>
+      view.value("auth", "requests_total", { user: String(i) }),
+    );
     expect(placed).toEqual([2, 2, 2, ...new Array(7).fill(undefined)]);
     // It tries again, each time a little later, and says nothing more.
     const agent = await until("it has asked again", () => {
@@ -228,7 +230,9 @@ describe("registration that fails half-way", () => {
         const { pathname } = new URL(request.url);
         const body = await request.text();
         if (pathname.endsWith("/series")) {
-          const { metrics } = JSON.parse(body) as { metrics: { name: string; series: string[][] }[] };
+          const { metrics } = JSON.parse(body) as {
+            metrics: { name: string; series: string[][] }[];
+          };
           const labelled = metrics.find(({ name }) => name === "refused_total");
           asked.push(labelled?.series.length ?? 0);
           if (asked.length === 2) return new Response("gone", { status: 502 });

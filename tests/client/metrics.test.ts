@@ -174,7 +174,8 @@ describe("labels", () => {
     expect(() => labels("GET", 200, "/")).toThrow("got 3 values");
     expect(() => labels()).toThrow("got 0 values");
     expect(() => labels({ method: "GET", status: "x".repeat(1025) })).toThrow(DefinitionError);
-    for (const nothing of [null, undefined, {}, []]) expect(() => labels(nothing)).toThrow(TypeError);
+    for (const nothing of [null, undefined, {}, []])
+      expect(() => labels(nothing)).toThrow(TypeError);
   });
 
   test("that are given as nothing are not counted as a text of that name", async () => {
@@ -191,7 +192,19 @@ describe("labels", () => {
     await using host = new TestHost();
     await host.agent();
     const mv = host.client();
-    const texts = ["", " ", "é", "日本語", "a\nb", 'say "hi"', "\\", "\0", "__proto__", "constructor", "🦊"];
+    const texts = [
+      "",
+      " ",
+      "é",
+      "日本語",
+      "a\nb",
+      'say "hi"',
+      "\\",
+      "\0",
+      "__proto__",
+      "constructor",
+      "🦊",
+    ];
     const requests = mv.counter("requests_total", { labels: ["text"] });
     for (const [i, text] of texts.entries()) requests.labels(text).inc(i + 1);
     await mv.ready;

@@ -3,12 +3,12 @@ import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
-import { Lines } from "../support/lines.ts";
 import { ROOT, TestHost } from "../support/host.ts";
+import { Lines } from "../support/lines.ts";
 import { canMount, mountTmpfs } from "../support/permissions.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
 import { until } from "../support/wait.ts";
-import { BuiltAgent, builtProgram, type Outcome, placeFlags, Program } from "./program.ts";
+import { BuiltAgent, builtProgram, type Outcome, Program, placeFlags } from "./program.ts";
 
 beforeAll(() => {
   builtProgram();
@@ -126,8 +126,7 @@ function numbersOfCsv(head: string, lines: readonly string[]): Record<string, nu
         const [, quoted, plain] = fields[columns.indexOf(name)]!;
         return quoted?.replaceAll('""', '"') ?? plain!;
       };
-      const number = (name: string) =>
-        field(name) === "" ? {} : { [name]: Number(field(name)) };
+      const number = (name: string) => (field(name) === "" ? {} : { [name]: Number(field(name)) });
       const label = /^(\w+)="(.*)"$/.exec(field("labels"));
       return {
         name: field("name"),
@@ -145,7 +144,7 @@ function numbersOfText(text: string): Record<string, number> {
   const numbers: Record<string, number> = {};
   for (const { samples } of parsePrometheus(text).values()) {
     for (const [key, value] of samples) {
-      if (!key.includes('app="shop"') || key.includes("_bucket")) continue;
+      if (!key.includes('service="auth"') || key.includes("_bucket")) continue;
       const rest = key.replace('app="shop"', "").replace('service="auth"', "");
       numbers[rest.replace(/,+/g, ",").replace("{,", "{").replace(",}", "}")] = value;
     }
@@ -257,7 +256,9 @@ describe("the binary's command line", () => {
     const { version, ok, findings } = JSON.parse(stdout);
     expect({ version, ok }).toEqual({ version: packageJson.version, ok: true });
     const level = (id: string) => findings.find((each: { id: string }) => each.id === id).level;
-    expect(["native", "agent-socket", "agent-port", "pools"].map(level)).toEqual(Array(4).fill("ok"));
+    expect(["native", "agent-socket", "agent-port", "pools"].map(level)).toEqual(
+      Array(4).fill("ok"),
+    );
   });
 
   test("completion bash prints what bash takes", async () => {
@@ -278,7 +279,11 @@ describe("the binary's collect", () => {
     await until("the port is known", () => server.listening);
     const { port } = server.address() as { port: number };
     await new Promise((resolve) => server.close(resolve));
-    const { exitCode, stdout, stderr } = await host.outcome("collect", `127.0.0.1:${port}`, "--once");
+    const { exitCode, stdout, stderr } = await host.outcome(
+      "collect",
+      `127.0.0.1:${port}`,
+      "--once",
+    );
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr).toStartWith(`microview: no agent answers at 127.0.0.1:${port}`);
     expect(stderr).toContain("\nhint: is `microview agent` running there?");
@@ -286,7 +291,11 @@ describe("the binary's collect", () => {
 
   test("says what a host needs that has nothing to read yet", async () => {
     await using host = new Place();
-    const { exitCode, stdout, stderr } = await host.outcome("collect", "--once", ...placeFlags(host));
+    const { exitCode, stdout, stderr } = await host.outcome(
+      "collect",
+      "--once",
+      ...placeFlags(host),
+    );
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr).toStartWith("microview: local has no application\nhint: ");
     expect(stderr).toContain("`microview agent`");
@@ -317,26 +326,29 @@ describe("the binary's collect", () => {
     }
   });
 
-  test.each(["ndjson", "csv"])("Ctrl-C flushes %s to the last whole line and exits 0", async (format) => {
-    await using host = new Place();
-    await host.builtAgent().serves();
-    await startService(host);
-    const flags = ["--app", "shop", "--interval", "5ms", "--format", format, ...placeFlags(host)];
-    const collect = host.program("collect", ...flags);
-    await collect.shows("it prints", ({ stdout }) => stdout.split("\n").length > 50);
-    const { exitCode, stdout, stderr } = await collect.end("SIGINT");
-    expect(exitCode).toBe(0);
-    expect(stdout).toEndWith("\n");
-    const lines = stdout.trimEnd().split("\n");
-    const snapshots = Number(/^local: (\d+) snapshots/.exec(stderr)?.[1]);
-    if (format === "ndjson") {
-      expect(lines).toHaveLength(snapshots);
-      for (const line of lines) expect(numbersOf(JSON.parse(line).metrics)).toEqual(NUMBERS);
-    } else {
-      expect(lines).toHaveLength(1 + 4 * snapshots);
-      expect(numbersOfCsv(lines[0]!, lines.slice(-4))).toEqual(NUMBERS);
-    }
-  });
+  test.each(["ndjson", "csv"])(
+    "Ctrl-C flushes %s to the last whole line and exits 0",
+    async (format) => {
+      await using host = new Place();
+      await host.builtAgent().serves();
+      await startService(host);
+      const flags = ["--app", "shop", "--interval", "5ms", "--format", format, ...placeFlags(host)];
+      const collect = host.program("collect", ...flags);
+      await collect.shows("it prints", ({ stdout }) => stdout.split("\n").length > 50);
+      const { exitCode, stdout, stderr } = await collect.end("SIGINT");
+      expect(exitCode).toBe(0);
+      expect(stdout).toEndWith("\n");
+      const lines = stdout.trimEnd().split("\n");
+      const snapshots = Number(/^local: (\d+) snapshots/.exec(stderr)?.[1]);
+      if (format === "ndjson") {
+        expect(lines).toHaveLength(snapshots);
+        for (const line of lines) expect(numbersOf(JSON.parse(line).metrics)).toEqual(NUMBERS);
+      } else {
+        expect(lines).toHaveLength(1 + 4 * snapshots);
+        expect(numbersOfCsv(lines[0]!, lines.slice(-4))).toEqual(NUMBERS);
+      }
+    },
+  );
 });
 
 describe("the binary's agent", () => {
@@ -383,6 +395,18 @@ describe("the binary's agent", () => {
     const { exitCode, stderr } = await host.builtAgent("--data-port", String(port)).ended();
     expect(exitCode).toBe(1);
     expect(stderr).toContain(`127.0.0.1:${port}`);
-    expect(stderr).toContain("hint: another program listens there: give another --data-port");
+    expect(stderr).toContain(
+      "hint: something listens there already: stop it, or give another --port",
+    );
+  });
+
+  // Bun.serve({ development: false }) shares its port unless it is told `reusePort: false` (src/agent/agent.ts).
+  test("is refused a REST port that another agent has", async () => {
+    await using host = new Place();
+    await using other = new Place();
+    const port = await host.builtAgent().serves();
+    const { exitCode, stderr } = await other.builtAgent("--port", String(port)).ended();
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("hint: something listens there already");
   });
 });

@@ -104,8 +104,9 @@ async function read(stream: ReadableStream<Uint8Array>, take: (text: string) => 
 /** `microview agent` on a test's own host: its ports are free ones. */
 export class BuiltAgent extends Program {
   constructor(host: TestHost, surroundings: Surroundings, ...flags: string[]) {
-    const ports = ["--port", "0", "--data-port", "0"];
-    super(host, ["agent", "--json-logs", ...ports, ...placeFlags(host), ...flags], surroundings);
+    const ports = ["--port", "--data-port"].filter((name) => !flags.includes(name));
+    const free = ports.flatMap((name) => [name, "0"]);
+    super(host, ["agent", "--json-logs", ...free, ...placeFlags(host), ...flags], surroundings);
   }
 
   /** Waits until it serves. @returns the port of its REST interface */

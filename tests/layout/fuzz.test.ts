@@ -32,8 +32,8 @@ import {
   RECORD,
   RecordWriter,
   SLOTS_PER_PAGE,
-  writerValues,
   SLOTS_PER_PAGE_STRIDE,
+  writerValues,
 } from "../../src/layout/index.ts";
 import { application, ask, define, Scratch, SMALL, scan, TestWriter } from "../support/pools.ts";
 
@@ -376,7 +376,10 @@ function checkValues(directory: Directory, header: PoolHeader, bytes: Uint8Array
   const into = new Uint8Array(slots.buffer);
   let position = 0;
   for (const { first, count } of plan.ranges) {
-    must(count > 0 && first + count <= header.pageCapacity * SLOTS_PER_PAGE_STRIDE, "a range's bounds");
+    must(
+      count > 0 && first + count <= header.pageCapacity * SLOTS_PER_PAGE_STRIDE,
+      "a range's bounds",
+    );
     const from = header.pagesOffset + first * 8;
     const part = bytes.subarray(from, from + count * 8);
     into.set(part, position);

@@ -12,9 +12,9 @@ import {
   type ReadPlan,
   RecordWriter,
   SLOTS_PER_PAGE_STRIDE,
+  snapshotIndex,
   WRITER_FLAGS,
   writerValues,
-  snapshotIndex,
 } from "../../src/layout/index.ts";
 import { History, PAGE_CAPACITY, steps } from "../support/history.ts";
 import { define } from "../support/pools.ts";

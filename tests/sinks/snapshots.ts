@@ -1,12 +1,7 @@
 // Snapshots of real pools for the tests of sinks: one writer or several, and a clock that the test moves.
 
 import type { Application } from "../../src/agent/application.ts";
-import {
-  Gather,
-  mappedPlan,
-  type PoolSnapshot,
-  planRead,
-} from "../../src/layout/index.ts";
+import { Gather, mappedPlan, type PoolSnapshot, planRead } from "../../src/layout/index.ts";
 import { application, type Scratch, TestWriter } from "../support/pools.ts";
 
 /** A moment that is easy to read: 2026-01-02T03:04:05.678912Z. */

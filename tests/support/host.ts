@@ -7,8 +7,8 @@ import { Agent, type AgentOptions } from "../../src/agent/agent.ts";
 import { createLog } from "../../src/agent/log.ts";
 import { MicroView, type MicroViewOptions } from "../../src/client/index.ts";
 import { type ApiError, poolPath, SHM_DIR } from "../../src/layout/index.ts";
-import { limits } from "./pools.ts";
 import { PoolView } from "./pool-view.ts";
+import { limits } from "./pools.ts";
 import { until } from "./wait.ts";
 
 export const ROOT = join(import.meta.dir, "../..");
@@ -159,7 +159,7 @@ export class AgentProcess {
     wrapper: readonly string[] = [],
   ) {
     this.child = host.own(
-      Bun.spawn([...wrapper, process.execPath, CLI, "agent", ...defaultFlags(host), ...flags], {
+      Bun.spawn([...wrapper, process.execPath, CLI, "agent", ...flagsFor(host, flags)], {
         stdin: "ignore",
         stdout: "ignore",
         stderr: "pipe",
@@ -227,13 +227,15 @@ export class AgentProcess {
   }
 }
 
-function defaultFlags(host: TestHost): string[] {
-  return [
-    ...["--socket", host.socketPath],
-    ...["--pool-dir", host.poolDir],
-    ...["--port", "0"],
-    ...["--data-port", "0"],
-    ...["--scan-interval", "20ms"],
-    "--json-logs",
-  ];
+/** The flags given, and those of the host for what they leave open: each may stand once. */
+function flagsFor(host: TestHost, given: readonly string[]): string[] {
+  const defaults = {
+    "--socket": host.socketPath,
+    "--pool-dir": host.poolDir,
+    "--port": "0",
+    "--data-port": "0",
+    "--scan-interval": "20ms",
+  };
+  const open = Object.entries(defaults).filter(([name]) => !given.includes(name));
+  return [...open.flat(), "--json-logs", ...given];
 }

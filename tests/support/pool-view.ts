@@ -1,8 +1,13 @@
 // A pool as a reader on its host sees it, for tests that ask what others would see.
 
-import { findSeries, MmapTransport, PoolReader, SNAPSHOT_LEAD_BYTES } from "../../src/collector/index.ts";
+import {
+  findSeries,
+  MmapTransport,
+  PoolReader,
+  SNAPSHOT_LEAD_BYTES,
+} from "../../src/collector/index.ts";
 import { allocateBuffer, type Mapping } from "../../src/ffi/index.ts";
-import { type Directory, Gather, type ReadPlan, planBytes } from "../../src/layout/index.ts";
+import { type Directory, Gather, planBytes, type ReadPlan } from "../../src/layout/index.ts";
 
 /** One read of a pool. */
 export interface Seen {

@@ -40,7 +40,12 @@ export function parsePrometheus(text: string): Map<string, Family> {
     }
     const sample = SAMPLE.exec(line);
     if (sample === null) throw wrong("no sample");
-    const [, sampleName, labels = "", value] = sample as unknown as [string, string, string, string];
+    const [, sampleName, labels = "", value] = sample as unknown as [
+      string,
+      string,
+      string,
+      string,
+    ];
     if (family === undefined || family.type === "") throw wrong("a sample before its TYPE");
     const names = (SUFFIXES[family.type] ?? [""]).map((suffix) => name + suffix);
     if (!names.includes(sampleName)) throw wrong(`a sample that is not of ${name}`);
@@ -91,7 +96,8 @@ function checkHistogram(name: string, samples: ReadonlyMap<string, number>): voi
   for (const [series, { le, count }] of last) {
     if (le !== Number.POSITIVE_INFINITY) throw new Error(`${series} has no last bucket`);
     const total = samples.get(series.replace(`${name}_bucket`, `${name}_count`));
-    if (total !== count) throw new Error(`the count of ${series} is ${total}, its buckets say ${count}`);
+    if (total !== count)
+      throw new Error(`the count of ${series} is ${total}, its buckets say ${count}`);
     if (!samples.has(series.replace(`${name}_bucket`, `${name}_sum`))) {
       throw new Error(`${series} has no sum`);
     }

@@ -35,4 +35,8 @@ export interface AllocationStrategy {
 export type StrategyName = "page" | "packed" | "slab";
 
 /** The strategies by name, as `--strategy` takes them. */
-export const STRATEGIES: Readonly<Record<StrategyName, AllocationStrategy>> = { page, packed, slab };
+export const STRATEGIES: Readonly<Record<StrategyName, AllocationStrategy>> = {
+  page,
+  packed,
+  slab,
+};

@@ -177,7 +177,9 @@ export class CollectRun {
     if (event.kind === "away" && (event.fatal || (bounded && !this.#expected.has(event.source)))) {
       this.#failure ??= new CliError({
         message: event.message,
-        hint: event.fatal ? undefined : "is `microview agent` running there? `microview doctor` tells more",
+        hint: event.fatal
+          ? undefined
+          : "is `microview agent` running there? `microview doctor` tells more",
       });
       this.#finished();
       return;
@@ -191,7 +193,7 @@ export class CollectRun {
     const which = app.length === 0 ? "" : ` that matches ${app.join(", ")}`;
     this.#failure ??= new CliError({
       message: `${source} has no application${which}`,
-      hint: "one comes into being when its first service attaches; `microview inspect` lists them",
+      hint: "one appears when its first service attaches to `microview agent`; `microview inspect` lists them",
     });
     this.#finished();
   }

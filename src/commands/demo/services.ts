@@ -71,7 +71,9 @@ function routesOf({ name, targets }: ServiceOptions, mv: MicroView) {
     case "gateway":
       return gateway(mv, targets);
     default:
-      throw new Error(`the demo has no service ${JSON.stringify(name)}, only ${SERVICES.join(", ")}`);
+      throw new Error(
+        `the demo has no service ${JSON.stringify(name)}, only ${SERVICES.join(", ")}`,
+      );
   }
 }
 
@@ -94,8 +96,14 @@ function auth(mv: MicroView) {
 
 /** Keeps orders in memory; now and then one takes longer. */
 function orders(mv: MicroView) {
-  const value = mv.counter("orders_value_euros_total", { help: "Worth of all orders.", unit: "euros" });
-  const items = mv.histogram("order_items", { help: "Items per order.", buckets: [1, 2, 3, 5, 8, 13] });
+  const value = mv.counter("orders_value_euros_total", {
+    help: "Worth of all orders.",
+    unit: "euros",
+  });
+  const items = mv.histogram("order_items", {
+    help: "Items per order.",
+    buckets: [1, 2, 3, 5, 8, 13],
+  });
   let next = 1;
   return new Elysia().post("/orders/:count", async ({ params }) => {
     const count = Number(params.count);

@@ -1,5 +1,6 @@
 // One look at the pools of a host: opens what is there, reports what cannot be opened, and leaves out what is not wanted.
 
+import { globs } from "../../collector/index.ts";
 import {
   type FoundFile,
   findPools,
@@ -13,7 +14,6 @@ import {
 } from "../../inspector/index.ts";
 import { printable } from "../../sinks/index.ts";
 import { CliError } from "../support/errors.ts";
-import { globs } from "../../collector/index.ts";
 import { nearest } from "../support/nearest.ts";
 
 /** What the person asks for: globs, none of which means all. */
