@@ -27,11 +27,20 @@ type Step =
   | { kind: "compact" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ kind: fc.constant("attach" as const), service: fc.nat(1) }),
-  fc.record({ kind: fc.constant("count" as const), writer: fc.nat(7), series: fc.nat(7) }),
-  fc.record({ kind: fc.constant("die" as const), writer: fc.nat(7) }),
-  fc.record({ kind: fc.constant("compact" as const) }),
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("attach" as const), service: fc.nat(1) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant("count" as const),
+      writer: fc.nat(7),
+      series: fc.nat(7),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("die" as const), writer: fc.nat(7) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("compact" as const) }) },
 );
+
+const bursts = fc.array(fc.constantFrom(0, 0, 0, 1, 6, 12), { minLength: 4, maxLength: 12 });
 
 /** Reads the pool range by range, and lets the next step happen between two of them. */
 class MovingTransport implements Transport {
@@ -71,66 +80,84 @@ const scratch = new Scratch();
 describe("a snapshot of a pool whose structure moves under the read", () => {
   test("has every value under its own name, or is not taken", () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), fc.nat(3), (steps, every) => {
-        const app = application(scratch.pool());
-        const living: TestWriter[] = [];
-        const pending = [...steps];
-        const perform = (each: Step): void => {
-          if (each.kind === "attach") {
-            living.push(new TestWriter(app, { service: `service-${each.service}` }));
-          } else if (each.kind === "compact") {
-            app.pool.compact();
-            scan(app);
-          } else {
-            const writer = living[each.writer % Math.max(1, living.length)];
-            if (writer === undefined) return;
-            if (each.kind === "count") {
-              const prime = PRIMES[each.series]!;
-              writer.put(define.counter("c_total", ["prime"]), [String(prime)], prime);
-            } else {
-              writer.die();
-              living.splice(living.indexOf(writer), 1);
+      fc.property(
+        fc.array(step, { minLength: 60, maxLength: 150, size: "max" }),
+        bursts,
+        (steps, bursts) => {
+          const app = application(scratch.pool());
+          const living: TestWriter[] = [];
+          const pending = [...steps];
+          const perform = (each: Step): void => {
+            if (each.kind === "attach") {
+              living.push(new TestWriter(app, { service: `service-${each.service}` }));
+            } else if (each.kind === "compact") {
+              app.pool.compact();
               scan(app);
+            } else {
+              const writer = living[each.writer % Math.max(1, living.length)];
+              if (writer === undefined) return;
+              if (each.kind === "count") {
+                const prime = PRIMES[each.series]!;
+                writer.put(define.counter("c_total", ["prime"]), [String(prime)], prime);
+              } else {
+                writer.die();
+                living.splice(living.indexOf(writer), 1);
+                scan(app);
+              }
+            }
+          };
+          // Something is there from the start.
+          for (const each of pending.splice(0, pending.length / 3)) perform(each);
+          let reads = 0;
+          const transport = new MovingTransport(app, () => {
+            // A page changes hands in several steps: some reads see all of them go by at once, others none.
+            for (let left = bursts[reads++ % bursts.length]!; left > 0; left--) {
+              const next = pending.shift();
+              if (next !== undefined) perform(next);
+            }
+          });
+          const memory = allocateBuffer(1 << 20);
+          const { header } = app.pool;
+          const remote = {
+            id: 1,
+            app: app.name,
+            poolId: header.poolId,
+            fileBytes: header.fileBytes,
+          };
+          const reader = new PoolReader(transport, remote, () => true, {
+            memory: () => ({ address: memory.address, bytes: memory.bytes() }),
+            directory: () => {},
+          });
+          let outcome: Outcome | undefined;
+          for (let round = 0; round < 8 || (pending.length > 0 && round < 500); round++) {
+            reader.snapshot((each) => {
+              outcome = each;
+            });
+            if (outcome?.kind !== "taken") continue;
+            const { plan } = outcome;
+            const slots = new Float64Array(memory.buffer, SNAPSHOT_LEAD_BYTES, planBytes(plan) / 8);
+            const values = new Float64Array(plan.directory.valueCount);
+            new Gather(plan).into(slots, values);
+            for (const metric of plan.directory.metrics.values()) {
+              for (const series of metric.series) {
+                const index = plan.directory.valueIndexOf(series);
+                if (index < 0) continue;
+                const prime = Number(plan.directory.labelValues(series)[0]);
+                expect(values[index]! % prime).toBe(0);
+              }
             }
           }
-        };
-        let reads = 0;
-        const transport = new MovingTransport(app, () => {
-          const next = reads++ % (every + 1) === 0 ? pending.shift() : undefined;
-          if (next !== undefined) perform(next);
-        });
-        const memory = allocateBuffer(1 << 20);
-        const { header } = app.pool;
-        const remote = { id: 1, app: app.name, poolId: header.poolId, fileBytes: header.fileBytes };
-        const reader = new PoolReader(transport, remote, () => true, {
-          memory: () => ({ address: memory.address, bytes: memory.bytes() }),
-          directory: () => {},
-        });
-        let outcome: Outcome | undefined;
-        for (let round = 0; round < 8 || pending.length > 0; round++) {
+          pending.length = 0;
           reader.snapshot((each) => {
             outcome = each;
           });
-          if (outcome?.kind !== "taken") continue;
-          const { plan } = outcome;
-          const slots = new Float64Array(memory.buffer, SNAPSHOT_LEAD_BYTES, planBytes(plan) / 8);
-          const values = new Float64Array(plan.directory.valueCount);
-          new Gather(plan).into(slots, values);
-          for (const metric of plan.directory.metrics.values()) {
-            for (const series of metric.series) {
-              const index = plan.directory.valueIndexOf(series);
-              if (index < 0) continue;
-              const prime = Number(plan.directory.labelValues(series)[0]);
-              expect(values[index]! % prime).toBe(0);
-            }
-          }
-        }
-        // Once nothing moves any more, the next one is taken.
-        expect(outcome?.kind).toBe("taken");
-        for (const writer of living) writer.die();
-        memory.unmap();
-        app.pool.close();
-      }),
+          // Once nothing moves any more, the next one is taken.
+          expect(outcome?.kind).toBe("taken");
+          for (const writer of living) writer.die();
+          memory.unmap();
+          app.pool.close();
+        },
+      ),
       { numRuns: 150 },
     );
   }, 60_000);
