@@ -8,11 +8,14 @@ export interface PromServerOptions {
 }
 
 export class PromServer {
-  private constructor(readonly port: number) {}
+  private constructor(
+    readonly port: number,
+    readonly pid: number,
+  ) {}
 
   static async start(scratch: Scratch, options: PromServerOptions): Promise<PromServer> {
-    const { offer } = await scratch.start<{ port: number }>("prom-server.ts", options);
-    return new PromServer(offer.port);
+    const { child, offer } = await scratch.start<{ port: number }>("prom-server.ts", options);
+    return new PromServer(offer.port, child.pid);
   }
 
   /**
