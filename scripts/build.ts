@@ -22,6 +22,12 @@ if (missing.length > 0) {
   process.exit(1);
 }
 
+// The layout's numbers hold together, and C has the same ones: nothing is built otherwise.
+const layout = Bun.spawnSync([process.execPath, "scripts/gen-layout.ts", "--check"], {
+  stderr: "inherit",
+});
+if (!layout.success) process.exit(1);
+
 await mkdir("dist", { recursive: true });
 const compiler = Bun.spawnSync(
   [
