@@ -301,7 +301,8 @@ describe("a pool directory", () => {
       counter.inc();
       expect(mv.attached).toBe(false);
       chmodSync(poolDir, 0o755);
-      await until("it is attached", () => mv.attached);
+      // Attached comes first, then the series get their places.
+      await mv.ready;
       const { text } = await fetch(`http://127.0.0.1:${agent.port}/metrics`).then(
         async (response) => ({
           text: await response.text(),
