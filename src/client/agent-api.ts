@@ -41,7 +41,22 @@ export class AgentApi {
     await this.#call("DELETE", `writers/${writer}`);
   }
 
+  /** A call that ends in time, whatever becomes of its connection: one to an agent that was killed may never. */
   async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    let timer: Timer | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(new DOMException("the agent does not answer", "TimeoutError"));
+      }, TIMEOUT_MS);
+    });
+    try {
+      return await Promise.race([this.#fetch<T>(method, path, body), timeout]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #fetch<T>(method: string, path: string, body?: unknown): Promise<T> {
     const url = `http://localhost/v1/apps/${encodeURIComponent(this.app)}/${path}`;
     const response = await fetch(url, {
       method,
