@@ -178,8 +178,6 @@ export class Pools {
 }
 
 function isAppName(name: string): boolean {
-  // Drafts and pools that were set aside have names that no application can have, or are no pools.
-  if (/\.(new|damaged)-/.test(name)) return false;
   try {
     checkAppName(name);
     return true;

@@ -33,7 +33,6 @@ export class Attachment {
     this.#inode = inode;
     this.#forks = forkCount();
     this.#hold = new WriterHold(file);
-    this.add(answer.extents);
   }
 
   /**
@@ -49,21 +48,26 @@ export class Attachment {
   ): Attachment | undefined {
     const path = poolDir === undefined ? answer.pool.path : poolPath(app, poolDir);
     const file = SharedFile.open(path, true);
+    let attachment: Attachment;
     try {
-      const { bytes, inode } = file.stat();
-      const head = file.map(0, HEADER_BYTES_USED, false);
-      const { poolId } = decodeHeader(head.bytes(), bytes);
-      head.unmap();
-      if (poolId !== answer.pool.poolId) {
+      const { inode } = file.stat();
+      if (readPoolId(file) !== answer.pool.poolId) {
         throw new Error(`${path} is not the pool that the agent keeps for ${app}`);
       }
       if (!file.lock(answer.lock.offset, answer.lock.bytes)) {
         file.close();
         return undefined;
       }
-      return new Attachment(answer, path, file, inode);
+      attachment = new Attachment(answer, path, file, inode);
     } catch (error) {
       file.close();
+      throw error;
+    }
+    try {
+      attachment.add(answer.extents);
+      return attachment;
+    } catch (error) {
+      attachment.close();
       throw error;
     }
   }
@@ -105,5 +109,15 @@ export class Attachment {
   close(): void {
     this.#hold.close(this.#mappings);
     this.#pages.clear();
+  }
+}
+
+function readPoolId(file: SharedFile): number {
+  const { bytes } = file.stat();
+  const head = file.map(0, HEADER_BYTES_USED, false);
+  try {
+    return decodeHeader(head.bytes(0, Math.min(bytes, HEADER_BYTES_USED)), bytes).poolId;
+  } finally {
+    head.unmap();
   }
 }

@@ -60,7 +60,7 @@ interface TargetState {
   statistics: TargetStatistics;
   retryMs: number;
   timer: Timer | undefined;
-  /** Set when the agent went away; marks the first snapshot after. */
+  /** Why the agent is away; marks the first snapshots after. */
   gap: string | undefined;
   /** Carries the stream over TLS when the agent asks for it. */
   tunnel: Tunnel | undefined;
@@ -182,8 +182,8 @@ export class Collector {
   /** The same agent through a tunnel, when the stream to it is TLS. */
   #overTls(state: TargetState, spec: TargetSpec): TargetSpec {
     const { tls } = this.#discovery;
-    const { host } = state.target;
-    if (tls === undefined || spec.transport !== "tcp" || host === undefined) return spec;
+    if (tls === undefined || spec.transport !== "tcp") return spec;
+    const { host = "localhost" } = state.target;
     state.tunnel?.stop();
     state.tunnel = startTunnel(
       { hostname: "127.0.0.1", port: 0 },
@@ -219,6 +219,7 @@ export class Collector {
         state.statistics.transport = message.transport;
         state.statistics.away = undefined;
         state.retryMs = FIRST_RETRY_MS;
+        this.#markGap(state);
         this.#options.onEvent?.({
           source: state.name,
           kind: "connected",
@@ -325,18 +326,20 @@ export class Collector {
     });
   }
 
+  /** Every pool of the agent that was read before has the gap before its next snapshot. */
+  #markGap(state: TargetState): void {
+    for (const [key, sequence] of this.#sequences) {
+      if (key.startsWith(`${state.name} `)) sequence.gap = state.gap;
+    }
+    state.gap = undefined;
+  }
+
   #sequenceOf(state: TargetState, app: string): Sequence {
     const key = `${state.name} ${app}`;
     let sequence = this.#sequences.get(key);
     if (sequence === undefined) {
       sequence = { count: 0, deadlineNs: 0, gap: undefined };
       this.#sequences.set(key, sequence);
-    } else if (state.gap !== undefined) {
-      // Every pool of the agent has the gap before its first snapshot after it.
-      for (const [other, each] of this.#sequences) {
-        if (other.startsWith(`${state.name} `)) each.gap = state.gap;
-      }
-      state.gap = undefined;
     }
     return sequence;
   }

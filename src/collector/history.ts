@@ -61,7 +61,7 @@ export class History {
       pool = { directory: snapshot.directory, rows: [], first: 0, bytes: 0 };
       this.#pools.set(key, pool);
     } else if (pool.directory !== snapshot.directory) {
-      renumber(pool, snapshot.directory);
+      this.#grow(pool, renumber(pool, snapshot.directory));
     }
     const { monotonicNs, takenAtMs, gap, missed } = snapshot;
     const values = snapshot.values.slice();
@@ -228,8 +228,11 @@ export function findSeries(
   return undefined;
 }
 
-/** The directory was written anew: the same series have other places now, in rows that are kept as well. */
-function renumber(pool: PoolHistory, directory: Directory): void {
+/**
+ * The directory was written anew: the same series have other places now, in rows that are kept as well.
+ * @returns by how many bytes the rows grew
+ */
+function renumber(pool: PoolHistory, directory: Directory): number {
   const moves: { from: number; to: number; slots: number }[] = [];
   for (const metric of pool.directory.metrics.values()) {
     if (metric.retired) continue;
@@ -250,12 +253,24 @@ function renumber(pool: PoolHistory, directory: Directory): void {
       if (found !== undefined) moves.push({ from, to: found.index, slots: metric.slots });
     }
   }
+  // Before it was there a histogram had observed nothing; a counter or gauge was absent.
+  const unknown = new Float64Array(directory.valueCount).fill(Number.NaN);
+  for (const { definition, series, slots } of directory.metrics.values()) {
+    if (definition.kind === "counter" || definition.kind === "gauge") continue;
+    for (const id of series) {
+      const index = directory.valueIndexOf(id);
+      if (index >= 0) unknown.fill(0, index, index + slots);
+    }
+  }
+  let grown = 0;
   for (const row of pool.rows.slice(pool.first)) {
-    const values = new Float64Array(directory.valueCount).fill(Number.NaN);
+    const values = unknown.slice();
     for (const { from, to, slots } of moves) {
       values.set(row.values.subarray(from, from + slots), to);
     }
+    grown += values.byteLength - row.values.byteLength;
     row.values = values;
   }
   pool.directory = directory;
+  return grown;
 }

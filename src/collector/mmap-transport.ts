@@ -1,12 +1,13 @@
 // Reads pools by mapping their files, on the host where they lie. Needs only the right to read them.
 
 import { readdirSync } from "node:fs";
-import { type Mapping, SharedFile } from "../ffi/index.ts";
+import { type Mapping, SharedFile, type SystemError } from "../ffi/index.ts";
 import {
   appOfShmFile,
   checkAppName,
   decodeHeader,
   HEADER_BYTES_USED,
+  type PoolHeader,
   poolPath,
   SHM_DIR,
 } from "../layout/index.ts";
@@ -33,11 +34,21 @@ export class MmapTransport implements Transport {
   poolsGeneration = 0;
   readonly #pools = new Map<number, MappedPool>();
   readonly #poolDir: string | undefined;
+  readonly #onUnreadable: (app: string, reason: string) => void;
+  /** Applications whose pools cannot be read, and why. */
+  #unreadable = new Map<string, string>();
   #nextId = 1;
 
-  /** @param poolDir where pools lie as DIR/<app>/pool; default is /dev/shm/microview.<app> */
-  constructor(poolDir?: string) {
+  /**
+   * @param poolDir where pools lie as DIR/<app>/pool; default is /dev/shm/microview.<app>
+   * @param onUnreadable told once of a file that has a pool's name and cannot be read as one
+   */
+  constructor(
+    poolDir?: string,
+    onUnreadable: (app: string, reason: string) => void = () => undefined,
+  ) {
     this.#poolDir = poolDir;
+    this.#onUnreadable = onUnreadable;
   }
 
   list(done: (pools: RemotePool[] | Error) => void): void {
@@ -84,10 +95,16 @@ export class MmapTransport implements Transport {
   /** Maps what is new and lets go of what was replaced or removed. */
   #rescan(): void {
     const known = new Map([...this.#pools.values()].map((pool) => [pool.app, pool]));
+    const unreadable = new Map<string, string>();
     for (const app of appsIn(this.#poolDir)) {
       const pool = known.get(app);
       known.delete(app);
-      const opened = openPool(poolPath(app, this.#poolDir), app, this.#nextId, pool?.inode);
+      let opened: MappedPool | "same" | undefined;
+      try {
+        opened = openPool(poolPath(app, this.#poolDir), app, this.#nextId, pool?.inode);
+      } catch (error) {
+        unreadable.set(app, (error as Error).message);
+      }
       if (opened === "same") continue;
       if (pool !== undefined) this.#drop(pool);
       if (opened === undefined) continue;
@@ -96,6 +113,10 @@ export class MmapTransport implements Transport {
       this.poolsGeneration++;
     }
     for (const pool of known.values()) this.#drop(pool);
+    for (const [app, reason] of unreadable) {
+      if (this.#unreadable.get(app) !== reason) this.#onUnreadable(app, reason);
+    }
+    this.#unreadable = unreadable;
   }
 
   #drop(pool: MappedPool): void {
@@ -124,7 +145,10 @@ function appsIn(poolDir: string | undefined): string[] {
   });
 }
 
-/** Maps a pool for reading; "same" when the file is the one that is mapped, undefined when it is no pool to read. */
+/**
+ * Maps a pool for reading; "same" when the file is the one that is mapped, undefined when there is none.
+ * @throws SystemError, PoolFormatError for what cannot be read as a pool
+ */
 function openPool(
   path: string,
   app: string,
@@ -134,8 +158,11 @@ function openPool(
   let file: SharedFile;
   try {
     file = SharedFile.open(path, false);
-  } catch {
-    return undefined;
+  } catch (error) {
+    const { code } = error as SystemError;
+    // A folder without a pool, or a file that is no folder: nobody has said that there is one.
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
   }
   try {
     const { bytes: fileBytes, inode } = file.stat();
@@ -143,9 +170,7 @@ function openPool(
       file.close();
       return "same";
     }
-    const head = file.map(0, HEADER_BYTES_USED, false);
-    const header = decodeHeader(head.bytes(), fileBytes);
-    head.unmap();
+    const header = readHeader(file, fileBytes);
     const mapping = file.map(0, header.fileBytes, false);
     return {
       id,
@@ -157,8 +182,17 @@ function openPool(
       bytes: mapping.bytes(),
       inode,
     };
-  } catch {
+  } catch (error) {
     file.close();
-    return undefined;
+    throw error;
+  }
+}
+
+function readHeader(file: SharedFile, fileBytes: number): PoolHeader {
+  const head = file.map(0, HEADER_BYTES_USED, false);
+  try {
+    return decodeHeader(head.bytes(0, Math.min(fileBytes, HEADER_BYTES_USED)), fileBytes);
+  } finally {
+    head.unmap();
   }
 }

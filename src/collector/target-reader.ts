@@ -56,7 +56,7 @@ export class TargetReader {
     this.#wanted = wantedBy(options.filter);
     this.transport =
       spec.transport === "mmap"
-        ? new MmapTransport(spec.poolDir ?? undefined)
+        ? new MmapTransport(spec.poolDir ?? undefined, (app, reason) => this.#skip(app, reason))
         : new TcpTransport(spec.host, spec.port, spec.token);
     if (this.transport.fd >= 0) {
       this.#events = this.transport.events;
@@ -206,17 +206,16 @@ export class TargetReader {
         // A damaged pool concerns that pool alone.
         pool.retryAtNs = monotonicNs() + DAMAGED_RETRY_NS;
         pool.reader = this.#newReader(pool.remote, pool.public, buffers);
-        this.tell({
-          kind: "skipped",
-          target,
-          app,
-          reason: "damaged",
-          detail: outcome.error.message,
-        });
+        this.#skip(app, outcome.error.message);
         return;
       default:
         this.tell({ kind: "skipped", target, app, reason: outcome.kind, detail: "" });
     }
+  }
+
+  #skip(app: string, detail: string): void {
+    if (!this.#wanted.app(app)) return;
+    this.tell({ kind: "skipped", target: this.options.target, app, reason: "damaged", detail });
   }
 
   #wait(): void {

@@ -36,6 +36,8 @@ export class DefinitionError extends Error {
 // Prometheus data model, "Metric names and labels"; a double underscore is kept for internal use.
 const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const LABEL_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+// What an agent appends to the name of a pool's file while it is not finished, or when it cannot be used.
+const RESERVED_NAME = /\.(new|damaged)-/;
 const APP_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;
 
 function checkLength(what: string, value: string, maxBytes: number): void {
@@ -53,6 +55,11 @@ export function checkAppName(name: string): void {
   if (!APP_NAME.test(name)) {
     throw new DefinitionError(
       `the application name ${JSON.stringify(name)} may have letters, digits, "-", "_" and single dots inside`,
+    );
+  }
+  if (RESERVED_NAME.test(name)) {
+    throw new DefinitionError(
+      `the application name ${JSON.stringify(name)} is like those of pools that are set aside or not finished`,
     );
   }
 }

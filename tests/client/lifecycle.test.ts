@@ -1,8 +1,10 @@
 // From `new MicroView` to `close()`: instances beside each other, pages given back, and what an agent refuses.
 
 import { describe, expect, test } from "bun:test";
+import { readdirSync, readlinkSync } from "node:fs";
 import { DEFAULT_LIMITS } from "../../src/agent/limits.ts";
 import { MicroView, MicroViewClient } from "../../src/client/index.ts";
+import type { AttachResponse } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 
@@ -254,6 +256,53 @@ describe("registration that fails half-way", () => {
     expect(asked[0]).toBe(3);
     // The two that were refused come again with every attempt after the failed one.
     expect(asked.slice(2).some((n) => n === 2)).toBe(true);
+  });
+});
+
+describe("an agent that answers nonsense", () => {
+  test("is warned of, costs no descriptors and no locks, and the service goes on", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ socketPath: `${host.folder}/real.sock` });
+    let isSane = false;
+    let attached = 0;
+    const proxy = Bun.serve({
+      unix: host.socketPath,
+      async fetch(request) {
+        const { pathname } = new URL(request.url);
+        const response = await fetch(`http://localhost${pathname}`, {
+          unix: `${host.folder}/real.sock`,
+          method: request.method,
+          body: await request.text(),
+          headers: { "content-type": "application/json" },
+        });
+        if (isSane || !pathname.endsWith("/writers")) return response;
+        const answer = (await response.json()) as AttachResponse;
+        attached++;
+        if (attached % 2 === 0) return Response.json({});
+        return Response.json({ ...answer, extents: [{ ...answer.extents[0], pages: 2 ** 40 }] });
+      },
+    });
+    host.onEnd(() => proxy.stop(true));
+    const mv = host.client();
+    const counter = mv.counter("requests_total");
+    counter.inc(3);
+    await until("it has tried", () => attached >= 4);
+    const openings = () =>
+      readdirSync("/proc/self/fd").filter((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`).endsWith("/shop/pool");
+        } catch {
+          return false;
+        }
+      }).length;
+    // The agent's own is of the name that the pool had before it was whole.
+    await until("it has let go", () => openings() === 0);
+    expect(host.warnings.map(({ code }) => code)).toContain("attach-failed");
+    isSane = true;
+    await until("it is attached", () => mv.attached);
+    await host.shows(3, "requests_total");
+    expect(agent.pools.get("shop").scan(Date.now() + 1e6)).toBeGreaterThan(0);
+    expect(host.view().writers()).toHaveLength(1);
   });
 });
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { History } from "../../src/collector/index.ts";
 import type { PoolSnapshot } from "../../src/layout/index.ts";
-import { application, define, Scratch, TestWriter } from "../support/pools.ts";
+import { application, define, Scratch, scan, TestWriter } from "../support/pools.ts";
 import { takeSnapshot } from "./snapshot-of.ts";
 
 const NAME = { app: "shop", service: "auth", metric: "c_total" };
@@ -94,6 +94,91 @@ describe("a history", () => {
     history.add(snapshotAt(writer, 1));
     expect(history.delta(NAME, 1000)).toBe(4);
     writer.die();
+  });
+
+  test("knows how much it keeps, also when the directory was written anew with fewer values, or more", () => {
+    const writer = new TestWriter(application(scratch.pool()));
+    const other = new TestWriter(writer.app, { service: "other" });
+    for (let i = 0; i < 9; i++) other.put(define.gauge(`gone_${i}`), [], 1);
+    writer.put(define.counter("c_total"), [], 5);
+    const history = new History({ spanMs: 100 });
+    for (let i = 0; i < 10; i++) history.add(snapshotAt(writer, i));
+    expect(history.bytes).toBe(10 * 10 * 8);
+    other.die();
+    scan(writer.app);
+    writer.app.pool.compact();
+    scan(writer.app);
+    history.add(snapshotAt(writer, 10));
+    expect(history.bytes).toBe(11 * 8);
+    // Those of before have gone, and nothing of them is counted any more.
+    for (let i = 1000; i < 1010; i++) history.add(snapshotAt(writer, i));
+    expect(history.bytes).toBe(10 * 8);
+    for (let i = 0; i < 5; i++) writer.put(define.counter(`new_${i}_total`), [], 1);
+    writer.app.pool.compact();
+    scan(writer.app);
+    history.add(snapshotAt(writer, 1010));
+    expect(history.bytes).toBe(11 * 6 * 8);
+    writer.die();
+  });
+
+  test("reads a histogram that came later the same before and after the directory was written anew", () => {
+    const writer = new TestWriter(application(scratch.pool()));
+    const name = { ...NAME, metric: "h" };
+    const history = new History({ spanMs: 1e6 });
+    writer.put(define.counter("c_total"), [], 1);
+    history.add(snapshotAt(writer, 0));
+    writer.put(define.histogram("h", [1, 2, 4]), [], 0, 0, 10, 0, 30);
+    history.add(snapshotAt(writer, 1));
+    const ask = () => [history.delta(name, 1e5), history.quantile(name, 0.5, 1e5)];
+    expect(ask()).toEqual([10, 3]);
+    writer.app.pool.compact();
+    scan(writer.app);
+    history.add(snapshotAt(writer, 2));
+    expect(ask()).toEqual([10, 3]);
+    writer.die();
+  });
+
+  test("gives the quantiles that a model has which keeps every observation", () => {
+    const observation = fc.integer({ min: 0, max: 100 });
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(observation, { maxLength: 20 }), { minLength: 2, maxLength: 12 }),
+        fc.integer({ min: 1, max: 12 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (rounds, windowSteps, q) => {
+          const bounds = [0, 5, 10, 20, 40, 80];
+          const writer = new TestWriter(application(scratch.pool()));
+          const history = new History({ spanMs: 1e6 });
+          const slots = new Array<number>(bounds.length + 2).fill(0);
+          writer.put(define.histogram("h", bounds), [], ...slots);
+          for (const [i, round] of rounds.entries()) {
+            for (const value of round) {
+              const bucket = bounds.findIndex((bound) => value <= bound);
+              slots[bucket < 0 ? bounds.length : bucket]!++;
+            }
+            writer.store("h", [], ...slots);
+            history.add(snapshotAt(writer, i));
+          }
+          const steps = Math.min(windowSteps, rounds.length - 1);
+          const kept = rounds
+            .slice(rounds.length - steps)
+            .flat()
+            .sort((a, b) => a - b);
+          const name = { ...NAME, metric: "h" };
+          expect(history.delta(name, windowSteps * STEP_MS)).toBe(kept.length);
+          const answer = history.quantile(name, q, windowSteps * STEP_MS);
+          writer.die();
+          if (kept.length === 0) return expect(answer).toBeNaN();
+          // The observation of that rank lies in the bucket that the answer lies in.
+          const exact = kept[Math.max(0, Math.ceil(q * kept.length) - 1)]!;
+          const index = bounds.findIndex((bound) => exact <= bound);
+          const [low, high] = index < 0 ? [80, 80] : [bounds[index - 1] ?? 0, bounds[index]!];
+          expect(answer).toBeGreaterThanOrEqual(low);
+          expect(answer).toBeLessThanOrEqual(high);
+        },
+      ),
+      { numRuns: 100 },
+    );
   });
 
   test("says nothing of a series that it has never seen", () => {

@@ -1,16 +1,21 @@
 // What a collector sees of living services: by either transport, as they come and go, and after its agent was away.
 
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { randomUUIDv7 } from "bun";
+import { Pool } from "../../src/agent/pool.ts";
 import {
   Collector,
   type CollectorEvent,
   type CollectorOptions,
   findSeries,
+  MmapTransport,
   type PoolSnapshot,
 } from "../../src/collector/index.ts";
+import { HEADER, SHM_DIR } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
+import { SMALL } from "../support/pools.ts";
 import { until } from "../support/wait.ts";
 
 /** The latest value of each series, as `app service name{labels}`, by the agent it was read from. */
@@ -48,6 +53,20 @@ function note(latest: Latest, { source, app, directory, values }: PoolSnapshot):
       );
     }
   }
+}
+
+/** A certificate of its own for localhost. */
+async function certificate(host: TestHost): Promise<{ cert: string; key: string }> {
+  const [cert, key] = [join(host.folder, "cert.pem"), join(host.folder, "key.pem")];
+  const made = Bun.spawnSync(
+    ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"].concat(
+      ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+      ["-keyout", key, "-out", cert],
+    ),
+    { stderr: "pipe" },
+  );
+  if (!made.success) throw new Error(made.stderr.toString());
+  return { cert: await Bun.file(cert).text(), key: await Bun.file(key).text() };
 }
 
 describe.each(["mmap", "tcp"] as const)("by %s", (transport) => {
@@ -127,37 +146,169 @@ test("an agent that was killed leaves a gap with its reason, and is read again w
   expect(collector.statistics[0]!.gaps).toBe(1);
 }, 30_000);
 
-test("a pool that is garbage is reported or left out, and does not stop the others", async () => {
+test("an agent that comes after its collector leaves no gap: nothing was missed", async () => {
   await using host = new TestHost();
+  const { events, gaps, collector } = collect(host, { transport: "tcp" });
+  await until("it is waited for", () => events.some(({ kind }) => kind === "away"));
   await host.agent();
-  host.client().counter("c_total").inc(4);
-  mkdirSync(join(host.poolDir, "junk"), { recursive: true });
-  writeFileSync(join(host.poolDir, "junk", "pool"), new Uint8Array(8192).fill(7));
-  const { latest } = collect(host, { targets: [{ poolDir: host.poolDir }], transport: "mmap" });
-  await until("the others show", () => latest.get("local shop auth c_total{}") === 4);
-  expect([...latest.keys()].some((key) => key.includes("junk"))).toBe(false);
+  host.client().counter("c_total").inc();
+  await until("it is read", () => collector.statistics[0]!.snapshots > 20);
+  expect(gaps).toEqual([]);
+  expect(collector.statistics[0]!.gaps).toBe(0);
 }, 30_000);
+
+test("an agent with TLS is read through its socket's data port as well", async () => {
+  await using host = new TestHost();
+  const pem = await certificate(host);
+  await host.agent({ tls: pem });
+  host.client().counter("c_total").inc(6);
+  const { latest } = collect(host, { tls: { ca: pem.cert }, transport: "tcp" });
+  await until("it is read", () => latest.get("local shop auth c_total{}") === 6);
+}, 30_000);
+
+describe("a hostile pool", () => {
+  /** Names what is wrong with an application's pool, once. */
+  function told(events: readonly CollectorEvent[], app: string): CollectorEvent[] {
+    return events.filter(({ kind, message }) => kind === "damaged" && message.startsWith(app));
+  }
+
+  test("that is no pool is reported once, takes no memory, and does not stop the others", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    host.client().counter("c_total").inc(4);
+    const junk: Record<string, Uint8Array> = {
+      empty: new Uint8Array(),
+      short: new Uint8Array(10),
+      garbage: new Uint8Array(8192).fill(7),
+      zeroes: new Uint8Array(8192),
+    };
+    for (const [app, bytes] of Object.entries(junk)) {
+      mkdirSync(join(host.poolDir, app));
+      writeFileSync(join(host.poolDir, app, "pool"), bytes);
+    }
+    mkdirSync(join(host.poolDir, "nothing"));
+    const { latest, events, collector } = collect(host, {
+      targets: [{ poolDir: host.poolDir }],
+      transport: "mmap",
+    });
+    await until("the others show", () => latest.get("local shop auth c_total{}") === 4);
+    await until("all are told", () => Object.keys(junk).every((app) => told(events, app).length));
+    const before = collector.statistics[0]!.snapshots;
+    await until("it is looked at again", () => collector.statistics[0]!.snapshots > before + 100);
+    for (const app of Object.keys(junk)) expect(told(events, app)).toHaveLength(1);
+    expect(told(events, "nothing")).toEqual([]);
+    expect(events.filter(({ kind }) => kind === "away")).toEqual([]);
+  }, 30_000);
+
+  test("whose directory is damaged is reported, and what stands before the damage is read", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent();
+    const mv = host.client();
+    mv.counter("a_total").inc(1);
+    mv.counter("b_total").inc(2);
+    mv.counter("c_total").inc(3);
+    host.client({ app: "bank" }).counter("c_total").inc(4);
+    await mv.ready;
+    await host.shows(4, "c_total", { app: "bank" });
+    const { header, mapping } = agent.pools.get("shop").pool;
+    // One byte of what b_total is called.
+    const at = Buffer.from(mapping.bytes(0, header.directoryOffset + 4096)).indexOf("b_total");
+    mapping.bytes(at, 1).set([0xff]);
+    for (const transport of ["mmap", "tcp"] as const) {
+      const { latest, events } = collect(host, { transport });
+      await until("it is told", () => told(events, "shop").length > 0);
+      expect(told(events, "shop")[0]!.message).toMatch(/shop: the directory at byte \d+: /);
+      await until("the rest shows", () => latest.get("local shop auth a_total{}") === 1);
+      expect(latest.has("local shop auth b_total{}")).toBe(false);
+      await until("the others show", () => latest.get("local bank auth c_total{}") === 4);
+    }
+  }, 30_000);
+
+  test("whose agent died in the midst of a change is not read, is counted, and the others are", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent();
+    for (const app of ["shop", "bank"]) {
+      const mv = host.client({ app });
+      mv.counter("c_total").inc(4);
+      await mv.ready;
+    }
+    const { mapping } = agent.pools.get("shop").pool;
+    const generation = new Uint32Array(mapping.buffer, HEADER.generation, 1);
+    Atomics.add(generation, 0, 1);
+    for (const transport of ["mmap", "tcp"] as const) {
+      const { latest, events, collector } = collect(host, { transport });
+      await until("the others show", () => latest.get("local bank auth c_total{}") === 4);
+      await until("it is counted", () => collector.statistics[0]!.unsettled > 2);
+      expect(latest.has("local shop auth c_total{}")).toBe(false);
+      expect(events.filter(({ kind }) => kind !== "connected")).toEqual([]);
+      Atomics.add(generation, 0, 1);
+      await until(
+        "it is read when it is whole",
+        () => latest.get("local shop auth c_total{}") === 4,
+      );
+      Atomics.add(generation, 0, 1);
+    }
+    Atomics.add(generation, 0, 1);
+  }, 30_000);
+
+  test("with numbers that are beyond it is reported, and the others are read", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent();
+    for (const app of ["shop", "bank"]) {
+      const mv = host.client({ app });
+      mv.counter("c_total").inc(4);
+      await mv.ready;
+    }
+    const { mapping } = agent.pools.get("shop").pool;
+    const word = new Uint32Array(mapping.buffer, HEADER.directoryWord, 1);
+    const honest = word[0]!;
+    word[0] = 0xffff_ffff;
+    const { latest, events } = collect(host, { transport: "mmap" });
+    await until("the others show", () => latest.get("local bank auth c_total{}") === 4);
+    await until("it is told", () => told(events, "shop").length > 0);
+    expect(told(events, "shop")[0]!.message).toContain("the directory says");
+    word[0] = honest;
+    await until("it is read when it is whole", () => latest.get("local shop auth c_total{}") === 4);
+  }, 30_000);
+});
+
+test("a pool that was set aside, or is not finished, is no application", async () => {
+  const app = `t${randomUUIDv7().slice(-12)}`;
+  const names = [`${app}.damaged-2026-01-01T00-00-00-000Z`, `${app}.new-1234`, app];
+  const pools = names.map((name) =>
+    Pool.create(`${SHM_DIR}/microview.${name}`, app, { mode: 0o600, sizes: SMALL }),
+  );
+  const transport = new MmapTransport();
+  try {
+    let listed: string[] = [];
+    transport.list((found) => {
+      if (!(found instanceof Error)) listed = found.map((pool) => pool.app);
+    });
+    expect(listed.filter((each) => each.startsWith(app))).toEqual([app]);
+  } finally {
+    transport.close();
+    for (const pool of pools) {
+      pool.close();
+      rmSync(pool.path);
+    }
+  }
+});
+
+test("looking for pools again and again takes no memory for what is none", async () => {
+  await using host = new TestHost();
+  mkdirSync(join(host.poolDir, "junk"));
+  writeFileSync(join(host.poolDir, "junk", "pool"), new Uint8Array(8192).fill(7));
+  const transport = new MmapTransport(host.poolDir);
+  const look = () => transport.list(() => {});
+  const mappings = () => readFileSync("/proc/self/maps", "utf8").split("junk/pool").length - 1;
+  for (let i = 0; i < 50; i++) look();
+  expect(mappings()).toBe(0);
+  transport.close();
+});
 
 test("TLS and a token: read with both, refused without the token", async () => {
   await using host = new TestHost();
-  const [cert, key] = [join(host.folder, "cert.pem"), join(host.folder, "key.pem")];
-  const made = Bun.spawnSync(
-    [
-      "openssl",
-      "req",
-      "-x509",
-      "-newkey",
-      "rsa:2048",
-      "-nodes",
-      "-days",
-      "2",
-      "-subj",
-      "/CN=localhost",
-    ].concat(["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert]),
-    { stderr: "pipe" },
-  );
-  expect(made.exitCode).toBe(0);
-  const pem = { cert: await Bun.file(cert).text(), key: await Bun.file(key).text() };
+  const pem = await certificate(host);
   const agent = await host.agent({ tls: pem, token: "secret" });
   host.client().counter("c_total").inc(6);
   const targets = [{ host: "localhost", port: agent.port }];
