@@ -2,7 +2,8 @@
 
 import {
   HEADER,
-  HEADER_BYTES_USED,
+  HEADER_LIVE_BYTES,
+  HEADER_LIVE_OFFSET,
   JOURNAL,
   LAYOUT_VERSION,
   PAGE,
@@ -26,7 +27,7 @@ const invariants: [string, boolean][] = [
   ["the directory word is aligned", HEADER.directoryWord % 8 === 0],
   [
     "the pool's changing fields lie in what readers fetch",
-    HEADER.agentPid + 4 <= HEADER_BYTES_USED,
+    HEADER.notices + 4 <= HEADER_LIVE_OFFSET + HEADER_LIVE_BYTES,
   ],
   [
     "the journal's entries are aligned",

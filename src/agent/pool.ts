@@ -25,6 +25,7 @@ import {
   PoolFormatError,
   type PoolHeader,
   type PoolSizes,
+  type PoolState,
   poolGeometry,
   RecordWriter,
   slotIndex,
@@ -103,6 +104,16 @@ export class Pool {
 
   get generation(): number {
     return Atomics.load(this.#memory.u32, HEADER.generation / 4);
+  }
+
+  /** Tells remote readers, in what they read of the pool anyway, to ask the agent again. */
+  notify(): void {
+    Atomics.add(this.#memory.u32, HEADER.notices / 4, 1);
+  }
+
+  /** What of the header changes. */
+  get state(): PoolState {
+    return this.#state();
   }
 
   /** The whole pool as f64s: a slot's index is {@link slotIndexOf}. */
@@ -298,7 +309,7 @@ export class Pool {
     this.file.close();
   }
 
-  #state() {
+  #state(): PoolState {
     return decodeState(this.mapping.bytes(HEADER_LIVE_OFFSET, HEADER_LIVE_BYTES), this.header);
   }
 

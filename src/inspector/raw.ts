@@ -93,6 +93,7 @@ const FIELD_WIDTHS: Readonly<Record<keyof typeof HEADER, number>> = {
   directoryWord: 8,
   pagesHighWater: 4,
   agentPid: 4,
+  notices: 4,
 };
 
 const MAX_HOLDERS_PER_PAGE = 64;

@@ -43,13 +43,15 @@ export const HEADER = {
   directoryWord: 264,
   pagesHighWater: 272,
   agentPid: 276,
+  /** Raised when remote readers should ask the agent again: pools came or went, or other memory is registered. */
+  notices: 280,
 } as const;
 
 /** Bytes a reader fetches to learn all of the header's fields. */
 export const HEADER_BYTES_USED = 320;
-/** Bytes a reader fetches to learn whether the structure moved: generation to agentPid. */
+/** Bytes a reader fetches to learn whether the structure moved: generation to notices. */
 export const HEADER_LIVE_OFFSET = HEADER.generation;
-export const HEADER_LIVE_BYTES = 24;
+export const HEADER_LIVE_BYTES = 32;
 
 /** Byte offsets in a page's header. */
 export const PAGE = {

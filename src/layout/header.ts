@@ -47,6 +47,8 @@ export interface PoolState {
   /** No page at or above this index was ever handed out. */
   pagesHighWater: number;
   agentPid: number;
+  /** Raised when remote readers should ask the agent again. */
+  notices: number;
 }
 
 /** A file that is no pool, or one that this version does not know. `version` is what the file claims. */
@@ -208,7 +210,7 @@ function checkGeometry(header: PoolHeader, fileBytes: number): void {
 
 /**
  * Reads the changing part of a header.
- * @param bytes the bytes from {@link HEADER_LIVE_OFFSET} on, at least 24 of them
+ * @param bytes the bytes from {@link HEADER_LIVE_OFFSET} on, at least {@link HEADER_LIVE_BYTES} of them
  * @throws DamageError when the state cannot be one of a pool of this geometry
  */
 export function decodeState(bytes: Uint8Array, geometry: PoolGeometry): PoolState {
@@ -220,6 +222,7 @@ export function decodeState(bytes: Uint8Array, geometry: PoolGeometry): PoolStat
     epoch: view.getUint32(at(HEADER.directoryWord) + 4, true),
     pagesHighWater: view.getUint32(at(HEADER.pagesHighWater), true),
     agentPid: view.getUint32(at(HEADER.agentPid), true),
+    notices: view.getUint32(at(HEADER.notices), true),
   };
   if (state.directoryBytes > geometry.directoryCapacity) {
     throw new DamageError(

@@ -69,6 +69,7 @@ describe("a new pool", () => {
       directoryBytes: 0,
       pagesHighWater: 0,
       agentPid: process.pid,
+      notices: 0,
     });
     expect(directory.damage).toEqual([]);
     pool.close();
