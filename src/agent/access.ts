@@ -1,13 +1,15 @@
 // Who may speak to the agent over TCP, and on which addresses it may listen at all.
 
-import { timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { AgentError } from "./errors.ts";
+import { ANYONE, type Grant } from "./grants.ts";
+import type { TokenEntry, Tokens } from "./tokens.ts";
 
 export interface AccessOptions {
   host: string;
-  token?: string;
+  /** Of which clients over TCP must send one; undefined when none is asked for. */
+  tokens?: readonly TokenEntry[];
   tls?: { cert: string; key: string };
   insecure: boolean;
 }
@@ -30,27 +32,25 @@ export function isLoopback(host: string): boolean {
 }
 
 /** @throws ExposedError when strangers could use the agent and nobody has said that they may */
-export function checkExposure({ host, token, tls, insecure }: AccessOptions): void {
-  if (isLoopback(host) || token !== undefined || tls !== undefined || insecure) return;
+export function checkExposure({ host, tokens, tls, insecure }: AccessOptions): void {
+  if (isLoopback(host) || tokens !== undefined || tls !== undefined || insecure) return;
   throw new ExposedError(host);
 }
 
 /**
- * Refuses a request over TCP that has no right to be answered.
+ * What a request over TCP may see. One that has no right to be answered is refused.
  * @throws AgentError 401 for a missing or wrong token, 403 for a page of another site in the user's browser
  */
-export function checkRequest(request: Request, token: string | undefined): void {
-  if (token !== undefined) {
-    const given = request.headers.get("authorization") ?? "";
-    if (!sameText(given, `Bearer ${token}`)) {
-      throw new AgentError(
-        "denied",
-        "the token is missing or wrong",
-        "send Authorization: Bearer TOKEN",
-        401,
-      );
-    }
-    return;
+export function checkRequest(request: Request, tokens: Tokens | undefined): Grant {
+  if (tokens !== undefined) {
+    const grant = tokens.identify(request.headers.get("authorization"));
+    if (grant !== undefined) return grant;
+    throw new AgentError(
+      "denied",
+      "the token is missing or wrong",
+      "send Authorization: Bearer TOKEN",
+      401,
+    );
   }
   // Without a token, being on this host is the right. A browser is on this host for any page it shows: a page's
   // own requests carry its origin, and a name that was bound to this address afterwards stands in Host.
@@ -66,6 +66,7 @@ export function checkRequest(request: Request, token: string | undefined): void 
       403,
     );
   }
+  return ANYONE;
 }
 
 /**
@@ -109,9 +110,4 @@ class BodyError extends AgentError {
 function hostName(hostAndPort: string): string {
   const inBrackets = /^\[([^\]]*)\]/.exec(hostAndPort);
   return inBrackets?.[1] ?? hostAndPort.replace(/:\d*$/, "");
-}
-
-function sameText(a: string, b: string): boolean {
-  const [x, y] = [a, b].map((text) => new Bun.CryptoHasher("sha256").update(text).digest());
-  return timingSafeEqual(x!, y!);
 }

@@ -6,6 +6,7 @@ import { type AccessOptions, checkBody, checkExposure, checkRequest } from "./ac
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
 import { AgentError } from "./errors.ts";
+import { type Grant, LOCAL, withGrant } from "./grants.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
@@ -13,6 +14,7 @@ import { Pools } from "./pools.ts";
 import { createRoutes } from "./routes.ts";
 import { SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
+import { hashed, Tokens } from "./tokens.ts";
 
 /** How long requests that were taken on may take while the agent stops. */
 const DRAIN_TIMEOUT_MS = 1000;
@@ -111,15 +113,17 @@ export class Agent {
   }
 
   async #start(): Promise<void> {
-    const { host, port, dataPort, token, tls, limits, log, socketPath, gid } = this.#options;
+    const { host, port, dataPort, tls, limits, log, socketPath, gid } = this.#options;
+    const known = this.#options.tokens && hashed(this.#options.tokens);
+    const tokens = known && new Tokens(known);
     this.metrics.set("startTime", Date.now() / 1000);
     this.pools.adoptAll();
     this.#attachSelf();
     this.#data = await DataServer.start({
       host,
       port: dataPort,
-      token: token ?? "",
       maxConnections: limits.connections,
+      ...(known === undefined ? {} : { tokens: known }),
       ...(tls === undefined ? {} : { tls }),
     });
     for (const application of this.pools) this.#data.add(application.pool);
@@ -133,7 +137,7 @@ export class Agent {
       startedAtMs: Date.now(),
       dataPort: () => this.dataPort,
     });
-    const answer = async (request: Request, check = () => {}): Promise<Response> => {
+    const answer = async (request: Request, check: () => Grant): Promise<Response> => {
       const response = await this.#answer(request, check, routes);
       this.metrics.add("requests", 1, String(response.status));
       return response;
@@ -145,7 +149,7 @@ export class Agent {
         unix: socketPath,
         maxRequestBodySize,
         development: false,
-        fetch: (request) => answer(request),
+        fetch: (request) => answer(request, () => LOCAL),
       }),
     );
     // The directory's permissions and the group decide who may attach.
@@ -161,7 +165,7 @@ export class Agent {
         idleTimeout: 30,
         development: false,
         ...(tls === undefined ? {} : { tls }),
-        fetch: (request) => answer(request, () => checkRequest(request, token)),
+        fetch: (request) => answer(request, () => checkRequest(request, tokens)),
       }),
     );
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
@@ -193,10 +197,11 @@ export class Agent {
   }
 
   /** Answers a request that may be answered, and refuses any other before it is read. */
-  async #answer(request: Request, check: () => void, routes: Routes): Promise<Response> {
+  async #answer(request: Request, check: () => Grant, routes: Routes): Promise<Response> {
     try {
-      check();
-      return await routes.handle(await checkBody(request, this.#options.limits.bodyBytes));
+      const grant = check();
+      const whole = await checkBody(request, this.#options.limits.bodyBytes);
+      return await routes.handle(withGrant(whole, grant));
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       const { status, code, message, hint } = error;

@@ -1,7 +1,6 @@
 // Serves the binary read protocol (layout/wire.ts): ranges of pools go out of mapped memory by scatter-gather sends.
 // Runs in a thread of its own, on poll and non-blocking sockets; what comes in is hostile and is checked before use.
 
-import { timingSafeEqual } from "node:crypto";
 import {
   accept,
   allocateBuffer,
@@ -40,6 +39,8 @@ import {
   type WirePool,
 } from "../layout/index.ts";
 import { DATA_COUNTERS, type ServedPool } from "./data-protocol.ts";
+import { ANYONE, type Grant, NOBODY } from "./grants.ts";
+import { type KnownToken, Tokens } from "./tokens.ts";
 
 /** A connection that has not said who it is by then is closed, so that silent ones do not use up the limit. */
 const HELLO_TIMEOUT_NS = 10e9;
@@ -68,8 +69,8 @@ export interface DataPlaneOptions {
   host: string;
   /** 0 takes any free port. */
   port: number;
-  /** Empty: none is asked for. */
-  token: string;
+  /** Undefined when none is asked for. */
+  tokens?: readonly KnownToken[];
   maxConnections: number;
   /** By {@link DATA_COUNTERS}. */
   counters: Float64Array;
@@ -78,9 +79,7 @@ export interface DataPlaneOptions {
 export class DataPlane {
   readonly port: number;
   readonly counters: Float64Array;
-  readonly token: Uint8Array;
-  /** Raised whenever a pool comes or goes; every response carries it. */
-  poolsGeneration = 1;
+  readonly #tokens: Tokens | undefined;
   readonly #pools = new Map<number, Served>();
   readonly #connections = new Map<number, Connection>();
   /** Those that have not said who they are, the oldest first. */
@@ -96,7 +95,7 @@ export class DataPlane {
     options: DataPlaneOptions,
   ) {
     this.counters = options.counters;
-    this.token = new TextEncoder().encode(options.token);
+    this.#tokens = options.tokens === undefined ? undefined : new Tokens(options.tokens);
     this.#maxConnections = options.maxConnections;
     this.#listenFd = tcpListen(options.host, options.port);
     this.port = localPort(this.#listenFd);
@@ -110,13 +109,15 @@ export class DataPlane {
       header: decodeHeader(memory.bytes(0, HEADER_BYTES_USED), pool.fileBytes),
       live: memory.bytes(HEADER_LIVE_OFFSET, HEADER_LIVE_BYTES),
     });
-    this.poolsGeneration++;
+    this.#announce(pool.app);
   }
 
   /** Stops serving a pool. Connections that still send from it are closed, so that its memory can go. */
   drop(id: number): void {
-    if (!this.#pools.delete(id)) return;
-    this.poolsGeneration++;
+    const pool = this.#pools.get(id);
+    if (pool === undefined) return;
+    this.#pools.delete(id);
+    this.#announce(pool.app);
     for (const connection of [...this.#connections.values()]) {
       if (connection.isSending) this.#close(connection);
     }
@@ -166,19 +167,22 @@ export class DataPlane {
     }
   }
 
-  list(): WirePool[] {
-    return [...this.#pools.values()].map(({ id, app, poolId, fileBytes }) => ({
-      id,
-      app,
-      poolId,
-      fileBytes,
-    }));
+  /** What a token grants; undefined for none that the agent knows. */
+  identify(token: Uint8Array): Grant | undefined {
+    return this.#tokens === undefined ? ANYONE : this.#tokens.find(token);
   }
 
-  /** What of a pool may be read now, or undefined when there is no such pool. */
-  readable(poolId: number): Readable | undefined {
+  /** The pools that exist for a grant. */
+  list(grant: Grant): WirePool[] {
+    return [...this.#pools.values()]
+      .filter(({ app }) => grant.allows(app))
+      .map(({ id, app, poolId, fileBytes }) => ({ id, app, poolId, fileBytes }));
+  }
+
+  /** What of a pool may be read now, or undefined when there is no such pool for a grant. */
+  readable(poolId: number, grant: Grant): Readable | undefined {
     const pool = this.#pools.get(poolId);
-    if (pool === undefined) return undefined;
+    if (pool === undefined || !grant.allows(pool.app)) return undefined;
     const { address, header } = pool;
     const state = decodeState(pool.live, header);
     const half = directoryHalf(header, state.epoch);
@@ -189,6 +193,13 @@ export class DataPlane {
       pages: header.pagesOffset,
       pagesEnd: header.pagesOffset + state.pagesHighWater * PAGE_BYTES,
     };
+  }
+
+  /** Has those who may see an application told that its pool has come or gone. */
+  #announce(app: string): void {
+    for (const connection of this.#connections.values()) {
+      if (connection.grant.allows(app)) connection.poolsGeneration++;
+    }
   }
 
   #acceptAll(): void {
@@ -244,6 +255,9 @@ class Connection {
   readonly #output = new Gathered(WIRE_LIMITS.rangesPerRequest + 1);
   #list: Mapping | undefined;
   #greeted = false;
+  grant = NOBODY;
+  /** Raised whenever a pool that it may see comes or goes; every response carries it. */
+  poolsGeneration = 1;
   #ending = false;
   #waitsToSend = false;
   readonly openedNs = monotonicNs();
@@ -316,9 +330,13 @@ class Connection {
     }
     const end = HELLO_BYTES + tokenBytes;
     if (this.#filled < end) return 0;
-    const ok = sameToken(this.#bytes.subarray(HELLO_BYTES, end), this.plane.token);
-    if (!ok) this.plane.counters[DATA_COUNTERS.denied]!++;
-    return this.#greet(ok ? STATUS.ok : STATUS.denied, end);
+    const grant = this.plane.identify(this.#bytes.subarray(HELLO_BYTES, end));
+    if (grant === undefined) {
+      this.plane.counters[DATA_COUNTERS.denied]!++;
+      return this.#greet(STATUS.denied, end);
+    }
+    this.grant = grant;
+    return this.#greet(STATUS.ok, end);
   }
 
   #greet(status: number, used: number): number {
@@ -352,7 +370,7 @@ class Connection {
   }
 
   #sendList(tag: number): void {
-    const json = new TextEncoder().encode(JSON.stringify(this.plane.list()));
+    const json = new TextEncoder().encode(JSON.stringify(this.plane.list(this.grant)));
     this.#list?.unmap();
     this.#list = allocateBuffer(json.length);
     this.#list.bytes().set(json);
@@ -361,7 +379,7 @@ class Connection {
   }
 
   #sendRanges(pool: number, ranges: number, tag: number): void {
-    const readable = this.plane.readable(pool);
+    const readable = this.plane.readable(pool, this.grant);
     if (readable === undefined) {
       this.#respond(STATUS.noSuchPool, tag, 0);
       return;
@@ -389,7 +407,7 @@ class Connection {
     view.setUint32(0, status, true);
     view.setUint32(4, tag, true);
     setU64(view, 8, bytes);
-    view.setUint32(16, this.plane.poolsGeneration, true);
+    view.setUint32(16, this.poolsGeneration, true);
     view.setUint32(20, 0, true);
     this.#output.add(this.#head.address, RESPONSE_BYTES);
   }
@@ -413,10 +431,4 @@ function covers(readable: Readable, offset: number, bytes: number): boolean {
     (offset >= directory && end <= directoryEnd) ||
     (offset >= pages && end <= pagesEnd)
   );
-}
-
-/** In constant time for tokens of equal length. */
-function sameToken(given: Uint8Array, expected: Uint8Array): boolean {
-  if (expected.length === 0) return true;
-  return given.length === expected.length && timingSafeEqual(given, expected);
 }

@@ -1,5 +1,7 @@
 // What the data plane's two sides, main thread and worker, say to each other.
 
+import type { KnownToken } from "./tokens.ts";
+
 /** A pool as the worker serves it: memory that the main thread keeps mapped until the worker has let go. */
 export interface ServedPool {
   id: number;
@@ -14,7 +16,8 @@ export type ToWorker =
       kind: "start";
       host: string;
       port: number;
-      token: string;
+      /** Undefined when none is asked for. */
+      tokens?: readonly KnownToken[];
       maxConnections: number;
       wakeFd: number;
       /** Int32: how many messages were posted. */

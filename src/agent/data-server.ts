@@ -8,6 +8,7 @@ import {
   type ToWorker,
 } from "./data-protocol.ts";
 import type { Pool } from "./pool.ts";
+import type { KnownToken } from "./tokens.ts";
 
 // The compiled binary keeps workers below its root; from sources they lie beside this file.
 const WORKER_URL = new URL(
@@ -18,7 +19,8 @@ const WORKER_URL = new URL(
 export interface DataServerOptions {
   host: string;
   port: number;
-  token: string;
+  /** Undefined when none is asked for. */
+  tokens?: readonly KnownToken[];
   maxConnections: number;
   /** Takes TLS on the port, and carries it to the thread on loopback. */
   tls?: { cert: string; key: string };

@@ -24,3 +24,13 @@ export class LimitError extends AgentError {
     super(code, message, hint, 507);
   }
 }
+
+/** An application does not exist, or does not for the one who asks: both are told alike. */
+export function unknownApp(app: string): AgentError {
+  return new AgentError(
+    "unknown-app",
+    `there is no application ${JSON.stringify(app.slice(0, 80))} on this host`,
+    "GET /v1/apps lists them; one comes into being when its first writer attaches",
+    404,
+  );
+}

@@ -6,3 +6,4 @@ export { AgentRunningError } from "./instance-lock.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export type { StrategyName } from "./strategies/index.ts";
+export type { TokenEntry } from "./tokens.ts";

@@ -27,10 +27,10 @@ export interface LegacyRequest {
 
 /** Where the value goes: a file in /dev/shm, and the byte in it at which an f64 stands. */
 export function registerLegacy(
-  pools: Pools,
+  apps: Pick<Pools, "open">,
   request: LegacyRequest,
 ): { shm_name: string; addr: number } {
-  const application = pools.open(LEGACY_APP);
+  const application = apps.open(LEGACY_APP);
   const { path } = application.pool;
   if (!path.startsWith(`${SHM_DIR}/`)) {
     throw new AgentError(

@@ -6,13 +6,14 @@ import {
   appOfShmFile,
   checkAppName,
   DamageError,
+  isAppName,
   POOL_DEFAULTS,
   PoolFormatError,
   poolPath,
   SHM_DIR,
 } from "../layout/index.ts";
 import { Application, type ApplicationEvents } from "./application.ts";
-import { AgentError, LimitError } from "./errors.ts";
+import { AgentError, LimitError, unknownApp } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool.ts";
@@ -50,14 +51,7 @@ export class Pools {
   /** @throws AgentError 404 when the host has no such application */
   get(app: string): Application {
     const application = this.#applications.get(app);
-    if (application === undefined) {
-      throw new AgentError(
-        "unknown-app",
-        `there is no application ${JSON.stringify(app.slice(0, 80))} on this host`,
-        "GET /v1/apps lists them; one comes into being when its first writer attaches",
-        404,
-      );
-    }
+    if (application === undefined) throw unknownApp(app);
     return application;
   }
 
@@ -174,15 +168,6 @@ export class Pools {
     this.#applications.set(pool.app, application);
     this.events.opened(application);
     return application;
-  }
-}
-
-function isAppName(name: string): boolean {
-  try {
-    checkAppName(name);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -18,6 +18,7 @@ import type { Application } from "./application.ts";
 import { docsPage } from "./docs-page.ts";
 import { AgentError, LimitError } from "./errors.ts";
 import { exposeAll, legacyRegistry } from "./exposition.ts";
+import { GrantedPools, grantOf } from "./grants.ts";
 import { registerLegacy } from "./legacy.ts";
 import type { Log } from "./log.ts";
 import type { Pools } from "./pools.ts";
@@ -75,6 +76,10 @@ const WriterParams = t.Object({ app: t.String(), writer: t.Integer({ minimum: 1 
 /** All routes; `handle` is what listeners serve. */
 export function createRoutes(context: RoutesContext) {
   const { pools, metrics } = context;
+  // What is not granted to a caller does not exist for it: no route reaches for `pools` itself.
+  const granted = ({ request }: { request: Request }) => ({
+    apps: new GrantedPools(pools, grantOf(request)),
+  });
   return new Elysia({ normalize: false })
     .use(
       openapi({
@@ -93,6 +98,7 @@ export function createRoutes(context: RoutesContext) {
     .use(docsPage())
     .onError(({ error, code, set }) => {
       const { status, ...body } = describe(error, code);
+      if (status === 403) metrics.add("denied");
       if (error instanceof LimitError) metrics.add("limits", 1, error.code);
       if (status >= 500 && !(error instanceof AgentError)) {
         context.log.error("a request failed", { error: String((error as Error).stack ?? error) });
@@ -100,36 +106,37 @@ export function createRoutes(context: RoutesContext) {
       set.status = status;
       return body;
     })
-    .get("/health", (): HealthResponse => health(context), {
+    .derive(granted)
+    .get("/health", ({ apps }): HealthResponse => health(context, apps), {
       detail: { summary: "Is the agent well, and where does it serve" },
     })
-    .get("/metrics", ({ request }) => exposition(request, pools), {
+    .get("/metrics", ({ request, apps }) => exposition(request, apps), {
       detail: { summary: "All metrics as Prometheus text; as the prototype's registry for JSON" },
     })
-    .post("/metrics", ({ body }) => registerLegacy(pools, body), {
+    .post("/metrics", ({ apps, body }) => registerLegacy(apps, body), {
       body: LegacyBody,
       detail: { summary: "The prototype's call: one metric, one address" },
     })
-    .get("/v1/apps", () => [...pools].map(summary), { detail: { summary: "Applications" } })
-    .get("/v1/apps/:app", ({ params }) => summary(pools.get(params.app)), {
+    .get("/v1/apps", ({ apps }) => [...apps].map(summary), { detail: { summary: "Applications" } })
+    .get("/v1/apps/:app", ({ apps, params }) => summary(apps.get(params.app)), {
       params: AppParams,
       detail: { summary: "One application" },
     })
-    .get("/v1/apps/:app/services", ({ params }) => services(pools.get(params.app)), {
+    .get("/v1/apps/:app/services", ({ apps, params }) => services(apps.get(params.app)), {
       params: AppParams,
       detail: { summary: "Services, with their writers and series" },
     })
     .get(
       "/v1/apps/:app/writers",
-      ({ params }) => {
-        const application = pools.get(params.app);
+      ({ apps, params }) => {
+        const application = apps.get(params.app);
         return application.writers().map((writer) => describeWriter(application, writer));
       },
       { params: AppParams, detail: { summary: "Writers" } },
     )
     .get(
       "/v1/apps/:app/metrics",
-      ({ params, query }) => listMetrics(pools.get(params.app), query.service),
+      ({ apps, params, query }) => listMetrics(apps.get(params.app), query.service),
       {
         params: AppParams,
         query: t.Object({ service: t.Optional(t.String()) }),
@@ -138,8 +145,8 @@ export function createRoutes(context: RoutesContext) {
     )
     .post(
       "/v1/apps/:app/writers",
-      ({ params, body }): AttachResponse => {
-        const application = pools.open(params.app);
+      ({ apps, params, body }): AttachResponse => {
+        const application = apps.open(params.app);
         const writer = application.attach(body);
         const { pool } = application;
         return {
@@ -162,8 +169,8 @@ export function createRoutes(context: RoutesContext) {
     )
     .post(
       "/v1/apps/:app/writers/:writer/series",
-      ({ params, body }): RegisterResponse => {
-        const response = pools.get(params.app).register(params.writer, body.metrics);
+      ({ apps, params, body }): RegisterResponse => {
+        const response = apps.get(params.app).register(params.writer, body.metrics);
         for (const { error } of response.results) {
           if (error?.code.endsWith("-full")) metrics.add("limits", 1, error.code);
         }
@@ -177,8 +184,8 @@ export function createRoutes(context: RoutesContext) {
     )
     .delete(
       "/v1/apps/:app/writers/:writer",
-      ({ params }) => {
-        pools.get(params.app).detach(params.writer);
+      ({ apps, params }) => {
+        apps.get(params.app).detach(params.writer);
         return { detached: params.writer };
       },
       { params: WriterParams, detail: { summary: "Detach a writer; what it counted is kept" } },
@@ -233,7 +240,10 @@ function firstFault(error: ValidationError): { path: string; message: string } {
   return { path: error.type, message: "is not what is expected" };
 }
 
-function health({ pools, version, bootId, startedAtMs, dataPort }: RoutesContext): HealthResponse {
+function health(
+  { pools, version, bootId, startedAtMs, dataPort }: RoutesContext,
+  apps: GrantedPools,
+): HealthResponse {
   return {
     status: "healthy",
     version,
@@ -243,7 +253,7 @@ function health({ pools, version, bootId, startedAtMs, dataPort }: RoutesContext
     bootId,
     poolDir: pools.options.poolDir ?? null,
     dataPort: dataPort(),
-    pools: [...pools].map(({ name, pool }) => ({
+    pools: [...apps].map(({ name, pool }) => ({
       app: name,
       path: pool.path,
       poolId: pool.header.poolId,
@@ -251,10 +261,10 @@ function health({ pools, version, bootId, startedAtMs, dataPort }: RoutesContext
   };
 }
 
-function exposition(request: Request, pools: Pools): Response {
+function exposition(request: Request, apps: GrantedPools): Response {
   const accept = request.headers.get("accept") ?? "";
-  if (accept.includes("application/json")) return Response.json(legacyRegistry(pools));
-  return new Response(exposeAll(pools), {
+  if (accept.includes("application/json")) return Response.json(legacyRegistry(apps));
+  return new Response(exposeAll(apps), {
     headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
   });
 }

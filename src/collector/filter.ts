@@ -1,7 +1,6 @@
 // Which applications, services and metrics a reader wants: globs, of which any may match; none means all.
 
-import type { Metric, Writer } from "../layout/index.ts";
-import { globs } from "./globs.ts";
+import { globs, type Metric, type Writer } from "../layout/index.ts";
 
 /** Globs as the command line takes them; an empty list wants everything. */
 export interface Filter {

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { version } from "../../package.json";
 import { CliError, UsageError } from "./support/errors.ts";
-import { readTextFile, readToken } from "./support/files.ts";
+import { readTextFile } from "./support/files.ts";
 import * as flag from "./support/flags.ts";
 import { once, stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
@@ -150,7 +150,8 @@ export default defineSubcommand("agent", {
       tlsCert !== undefined && tlsKey !== undefined
         ? { cert: readTextFile(tlsCert, "--tls-cert"), key: readTextFile(tlsKey, "--tls-key") }
         : undefined;
-    const token = readToken(options.tokenFile);
+    const { readTokens } = await import("./support/token-file.ts");
+    const tokens = readTokens(options.tokenFile);
     const gid = options.group === undefined ? undefined : groupId(options.group);
     const stop = stopSignal();
     try {
@@ -176,7 +177,7 @@ export default defineSubcommand("agent", {
         },
         ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
         ...(gid === undefined ? {} : { gid }),
-        ...(token === undefined ? {} : { token }),
+        ...(tokens === undefined ? {} : { tokens }),
         ...(tls === undefined ? {} : { tls }),
       });
       await once(stop);

@@ -5,6 +5,7 @@ export * from "./bytes.ts";
 export * from "./constants.ts";
 export * from "./directory.ts";
 export * from "./exposition.ts";
+export * from "./globs.ts";
 export * from "./header.ts";
 export * from "./histogram.ts";
 export * from "./histogram-slots.ts";

@@ -64,6 +64,16 @@ export function checkAppName(name: string): void {
   }
 }
 
+/** Whether a name can be an application's. */
+export function isAppName(name: string): boolean {
+  try {
+    checkAppName(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** @throws DefinitionError unless the text can be a service's name: any UTF-8 that is not empty */
 export function checkServiceName(name: string): void {
   if (name === "") throw new DefinitionError("the service name is empty");

@@ -393,7 +393,6 @@ describe("silence", () => {
     const plane = new DataPlane(poll, {
       host: "127.0.0.1",
       port: 0,
-      token: "",
       maxConnections: 9,
       counters,
     });
@@ -428,7 +427,7 @@ describe("silence", () => {
 describe("a token", () => {
   test("is asked for: without it, or with a wrong one, nothing is served", async () => {
     await using host = new TestHost();
-    const agent = await serving(host, { token: "right-token" });
+    const agent = await serving(host, { tokens: [{ token: "right-token", name: "ops" }] });
     const wrong = [
       "",
       "wrong",
@@ -449,7 +448,7 @@ describe("a token", () => {
 
   test("that comes with requests behind it gives them nothing when it is wrong", async () => {
     await using host = new TestHost();
-    const agent = await serving(host, { token: "right-token" });
+    const agent = await serving(host, { tokens: [{ token: "right-token", name: "ops" }] });
     using client = new WireClient(agent.dataPort);
     client.send(Buffer.concat([encodeHello("wrong"), request(OP.list, 0, [], 1)]));
     const said = await client.end();

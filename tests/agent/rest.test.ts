@@ -457,7 +457,7 @@ describe("a request that is wrong", () => {
 describe("over TCP", () => {
   test("a token is asked for, and a missing and a wrong one are answered alike", async () => {
     await using host = new TestHost();
-    const agent = await host.agent({ token: SECRET });
+    const agent = await host.agent({ tokens: [{ token: SECRET, name: "ops" }] });
     const answers = await Promise.all(
       [
         {},
@@ -491,7 +491,7 @@ describe("over TCP", () => {
       await expect(host.agent({ host: address })).rejects.toThrow(ExposedError);
     }
     expect(existsSync(host.socketPath)).toBe(false);
-    for (const options of [{ token: "t" }, { insecure: true }]) {
+    for (const options of [{ tokens: [{ token: "t", name: "ops" }] }, { insecure: true }]) {
       const agent = await host.agent({ host: "0.0.0.0", ...options });
       expect(agent.port).toBeGreaterThan(0);
       await agent.stop();

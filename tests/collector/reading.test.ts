@@ -309,7 +309,7 @@ test("looking for pools again and again takes no memory for what is none", async
 test("TLS and a token: read with both, refused without the token", async () => {
   await using host = new TestHost();
   const pem = await certificate(host);
-  const agent = await host.agent({ tls: pem, token: "secret" });
+  const agent = await host.agent({ tls: pem, tokens: [{ token: "secret", name: "ops" }] });
   host.client().counter("c_total").inc(6);
   const targets = [{ host: "localhost", port: agent.port }];
   const tls = { ca: pem.cert };

@@ -304,8 +304,8 @@ describe("the binary's collect", () => {
   test("a token is asked for: without it or with a wrong one exit code 1, with it the numbers", async () => {
     await using host = new Place();
     const [right, wrong] = [join(host.folder, "right"), join(host.folder, "wrong")];
-    writeFileSync(right, "correct horse\n");
-    writeFileSync(wrong, "battery staple\n");
+    writeFileSync(right, "correct-horse\n");
+    writeFileSync(wrong, "battery-staple\n");
     const port = await host.builtAgent("--token-file", right).serves();
     await startService(host);
     const url = `http://127.0.0.1:${port}/metrics`;
@@ -318,7 +318,7 @@ describe("the binary's collect", () => {
         const { exitCode, stdout, stderr } = await host.outcome(...refused);
         expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
         expect(stderr).toContain("token");
-        expect(stderr).not.toContain("battery staple");
+        expect(stderr).not.toContain("battery-staple");
       }
       const { exitCode, stdout } = await host.outcome(...flags, "--token-file", right);
       expect(exitCode).toBe(0);

@@ -20,9 +20,10 @@ import {
 } from "../../sinks/index.ts";
 import type { Endpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
-import { readTextFile, readToken } from "../support/files.ts";
+import { readTextFile } from "../support/files.ts";
 import { once } from "../support/stop.ts";
 import { styleFor } from "../support/style.ts";
+import { readToken } from "../support/token-file.ts";
 import { statisticsLine } from "./statistics-line.ts";
 
 export interface CollectOptions {

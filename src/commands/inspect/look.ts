@@ -1,6 +1,5 @@
 // One look at the pools of a host: opens what is there, reports what cannot be opened, and leaves out what is not wanted.
 
-import { globs } from "../../collector/index.ts";
 import {
   type FoundFile,
   findPools,
@@ -12,6 +11,7 @@ import {
   rawHeader,
   reportPool,
 } from "../../inspector/index.ts";
+import { globs } from "../../layout/index.ts";
 import { printable } from "../../sinks/index.ts";
 import { CliError } from "../support/errors.ts";
 import { nearest } from "../support/nearest.ts";

@@ -1,4 +1,4 @@
-// Reads what flags name: tokens, certificates.
+// Reads files that flags name.
 
 import { readFileSync } from "node:fs";
 import { UsageError } from "./errors.ts";
@@ -13,10 +13,4 @@ export function readTextFile(path: string, label: string): string {
   }
   if (text.trim() === "") throw new UsageError(`${label}: ${path} is empty`);
   return text;
-}
-
-/** A token: the first line of a file, so that it never stands on a command line. */
-export function readToken(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  return readTextFile(path, "--token-file").split("\n")[0]!.trim();
 }

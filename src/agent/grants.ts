@@ -1,0 +1,77 @@
+// What a caller may see: every listener gives each request its grant, and routes ask for it by `grantOf(request)`.
+// It travels beside the request and not in it, so nothing that a client sends can forge one.
+
+import type { Application } from "./application.ts";
+import { AgentError, unknownApp } from "./errors.ts";
+import type { Pools } from "./pools.ts";
+
+/** What whoever has sent a request, or opened a connection, may see. */
+export interface Grant {
+  /** Stands for the token in logs, listings and limits; `local` on the socket, `anyone` when no token is asked for. */
+  readonly name: string;
+  /** It may see every application, also those that are to come. */
+  readonly all: boolean;
+  /** Whether an application, which need not exist, may be seen and used. */
+  allows(app: string): boolean;
+}
+
+/** Of those who may open the Unix socket: its permissions are their right. */
+export const LOCAL: Grant = everything("local");
+
+/** Of those who come over TCP while no token is asked for. */
+export const ANYONE: Grant = everything("anyone");
+
+/** Of those who have not said yet who they are. */
+export const NOBODY: Grant = { name: "nobody", all: false, allows: () => false };
+
+export function everything(name: string): Grant {
+  return { name, all: true, allows: () => true };
+}
+
+const granted = new WeakMap<Request, Grant>();
+
+/** Says what a request may see; only listeners do. @returns the request */
+export function withGrant(request: Request, grant: Grant): Request {
+  granted.set(request, grant);
+  return request;
+}
+
+/** What a request may see. @throws Error for one that no listener has taken in */
+export function grantOf(request: Request): Grant {
+  const grant = granted.get(request);
+  if (grant === undefined) throw new Error("the request came without a grant");
+  return grant;
+}
+
+/** The applications of a host as a grant shows them: what it does not allow does not exist. */
+export class GrantedPools {
+  constructor(
+    readonly pools: Pools,
+    readonly grant: Grant,
+  ) {}
+
+  *[Symbol.iterator](): Generator<Application> {
+    for (const application of this.pools) {
+      if (this.grant.allows(application.name)) yield application;
+    }
+  }
+
+  /** @throws AgentError 404 when there is no such application, or the grant does not allow it */
+  get(app: string): Application {
+    if (!this.grant.allows(app)) throw unknownApp(app);
+    return this.pools.get(app);
+  }
+
+  /** The application, made if there is none. @throws AgentError 403 when the grant does not allow it */
+  open(app: string): Application {
+    if (!this.grant.allows(app)) {
+      throw new AgentError(
+        "denied-app",
+        `the token ${this.grant.name} is not for application ${JSON.stringify(app.slice(0, 80))}`,
+        "see apps= in the agent's --token-file, or attach through the agent's Unix socket",
+        403,
+      );
+    }
+    return this.pools.open(app);
+  }
+}
