@@ -12,7 +12,7 @@ BUN := bun
 CC := gcc
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion
 CFLAGS := -std=gnu11 -O2 $(WARNINGS)
-LDLIBS :=
+LDLIBS := -pthread -ldl
 SANITIZE := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all $(WARNINGS)
 C_HEADERS := $(wildcard c/*.h)
 
@@ -31,9 +31,12 @@ setup: ## install what is missing to build
 .PHONY: shim
 shim: build/shim.so ## compile the native shim, build/shim.so
 
-build/shim.so: c/shim.c $(C_HEADERS) Makefile
+SHIM_SOURCES := c/shim.c c/verbs.c
+
+# -z defs: nothing may refer to rdma-core by name, which is loaded at run time and may be missing.
+build/shim.so: $(SHIM_SOURCES) $(C_HEADERS) Makefile
 	@mkdir -p build
-	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -Ic -o $@.tmp c/shim.c $(LDLIBS)
+	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -Wl,-z,defs -Ic -o $@.tmp $(SHIM_SOURCES) $(LDLIBS)
 	@mv $@.tmp $@
 
 .PHONY: build
