@@ -11,6 +11,8 @@ import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Pools } from "./pools.ts";
+import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
+import { SESSION_PATH, type SocketData, sessionSockets } from "./rdma/routes.ts";
 import { createRoutes } from "./routes.ts";
 import { SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
@@ -30,11 +32,13 @@ export interface AgentOptions extends AccessOptions {
   strategy: StrategyName;
   limits: Limits;
   scanIntervalMs: number;
+  /** Lets collectors read by RDMA where this host has a device; undefined does not look for one. */
+  rdma?: RdmaOptions;
   version: string;
   log: Log;
 }
 
-type Listener = Bun.Server<undefined>;
+type Listener = Bun.Server<SocketData>;
 type Routes = ReturnType<typeof createRoutes>;
 
 export class Agent {
@@ -44,6 +48,7 @@ export class Agent {
   readonly #lock: InstanceLock;
   readonly #listeners: Listener[] = [];
   #data: DataServer | undefined;
+  #rdma: Rdma | undefined;
   #scan: Timer | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -106,6 +111,7 @@ export class Agent {
     clearTimeout(timer);
     for (const listener of this.#listeners) void listener.stop(true);
     await this.#data?.stop();
+    this.#rdma?.close();
     this.metrics.detach();
     this.pools.close();
     rmSync(this.#options.socketPath, { force: true });
@@ -128,8 +134,14 @@ export class Agent {
     });
     for (const application of this.pools) this.#data.add(application.pool);
 
+    const { rdma } = this.#options;
+    if (rdma !== undefined) {
+      this.#rdma = new Rdma(rdma, log, { refused: () => this.metrics.add("rdmaRefused") });
+    }
+
     const routes = createRoutes({
       pools: this.pools,
+      rdma: this.#rdma,
       metrics: this.metrics,
       log,
       version: this.#options.version,
@@ -137,11 +149,12 @@ export class Agent {
       startedAtMs: Date.now(),
       dataPort: () => this.dataPort,
     });
-    const answer = async (request: Request, check: () => Grant): Promise<Response> => {
-      const response = await this.#answer(request, check, routes);
-      this.metrics.add("requests", 1, String(response.status));
+    const answer = async (request: Request, server: Listener, check: () => Grant) => {
+      const response = await this.#answer(request, server, check, routes);
+      this.metrics.add("requests", 1, String(response?.status ?? 101));
       return response;
     };
+    const websocket = sessionSockets(() => this.#rdma);
     // The limit is our own, so that who exceeds it is told so as of every other.
     const maxRequestBodySize = Number.MAX_SAFE_INTEGER;
     this.#listeners.push(
@@ -149,7 +162,8 @@ export class Agent {
         unix: socketPath,
         maxRequestBodySize,
         development: false,
-        fetch: (request) => answer(request, () => LOCAL),
+        websocket,
+        fetch: (request, server) => answer(request, server, () => LOCAL),
       }),
     );
     // The directory's permissions and the group decide who may attach.
@@ -165,7 +179,8 @@ export class Agent {
         idleTimeout: 30,
         development: false,
         ...(tls === undefined ? {} : { tls }),
-        fetch: (request) => answer(request, () => checkRequest(request, tokens)),
+        websocket,
+        fetch: (request, server) => answer(request, server, () => checkRequest(request, tokens)),
       }),
     );
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
@@ -181,6 +196,7 @@ export class Agent {
   scan(): void {
     const start = performance.now();
     for (const { pool } of this.pools.dropDamaged()) {
+      this.#rdma?.drop(pool);
       // Its memory stays mapped until the data plane has let go of it.
       void (this.#data?.drop(pool) ?? Promise.resolve()).then(() => pool.close());
     }
@@ -191,15 +207,27 @@ export class Agent {
         this.#options.log.error("a scan failed", { app: application.name, error: String(error) });
       }
     }
+    this.#rdma?.scan();
     this.metrics.add("scans");
     this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
     this.#measure();
   }
 
-  /** Answers a request that may be answered, and refuses any other before it is read. */
-  async #answer(request: Request, check: () => Grant, routes: Routes): Promise<Response> {
+  /**
+   * Answers a request that may be answered, and refuses any other before it is read.
+   * @returns undefined when it has become a WebSocket
+   */
+  async #answer(
+    request: Request,
+    server: Listener,
+    check: () => Grant,
+    routes: Routes,
+  ): Promise<Response | undefined> {
     try {
       const grant = check();
+      if (new URL(request.url).pathname === SESSION_PATH) {
+        return this.#openSession(request, server, grant);
+      }
       const whole = await checkBody(request, this.#options.limits.bodyBytes);
       return await routes.handle(withGrant(whole, grant));
     } catch (error) {
@@ -209,6 +237,21 @@ export class Agent {
       if (status === 401 || status === 403) this.metrics.add("denied");
       return Response.json({ code, message, hint }, { status });
     }
+  }
+
+  #openSession(request: Request, server: Listener, grant: Grant): Response | undefined {
+    if (this.#rdma === undefined) {
+      throw new AgentError("no-rdma", "this agent runs with --rdma off", "read over TCP", 503);
+    }
+    const session = this.#rdma.openSession(grant);
+    if (server.upgrade(request, { data: { session } })) return undefined;
+    this.#rdma.closeSession(session);
+    throw new AgentError(
+      "not-a-websocket",
+      `${SESSION_PATH} is a WebSocket`,
+      "ask for an upgrade; it is open as long as its queue pairs are needed",
+      426,
+    );
   }
 
   #attachSelf(): void {
@@ -231,6 +274,10 @@ export class Agent {
       metrics.set("directoryBytes", directory.length, name);
     }
     metrics.set("apps", apps);
+    if (this.#rdma !== undefined) {
+      metrics.set("rdmaQueuePairs", this.#rdma.pairCount);
+      metrics.set("rdmaPinned", this.#rdma.pinnedBytes);
+    }
     const data = this.#data?.counters;
     if (data === undefined) return;
     metrics.set("dataConnections", data[DATA_COUNTERS.connections]!);
@@ -260,7 +307,11 @@ export class Agent {
         });
       },
       valuesRefused: (count) => metrics.add("valuesRefused", count),
-      opened: (application) => this.#data?.add(application.pool),
+      opened: (application) => {
+        this.#data?.add(application.pool);
+        // Those who read by RDMA are told of it in what they read anyway.
+        for (const { pool } of this.pools) pool.notify();
+      },
       setAside: (path, reason) => {
         metrics.add("setAside");
         log.error("a pool is not used", { path, reason: reason.message });

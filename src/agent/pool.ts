@@ -226,6 +226,14 @@ export class Pool {
   }
 
   /**
+   * Takes memory for a part of the file, whatever it will hold.
+   * @throws LimitError when tmpfs is full
+   */
+  takeMemory(offset: number, bytes: number): void {
+    this.#allocate(offset, bytes);
+  }
+
+  /**
    * Rewrites the directory when a change of so many bytes might not fit, so that it need not be rewritten between the
    * making of the change and its commit: series and metrics have other ids afterwards.
    */

@@ -22,9 +22,13 @@ import { GrantedPools, grantOf } from "./grants.ts";
 import { registerLegacy } from "./legacy.ts";
 import type { Log } from "./log.ts";
 import type { Pools } from "./pools.ts";
+import type { Rdma } from "./rdma/rdma.ts";
+import { rdmaRoutes } from "./rdma/routes.ts";
 import type { SelfMetrics } from "./self-metrics.ts";
 
 export interface RoutesContext {
+  /** Undefined when the agent was started without RDMA. */
+  rdma: Rdma | undefined;
   pools: Pools;
   metrics: SelfMetrics;
   log: Log;
@@ -96,6 +100,7 @@ export function createRoutes(context: RoutesContext) {
       }),
     )
     .use(docsPage())
+    .use(rdmaRoutes(context.rdma, pools))
     .onError(({ error, code, set }) => {
       const { status, ...body } = describe(error, code);
       if (status === 403) metrics.add("denied");

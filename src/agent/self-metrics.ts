@@ -101,6 +101,24 @@ const METRICS = {
     "Bytes of pools sent on the data port.",
     [],
   ],
+  rdmaQueuePairs: [
+    "gauge",
+    "microview_agent_rdma_queue_pairs",
+    "Queue pairs of collectors that read by RDMA.",
+    [],
+  ],
+  rdmaPinned: [
+    "gauge",
+    "microview_agent_rdma_pinned_bytes",
+    "Memory registered for collectors that read by RDMA.",
+    [],
+  ],
+  rdmaRefused: [
+    "counter",
+    "microview_agent_rdma_refused_total",
+    "Queue pairs ended because their collector read what it may not, or because they broke.",
+    [],
+  ],
   startTime: [
     "gauge",
     "microview_agent_start_time_seconds",

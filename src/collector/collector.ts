@@ -10,17 +10,20 @@ import {
   planRead,
   type ReadPlan,
 } from "../layout/index.ts";
+import { AgentClient, type Target, targetName } from "./agent-client.ts";
 import {
+  type Discovered,
   DiscoveryError,
   type DiscoveryOptions,
   discover,
-  type Target,
-  targetName,
+  VERBS_DEFAULTS,
 } from "./discovery.ts";
 import { EVERYTHING, type Filter, type Wanted, wantedBy } from "./filter.ts";
 import { SNAPSHOT_LEAD_BYTES } from "./pool-reader.ts";
 import { DurationStatistics, type TargetStatistics } from "./statistics.ts";
-import type { FromReader, ReadPool, TargetSpec, ToReader } from "./worker-protocol.ts";
+import { newCounters } from "./transport.ts";
+import { VerbsSession } from "./verbs-session.ts";
+import type { FromReader, PollMode, ReadPool, TargetSpec, ToReader } from "./worker-protocol.ts";
 
 // The compiled binary keeps workers below its root; from sources they lie beside this file.
 const WORKER_URL = new URL(
@@ -30,6 +33,8 @@ const WORKER_URL = new URL(
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
 const DEFAULT_BUFFERS = 16;
+/** How long another way is taken after RDMA did not work where one may choose. */
+const AVOID_VERBS_MS = 60_000;
 
 /** Something about an agent that its reader should know. */
 export interface CollectorEvent {
@@ -49,6 +54,8 @@ export interface CollectorOptions extends Partial<DiscoveryOptions> {
   filter?: Filter;
   /** Snapshots of a pool that may wait for `onSnapshot`; more are dropped and counted. */
   buffers?: number;
+  /** How READs are waited for: "adaptive" spins where they take a few microseconds, "spin" always, "event" never. */
+  poll?: PollMode;
   /** Receives each snapshot. Its `slots` and `values` are used again afterwards: copy what you keep. */
   onSnapshot: (snapshot: PoolSnapshot) => void;
   onEvent?: (event: CollectorEvent) => void;
@@ -64,6 +71,14 @@ interface TargetState {
   gap: string | undefined;
   /** Carries the stream over TLS when the agent asks for it. */
   tunnel: Tunnel | undefined;
+  /** Holds the queue pairs at the agent while it is read by RDMA. */
+  session: VerbsSession | undefined;
+  /** What speaks against a better way to read it. */
+  note: string | undefined;
+  /** Why, and until when, RDMA is not tried. */
+  avoidVerbs: { reason: string; untilMs: number } | undefined;
+  /** A snapshot came since it was reached last. */
+  verbsWorked: boolean;
 }
 
 interface PoolState {
@@ -102,9 +117,10 @@ export class Collector {
       throw new RangeError(`the interval is at least 1 ms, got ${options.intervalMs}`);
     }
     this.#options = options;
-    const { transport = "auto", token, tls } = options;
+    const { transport = "auto", verbs = VERBS_DEFAULTS, token, tls } = options;
     this.#discovery = {
       transport,
+      verbs,
       ...(token === undefined ? {} : { token }),
       ...(tls === undefined ? {} : { tls }),
     };
@@ -118,6 +134,10 @@ export class Collector {
       timer: undefined,
       gap: undefined,
       tunnel: undefined,
+      session: undefined,
+      note: undefined,
+      avoidVerbs: undefined,
+      verbsWorked: false,
     }));
   }
 
@@ -140,6 +160,7 @@ export class Collector {
       filter: this.#options.filter ?? EVERYTHING,
       intervalNs: this.#intervalNs,
       buffers: this.#options.buffers ?? DEFAULT_BUFFERS,
+      poll: this.#options.poll ?? "adaptive",
       wakeFd: this.#wake.fd,
       posted: this.#posted.buffer as SharedArrayBuffer,
     });
@@ -154,7 +175,7 @@ export class Collector {
       clearTimeout(timer);
       tunnel?.stop();
     }
-    if (this.#worker === undefined) return;
+    if (this.#worker === undefined) return this.#endSessions();
     const stopped = new Promise<void>((resolve) => {
       this.#onStopped = resolve;
     });
@@ -162,21 +183,66 @@ export class Collector {
     await stopped;
     this.#worker.terminate();
     this.#wake?.close();
+    // Only now: queue pairs at the agent end with the session, and reads that were under way would have failed.
+    this.#endSessions();
+  }
+
+  #endSessions(): void {
+    for (const { session } of this.#targets) session?.close();
   }
 
   async #connect(state: TargetState): Promise<void> {
     try {
-      const spec = await discover(state.target, this.#discovery);
-      if (this.#stopped) return;
-      this.#post({
-        kind: "target",
-        target: this.#targets.indexOf(state),
-        spec: this.#overTls(state, spec),
-      });
+      const { spec, note } = await this.#discover(state);
+      if (this.#stopped) return this.#endSession(state);
+      state.note = note;
+      const target = this.#targets.indexOf(state);
+      this.#post({ kind: "target", target, spec: this.#overTls(state, spec) });
+      if (state.session !== undefined) {
+        state.session.onLost = (reason) => this.#post({ kind: "lose", target, reason });
+      }
     } catch (error) {
       const fatal = error instanceof DiscoveryError && error.fatal;
       this.#away(state, (error as Error).message, fatal);
     }
+  }
+
+  /** How an agent is read, with a session open when that is by RDMA. */
+  async #discover(state: TargetState): Promise<Discovered> {
+    const { target, avoidVerbs } = state;
+    const options = { ...this.#discovery };
+    if (avoidVerbs !== undefined && Date.now() < avoidVerbs.untilMs) {
+      options.avoidVerbs = avoidVerbs.reason;
+    }
+    this.#endSession(state);
+    const discovered = await discover(target, options);
+    if (discovered.spec.transport !== "verbs") return discovered;
+    try {
+      state.session = await VerbsSession.open(new AgentClient(target, options));
+      return { spec: { ...discovered.spec, session: state.session.id } };
+    } catch (error) {
+      const { message } = error as Error;
+      if (options.transport === "verbs") throw error;
+      return discover(target, { ...options, avoidVerbs: message });
+    }
+  }
+
+  #endSession(state: TargetState): void {
+    state.session?.close();
+    state.session = undefined;
+  }
+
+  /** Asks an agent what the reading thread cannot. */
+  async #ask({ target, ask, method, path, body }: Extract<FromReader, { kind: "ask" }>) {
+    const state = this.#targets[target]!;
+    let answer: unknown;
+    let error: string | undefined;
+    try {
+      answer = await new AgentClient(state.target, this.#discovery).call(method, path, body);
+    } catch (thrown) {
+      error = (thrown as Error).message;
+    }
+    if (!this.#stopped) this.#post({ kind: "answer", target, ask, answer, error });
   }
 
   /** The same agent through a tunnel, when the stream to it is TLS. */
@@ -194,6 +260,11 @@ export class Collector {
 
   #away(state: TargetState, reason: string, fatal: boolean): void {
     if (this.#stopped) return;
+    // RDMA that never worked is not tried again at once where there is another way.
+    if (state.session !== undefined && !state.verbsWorked && this.#discovery.transport === "auto") {
+      state.avoidVerbs = { reason, untilMs: Date.now() + AVOID_VERBS_MS };
+    }
+    this.#endSession(state);
     const isNews = state.statistics.away !== reason;
     if (state.statistics.transport !== undefined) state.statistics.gaps++;
     state.statistics.transport = undefined;
@@ -215,7 +286,11 @@ export class Collector {
     if (message.kind === "snapshot") return this.#takeSnapshot(message);
     const state = this.#targets[message.target]!;
     switch (message.kind) {
+      case "ask":
+        void this.#ask(message);
+        return;
       case "connected":
+        state.verbsWorked = false;
         state.statistics.transport = message.transport;
         state.statistics.away = undefined;
         state.retryMs = FIRST_RETRY_MS;
@@ -223,7 +298,7 @@ export class Collector {
         this.#options.onEvent?.({
           source: state.name,
           kind: "connected",
-          message: `read by ${message.transport}`,
+          message: `read by ${message.transport}${state.note === undefined ? "" : ` (not by RDMA: ${state.note})`}`,
           fatal: false,
           pools: message.pools,
         });
@@ -237,10 +312,18 @@ export class Collector {
         return;
       case "skipped":
         if (message.reason === "overrun") state.statistics.overruns++;
+        else if (message.reason === "broken") this.#broken(state, message.app, message.detail);
         else if (message.reason === "unsettled") state.statistics.unsettled++;
         else this.#tell(state, "damaged", `${message.app}: ${message.detail}`, false);
         return;
     }
+  }
+
+  /** The connection to one pool broke: the pools beside it are read on. */
+  #broken(state: TargetState, app: string, reason: string): void {
+    this.#sequenceOf(state, app).gap = reason;
+    state.statistics.gaps++;
+    this.#tell(state, "damaged", reason, false);
   }
 
   #takeDirectory({ pool, epoch, from, bytes }: Extract<FromReader, { kind: "directory" }>): void {
@@ -258,11 +341,11 @@ export class Collector {
         false,
       );
     }
-    this.#pools.set(pool.pool, this.#planned(directory));
+    this.#pools.set(pool.pool, this.#planned(directory, pool.mergeGapSlots));
   }
 
-  #planned(directory: Directory): PoolState {
-    const plan = planRead(directory, this.#wanted.page);
+  #planned(directory: Directory, mergeGapSlots: number): PoolState {
+    const plan = planRead(directory, this.#wanted.page, mergeGapSlots);
     return {
       directory,
       plan,
@@ -303,6 +386,8 @@ export class Collector {
     sequence.count++;
     sequence.deadlineNs = message.deadlineNs;
     statistics.snapshots++;
+    statistics.transfer = message.counters;
+    state.verbsWorked = true;
     statistics.missed += missed;
     statistics.lateness.add(latenessUs);
     statistics.read.add(readUs);
@@ -372,5 +457,6 @@ function newStatistics(source: string): TargetStatistics {
     gaps: 0,
     lateness: new DurationStatistics(),
     read: new DurationStatistics(),
+    transfer: newCounters(),
   };
 }

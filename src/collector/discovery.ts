@@ -1,30 +1,50 @@
-// Finds out how an agent is best read: asks its REST port, and maps its pools when they lie on this host.
+// Finds out how an agent is best read: asks its REST port, maps its pools when they lie on this host, and looks whether
+// both sides have RDMA.
 
 import { lookup } from "node:dns/promises";
 import { existsSync, readFileSync } from "node:fs";
-import { SharedFile } from "../ffi/index.ts";
-import { DEFAULT_PORT, type HealthResponse, LAYOUT_VERSION } from "../layout/index.ts";
+import {
+  chooseRdmaPort,
+  listRdmaPorts,
+  loadVerbs,
+  RDMA_SYSFS,
+  type RdmaChoice,
+  type RdmaPortSpec,
+  SharedFile,
+} from "../ffi/index.ts";
+import { type HealthResponse, LAYOUT_VERSION, type RdmaResponse } from "../layout/index.ts";
+import { AgentClient, type Credentials, type Target } from "./agent-client.ts";
 import type { TargetSpec } from "./worker-protocol.ts";
 
-const TIMEOUT_MS = 5_000;
+export type TransportChoice = "auto" | "mmap" | "tcp" | "verbs";
 
-/** An agent to read; without `host` the one of this host. */
-export interface Target {
-  host?: string;
-  port?: number;
-  /** Socket of this host's agent, when `host` is not given. */
-  socketPath?: string;
-  /** Where this host's pools lie when no agent says so. */
-  poolDir?: string;
+/** How this side reads by RDMA. */
+export interface VerbsOptions {
+  /** Device to use; undefined takes the first active port. */
+  port?: RdmaPortSpec;
+  /** Largest path MTU, in bytes. */
+  mtu: number;
+  /** Acknowledgement timeout as the exponent of 4.096 µs · 2^n. */
+  timeout: number;
+  retries: number;
+  /** Another libibverbs, and where devices are listed; for tests. */
+  source?: { library: string; sysfs: string };
 }
 
-export type TransportChoice = "auto" | "mmap" | "tcp";
+/** 2^14 · 4.096 µs = 67 ms, seven times: a path that is gone is noticed within some seconds. */
+export const VERBS_DEFAULTS: VerbsOptions = { mtu: 4096, timeout: 14, retries: 7 };
 
-export interface DiscoveryOptions {
+export interface DiscoveryOptions extends Credentials {
   transport: TransportChoice;
-  token?: string;
-  /** Speaks TLS, and trusts these certificates (PEM); true trusts the system's. */
-  tls?: { ca: string } | true;
+  verbs: VerbsOptions;
+  /** Why RDMA is not tried this time. */
+  avoidVerbs?: string;
+}
+
+/** How an agent is read, and what speaks against a better way, if somebody could expect it. */
+export interface Discovered {
+  spec: TargetSpec;
+  note?: string;
 }
 
 /** The agent cannot be read as asked. `fatal` when trying again is of no use. */
@@ -38,60 +58,55 @@ export class DiscoveryError extends Error {
   }
 }
 
-/** How an agent is named to the user. */
-export function targetName({ host, port }: Target): string {
-  return host === undefined
-    ? "local"
-    : `${host.includes(":") ? `[${host}]` : host}:${port ?? DEFAULT_PORT}`;
-}
-
 /** @throws DiscoveryError when the agent does not answer, refuses, or cannot be read by the transport asked for */
-export async function discover(target: Target, options: DiscoveryOptions): Promise<TargetSpec> {
-  if (target.host === undefined) return discoverLocal(target, options);
-  const health = await askHealth(target, options);
-  const { transport } = options;
-  if (transport !== "tcp") {
+export async function discover(target: Target, options: DiscoveryOptions): Promise<Discovered> {
+  const { transport, verbs, avoidVerbs } = options;
+  const isLocal = target.host === undefined;
+  if (isLocal && (transport === "auto" || transport === "mmap")) {
+    return { spec: await mapLocal(target, options) };
+  }
+  const { socketPath } = target;
+  if (isLocal && (socketPath === undefined || !existsSync(socketPath))) {
+    throw new DiscoveryError("no agent serves this host: start one with `microview agent`");
+  }
+  const agent = new AgentClient(target, options);
+  const health = await askHealth(agent);
+  if (transport === "auto" || transport === "mmap") {
     const obstacle = obstacleToMapping(health);
-    if (obstacle === undefined) return { transport: "mmap", poolDir: health.poolDir };
+    if (obstacle === undefined) return { spec: { transport: "mmap", poolDir: health.poolDir } };
     if (transport === "mmap") throw new DiscoveryError(obstacle, true);
   }
+  let note: string | undefined;
+  if (transport === "verbs" || transport === "auto") {
+    const found = avoidVerbs ?? (await discoverVerbs(agent, verbs));
+    if (typeof found !== "string") return { spec: found };
+    if (transport === "verbs") throw new DiscoveryError(`cannot read by RDMA: ${found}`);
+    note = found;
+  }
   if (health.dataPort === 0) throw new DiscoveryError("the agent does not serve a data port");
-  return {
+  const host = isLocal ? "127.0.0.1" : await resolve(target.host!);
+  const spec: TargetSpec = {
     transport: "tcp",
-    host: await resolve(target.host),
+    host,
     port: health.dataPort,
     token: options.token ?? "",
   };
+  return note === undefined ? { spec } : { spec, note };
 }
 
-/** This host's pools need no agent to be read, unless it is to be read over TCP. */
-async function discoverLocal(target: Target, options: DiscoveryOptions): Promise<TargetSpec> {
-  const { socketPath, poolDir } = target;
-  if (options.transport !== "tcp") {
-    if (poolDir !== undefined) return { transport: "mmap", poolDir };
-    const health = await askHealth(target, options).catch(() => undefined);
-    return { transport: "mmap", poolDir: health?.poolDir ?? null };
-  }
-  if (socketPath === undefined || !existsSync(socketPath)) {
-    throw new DiscoveryError("no agent serves this host: start one with `microview agent`");
-  }
-  const { dataPort } = await askHealth(target, options);
-  return { transport: "tcp", host: "127.0.0.1", port: dataPort, token: options.token ?? "" };
+/** This host's pools need no agent to be mapped. */
+async function mapLocal(target: Target, options: DiscoveryOptions): Promise<TargetSpec> {
+  const { poolDir } = target;
+  if (poolDir !== undefined) return { transport: "mmap", poolDir };
+  const health = await askHealth(new AgentClient(target, options)).catch(() => undefined);
+  return { transport: "mmap", poolDir: health?.poolDir ?? null };
 }
 
-async function askHealth(target: Target, options: DiscoveryOptions): Promise<HealthResponse> {
-  const { tls, token } = options;
-  const name = targetName(target);
-  const local = target.host === undefined;
-  const url = local ? "http://localhost/health" : `${tls ? "https" : "http"}://${name}/health`;
+async function askHealth(agent: AgentClient): Promise<HealthResponse> {
+  const { name } = agent;
   let response: Response;
   try {
-    response = await fetch(url, {
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-      ...(local && target.socketPath !== undefined ? { unix: target.socketPath } : {}),
-      ...(typeof tls === "object" ? { tls } : {}),
-    });
+    response = await agent.fetch("GET", "/health");
   } catch (error) {
     throw new DiscoveryError(`no agent answers at ${name}: ${firstSentence(error as Error)}`);
   }
@@ -109,6 +124,50 @@ async function askHealth(target: Target, options: DiscoveryOptions): Promise<Hea
     );
   }
   return health;
+}
+
+/** How to read by RDMA (the session is still to be opened), or what is missing for it. */
+async function discoverVerbs(
+  agent: AgentClient,
+  options: VerbsOptions,
+): Promise<TargetSpec | string> {
+  const { source, port: wanted, mtu, timeout, retries } = options;
+  const library = source?.library ?? "";
+  const ports = listRdmaPorts(source?.sysfs ?? RDMA_SYSFS);
+  let endpoint: RdmaResponse["endpoint"];
+  let choice: RdmaChoice;
+  try {
+    // Said first: on most hosts it is all that there is to say.
+    choice = chooseRdmaPort(ports, wanted);
+    loadVerbs(library);
+    const answer = (await agent.call("GET", "/v1/rdma")) as RdmaResponse;
+    if (answer.endpoint === null) return `the agent has no RDMA: ${answer.reason}`;
+    endpoint = answer.endpoint;
+    choice = chooseRdmaPort(ports, wanted, endpoint.gidType);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  const { port, gid } = choice;
+  const here = `${port.device}:${port.port}`;
+  if (port.linkLayer !== endpoint.linkLayer) {
+    return `${here} is on ${port.linkLayer}, the agent on ${endpoint.linkLayer}`;
+  }
+  if (gid !== undefined && gid.type !== endpoint.gidType) {
+    return `${here} speaks ${gid.type}, the agent ${endpoint.gidType}`;
+  }
+  return {
+    transport: "verbs",
+    device: port.device,
+    port: port.port,
+    gid: gid?.gid ?? "",
+    gidIndex: gid?.index ?? 0,
+    lid: port.lid,
+    mtu,
+    timeout,
+    retries,
+    session: "",
+    library,
+  };
 }
 
 /** Without the advice for web pages that Bun adds. */

@@ -1,13 +1,29 @@
 // The collector: transports, snapshots, schedule, history. `import { Collector } from "microview/collector"`.
 
 export type { PoolSnapshot } from "../layout/index.ts";
+export { type Target, targetName } from "./agent-client.ts";
 export { Collector, type CollectorEvent, type CollectorOptions } from "./collector.ts";
-export { DiscoveryError, type Target, type TransportChoice, targetName } from "./discovery.ts";
+export {
+  DiscoveryError,
+  type TransportChoice,
+  VERBS_DEFAULTS,
+  type VerbsOptions,
+} from "./discovery.ts";
 export { EVERYTHING, type Filter, type Wanted, wantedBy } from "./filter.ts";
 export { findSeries, History, type HistoryOptions, type SeriesName } from "./history.ts";
 export { MmapTransport } from "./mmap-transport.ts";
 export { type Outcome, PoolReader, SNAPSHOT_LEAD_BYTES, snapshotBytes } from "./pool-reader.ts";
 export { DurationStatistics, type TargetStatistics } from "./statistics.ts";
 export { TcpTransport } from "./tcp-transport.ts";
-export type { ByteRange, Destination, ReadFailure, RemotePool, Transport } from "./transport.ts";
-export { MovedError, TransportError } from "./transport.ts";
+export type {
+  ByteRange,
+  Destination,
+  ReadFailure,
+  RemotePool,
+  Transport,
+  TransportCounters,
+  TransportName,
+} from "./transport.ts";
+export { BrokenError, MovedError, newCounters, TransportError } from "./transport.ts";
+export { type Ask, type VerbsSpec, VerbsTransport } from "./verbs-transport.ts";
+export type { PollMode } from "./worker-protocol.ts";

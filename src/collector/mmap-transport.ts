@@ -7,6 +7,7 @@ import {
   checkAppName,
   decodeHeader,
   HEADER_BYTES_USED,
+  MERGE_GAP_SLOTS,
   type PoolHeader,
   poolPath,
   SHM_DIR,
@@ -15,6 +16,7 @@ import {
   type ByteRange,
   type Destination,
   MovedError,
+  newCounters,
   type ReadFailure,
   type RemotePool,
   type Transport,
@@ -31,6 +33,8 @@ export class MmapTransport implements Transport {
   readonly name = "mmap";
   readonly fd = -1;
   readonly events = 0;
+  readonly mergeGapSlots = MERGE_GAP_SLOTS;
+  readonly counters = newCounters();
   poolsGeneration = 0;
   readonly #pools = new Map<number, MappedPool>();
   readonly #poolDir: string | undefined;
@@ -82,6 +86,9 @@ export class MmapTransport implements Transport {
       into.bytes.set(pool.bytes.subarray(offset, offset + bytes), at);
       at += bytes;
     }
+    this.counters.requests++;
+    this.counters.completions++;
+    this.counters.bytes += at;
     done(undefined);
   }
 

@@ -26,6 +26,7 @@ import {
   type ReadFailure,
   type RemotePool,
   type Transport,
+  TransportError,
 } from "./transport.ts";
 
 /** Where pages start in a snapshot's memory; the header read before them ends there. */
@@ -102,16 +103,23 @@ export class PoolReader {
       (failure) => (failure === undefined ? this.#sync(state!, done) : done(failure)),
       (bytes) => {
         state = decodeState(bytes, this.#header!);
+        this.transport.observe?.(this.pool, state);
       },
     );
   }
 
   #readBatch(plan: ReadPlan, done: (outcome: Outcome | "again") => void): void {
-    const memory = this.hooks.memory(snapshotBytes(plan));
+    let memory: Destination | undefined;
+    try {
+      memory = this.hooks.memory(snapshotBytes(plan));
+    } catch (error) {
+      return done({ kind: "failed", error: new TransportError((error as Error).message) });
+    }
     if (memory === undefined) return done({ kind: "overrun" });
     const start = SNAPSHOT_LEAD_BYTES - HEADER_LIVE_BYTES;
     const pagesEnd = SNAPSHOT_LEAD_BYTES + planBytes(plan);
-    const into = {
+    const into: Destination = {
+      ...memory,
       address: memory.address + start,
       bytes: memory.bytes.subarray(start, pagesEnd + HEADER_LIVE_BYTES),
     };
@@ -129,6 +137,7 @@ export class PoolReader {
       } catch (error) {
         return done({ kind: "failed", error: error as Error });
       }
+      this.transport.observe?.(this.pool, after);
       const { generation } = after;
       if (generation === before.generation && generation === this.#generation) {
         return done({ kind: "taken", generation, plan });
@@ -179,14 +188,16 @@ export class PoolReader {
   }
 
   #makePlan(directory: Directory, header: PoolHeader): void {
-    const plan = planRead(directory, this.wanted);
+    const plan = planRead(directory, this.wanted, this.transport.mergeGapSlots);
     const live = { offset: HEADER_LIVE_OFFSET, bytes: HEADER_LIVE_BYTES };
-    const pages = plan.ranges.map(({ first, count }) => ({
+    const pages = plan.ranges.map(({ first, count }, i) => ({
       offset: header.pagesOffset + first * SLOT_BYTES,
       bytes: count * SLOT_BYTES,
+      fence: i === 0,
     }));
     this.#plan = plan;
-    this.#ranges = [live, ...pages, live];
+    // Values are read between two readings of the generation, whatever order a device would prefer.
+    this.#ranges = [live, ...pages, { ...live, fence: true }];
   }
 
   /** Reads into memory of its own; what `take` throws is a failure. */

@@ -8,7 +8,11 @@ const HEADROOM = 1.25;
 
 interface Slot extends Destination {
   buffer: SharedArrayBuffer;
+  release?: () => void;
 }
+
+/** Makes memory known to whoever fills it; see Transport.pin. */
+export type Pin = (address: number, bytes: number) => { key: number; release(): void };
 
 export class SnapshotBuffers {
   /** Int32 per buffer: 1 while the main thread has it. */
@@ -17,7 +21,10 @@ export class SnapshotBuffers {
   readonly #slots: (Slot | undefined)[];
   #current = 0;
 
-  constructor(count: number) {
+  constructor(
+    count: number,
+    readonly pin?: Pin,
+  ) {
     this.state = new SharedArrayBuffer(4 * count);
     this.#state = new Int32Array(this.state);
     this.#slots = new Array(count).fill(undefined);
@@ -39,14 +46,23 @@ export class SnapshotBuffers {
       if (Atomics.load(this.#state, index) !== 0) continue;
       let slot = this.#slots[index];
       if (slot === undefined || slot.bytes.length < bytes) {
+        slot?.release?.();
+        this.#slots[index] = undefined;
         const shared = allocateShared(Math.ceil((bytes * HEADROOM) / 4096) * 4096);
-        slot = { ...shared, bytes: new Uint8Array(shared.buffer) };
+        const pinned = this.pin?.(shared.address, shared.buffer.byteLength);
+        slot = { ...shared, bytes: new Uint8Array(shared.buffer), ...pinned };
         this.#slots[index] = slot;
       }
       this.#current = index;
       return slot;
     }
     return undefined;
+  }
+
+  /** The memory is used no more. */
+  close(): void {
+    for (const slot of this.#slots) slot?.release?.();
+    this.#slots.fill(undefined);
   }
 
   /** Hands the last acquired buffer to the main thread. */

@@ -1,5 +1,7 @@
 // How well a target's deadlines are kept: measured, and shown rather than hidden.
 
+import type { TransportCounters, TransportName } from "./transport.ts";
+
 /** Log-spaced buckets: exact enough for a tail, small enough to keep for each target. */
 const BUCKETS_PER_DECADE = 20;
 const LOWEST_US = 0.1;
@@ -36,7 +38,7 @@ export class DurationStatistics {
 export interface TargetStatistics {
   source: string;
   /** How it is read now; undefined while it is away. */
-  transport: "mmap" | "tcp" | undefined;
+  transport: TransportName | undefined;
   /** Why it is away. */
   away: string | undefined;
   snapshots: number;
@@ -52,4 +54,6 @@ export interface TargetStatistics {
   lateness: DurationStatistics;
   /** Duration of a read. */
   read: DurationStatistics;
+  /** What the transport in use has done since the agent was reached. */
+  transfer: TransportCounters;
 }

@@ -6,13 +6,19 @@ import { MmapTransport } from "./mmap-transport.ts";
 import { type Outcome, PoolReader } from "./pool-reader.ts";
 import { SnapshotBuffers } from "./snapshot-buffers.ts";
 import { TcpTransport } from "./tcp-transport.ts";
-import { type RemotePool, type Transport, TransportError } from "./transport.ts";
-import type { FromReader, ReadPool, TargetSpec } from "./worker-protocol.ts";
+import { BrokenError, type RemotePool, type Transport, TransportError } from "./transport.ts";
+import { VerbsTransport } from "./verbs-transport.ts";
+import type { FromReader, ReadPool, SkipReason, TargetSpec } from "./worker-protocol.ts";
 
 /** How often pools are looked for on a mapped host, or while there is none; else every answer tells of new ones. */
 const RESCAN_INTERVAL_NS = 100e6;
+/** While there is no pool at all, an agent that would have to be asked each time is asked this often. */
+const ASK_INTERVAL_NS = 1e9;
 /** A pool that cannot be understood is tried again after so long. */
 const DAMAGED_RETRY_NS = 1e9;
+/** A pool whose connection broke is tried again after so long, and twice as long each time that it breaks again. */
+const BROKEN_RETRY_NS = 10e6;
+const BROKEN_RETRY_MAX_NS = 1e9;
 /** An agent that does not answer for so long is away. */
 const ANSWER_TIMEOUT_NS = 10e9;
 
@@ -22,8 +28,10 @@ interface Pool {
   reader: PoolReader;
   buffers: SnapshotBuffers;
   busy: boolean;
-  /** When a pool that was found damaged is tried again. */
+  /** When a pool that was found damaged, or whose connection broke, is tried again. */
   retryAtNs: number;
+  /** How long after its next breaking. */
+  brokenRetryNs: number;
 }
 
 export interface TargetReaderOptions {
@@ -46,18 +54,19 @@ export class TargetReader {
   #connected = false;
   #lost = false;
   #events = 0;
+  readonly #asks = new Map<number, (answer: unknown, error: string | undefined) => void>();
+  #nextAsk = 1;
 
+  /** @param took told how long reads took that one may spin for */
   constructor(
     readonly options: TargetReaderOptions,
     readonly poll: Poll,
     readonly tell: (message: FromReader) => void,
+    took: (ns: number) => void = () => {},
   ) {
     const { spec } = options;
     this.#wanted = wantedBy(options.filter);
-    this.transport =
-      spec.transport === "mmap"
-        ? new MmapTransport(spec.poolDir ?? undefined, (app, reason) => this.#skip(app, reason))
-        : new TcpTransport(spec.host, spec.port, spec.token);
+    this.transport = this.#open(spec, took);
     if (this.transport.fd >= 0) {
       this.#events = this.transport.events;
       poll.add(this.transport.fd, this.#events);
@@ -66,6 +75,28 @@ export class TargetReader {
 
   get lost(): boolean {
     return this.#lost;
+  }
+
+  /** Reads are under way that may complete any moment. */
+  get busy(): boolean {
+    return !this.#lost && this.transport.busy === true;
+  }
+
+  /** Looks for completions. */
+  look(): void {
+    this.ready(0);
+  }
+
+  /** What the agent answered to something that was asked by REST. */
+  answer(ask: number, answer: unknown, error: string | undefined): void {
+    const done = this.#asks.get(ask);
+    this.#asks.delete(ask);
+    if (!this.#lost) done?.(answer, error);
+  }
+
+  /** The agent is gone, as others have noticed. */
+  lose(reason: string): void {
+    this.#lose(reason);
   }
 
   /** Starts the snapshots of a deadline; pools that are still busy with the last one miss it. */
@@ -97,7 +128,32 @@ export class TargetReader {
 
   close(): void {
     if (this.transport.fd >= 0) this.poll.remove(this.transport.fd);
+    // Nothing may fill the buffers any more when they go.
     this.transport.close();
+    for (const { buffers } of this.#pools.values()) buffers.close();
+  }
+
+  #open(spec: TargetSpec, took: (ns: number) => void): Transport {
+    switch (spec.transport) {
+      case "mmap":
+        return new MmapTransport(spec.poolDir ?? undefined, (app, reason) =>
+          this.#skip(app, "damaged", reason),
+        );
+      case "tcp":
+        return new TcpTransport(spec.host, spec.port, spec.token);
+      case "verbs": {
+        const { target } = this.options;
+        return new VerbsTransport(
+          spec,
+          (method, path, body, done) => {
+            const ask = this.#nextAsk++;
+            this.#asks.set(ask, done);
+            this.tell({ kind: "ask", target, ask, method, path, body });
+          },
+          took,
+        );
+      }
+    }
   }
 
   #isBusy(): boolean {
@@ -112,16 +168,20 @@ export class TargetReader {
       // Without a pool nothing is read, so no answer tells of new ones.
       if (this.#pools.size > 0) return false;
     }
-    return now - this.#listedAtNs >= RESCAN_INTERVAL_NS;
+    const interval = this.transport.name === "verbs" ? ASK_INTERVAL_NS : RESCAN_INTERVAL_NS;
+    return now - this.#listedAtNs >= interval;
   }
 
   #list(deadlineNs: number): void {
     this.#listing = true;
     this.#listedAtNs = monotonicNs();
+    const askedAt = this.transport.poolsGeneration;
     this.transport.list((pools) => {
       this.#listing = false;
       if (pools instanceof Error) return this.#lose(pools.message);
-      this.#listedGeneration = this.transport.poolsGeneration;
+      // What an answer carries is of its time; what was noticed of the pools meanwhile may be newer than the answer.
+      this.#listedGeneration =
+        this.transport.name === "verbs" ? askedAt : this.transport.poolsGeneration;
       this.#take(pools, deadlineNs);
     });
   }
@@ -138,10 +198,24 @@ export class TargetReader {
     for (const [id, pool] of this.#pools) if (!ids.has(id)) this.#drop(pool);
     for (const remote of wanted) {
       if (this.#pools.has(remote.id)) continue;
-      const buffers = new SnapshotBuffers(count);
-      const shown: ReadPool = { target, pool: nextPool++, app: remote.app, pageCapacity: 0 };
-      const reader = this.#newReader(remote, shown, buffers);
-      const pool = { public: shown, remote, reader, buffers, busy: false, retryAtNs: 0 };
+      const { transport } = this;
+      const buffers = new SnapshotBuffers(count, transport.pin?.bind(transport));
+      const shown: ReadPool = {
+        target,
+        pool: nextPool++,
+        app: remote.app,
+        pageCapacity: 0,
+        mergeGapSlots: transport.mergeGapSlots,
+      };
+      const pool: Pool = {
+        public: shown,
+        remote,
+        reader: this.#newReader(remote, shown, buffers),
+        buffers,
+        busy: false,
+        retryAtNs: 0,
+        brokenRetryNs: BROKEN_RETRY_NS,
+      };
       this.#pools.set(remote.id, pool);
       this.#snapshot(pool, deadlineNs);
     }
@@ -165,6 +239,8 @@ export class TargetReader {
 
   #drop(pool: Pool): void {
     this.#pools.delete(pool.remote.id);
+    // A READ that is under way still fills its buffer: then the memory goes with the connection.
+    if (!pool.busy) pool.buffers.close();
     const { target, pool: number, app } = pool.public;
     this.tell({ kind: "gone", target, pool: number, app });
   }
@@ -188,6 +264,7 @@ export class TargetReader {
     const { target, app } = pool.public;
     switch (outcome.kind) {
       case "taken":
+        pool.brokenRetryNs = BROKEN_RETRY_NS;
         buffers.give();
         this.tell({
           kind: "snapshot",
@@ -198,24 +275,30 @@ export class TargetReader {
           generation: outcome.generation,
           directoryBytes: outcome.plan.directory.length,
           endNs: monotonicNs(),
+          counters: { ...this.transport.counters },
           ...times,
         });
         return;
       case "failed":
         if (outcome.error instanceof TransportError) return this.#lose(outcome.error.message);
+        if (outcome.error instanceof BrokenError) {
+          pool.retryAtNs = monotonicNs() + pool.brokenRetryNs;
+          pool.brokenRetryNs = Math.min(pool.brokenRetryNs * 2, BROKEN_RETRY_MAX_NS);
+          return this.#skip(app, "broken", outcome.error.message);
+        }
         // A damaged pool concerns that pool alone.
         pool.retryAtNs = monotonicNs() + DAMAGED_RETRY_NS;
         pool.reader = this.#newReader(pool.remote, pool.public, buffers);
-        this.#skip(app, outcome.error.message);
+        this.#skip(app, "damaged", outcome.error.message);
         return;
       default:
         this.tell({ kind: "skipped", target, app, reason: outcome.kind, detail: "" });
     }
   }
 
-  #skip(app: string, detail: string): void {
+  #skip(app: string, reason: SkipReason, detail: string): void {
     if (!this.#wanted.app(app)) return;
-    this.tell({ kind: "skipped", target: this.options.target, app, reason: "damaged", detail });
+    this.tell({ kind: "skipped", target: this.options.target, app, reason, detail });
   }
 
   #wait(): void {

@@ -16,6 +16,7 @@ import {
   encodeRequest,
   getU64,
   HELLO_REPLY_BYTES,
+  MERGE_GAP_SLOTS,
   OP,
   RANGE_BYTES,
   REQUEST_BYTES,
@@ -29,6 +30,7 @@ import {
   type ByteRange,
   type Destination,
   MovedError,
+  newCounters,
   type ReadFailure,
   type RemotePool,
   type Transport,
@@ -51,6 +53,8 @@ export class TcpTransport implements Transport {
   readonly name = "tcp";
   readonly fd: number;
   poolsGeneration = 0;
+  readonly mergeGapSlots = MERGE_GAP_SLOTS;
+  readonly counters = newCounters();
   readonly #pending: Pending[] = [];
   readonly #head = allocateBuffer(RESPONSE_BYTES);
   readonly #headView = new DataView(this.#head.buffer);
@@ -147,6 +151,8 @@ export class TcpTransport implements Transport {
     for (const { offset, bytes } of ranges) at = encodeRange(this.#outputView, at, offset, bytes);
     this.#outputFilled = at;
     this.#pending.push({ op, tag, into, expectedBytes, finish });
+    this.counters.requests++;
+    this.counters.bytes += expectedBytes;
     if (this.#connected) this.#flush();
   }
 
@@ -233,6 +239,7 @@ export class TcpTransport implements Transport {
     const status = this.#headView.getUint32(0, true);
     this.#headFilled = 0;
     this.#pending.shift();
+    this.counters.completions++;
     if (
       status === STATUS.ok &&
       pending.op === OP.read &&

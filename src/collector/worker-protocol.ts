@@ -1,11 +1,17 @@
 // What the collector's two sides, main thread and reading thread, say to each other.
 
 import type { Filter } from "./filter.ts";
+import type { TransportCounters, TransportName } from "./transport.ts";
+import type { VerbsSpec } from "./verbs-transport.ts";
 
 /** How an agent is reached. */
 export type TargetSpec =
   | { transport: "mmap"; poolDir: string | null }
-  | { transport: "tcp"; host: string; port: number; token: string };
+  | { transport: "tcp"; host: string; port: number; token: string }
+  | ({ transport: "verbs" } & VerbsSpec);
+
+/** How the reading thread waits for READs; see Spinner. */
+export type PollMode = "adaptive" | "event" | "spin";
 
 export type ToReader =
   | {
@@ -14,11 +20,16 @@ export type ToReader =
       intervalNs: number;
       /** How many snapshots of a pool may wait for the main thread. */
       buffers: number;
+      poll: PollMode;
       wakeFd: number;
       /** Int32: how many messages were posted. */
       posted: SharedArrayBuffer;
     }
   | { kind: "target"; target: number; spec: TargetSpec }
+  /** What an agent answered to an "ask", or why it did not. */
+  | { kind: "answer"; target: number; ask: number; answer: unknown; error: string | undefined }
+  /** The agent is gone, as the main thread has noticed. */
+  | { kind: "lose"; target: number; reason: string }
   | { kind: "stop" };
 
 /** A pool of a target, under a number that the reading thread gives it. */
@@ -27,10 +38,15 @@ export interface ReadPool {
   pool: number;
   app: string;
   pageCapacity: number;
+  /** As the plan of its reads was made; see Transport. */
+  mergeGapSlots: number;
 }
 
-/** Why a snapshot was not taken: the consumer is slow, the structure does not stand still, or makes no sense. */
-export type SkipReason = "overrun" | "unsettled" | "damaged";
+/**
+ * Why a snapshot was not taken: the consumer is slow, the structure does not stand still, or makes no sense, or the
+ * connection to this pool broke.
+ */
+export type SkipReason = "overrun" | "unsettled" | "damaged" | "broken";
 
 export type FromReader =
   /** More of a pool's directory; `from` 0 starts it anew. */
@@ -49,11 +65,22 @@ export type FromReader =
       startNs: number;
       endNs: number;
       startUnixMs: number;
+      /** What the target's transport has done so far. */
+      counters: TransportCounters;
+    }
+  /** Something that only REST can tell or do. */
+  | {
+      kind: "ask";
+      target: number;
+      ask: number;
+      method: "GET" | "POST" | "DELETE";
+      path: string;
+      body: unknown;
     }
   /** A snapshot was not taken. */
   | { kind: "skipped"; target: number; app: string; reason: SkipReason; detail: string }
   | { kind: "gone"; target: number; pool: number; app: string }
   /** `pools` are those that the filter wants, at this moment. */
-  | { kind: "connected"; target: number; transport: "mmap" | "tcp"; pools: number }
+  | { kind: "connected"; target: number; transport: TransportName; pools: number }
   | { kind: "lost"; target: number; reason: string }
   | { kind: "stopped" };

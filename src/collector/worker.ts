@@ -2,6 +2,7 @@
 // connection meanwhile. The event loop gets a turn only when the main thread has posted something.
 
 import { monotonicNs, POLL, Poll, setTimerSlackNs, WakeEvent } from "../ffi/index.ts";
+import { Spinner } from "./spinner.ts";
 import { TargetReader } from "./target-reader.ts";
 import type { FromReader, ToReader } from "./worker-protocol.ts";
 
@@ -11,6 +12,7 @@ const poll = new Poll();
 const targets = new Map<number, { reader: TargetReader; nextNs: number }>();
 let start: Extract<ToReader, { kind: "start" }> | undefined;
 let wake: WakeEvent | undefined;
+let spinner: Spinner | undefined;
 let posted: Int32Array = new Int32Array(1);
 let handled = 0;
 let stopping = false;
@@ -36,10 +38,12 @@ function run(): void {
       if (target.reader.lost) {
         target.reader.close();
         targets.delete(id);
+        spun = [];
       } else if (nextNs < 0 || target.nextNs < nextNs) {
         nextNs = target.nextNs;
       }
     }
+    spinner!.spin(readers(), nextNs);
     poll.wait(nextNs, (fd, events) => {
       if (fd === wakeFd) called = true;
       else ready(fd, events);
@@ -47,6 +51,14 @@ function run(): void {
   }
   wake!.clear();
   if (!stopping) setImmediate(run);
+}
+
+/** Made anew when targets come or go. */
+let spun: TargetReader[] = [];
+
+function readers(): readonly TargetReader[] {
+  if (spun.length !== targets.size) spun = [...targets.values()].map(({ reader }) => reader);
+  return spun;
 }
 
 function ready(fd: number, events: number): void {
@@ -60,6 +72,7 @@ self.onmessage = ({ data }: MessageEvent<ToReader>) => {
   switch (data.kind) {
     case "start":
       start = data;
+      spinner = new Spinner(data.poll);
       posted = new Int32Array(data.posted);
       wake = WakeEvent.from(data.wakeFd);
       poll.add(wake.fd, POLL.in);
@@ -70,13 +83,21 @@ self.onmessage = ({ data }: MessageEvent<ToReader>) => {
       const { target, spec } = data;
       const { filter, buffers } = start!;
       try {
-        const reader = new TargetReader({ target, spec, filter, buffers }, poll, tell);
+        const options = { target, spec, filter, buffers };
+        const reader = new TargetReader(options, poll, tell, (ns) => spinner!.took(ns));
         targets.set(target, { reader, nextNs: monotonicNs() });
+        spun = [];
       } catch (error) {
         tell({ kind: "lost", target, reason: (error as Error).message });
       }
       break;
     }
+    case "answer":
+      targets.get(data.target)?.reader.answer(data.ask, data.answer, data.error);
+      break;
+    case "lose":
+      targets.get(data.target)?.reader.lose(data.reason);
+      break;
     case "stop":
       stopping = true;
       for (const { reader } of targets.values()) reader.close();

@@ -5,11 +5,13 @@ import { version } from "../../package.json";
 import { CliError, UsageError } from "./support/errors.ts";
 import { readTextFile } from "./support/files.ts";
 import * as flag from "./support/flags.ts";
+import { parseRdma } from "./support/rdma.ts";
 import { once, stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
 
 const LISTENING = "Listening";
 const ACCESS = "Access";
+const RDMA = "RDMA";
 const POOLS = "Pools";
 const LIMITS = "Limits";
 const LOG = "Log";
@@ -60,6 +62,23 @@ export default defineSubcommand("agent", {
     insecure: flag.toggle({
       group: ACCESS,
       description: "listen beyond loopback without a token and TLS",
+    }),
+
+    rdma: flag.parsed(parseRdma, {
+      group: RDMA,
+      hint: "auto|off|DEVICE[:PORT[:GID]]",
+      description: "let collectors read by RDMA; auto takes the first active port",
+      default: "auto",
+    }),
+    rdmaMtu: flag.pathMtu({
+      group: RDMA,
+      description: "largest packet, if the port allows it",
+    }),
+    maxQueuePairs: flag.integer({
+      group: RDMA,
+      min: 1,
+      description: "queue pairs of the collectors of one token",
+      default: "1024",
     }),
 
     poolDir: flag.directory({
@@ -175,6 +194,15 @@ export default defineSubcommand("agent", {
           bodyBytes: options.maxBody,
           connections: options.maxConnections,
         },
+        ...(options.rdma === "off"
+          ? {}
+          : {
+              rdma: {
+                port: options.rdma,
+                mtu: options.rdmaMtu,
+                queuePairs: options.maxQueuePairs,
+              },
+            }),
         ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
         ...(gid === undefined ? {} : { gid }),
         ...(tokens === undefined ? {} : { tokens }),

@@ -2,6 +2,7 @@
 
 import { parseEndpoint } from "./support/endpoint.ts";
 import * as flag from "./support/flags.ts";
+import { parseRdmaPort } from "./support/rdma.ts";
 import { stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
 
@@ -9,6 +10,7 @@ const WHAT = "What to read";
 const WHEN = "When";
 const OUTPUT = "Output";
 const CONNECTION = "Connection";
+const RDMA = "RDMA";
 
 export default defineSubcommand("collect", {
   description:
@@ -22,6 +24,10 @@ export default defineSubcommand("collect", {
     {
       command: "microview collect a:7070 b:7070 --app shop --metric 'http_*' --format ndjson",
       does: "two agents, one application, some metrics, as JSON lines",
+    },
+    {
+      command: "microview collect db1:7070 --transport verbs --interval 1ms",
+      does: "read another host's memory by RDMA, without its processor",
     },
     { command: "microview collect --once --format prometheus", does: "one snapshot as text" },
   ],
@@ -53,9 +59,9 @@ export default defineSubcommand("collect", {
       description: "how to print",
       shownDefault: "table on a terminal, otherwise ndjson",
     }),
-    transport: flag.choice(["auto", "mmap", "tcp"], {
+    transport: flag.choice(["auto", "mmap", "verbs", "tcp"], {
       group: CONNECTION,
-      description: "how to read; auto maps the memory of an agent on this host",
+      description: "how to read; auto takes the first of them that can be",
       default: "auto",
     }),
     socket: flag.path({
@@ -73,6 +79,35 @@ export default defineSubcommand("collect", {
       group: CONNECTION,
       description: "certificates to trust, PEM; implies --tls",
       shownDefault: "the system's",
+    }),
+    rdma: flag.parsed(parseRdmaPort, {
+      group: RDMA,
+      hint: "auto|DEVICE[:PORT[:GID]]",
+      description: "port to read from; auto takes the first active one",
+      default: "auto",
+    }),
+    rdmaMtu: flag.pathMtu({
+      group: RDMA,
+      description: "largest packet, if both ports allow it",
+    }),
+    rdmaTimeout: flag.duration({
+      group: RDMA,
+      description: "how long to wait for an acknowledgement; rounded up to 4.096 µs · 2^n",
+      default: "67ms",
+      min: "10us",
+      max: "30s",
+    }),
+    rdmaRetries: flag.integer({
+      group: RDMA,
+      min: 0,
+      max: 7,
+      description: "how often to send again what was not acknowledged",
+      default: "7",
+    }),
+    poll: flag.choice(["adaptive", "event", "spin"], {
+      group: RDMA,
+      description: "how to wait for READs; adaptive spins where they take a few microseconds",
+      default: "adaptive",
     }),
   },
   async run(options, endpoints) {

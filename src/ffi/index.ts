@@ -1,8 +1,10 @@
-// What the native shim offers, as typed functions: memory and locks, clocks, sockets.
+// What the native shim offers, as typed functions: memory and locks, clocks, sockets, RDMA.
 
 export * from "./clock.ts";
 export * from "./errno.ts";
 export * from "./memory.ts";
+export * from "./rdma-ports.ts";
 export { shim } from "./shim.ts";
 export * from "./socket.ts";
 export { startTunnel, type Tunnel, type TunnelEnd } from "./tunnel.ts";
+export * from "./verbs.ts";

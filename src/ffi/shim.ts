@@ -40,6 +40,27 @@ const SYMBOLS = {
   mv_eventfd: { args: [], returns: "i32" },
   mv_event_set: { args: ["i32"], returns: "i32" },
   mv_event_clear: { args: ["i32"], returns: "i32" },
+  mv_verbs_load: { args: ["cstring"], returns: "i32" },
+  mv_device_open: { args: ["cstring", "u32", "ptr", "ptr"], returns: "i32" },
+  mv_device_fd: { args: ["ptr"], returns: "i32" },
+  mv_device_gid: { args: ["ptr", "u32", "u32", "ptr"], returns: "i32" },
+  mv_device_event: { args: ["ptr", "ptr"], returns: "i32" },
+  mv_device_completions: { args: ["ptr", "ptr", "u32"], returns: "i32" },
+  mv_device_close: { args: ["ptr"], returns: "i32" },
+  mv_domain_open: { args: ["ptr", "ptr"], returns: "i32" },
+  mv_domain_close: { args: ["ptr"], returns: "i32" },
+  mv_region_register: {
+    args: ["ptr", "ptr", "u64", "u64", "i32", "ptr", "ptr"],
+    returns: "i32",
+  },
+  mv_region_close: { args: ["ptr"], returns: "i32" },
+  mv_queue_pair_create: { args: ["ptr", "ptr", "u32", "u32", "ptr", "ptr"], returns: "i32" },
+  mv_queue_pair_connect: { args: ["ptr", "ptr"], returns: "i32" },
+  mv_queue_pair_read: {
+    args: ["ptr", "ptr", "u32", "u32", "u64", "u32", "u64"],
+    returns: "i32",
+  },
+  mv_queue_pair_close: { args: ["ptr"], returns: "i32" },
   mv_poll_until_ns: { args: ["ptr", "u32", "f64"], returns: "i32" },
 } as const satisfies Record<string, FFIFunction>;
 

@@ -77,3 +77,75 @@ export interface HealthResponse {
   dataPort: number;
   pools: { app: string; path: string; poolId: number }[];
 }
+
+/** The agent's end of RDMA: what a collector has to match. */
+export interface RdmaEndpoint {
+  device: string;
+  port: number;
+  linkLayer: "InfiniBand" | "Ethernet";
+  /** 32 hexadecimal digits, or empty on InfiniBand without a GID. */
+  gid: string;
+  /** "RoCE v2", "RoCE v1", or empty on InfiniBand. */
+  gidType: string;
+  lid: number;
+  /** Path MTU in bytes. */
+  mtu: number;
+}
+
+/** GET /v1/rdma: the agent's end, or why it has none, and the pools that may be read. */
+export interface RdmaResponse {
+  endpoint: RdmaEndpoint | null;
+  /** Why there is none. */
+  reason: string | null;
+  pools: { id: number; app: string; poolId: number; fileBytes: number }[];
+  queuePairs: number;
+  /** Pinned for remote readers now. */
+  pinnedBytes: number;
+}
+
+/** First message on the WebSocket /v1/rdma/session, which holds what the session makes: its end ends them. */
+export interface RdmaSessionMessage {
+  session: string;
+}
+
+/** POST /v1/rdma/queue-pairs */
+export interface QueuePairRequest {
+  session: string;
+  app: string;
+  /** The pool that the collector means; one that took its name is another. */
+  poolId: number;
+  /** The collector's queue pair. */
+  number: number;
+  /** First packet sequence number that it sends. */
+  psn: number;
+  linkLayer: "InfiniBand" | "Ethernet";
+  gid: string;
+  lid: number;
+  mtu: number;
+  /** READs that the collector can have under way at once. */
+  reads: number;
+}
+
+export interface QueuePairResponse {
+  id: number;
+  number: number;
+  psn: number;
+  gid: string;
+  lid: number;
+  /** What both sides can do. */
+  mtu: number;
+  reads: number;
+  regions: RdmaRegion[];
+}
+
+/** Part of a pool's file that can be read, under a key that is good on this queue pair's domain alone. */
+export interface RdmaRegion {
+  offset: number;
+  bytes: number;
+  key: number;
+}
+
+/** POST /v1/rdma/queue-pairs/:id/regions */
+export interface RegionsResponse {
+  regions: RdmaRegion[];
+}

@@ -32,7 +32,7 @@ export const NOT_READ = -0x8000_0000;
  * A gap between bound slots that is read along rather than cut out. Another range costs its request and its handling;
  * reading 32 slots for nothing adds at most a sixteenth to a page.
  */
-const MERGE_GAP_SLOTS = 32;
+export const MERGE_GAP_SLOTS = 32;
 
 /**
  * Plans the reads that bring every slot some writer is bound to.

@@ -205,6 +205,7 @@ describe("GET", () => {
     );
     expect(routes.sort()).toEqual([
       "delete /v1/apps/{app}/writers/{writer}",
+      "delete /v1/rdma/queue-pairs/{id}",
       "get /health",
       "get /metrics",
       "get /v1/apps",
@@ -212,9 +213,13 @@ describe("GET", () => {
       "get /v1/apps/{app}/metrics",
       "get /v1/apps/{app}/services",
       "get /v1/apps/{app}/writers",
+      "get /v1/rdma",
+      "get /v1/rdma/queue-pairs",
       "post /metrics",
       "post /v1/apps/{app}/writers",
       "post /v1/apps/{app}/writers/{writer}/series",
+      "post /v1/rdma/queue-pairs",
+      "post /v1/rdma/queue-pairs/{id}/regions",
     ]);
     for (const methods of Object.values(json.paths as Record<string, Record<string, object>>)) {
       for (const route of Object.values(methods)) expect(route).toHaveProperty("summary");

@@ -6,6 +6,7 @@ import type { Application } from "../../src/agent/application.ts";
 import {
   type ByteRange,
   type Destination,
+  newCounters,
   type Outcome,
   PoolReader,
   type ReadFailure,
@@ -14,7 +15,7 @@ import {
   type Transport,
 } from "../../src/collector/index.ts";
 import { allocateBuffer } from "../../src/ffi/index.ts";
-import { Gather, planBytes } from "../../src/layout/index.ts";
+import { Gather, MERGE_GAP_SLOTS, planBytes } from "../../src/layout/index.ts";
 import { application, define, Scratch, scan, TestWriter } from "../support/pools.ts";
 
 /** Every series counts in steps of a prime of its own, so that a value of another one shows. */
@@ -48,6 +49,8 @@ class MovingTransport implements Transport {
   readonly fd = -1;
   readonly events = 0;
   readonly poolsGeneration = 1;
+  readonly mergeGapSlots = MERGE_GAP_SLOTS;
+  readonly counters = newCounters();
 
   constructor(
     readonly app: Application,

@@ -4,10 +4,12 @@ import {
   Collector,
   type CollectorEvent,
   type Filter,
+  type PollMode,
   type Target,
   type TransportChoice,
   wantedBy,
 } from "../../collector/index.ts";
+import type { RdmaPortSpec } from "../../ffi/index.ts";
 import { defaultSocketPath, type PoolSnapshot } from "../../layout/index.ts";
 import {
   CsvSink,
@@ -21,6 +23,7 @@ import {
 import type { Endpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { readTextFile } from "../support/files.ts";
+import { timeoutExponent } from "../support/rdma.ts";
 import { once } from "../support/stop.ts";
 import { styleFor } from "../support/style.ts";
 import { readToken } from "../support/token-file.ts";
@@ -41,6 +44,11 @@ export interface CollectOptions {
   poolDir: string | undefined;
   tokenFile: string | undefined;
   tls: boolean;
+  rdma: RdmaPortSpec | "auto";
+  rdmaMtu: number;
+  rdmaTimeout: number;
+  rdmaRetries: number;
+  poll: PollMode;
   ca: string | undefined;
 }
 
@@ -94,6 +102,13 @@ export class CollectRun {
       intervalMs: options.interval,
       filter,
       transport: options.transport,
+      verbs: {
+        mtu: options.rdmaMtu,
+        timeout: timeoutExponent(options.rdmaTimeout),
+        retries: options.rdmaRetries,
+        ...(options.rdma === "auto" ? {} : { port: options.rdma }),
+      },
+      poll: options.poll,
       onSnapshot: (snapshot) => this.#take(snapshot),
       onEvent: (event) => this.#note(event),
       ...(token === undefined ? {} : { token }),

@@ -80,6 +80,26 @@ function single<Value>(
   };
 }
 
+/** A value in a notation of its own. */
+export function parsed<Value>(parse: Parse<Value>, spec: SpecWithDefault): Flag<Value>;
+export function parsed<Value>(parse: Parse<Value>, spec: Spec): Flag<Value | undefined>;
+export function parsed<Value>(
+  parse: Parse<Value>,
+  spec: Spec & { readonly default?: string },
+): Flag<Value | undefined> {
+  return single(spec, "VALUE", parse);
+}
+
+/** The largest packet on an RDMA path. */
+export function pathMtu(spec: Spec): Flag<256 | 512 | 1024 | 2048 | 4096> {
+  const sizes = ["256", "512", "1024", "2048", "4096"] as const;
+  const flag = choice(sizes, { hint: "BYTES", ...spec, default: "4096" });
+  return {
+    ...flag,
+    read: (texts, label) => Number(flag.read(texts, label)) as 256 | 512 | 1024 | 2048 | 4096,
+  };
+}
+
 /** A switch: false unless given. */
 export function toggle(spec: Pick<Spec, "description" | "group">): Flag<boolean> {
   return {
@@ -203,7 +223,7 @@ export function choice<const Word extends string>(
   words: readonly Word[],
   spec: Spec & { readonly default?: Word },
 ): Flag<Word | undefined> {
-  const flag = single(spec, words.join("|"), (typed, label) => {
+  const flag = single(spec, spec.hint ?? words.join("|"), (typed, label) => {
     const word = words.find((candidate) => candidate === typed);
     if (word !== undefined) return word;
     const meant = nearest(typed, words);

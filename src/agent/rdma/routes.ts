@@ -1,0 +1,139 @@
+// REST for RDMA: what there is, and setting queue pairs up. Also the WebSocket by which a collector holds them.
+
+import { Elysia, t } from "elysia";
+import type {
+  QueuePairResponse,
+  RdmaResponse,
+  RdmaSessionMessage,
+  RegionsResponse,
+} from "../../layout/index.ts";
+import { AgentError } from "../errors.ts";
+import { type Grant, GrantedPools, grantOf } from "../grants.ts";
+import type { Pools } from "../pools.ts";
+import type { Rdma, Session } from "./rdma.ts";
+
+export const SESSION_PATH = "/v1/rdma/session";
+
+/** A collector that has vanished without closing its connection is noticed after at most twice so long. */
+const SESSION_TIMEOUT_S = 8;
+
+const OFF = "it runs with --rdma off";
+
+const U16 = t.Integer({ minimum: 0, maximum: 0xffff });
+const U24 = t.Integer({ minimum: 0, maximum: 0xff_ffff });
+
+const QueuePairBody = t.Object({
+  session: t.String({ description: "from the WebSocket /v1/rdma/session" }),
+  app: t.String(),
+  poolId: t.Integer({ minimum: 0 }),
+  number: U24,
+  psn: U24,
+  linkLayer: t.Union([t.Literal("InfiniBand"), t.Literal("Ethernet")]),
+  gid: t.String({ pattern: "^([0-9a-f]{32})?$", description: "32 hexadecimal digits" }),
+  lid: U16,
+  mtu: t.Union([256, 512, 1024, 2048, 4096].map((bytes) => t.Literal(bytes))),
+  reads: t.Integer({ minimum: 1, maximum: 255, description: "READs under way at once" }),
+});
+
+const PairParams = t.Object({ id: t.Integer({ minimum: 1 }) });
+
+/** @param rdma undefined when the agent was started without it */
+export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools) {
+  const granted = (request: Request) => new GrantedPools(pools, grantOf(request));
+  return new Elysia({ normalize: false })
+    .get("/v1/rdma", ({ request }): RdmaResponse => describe(rdma, granted(request)), {
+      detail: { summary: "How pools are read by RDMA, and which" },
+    })
+    .get(
+      "/v1/rdma/queue-pairs",
+      ({ request }) => (rdma === undefined ? [] : listPairs(rdma, grantOf(request))),
+      { detail: { summary: "Queue pairs of the caller's token" } },
+    )
+    .post(
+      "/v1/rdma/queue-pairs",
+      ({ request, body }): QueuePairResponse => {
+        const application = granted(request).get(body.app);
+        return served(rdma).connect(application, grantOf(request), body);
+      },
+      {
+        body: QueuePairBody,
+        detail: { summary: "Connect a queue pair that may read one application's pool" },
+      },
+    )
+    .post(
+      "/v1/rdma/queue-pairs/:id/regions",
+      ({ request, params }): RegionsResponse => served(rdma).regions(params.id, grantOf(request)),
+      {
+        params: PairParams,
+        detail: { summary: "What the queue pair may read by now; asked when a pool has grown" },
+      },
+    )
+    .delete(
+      "/v1/rdma/queue-pairs/:id",
+      ({ request, params }) => {
+        served(rdma).disconnect(params.id, grantOf(request));
+        return { disconnected: params.id };
+      },
+      { params: PairParams, detail: { summary: "Disconnect a queue pair" } },
+    );
+}
+
+function describe(rdma: Rdma | undefined, pools: GrantedPools): RdmaResponse {
+  return {
+    endpoint: rdma?.endpoint ?? null,
+    reason: rdma?.endpoint === undefined ? (rdma?.reason ?? OFF) : null,
+    pools: [...pools].map(({ name, pool: { header } }) => ({
+      // A pool keeps its id as long as it is the same pool.
+      id: header.poolId,
+      app: name,
+      poolId: header.poolId,
+      fileBytes: header.fileBytes,
+    })),
+    queuePairs: rdma?.pairCount ?? 0,
+    pinnedBytes: rdma?.pinnedBytes ?? 0,
+  };
+}
+
+function listPairs(rdma: Rdma, grant: Grant) {
+  return [...rdma.pairs]
+    .filter(({ session }) => grant.name === session.grant.name || grant.name === "local")
+    .map(({ id, session, domain, queuePair, remoteNumber, openedAtMs }) => ({
+      id,
+      token: session.grant.name,
+      app: domain.registered.pool.app,
+      number: queuePair.number,
+      remoteNumber,
+      openedAt: new Date(openedAtMs).toISOString(),
+      regions: domain.registered.regionCount,
+      pinnedBytes: domain.registered.pinnedBytes,
+    }));
+}
+
+/** @throws AgentError when this agent was started without RDMA */
+function served(rdma: Rdma | undefined): Rdma {
+  if (rdma !== undefined) return rdma;
+  throw new AgentError("no-rdma", `this agent does not serve RDMA: ${OFF}`, "read over TCP", 503);
+}
+
+/** What a WebSocket of the agent carries along. */
+export interface SocketData {
+  session: Session;
+}
+
+/** The handlers of session WebSockets; they say nothing but the session's name, and end it with their connection. */
+export function sessionSockets(rdma: () => Rdma | undefined): Bun.WebSocketHandler<SocketData> {
+  return {
+    idleTimeout: SESSION_TIMEOUT_S,
+    sendPings: true,
+    maxPayloadLength: 1024,
+    open(socket) {
+      socket.data.session.end = () => socket.close();
+      const message: RdmaSessionMessage = { session: socket.data.session.id };
+      socket.send(JSON.stringify(message));
+    },
+    message() {},
+    close(socket) {
+      rdma()?.closeSession(socket.data.session);
+    },
+  };
+}

@@ -1,0 +1,88 @@
+// An agent's REST interface as a collector calls it: by HOST:PORT, with or without TLS, or through this host's socket.
+
+import { type ApiError, DEFAULT_PORT } from "../layout/index.ts";
+
+const TIMEOUT_MS = 5_000;
+
+/** An agent to read; without `host` the one of this host. */
+export interface Target {
+  host?: string;
+  port?: number;
+  /** Socket of this host's agent, when `host` is not given. */
+  socketPath?: string;
+  /** Where this host's pools lie when no agent says so. */
+  poolDir?: string;
+}
+
+/** What one has to show an agent, and to see of it. */
+export interface Credentials {
+  token?: string;
+  /** Speaks TLS, and trusts these certificates (PEM); true trusts the system's. */
+  tls?: { ca: string } | true;
+}
+
+/** How an agent is named to the user. */
+export function targetName({ host, port }: Target): string {
+  return host === undefined
+    ? "local"
+    : `${host.includes(":") ? `[${host}]` : host}:${port ?? DEFAULT_PORT}`;
+}
+
+export class AgentClient {
+  readonly name: string;
+  readonly #local: boolean;
+
+  constructor(
+    readonly target: Target,
+    readonly credentials: Credentials,
+  ) {
+    this.name = targetName(target);
+    this.#local = target.host === undefined;
+  }
+
+  /** @throws Error when nothing answers in time */
+  fetch(method: string, path: string, body?: unknown): Promise<Response> {
+    const { tls } = this.credentials;
+    const { socketPath } = this.target;
+    const base = this.#local ? "http://localhost" : `${tls ? "https" : "http"}://${this.name}`;
+    return fetch(`${base}${path}`, {
+      method,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      headers: {
+        ...this.#headers(),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(this.#local && socketPath !== undefined ? { unix: socketPath } : {}),
+      ...(typeof tls === "object" ? { tls } : {}),
+    });
+  }
+
+  /** The answer to a call. @throws Error with what the agent says */
+  async call(method: string, path: string, body?: unknown): Promise<unknown> {
+    const response = await this.fetch(method, path, body);
+    const answer = (await response.json().catch(() => undefined)) as Partial<ApiError> | undefined;
+    if (response.ok && answer !== undefined) return answer;
+    const message = typeof answer?.message === "string" ? answer.message : "it does not say why";
+    const hint = typeof answer?.hint === "string" ? `; ${answer.hint}` : "";
+    throw new Error(`the agent refuses (${response.status}): ${message}${hint}`);
+  }
+
+  webSocket(path: string): WebSocket {
+    const { tls } = this.credentials;
+    const url = this.#local
+      ? `ws+unix://${this.target.socketPath}:${path}`
+      : `${tls ? "wss" : "ws"}://${this.name}${path}`;
+    // Bun's own options; the type that bun-types give WebSocket's second parameter leaves them out.
+    const options = {
+      headers: this.#headers(),
+      ...(!this.#local && typeof tls === "object" ? { tls } : {}),
+    };
+    return new WebSocket(url, options as never);
+  }
+
+  #headers(): Record<string, string> {
+    const { token } = this.credentials;
+    return token === undefined ? {} : { authorization: `Bearer ${token}` };
+  }
+}
