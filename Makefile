@@ -39,6 +39,14 @@ build/shim.so: $(SHIM_SOURCES) $(C_HEADERS) Makefile
 	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -Wl,-z,defs -Ic -o $@.tmp $(SHIM_SOURCES) $(LDLIBS)
 	@mv $@.tmp $@
 
+.PHONY: mock
+mock: build/libibverbs-mock.so ## compile the mocked RDMA library of the tests
+
+build/libibverbs-mock.so: c/verbs_mock.c c/verbs_mock.h Makefile
+	@mkdir -p build
+	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -Wl,-z,defs -Ic -o $@.tmp c/verbs_mock.c $(LDLIBS)
+	@mv $@.tmp $@
+
 .PHONY: build
 build: setup shim ## compile everything into one file, dist/microview
 	@$(BUN) scripts/build.ts
