@@ -22,7 +22,7 @@ NAME ?=
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: ## install what is missing to build
@@ -59,6 +59,14 @@ run: build ## set up, build and run the demo; ARGS="--duration 10s"
 test: ## set up, build and run every check and test
 	@scripts/setup.sh --with-tests || { echo "0 passed, 1 failed"; exit 1; }
 	@$(BUN) scripts/test.ts $(ARGS)
+
+.PHONY: test-vm
+test-vm: build ## run the tests that need a kernel of their own; ARGS="tests/vm/suite/rig.vm.ts"
+	@$(BUN) tests/vm/test.ts suite $(ARGS)
+
+.PHONY: test-vm-pair
+test-vm-pair: build ## run the tests that need two machines, joined by a cable
+	@$(BUN) tests/vm/test.ts pair $(ARGS)
 
 .PHONY: typecheck
 typecheck: setup ## check the types

@@ -5,6 +5,9 @@ import { mkdir, rm } from "node:fs/promises";
 import { type Counts, countJunit } from "./junit.ts";
 
 const JUNIT = "build/junit.xml";
+/** Tests under kernels of their own, by the name that tests/vm/test.ts knows them by. */
+const MACHINE_TESTS = { suite: "in a machine", pair: "in two machines" } as const;
+const SKIP_MACHINES = "MICROVIEW_SKIP_VM";
 /** End-to-end tests start processes; bun's own limit of 5 s is too short on a busy machine. */
 const TEST_TIMEOUT_MS = 60_000;
 
@@ -42,10 +45,8 @@ for (const step of STEPS) {
     total.failed++;
   }
 }
-const tests = await runTests(selection);
-total.passed += tests.passed;
-total.failed += tests.failed;
-total.skipped += tests.skipped;
+add(total, await runTests(selection));
+add(total, await runMachineTests(selection));
 
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
 console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
@@ -70,24 +71,60 @@ async function runStep({ name, command, after }: Step): Promise<boolean> {
   return passed;
 }
 
-/** Runs the tests, all or those whose path holds one of `filters`; their output is shown as it comes. */
+function add(sum: Counts, counts: Counts): void {
+  sum.passed += counts.passed;
+  sum.failed += counts.failed;
+  sum.skipped += counts.skipped;
+}
+
+/** Runs the tests, all or those whose path holds one of `filters`. */
 async function runTests(filters: readonly string[]): Promise<Counts> {
-  await mkdir("build", { recursive: true });
-  await rm(JUNIT, { force: true });
-  const startedNs = Bun.nanoseconds();
-  const child = Bun.spawn(
-    [
-      process.execPath,
-      "test",
-      `--timeout=${TEST_TIMEOUT_MS}`,
-      "--reporter=junit",
-      `--reporter-outfile=${JUNIT}`,
-      ...filters,
-    ],
-    { stdin: "ignore", stdout: "inherit", stderr: "inherit" },
+  const reporter = ["--reporter=junit", `--reporter-outfile=${JUNIT}`];
+  const command = ["test", `--timeout=${TEST_TIMEOUT_MS}`, ...reporter, ...filters];
+  return await runReported("tests", command, JUNIT);
+}
+
+/** Runs the tests that need a kernel of their own; says so when it does not. */
+async function runMachineTests(filters: readonly string[]): Promise<Counts> {
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  if (filters.length > 0 && !filters.some((filter) => filter.includes("tests/vm"))) {
+    console.log("- machines         not selected");
+    return counts;
+  }
+  if (process.env[SKIP_MACHINES]) {
+    console.log(`- machines         skipped, because ${SKIP_MACHINES} is set`);
+    return { ...counts, skipped: Object.keys(MACHINE_TESTS).length };
+  }
+  if (!passedSteps.has("build")) {
+    console.log("✗ machines         not run, because 'build' failed");
+    return { ...counts, failed: Object.keys(MACHINE_TESTS).length };
+  }
+  console.log(
+    `\nUnder kernels of their own, in qemu; \`${SKIP_MACHINES}=1 make test\` skips this.`,
   );
+  for (const [which, name] of Object.entries(MACHINE_TESTS)) {
+    const report = `build/vm/${which}/junit.xml`;
+    add(counts, await runReported(name, ["tests/vm/test.ts", which], report));
+  }
+  return counts;
+}
+
+/** Runs tests with bun, shows their output as it comes, and counts by the report they write. */
+async function runReported(
+  name: string,
+  command: readonly string[],
+  reportPath: string,
+): Promise<Counts> {
+  await mkdir("build", { recursive: true });
+  await rm(reportPath, { force: true });
+  const startedNs = Bun.nanoseconds();
+  const child = Bun.spawn([process.execPath, ...command], {
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "inherit",
+  });
   const exitCode = await child.exited;
-  const report = Bun.file(JUNIT);
+  const report = Bun.file(reportPath);
   const counts = (await report.exists())
     ? countJunit(await report.text())
     : { passed: 0, failed: 0, skipped: 0 };
@@ -96,12 +133,10 @@ async function runTests(filters: readonly string[]): Promise<Counts> {
     counts.failed++;
   } else if (exitCode !== 0 && counts.failed === 0) {
     // A file that does not load, an error between tests, or a crash.
-    console.log(`✗ bun test ended with ${child.signalCode ?? `exit code ${exitCode}`}`);
+    console.log(`✗ bun ended with ${child.signalCode ?? `exit code ${exitCode}`}`);
     counts.failed++;
   }
-  console.log(
-    `${counts.failed === 0 ? "✓" : "✗"} ${"tests".padEnd(16)} ${secondsSince(startedNs)}`,
-  );
+  console.log(`${counts.failed === 0 ? "✓" : "✗"} ${name.padEnd(16)} ${secondsSince(startedNs)}`);
   return counts;
 }
 

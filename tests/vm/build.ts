@@ -43,8 +43,10 @@ export interface Build {
   /** Program and first arguments of qemu. */
   readonly qemu: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Version of the kernel's package. */
+  /** As `uname -r` says it. */
   readonly kernelVersion: string;
+  /** Modules to load at boot. */
+  readonly bootModules: readonly string[];
 }
 
 interface Description {
@@ -132,6 +134,9 @@ async function describe(target: string): Promise<Build> {
     ],
     environment: { QEMU_MODULE_DIR: join(root, "lib") },
     kernelVersion,
+    bootModules: (await list("modules"))
+      .filter(([, mark]) => mark === "boot")
+      .map(([name]) => name),
   };
 }
 
@@ -141,10 +146,11 @@ async function key(): Promise<string> {
   return hash.digest("hex").slice(0, 16);
 }
 
-/** Lines of a list, without comments. */
-async function list(name: string): Promise<string[]> {
+/** A list's lines, each as its words, without comments. */
+async function list(name: string): Promise<[string, ...string[]][]> {
   const text = await Bun.file(join(HERE, name)).text();
-  return text.split("\n").filter((line) => /^\w/.test(line));
+  const lines = text.split("\n").filter((line) => /^\w/.test(line));
+  return lines.map((line) => line.trim().split(/\s+/) as [string, ...string[]]);
 }
 
 // ── Packages ────────────────────────────────────────────────────────────────
@@ -182,7 +188,7 @@ async function download(work: string): Promise<Packages> {
 }
 
 async function downloadWith(options: readonly string[], work: string): Promise<Packages> {
-  const guest = await list("packages");
+  const guest = (await list("packages")).map(([name]) => name);
   const kernel = await kernelPackage(options, work);
   // As if nothing were installed: with what the host happens to have, the machine would differ.
   const simulated = await need(
@@ -409,7 +415,7 @@ async function modules(kernelFolder: string, version: string, root: string): Pro
     });
     for (const dependency of depends) await add(dependency);
   };
-  for (const name of await list("modules")) await add(name.trim());
+  for (const [name] of await list("modules")) await add(name);
   const dependencies = (name: string, seen: Set<string> = new Set()): string[] => {
     for (const dependency of found.get(name)?.depends ?? []) {
       if (!found.has(dependency)) continue;

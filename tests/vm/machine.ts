@@ -14,7 +14,8 @@ const ROOT = normalize(join(import.meta.dir, "../.."));
 const DEFAULT_MEMORY_MIB = 1024;
 const DEFAULT_CPUS = 2;
 const DEFAULT_TIMEOUT_S = 120;
-const CONSOLE_LINES = 25;
+/** Enough for a panic with its registers and its stack. */
+const CONSOLE_LINES = 60;
 /** What `docker run` answers when the container itself fails. */
 const EXIT_MACHINE_FAILED = 125;
 /** Longer than a boot takes with KVM, where that works. */
@@ -30,7 +31,7 @@ export interface Run {
   readonly environment?: Readonly<Record<string, string>>;
   readonly memoryMiB?: number;
   readonly cpus?: number;
-  /** Those of tests/vm/modules that are loaded; all unless given. */
+  /** Those of tests/vm/modules that are loaded at boot, instead of those marked there. */
   readonly modules?: readonly string[];
   /** From the start of the machine to the end of the command. */
   readonly timeoutS?: number;
@@ -85,7 +86,7 @@ async function boot(build: Build, run: Run, accel: string, isShell = false): Pro
     | undefined;
   const end = (): void => qemu?.kill("SIGKILL");
   try {
-    await Bun.write(join(host, "settings"), await settings(run, isShell));
+    await Bun.write(join(host, "settings"), await settings(build, run, isShell));
     await Bun.write(join(host, "command"), `${exports(run.environment ?? {})}${run.command}\n`);
     const streams = isShell ? "inherit" : "pipe";
     qemu = Bun.spawn(
@@ -130,12 +131,10 @@ async function boot(build: Build, run: Run, accel: string, isShell = false): Pro
 }
 
 /** What the machine's first process reads, init.sh. */
-async function settings(run: Run, isShell: boolean): Promise<string> {
-  const build = await Bun.file(join(import.meta.dir, "modules")).text();
-  const listed = build.split("\n").filter((line) => /^\w/.test(line));
+async function settings(build: Build, run: Run, isShell: boolean): Promise<string> {
   return Object.entries({
     VM_NAME: run.name ?? "machine",
-    VM_MODULES: (run.modules ?? listed).join(" "),
+    VM_MODULES: (run.modules ?? build.bootModules).join(" "),
     VM_BUN: basename(await realpath(process.execPath)),
     VM_OUT: run.out === undefined ? "" : "1",
     VM_ADDRESS: run.link?.address ?? "",
@@ -163,7 +162,7 @@ async function flags(
   // Panics end the machine; an oops is one. The rest saves time, or says less about lost time.
   const kernelArguments = [
     "console=ttyS0",
-    isShell || run.console === undefined ? "quiet" : "",
+    isShell ? "quiet" : "",
     "panic=-1 oops=panic mitigations=off nokaslr nowatchdog rcupdate.rcu_cpu_stall_suppress=1",
     "tsc=reliable no_timer_check random.trust_cpu=on",
   ].join(" ");
@@ -253,7 +252,7 @@ Runs COMMAND in a machine of its own, in /repo. One word is a line for sh.
 
   --folder DIR     what is at /repo, read-only (this repository)
   --out DIR        what is at /out, writable
-  --modules A,B    those of tests/vm/modules to load (all)
+  --modules A,B    those of tests/vm/modules to load at boot
   --memory MIB     (${DEFAULT_MEMORY_MIB})
   --cpus N         (${DEFAULT_CPUS})
   --timeout S      ends the machine after so many seconds (${DEFAULT_TIMEOUT_S})
