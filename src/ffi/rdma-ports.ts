@@ -3,6 +3,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { LinkLayer } from "./verbs.ts";
 
+/** How the GID of an IPv4 address begins. */
+const IPV4_MAPPED = "00000000000000000000ffff";
+
 export const RDMA_SYSFS = "/sys/class/infiniband";
 
 export interface RdmaGid {
@@ -84,6 +87,14 @@ function gidsOf(at: string, sysfs: SysfsReader): RdmaGid[] {
   return gids.sort((a, b) => a.index - b.index);
 }
 
+/** A GID as people write addresses: an IPv4 address where it stands for one, else as an IPv6 address in full. */
+export function gidText(gid: string): string {
+  if (gid.startsWith(IPV4_MAPPED)) {
+    return Array.from(Uint8Array.fromHex(gid.slice(IPV4_MAPPED.length))).join(".");
+  }
+  return gid.replaceAll(/(....)(?=.)/g, "$1:");
+}
+
 /** A port and the address to use on it. */
 export interface RdmaChoice {
   port: RdmaPort;
@@ -144,6 +155,6 @@ export function chooseRdmaPort(
 
 function rank({ gid, type }: RdmaGid, preferred: string | undefined): number {
   const version = (type === "RoCE v1" ? 10 : 0) + (type === (preferred ?? type) ? 0 : 100);
-  if (gid.startsWith("00000000000000000000ffff")) return version;
+  if (gid.startsWith(IPV4_MAPPED)) return version;
   return version + (gid.startsWith("fe80") ? 2 : 1);
 }

@@ -32,6 +32,13 @@ const WELL: Readonly<Record<string, string>> = {
   "/sys/devices/system/clocksource/clocksource0/current_clocksource": "tsc\n",
   "/sys/class/infiniband/mlx5_0/ports/1/state": "4: ACTIVE\n",
   "/sys/class/infiniband/mlx5_0/ports/1/link_layer": "Ethernet\n",
+  "/sys/class/infiniband/mlx5_0/ports/1/gids/0": "fe80:0000:0000:0000:0e42:a1ff:fe00:0001\n",
+  "/sys/class/infiniband/mlx5_0/ports/1/gids/3": "0000:0000:0000:0000:0000:ffff:0a00:0005\n",
+  "/sys/class/infiniband/mlx5_0/ports/1/gids/4": "0000:0000:0000:0000:0000:0000:0000:0000\n",
+  "/sys/class/infiniband/mlx5_0/ports/1/gid_attrs/types/0": "IB/RoCE v1\n",
+  "/sys/class/infiniband/mlx5_0/ports/1/gid_attrs/types/3": "RoCE v2\n",
+  "/sys/class/infiniband/mlx5_0/ports/1/gid_attrs/ndevs/3": "eth0\n",
+  "/dev/infiniband/uverbs0": "",
   "/usr/lib/x86_64-linux-gnu/libibverbs.so.1": "",
   "/sys/kernel/btf/vmlinux": "",
   "/sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
@@ -39,6 +46,13 @@ const WELL: Readonly<Record<string, string>> = {
   "/dev/shm/.keep": "",
   "/run/agent.sock": "",
 };
+
+/** What makes it a host without RDMA. */
+const NO_RDMA = Object.fromEntries(
+  Object.keys(WELL)
+    .filter((path) => path.includes("infiniband"))
+    .map((path) => [path, undefined]),
+);
 
 /** A host that differs from a good one in some files; undefined takes a file away. */
 function host(
@@ -221,11 +235,7 @@ describe("limits of a process", () => {
       level: "warn",
       finding: "8 MiB",
     });
-    const noDevice = host({
-      ...noRights,
-      "/sys/class/infiniband/mlx5_0/ports/1/state": undefined,
-      "/sys/class/infiniband/mlx5_0/ports/1/link_layer": undefined,
-    });
+    const noDevice = host({ ...noRights, ...NO_RDMA });
     expect(await finding("locked-memory", { host: noDevice })).toMatchObject({ level: "ok" });
     const unlimited = host({
       ...noRights,
@@ -460,8 +470,38 @@ describe("the clock", () => {
 });
 
 describe("RDMA devices", () => {
-  test("are told with their ports", async () => {
-    expect((await finding("rdma-devices")).finding).toBe("mlx5_0/1 ACTIVE (Ethernet)");
+  test("are told with their ports and addresses, and with the one that is used", async () => {
+    expect((await finding("rdma-devices")).finding).toBe(
+      "mlx5_0:1:3 is used unless told otherwise; mlx5_0:1 ACTIVE, Ethernet, GID 0 fe80:0000:0000:0000:0e42:a1ff:fe00:0001 (RoCE v1), GID 3 10.0.0.5 (RoCE v2 eth0)",
+    );
+  });
+
+  test("without an address are a warning, but on InfiniBand, where the LID is the address", async () => {
+    const gids = "/sys/class/infiniband/mlx5_0/ports/1/gids";
+    const bare = { [`${gids}/0`]: undefined, [`${gids}/3`]: undefined };
+    const warning = await finding("rdma-devices", { host: host(bare) });
+    expect(warning).toMatchObject({ level: "warn" });
+    expect(warning.advice).toContain("a GID comes with an IP address");
+    const infiniBand = host({
+      ...bare,
+      "/sys/class/infiniband/mlx5_0/ports/1/link_layer": "InfiniBand\n",
+      "/sys/class/infiniband/mlx5_0/ports/1/lid": "17\n",
+    });
+    expect((await finding("rdma-devices", { host: infiniBand })).finding).toBe(
+      "mlx5_0:1 is used unless told otherwise; mlx5_0:1 ACTIVE, InfiniBand, LID 17",
+    );
+  });
+
+  test("that a container was not given are a warning that says how to give them", async () => {
+    const without = host({ "/dev/infiniband/uverbs0": undefined });
+    const warning = await finding("rdma-access", { host: without });
+    expect(warning).toMatchObject({ level: "warn" });
+    expect(warning.advice).toContain("--device /dev/infiniband/uverbs0");
+    const closed = { ...host(), writable: (path: string) => !path.includes("uverbs") };
+    expect((await finding("rdma-access", { host: closed })).finding).toBe(
+      "/dev/infiniband/uverbs0 may not be opened by this user",
+    );
+    expect(await finding("rdma-access", { host: host(NO_RDMA) })).toMatchObject({ level: "ok" });
   });
 
   test("without an active port are a warning", async () => {

@@ -17,7 +17,7 @@ import { checkBpf, checkBpfRights, checkCgroups, checkLockdown } from "./kernel-
 import { checkLockedMemory, checkOpenFiles, checkSharedMemory } from "./memory.ts";
 import { checkKernel, checkNative } from "./platform.ts";
 import { checkPools } from "./pools.ts";
-import { checkRdmaDevices, checkVerbs, rdmaDevices } from "./rdma.ts";
+import { checkRdmaDevices, checkRdmaNodes, checkVerbs, rdmaDevices } from "./rdma.ts";
 
 export type { HealthAnswer, HealthTarget } from "./agent.ts";
 export type { Finding, Level, Need } from "./finding.ts";
@@ -72,6 +72,7 @@ export async function examine(options: ExamineOptions): Promise<Finding[]> {
     checkClock(host),
     ...(works ? [checkDeadlines(host, probe())] : []),
     checkRdmaDevices(host),
+    checkRdmaNodes(host),
     checkVerbs(host),
     checkLockedMemory(host, rdmaDevices(host).length > 0),
     checkBpf(host),

@@ -1,5 +1,13 @@
-// Whether collectors can read this host's pools by RDMA.
+// Whether collectors can read this host's pools by RDMA, and over what.
 
+import {
+  chooseRdmaPort,
+  gidText,
+  listRdmaPorts,
+  RDMA_SYSFS,
+  type RdmaGid,
+  type RdmaPort,
+} from "../../ffi/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
 
@@ -13,35 +21,67 @@ const LIBRARY_DIRECTORIES = [
   "/lib",
   "/usr/local/lib",
 ];
-const DEVICES = "/sys/class/infiniband";
+const NODES = "/dev/infiniband";
+/** A port may have hundreds of addresses. */
+const MAX_GIDS_SHOWN = 8;
 
 /** Names of RDMA devices. */
 export function rdmaDevices(host: Host): string[] {
-  return host.list(DEVICES);
+  return host.list(RDMA_SYSFS);
 }
 
+/** Devices, ports, their link layers and addresses, and which of them microview takes unless told otherwise. */
 export function checkRdmaDevices(host: Host): Finding {
   const check = new Check("rdma-devices", "RDMA devices", "rdma");
-  const devices = rdmaDevices(host);
-  if (devices.length === 0) {
+  const ports = listRdmaPorts(RDMA_SYSFS, host);
+  if (ports.length === 0) {
     return check.warn(
       "none",
-      "optional: collectors read over TCP. A card's driver, or `rdma link add` for Soft-RoCE, brings one",
+      "optional: collectors read over TCP. A card's driver, or `rdma link add rxe0 type rxe netdev eth0` for Soft-RoCE, brings one",
     );
   }
-  const ports = devices.flatMap((device) =>
-    host.list(`${DEVICES}/${device}/ports`).map((port) => {
-      const at = `${DEVICES}/${device}/ports/${port}`;
-      // "4: ACTIVE"
-      const state = host.read(`${at}/state`)?.replace(/^\d+:\s*/, "") ?? "unknown";
-      return { name: `${device}/${port}`, state, link: host.read(`${at}/link_layer`) ?? "unknown" };
-    }),
-  );
-  const finding = ports.map(({ name, state, link }) => `${name} ${state} (${link})`).join(", ");
-  if (ports.some(({ state }) => state === "ACTIVE")) return check.ok(finding);
+  const shown = ports.map(describePort).join("; ");
+  try {
+    const { port, gid } = chooseRdmaPort(ports, undefined);
+    const used = `${port.device}:${port.port}${gid === undefined ? "" : `:${gid.index}`}`;
+    return check.ok(`${used} is used unless told otherwise; ${shown}`);
+  } catch (error) {
+    return check.warn(
+      shown,
+      `${(error as Error).message}: see \`rdma link\`, the cable, and \`ip address\``,
+    );
+  }
+}
+
+function describePort({ device, port, state, linkLayer, lid, gids }: RdmaPort): string {
+  const parts = [`${device}:${port} ${state}`, linkLayer];
+  if (linkLayer === "InfiniBand") parts.push(`LID ${lid}`);
+  parts.push(...gids.slice(0, MAX_GIDS_SHOWN).map(describeGid));
+  if (gids.length > MAX_GIDS_SHOWN) parts.push(`${gids.length - MAX_GIDS_SHOWN} GIDs more`);
+  return parts.join(", ");
+}
+
+function describeGid({ index, gid, type, netdev }: RdmaGid): string {
+  const of = [type, netdev].filter((each) => each !== "").join(" ");
+  return `GID ${index} ${gidText(gid)}${of === "" ? "" : ` (${of})`}`;
+}
+
+/** Whether this process may open the devices: a container has them only if it was given them. */
+export function checkRdmaNodes(host: Host): Finding {
+  const check = new Check("rdma-access", "RDMA access", "rdma");
+  if (rdmaDevices(host).length === 0) return check.ok("not needed without a device");
+  const nodes = host.list(NODES).filter((name) => name.startsWith("uverbs"));
+  if (nodes.length === 0) {
+    return check.warn(
+      `${NODES} has no uverbs device`,
+      "load the module ib_uverbs; for a container: `docker run --device /dev/infiniband/uverbs0`, or the cluster's RDMA device plugin",
+    );
+  }
+  const closed = nodes.filter((name) => !host.writable(`${NODES}/${name}`));
+  if (closed.length === 0) return check.ok(nodes.map((name) => `${NODES}/${name}`).join(", "));
   return check.warn(
-    finding || devices.join(", "),
-    "no port is active: see `rdma link` and the cable",
+    `${closed.map((name) => `${NODES}/${name}`).join(", ")} may not be opened by this user`,
+    'run as root, or let the user\'s group in: a udev rule with MODE="0660", GROUP="rdma"',
   );
 }
 
