@@ -20,6 +20,7 @@ interface Step {
 
 const STEPS: readonly Step[] = [
   { name: "shim", command: ["make", "shim"] },
+  { name: "mocked RDMA", command: ["make", "mock"] },
   { name: "types", command: ["tsc", "--noEmit"] },
   { name: "lint", command: ["biome", "check", "--error-on-warnings", "."] },
   {
@@ -30,6 +31,9 @@ const STEPS: readonly Step[] = [
   { name: "build", command: [process.execPath, "scripts/build.ts"], after: "shim" },
 ];
 
+/** The machine that some tests run in. */
+const MACHINE: Step = { name: "machine", command: [process.execPath, "tests/vm/build.ts"] };
+
 process.chdir(`${import.meta.dir}/..`);
 process.env["PATH"] = `${process.cwd()}/node_modules/.bin:${process.env["PATH"] ?? ""}`;
 const selection = process.argv.slice(2);
@@ -37,7 +41,10 @@ const selection = process.argv.slice(2);
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const passedSteps = new Set<string>();
 
-for (const step of STEPS) {
+const wantsMachines =
+  !process.env[SKIP_MACHINES] &&
+  (selection.length === 0 || selection.some((path) => path.includes("tests/vm")));
+for (const step of wantsMachines ? [...STEPS, MACHINE] : STEPS) {
   if (await runStep(step)) {
     total.passed++;
     passedSteps.add(step.name);
@@ -46,7 +53,7 @@ for (const step of STEPS) {
   }
 }
 add(total, await runTests(selection));
-add(total, await runMachineTests(selection));
+add(total, await runMachineTests());
 
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
 console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
@@ -85,19 +92,18 @@ async function runTests(filters: readonly string[]): Promise<Counts> {
 }
 
 /** Runs the tests that need a kernel of their own; says so when it does not. */
-async function runMachineTests(filters: readonly string[]): Promise<Counts> {
+async function runMachineTests(): Promise<Counts> {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
-  if (filters.length > 0 && !filters.some((filter) => filter.includes("tests/vm"))) {
-    console.log("- machines         not selected");
-    return counts;
+  const kinds = Object.keys(MACHINE_TESTS).length;
+  if (!wantsMachines) {
+    const why = process.env[SKIP_MACHINES] ? `${SKIP_MACHINES} is set` : "they are not selected";
+    console.log(`- machine tests    skipped, because ${why}`);
+    return { ...counts, skipped: kinds };
   }
-  if (process.env[SKIP_MACHINES]) {
-    console.log(`- machines         skipped, because ${SKIP_MACHINES} is set`);
-    return { ...counts, skipped: Object.keys(MACHINE_TESTS).length };
-  }
-  if (!passedSteps.has("build")) {
-    console.log("✗ machines         not run, because 'build' failed");
-    return { ...counts, failed: Object.keys(MACHINE_TESTS).length };
+  for (const needed of ["build", MACHINE.name]) {
+    if (passedSteps.has(needed)) continue;
+    console.log(`✗ machine tests    not run, because '${needed}' failed`);
+    return { ...counts, failed: kinds };
   }
   console.log(
     `\nUnder kernels of their own, in qemu; \`${SKIP_MACHINES}=1 make test\` skips this.`,

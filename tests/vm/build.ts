@@ -90,11 +90,13 @@ export async function ensureBuild(
     say(`vm: building the machine with ${packages.kernel}`);
     const done = join(work, "done");
     await assemble(work, done, packages);
-    await rm(target, { recursive: true, force: true });
-    // Another run may have put its own there; it is as good.
-    await rename(done, target).catch(async (error) => {
-      if (!(await isComplete(target))) throw error;
-    });
+    // Another run may have been quicker; its machine is as good, and may be in use.
+    if (fresh || !(await isComplete(target))) {
+      await rm(target, { recursive: true, force: true });
+      await rename(done, target).catch(async (error) => {
+        if (!(await isComplete(target))) throw error;
+      });
+    }
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -70,11 +70,16 @@ cat /run/output >/dev/ttyS1 &
 carrier=$!
 sh /host/command >/run/output 2>&1 </dev/null
 echo $? >/run/exit
-# The last of the output, unless something that the command left behind holds the pipe open.
-patience=20
-while kill -0 $carrier 2>/dev/null && [ $patience -gt 0 ]; do
-  patience=$((patience - 1))
-  sleep 0.05
+# What the command left behind would hold the pipe open.
+left=
+for process in /proc/[0-9]*; do
+  pid=${process#/proc/}
+  case $pid in
+    1 | $carrier) ;;
+    *) left="$left $pid" ;;
+  esac
 done
+kill -9 $left 2>/dev/null
+wait $carrier
 mv /run/exit /host/exit
 poweroff -f

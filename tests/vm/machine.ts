@@ -196,6 +196,15 @@ async function flags(
   ];
 }
 
+/** Aborts when this process is asked to end, so that its machines end first. */
+export function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => controller.abort(new MachineError(`ended by ${name}`)));
+  }
+  return controller.signal;
+}
+
 /** Has the kernel end qemu when this process ends, however it does. */
 function untilThisEnds(): string[] {
   return Bun.which("setpriv") === null ? [] : ["setpriv", "--pdeathsig", "KILL", "--"];
@@ -279,10 +288,6 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return values.help === true ? 0 : 2;
   }
-  const interrupted = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => interrupted.abort(new MachineError(`ended by ${signal}`)));
-  }
   const given = <K extends string, V>(key: K, value: V | undefined): { [k in K]?: V } =>
     (value === undefined ? {} : { [key]: value }) as { [k in K]?: V };
   const number = (text: string | undefined): number | undefined =>
@@ -295,7 +300,7 @@ async function main(): Promise<number> {
     ...given("cpus", number(values.cpus)),
     ...given("timeoutS", number(values.timeout)),
     ...given("console", values.console),
-    signal: interrupted.signal,
+    signal: interruption(),
   };
   if (values.shell === true) {
     await runShell(run);

@@ -7,7 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BuildError, ensureBuild } from "./build.ts";
-import { type Link, MachineError, type Run, runMachine } from "./machine.ts";
+import { interruption, type Link, MachineError, type Run, runMachine } from "./machine.ts";
 
 const EXIT_MACHINE_FAILED = 125;
 
@@ -95,12 +95,8 @@ if (import.meta.main) {
     console.error("usage: bun tests/vm/pair.ts COMMAND_ONE COMMAND_TWO");
     process.exit(2);
   }
-  const interrupted = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(name, () => interrupted.abort(new MachineError(`ended by ${name}`)));
-  }
   try {
-    process.exitCode = await runPair({ one, two, signal: interrupted.signal });
+    process.exitCode = await runPair({ one, two, signal: interruption() });
   } catch (error) {
     if (!(error instanceof MachineError || error instanceof BuildError)) throw error;
     console.error(`vm: ${error.message}`);

@@ -8,7 +8,7 @@ import { mkdir, readdir, rm } from "node:fs/promises";
 import { join, normalize } from "node:path";
 import { countJunit } from "../../scripts/junit.ts";
 import { BuildError } from "./build.ts";
-import { MachineError, runMachine } from "./machine.ts";
+import { interruption, MachineError, runMachine } from "./machine.ts";
 import { runPair } from "./pair.ts";
 
 const ROOT = normalize(join(import.meta.dir, "../.."));
@@ -26,14 +26,14 @@ function bunTest(files: readonly string[]): string {
 
 async function runSuite(files: readonly string[], out: string): Promise<number> {
   return await runMachine({
-    ...{ name: "machine", folder: ROOT, out, timeoutS: MACHINE_TIMEOUT_S },
+    ...{ folder: ROOT, out, timeoutS: MACHINE_TIMEOUT_S, signal: interruption() },
     command: bunTest(files),
   });
 }
 
 async function runBoth(files: readonly string[], out: string): Promise<number> {
   return await runPair({
-    ...{ folder: ROOT, out, timeoutS: MACHINE_TIMEOUT_S },
+    ...{ folder: ROOT, out, timeoutS: MACHINE_TIMEOUT_S, signal: interruption() },
     one: "exec sh tests/vm/pair/agent.sh",
     two: bunTest(files),
   });
