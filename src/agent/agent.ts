@@ -18,6 +18,9 @@ import { SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
 import { hashed, Tokens } from "./tokens.ts";
 
+/** Characters below which a token is warned of. */
+const SHORT_TOKEN = 16;
+
 /** How long requests that were taken on may take while the agent stops. */
 const DRAIN_TIMEOUT_MS = 1000;
 
@@ -122,6 +125,7 @@ export class Agent {
     const { host, port, dataPort, tls, limits, log, socketPath, gid } = this.#options;
     const known = this.#options.tokens && hashed(this.#options.tokens);
     const tokens = known && new Tokens(known);
+    this.#warnOfShortTokens();
     this.metrics.set("startTime", Date.now() / 1000);
     this.pools.adoptAll();
     this.#attachSelf();
@@ -252,6 +256,16 @@ export class Agent {
       "ask for an upgrade; it is open as long as its queue pairs are needed",
       426,
     );
+  }
+
+  #warnOfShortTokens(): void {
+    for (const { token, name } of this.#options.tokens ?? []) {
+      if (token.length >= SHORT_TOKEN) continue;
+      this.#options.log.warn("a token is short enough to be guessed", {
+        token: name,
+        hint: `take at least ${SHORT_TOKEN} characters, e.g. from \`openssl rand -base64 24\``,
+      });
+    }
   }
 
   #attachSelf(): void {

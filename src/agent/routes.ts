@@ -101,9 +101,14 @@ export function createRoutes(context: RoutesContext) {
     )
     .use(docsPage())
     .use(rdmaRoutes(context.rdma, pools))
-    .onError(({ error, code, set }) => {
+    .onError(({ error, code, set, request }) => {
       const { status, ...body } = describe(error, code);
-      if (status === 403) metrics.add("denied");
+      if (status === 403) {
+        metrics.add("denied");
+        const { pathname: path } = new URL(request.url);
+        const { name: token } = grantOf(request);
+        context.log.warn("a request was denied", { token, method: request.method, path });
+      }
       if (error instanceof LimitError) metrics.add("limits", 1, error.code);
       if (status >= 500 && !(error instanceof AgentError)) {
         context.log.error("a request failed", { error: String((error as Error).stack ?? error) });

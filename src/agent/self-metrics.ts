@@ -55,7 +55,7 @@ const METRICS = {
   denied: [
     "counter",
     "microview_agent_denied_total",
-    "REST requests refused for want of a token.",
+    "REST requests refused for want of a token, or of the right to an application.",
     [],
   ],
   scanSeconds: [

@@ -55,7 +55,8 @@ export default defineSubcommand("agent", {
 
     tokenFile: flag.path({
       group: ACCESS,
-      description: "file with the token that TCP clients must send",
+      description:
+        "tokens that TCP clients must send, one per line: TOKEN [apps=GLOB,…] [name=NAME]",
     }),
     tlsCert: flag.path({ group: ACCESS, description: "certificate chain, PEM" }),
     tlsKey: flag.path({ group: ACCESS, description: "private key of the certificate, PEM" }),

@@ -73,7 +73,10 @@ export default defineSubcommand("collect", {
       group: CONNECTION,
       description: "where this host's pools are; needs no agent",
     }),
-    tokenFile: flag.path({ group: CONNECTION, description: "file with the agents' token" }),
+    tokenFile: flag.path({
+      group: CONNECTION,
+      description: "file whose first token the agents are sent",
+    }),
     tls: flag.toggle({ group: CONNECTION, description: "speak TLS with agents named HOST:PORT" }),
     ca: flag.path({
       group: CONNECTION,

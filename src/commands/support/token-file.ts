@@ -4,6 +4,7 @@ import type { TokenEntry } from "../../agent/index.ts";
 import { checkAppName, WIRE_LIMITS } from "../../layout/index.ts";
 import { UsageError } from "./errors.ts";
 import { readTextFile } from "./files.ts";
+import { splitList } from "./list.ts";
 
 const LABEL = "--token-file";
 
@@ -110,11 +111,13 @@ function parseName(name: string, fail: (reason: string) => Error): string {
   return name;
 }
 
+/** Globs as collect's --app takes them. */
 function parseApps(text: string, fail: (reason: string) => Error): string[] {
-  const globs = splitGlobs(text);
+  const globs = splitList(text);
+  if (globs.length === 0) throw fail("apps= names no application: write apps=shop,bank-*");
   for (const glob of globs) {
-    if (glob === "") throw fail("apps= has an empty name: write apps=shop,bank-*");
     if (/[*?[{\\]/.test(glob)) continue;
+    // What fits no application is a mistake; what is a glob may fit one that is to come.
     try {
       checkAppName(glob);
     } catch (error) {
@@ -122,9 +125,4 @@ function parseApps(text: string, fail: (reason: string) => Error): string[] {
     }
   }
   return globs;
-}
-
-/** Parts between commas, save those inside of braces: `a,{b,c}` has two. */
-function splitGlobs(text: string): string[] {
-  return text.split(/,(?![^{}]*\})/);
 }
