@@ -100,7 +100,6 @@ export function createRoutes(context: RoutesContext) {
       }),
     )
     .use(docsPage())
-    .use(rdmaRoutes(context.rdma, pools))
     .onError(({ error, code, set, request }) => {
       const { status, ...body } = describe(error, code);
       if (status === 403) {
@@ -116,6 +115,7 @@ export function createRoutes(context: RoutesContext) {
       set.status = status;
       return body;
     })
+    .use(rdmaRoutes(context.rdma, pools))
     .derive(granted)
     .get("/health", ({ apps }): HealthResponse => health(context, apps), {
       detail: { summary: "Is the agent well, and where does it serve" },

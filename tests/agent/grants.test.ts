@@ -77,6 +77,22 @@ async function raw(agent: Agent, head: string): Promise<string> {
 const WRITER = { service: "intruder", pid: 1, threadId: 0 };
 const SERIES = { metrics: [ask(define.counter("intruded_total"))] };
 
+/** A queue pair for an application's pool, as a collector asks for it. */
+function pairOf(app: string) {
+  return {
+    session: "none",
+    app,
+    poolId: 1,
+    number: 1,
+    psn: 1,
+    linkLayer: "Ethernet",
+    gid: "",
+    lid: 0,
+    mtu: 1024,
+    reads: 1,
+  };
+}
+
 /** A body that is right, for each call that takes one. */
 const BODIES: Readonly<Record<string, unknown>> = {
   "POST /v1/apps/{app}/writers": WRITER,
@@ -162,6 +178,19 @@ describe("a token for some applications", () => {
       );
       expect(hint).not.toBe("");
     }
+  });
+
+  test("asks for another one by RDMA as for one that does not exist", async () => {
+    await using host = new TestHost();
+    const agent = await serving(host);
+    const answers = ["bank", "none"].map(async (app) => {
+      const answer = await calls(agent, TEAM)("POST", "/v1/rdma/queue-pairs", pairOf(app));
+      return { ...answer, text: answer.text.replaceAll(app, "APP") };
+    });
+    const [there, none] = await Promise.all(answers);
+    expect(there).toEqual(none!);
+    expect([there!.status, JSON.parse(there!.text).code]).toEqual([404, "unknown-app"]);
+    expect((await calls(agent, TEAM)("GET", "/v1/rdma")).text).not.toMatch(SECRET);
   });
 
   test("attaches to no other application, by the prototype's call neither, and makes none", async () => {
