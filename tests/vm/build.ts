@@ -442,6 +442,7 @@ async function modules(kernelFolder: string, version: string, root: string): Pro
     for (const alias of own) aliases.push(`alias ${alias} ${name}`);
   }
   const tables = { "modules.dep": depends, "modules.alias": aliases, "modules.symbols": [] };
+  entries.push(file(`${target}/modules.builtin`, builtIn));
   for (const [name, lines] of Object.entries(tables)) {
     entries.push(file(`${target}/${name}`, lines.map((line) => `${line}\n`).join("")));
   }

@@ -36,7 +36,7 @@ share() {
     die "cannot mount the host's folder at $2"
 }
 
-modprobe -a 9p 9pnet_virtio || die "the kernel's modules for 9p do not load"
+modprobe -a virtio_pci 9p 9pnet_virtio || die "the kernel's modules for 9p do not load"
 share host /host cache=none
 . /host/settings
 
