@@ -3,12 +3,11 @@
 
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { Agent, type AgentOptions } from "../../src/agent/agent.ts";
-import { createLog } from "../../src/agent/log.ts";
+import type { Agent, AgentOptions } from "../../src/agent/agent.ts";
 import { MicroView, type MicroViewOptions } from "../../src/client/index.ts";
 import { type ApiError, poolPath, SHM_DIR } from "../../src/layout/index.ts";
 import { PoolView } from "./pool-view.ts";
-import { limits } from "./pools.ts";
+import type { limits } from "./pools.ts";
 import { until } from "./wait.ts";
 
 export const ROOT = join(import.meta.dir, "../..");
@@ -38,8 +37,15 @@ export class TestHost implements AsyncDisposable {
   readonly #children: Bun.Subprocess[] = [];
   readonly #closing: (() => unknown)[] = [];
 
+  /** @param microview what runs `microview` in a process of its own: from its sources, or as it is built */
+  constructor(readonly microview: readonly string[] = [process.execPath, CLI]) {}
+
   /** An agent in this process; `scan()` may be called instead of waiting for its interval. */
   async agent(options: TestAgentOptions = {}): Promise<Agent> {
+    // Only now: most of it is the REST interface, which takes seconds to load in an emulated machine.
+    const { Agent } = await import("../../src/agent/agent.ts");
+    const { createLog } = await import("../../src/agent/log.ts");
+    const { limits } = await import("./pools.ts");
     const agent = await Agent.start({
       socketPath: this.socketPath,
       poolDir: this.poolDir,
@@ -159,7 +165,7 @@ export class AgentProcess {
     wrapper: readonly string[] = [],
   ) {
     this.child = host.own(
-      Bun.spawn([...wrapper, process.execPath, CLI, "agent", ...flagsFor(host, flags)], {
+      Bun.spawn([...wrapper, ...host.microview, "agent", ...flagsFor(host, flags)], {
         stdin: "ignore",
         stdout: "ignore",
         stderr: "pipe",
