@@ -197,7 +197,7 @@ export class Agent {
   }
 
   /** Looks for dead writers in every pool, and brings the agent's own gauges up to date. */
-  scan(): void {
+  scan(nowMs = Date.now()): void {
     const start = performance.now();
     for (const { pool } of this.pools.dropDamaged()) {
       this.#rdma?.drop(pool);
@@ -211,7 +211,7 @@ export class Agent {
         this.#options.log.error("a scan failed", { app: application.name, error: String(error) });
       }
     }
-    this.#rdma?.scan();
+    this.#rdma?.scan(nowMs);
     this.metrics.add("scans");
     this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
     this.#measure();

@@ -5,55 +5,12 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { randomUUIDv7 } from "bun";
 import { Pool } from "../../src/agent/pool.ts";
-import {
-  Collector,
-  type CollectorEvent,
-  type CollectorOptions,
-  findSeries,
-  MmapTransport,
-  type PoolSnapshot,
-} from "../../src/collector/index.ts";
+import { type CollectorEvent, findSeries, MmapTransport } from "../../src/collector/index.ts";
 import { HEADER, SHM_DIR } from "../../src/layout/index.ts";
+import { collect } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { SMALL } from "../support/pools.ts";
 import { until } from "../support/wait.ts";
-
-/** The latest value of each series, as `app service name{labels}`, by the agent it was read from. */
-type Latest = Map<string, number>;
-
-function collect(host: TestHost, options: Partial<CollectorOptions>) {
-  const events: CollectorEvent[] = [];
-  const latest: Latest = new Map();
-  const gaps: string[] = [];
-  const collector = new Collector({
-    targets: [{ socketPath: host.socketPath }],
-    intervalMs: 5,
-    onSnapshot(snapshot) {
-      if (snapshot.gap !== undefined) gaps.push(snapshot.gap);
-      note(latest, snapshot);
-    },
-    onEvent: (event) => events.push(event),
-    ...options,
-  });
-  collector.start();
-  host.onEnd(() => collector.stop());
-  return { collector, events, latest, gaps };
-}
-
-function note(latest: Latest, { source, app, directory, values }: PoolSnapshot): void {
-  for (const metric of directory.metrics.values()) {
-    const service = directory.services.get(metric.service);
-    for (const series of metric.series) {
-      const index = directory.valueIndexOf(series);
-      if (index < 0) continue;
-      const labels = directory.labelValues(series).join(",");
-      latest.set(
-        `${source} ${app} ${service} ${metric.definition.name}{${labels}}`,
-        values[index]!,
-      );
-    }
-  }
-}
 
 /** A certificate of its own for localhost. */
 async function certificate(host: TestHost): Promise<{ cert: string; key: string }> {

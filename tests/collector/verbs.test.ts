@@ -1,0 +1,455 @@
+// Reading by one-sided RDMA, over a mocked library: agent and collector with their real code on both sides of it, and
+// every failure that a network card can answer with. Real verbs run in tests/vm/suite.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import type { Agent } from "../../src/agent/agent.ts";
+import { SEGMENT_BYTES } from "../../src/agent/rdma/registered-pool.ts";
+import { AgentClient } from "../../src/collector/agent-client.ts";
+import { findSeries } from "../../src/collector/index.ts";
+import { VerbsSession } from "../../src/collector/verbs-session.ts";
+import type { RdmaResponse } from "../../src/layout/index.ts";
+import { collect } from "../support/collecting.ts";
+import { TestHost } from "../support/host.ts";
+import { MOCK_GID, MockVerbs, NOTHING_LIVE } from "../support/mock-verbs.ts";
+import { until } from "../support/wait.ts";
+
+/** Bounds of a histogram of which a series takes a page. */
+const WHOLE_PAGE = Array.from({ length: 500 }, (_, i) => i + 1);
+const ENOMEM = 12;
+const QP_ACCESS_ERROR = 3;
+const DEVICE_FATAL = 8;
+
+let mock: MockVerbs;
+beforeAll(() => {
+  mock = new MockVerbs();
+});
+afterAll(() => mock[Symbol.dispose]());
+
+/** A host whose agent serves RDMA; nothing of the library is open when it has ended. */
+class RdmaHost extends TestHost {
+  rdmaAgent(options: Parameters<TestHost["agent"]>[0] = {}): Promise<Agent> {
+    return this.agent({ ...mock.agent(), ...options });
+  }
+
+  rest(): AgentClient {
+    return new AgentClient({ socketPath: this.socketPath }, {});
+  }
+
+  async rdma(): Promise<RdmaResponse> {
+    return (await this.rest().call("GET", "/v1/rdma")) as RdmaResponse;
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]();
+    const { live } = mock;
+    mock.calls.mock_reset();
+    expect(live).toEqual(NOTHING_LIVE);
+  }
+}
+
+describe("by verbs", () => {
+  test("a value, a new series and a new application show, and a dead writer's gauge does not", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    const first = host.client();
+    const requests = first.counter("requests_total", { labels: ["route"] });
+    requests.labels("/a").inc(3);
+    first.gauge("depth").set(7);
+    await first.ready;
+    const { latest, collector, events } = collect(host, mock.collector());
+    const shop = "local shop auth";
+    await until("the values show", () => latest.get(`${shop} requests_total{/a}`) === 3);
+    expect(latest.get(`${shop} depth{}`)).toBe(7);
+    expect(collector.statistics[0]!.transport).toBe("verbs");
+    expect(events.find(({ kind }) => kind === "connected")?.message).toBe("read by verbs");
+
+    requests.labels("/b").inc(2);
+    await until("a new series shows", () => latest.get(`${shop} requests_total{/b}`) === 2);
+
+    host.client({ app: "bank", service: "ledger" }).counter("booked_total").inc(5);
+    await until(
+      "a new application shows",
+      () => latest.get("local bank ledger booked_total{}") === 5,
+    );
+
+    await first.close();
+    await until("its gauge is absent", () => Number.isNaN(latest.get(`${shop} depth{}`)));
+    expect(latest.get(`${shop} requests_total{/a}`)).toBe(3);
+  }, 30_000);
+
+  test("a snapshot is three READs in one post with one completion, however many writers there are", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    for (let i = 0; i < 20; i++) {
+      const mv = host.client({ service: `service-${i}` });
+      for (let k = 0; k < 16; k++) mv.counter(`c${k}_total`).inc(1);
+      await mv.ready;
+    }
+    const filter = { apps: ["shop"], services: [], metrics: [] };
+    const counts: { requests: number; completions: number; posts: number }[] = [];
+    const { collector } = collect(host, {
+      ...mock.collector(),
+      filter,
+      onSnapshot: () => {
+        const { requests, completions } = collector.statistics[0]!.transfer;
+        counts.push({ requests, completions, posts: mock.calls.mock_posts() });
+      },
+    });
+    await until("twenty snapshots are there", () => counts.length >= 20);
+    await collector.stop();
+    const [before, after] = [counts[9]!, counts[19]!];
+    expect(after.requests - before.requests).toBe(30);
+    expect(after.completions - before.completions).toBe(10);
+  }, 30_000);
+
+  test("a plan of more READs than the send queue holds goes out in several posts", async () => {
+    await using host = new RdmaHost();
+    mock.calls.mock_limit_sends(2);
+    await host.rdmaAgent();
+    const mv = host.client();
+    mv.counter("c_total").inc(4);
+    const { latest } = collect(host, mock.collector());
+    await until("the value shows", () => latest.get("local shop auth c_total{}") === 4);
+  }, 30_000);
+
+  test("a pool that grows by segments is read on, and shows what is new", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    const first = host.client();
+    first.counter("first_total").inc(1);
+    await first.ready;
+    const { latest, gaps } = collect(host, mock.collector());
+    await until("it is read", () => latest.get("local shop auth first_total{}") === 1);
+    const pinned = (await host.rdma()).pinnedBytes;
+
+    const wide = host.client({ service: "wide" });
+    const family = wide.histogram("wide", { labels: ["n"], buckets: WHOLE_PAGE });
+    const last = SEGMENT_BYTES / 4096 + 40;
+    for (let n = 0; n <= last; n++) {
+      // The first bucket counts who it is.
+      for (let i = 0; i <= n; i++) family.labels(String(n)).observe(0);
+    }
+    await wide.ready;
+    await until(
+      "the last series shows",
+      () => latest.get(`local shop wide wide{${last}}`) === last + 1,
+      30_000,
+    );
+    for (let n = 0; n <= last; n++) expect(latest.get(`local shop wide wide{${n}}`)).toBe(n + 1);
+    expect((await host.rdma()).pinnedBytes).toBeGreaterThan(pinned);
+    expect(gaps).toEqual([]);
+  }, 60_000);
+});
+
+describe("an agent that is read by RDMA", () => {
+  test("says how it is reached, and lists the queue pairs", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    expect((await host.rdma()).endpoint).toEqual({
+      device: "mock0",
+      port: 1,
+      linkLayer: "Ethernet",
+      gid: MOCK_GID,
+      gidType: "RoCE v2",
+      lid: 0,
+      mtu: 4096,
+    });
+    const { latest } = collect(host, mock.collector());
+    await until("it is read", () => latest.size > 0);
+    expect(await host.rest().call("GET", "/v1/rdma/queue-pairs")).toMatchObject([
+      { app: "microview", token: "local", regions: 3 },
+    ]);
+  }, 30_000);
+
+  test("pins what is in use and one segment, and nothing while nobody reads", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    const mv = host.client();
+    mv.counter("c_total").inc();
+    await mv.ready;
+    expect(mock.live.pinnedBytes).toBe(0);
+    const { latest, collector } = collect(host, {
+      ...mock.collector(),
+      filter: { apps: ["shop"], services: [], metrics: [] },
+    });
+    await until("it is read", () => latest.size > 0);
+    // Header, directory, pages: of each what is in use, up to the end of a segment.
+    expect((await host.rdma()).pinnedBytes).toBe(4096 + (64 << 10) + SEGMENT_BYTES);
+    await collector.stop();
+    await until("nothing is pinned", async () => (await host.rdma()).pinnedBytes === 0);
+    expect((await host.rdma()).queuePairs).toBe(0);
+  }, 30_000);
+
+  test("frees the queue pairs of a collector that vanishes", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    const child = host.own(
+      Bun.spawn(
+        [
+          process.execPath,
+          "-e",
+          `const w = new WebSocket("ws+unix://${host.socketPath}:/v1/rdma/session");
+           w.onmessage = ({ data }) => console.log(data);`,
+        ],
+        { stdout: "pipe" },
+      ),
+    );
+    const { value } = await child.stdout.getReader().read();
+    const { session } = JSON.parse(new TextDecoder().decode(value)) as { session: string };
+    const { pools } = await host.rdma();
+    const request = {
+      session,
+      ...{ app: pools[0]!.app, poolId: pools[0]!.poolId, number: 17, psn: 1 },
+      ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
+    };
+    await host.rest().call("POST", "/v1/rdma/queue-pairs", request);
+    expect((await host.rdma()).queuePairs).toBe(1);
+    child.kill("SIGKILL");
+    await until("its queue pair is gone", async () => (await host.rdma()).queuePairs === 0);
+    expect(mock.live.queuePairs).toBe(0);
+  }, 30_000);
+
+  test("refuses more queue pairs than a token may have, and those of a session that is over", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent(mock.agent({ queuePairs: 1 }));
+    const rest = host.rest();
+    const { pools } = await host.rdma();
+    const session = await VerbsSession.open(rest);
+    const request = {
+      session: session.id,
+      ...{ app: pools[0]!.app, poolId: pools[0]!.poolId, number: 17, psn: 1 },
+      ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
+    };
+    const connect = (some: object = {}) =>
+      rest.call("POST", "/v1/rdma/queue-pairs", { ...request, ...some });
+    const made = (await connect()) as { id: number };
+    expect(connect()).rejects.toThrow("--max-queue-pairs");
+    await rest.call("DELETE", `/v1/rdma/queue-pairs/${made.id}`);
+    expect(connect({ poolId: 5 })).rejects.toThrow("another by now");
+    expect(connect({ linkLayer: "InfiniBand" })).rejects.toThrow("on Ethernet");
+    expect(connect({ app: "none" })).rejects.toThrow("no application");
+    await connect();
+    session.close();
+    await until("the session is over", async () => (await host.rdma()).queuePairs === 0);
+    expect(connect()).rejects.toThrow("no such session");
+  }, 30_000);
+
+  test("ends a queue pair that its device reports, counts it, and others are read on", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    const one = collect(host, mock.collector());
+    await until("it is read", () => one.latest.size > 0);
+    const session = await VerbsSession.open(host.rest());
+    host.onEnd(() => session.close());
+    const { pools } = await host.rdma();
+    const made = (await host.rest().call("POST", "/v1/rdma/queue-pairs", {
+      session: session.id,
+      ...{ app: pools[0]!.app, poolId: pools[0]!.poolId, number: 17, psn: 1 },
+      ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
+    })) as { number: number };
+    expect((await host.rdma()).queuePairs).toBe(2);
+    mock.calls.mock_async_event(QP_ACCESS_ERROR, made.number);
+    await until("it is ended", async () => (await host.rdma()).queuePairs === 1);
+    expect(host.log.some(({ message }) => message.startsWith("a queue pair is ended"))).toBe(true);
+    const refused = "local microview agent microview_agent_rdma_refused_total{}";
+    await until("it is counted, and read", () => one.latest.get(refused) === 1);
+    expect(one.gaps).toEqual([]);
+  }, 30_000);
+
+  test("whose device fails says so, and serves again when there is one", async () => {
+    await using host = new RdmaHost();
+    const agent = await host.rdmaAgent();
+    const { latest, events } = collect(host, mock.collector());
+    await until("it is read", () => latest.size > 0);
+    mock.calls.mock_async_event(DEVICE_FATAL, 1);
+    await until("it is lost", () =>
+      host.log.some(({ message }) => message.startsWith("RDMA is lost")),
+    );
+    expect((await host.rdma()).reason).toBe("the device failed or was removed");
+    await until("the collector notices", () => events.some(({ kind }) => kind === "away"));
+    // The agent looks for a device again after some seconds; here by the clock it is given.
+    await until("it is back", async () => {
+      agent.scan(Date.now() + 60_000);
+      return (await host.rdma()).endpoint !== null;
+    });
+    const connected = () => events.filter(({ kind }) => kind === "connected").length;
+    await until("it is read again", () => connected() === 2);
+  }, 60_000);
+
+  test("lets go of memory that is not in use any more, and is read on meanwhile", async () => {
+    await using host = new RdmaHost();
+    const agent = await host.rdmaAgent({ limits: { seriesPerMetric: 1e6 } });
+    const stays = host.client({ service: "stays" });
+    const counter = stays.gauge("stays");
+    counter.set(3);
+    await stays.ready;
+    const wide = host.client({ service: "wide" });
+    const family = wide.gauge("wide", { labels: ["n"] });
+    const pages = SEGMENT_BYTES / 4096 + 10;
+    for (let n = 0; n < pages * 504; n++) family.labels(String(n)).set(n);
+    await wide.ready;
+    const filter = { apps: ["shop"], services: ["stays"], metrics: [] };
+    let value: number | undefined;
+    const gaps: string[] = [];
+    const { collector } = collect(host, {
+      ...mock.collector(),
+      filter,
+      onSnapshot({ directory, values, gap }) {
+        if (gap !== undefined) gaps.push(gap);
+        value =
+          values[
+            findSeries(directory, { app: "shop", service: "stays", metric: "stays" })?.index ?? -1
+          ];
+      },
+    });
+    await until("it is read", () => value === 3);
+    const pinned = async () => (await host.rdma()).pinnedBytes;
+    const before = await pinned();
+    expect(before).toBeGreaterThan(2 * SEGMENT_BYTES);
+    const pool = [...agent.pools].find(({ name }) => name === "shop")!;
+    await wide.close();
+    await until("its pages are free", () => pool.pagesUsed < 10);
+
+    // By the clock that it is given: noticed, given up, let go.
+    const start = Date.now();
+    for (const s of [0, 15, 30]) {
+      agent.scan(start + s * 1000);
+      const { snapshots } = collector.statistics[0]!;
+      await until("it is read on", () => collector.statistics[0]!.snapshots > snapshots + 20);
+    }
+    expect(await pinned()).toBeLessThan(before - SEGMENT_BYTES / 2);
+    counter.set(4);
+    await until("it is read on", () => value === 4);
+    expect(gaps).toEqual([]);
+  }, 60_000);
+});
+
+describe("where RDMA cannot be had", () => {
+  test("an agent without a device says so once, and is read over tcp", async () => {
+    await using host = new RdmaHost();
+    rmSync(`${mock.sysfs}/mock0`, { recursive: true });
+    try {
+      await host.rdmaAgent();
+      const said = host.log.filter(({ message }) => message.includes("cannot read by RDMA"));
+      expect(said).toMatchObject([{ level: "info", reason: "this host has no RDMA device" }]);
+      const { events } = collect(host, mock.collector());
+      await until("it is refused", () => events.length > 0);
+      expect(events[0]).toMatchObject({
+        kind: "away",
+        message: "cannot read by RDMA: this host has no RDMA device",
+      });
+    } finally {
+      mock = new MockVerbs();
+    }
+  }, 30_000);
+
+  test("an agent without rdma-core says so, also when a device was named", async () => {
+    await using host = new RdmaHost();
+    const source = { ...mock.source, library: "/no/such/libibverbs.so.1" };
+    await host.rdmaAgent(mock.agent({ source, port: { device: "mock0" } }));
+    expect(host.log.find(({ message }) => message.includes("cannot read by RDMA"))).toMatchObject({
+      level: "warn",
+      reason: expect.stringContaining("cannot load rdma-core"),
+    });
+  });
+
+  test("an agent that may not lock memory says what to raise", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    mock.calls.mock_limit_pinned(100_000);
+    const { events } = collect(host, mock.collector());
+    await until("it is refused", () => events.some(({ kind }) => kind === "away"));
+    expect(events.find(({ kind }) => kind === "away")?.message).toContain("ulimit -l");
+    expect(host.log.some(({ hint }) => String(hint).includes("ulimit -l"))).toBe(true);
+  }, 30_000);
+
+  test("an agent with --rdma off says so", async () => {
+    await using host = new RdmaHost();
+    await host.agent();
+    expect((await host.rdma()).reason).toBe("it runs with --rdma off");
+    expect(VerbsSession.open(host.rest())).rejects.toThrow("no RDMA session");
+  });
+});
+
+describe("a READ that fails", () => {
+  test("because the agent does not answer makes the agent away, and a gap when it is back", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    const mv = host.client();
+    const counter = mv.counter("c_total");
+    counter.inc(1);
+    const { latest, gaps, events } = collect(host, mock.collector());
+    const value = () => latest.get("local shop auth c_total{}");
+    await until("it is read", () => value() === 1);
+    mock.calls.mock_unreachable(1);
+    await until("it is away", () => events.some(({ kind }) => kind === "away"));
+    expect(events.find(({ kind }) => kind === "away")?.message).toContain("does not answer");
+    counter.inc(1);
+    mock.calls.mock_unreachable(0);
+    await until("it is read again", () => value() === 2);
+    expect(gaps.length).toBeGreaterThan(0);
+  }, 30_000);
+
+  test("because its own queue pair broke does not stop the pools beside it for long", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    host.client().counter("c_total").inc(1);
+    host.client({ app: "bank" }).counter("d_total").inc(1);
+    const { latest } = collect(host, mock.collector());
+    const both = () =>
+      latest.get("local shop auth c_total{}") === 1 &&
+      latest.get("local bank auth d_total{}") === 1;
+    await until("both are read", both);
+    const pairs = (await host.rest().call("GET", "/v1/rdma/queue-pairs")) as {
+      app: string;
+      remoteNumber: number;
+    }[];
+    mock.calls.mock_break(pairs.find(({ app }) => app === "shop")!.remoteNumber);
+    latest.clear();
+    await until("both are read again", both);
+  }, 30_000);
+
+  test("while the collector's memory may not be pinned is said with what to raise", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    // The header is read into memory of its own first; it is the snapshot's memory that fails.
+    const { events } = collect(host, { ...mock.collector(), intervalMs: 20 });
+    await until("it is read", () => events.some(({ kind }) => kind === "connected"));
+    mock.failNext("reg_mr", ENOMEM, 3);
+    host.client().counter("c_total").inc(1);
+    await until("it is told", () => events.some(({ kind }) => kind === "away"));
+    expect(events.find(({ kind }) => kind === "away")?.message).toMatch(/not enough memory/);
+  }, 30_000);
+});
+
+test("an agent that restarts is read on, with the gap marked and nothing counted twice", async () => {
+  await using host = new RdmaHost();
+  const agent = await host.rdmaAgent();
+  const mv = host.client();
+  const counter = mv.counter("c_total");
+  counter.inc(5);
+  await mv.ready;
+  const { latest, gaps, events } = collect(host, mock.collector());
+  const value = () => latest.get("local shop auth c_total{}");
+  await until("it is read", () => value() === 5);
+  await agent.stop();
+  await until("it is away", () => events.some(({ kind }) => kind === "away"));
+  counter.inc(2);
+  await host.rdmaAgent();
+  await until("it is read again", () => value() === 7);
+  expect(gaps.length).toBeGreaterThan(0);
+}, 30_000);
+
+test("READs that are under way when a collector stops fill no memory afterwards", async () => {
+  await using host = new RdmaHost();
+  await host.rdmaAgent();
+  const { latest, collector } = collect(host, mock.collector());
+  await until("it is read", () => latest.size > 0);
+  mock.calls.mock_hold(1);
+  const posts = mock.calls.mock_posts();
+  await until("a READ waits", () => mock.calls.mock_posts() > posts);
+  await collector.stop();
+  mock.calls.mock_hold(0);
+  await until("nothing of it is left", async () => (await host.rdma()).queuePairs === 0);
+}, 30_000);
