@@ -13,7 +13,8 @@ CC := gcc
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion
 CFLAGS := -std=gnu11 -O2 $(WARNINGS)
 LDLIBS := -pthread -ldl
-SANITIZE := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all $(WARNINGS)
+SANITIZERS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all $(WARNINGS)
+SANITIZE := $(SANITIZERS) -fsanitize=address,undefined
 C_HEADERS := $(wildcard c/*.h)
 
 # For `run`, `test` and `bench`: make run ARGS="--duration 10s"
@@ -84,11 +85,26 @@ format: setup ## format, and repair what can be repaired safely
 bench: setup shim ## run benchmarks; NAME=update ARGS=--json
 	@$(BUN) bench/run.ts $(NAME) $(ARGS)
 
+# The mocked library is loaded by its path; one that lacks functions, and one that is none, are refused.
+define verbs_test
+	$(CC) $(SANITIZERS) -fsanitize=$(1),undefined -fPIC -shared -fvisibility=hidden -Ic -o build/libibverbs-$(1).so c/verbs_mock.c $(LDLIBS)
+	echo 'int ibv_get_device_list;' | $(CC) -fPIC -shared -x c -o build/libibverbs-lacking.so -
+	$(CC) $(SANITIZERS) -fsanitize=$(1),undefined -Ic -o build/verbs_test_$(1) c/verbs_test.c c/verbs.c build/libibverbs-$(1).so $(LDLIBS)
+	build/verbs_test_$(1) build/libibverbs-$(1).so build/libibverbs-lacking.so c/verbs.h
+endef
+
 .PHONY: sanitize
 sanitize: ## run the C tests under the address and undefined-behaviour sanitizers
 	@mkdir -p build
 	$(CC) $(SANITIZE) -Ic -o build/shim_test c/shim_test.c c/shim.c $(LDLIBS)
 	build/shim_test
+	$(call verbs_test,address)
+
+# Not part of `make test`: some kernels place memory where gcc's thread sanitizer does not expect it.
+.PHONY: races
+races: ## run the C tests of RDMA under the thread sanitizer
+	@mkdir -p build
+	$(call verbs_test,thread)
 
 .PHONY: clean
 clean: ## remove what was built; keeps installed tools and packages

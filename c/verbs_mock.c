@@ -161,6 +161,8 @@ struct request {
   uint64_t remote;
   uint32_t remote_key;
   struct ibv_sge piece;
+  enum ibv_wc_status status;
+  int done;
 };
 
 struct queue_pair {
@@ -216,7 +218,7 @@ static struct {
 struct settings {
   uint32_t max_sends;
   double max_pinned;
-  int absent, held, unreachable;
+  int absent, held, reordered, unreachable;
 };
 static const struct settings AS_LOADED = {.max_sends = MAX_SENDS, .max_pinned = 1e18};
 static struct settings settings = {.max_sends = MAX_SENDS, .max_pinned = 1e18};
@@ -371,13 +373,33 @@ static enum ibv_wc_status carry_out(struct queue_pair *pair, const struct reques
   return IBV_WC_SUCCESS;
 }
 
+static struct request *waiting(struct queue_pair *pair, uint32_t index) {
+  return &pair->waiting[(pair->head + index) % pair->places];
+}
+
+// Which request is carried out next: the first, or the last one that no fence keeps behind another.
+static struct request *next_of(struct queue_pair *pair) {
+  struct request *next = waiting(pair, 0);
+  for (uint32_t i = 1; settings.reordered && i < pair->count; i++) {
+    struct request *request = waiting(pair, i);
+    if ((request->flags & IBV_SEND_FENCE) != 0) break;
+    if (!request->done) next = request;
+  }
+  return next;
+}
+
 static void advance(struct queue_pair *pair) {
-  struct request request = pair->waiting[pair->head];
-  pair->head = (pair->head + 1) % pair->places;
-  pair->count--;
-  enum ibv_wc_status status = carry_out(pair, &request);
-  complete(pair, &request, status);
-  if (status != IBV_WC_SUCCESS) fail(pair);
+  struct request *next = next_of(pair);
+  next->status = carry_out(pair, next);
+  next->done = 1;
+  // Completions come in the order of posting.
+  while (pair->count > 0 && waiting(pair, 0)->done) {
+    struct request request = *waiting(pair, 0);
+    pair->head = (pair->head + 1) % pair->places;
+    pair->count--;
+    complete(pair, &request, request.status);
+    if (request.status != IBV_WC_SUCCESS) fail(pair);
+  }
 }
 
 static int post_send(struct ibv_qp *qp, struct ibv_send_wr *list, struct ibv_send_wr **refused) {
@@ -398,7 +420,7 @@ static int post_send(struct ibv_qp *qp, struct ibv_send_wr *list, struct ibv_sen
       *refused = wr;
       break;
     }
-    pair->waiting[(pair->head + pair->count++) % pair->places] = (struct request){
+    *waiting(pair, pair->count++) = (struct request){
         .order = posted++,
         .id = wr->wr_id,
         .opcode = wr->opcode,
@@ -486,8 +508,9 @@ API struct ibv_context *ibv_open_device(struct ibv_device *of) {
 API int ibv_close_device(struct ibv_context *base) {
   struct context *context = (struct context *)base;
   pthread_mutex_lock(&lock);
-  int status = fails("close_device") ? errno : context->children > 0 ? EBUSY : 0;
+  int status = context->children > 0 ? EBUSY : 0;
   if (status == 0) {
+    if (fails("close_device")) status = errno;
     struct context **link = &contexts;
     while (*link != context) link = &(*link)->next;
     *link = context->next;
@@ -594,8 +617,9 @@ API struct ibv_pd *ibv_alloc_pd(struct ibv_context *context) {
 API int ibv_dealloc_pd(struct ibv_pd *pd) {
   struct domain *domain = (struct domain *)pd;
   pthread_mutex_lock(&lock);
-  int status = fails("dealloc_pd") ? errno : domain->children > 0 ? EBUSY : 0;
+  int status = domain->children > 0 ? EBUSY : 0;
   if (status == 0) {
+    if (fails("dealloc_pd")) status = errno;
     ((struct context *)pd->context)->children--;
     free(domain);
     live.domains--;
@@ -657,13 +681,11 @@ API int ibv_dereg_mr(struct ibv_mr *mr) {
   struct region *region = (struct region *)mr;
   pthread_mutex_lock(&lock);
   int status = fails("dereg_mr") ? errno : 0;
-  if (status == 0) {
-    regions.entries[(mr->handle >> 8) - FIRST_KEY] = NULL;
-    ((struct domain *)mr->pd)->children--;
-    live.regions--;
-    live.pinned -= region->pinned;
-    free(region);
-  }
+  regions.entries[(mr->handle >> 8) - FIRST_KEY] = NULL;
+  ((struct domain *)mr->pd)->children--;
+  live.regions--;
+  live.pinned -= region->pinned;
+  free(region);
   pthread_mutex_unlock(&lock);
   return status;
 }
@@ -690,8 +712,9 @@ API struct ibv_comp_channel *ibv_create_comp_channel(struct ibv_context *context
 API int ibv_destroy_comp_channel(struct ibv_comp_channel *base) {
   struct channel *channel = (struct channel *)base;
   pthread_mutex_lock(&lock);
-  int status = fails("destroy_comp_channel") ? errno : base->refcnt > 0 ? EBUSY : 0;
+  int status = base->refcnt > 0 ? EBUSY : 0;
   if (status == 0) {
+    if (fails("destroy_comp_channel")) status = errno;
     ((struct context *)base->context)->children--;
     events_close(&channel->events);
     free(channel);
@@ -732,8 +755,9 @@ API int ibv_destroy_cq(struct ibv_cq *cq) {
   struct completion_queue *queue = (struct completion_queue *)cq;
   pthread_mutex_lock(&lock);
   int busy = queue->children > 0 || queue->events_taken != queue->events_acknowledged;
-  int status = fails("destroy_cq") ? errno : busy ? EBUSY : 0;
+  int status = busy ? EBUSY : 0;
   if (status == 0) {
+    if (fails("destroy_cq")) status = errno;
     events_forget(&((struct context *)cq->context)->events, queue);
     if (cq->channel != NULL) {
       events_forget(&((struct channel *)cq->channel)->events, queue);
@@ -914,8 +938,9 @@ API int ibv_destroy_qp(struct ibv_qp *qp) {
   struct queue_pair *pair = (struct queue_pair *)qp;
   pthread_mutex_lock(&lock);
   int busy = pair->events_taken != pair->events_acknowledged;
-  int status = fails("destroy_qp") ? errno : busy ? EBUSY : 0;
+  int status = busy ? EBUSY : 0;
   if (status == 0) {
+    if (fails("destroy_qp")) status = errno;
     events_forget(&((struct context *)qp->context)->events, pair);
     queue_pairs.entries[qp->qp_num - FIRST_NUMBER] = NULL;
     ((struct domain *)qp->pd)->children--;
@@ -1011,6 +1036,12 @@ API void mock_hold(int on) {
   pthread_mutex_lock(&lock);
   settings.held = on;
   if (!on) release(UINT32_MAX);
+  pthread_mutex_unlock(&lock);
+}
+
+API void mock_reorder(int on) {
+  pthread_mutex_lock(&lock);
+  settings.reordered = on;
   pthread_mutex_unlock(&lock);
 }
 

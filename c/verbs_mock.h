@@ -30,7 +30,8 @@ double mock_posts(void);
 
 // The next call of ibv_`call` fails with this errno, after `calls` more that do not. For calls that answer with NULL
 // or -1, 0 is a failure that does not say why. "post_send" refuses the last work request of its list, after having
-// taken those before it. 0, or -EINVAL when there is no such call.
+// taken those before it. What destroys, destroys, and then says that it failed. 0, or -EINVAL when there is no such
+// call.
 int mock_fail_next(const char *call, int error);
 int mock_fail_after(const char *call, uint32_t calls, int error);
 
@@ -42,6 +43,9 @@ int mock_async_event(uint32_t type, uint32_t number);
 void mock_hold(int on);
 // Carries out as many of those that wait, in the order in which they were posted; answers with how many there were.
 uint32_t mock_release(uint32_t count);
+
+// on: READs are carried out last first, where no fence keeps one behind another; completions keep their order.
+void mock_reorder(int on);
 
 // on: nothing arrives at any queue pair; READs complete with IBV_WC_RETRY_EXC_ERR.
 void mock_unreachable(int on);
