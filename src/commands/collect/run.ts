@@ -27,6 +27,7 @@ import { timeoutExponent } from "../support/rdma.ts";
 import { once } from "../support/stop.ts";
 import { styleFor } from "../support/style.ts";
 import { readToken } from "../support/token-file.ts";
+import { Sightings } from "./sightings.ts";
 import { statisticsLine } from "./statistics-line.ts";
 
 export interface CollectOptions {
@@ -64,12 +65,16 @@ export class CollectRun {
   readonly #collector: Collector;
   readonly #sink: Sink;
   readonly #isTable: boolean;
+  /** The screen is the table's. */
+  readonly #isLive: boolean;
   /** Snapshots after which a pool has delivered what was asked for. */
   readonly #wantedRounds: number;
   /** Pools to wait for, by agent; known once it is connected. */
   readonly #expected = new Map<string, number>();
   readonly #rounds = new Map<string, number>();
   readonly #sources: number;
+  /** Until every pool was read once. */
+  #sightings: Sightings | undefined;
   #finished: () => void = () => {};
   #failure: CliError | undefined;
 
@@ -87,6 +92,7 @@ export class CollectRun {
     const isTerminal = surroundings.stdout.isTTY === true;
     const format = options.format ?? (isTerminal ? "table" : "ndjson");
     this.#isTable = format === "table";
+    this.#isLive = this.#isTable && isTerminal && !options.once;
     const filter: Filter = {
       apps: options.app,
       services: options.service,
@@ -94,7 +100,8 @@ export class CollectRun {
     };
     const targets = targetsOf(options, endpoints);
     this.#sources = targets.length;
-    this.#sink = this.#makeSink(format, filter, isTerminal && !options.once);
+    this.#sink = this.#makeSink(format, filter, this.#isLive);
+    this.#sightings = new Sightings(filter);
     const token = readToken(options.tokenFile);
     const tls = options.ca === undefined ? options.tls : { ca: readTextFile(options.ca, "--ca") };
     this.#collector = new Collector({
@@ -169,14 +176,24 @@ export class CollectRun {
     if (round > this.#wantedRounds) return;
     this.#rounds.set(key, round);
     this.#sink.write(snapshot);
-    if (round === this.#wantedRounds && this.#isComplete()) this.#finished();
+    if (this.#sightings !== undefined) this.#see(this.#sightings, snapshot);
+    if (round === this.#wantedRounds && this.#isComplete(this.#wantedRounds)) this.#finished();
   }
 
-  /** Whether every pool of every agent has been read as often as was asked. */
-  #isComplete(): boolean {
+  /** Says, once every pool was read, which globs fit nothing: no output alone does not tell why. */
+  #see(sightings: Sightings, snapshot: PoolSnapshot): void {
+    sightings.add(snapshot);
+    if (!this.#isComplete(1)) return;
+    this.#sightings = undefined;
+    // The live table tells it in its own place.
+    if (!this.#isLive) for (const complaint of sightings.complaints()) this.#say(complaint);
+  }
+
+  /** Whether every pool of every agent has been read so often. */
+  #isComplete(wantedRounds: number): boolean {
     if (this.#expected.size < this.#sources) return false;
     let complete = 0;
-    for (const rounds of this.#rounds.values()) if (rounds >= this.#wantedRounds) complete++;
+    for (const rounds of this.#rounds.values()) if (rounds >= wantedRounds) complete++;
     let expected = 0;
     for (const pools of this.#expected.values()) expected += pools;
     return complete >= expected;

@@ -12,9 +12,8 @@ import {
   reportPool,
 } from "../../inspector/index.ts";
 import { globs } from "../../layout/index.ts";
-import { printable } from "../../sinks/index.ts";
 import { CliError } from "../support/errors.ts";
-import { nearest } from "../support/nearest.ts";
+import { unmatched } from "../support/unmatched.ts";
 
 /** What the person asks for: globs, none of which means all. */
 export interface Wanted {
@@ -144,15 +143,6 @@ function headerOf(path: string): RawField[] {
 }
 
 function checkGlobs(what: string, patterns: readonly string[], names: readonly string[]): void {
-  for (const pattern of patterns) {
-    if (names.some(globs([pattern]))) continue;
-    const distinct = [...new Set(names)].sort().map(printable);
-    const meant = nearest(pattern, distinct);
-    const shown = distinct.slice(0, 8).join(", ") + (distinct.length > 8 ? ", …" : "");
-    const known = distinct.length === 0 ? `there is no ${what} yet` : `there is ${shown}`;
-    throw new CliError({
-      message: `no ${what} matches '${pattern}'`,
-      hint: meant === undefined ? known : `did you mean ${meant}?`,
-    });
-  }
+  const [first] = unmatched(what, patterns, names);
+  if (first !== undefined) throw new CliError(first);
 }

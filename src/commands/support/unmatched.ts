@@ -1,0 +1,40 @@
+// Tells of globs that fit nothing, and what may have been meant. Used by inspect, which fails then, and by collect.
+
+import { globs } from "../../layout/index.ts";
+import { printable } from "../../sinks/index.ts";
+import { nearest } from "./nearest.ts";
+
+/** How many names are told when none is near. */
+const NAMES_SHOWN = 8;
+
+export interface Unmatched {
+  message: string;
+  /** What may have been meant, or what there is. */
+  hint: string;
+}
+
+/**
+ * Globs that fit none of the names.
+ * @param what such a name is, e.g. "metric"
+ */
+export function unmatched(
+  what: string,
+  patterns: readonly string[],
+  names: Iterable<string>,
+): Unmatched[] {
+  const distinct = [...new Set(names)].sort();
+  return patterns
+    .filter((pattern) => !distinct.some(globs([pattern])))
+    .map((pattern) => ({
+      message: `no ${what} matches '${printable(pattern)}'`,
+      hint: hintFor(pattern, distinct.map(printable)),
+    }));
+}
+
+function hintFor(pattern: string, names: readonly string[]): string {
+  const meant = nearest(pattern, names);
+  if (meant !== undefined) return `did you mean ${meant}?`;
+  if (names.length === 0) return "there is none yet";
+  const more = names.length > NAMES_SHOWN ? ", …" : "";
+  return `there is ${names.slice(0, NAMES_SHOWN).join(", ")}${more}`;
+}
