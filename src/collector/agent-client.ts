@@ -10,6 +10,8 @@ export interface Target {
   port?: number;
   /** Socket of this host's agent, when `host` is not given. */
   socketPath?: string;
+  /** The agent has to answer at its socket; else this host's pools are mapped without one. */
+  mustAnswer?: boolean;
   /** Where this host's pools lie when no agent says so. */
   poolDir?: string;
 }
@@ -19,6 +21,11 @@ export interface Credentials {
   token?: string;
   /** Speaks TLS, and trusts these certificates (PEM); true trusts the system's. */
   tls?: { ca: string } | true;
+}
+
+/** Where an agent is asked, for those who look for it there. */
+export function targetAddress(target: Target): string {
+  return target.host === undefined ? (target.socketPath ?? "its socket") : targetName(target);
 }
 
 /** How an agent is named to the user. */

@@ -39,7 +39,7 @@ const AVOID_VERBS_MS = 60_000;
 /** Something about an agent that its reader should know. */
 export interface CollectorEvent {
   source: string;
-  kind: "connected" | "away" | "gone" | "damaged";
+  kind: "connected" | "agentless" | "away" | "gone" | "damaged";
   message: string;
   /** Trying again will not help, e.g. a wrong token. */
   fatal: boolean;
@@ -193,8 +193,9 @@ export class Collector {
 
   async #connect(state: TargetState): Promise<void> {
     try {
-      const { spec, note } = await this.#discover(state);
+      const { spec, note, agentless } = await this.#discover(state);
       if (this.#stopped) return this.#endSession(state);
+      if (agentless !== undefined) this.#tell(state, "agentless", agentless, false);
       state.note = note;
       const target = this.#targets.indexOf(state);
       this.#post({ kind: "target", target, spec: this.#overTls(state, spec) });

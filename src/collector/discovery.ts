@@ -2,7 +2,7 @@
 // both sides have RDMA.
 
 import { lookup } from "node:dns/promises";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import {
   chooseRdmaPort,
   listRdmaPorts,
@@ -12,8 +12,13 @@ import {
   type RdmaPortSpec,
   SharedFile,
 } from "../ffi/index.ts";
-import { type HealthResponse, LAYOUT_VERSION, type RdmaResponse } from "../layout/index.ts";
-import { AgentClient, type Credentials, type Target } from "./agent-client.ts";
+import {
+  type HealthResponse,
+  LAYOUT_VERSION,
+  type RdmaResponse,
+  SHM_DIR,
+} from "../layout/index.ts";
+import { AgentClient, type Credentials, type Target, targetAddress } from "./agent-client.ts";
 import type { TargetSpec } from "./worker-protocol.ts";
 
 export type TransportChoice = "auto" | "mmap" | "tcp" | "verbs";
@@ -45,6 +50,8 @@ export interface DiscoveryOptions extends Credentials {
 export interface Discovered {
   spec: TargetSpec;
   note?: string;
+  /** Why pools are mapped without an agent, when nobody has asked for that. */
+  agentless?: string;
 }
 
 /** The agent cannot be read as asked. `fatal` when trying again is of no use. */
@@ -63,11 +70,7 @@ export async function discover(target: Target, options: DiscoveryOptions): Promi
   const { transport, verbs, avoidVerbs } = options;
   const isLocal = target.host === undefined;
   if (isLocal && (transport === "auto" || transport === "mmap")) {
-    return { spec: await mapLocal(target, options) };
-  }
-  const { socketPath } = target;
-  if (isLocal && (socketPath === undefined || !existsSync(socketPath))) {
-    throw new DiscoveryError("no agent serves this host: start one with `microview agent`");
+    return mapLocal(target, options);
   }
   const agent = new AgentClient(target, options);
   const health = await askHealth(agent);
@@ -95,11 +98,17 @@ export async function discover(target: Target, options: DiscoveryOptions): Promi
 }
 
 /** This host's pools need no agent to be mapped. */
-async function mapLocal(target: Target, options: DiscoveryOptions): Promise<TargetSpec> {
-  const { poolDir } = target;
-  if (poolDir !== undefined) return { transport: "mmap", poolDir };
-  const health = await askHealth(new AgentClient(target, options)).catch(() => undefined);
-  return { transport: "mmap", poolDir: health?.poolDir ?? null };
+async function mapLocal(target: Target, options: DiscoveryOptions): Promise<Discovered> {
+  const { poolDir, mustAnswer } = target;
+  if (poolDir !== undefined) return { spec: { transport: "mmap", poolDir } };
+  try {
+    const health = await askHealth(new AgentClient(target, options));
+    return { spec: { transport: "mmap", poolDir: health.poolDir } };
+  } catch (error) {
+    if (mustAnswer === true) throw error;
+    const agentless = `${(error as Error).message}; the pools in ${SHM_DIR} are read without one`;
+    return { spec: { transport: "mmap", poolDir: null }, agentless };
+  }
 }
 
 async function askHealth(agent: AgentClient): Promise<HealthResponse> {
@@ -108,7 +117,9 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
   try {
     response = await agent.fetch("GET", "/health");
   } catch (error) {
-    throw new DiscoveryError(`no agent answers at ${name}: ${firstSentence(error as Error)}`);
+    throw new DiscoveryError(
+      `no agent answers at ${targetAddress(agent.target)}: ${reasonOf(error as Error)}`,
+    );
   }
   if (response.status === 401) {
     throw new DiscoveryError(`the agent at ${name} asks for a token: give --token-file`, true);
@@ -170,9 +181,16 @@ async function discoverVerbs(
   };
 }
 
-/** Without the advice for web pages that Bun adds. */
-function firstSentence({ message }: Error): string {
-  return message.split(". ")[0]!;
+/** Of a Unix socket, by code. */
+const SOCKET_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ECONNREFUSED: "nobody listens there",
+  EACCES: "this user may not open it",
+};
+
+/** Why nothing answered, without the advice for web pages that Bun adds. */
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+  return SOCKET_REASONS[code ?? ""] ?? message.split(". ")[0]!;
 }
 
 /** Why an agent's pools cannot be mapped from here, or undefined when they can. */

@@ -70,3 +70,37 @@ test("a host on which nothing is registered yet has no name to suggest", async (
     stderr: "no metric matches 'nope': there is none yet\n",
   });
 });
+
+test("a socket that was named and is not there, or where nobody answers, is an error", async () => {
+  await using host = new TestHost();
+  // The socket of an agent that was killed stays as a file.
+  const killed = await host.agentProcess("--socket", `${host.folder}/killed.sock`);
+  await killed.end("SIGKILL");
+  for (const [path, reason] of [
+    [`${host.folder}/nope.sock`, "there is no such file"],
+    [`${host.folder}/killed.sock`, "nobody listens there"],
+  ]) {
+    for (const transport of ["auto", "mmap", "tcp"]) {
+      const flags = ["--once", "--socket", path!, "--transport", transport];
+      const { exitCode, stdout, stderr } = await runCli(["collect", ...flags]);
+      expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+      expect(stderr).toStartWith(`microview: no agent answers at ${path}: ${reason}\n`);
+      expect(stderr).toContain("hint: is `microview agent` running there?");
+    }
+  }
+});
+
+test("without an agent, and no socket named, the pools are read, which is said", async () => {
+  await using host = new TestHost();
+  const socket = `${host.folder}/nope.sock`;
+  const { stderr } = await runCli(["collect", "--once", "--app", "no-such-app"], {
+    MICROVIEW_SOCKET: socket,
+  });
+  expect(stderr).toStartWith(
+    `local: no agent answers at ${socket}: there is no such file; the pools in /dev/shm are read without one\n`,
+  );
+  // Who names the pools needs no agent.
+  await serving(host);
+  const { exitCode, stderr: said } = await once(host, "--pool-dir", host.poolDir);
+  expect({ exitCode, stderr: said }).toEqual({ exitCode: 0, stderr: "" });
+});

@@ -75,6 +75,8 @@ export class CollectRun {
   readonly #sources: number;
   /** Until every pool was read once. */
   #sightings: Sightings | undefined;
+  /** What is said when the screen is free again. */
+  readonly #last: string[] = [];
   #finished: () => void = () => {};
   #failure: CliError | undefined;
 
@@ -139,6 +141,7 @@ export class CollectRun {
       this.#sink.close();
     }
     if (this.#failure !== undefined) throw this.#failure;
+    for (const text of this.#last) this.#say(text);
     if (!this.#options.once && stop.reason !== "EPIPE") this.#say(this.#summary());
   }
 
@@ -217,8 +220,11 @@ export class CollectRun {
       this.#finished();
       return;
     }
-    // The table shows it by itself.
-    if (!this.#isTable || event.kind === "damaged") this.#say(text);
+    if (event.kind === "agentless" && this.#isLive) this.#last.push(text);
+    // The table shows the rest by itself.
+    else if (!this.#isTable || event.kind === "damaged" || event.kind === "agentless") {
+      this.#say(text);
+    }
   }
 
   #failNothingThere(source: string): void {
@@ -245,6 +251,7 @@ function targetsOf(options: CollectOptions, endpoints: readonly Endpoint[]): Tar
   return [
     {
       socketPath: options.socket ?? defaultSocketPath(process.env, process.getuid?.()),
+      mustAnswer: options.socket !== undefined,
       ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
     },
   ];
