@@ -6,6 +6,7 @@ import { UsageError } from "../../src/commands/support/errors.ts";
 import { parseFileMode, parseInteger } from "../../src/commands/support/integer.ts";
 import { splitList } from "../../src/commands/support/list.ts";
 import { editDistance, nearest } from "../../src/commands/support/nearest.ts";
+import { parseRdma, parseRdmaPort, timeoutExponent } from "../../src/commands/support/rdma.ts";
 import { formatSizeBytes, parseSizeBytes } from "../../src/commands/support/size.ts";
 
 /** What a parser says about a wrong text: its message and hint in one line. */
@@ -144,5 +145,31 @@ describe("the nearest word", () => {
 
   test("may be the one that the word begins", () => {
     expect(nearest("comp", ["collect", "completion"])).toBe("completion");
+  });
+});
+
+describe("an RDMA port", () => {
+  test("is a device, and may name its port and GID", () => {
+    expect(parseRdmaPort("auto", "--rdma")).toBe("auto");
+    expect(parseRdma("off", "--rdma")).toBe("off");
+    expect(parseRdmaPort("mlx5_0", "--rdma")).toEqual({ device: "mlx5_0" });
+    expect(parseRdmaPort("rxe0:1", "--rdma")).toEqual({ device: "rxe0", port: 1 });
+    const whole = { device: "mlx5_0", port: 2, gidIndex: 3 };
+    expect(parseRdmaPort("mlx5_0:2:3", "--rdma")).toEqual(whole);
+  });
+
+  test("that is written otherwise is refused with the way to write it", () => {
+    for (const text of ["", ":1", "a b", "../x", "a:1:2:3", "a:b", "a:0", "a:1:x", "a:1:99999"]) {
+      expect(complaint(() => parseRdmaPort(text, "--rdma"))).not.toBe("no error");
+    }
+    expect(complaint(() => parseRdmaPort("a/b", "--rdma"))).toContain("DEVICE[:PORT[:GID]]");
+  });
+
+  test("waits for acknowledgements as long as asked, or the next time that a device can count", () => {
+    expect(timeoutExponent(67)).toBe(14);
+    expect(timeoutExponent(68)).toBe(15);
+    expect(timeoutExponent(0.01)).toBe(2);
+    expect(timeoutExponent(0.001)).toBe(1);
+    expect(timeoutExponent(30_000)).toBe(23);
   });
 });
