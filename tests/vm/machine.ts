@@ -164,7 +164,7 @@ async function flags(
     "console=ttyS0",
     isShell ? "quiet" : "",
     "panic=-1 oops=panic mitigations=off nokaslr nowatchdog rcupdate.rcu_cpu_stall_suppress=1",
-    "tsc=reliable no_timer_check random.trust_cpu=on",
+    "tsc=reliable no_timer_check random.trust_cpu=on cryptomgr.notests=1 init_on_alloc=0",
   ].join(" ");
   return [
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
@@ -215,9 +215,9 @@ function untilThisEnds(): string[] {
  * alone means little: inside of some virtual machines it is there and does not work.
  */
 async function accelerator(build: Build): Promise<"kvm" | "tcg"> {
+  if (!(await offersKvm())) return "tcg";
   const memo = Bun.file(join(build.folder, "accelerator"));
   if (await memo.exists()) return (await memo.text()) === "kvm" ? "kvm" : "tcg";
-  if (!(await offersKvm())) return "tcg";
   const probe = { name: "KVM probe", command: "true", modules: [], timeoutS: KVM_PROBE_TIMEOUT_S };
   const works = await boot(build, probe, "kvm").then(
     (code) => code === 0,
