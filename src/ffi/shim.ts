@@ -60,6 +60,7 @@ const SYMBOLS = {
     args: ["ptr", "ptr", "u32", "u32", "u64", "u32", "u64"],
     returns: "i32",
   },
+  mv_queue_pair_state: { args: ["ptr"], returns: "i32" },
   mv_queue_pair_close: { args: ["ptr"], returns: "i32" },
   mv_poll_until_ns: { args: ["ptr", "u32", "f64"], returns: "i32" },
 } as const satisfies Record<string, FFIFunction>;

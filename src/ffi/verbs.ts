@@ -38,8 +38,13 @@ export interface Completion {
   vendorError: number;
 }
 
+/** `enum ibv_qp_state` of a queue pair that met an error. */
+export const PAIR_BROKEN = 6;
+
 /** `enum ibv_event_type` of events that end something. */
 export const DEVICE_FATAL = 8;
+/** Fatal, of a bad request, and of refused access. Others of a queue pair tell how it does, as that it was reached. */
+export const PAIR_ERRORS: readonly number[] = [1, 2, 3];
 
 /** `enum ibv_wc_status`, as far as READs meet them. */
 export const STATUS_REMOTE_ACCESS = 10;
@@ -305,6 +310,12 @@ export class QueuePair {
       shim().mv_queue_pair_connect(this.handle as never, bytes as never),
       `cannot connect a queue pair of ${this.deviceName}`,
     );
+  }
+
+  /** `enum ibv_qp_state`, as the device says. @throws SystemError when it does not */
+  get state(): number {
+    const state = shim().mv_queue_pair_state(this.handle as never);
+    return check(state, `cannot ask for the state of a queue pair of ${this.deviceName}`);
   }
 
   /**

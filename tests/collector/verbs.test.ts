@@ -18,6 +18,7 @@ import { until } from "../support/wait.ts";
 const WHOLE_PAGE = Array.from({ length: 500 }, (_, i) => i + 1);
 const ENOMEM = 12;
 const QP_ACCESS_ERROR = 3;
+const COMMUNICATION_ESTABLISHED = 4;
 const DEVICE_FATAL = 8;
 
 let mock: MockVerbs;
@@ -237,7 +238,7 @@ describe("an agent that is read by RDMA", () => {
 
   test("ends a queue pair that its device reports, counts it, and others are read on", async () => {
     await using host = new RdmaHost();
-    await host.rdmaAgent();
+    const agent = await host.rdmaAgent();
     const one = collect(host, mock.collector());
     await until("it is read", () => one.latest.size > 0);
     const session = await VerbsSession.open(host.rest());
@@ -248,6 +249,10 @@ describe("an agent that is read by RDMA", () => {
       ...{ app: pools[0]!.app, poolId: pools[0]!.poolId, number: 17, psn: 1 },
       ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
     })) as { number: number };
+    expect((await host.rdma()).queuePairs).toBe(2);
+    // Not all that a device tells of a queue pair is bad.
+    mock.calls.mock_async_event(COMMUNICATION_ESTABLISHED, made.number);
+    agent.scan();
     expect((await host.rdma()).queuePairs).toBe(2);
     mock.calls.mock_async_event(QP_ACCESS_ERROR, made.number);
     await until("it is ended", async () => (await host.rdma()).queuePairs === 1);

@@ -8,6 +8,8 @@ import {
   type Domain,
   listRdmaPorts,
   NoRdmaPortError,
+  PAIR_BROKEN,
+  PAIR_ERRORS,
   type QueuePair,
   RDMA_SYSFS,
   type RdmaPortSpec,
@@ -73,6 +75,8 @@ const TARGET_TIMEOUT = 14;
 const TARGET_RETRIES = 7;
 /** How long a device that has gone is waited for before it is looked for again. */
 const REOPEN_AFTER_MS = 5_000;
+/** Queue pairs that are asked for their state in a scan, in turn: it may take a device some microseconds each. */
+const PAIRS_PER_SCAN = 64;
 const PSN_MASK = 0xff_ffff;
 
 export class Rdma {
@@ -85,6 +89,8 @@ export class Rdma {
   readonly #pairs = new Map<number, Pair>();
   readonly #sessions = new Map<string, Session>();
   #nextId = 1;
+  /** The last one whose state was asked for. */
+  #lastAsked = 0;
   #warnedOfLimit = false;
 
   constructor(
@@ -236,8 +242,13 @@ export class Rdma {
     try {
       for (let event = this.#device.event(); event !== undefined; event = this.#device.event()) {
         if (event.type === DEVICE_FATAL) return this.#lost("the device failed or was removed");
-        this.#failed(event.number, event.type);
+        const { type, number } = event;
+        if (!PAIR_ERRORS.includes(type)) continue;
+        for (const pair of this.#pairs.values()) {
+          if (pair.queuePair.number === number) this.#failed(pair, { event: type });
+        }
       }
+      this.#findBroken();
     } catch (error) {
       return this.#lost((error as Error).message);
     }
@@ -388,19 +399,27 @@ export class Rdma {
     domain.domain.close();
   }
 
-  /** A queue pair met an error: its collector asked for what it may not read, or it broke. */
-  #failed(number: number, type: number): void {
-    for (const pair of this.#pairs.values()) {
-      if (pair.queuePair.number !== number) continue;
-      this.log.warn("a queue pair is ended: its collector read what it may not, or it broke", {
-        token: pair.session.grant.name,
-        app: pair.domain.registered.pool.app,
-        event: type,
-      });
-      this.events.refused();
-      this.#close(pair);
-      return;
+  /** Not every device tells of a queue pair that met an error; Soft-RoCE does not. */
+  #findBroken(): void {
+    const all = [...this.#pairs.values()];
+    const next = all.findIndex(({ id }) => id > this.#lastAsked);
+    const turn = [...all.slice(Math.max(next, 0)), ...all.slice(0, Math.max(next, 0))];
+    for (const pair of turn.slice(0, PAIRS_PER_SCAN)) {
+      this.#lastAsked = pair.id;
+      const { state } = pair.queuePair;
+      if (state === PAIR_BROKEN) this.#failed(pair, { state });
     }
+  }
+
+  /** A queue pair met an error: its collector asked for what it may not read, or it broke. */
+  #failed(pair: Pair, cause: { event: number } | { state: number }): void {
+    this.log.warn("a queue pair is ended: its collector read what it may not, or it broke", {
+      token: pair.session.grant.name,
+      app: pair.domain.registered.pool.app,
+      ...cause,
+    });
+    this.events.refused();
+    this.#close(pair);
   }
 
   #lost(reason: string): void {
