@@ -3,7 +3,7 @@
 
 import { nearest } from "../src/commands/support/nearest.ts";
 import type { Bench } from "./lib/bench.ts";
-import { describeMachine } from "./lib/machine.ts";
+import { describeMachine, type Machine } from "./lib/machine.ts";
 import { type Report, table } from "./lib/report.ts";
 import { Scratch } from "./lib/scratch.ts";
 
@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   impact: () => import("./impact.ts"),
   agent: () => import("./agent.ts"),
   strategies: () => import("./strategies.ts"),
+  verbs: () => import("./verbs.ts"),
 };
 const FLAGS = ["--json", "--quick", "--help"];
 
@@ -46,7 +47,10 @@ async function run(name: string, bench: Bench, quick: boolean, json: boolean): P
   try {
     await using scratch = new Scratch();
     const progress = (line: string) => void process.stderr.write(`${name}: ${line}\n`);
-    report.rows = await bench.run({ quick, scratch, progress });
+    const measuredOn = (machine: Machine) => {
+      report.machine = machine;
+    };
+    report.rows = await bench.run({ quick, scratch, progress, measuredOn });
   } catch (error) {
     console.error(`the benchmark ${name} could not run: ${(error as Error).stack ?? error}`);
     return 1;

@@ -6,7 +6,7 @@ import { parseDurationMs } from "../../src/commands/support/duration.ts";
 import type { AgentProcessOptions } from "./agent.ts";
 import { childOptions, offer, serveParent } from "./child.ts";
 
-const { socketPath, poolDir, strategy, limits } = childOptions<AgentProcessOptions>();
+const { socketPath, poolDir, strategy, limits, rdma } = childOptions<AgentProcessOptions>();
 /** As `microview agent` has it. */
 const scanInterval = command.details.flags["scanInterval"]!.shownDefault!;
 const agent = await Agent.start({
@@ -19,6 +19,7 @@ const agent = await Agent.start({
   poolMode: 0o600,
   insecure: false,
   scanIntervalMs: parseDurationMs(scanInterval, "the default"),
+  ...(rdma ? { rdma: { port: "auto", mtu: 4096, queuePairs: 1024 } } : {}),
   version: "bench",
   limits: { ...DEFAULT_LIMITS, ...limits },
   log: createLog("warn", false),

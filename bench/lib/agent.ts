@@ -9,6 +9,8 @@ export interface AgentProcessOptions {
   poolDir: string;
   strategy: StrategyName;
   limits: Partial<Limits>;
+  /** Lets collectors read by RDMA, where this host has a device. */
+  rdma: boolean;
 }
 
 export interface AgentProcess {
@@ -24,11 +26,12 @@ export interface AgentProcess {
 
 export async function startAgent(
   scratch: Scratch,
-  options: Partial<Pick<AgentProcessOptions, "strategy" | "limits" | "poolDir">> = {},
+  options: Partial<Pick<AgentProcessOptions, "strategy" | "limits" | "poolDir" | "rdma">> = {},
 ): Promise<AgentProcess> {
-  const { strategy = "page", limits = {}, poolDir = scratch.folder("memory") } = options;
+  const { strategy = "page", limits = {}, rdma = false } = options;
+  const { poolDir = scratch.folder("memory") } = options;
   const socketPath = join(scratch.folder("disk"), "agent.sock");
-  const full: AgentProcessOptions = { socketPath, poolDir, strategy, limits };
+  const full: AgentProcessOptions = { socketPath, poolDir, strategy, limits, rdma };
   const { child, offer } = await scratch.start<{ port: number; dataPort: number }>(
     "agent-process.ts",
     full,

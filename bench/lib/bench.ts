@@ -1,5 +1,6 @@
 // The shape of a benchmark, as bench/run.ts calls it.
 
+import type { Machine } from "./machine.ts";
 import type { Row } from "./report.ts";
 import type { Scratch } from "./scratch.ts";
 
@@ -10,6 +11,8 @@ export interface BenchContext {
   scratch: Scratch;
   /** A line about what goes on, for whoever waits. */
   progress(line: string): void;
+  /** Says that it is another machine than this one that the figures are of. */
+  measuredOn(machine: Machine): void;
 }
 
 export interface Bench {

@@ -1,12 +1,14 @@
 // Reads pools as the collector's thread does, but in step: one snapshot, and back. For benchmarks that time a read.
 
 import {
+  type Outcome,
   PoolReader,
   type RemotePool,
   SNAPSHOT_LEAD_BYTES,
   type Transport,
 } from "../../src/collector/index.ts";
 import { SnapshotBuffers } from "../../src/collector/snapshot-buffers.ts";
+import type { Spinnable, Spinner } from "../../src/collector/spinner.ts";
 import { monotonicNs, Poll } from "../../src/ffi/index.ts";
 import {
   type Directory,
@@ -18,28 +20,45 @@ import {
 
 /** An agent that does not answer for so long is broken. */
 const TIMEOUT_NS = 30e9;
+const NO_DEADLINE = -1;
 
 /** A transport that is driven until each call is done. */
 export class Connection {
   readonly #poll = new Poll();
+  readonly #spun: readonly Spinnable[];
   #events: number;
 
-  constructor(readonly transport: Transport) {
+  /** @param spinner says how completions are waited for before the thread sleeps; it sleeps at once without */
+  constructor(
+    readonly transport: Transport,
+    readonly spinner?: Spinner,
+  ) {
     this.#events = transport.events;
+    const isBusy = () => transport.busy === true;
+    const look = () => transport.progress(0);
+    this.#spun = [
+      {
+        get busy() {
+          return isBusy();
+        },
+        look,
+      },
+    ];
     if (transport.fd >= 0) this.#poll.add(transport.fd, this.#events);
   }
 
   /** The pool of an application. @throws Error when there is none */
   pool(app: string): RemotePool {
-    let listed: RemotePool[] | Error | undefined;
-    this.transport.list((pools) => {
-      listed = pools;
-    });
-    this.drive(() => listed !== undefined);
-    if (listed instanceof Error) throw listed;
-    const pool = listed!.find((each) => each.app === app);
-    if (pool === undefined) throw new Error(`there is no pool of ${app}`);
-    return pool;
+    const { listed, found } = this.#list(app);
+    this.drive(listed);
+    return found();
+  }
+
+  /** As {@link pool}, of a transport that asks the agent by REST. */
+  async poolByRest(app: string): Promise<RemotePool> {
+    const { listed, found } = this.#list(app);
+    await this.driveByRest(listed);
+    return found();
   }
 
   /** Serves the connection until `done` says so. A transport without a descriptor is done at once. */
@@ -48,6 +67,8 @@ export class Connection {
     const { fd } = transport;
     const ready = (_fd: number, events: number) => transport.progress(events);
     while (!done()) {
+      this.spinner?.spin(this.#spun, NO_DEADLINE);
+      if (done()) return;
       if (fd < 0) throw new Error("a read did not complete");
       if (transport.events !== this.#events) {
         this.#events = transport.events;
@@ -59,16 +80,43 @@ export class Connection {
     }
   }
 
+  /** As {@link drive}, with turns of the event loop between, which answers of the agent's REST interface need. */
+  async driveByRest(done: () => boolean): Promise<void> {
+    const { transport } = this;
+    const untilNs = monotonicNs() + TIMEOUT_NS;
+    while (!done()) {
+      if (monotonicNs() > untilNs) throw new Error("the agent does not answer");
+      this.#poll.wait(monotonicNs(), (_fd, events) => transport.progress(events));
+      await Bun.sleep(1);
+    }
+  }
+
   close(): void {
     this.transport.close();
     this.#poll.close();
+  }
+
+  #list(app: string) {
+    let answer: RemotePool[] | Error | undefined;
+    this.transport.list((pools) => {
+      answer = pools;
+    });
+    return {
+      listed: () => answer !== undefined,
+      found(): RemotePool {
+        if (answer instanceof Error) throw answer;
+        const pool = answer!.find((each) => each.app === app);
+        if (pool === undefined) throw new Error(`there is no pool of ${app}`);
+        return pool;
+      },
+    };
   }
 }
 
 /** One application's pool, read into the same memory each time. */
 export class PoolScraper {
   readonly #connection: Connection;
-  readonly #buffers = new SnapshotBuffers(1);
+  readonly #buffers: SnapshotBuffers;
   readonly #reader: PoolReader;
   #plan: ReadPlan | undefined;
   #gather: Gather | undefined;
@@ -76,16 +124,21 @@ export class PoolScraper {
   /** Values per series, added up over writers, after {@link scrape}. */
   values = new Float64Array();
 
-  /** @param wanted which services to read */
+  /**
+   * @param pool as the connection has it, or by its application's name
+   * @param wanted which services to read
+   */
   constructor(
     connection: Connection,
-    app: string,
+    pool: RemotePool | string,
     wanted: (service: string) => boolean = () => true,
   ) {
     this.#connection = connection;
-    const remote = connection.pool(app);
+    const { transport } = connection;
+    this.#buffers = new SnapshotBuffers(1, transport.pin?.bind(transport));
+    const remote = typeof pool === "string" ? connection.pool(pool) : pool;
     const isWanted = (writer: Writer) => wanted(writer.serviceName);
-    this.#reader = new PoolReader(connection.transport, remote, isWanted, {
+    this.#reader = new PoolReader(transport, remote, isWanted, {
       memory: (bytes) => this.#buffers.acquire(bytes),
       directory: () => {},
     });
@@ -102,19 +155,16 @@ export class PoolScraper {
 
   /** Brings the pool's pages into memory. */
   snapshot(): void {
-    let plan: ReadPlan | undefined;
-    let failure: string | undefined;
-    this.#reader.snapshot((outcome) => {
-      if (outcome.kind === "taken") plan = outcome.plan;
-      else failure = outcome.kind === "failed" ? outcome.error.message : outcome.kind;
-    });
-    this.#connection.drive(() => plan !== undefined || failure !== undefined);
-    if (plan === undefined) throw new Error(`a snapshot failed: ${failure}`);
-    if (plan === this.#plan) return;
-    this.#plan = plan;
-    this.#gather = new Gather(plan);
-    this.#slots = new Float64Array(this.#buffers.buffer, SNAPSHOT_LEAD_BYTES, planBytes(plan) / 8);
-    this.values = new Float64Array(plan.directory.valueCount);
+    const { ended, take } = this.#start();
+    this.#connection.drive(ended);
+    take();
+  }
+
+  /** As {@link snapshot}, the first time over a transport that asks the agent by REST. */
+  async snapshotByRest(): Promise<void> {
+    const { ended, take } = this.#start();
+    await this.#connection.driveByRest(ended);
+    take();
   }
 
   /** Turns the pages that the last snapshot brought into values. */
@@ -126,5 +176,26 @@ export class PoolScraper {
   scrape(): void {
     this.snapshot();
     this.gather();
+  }
+
+  #start() {
+    let outcome: Outcome | undefined;
+    this.#reader.snapshot((came) => {
+      outcome = came;
+    });
+    return { ended: () => outcome !== undefined, take: () => this.#take(outcome!) };
+  }
+
+  #take(outcome: Outcome): void {
+    if (outcome.kind !== "taken") {
+      const why = outcome.kind === "failed" ? outcome.error.message : outcome.kind;
+      throw new Error(`a snapshot failed: ${why}`);
+    }
+    const { plan } = outcome;
+    if (plan === this.#plan) return;
+    this.#plan = plan;
+    this.#gather = new Gather(plan);
+    this.#slots = new Float64Array(this.#buffers.buffer, SNAPSHOT_LEAD_BYTES, planBytes(plan) / 8);
+    this.values = new Float64Array(plan.directory.valueCount);
   }
 }

@@ -18,6 +18,8 @@ export interface Row {
    * an upper bound ("ours / C ≤ 1.6") it is that ratio.
    */
   ratios: Record<string, number>;
+  /** What others published of other machines, by name: to see beside ours, and no ratio to be made of it. */
+  elsewhere?: Record<string, number>;
   reach: string;
   ok: boolean;
 }
@@ -112,7 +114,8 @@ export function row(
 /** The report for people: peers beside ours, each with its ratio. */
 export function table({ bench, machine, rows }: Report): string {
   const peers = [...new Set(rows.flatMap((each) => Object.keys(each.peers)))];
-  const head = ["case", "unit", "ours", "(q1 – q3)", ...peers, "reach", "ok"];
+  const others = [...new Set(rows.flatMap((each) => Object.keys(each.elsewhere ?? {})))];
+  const head = ["case", "unit", "ours", "(q1 – q3)", ...peers, ...others, "reach", "ok"];
   const lines = rows.map((each) => [
     each.case,
     each.unit,
@@ -121,6 +124,10 @@ export function table({ bench, machine, rows }: Report): string {
     ...peers.map((peer) => {
       const value = each.peers[peer];
       return value === undefined ? "" : `${show(value)} (${show(each.ratios[peer]!)}×)`;
+    }),
+    ...others.map((other) => {
+      const value = each.elsewhere?.[other];
+      return value === undefined ? "" : show(value);
     }),
     each.reach,
     each.reach === "" ? "" : each.ok ? "yes" : "NO",
