@@ -73,8 +73,8 @@ export interface Session {
 /** Of a queue pair that only answers, timeouts and retries are never used. */
 const TARGET_TIMEOUT = 14;
 const TARGET_RETRIES = 7;
-/** How long a device that has gone is waited for before it is looked for again. */
-const REOPEN_AFTER_MS = 5_000;
+/** How often a device that has gone is looked for. */
+const REOPEN_INTERVAL_MS = 2_000;
 /** Queue pairs that are asked for their state in a scan, in turn: it may take a device some microseconds each. */
 const PAIRS_PER_SCAN = 64;
 const PSN_MASK = 0xff_ffff;
@@ -84,7 +84,8 @@ export class Rdma {
   #endpoint: RdmaEndpoint | undefined;
   #gidIndex = 0;
   #reason = "";
-  #reopenAtMs = 0;
+  /** One that was never there is not looked for. */
+  #reopenAtMs = Number.POSITIVE_INFINITY;
   readonly #domains = new Map<string, AppDomain>();
   readonly #pairs = new Map<number, Pair>();
   readonly #sessions = new Map<string, Session>();
@@ -236,7 +237,9 @@ export class Rdma {
   /** Takes note of what the device tells, and lets go of memory that is not in use any more. */
   scan(nowMs = Date.now()): void {
     if (this.#device === undefined) {
-      if (this.#reopenAtMs > 0 && nowMs >= this.#reopenAtMs) this.#open();
+      if (nowMs < this.#reopenAtMs) return;
+      this.#reopenAtMs = nowMs + REOPEN_INTERVAL_MS;
+      this.#open();
       return;
     }
     try {
@@ -278,7 +281,6 @@ export class Rdma {
 
   #open(): void {
     const { port, source, mtu } = this.options;
-    this.#reopenAtMs = 0;
     try {
       const ports = listRdmaPorts(source?.sysfs ?? RDMA_SYSFS);
       const choice = chooseRdmaPort(ports, port === "auto" ? undefined : port);
@@ -425,7 +427,7 @@ export class Rdma {
   #lost(reason: string): void {
     this.log.error("RDMA is lost; collectors read over TCP until it is back", { reason });
     this.#letGo(reason);
-    this.#reopenAtMs = Date.now() + REOPEN_AFTER_MS;
+    this.#reopenAtMs = Date.now() + REOPEN_INTERVAL_MS;
   }
 }
 
