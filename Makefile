@@ -32,7 +32,8 @@ setup: ## install what is missing to build
 .PHONY: shim
 shim: build/shim.so ## compile the native shim, build/shim.so
 
-SHIM_SOURCES := c/shim.c c/verbs.c
+RDMA_SOURCES := c/library.c c/verbs.c c/rdma_cm.c
+SHIM_SOURCES := c/shim.c $(RDMA_SOURCES)
 
 # -z defs: nothing may refer to rdma-core by name, which is loaded at run time and may be missing.
 build/shim.so: $(SHIM_SOURCES) $(C_HEADERS) Makefile
@@ -89,7 +90,7 @@ bench: setup shim ## run benchmarks; NAME=update ARGS=--json
 define verbs_test
 	$(CC) $(SANITIZERS) -fsanitize=$(1),undefined -fPIC -shared -fvisibility=hidden -Ic -o build/libibverbs-$(1).so c/verbs_mock.c $(LDLIBS)
 	echo 'int ibv_get_device_list;' | $(CC) -fPIC -shared -x c -o build/libibverbs-lacking.so -
-	$(CC) $(SANITIZERS) -fsanitize=$(1),undefined -Ic -o build/verbs_test_$(1) c/verbs_test.c c/verbs.c build/libibverbs-$(1).so $(LDLIBS)
+	$(CC) $(SANITIZERS) -fsanitize=$(1),undefined -Ic -o build/verbs_test_$(1) c/verbs_test.c $(RDMA_SOURCES) build/libibverbs-$(1).so $(LDLIBS)
 	build/verbs_test_$(1) build/libibverbs-$(1).so build/libibverbs-lacking.so c/verbs.h
 endef
 

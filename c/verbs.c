@@ -1,11 +1,9 @@
 // One-sided RDMA over rdma-core: what c/verbs.h says, and why it is done so.
 // libibverbs is loaded at run time, so nothing here may refer to its functions by name: they are pointers in a table.
 // The calls that libibverbs has inline (poll, post, arm) go through the context and need none.
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <infiniband/verbs.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,7 +11,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "verbs.h"
+#include "verbs_internal.h"
 
 #define API __attribute__((visibility("default")))
 
@@ -51,23 +49,15 @@ _Static_assert(sizeof(struct mv_completion) == 24, "src/ffi/verbs.ts reads it");
   X(destroy_qp)
 
 struct library {
-  struct library *next;
-  char *name;
+  struct mv_library base;
 #define POINTER(function) __typeof__(ibv_##function) *function;
   FUNCTIONS(POINTER)
 };
 
-static const struct {
-  const char *symbol;
-  size_t offset;
-} functions[] = {
+static const struct mv_function functions[] = {
 #define ENTRY(function) {"ibv_" #function, offsetof(struct library, function)},
     FUNCTIONS(ENTRY)};
-
-// Libraries stay loaded: devices of any thread may use them.
-static pthread_mutex_t libraries_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct library *libraries;
-static struct library *current;
+static struct mv_libraries libraries = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 struct mv_domain {
   struct mv_domain *next;
@@ -112,57 +102,9 @@ struct mv_device {
   uint32_t busy;
 };
 
-// What rdma-core answers: 0, a positive errno, or -1 with errno set.
-static int result(int status) {
-  if (status == 0) return 0;
-  if (status > 0) return -status;
-  return errno > 0 ? -errno : -EIO;
-}
-
-// For calls that answer with NULL, and do not always say why.
-static int failure(void) { return errno > 0 ? -errno : -EIO; }
-
-// ---------------------------------------------------------------- the library
-
-static int load(const char *name, struct library **out) {
-  void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-  if (handle == NULL) {
-    const char *why = dlerror();
-    return why != NULL && strstr(why, "No such file") != NULL ? -ENOENT : -ELIBBAD;
-  }
-  struct library *library = calloc(1, sizeof *library);
-  if (library == NULL || (library->name = strdup(name)) == NULL) {
-    free(library);
-    dlclose(handle);
-    return -ENOMEM;
-  }
-  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-    void *function = dlsym(handle, functions[i].symbol);
-    if (function == NULL) {
-      free(library->name);
-      free(library);
-      dlclose(handle);
-      return -ELIBBAD;
-    }
-    memcpy((char *)library + functions[i].offset, &function, sizeof function);
-  }
-  *out = library;
-  return 0;
-}
-
 API int mv_verbs_load(const char *name) {
   if (name == NULL || *name == '\0') name = "libibverbs.so.1";
-  pthread_mutex_lock(&libraries_mutex);
-  struct library *library = libraries;
-  while (library != NULL && strcmp(library->name, name) != 0) library = library->next;
-  int status = 0;
-  if (library == NULL && (status = load(name, &library)) == 0) {
-    library->next = libraries;
-    libraries = library;
-  }
-  if (status == 0) current = library;
-  pthread_mutex_unlock(&libraries_mutex);
-  return status;
+  return mv_library_load(&libraries, name, functions, sizeof functions / sizeof *functions, sizeof(struct library));
 }
 
 // ---------------------------------------------------------------- devices
@@ -172,7 +114,7 @@ static int open_context(struct mv_device *device, const char *name) {
   errno = 0;
   struct ibv_device **list = library->get_device_list(NULL);
   // ENOSYS: the kernel has no RDMA at all.
-  if (list == NULL) return errno == ENOSYS ? -ENODEV : failure();
+  if (list == NULL) return errno == ENOSYS ? -ENODEV : mv_library_failure();
   int status = -ENODEV;
   for (struct ibv_device **each = list; *each != NULL; each++) {
     if (strcmp(library->get_device_name(*each), name) != 0) continue;
@@ -183,7 +125,7 @@ static int open_context(struct mv_device *device, const char *name) {
     }
     errno = 0;
     device->context = library->open_device(*each);
-    status = device->context == NULL ? failure() : 0;
+    status = device->context == NULL ? mv_library_failure() : 0;
     break;
   }
   library->free_device_list(list);
@@ -197,15 +139,15 @@ static int query_port(const struct mv_device *device, uint32_t port, struct ibv_
   struct ibv_context *context = device->context;
   errno = 0;
   struct verbs_context *extended = verbs_get_ctx_op(context, query_port);
-  if (extended != NULL) return result(extended->query_port(context, (uint8_t)port, out, sizeof *out));
-  return result(device->library->query_port(context, (uint8_t)port, (struct _compat_ibv_port_attr *)(void *)out));
+  if (extended != NULL) return mv_library_result(extended->query_port(context, (uint8_t)port, out, sizeof *out));
+  return mv_library_result(device->library->query_port(context, (uint8_t)port, (struct _compat_ibv_port_attr *)(void *)out));
 }
 
 static int query_facts(struct mv_device *device, uint32_t port, double facts[MV_FACT_COUNT]) {
   struct ibv_device_attr attributes = {.max_qp = 0};
   struct ibv_port_attr ports;
   errno = 0;
-  int status = result(device->library->query_device(device->context, &attributes));
+  int status = mv_library_result(device->library->query_device(device->context, &attributes));
   if (status == 0) status = query_port(device, port, &ports);
   if (status < 0) return status;
   device->max_sends = attributes.max_qp_wr < 0 ? 0 : (uint32_t)attributes.max_qp_wr;
@@ -237,15 +179,13 @@ static int open_descriptors(struct mv_device *device) {
   if (device->epoll < 0) return -errno;
   errno = 0;
   device->channel = device->library->create_comp_channel(device->context);
-  if (device->channel == NULL) return failure();
+  if (device->channel == NULL) return mv_library_failure();
   int status = watch(device, device->channel->fd);
   return status < 0 ? status : watch(device, device->context->async_fd);
 }
 
 API int mv_device_open(const char *name, uint32_t port, struct mv_device **out, double facts[MV_FACT_COUNT]) {
-  pthread_mutex_lock(&libraries_mutex);
-  const struct library *library = current;
-  pthread_mutex_unlock(&libraries_mutex);
+  const struct library *library = mv_library_current(&libraries);
   if (library == NULL) return -ENOENT;
   struct mv_device *device = calloc(1, sizeof *device);
   if (device == NULL) return -ENOMEM;
@@ -267,7 +207,7 @@ API int mv_device_gid(struct mv_device *device, uint32_t port, uint32_t index, u
   union ibv_gid found;
   if (port < 1 || port > UINT8_MAX || index > UINT8_MAX) return -EINVAL;
   errno = 0;
-  int status = result(device->library->query_gid(device->context, (uint8_t)port, (int)index, &found));
+  int status = mv_library_result(device->library->query_gid(device->context, (uint8_t)port, (int)index, &found));
   if (status == 0) memcpy(gid, found.raw, sizeof found.raw);
   return status;
 }
@@ -277,7 +217,7 @@ API int mv_device_event(struct mv_device *device, uint32_t out[2]) {
   struct ibv_async_event event;
   errno = 0;
   if (library->get_async_event(device->context, &event) != 0)
-    return errno == EAGAIN || errno == EINTR ? 0 : failure();
+    return errno == EAGAIN || errno == EINTR ? 0 : mv_library_failure();
   out[0] = (uint32_t)event.event_type;
   out[1] = 0;
   switch (event.event_type) {
@@ -322,13 +262,13 @@ API int mv_device_close(struct mv_device *device) {
   while (device->domains != NULL) {
     struct mv_domain *domain = device->domains;
     device->domains = domain->next;
-    CLOSE(result(library->dealloc_pd(domain->pd)));
+    CLOSE(mv_library_result(library->dealloc_pd(domain->pd)));
     free(domain);
   }
   if (device->epoll >= 0) close(device->epoll);
-  if (device->silent != NULL) CLOSE(result(library->destroy_cq(device->silent)));
-  if (device->channel != NULL) CLOSE(result(library->destroy_comp_channel(device->channel)));
-  if (device->context != NULL) CLOSE(result(library->close_device(device->context)));
+  if (device->silent != NULL) CLOSE(mv_library_result(library->destroy_cq(device->silent)));
+  if (device->channel != NULL) CLOSE(mv_library_result(library->destroy_comp_channel(device->channel)));
+  if (device->context != NULL) CLOSE(mv_library_result(library->close_device(device->context)));
 #undef CLOSE
   free(device);
   return first;
@@ -342,7 +282,7 @@ API int mv_domain_open(struct mv_device *device, struct mv_domain **out) {
   errno = 0;
   domain->pd = device->library->alloc_pd(device->context);
   if (domain->pd == NULL) {
-    int status = failure();
+    int status = mv_library_failure();
     free(domain);
     return status;
   }
@@ -356,7 +296,7 @@ API int mv_domain_open(struct mv_device *device, struct mv_domain **out) {
 API int mv_domain_close(struct mv_domain *domain) {
   struct mv_device *device = domain->device;
   errno = 0;
-  int status = result(device->library->dealloc_pd(domain->pd));
+  int status = mv_library_result(device->library->dealloc_pd(domain->pd));
   if (status == -EBUSY) return status;
   struct mv_domain **link = &device->domains;
   while (*link != domain) link = &(*link)->next;
@@ -376,7 +316,7 @@ API int mv_region_register(struct mv_domain *domain, void *address, uint64_t byt
   region->mr = device->library->reg_mr_iova(domain->pd, address, bytes, first,
                                             remote ? IBV_ACCESS_REMOTE_READ : IBV_ACCESS_LOCAL_WRITE);
   if (region->mr == NULL) {
-    int status = failure();
+    int status = mv_library_failure();
     free(region);
     return status;
   }
@@ -395,7 +335,7 @@ API int mv_region_close(struct mv_region *region) {
   while (*link != region) link = &(*link)->next;
   *link = region->next;
   errno = 0;
-  int status = result(device->library->dereg_mr(region->mr));
+  int status = mv_library_result(device->library->dereg_mr(region->mr));
   free(region);
   return status;
 }
@@ -409,7 +349,7 @@ static int create_queues(struct mv_queue_pair *pair) {
     if (device->silent != NULL) return 0;
     errno = 0;
     device->silent = library->create_cq(device->context, 1, NULL, NULL, 0);
-    return device->silent == NULL ? failure() : 0;
+    return device->silent == NULL ? mv_library_failure() : 0;
   }
   pair->ids = calloc(pair->sends, sizeof *pair->ids);
   pair->pieces = calloc(pair->sends, sizeof *pair->pieces);
@@ -425,8 +365,12 @@ static int create_queues(struct mv_queue_pair *pair) {
   // Room for every READ: when the pair fails, each of them completes, signalled or not.
   errno = 0;
   pair->cq = library->create_cq(device->context, (int)pair->sends + 1, pair, device->channel, 0);
-  if (pair->cq == NULL) return failure();
-  return result(ibv_req_notify_cq(pair->cq, 0));
+  if (pair->cq == NULL) return mv_library_failure();
+  return mv_library_result(ibv_req_notify_cq(pair->cq, 0));
+}
+
+static unsigned int access_of(const struct mv_queue_pair *pair) {
+  return pair->sends == 0 ? IBV_ACCESS_REMOTE_READ : 0;
 }
 
 API int mv_queue_pair_create(struct mv_device *device, struct mv_domain *domain, uint32_t port, uint32_t sends,
@@ -453,16 +397,16 @@ API int mv_queue_pair_create(struct mv_device *device, struct mv_domain *domain,
   errno = 0;
   pair->qp = device->library->create_qp(domain->pd, &attributes);
   if (pair->qp == NULL) {
-    status = failure();
+    status = mv_library_failure();
     goto failed;
   }
   pair->number = pair->qp->qp_num;
   struct ibv_qp_attr init = {
       .qp_state = IBV_QPS_INIT,
       .port_num = (uint8_t)port,
-      .qp_access_flags = sends == 0 ? IBV_ACCESS_REMOTE_READ : 0,
+      .qp_access_flags = access_of(pair),
   };
-  status = result(device->library->modify_qp(
+  status = mv_library_result(device->library->modify_qp(
       pair->qp, &init, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS));
   if (status < 0) goto failed;
   *number = pair->number;
@@ -514,7 +458,7 @@ API int mv_queue_pair_connect(struct mv_queue_pair *pair, const struct mv_path *
   }
   const struct library *library = pair->device->library;
   errno = 0;
-  int status = result(library->modify_qp(pair->qp, &attributes,
+  int status = mv_library_result(library->modify_qp(pair->qp, &attributes,
                                          IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
                                              IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER));
   if (status < 0) return status;
@@ -524,7 +468,7 @@ API int mv_queue_pair_connect(struct mv_queue_pair *pair, const struct mv_path *
   attributes.retry_cnt = (uint8_t)path->retries;
   attributes.rnr_retry = 7;  // without end
   attributes.max_rd_atomic = (uint8_t)path->reads_initiator;
-  return result(library->modify_qp(pair->qp, &attributes,
+  return mv_library_result(library->modify_qp(pair->qp, &attributes,
                                    IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
                                        IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC));
 }
@@ -533,8 +477,18 @@ API int mv_queue_pair_state(struct mv_queue_pair *pair) {
   struct ibv_qp_attr attributes;
   struct ibv_qp_init_attr init;
   errno = 0;
-  int status = result(pair->device->library->query_qp(pair->qp, &attributes, IBV_QP_STATE, &init));
+  int status = mv_library_result(pair->device->library->query_qp(pair->qp, &attributes, IBV_QP_STATE, &init));
   return status < 0 ? status : (int)attributes.qp_state;
+}
+
+const char *mv_queue_pair_device(const struct mv_queue_pair *pair) { return pair->qp->context->device->name; }
+
+uint32_t mv_queue_pair_number(const struct mv_queue_pair *pair) { return pair->number; }
+
+int mv_queue_pair_modify(struct mv_queue_pair *pair, struct ibv_qp_attr *attributes, int mask) {
+  attributes->qp_access_flags = access_of(pair);
+  errno = 0;
+  return mv_library_result(pair->device->library->modify_qp(pair->qp, attributes, mask));
 }
 
 static void join_busy(struct mv_queue_pair *pair) {
@@ -570,9 +524,9 @@ API int mv_queue_pair_close(struct mv_queue_pair *pair) {
   while (*link != pair) link = &(*link)->next;
   *link = pair->next;
   errno = 0;
-  int status = pair->qp == NULL ? 0 : result(library->destroy_qp(pair->qp));
+  int status = pair->qp == NULL ? 0 : mv_library_result(library->destroy_qp(pair->qp));
   // Events of it that were not taken yet go with it; those that were are acknowledged.
-  int of_queue = pair->cq == NULL ? 0 : result(library->destroy_cq(pair->cq));
+  int of_queue = pair->cq == NULL ? 0 : mv_library_result(library->destroy_cq(pair->cq));
   free(pair->requests);
   free(pair->pieces);
   free(pair->ids);
@@ -601,7 +555,7 @@ API int mv_queue_pair_read(struct mv_queue_pair *pair, const struct mv_read *rea
   last->send_flags |= IBV_SEND_SIGNALED;
   last->next = NULL;
   errno = 0;
-  int status = result(ibv_post_send(pair->qp, pair->requests, &refused));
+  int status = mv_library_result(ibv_post_send(pair->qp, pair->requests, &refused));
   last->next = rest;
   // Those before the one that was refused are under way.
   if (status < 0) count = refused == NULL ? 0 : (uint32_t)(refused - pair->requests);
@@ -619,10 +573,10 @@ static int take_notices(struct mv_device *device) {
     errno = 0;
     if (device->library->get_cq_event(device->channel, &cq, &context) != 0) {
       if (errno == EINTR) continue;
-      return errno == EAGAIN ? 0 : failure();
+      return errno == EAGAIN ? 0 : mv_library_failure();
     }
     device->library->ack_cq_events(cq, 1);
-    int status = result(ibv_req_notify_cq(cq, 0));
+    int status = mv_library_result(ibv_req_notify_cq(cq, 0));
     if (status < 0) return status;
   }
 }

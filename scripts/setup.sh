@@ -79,6 +79,8 @@ have gcc || need gcc "compiles the native shim, c/shim.c"
 [ -e /usr/include/stdio.h ] || need libc6-dev "the C headers that the shim includes"
 [ -e /usr/include/infiniband/verbs.h ] \
   || need libibverbs-dev "the RDMA headers that c/verbs.c includes; the library itself is looked for at run time"
+[ -e /usr/include/rdma/rdma_cma.h ] \
+  || need librdmacm-dev "the headers of RDMA's connection manager that c/rdma_cm.c includes, likewise"
 if $with_tests; then
   have openssl || need openssl "makes the certificates of the TLS tests"
   have python3 || need python3 "the test of the prototype's Python client"
