@@ -7,6 +7,7 @@ import type { LinkLayer } from "./verbs.ts";
 const IPV4_MAPPED = "00000000000000000000ffff";
 
 export const RDMA_SYSFS = "/sys/class/infiniband";
+const OPENABLE_SYSFS = "/sys/class/infiniband_verbs";
 
 export interface RdmaGid {
   index: number;
@@ -85,6 +86,17 @@ function gidsOf(at: string, sysfs: SysfsReader): RdmaGid[] {
     });
   }
   return gids.sort((a, b) => a.index - b.index);
+}
+
+/**
+ * Where sysfs shows that programs may open a device; undefined when they may not. It goes when the device is about to be
+ * removed, which the kernel does not do before those that have it open have closed it, and does not always tell them.
+ */
+export function openableAt(device: string, sysfs = SYSFS): string | undefined {
+  return sysfs
+    .list(OPENABLE_SYSFS)
+    .map((name) => `${OPENABLE_SYSFS}/${name}`)
+    .find((path) => sysfs.read(`${path}/ibdev`) === device);
 }
 
 /** A GID as people write addresses: an IPv4 address where it stands for one, else as an IPv6 address in full. */

@@ -5,6 +5,7 @@ import {
   chooseRdmaPort,
   gidText,
   listRdmaPorts,
+  openableAt,
   type RdmaGid,
   type RdmaPort,
 } from "../../src/ffi/index.ts";
@@ -122,4 +123,15 @@ test("sysfs is read as the kernel writes it, and what is no address is left out"
 test("an address is written as people write it", () => {
   expect(gidText(V4)).toBe("10.0.0.5");
   expect(gidText(LINK_LOCAL)).toBe("fe80:0000:0000:0000:0000:0000:0000:0001");
+});
+
+test("a device is opened where sysfs says, under a name of its own", () => {
+  const root = "/sys/class/infiniband_verbs";
+  const devices: Record<string, string> = { uverbs0: "mlx5_0", uverbs1: "rxe0" };
+  const sysfs = {
+    list: () => ["abi_version", ...Object.keys(devices)],
+    read: (path: string) => devices[path.split("/").at(-2)!],
+  };
+  expect(openableAt("rxe0", sysfs)).toBe(`${root}/uverbs1`);
+  expect(openableAt("rxe1", sysfs)).toBeUndefined();
 });

@@ -1,6 +1,7 @@
 // The agent's end of RDMA: one device, and per application and token a protection domain with the pool's memory in it.
 // Collectors set up queue pairs through REST and hold them by a session; after that their READs need nobody here.
 
+import { existsSync } from "node:fs";
 import {
   chooseRdmaPort,
   DEVICE_FATAL,
@@ -8,6 +9,7 @@ import {
   type Domain,
   listRdmaPorts,
   NoRdmaPortError,
+  openableAt,
   PAIR_BROKEN,
   PAIR_ERRORS,
   type QueuePair,
@@ -81,6 +83,8 @@ const PSN_MASK = 0xff_ffff;
 
 export class Rdma {
   #device: Device | undefined;
+  /** Is there as long as nobody removes the device; undefined where that cannot be told. */
+  #openableAt: string | undefined;
   #endpoint: RdmaEndpoint | undefined;
   #gidIndex = 0;
   #reason = "";
@@ -242,6 +246,10 @@ export class Rdma {
       this.#open();
       return;
     }
+    // Soft-RoCE tells nobody that it is to be removed, and waits.
+    if (this.#openableAt !== undefined && !existsSync(this.#openableAt)) {
+      return this.#lost("the device was removed");
+    }
     try {
       for (let event = this.#device.event(); event !== undefined; event = this.#device.event()) {
         if (event.type === DEVICE_FATAL) return this.#lost("the device failed or was removed");
@@ -287,6 +295,7 @@ export class Rdma {
       const device = Device.open(choice.port.device, choice.port.port, source?.library);
       const { facts } = device;
       this.#device = device;
+      this.#openableAt = source === undefined ? openableAt(device.name) : undefined;
       this.#gidIndex = choice.gid?.index ?? 0;
       this.#endpoint = {
         device: device.name,
