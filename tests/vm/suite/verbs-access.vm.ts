@@ -26,9 +26,7 @@ let honest: ReturnType<typeof collect>;
 beforeAll(async () => {
   host = new MachineHost();
   const tokenFile = writeTokens(host, TOKENS);
-  agent = await host.verbsAgent(
-    ...["--token-file", tokenFile, "--max-queue-pairs", String(MAX_PAIRS)],
-  );
+  agent = await host.start(["--token-file", tokenFile, "--max-queue-pairs", String(MAX_PAIRS)]);
   for (const [app, value] of [["shop", 7] as const, ["bank", 11] as const]) {
     host.client({ app, service: "till" }).counter(COUNTED).inc(value);
   }

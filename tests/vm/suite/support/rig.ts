@@ -5,10 +5,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AgentClient, type Credentials } from "../../../../src/collector/agent-client.ts";
 import type { RdmaResponse } from "../../../../src/layout/index.ts";
-import { type AgentProcess, ROOT, TestHost } from "../../../support/host.ts";
+import { AgentProcess, ROOT, TestHost } from "../../../support/host.ts";
 
 export const MICROVIEW = join(ROOT, "dist/microview");
 export const DEVICE = "rxe0";
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 
 /** A host whose agent is the built program. Emulated processors look for the dead less often. */
 export class MachineHost extends TestHost {
@@ -16,10 +17,12 @@ export class MachineHost extends TestHost {
     super([MICROVIEW]);
   }
 
-  /** Starts an agent that serves RDMA, and waits for it. */
-  verbsAgent(...flags: string[]): Promise<AgentProcess> {
+  /** Starts an agent and waits for it. */
+  async start(flags: readonly string[] = [], wrapper: readonly string[] = []) {
     const own = flags.includes("--scan-interval") ? [] : ["--scan-interval", "100ms"];
-    return this.agentProcess(...own, ...flags);
+    const agent = new AgentProcess(this, [...own, ...flags], wrapper);
+    await agent.serves();
+    return agent;
   }
 
   /** The agent's REST interface, over its socket. */
@@ -59,9 +62,8 @@ export interface Resources {
   ctx: number;
 }
 
-export function resources(): Resources {
-  const shown = Bun.spawnSync(["rdma", "-j", "res", "show"]).stdout.toString();
-  const { pd, cq, qp, mr, ctx } = JSON.parse(shown)[0];
+export async function resources(): Promise<Resources> {
+  const { pd, cq, qp, mr, ctx } = JSON.parse(await run("rdma", "-j", "res", "show"))[0];
   return { pd, cq, qp, mr, ctx };
 }
 
@@ -76,4 +78,33 @@ export function writeTokens(
   );
   writeFileSync(path, lines.join(""), { mode: 0o600 });
   return path;
+}
+
+/** Takes the RDMA device away from everybody, or gives it back. Waits for those who have it open. */
+export async function setDevice(present: boolean): Promise<void> {
+  const how = present ? ["add", DEVICE, "type", "rxe", "netdev", "lo"] : ["delete", DEVICE];
+  await run("rdma", "link", ...how);
+}
+
+/**
+ * Lets collectors take agents for those of another host, whose pools cannot be mapped: "auto" would map those of its own.
+ * @returns what an agent is started by to have the machine's own identity
+ */
+export async function pretendToBeElsewhere(host: TestHost): Promise<readonly string[]> {
+  const path = join(host.folder, "boot_id");
+  writeFileSync(path, `${crypto.randomUUID()}\n`);
+  await run("mount", "--bind", path, BOOT_ID);
+  host.onEnd(() => run("umount", BOOT_ID));
+  return ["unshare", "-m", "sh", "-c", `umount ${BOOT_ID}; exec "$@"`, "sh"];
+}
+
+/** @throws Error with what the command says when it fails */
+export async function run(...command: string[]): Promise<string> {
+  const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const [said, complaint] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  if ((await child.exited) !== 0) throw new Error(`${command.join(" ")}: ${complaint}`);
+  return said;
 }
