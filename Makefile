@@ -41,12 +41,16 @@ build/shim.so: $(SHIM_SOURCES) $(C_HEADERS) Makefile
 	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -Wl,-z,defs -Ic -o $@.tmp $(SHIM_SOURCES) $(LDLIBS)
 	@mv $@.tmp $@
 
-.PHONY: mock
-mock: build/libibverbs-mock.so ## compile the mocked RDMA library of the tests
+MOCKS := build/libibverbs-mock.so build/librdmacm-mock.so
 
-build/libibverbs-mock.so: c/verbs_mock.c c/verbs_mock.h Makefile
+.PHONY: mock
+mock: $(MOCKS) ## compile the mocked RDMA libraries of the tests
+
+build/libibverbs-mock.so: c/verbs_mock.c
+build/librdmacm-mock.so: c/rdma_cm_mock.c
+$(MOCKS): $(C_HEADERS) Makefile
 	@mkdir -p build
-	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -Wl,-z,defs -Ic -o $@.tmp c/verbs_mock.c $(LDLIBS)
+	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -Wl,-z,defs -Ic -o $@.tmp $(filter %.c,$^) $(LDLIBS)
 	@mv $@.tmp $@
 
 .PHONY: build
@@ -86,12 +90,15 @@ format: setup ## format, and repair what can be repaired safely
 bench: setup shim ## run benchmarks; NAME=update ARGS=--json
 	@$(BUN) bench/run.ts $(NAME) $(ARGS)
 
-# The mocked library is loaded by its path; one that lacks functions, and one that is none, are refused.
-define verbs_test
+# The tests of RDMA, with the mocked libraries under the same sanitizer. One library lacks functions, one is none.
+define rdma_tests
 	$(CC) $(SANITIZERS) -fsanitize=$(1),undefined -fPIC -shared -fvisibility=hidden -Ic -o build/libibverbs-$(1).so c/verbs_mock.c $(LDLIBS)
+	$(CC) $(SANITIZERS) -fsanitize=$(1),undefined -fPIC -shared -fvisibility=hidden -Ic -o build/librdmacm-$(1).so c/rdma_cm_mock.c $(LDLIBS)
 	echo 'int ibv_get_device_list;' | $(CC) -fPIC -shared -x c -o build/libibverbs-lacking.so -
 	$(CC) $(SANITIZERS) -fsanitize=$(1),undefined -Ic -o build/verbs_test_$(1) c/verbs_test.c $(RDMA_SOURCES) build/libibverbs-$(1).so $(LDLIBS)
 	build/verbs_test_$(1) build/libibverbs-$(1).so build/libibverbs-lacking.so c/verbs.h
+	$(CC) $(SANITIZERS) -fsanitize=$(1),undefined -Ic -o build/rdma_cm_test_$(1) c/rdma_cm_test.c $(RDMA_SOURCES) build/libibverbs-$(1).so build/librdmacm-$(1).so $(LDLIBS)
+	build/rdma_cm_test_$(1) build/libibverbs-$(1).so build/librdmacm-$(1).so build/libibverbs-lacking.so
 endef
 
 .PHONY: sanitize
@@ -99,13 +106,13 @@ sanitize: ## run the C tests under the address and undefined-behaviour sanitizer
 	@mkdir -p build
 	$(CC) $(SANITIZE) -Ic -o build/shim_test c/shim_test.c c/shim.c $(LDLIBS)
 	build/shim_test
-	$(call verbs_test,address)
+	$(call rdma_tests,address)
 
 # Not part of `make test`: some kernels place memory where gcc's thread sanitizer does not expect it.
 .PHONY: races
 races: ## run the C tests of RDMA under the thread sanitizer
 	@mkdir -p build
-	$(call verbs_test,thread)
+	$(call rdma_tests,thread)
 
 .PHONY: clean
 clean: ## remove what was built; keeps installed tools and packages

@@ -2,20 +2,18 @@
 // our code could break (states and their attribute masks, keys, domains, access, bounds, queue sizes) and answers with
 // the statuses that devices give. All of it is one machine under one lock.
 #define _GNU_SOURCE
+#include "verbs_mock.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <infiniband/verbs.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include "verbs_mock.h"
+#include "mock_events.h"
 
 #define API __attribute__((visibility("default")))
 // The library has functions where the header has macros of the same names.
@@ -36,83 +34,12 @@ enum {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-// ---------------------------------------------------------------- events
+// ---------------------------------------------------------------- objects
 
-struct event {
-  struct event *next;
-  const void *object;
+struct async_event {
+  struct event base;
   struct ibv_async_event async;
 };
-
-// The descriptor, an eventfd that counts, holds as many as the list has: a reader of either sees both.
-struct events {
-  int fd;
-  struct event *first;
-};
-
-static int events_open(struct events *events) {
-  events->fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
-  return events->fd < 0 ? -1 : 0;
-}
-
-static void count_down(const struct events *events) {
-  uint64_t one;
-  if (read(events->fd, &one, sizeof one) != sizeof one) abort();
-}
-
-static void events_add(struct events *events, const void *object, const struct ibv_async_event *async) {
-  struct event *event = calloc(1, sizeof *event);
-  if (event == NULL) abort();
-  event->object = object;
-  if (async != NULL) event->async = *async;
-  struct event **link = &events->first;
-  while (*link != NULL) link = &(*link)->next;
-  *link = event;
-  uint64_t one = 1;
-  if (write(events->fd, &one, sizeof one) != sizeof one) abort();
-}
-
-static void events_forget(struct events *events, const void *object) {
-  for (struct event **link = &events->first; *link != NULL;) {
-    struct event *event = *link;
-    if (event->object != object) {
-      link = &event->next;
-      continue;
-    }
-    *link = event->next;
-    free(event);
-    count_down(events);
-  }
-}
-
-static void events_close(struct events *events) {
-  while (events->first != NULL) events_forget(events, events->first->object);
-  close(events->fd);
-}
-
-// Under the lock: the first event, or NULL with errno set when there is none and the descriptor does not block. It is
-// the descriptor's owner who says whether it does, so the lock is let go of while waiting.
-static struct event *events_take(struct events *events) {
-  while (events->first == NULL) {
-    int flags = fcntl(events->fd, F_GETFL);
-    if (flags < 0) return NULL;
-    if ((flags & O_NONBLOCK) != 0) {
-      errno = EAGAIN;
-      return NULL;
-    }
-    struct pollfd fds[1] = {{.fd = events->fd, .events = POLLIN, .revents = 0}};
-    pthread_mutex_unlock(&lock);
-    int ready = poll(fds, 1, -1);
-    pthread_mutex_lock(&lock);
-    if (ready < 0) return NULL;
-  }
-  struct event *event = events->first;
-  events->first = event->next;
-  count_down(events);
-  return event;
-}
-
-// ---------------------------------------------------------------- objects
 
 struct context {
   struct ibv_context base;
@@ -264,9 +191,11 @@ static int fails(const char *call) {
 // ---------------------------------------------------------------- carrying out
 
 static void raise_async(struct context *context, enum ibv_event_type type, void *object) {
-  struct ibv_async_event event = {.event_type = type};
-  event.element.qp = object;
-  events_add(&context->events, object, &event);
+  struct async_event *event = calloc(1, sizeof *event);
+  if (event == NULL) abort();
+  event->async.event_type = type;
+  event->async.element.qp = object;
+  events_add(&context->events, object, &event->base);
 }
 
 static void complete(struct queue_pair *pair, const struct request *request, enum ibv_wc_status status) {
@@ -293,7 +222,9 @@ static void complete(struct queue_pair *pair, const struct request *request, enu
   pair->unreported = 0;
   if (!queue->armed || queue->base.channel == NULL) return;
   queue->armed = 0;
-  events_add(&((struct channel *)queue->base.channel)->events, queue, NULL);
+  struct event *notice = calloc(1, sizeof *notice);
+  if (notice == NULL) abort();
+  events_add(&((struct channel *)queue->base.channel)->events, queue, notice);
 }
 
 static void fail(struct queue_pair *pair) {
@@ -582,9 +513,10 @@ static int about_queue_pair(enum ibv_event_type type) {
 
 API int ibv_get_async_event(struct ibv_context *context, struct ibv_async_event *out) {
   pthread_mutex_lock(&lock);
-  struct event *event = fails("get_async_event") ? NULL : events_take(&((struct context *)context)->events);
+  struct events *events = &((struct context *)context)->events;
+  struct event *event = fails("get_async_event") ? NULL : events_take(events, &lock);
   if (event != NULL) {
-    *out = event->async;
+    *out = ((struct async_event *)event)->async;
     if (about_queue_pair(out->event_type)) ((struct queue_pair *)out->element.qp)->events_taken++;
     if (out->event_type == IBV_EVENT_CQ_ERR) ((struct completion_queue *)out->element.cq)->events_taken++;
   }
@@ -774,7 +706,8 @@ API int ibv_destroy_cq(struct ibv_cq *cq) {
 
 API int ibv_get_cq_event(struct ibv_comp_channel *channel, struct ibv_cq **cq, void **cq_context) {
   pthread_mutex_lock(&lock);
-  struct event *event = fails("get_cq_event") ? NULL : events_take(&((struct channel *)channel)->events);
+  struct events *events = &((struct channel *)channel)->events;
+  struct event *event = fails("get_cq_event") ? NULL : events_take(events, &lock);
   if (event != NULL) {
     struct completion_queue *queue = (struct completion_queue *)(uintptr_t)event->object;
     queue->events_taken++;
@@ -1001,9 +934,9 @@ API int mock_async_event(uint32_t type, uint32_t number) {
       raise_async((struct context *)pair->base.context, (enum ibv_event_type)type,
                   type == IBV_EVENT_CQ_ERR ? (void *)pair->base.send_cq : pair);
   } else {
-    struct ibv_async_event event = {.event_type = (enum ibv_event_type)type};
-    event.element.port_num = (int)number;
-    for (struct context *each = contexts; each != NULL; each = each->next) events_add(&each->events, NULL, &event);
+    // The port, in the place of a pointer: the two are one union.
+    for (struct context *each = contexts; each != NULL; each = each->next)
+      raise_async(each, (enum ibv_event_type)type, (void *)(uintptr_t)number);
   }
   pthread_mutex_unlock(&lock);
   return status;
