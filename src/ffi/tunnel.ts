@@ -5,16 +5,19 @@ import type { Socket } from "bun";
 
 interface Side {
   peer: Socket<Side> | undefined;
-  /** Bytes that the peer sent before this side was there, or that it could not take yet. */
+  /** What this side has said while it had no peer. */
+  early: Uint8Array[];
+  /** What the peer has said and this side could not take yet. */
   waiting: Uint8Array[];
-  /** The other side has ended: close when everything is out. */
+  /** Bytes of both. */
+  keptBytes: number;
+  /** The peer has ended: close when everything is out. */
   ending: boolean;
-  /** A side that is not there yet may be sent no more than this. */
-  waitingBytes: number;
+  closed: boolean;
 }
 
 /** A stream whose reader does not keep up holds no more than this. */
-const MAX_WAITING_BYTES = 64 << 20;
+const MAX_KEPT_BYTES = 64 << 20;
 
 /** Where a tunnel's accepted streams go. */
 export interface TunnelEnd {
@@ -36,11 +39,14 @@ export function startTunnel(listen: TunnelEnd, target: TunnelEnd): Tunnel {
   const handler = {
     data: (socket: Socket<Side>, bytes: Uint8Array) => {
       const { peer } = socket.data;
-      if (peer === undefined) keep(socket, socket.data, bytes);
+      if (peer === undefined) keep(socket, socket.data.early, bytes);
       else forward(peer, bytes);
     },
     drain: (socket: Socket<Side>) => flush(socket),
-    close: (socket: Socket<Side>) => end(socket.data.peer),
+    close: (socket: Socket<Side>) => {
+      socket.data.closed = true;
+      end(socket.data.peer);
+    },
     error: (socket: Socket<Side>) => void socket.end(),
   };
   const server = Bun.listen<Side>({
@@ -64,7 +70,6 @@ async function connect(
   handler: Omit<Bun.SocketHandler<Side>, "open">,
 ): Promise<void> {
   try {
-    const early = accepted.data;
     const peer = await Bun.connect<Side>({
       hostname: target.hostname,
       port: target.port,
@@ -72,30 +77,45 @@ async function connect(
       data: newSide(),
       socket: { ...handler, open() {} },
     });
-    peer.data.peer = accepted;
-    early.peer = peer;
-    // What came before the peer was there was kept on the accepted side.
-    for (const bytes of early.waiting.splice(0)) forward(peer, bytes);
-    early.waitingBytes = 0;
+    join(accepted, peer);
+    join(peer, accepted);
   } catch {
     accepted.end();
   }
 }
 
+/** From now on what one side says goes to the other, and what it has said so far goes first. */
+function join(from: Socket<Side>, to: Socket<Side>): void {
+  const side = from.data;
+  side.peer = to;
+  for (const bytes of side.early.splice(0)) {
+    side.keptBytes -= bytes.length;
+    forward(to, bytes);
+  }
+  if (side.closed) end(to);
+}
+
 function newSide(): Side {
-  return { peer: undefined, waiting: [], ending: false, waitingBytes: 0 };
+  return {
+    peer: undefined,
+    early: [],
+    waiting: [],
+    keptBytes: 0,
+    ending: false,
+    closed: false,
+  };
 }
 
 function forward(to: Socket<Side>, bytes: Uint8Array): void {
   const side = to.data;
   const sent = side.waiting.length > 0 ? 0 : Math.max(0, to.write(bytes));
-  if (sent < bytes.length) keep(to, side, bytes.subarray(sent));
+  if (sent < bytes.length) keep(to, side.waiting, bytes.subarray(sent));
 }
 
-function keep(socket: Socket<Side>, side: Side, bytes: Uint8Array): void {
-  side.waiting.push(bytes.slice());
-  side.waitingBytes += bytes.length;
-  if (side.waitingBytes > MAX_WAITING_BYTES) socket.terminate();
+function keep(socket: Socket<Side>, list: Uint8Array[], bytes: Uint8Array): void {
+  list.push(bytes.slice());
+  socket.data.keptBytes += bytes.length;
+  if (socket.data.keptBytes > MAX_KEPT_BYTES) socket.terminate();
 }
 
 function flush(socket: Socket<Side>): void {
@@ -103,7 +123,7 @@ function flush(socket: Socket<Side>): void {
   while (side.waiting.length > 0) {
     const bytes = side.waiting[0]!;
     const sent = Math.max(0, socket.write(bytes));
-    side.waitingBytes -= sent;
+    side.keptBytes -= sent;
     if (sent < bytes.length) {
       side.waiting[0] = bytes.subarray(sent);
       return;

@@ -1,0 +1,138 @@
+// The tunnel between TLS and plain TCP: what one side says reaches the other side, all of it, and nobody else.
+
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { connect as connectPlain, createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import { startTunnel } from "../../src/ffi/index.ts";
+import { until } from "../support/wait.ts";
+
+const BACKEND_ADDRESS = "127.0.0.1";
+
+function certificate(): { cert: string; key: string } {
+  const folder = mkdtempSync("/tmp/microview-test-");
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  const made = Bun.spawnSync(
+    ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"].concat(
+      ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+      ["-keyout", key, "-out", cert],
+    ),
+    { stderr: "pipe" },
+  );
+  if (!made.success) throw new Error(made.stderr.toString());
+  const text = (path: string) => readFileSync(path, "utf8");
+  const pem = { cert: text(cert), key: text(key) };
+  rmSync(folder, { recursive: true });
+  return pem;
+}
+
+/** A server that does with its connections what a test wants. */
+async function backend(take: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    take(socket);
+  }).listen(0, BACKEND_ADDRESS);
+  await until("it listens", () => server.listening);
+  return { server, port: (server.address() as { port: number }).port };
+}
+
+/** What a connection is told first, after it has said something at once. */
+async function told(socket: Socket, said: string): Promise<string> {
+  const answer = await new Promise<string>((resolve) => {
+    socket.once("data", (bytes) => resolve(`${bytes}`));
+    socket.once("error", (error) => resolve(error.message));
+    socket.once("close", () => resolve("nothing"));
+    socket.write(said);
+  });
+  socket.destroy();
+  return answer;
+}
+
+describe.each([false, true])("a tunnel, TLS on its far side: %p", (isFar) => {
+  test("answers nobody with his own words, however early they come", async () => {
+    const tls = certificate();
+    const { server, port } = await backend((socket) => {
+      socket.once("data", (bytes) => socket.end(`you said ${bytes}`));
+    });
+    // One tunnel that takes TLS, and for the other case one before it that speaks it.
+    const near = startTunnel(
+      { hostname: BACKEND_ADDRESS, port: 0, tls },
+      { hostname: BACKEND_ADDRESS, port },
+    );
+    const far = startTunnel(
+      { hostname: BACKEND_ADDRESS, port: 0 },
+      {
+        hostname: BACKEND_ADDRESS,
+        port: near.port,
+        tls: { ca: tls.cert, serverName: "localhost", rejectUnauthorized: true },
+      },
+    );
+    const open = () =>
+      isFar
+        ? connectPlain(far.port, BACKEND_ADDRESS)
+        : connectTls({
+            host: BACKEND_ADDRESS,
+            port: near.port,
+            ca: tls.cert,
+            servername: "localhost",
+          });
+    for (let round = 0; round < 20; round++) {
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, (_, i) => told(open(), `hello ${round} ${i}`)),
+      );
+      expect(answers).toEqual(Array.from({ length: 10 }, (_, i) => `you said hello ${round} ${i}`));
+    }
+    near.stop();
+    far.stop();
+    server.close();
+  });
+});
+
+test("a tunnel lets go of the far side when the near one left before it was reached", async () => {
+  let [opened, closed] = [0, 0];
+  const { server, port } = await backend((socket) => {
+    opened++;
+    socket.resume();
+    socket.on("close", () => closed++);
+  });
+  const tunnel = startTunnel(
+    { hostname: BACKEND_ADDRESS, port: 0 },
+    // To be looked up first, which takes longer than to leave.
+    { hostname: "localhost", port },
+  );
+  const sockets = Array.from({ length: 200 }, () => {
+    const socket = connectPlain(tunnel.port, BACKEND_ADDRESS);
+    socket.on("error", () => {});
+    return socket.once("connect", () => socket.destroy());
+  });
+  await until("all have left", () => sockets.every(({ closed }) => closed));
+  await until("nobody is held", () => opened > 0 && closed === opened, 5_000);
+  tunnel.stop();
+  server.close();
+});
+
+test("a tunnel carries much, both ways, and closes only when all of it is out", async () => {
+  const much = Buffer.alloc(8 << 20, "0123456789abcdef");
+  const { server, port } = await backend((socket) => {
+    const parts: Buffer[] = [];
+    socket.on("data", (bytes: Buffer) => {
+      parts.push(bytes);
+      if (parts.reduce((sum, { length }) => sum + length, 0) === much.length) {
+        socket.end(Buffer.concat(parts));
+      }
+    });
+  });
+  const tunnel = startTunnel(
+    { hostname: BACKEND_ADDRESS, port: 0 },
+    { hostname: BACKEND_ADDRESS, port },
+  );
+  const socket = connectPlain(tunnel.port, BACKEND_ADDRESS);
+  const parts: Buffer[] = [];
+  socket.on("data", (bytes: Buffer) => parts.push(bytes));
+  socket.write(much);
+  await until("it is closed", () => socket.closed);
+  expect(Buffer.concat(parts).equals(much)).toBe(true);
+  tunnel.stop();
+  server.close();
+});
