@@ -109,6 +109,8 @@ export class Collector {
   #worker: Worker | undefined;
   #wake: WakeEvent | undefined;
   #stopped = false;
+  /** The reading thread has ended by an error. */
+  #failed = false;
   #onStopped: () => void = () => {};
 
   /** @throws RangeError for an interval below 1 ms */
@@ -152,8 +154,11 @@ export class Collector {
     this.#wake = WakeEvent.create();
     worker.onmessage = ({ data }: MessageEvent<FromReader>) => this.#receive(data);
     worker.onerror = ({ message }) => {
+      // It ends by that, and says nothing any more.
+      this.#failed = true;
       for (const state of this.#targets)
         this.#away(state, `the reading thread failed: ${message}`, true);
+      this.#onStopped();
     };
     this.#post({
       kind: "start",
@@ -176,11 +181,13 @@ export class Collector {
       tunnel?.stop();
     }
     if (this.#worker === undefined) return this.#endSessions();
-    const stopped = new Promise<void>((resolve) => {
-      this.#onStopped = resolve;
-    });
-    this.#post({ kind: "stop" });
-    await stopped;
+    if (!this.#failed) {
+      const stopped = new Promise<void>((resolve) => {
+        this.#onStopped = resolve;
+      });
+      this.#post({ kind: "stop" });
+      await stopped;
+    }
     this.#worker.terminate();
     this.#wake?.close();
     // Only now: queue pairs at the agent end with the session, and reads that were under way would have failed.
@@ -273,6 +280,7 @@ export class Collector {
     state.gap = reason;
     if (isNews) this.#tell(state, "away", reason, fatal);
     clearTimeout(state.timer);
+    if (this.#failed) return;
     state.timer = setTimeout(
       () => void this.#connect(state),
       state.retryMs * (0.75 + Math.random() / 2),

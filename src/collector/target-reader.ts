@@ -91,7 +91,12 @@ export class TargetReader {
   answer(ask: number, answer: unknown, error: string | undefined): void {
     const done = this.#asks.get(ask);
     this.#asks.delete(ask);
-    if (!this.#lost) done?.(answer, error);
+    if (this.#lost) return;
+    try {
+      done?.(answer, error);
+    } catch (thrown) {
+      this.#lose((thrown as Error).message);
+    }
   }
 
   /** The agent is gone, as others have noticed. */
@@ -108,11 +113,16 @@ export class TargetReader {
     } else {
       this.#busySinceNs = now;
     }
-    if (!this.#listing && this.#shouldList(now)) this.#list(deadlineNs);
-    for (const pool of this.#pools.values()) {
-      if (!pool.busy && now >= pool.retryAtNs) this.#snapshot(pool, deadlineNs);
+    // Asking fails as well as being answered, when the agent has gone since.
+    try {
+      if (!this.#listing && this.#shouldList(now)) this.#list(deadlineNs);
+      for (const pool of this.#pools.values()) {
+        if (!pool.busy && now >= pool.retryAtNs) this.#snapshot(pool, deadlineNs);
+      }
+      this.#wait();
+    } catch (error) {
+      this.#lose((error as Error).message);
     }
-    this.#wait();
   }
 
   /** Handles the connection's descriptor. */
