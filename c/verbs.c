@@ -167,11 +167,10 @@ static int query_facts(struct mv_device *device, uint32_t port, double facts[MV_
   return 0;
 }
 
-static int watch(const struct mv_device *device, int fd) {
+static int watch(struct mv_device *device, int fd) {
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
-  struct epoll_event event = {.events = EPOLLIN, .data = {.fd = fd}};
-  return epoll_ctl(device->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+  return mv_device_watch(device, fd);
 }
 
 static int open_descriptors(struct mv_device *device) {
@@ -202,6 +201,11 @@ API int mv_device_open(const char *name, uint32_t port, struct mv_device **out, 
 }
 
 API int mv_device_fd(const struct mv_device *device) { return device->epoll; }
+
+API int mv_device_watch(struct mv_device *device, int fd) {
+  struct epoll_event event = {.events = EPOLLIN, .data = {.fd = fd}};
+  return epoll_ctl(device->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
 
 API int mv_device_gid(struct mv_device *device, uint32_t port, uint32_t index, uint8_t gid[16]) {
   union ibv_gid found;

@@ -39,6 +39,8 @@ enum {
 int mv_device_open(const char *name, uint32_t port, struct mv_device **out, double facts[MV_FACT_COUNT]);
 // Readable when a completion or an event waits.
 int mv_device_fd(const struct mv_device *device);
+// Lets another descriptor make it readable too, as long as that one is open.
+int mv_device_watch(struct mv_device *device, int fd);
 // Zeroes where the table has no entry.
 int mv_device_gid(struct mv_device *device, uint32_t port, uint32_t index, uint8_t gid[16]);
 // The next asynchronous event: 1 and {enum ibv_event_type, number of the queue pair or port, or 0}; 0 when none waits.

@@ -447,8 +447,20 @@ static void wake_ups(void) {
   none_waits(both.reader.device);
   HOLDS(mv_device_completions(both.reader.device, completions, 0) == 0);
   HOLDS(mv_device_completions(both.reader.device, completions, UINT32_MAX) == -EINVAL);
-  close_both(&both);
   puts("wake-ups: one per completion at most, and none is lost between two calls");
+
+  int ends[2];
+  HOLDS(pipe(ends) == 0);
+  HOLDS(mv_device_watch(both.reader.device, ends[0]) == 0);
+  HOLDS(mv_device_watch(both.reader.device, ends[0]) == -EEXIST);
+  HOLDS(readable(both.reader.device, 0) == 0);
+  HOLDS(write(ends[1], "x", 1) == 1);
+  HOLDS(readable(both.reader.device, GUARD_MS) == 1);
+  HOLDS(close(ends[0]) == 0 && close(ends[1]) == 0);
+  HOLDS(readable(both.reader.device, 0) == 0);
+  HOLDS(mv_device_watch(both.reader.device, ends[0]) == -EBADF);
+  close_both(&both);
+  puts("wake-ups: by another descriptor that is watched, as long as it is open");
 }
 
 enum { MANY = 5 };
