@@ -11,6 +11,8 @@ export interface WriterTask {
   /** Everything that it stores is a multiple of this, which no other service has. */
   step: number;
   shard: string;
+  /** Series of its own, that nobody has again. */
+  sessions: number;
   /** Rounds of counting, unless it is killed or told to stop before. */
   rounds: number;
   /** Rounds without a pause, and the pause after them. */

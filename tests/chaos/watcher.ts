@@ -41,6 +41,11 @@ export class Watcher {
     readonly stepOf: (app: string, service: string) => number | undefined,
   ) {}
 
+  /** The latest values of a counter or histogram, as `app/service/metric{labels}`: they never go back. */
+  last(series: string): number[] {
+    return [...(this.#highest.get(series) ?? [])];
+  }
+
   look(snapshot: PoolSnapshot): void {
     this.snapshots++;
     if (snapshot.gap !== undefined) this.gaps++;

@@ -1,0 +1,41 @@
+// The core's chaos, tests/chaos, read by RDMA: writers and the agent are killed at random, and every sum is what was
+// counted. CHAOS_SEED repeats the choices of a run, CHAOS_SECONDS makes it longer.
+
+import { test } from "bun:test";
+import { survive } from "../../chaos/chaos.ts";
+import { MachineHost } from "./support/rig.ts";
+
+const SEED = Number(process.env["CHAOS_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
+const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 4);
+const EXTRA_SECONDS = 10;
+
+test(
+  `counts that are read by RDMA survive the deaths of writers and agents (CHAOS_SEED=${SEED})`,
+  async () => {
+    await using host = new MachineHost();
+    await survive(host, {
+      seed: SEED,
+      seconds: SECONDS,
+      extraSeconds: EXTRA_SECONDS,
+      // Everything here takes some twenty times as long as elsewhere.
+      writers: 4,
+      apps: ["shop", "bank"],
+      sessions: 4,
+      killPauseMs: [500, 1_500],
+      agentLifeMs: [500, 2_000],
+      agentFlags: ["--scan-interval", "100ms"],
+      readers: [
+        {
+          name: "verbs",
+          options: {
+            targets: [{ socketPath: host.socketPath }],
+            transport: "verbs",
+            intervalMs: 20,
+          },
+        },
+      ],
+      compactions: false,
+    });
+  },
+  (SECONDS + EXTRA_SECONDS) * 1000 + 60_000,
+);
