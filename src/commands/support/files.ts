@@ -3,13 +3,22 @@
 import { readFileSync } from "node:fs";
 import { UsageError } from "./errors.ts";
 
+/** What the system says, without the path, which has been said. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "a part of its path is no directory",
+  EISDIR: "it is a directory",
+  EACCES: "this user may not read it",
+};
+
 /** The text of a file. @throws UsageError naming the flag when it cannot be read or is empty */
 export function readTextFile(path: string, label: string): string {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new UsageError(`${label}: cannot read ${path}: ${(error as Error).message}`);
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new UsageError(`${label}: cannot read ${path}: ${REASONS[code] ?? code}`);
   }
   if (text.trim() === "") throw new UsageError(`${label}: ${path} is empty`);
   return text;
