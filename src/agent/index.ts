@@ -2,7 +2,7 @@
 
 export { ExposedError } from "./access.ts";
 export { Agent, type AgentOptions } from "./agent.ts";
-export { AgentRunningError } from "./instance-lock.ts";
+export { AgentRunningError, isServed } from "./instance-lock.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export type { StrategyName } from "./strategies/index.ts";

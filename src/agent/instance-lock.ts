@@ -14,6 +14,26 @@ export class AgentRunningError extends Error {
   }
 }
 
+/**
+ * Whether an agent that lives serves a socket; undefined when none has taken it yet.
+ * Only looks: an agent that begins meanwhile is not hindered.
+ */
+export function isServed(socketPath: string): boolean | undefined {
+  let file: SharedFile;
+  try {
+    file = SharedFile.open(`${socketPath}.lock`, false);
+  } catch {
+    return undefined;
+  }
+  try {
+    if (file.locked(0, 1)) return true;
+    // The pid is written when the lock is held.
+    return file.stat().bytes > 0 ? false : undefined;
+  } finally {
+    file.close();
+  }
+}
+
 export class InstanceLock {
   readonly #file: SharedFile;
 

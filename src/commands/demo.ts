@@ -31,15 +31,19 @@ export default defineSubcommand("demo", {
   },
   async run({ duration, rate, interval, port }) {
     const { startChild } = await import("./demo/children.ts");
+    const { DEMO_PREFIX, DEMO_SOCKET, removeLeftovers } = await import("./demo/leftovers.ts");
     const { SERVICES } = await import("./demo/services.ts");
     const { CollectRun } = await import("./collect/run.ts");
     const { SHM_DIR } = await import("../layout/index.ts");
     const stop = stopSignal();
     const say = (text: string) => void process.stderr.write(`${text}\n`);
     // All in shared memory, for the temporary directory may be read-only.
-    const folder = mkdtempSync(`${SHM_DIR}/microview-demo-`);
+    for (const left of removeLeftovers(SHM_DIR)) {
+      say(`removed ${left}, which a demo that was killed had left`);
+    }
+    const folder = mkdtempSync(`${SHM_DIR}/${DEMO_PREFIX}`);
     const poolDir = join(folder, "pools");
-    const socket = join(folder, "agent.sock");
+    const socket = join(folder, DEMO_SOCKET);
     const children: Child[] = [];
     const start = async (...args: string[]) => {
       const child = await startChild(args);

@@ -125,6 +125,22 @@ describe("the demo without a terminal", () => {
     expect(await Promise.all(demo.ports.map(isListening))).toEqual([false, false, false, false]);
   });
 
+  test("what a killed one left goes with the next, and what a living one has stays", async () => {
+    await using host = new TestHost();
+    const [killed, living] = [new Demo(host), new Demo(host)];
+    await Promise.all([killed.isUnderWay(), living.isUnderWay()]);
+    await killed.end("SIGKILL");
+    expect(existsSync(killed.folder)).toBe(true);
+    const { exitCode, stderr } = await new Demo(host, ["--duration", "1s"]).ended();
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain(`removed ${killed.folder}, which a demo that was killed had left\n`);
+    expect([killed.folder, living.folder].map(existsSync)).toEqual([false, true]);
+    const printed = living.stdout.length;
+    await living.shows("the living one is read on", ({ stdout }) => stdout.length > printed);
+    expect((await living.end("SIGINT")).exitCode).toBe(0);
+    await living.leavesNothing();
+  }, 30_000);
+
   test.skipIf(!canMount)(
     "needs no writable TMPDIR (skipped where mounting is not permitted)",
     async () => {
