@@ -77,8 +77,10 @@ interface TargetState {
   note: string | undefined;
   /** Why, and until when, RDMA is not tried. */
   avoidVerbs: { reason: string; untilMs: number } | undefined;
-  /** A snapshot came since it was reached last. */
-  verbsWorked: boolean;
+  /** A snapshot came since it was reached last: only then all is well, and the next failure is a new one. */
+  works: boolean;
+  /** Why it was away last, as it was told. */
+  lastReason: string | undefined;
 }
 
 interface PoolState {
@@ -139,7 +141,8 @@ export class Collector {
       session: undefined,
       note: undefined,
       avoidVerbs: undefined,
-      verbsWorked: false,
+      works: false,
+      lastReason: undefined,
     }));
   }
 
@@ -269,11 +272,12 @@ export class Collector {
   #away(state: TargetState, reason: string, fatal: boolean): void {
     if (this.#stopped) return;
     // RDMA that never worked is not tried again at once where there is another way.
-    if (state.session !== undefined && !state.verbsWorked && this.#discovery.transport === "auto") {
+    if (state.session !== undefined && !state.works && this.#discovery.transport === "auto") {
       state.avoidVerbs = { reason, untilMs: Date.now() + AVOID_VERBS_MS };
     }
     this.#endSession(state);
-    const isNews = state.statistics.away !== reason;
+    const isNews = state.lastReason !== reason;
+    state.lastReason = reason;
     if (state.statistics.transport !== undefined) state.statistics.gaps++;
     state.statistics.transport = undefined;
     state.statistics.away = reason;
@@ -299,10 +303,9 @@ export class Collector {
         void this.#ask(message);
         return;
       case "connected":
-        state.verbsWorked = false;
+        state.works = false;
         state.statistics.transport = message.transport;
         state.statistics.away = undefined;
-        state.retryMs = FIRST_RETRY_MS;
         this.#markGap(state);
         this.#options.onEvent?.({
           source: state.name,
@@ -396,7 +399,11 @@ export class Collector {
     sequence.deadlineNs = message.deadlineNs;
     statistics.snapshots++;
     statistics.transfer = message.counters;
-    state.verbsWorked = true;
+    if (!state.works) {
+      state.works = true;
+      state.lastReason = undefined;
+      state.retryMs = FIRST_RETRY_MS;
+    }
     statistics.missed += missed;
     statistics.lateness.add(latenessUs);
     statistics.read.add(readUs);

@@ -32,12 +32,14 @@ export interface VerbsOptions {
   /** Acknowledgement timeout as the exponent of 4.096 µs · 2^n. */
   timeout: number;
   retries: number;
-  /** Another libibverbs, and where devices are listed; for tests. */
-  source?: { library: string; sysfs: string };
+  /** Connects by rdma_cm instead of over REST alone. */
+  manager: boolean;
+  /** Other libraries, and where devices are listed; for tests. */
+  source?: { library: string; sysfs: string; manager?: string };
 }
 
 /** 2^14 · 4.096 µs = 67 ms, seven times: a path that is gone is noticed within some seconds. */
-export const VERBS_DEFAULTS: VerbsOptions = { mtu: 4096, timeout: 14, retries: 7 };
+export const VERBS_DEFAULTS: VerbsOptions = { mtu: 4096, timeout: 14, retries: 7, manager: false };
 
 export interface DiscoveryOptions extends Credentials {
   transport: TransportChoice;
@@ -166,6 +168,9 @@ async function discoverVerbs(
   if (gid !== undefined && gid.type !== endpoint.gidType) {
     return `${here} speaks ${gid.type}, the agent ${endpoint.gidType}`;
   }
+  if (options.manager && endpoint.managerPort === null) {
+    return "the agent does not listen by rdma_cm: it was started without --rdma-cm-port";
+  }
   return {
     transport: "verbs",
     device: port.device,
@@ -178,6 +183,9 @@ async function discoverVerbs(
     retries,
     session: "",
     library,
+    manager: options.manager
+      ? { host: await resolve(agent.target.host ?? "127.0.0.1"), library: source?.manager ?? "" }
+      : null,
   };
 }
 

@@ -4,9 +4,11 @@
 
 import {
   type Completion,
+  ConnectionManager,
   DEVICE_FATAL,
   Device,
   type Domain,
+  type ManagerEvent,
   monotonicNs,
   type QueuePair,
   ReadList,
@@ -48,6 +50,8 @@ export interface VerbsSpec {
   retries: number;
   session: string;
   library: string;
+  /** Connects by rdma_cm, to the agent at an IP address. */
+  manager: { host: string; library: string } | null;
 }
 
 /** What is asked of the agent, and what the main thread made of the answer. */
@@ -78,6 +82,12 @@ interface Link {
   /** What waits for the connection. */
   waiting: ((failure: ReadFailure) => void)[];
   reads: Batch[];
+}
+
+interface Managed {
+  link: Link;
+  reads: number;
+  ticket: string;
 }
 
 /** READs that are under way on one queue pair, and who waits for them. */
@@ -115,6 +125,9 @@ export class VerbsTransport implements Transport {
   readonly #compiled = new WeakMap<readonly ByteRange[], Compiled>();
   readonly #notices = new Map<number, number>();
   readonly #sends: number;
+  readonly #manager: ConnectionManager | undefined;
+  /** Queue pairs that rdma_cm connects or has connected, by its links. */
+  readonly #managed = new Map<number, Managed>();
   #nextBatch = 1;
   #closed = false;
 
@@ -131,6 +144,9 @@ export class VerbsTransport implements Transport {
     this.fd = this.#device.fd;
     this.#sends = Math.min(MAX_SENDS, this.#device.facts.maxSends);
     this.#domain = this.#device.openDomain();
+    if (spec.manager === null) return;
+    this.#manager = ConnectionManager.open(spec.manager.library);
+    this.#manager.join(this.#device);
   }
 
   /** Reads are under way, so that a completion may come any moment. */
@@ -190,6 +206,9 @@ export class VerbsTransport implements Transport {
       for (let event = this.#device.event(); event !== undefined; event = this.#device.event()) {
         if (event.type === DEVICE_FATAL) throw new TransportError("the RDMA device is gone");
       }
+      for (let e = this.#manager?.event(); e !== undefined; e = this.#manager?.event()) {
+        this.#takeEvent(e);
+      }
       this.#device.completions((completion) => this.#complete(completion));
     } catch (error) {
       if (error instanceof TransportError) throw error;
@@ -202,6 +221,7 @@ export class VerbsTransport implements Transport {
     this.#closed = true;
     // Queue pairs go before the memory that they fill.
     for (const link of this.#links.values()) this.#end(link);
+    this.#manager?.close();
     this.#device.close();
     this.#links.clear();
     this.#batches.clear();
@@ -239,13 +259,16 @@ export class VerbsTransport implements Transport {
       lid: facts.lid,
       mtu: Math.min(spec.mtu, facts.mtu),
       reads: Math.max(1, Math.min(facts.maxReadsInitiator, 255)),
+      ...(spec.manager === null ? {} : { manager: true }),
     };
     this.ask("POST", "/v1/rdma/queue-pairs", request, (answer, error) => {
       if (this.#closed || link.state === "closed") return;
       let failure: ReadFailure;
       try {
         if (error !== undefined) throw new TransportError(error);
-        this.#connected(link, psn, parseQueuePair(answer as QueuePairResponse));
+        const parsed = parseQueuePair(answer as QueuePairResponse);
+        if (spec.manager !== null) return this.#resolve(link, spec.manager.host, parsed);
+        this.#connected(link, psn, parsed);
       } catch (thrown) {
         failure = new TransportError((thrown as Error).message);
         this.#drop(link);
@@ -253,6 +276,48 @@ export class VerbsTransport implements Transport {
       for (const waiting of link.waiting.splice(0)) waiting(failure);
     });
     return link;
+  }
+
+  /** Lets rdma_cm find the way and connect; what waits for the link waits on. */
+  #resolve(link: Link, host: string, { id, regions, reads, manager }: QueuePairResponse): void {
+    link.id = id;
+    link.regions = regions;
+    link.version++;
+    if (manager === undefined) throw new TransportError("the agent gives no ticket for rdma_cm");
+    const handle = this.#manager!.resolve(host, manager.port);
+    this.#managed.set(handle, { link, reads, ticket: manager.ticket });
+  }
+
+  #takeEvent(event: ManagerEvent): void {
+    const managed = this.#managed.get(event.link);
+    if (managed === undefined) return;
+    const { link, reads, ticket } = managed;
+    const { timeout, retries, device } = this.spec;
+    try {
+      switch (event.kind) {
+        case "resolved":
+          if (event.device !== device) {
+            throw new Error(`the way to the agent is by ${event.device}, not ${device}: --rdma`);
+          }
+          this.#manager!.connect(event.link, link.queuePair, {
+            reads,
+            timeout,
+            retries,
+            data: ticket,
+          });
+          return;
+        case "connected":
+          link.state = "ready";
+          for (const waiting of link.waiting.splice(0)) waiting(undefined);
+          return;
+        case "failed":
+          throw new Error(event.reason);
+        case "disconnected":
+          this.#break(link, new BrokenError(`${link.pool.app}: the agent has disconnected`));
+      }
+    } catch (error) {
+      this.#break(link, new TransportError((error as Error).message));
+    }
   }
 
   #connected(link: Link, psn: number, answer: QueuePairResponse): void {
@@ -383,6 +448,11 @@ export class VerbsTransport implements Transport {
   #end(link: Link): void {
     if (link.state === "closed") return;
     link.state = "closed";
+    for (const [handle, managed] of this.#managed) {
+      if (managed.link !== link) continue;
+      this.#managed.delete(handle);
+      this.#manager?.closeLink(handle);
+    }
     link.queuePair.close();
   }
 

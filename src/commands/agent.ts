@@ -75,6 +75,10 @@ export default defineSubcommand("agent", {
       group: RDMA,
       description: "largest packet, if the port allows it",
     }),
+    rdmaCmPort: flag.port({
+      group: RDMA,
+      description: "listen there by rdma_cm too, for collectors with --rdma-cm",
+    }),
     maxQueuePairs: flag.integer({
       group: RDMA,
       min: 1,
@@ -202,6 +206,9 @@ export default defineSubcommand("agent", {
                 port: options.rdma,
                 mtu: options.rdmaMtu,
                 queuePairs: options.maxQueuePairs,
+                ...(options.rdmaCmPort === undefined
+                  ? {}
+                  : { manager: { host: options.host, port: options.rdmaCmPort } }),
               },
             }),
         ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),

@@ -107,6 +107,10 @@ export default defineSubcommand("collect", {
       description: "how often to send again what was not acknowledged",
       default: "7",
     }),
+    rdmaCm: flag.toggle({
+      group: RDMA,
+      description: "connect by rdma_cm, with agents that have --rdma-cm-port",
+    }),
     poll: flag.choice(["adaptive", "event", "spin"], {
       group: RDMA,
       description: "how to wait for READs; adaptive spins where they take a few microseconds",

@@ -92,6 +92,7 @@ export default defineSubcommand("demo", {
           rdmaMtu: 4096,
           rdmaTimeout: 67,
           rdmaRetries: 7,
+          rdmaCm: false,
           poll: "adaptive",
         },
         [],

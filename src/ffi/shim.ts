@@ -62,6 +62,21 @@ const SYMBOLS = {
   },
   mv_queue_pair_state: { args: ["ptr"], returns: "i32" },
   mv_queue_pair_close: { args: ["ptr"], returns: "i32" },
+  mv_device_watch: { args: ["ptr", "i32"], returns: "i32" },
+  mv_cm_load: { args: ["cstring"], returns: "i32" },
+  mv_cm_open: { args: ["ptr"], returns: "i32" },
+  mv_cm_fd: { args: ["ptr"], returns: "i32" },
+  mv_cm_event: { args: ["ptr", "ptr"], returns: "i32" },
+  mv_cm_listen: { args: ["ptr", "cstring", "u32", "u32", "ptr"], returns: "i32" },
+  mv_cm_resolve: { args: ["ptr", "cstring", "u32", "u32", "ptr"], returns: "i32" },
+  mv_cm_connect: {
+    args: ["ptr", "ptr", "u32", "u32", "u32", "u32", "ptr", "u32"],
+    returns: "i32",
+  },
+  mv_cm_accept: { args: ["ptr", "ptr", "u32", "u32", "ptr", "u32"], returns: "i32" },
+  mv_cm_reject: { args: ["ptr", "ptr", "u32"], returns: "i32" },
+  mv_cm_link_close: { args: ["ptr"], returns: "i32" },
+  mv_cm_close: { args: ["ptr"], returns: "i32" },
   mv_poll_until_ns: { args: ["ptr", "u32", "f64"], returns: "i32" },
 } as const satisfies Record<string, FFIFunction>;
 

@@ -90,6 +90,8 @@ export interface RdmaEndpoint {
   lid: number;
   /** Path MTU in bytes. */
   mtu: number;
+  /** Port of the RDMA connection manager, where the agent listens there too; or null. */
+  managerPort: number | null;
 }
 
 /** GET /v1/rdma: the agent's end, or why it has none, and the pools that may be read. */
@@ -124,6 +126,8 @@ export interface QueuePairRequest {
   mtu: number;
   /** READs that the collector can have under way at once. */
   reads: number;
+  /** Connects by rdma_cm instead: number, address and path are the manager's then. */
+  manager?: boolean;
 }
 
 export interface QueuePairResponse {
@@ -136,6 +140,8 @@ export interface QueuePairResponse {
   mtu: number;
   reads: number;
   regions: RdmaRegion[];
+  /** Where to connect by rdma_cm, and what to show there. */
+  manager?: { port: number; ticket: string };
 }
 
 /** Part of a pool's file that can be read, under a key that is good on this queue pair's domain alone. */

@@ -155,6 +155,7 @@ describe("an agent that is read by RDMA", () => {
       gidType: "RoCE v2",
       lid: 0,
       mtu: 4096,
+      managerPort: null,
     });
     const { latest } = collect(host, mock.collector());
     await until("it is read", () => latest.size > 0);
@@ -397,6 +398,16 @@ describe("a READ that fails", () => {
     mock.calls.mock_unreachable(0);
     await until("it is read again", () => value() === 2);
     expect(gaps.length).toBeGreaterThan(0);
+  }, 30_000);
+
+  test("again and again, after the agent was reached each time, is told once", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    mock.calls.mock_unreachable(1);
+    const { events } = collect(host, mock.collector());
+    const kinds = (kind: string) => events.filter((each) => each.kind === kind).length;
+    await until("it was tried three times", () => kinds("connected") >= 3);
+    expect(kinds("away")).toBe(1);
   }, 30_000);
 
   test("because its own queue pair broke does not stop the pools beside it for long", async () => {

@@ -28,6 +28,7 @@ import { AgentError, LimitError } from "../errors.ts";
 import type { Grant } from "../grants.ts";
 import type { Log } from "../log.ts";
 import type { Pool } from "../pool.ts";
+import { ManagerDoor } from "./manager.ts";
 import { RegisteredPool } from "./registered-pool.ts";
 
 export interface RdmaOptions {
@@ -37,8 +38,10 @@ export interface RdmaOptions {
   mtu: number;
   /** Queue pairs that the collectors of one token may have. */
   queuePairs: number;
+  /** Listens by the RDMA connection manager too, at an IP address. */
+  manager?: { host: string; port: number };
   /** Another libibverbs, and where devices are listed; for tests. */
-  source?: { library: string; sysfs: string };
+  source?: { library: string; sysfs: string; manager?: string };
 }
 
 export interface RdmaEvents {
@@ -83,6 +86,7 @@ const PSN_MASK = 0xff_ffff;
 
 export class Rdma {
   #device: Device | undefined;
+  #door: ManagerDoor | undefined;
   /** Is there as long as nobody removes the device; undefined where that cannot be told. */
   #openableAt: string | undefined;
   #endpoint: RdmaEndpoint | undefined;
@@ -173,6 +177,7 @@ export class Rdma {
       (each) => each.session.grant.name === grant.name,
     ).length;
     this.#checkLimit(held, "queue pairs", grant);
+    const door = request.manager === true ? this.#managerDoor() : undefined;
     const domain = this.#domainFor(device, pool, grant);
     let queuePair: QueuePair | undefined;
     try {
@@ -181,22 +186,24 @@ export class Rdma {
       const psn = Math.floor(Math.random() * PSN_MASK);
       const mtu = Math.min(request.mtu, endpoint.mtu);
       const reads = Math.min(request.reads, device.facts.maxReadsTarget);
-      queuePair.connect({
-        remoteNumber: request.number,
-        remotePsn: request.psn,
-        psn,
-        mtu,
-        port: device.port,
-        gid: request.gid,
-        gidIndex: this.#gidIndex,
-        lid: request.lid,
-        serviceLevel: 0,
-        trafficClass: 0,
-        timeout: TARGET_TIMEOUT,
-        retries: TARGET_RETRIES,
-        readsInitiator: 1,
-        readsTarget: reads,
-      });
+      if (door === undefined) {
+        queuePair.connect({
+          remoteNumber: request.number,
+          remotePsn: request.psn,
+          psn,
+          mtu,
+          port: device.port,
+          gid: request.gid,
+          gidIndex: this.#gidIndex,
+          lid: request.lid,
+          serviceLevel: 0,
+          trafficClass: 0,
+          timeout: TARGET_TIMEOUT,
+          retries: TARGET_RETRIES,
+          readsInitiator: 1,
+          readsTarget: reads,
+        });
+      }
       const pair: Pair = {
         id: this.#nextId++,
         session,
@@ -209,12 +216,25 @@ export class Rdma {
       session.pairs.add(pair);
       this.#pairs.set(pair.id, pair);
       const { gid, lid } = endpoint;
-      return { id: pair.id, number: queuePair.number, psn, gid, lid, mtu, reads, regions };
+      const answer = { id: pair.id, number: queuePair.number, psn, gid, lid, mtu, reads, regions };
+      if (door === undefined) return answer;
+      const ticket = door.expect(queuePair, reads, () => this.#close(pair));
+      return { ...answer, manager: { port: door.port, ticket } };
     } catch (error) {
       queuePair?.close();
       if (domain.pairs === 0) this.#closeDomain(domain);
       throw asAgentError(error);
     }
+  }
+
+  #managerDoor(): ManagerDoor {
+    if (this.#door !== undefined) return this.#door;
+    throw new AgentError(
+      "no-rdma-cm",
+      "this agent does not listen by rdma_cm",
+      "start it with --rdma-cm-port, or collect without --rdma-cm",
+      409,
+    );
   }
 
   /** What a queue pair may read by now. @throws AgentError 404 for one that is not the caller's */
@@ -281,6 +301,8 @@ export class Rdma {
       this.closeSession(session);
       session.end();
     }
+    this.#door?.close();
+    this.#door = undefined;
     this.#device?.close();
     this.#device = undefined;
     this.#endpoint = undefined;
@@ -297,6 +319,7 @@ export class Rdma {
       this.#device = device;
       this.#openableAt = source === undefined ? openableAt(device.name) : undefined;
       this.#gidIndex = choice.gid?.index ?? 0;
+      this.#door = this.#openDoor(device);
       this.#endpoint = {
         device: device.name,
         port: device.port,
@@ -305,12 +328,29 @@ export class Rdma {
         gidType: choice.gid?.type ?? "",
         lid: facts.lid,
         mtu: Math.min(mtu, facts.mtu),
+        managerPort: this.#door?.port ?? null,
       };
       this.#reason = "";
       this.log.info("collectors may read by RDMA", { ...this.#endpoint });
     } catch (error) {
       if (!(error instanceof NoRdmaPortError || error instanceof SystemError)) throw error;
       this.#reason = error.message;
+    }
+  }
+
+  /** Listens by rdma_cm where that is asked for; without it collectors connect over REST alone. */
+  #openDoor(device: Device): ManagerDoor | undefined {
+    const { manager, source } = this.options;
+    if (manager === undefined) return undefined;
+    try {
+      const library = source?.manager ?? "";
+      return new ManagerDoor(device.name, { ...manager, library }, this.log);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.log.warn("collectors cannot connect by rdma_cm, but over REST", {
+        reason: error.message,
+      });
+      return undefined;
     }
   }
 
@@ -400,6 +440,7 @@ export class Rdma {
     const { domain, queuePair, session } = pair;
     if (!this.#pairs.delete(pair.id)) return;
     session.pairs.delete(pair);
+    this.#door?.forget(queuePair);
     queuePair.close();
     if (--domain.pairs === 0) this.#closeDomain(domain);
   }

@@ -33,6 +33,9 @@ const QueuePairBody = t.Object({
   lid: U16,
   mtu: t.Union([256, 512, 1024, 2048, 4096].map((bytes) => t.Literal(bytes))),
   reads: t.Integer({ minimum: 1, maximum: 255, description: "READs under way at once" }),
+  manager: t.Optional(
+    t.Boolean({ description: "connect by rdma_cm, with the ticket of the answer" }),
+  ),
 });
 
 const PairParams = t.Object({ id: t.Integer({ minimum: 1 }) });

@@ -49,6 +49,7 @@ export interface CollectOptions {
   rdmaMtu: number;
   rdmaTimeout: number;
   rdmaRetries: number;
+  rdmaCm: boolean;
   poll: PollMode;
   ca: string | undefined;
 }
@@ -115,6 +116,7 @@ export class CollectRun {
         mtu: options.rdmaMtu,
         timeout: timeoutExponent(options.rdmaTimeout),
         retries: options.rdmaRetries,
+        manager: options.rdmaCm,
         ...(options.rdma === "auto" ? {} : { port: options.rdma }),
       },
       poll: options.poll,
