@@ -100,8 +100,9 @@ export interface RdmaResponse {
   /** Why there is none. */
   reason: string | null;
   pools: { id: number; app: string; poolId: number; fileBytes: number }[];
+  /** Of the caller's token. */
   queuePairs: number;
-  /** Pinned for remote readers now. */
+  /** Pinned for them now. */
   pinnedBytes: number;
 }
 

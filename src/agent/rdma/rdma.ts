@@ -137,6 +137,11 @@ export class Rdma {
     return bytes;
   }
 
+  /** Queue pairs that a grant may know of: those of its own token, and all on this host's socket. */
+  pairsOf({ name }: Grant): Pair[] {
+    return [...this.pairs].filter(({ session }) => name === session.grant.name || name === "local");
+  }
+
   /** @throws LimitError when the token has as many sessions as it may have queue pairs */
   openSession(grant: Grant): Session {
     this.#ready();

@@ -82,6 +82,8 @@ export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools) {
 }
 
 function describe(rdma: Rdma | undefined, pools: GrantedPools): RdmaResponse {
+  const pairs = rdma?.pairsOf(pools.grant) ?? [];
+  const domains = new Set(pairs.map(({ domain }) => domain));
   return {
     endpoint: rdma?.endpoint ?? null,
     reason: rdma?.endpoint === undefined ? (rdma?.reason ?? OFF) : null,
@@ -92,14 +94,14 @@ function describe(rdma: Rdma | undefined, pools: GrantedPools): RdmaResponse {
       poolId: header.poolId,
       fileBytes: header.fileBytes,
     })),
-    queuePairs: rdma?.pairCount ?? 0,
-    pinnedBytes: rdma?.pinnedBytes ?? 0,
+    queuePairs: pairs.length,
+    pinnedBytes: [...domains].reduce((sum, { registered }) => sum + registered.pinnedBytes, 0),
   };
 }
 
 function listPairs(rdma: Rdma, grant: Grant) {
-  return [...rdma.pairs]
-    .filter(({ session }) => grant.name === session.grant.name || grant.name === "local")
+  return rdma
+    .pairsOf(grant)
     .map(({ id, session, domain, queuePair, remoteNumber, openedAtMs }) => ({
       id,
       token: session.grant.name,
