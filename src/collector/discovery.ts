@@ -5,6 +5,7 @@ import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import {
   chooseRdmaPort,
+  ipv4OfGid,
   listRdmaPorts,
   loadVerbs,
   RDMA_SYSFS,
@@ -15,6 +16,7 @@ import {
 import {
   type HealthResponse,
   LAYOUT_VERSION,
+  type RdmaEndpoint,
   type RdmaResponse,
   SHM_DIR,
 } from "../layout/index.ts";
@@ -184,9 +186,14 @@ async function discoverVerbs(
     session: "",
     library,
     manager: options.manager
-      ? { host: await resolve(agent.target.host ?? "127.0.0.1"), library: source?.manager ?? "" }
+      ? { host: await managerHost(agent, endpoint), library: source?.manager ?? "" }
       : null,
   };
+}
+
+/** Where rdma_cm finds the agent: the address of its RDMA port if that is one of IPv4, else where REST is. */
+async function managerHost(agent: AgentClient, { gid }: RdmaEndpoint): Promise<string> {
+  return ipv4OfGid(gid) ?? resolve(agent.target.host ?? "127.0.0.1");
 }
 
 /** Of a Unix socket, by code. */

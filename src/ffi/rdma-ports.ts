@@ -101,10 +101,13 @@ export function openableAt(device: string, sysfs = SYSFS): string | undefined {
 
 /** A GID as people write addresses: an IPv4 address where it stands for one, else as an IPv6 address in full. */
 export function gidText(gid: string): string {
-  if (gid.startsWith(IPV4_MAPPED)) {
-    return Array.from(Uint8Array.fromHex(gid.slice(IPV4_MAPPED.length))).join(".");
-  }
-  return gid.replaceAll(/(....)(?=.)/g, "$1:");
+  return ipv4OfGid(gid) ?? gid.replaceAll(/(....)(?=.)/g, "$1:");
+}
+
+/** The IPv4 address that a GID stands for, or undefined. */
+export function ipv4OfGid(gid: string): string | undefined {
+  if (!gid.startsWith(IPV4_MAPPED)) return undefined;
+  return Array.from(Uint8Array.fromHex(gid.slice(IPV4_MAPPED.length))).join(".");
 }
 
 /** A port and the address to use on it. */

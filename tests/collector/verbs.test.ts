@@ -8,7 +8,8 @@ import { SEGMENT_BYTES } from "../../src/agent/rdma/registered-pool.ts";
 import { AgentClient } from "../../src/collector/agent-client.ts";
 import { findSeries } from "../../src/collector/index.ts";
 import { VerbsSession } from "../../src/collector/verbs-session.ts";
-import type { RdmaResponse } from "../../src/layout/index.ts";
+import { ConnectionManager, Device, type ManagerEvent } from "../../src/ffi/index.ts";
+import type { QueuePairResponse, RdmaResponse } from "../../src/layout/index.ts";
 import { collect } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { MOCK_GID, MockVerbs, NOTHING_LIVE } from "../support/mock-verbs.ts";
@@ -332,6 +333,79 @@ describe("an agent that is read by RDMA", () => {
     await until("it is read on", () => value === 4);
     expect(gaps).toEqual([]);
   }, 60_000);
+});
+
+describe("by rdma_cm", () => {
+  const listening = () => mock.agent({ manager: { host: "192.0.2.1", port: 0 } });
+
+  test("an agent that listens there is read, and its queue pairs end with the collector", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent(listening());
+    const mv = host.client();
+    mv.counter("c_total").inc(3);
+    const { latest, collector } = collect(host, mock.collector({ manager: true }));
+    await until("it is read", () => latest.get("local shop auth c_total{}") === 3);
+    expect((await host.rdma()).queuePairs).toBe(2);
+    await collector.stop();
+    await until("nothing of it is left", async () => (await host.rdma()).queuePairs === 0);
+  }, 30_000);
+
+  test("an agent that restarts is read on", async () => {
+    await using host = new RdmaHost();
+    const agent = await host.rdmaAgent(listening());
+    const { latest, events } = collect(host, mock.collector({ manager: true }));
+    await until("it is read", () => latest.size > 0);
+    await agent.stop();
+    await host.rdmaAgent(listening());
+    const connected = () => events.filter(({ kind }) => kind === "connected").length;
+    await until("it is read again", () => connected() === 2);
+  }, 30_000);
+
+  test("an agent that does not listen there says what flag it wants", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    const { events } = collect(host, mock.collector({ manager: true }));
+    await until("it is told", () => events.some(({ kind }) => kind === "away"));
+    expect(events[0]?.message).toContain("--rdma-cm-port");
+  }, 30_000);
+
+  test("a connection without a ticket is refused, and a ticket that nobody shows expires", async () => {
+    await using host = new RdmaHost();
+    const agent = await host.rdmaAgent(listening());
+    const { endpoint, pools } = await host.rdma();
+    const session = await VerbsSession.open(host.rest());
+    host.onEnd(() => session.close());
+    const made = (await host.rest().call("POST", "/v1/rdma/queue-pairs", {
+      session: session.id,
+      ...{ app: pools[0]!.app, poolId: pools[0]!.poolId, number: 17, psn: 1, manager: true },
+      ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
+    })) as QueuePairResponse;
+    expect(made.manager?.ticket).toMatch(/^[0-9a-f-]{36}$/);
+
+    const device = Device.open("mock0", 1, mock.source.library);
+    const manager = ConnectionManager.open(mock.source.manager);
+    host.onEnd(() => {
+      manager.close();
+      device.close();
+    });
+    const pair = device.openDomain().queuePair(1);
+    const link = manager.resolve("192.0.2.1", endpoint!.managerPort!);
+    let answer: ManagerEvent | undefined;
+    await until("it is refused", () => {
+      const event = manager.event();
+      if (event?.kind === "resolved") {
+        manager.connect(link, pair, { reads: 1, timeout: 14, retries: 7, data: "guessed" });
+      } else if (event !== undefined) {
+        answer = event;
+      }
+      return answer;
+    });
+    expect(answer).toMatchObject({ kind: "failed", reason: expect.stringContaining("refuses") });
+    expect(host.log.find(({ reason }) => reason === "it has no ticket")).toBeDefined();
+
+    agent.scan(Date.now() + 60_000);
+    expect((await host.rdma()).queuePairs).toBe(0);
+  }, 30_000);
 });
 
 describe("where RDMA cannot be had", () => {

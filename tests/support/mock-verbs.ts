@@ -10,11 +10,13 @@ import { ROOT } from "./host.ts";
 
 export const MOCK_LIBRARY = join(ROOT, "build/libibverbs-mock.so");
 
+const MOCK_MANAGER = join(ROOT, "build/librdmacm-mock.so");
+
 /** The GID of the mocked device, ::ffff:192.0.2.1. */
 export const MOCK_GID = "00000000000000000000ffffc0000201";
 
 function load() {
-  if (!existsSync(MOCK_LIBRARY)) {
+  if (!existsSync(MOCK_LIBRARY) || !existsSync(MOCK_MANAGER)) {
     const { success, stderr } = Bun.spawnSync(["make", "-C", ROOT, "mock"], { stderr: "pipe" });
     if (!success) throw new Error(`the mocked RDMA library cannot be built: ${stderr}`);
   }
@@ -65,8 +67,8 @@ export class MockVerbs implements Disposable {
     }
   }
 
-  get source(): { library: string; sysfs: string } {
-    return { library: MOCK_LIBRARY, sysfs: this.sysfs };
+  get source(): { library: string; sysfs: string; manager: string } {
+    return { library: MOCK_LIBRARY, sysfs: this.sysfs, manager: MOCK_MANAGER };
   }
 
   /** For an agent. */

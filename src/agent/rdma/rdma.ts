@@ -265,6 +265,7 @@ export class Rdma {
 
   /** Takes note of what the device tells, and lets go of memory that is not in use any more. */
   scan(nowMs = Date.now()): void {
+    this.#door?.look(nowMs);
     if (this.#device === undefined) {
       if (nowMs < this.#reopenAtMs) return;
       this.#reopenAtMs = nowMs + REOPEN_INTERVAL_MS;
