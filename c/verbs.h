@@ -118,5 +118,7 @@ struct mv_completion {
 // Takes what has completed, acknowledges and re-arms notifications: never loses one between two calls.
 // Answers with how many; `capacity` of them means: call again. No queue pair waits for another's to end.
 int mv_device_completions(struct mv_device *device, struct mv_completion *out, uint32_t capacity);
+// The same without a system call: notices stay where they are, and the descriptor readable. For spinning.
+int mv_device_poll(struct mv_device *device, struct mv_completion *out, uint32_t capacity);
 
 #endif

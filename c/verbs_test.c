@@ -445,6 +445,22 @@ static void wake_ups(void) {
   HOLDS(mv_device_completions(both.reader.device, completions, 1) == 1 && completions[0].id == 10);
   HOLDS(mv_device_completions(both.reader.device, completions, 1) == 1 && completions[0].id == 11);
   none_waits(both.reader.device);
+  // Who spins leaves the notice where it is; who sleeps afterwards is woken by it in vain, and then by what completes.
+  for (uint64_t id = 20; id < 25; id++) {
+    HOLDS(post(&both, &read, 1, id) == 0);
+    HOLDS(mv_device_poll(both.reader.device, completions, 4) == 0);
+    mock_release(1);
+    HOLDS(mv_device_poll(both.reader.device, completions, 4) == 1 && completions[0].id == id);
+    HOLDS(mv_device_poll(both.reader.device, completions, 4) == 0);
+    HOLDS(readable(both.reader.device, GUARD_MS) == 1);
+  }
+  HOLDS(post(&both, &read, 1, 30) == 0);
+  none_waits(both.reader.device);
+  mock_release(1);
+  HOLDS(readable(both.reader.device, GUARD_MS) == 1);
+  HOLDS(mv_device_poll(both.reader.device, completions, UINT32_MAX) == -EINVAL);
+  HOLDS(next_completion(both.reader.device).id == 30);
+  none_waits(both.reader.device);
   HOLDS(mv_device_completions(both.reader.device, completions, 0) == 0);
   HOLDS(mv_device_completions(both.reader.device, completions, UINT32_MAX) == -EINVAL);
   puts("wake-ups: one per completion at most, and none is lost between two calls");

@@ -62,7 +62,7 @@ export class TargetReader {
     readonly options: TargetReaderOptions,
     readonly poll: Poll,
     readonly tell: (message: FromReader) => void,
-    took: (ns: number) => void = () => {},
+    took?: (ns: number) => void,
   ) {
     const { spec } = options;
     this.#wanted = wantedBy(options.filter);
@@ -143,7 +143,7 @@ export class TargetReader {
     for (const { buffers } of this.#pools.values()) buffers.close();
   }
 
-  #open(spec: TargetSpec, took: (ns: number) => void): Transport {
+  #open(spec: TargetSpec, took: ((ns: number) => void) | undefined): Transport {
     switch (spec.transport) {
       case "mmap":
         return new MmapTransport(spec.poolDir ?? undefined, (app, reason) =>

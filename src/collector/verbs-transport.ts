@@ -121,14 +121,17 @@ export class VerbsTransport implements Transport {
   readonly #device: Device;
   readonly #domain: Domain;
   readonly #links = new Map<number, Link>();
-  readonly #batches = new Map<number, Batch>();
+  /** By the number of their queue pair, which completions carry. */
+  readonly #byNumber = new Map<number, Link>();
   readonly #compiled = new WeakMap<readonly ByteRange[], Compiled>();
   readonly #notices = new Map<number, number>();
   readonly #sends: number;
   readonly #manager: ConnectionManager | undefined;
   /** Queue pairs that rdma_cm connects or has connected, by its links. */
   readonly #managed = new Map<number, Managed>();
+  readonly #take = (completion: Completion) => this.#complete(completion);
   #nextBatch = 1;
+  #underWay = 0;
   #closed = false;
 
   /**
@@ -138,7 +141,7 @@ export class VerbsTransport implements Transport {
   constructor(
     readonly spec: VerbsSpec,
     readonly ask: Ask,
-    readonly took: (ns: number) => void = () => {},
+    readonly took?: (ns: number) => void,
   ) {
     this.#device = Device.open(spec.device, spec.port, spec.library);
     this.fd = this.#device.fd;
@@ -151,7 +154,7 @@ export class VerbsTransport implements Transport {
 
   /** Reads are under way, so that a completion may come any moment. */
   get busy(): boolean {
-    return this.#batches.size > 0;
+    return this.#underWay > 0;
   }
 
   list(done: (pools: RemotePool[] | Error) => void): void {
@@ -201,15 +204,19 @@ export class VerbsTransport implements Transport {
     if (link?.state === "ready") this.#askRegions(link, () => {});
   }
 
-  progress(): void {
+  progress(events: number): void {
+    const device = this.#device;
     try {
-      for (let event = this.#device.event(); event !== undefined; event = this.#device.event()) {
+      // Nothing was found ready: somebody spins.
+      if (events === 0) return void device.poll(this.#take);
+      // Events make the descriptor ready too. They come seldom, and asking costs a system call: not for each READ.
+      if (device.completions(this.#take) > 0) return;
+      for (let event = device.event(); event !== undefined; event = device.event()) {
         if (event.type === DEVICE_FATAL) throw new TransportError("the RDMA device is gone");
       }
       for (let e = this.#manager?.event(); e !== undefined; e = this.#manager?.event()) {
         this.#takeEvent(e);
       }
-      this.#device.completions((completion) => this.#complete(completion));
     } catch (error) {
       if (error instanceof TransportError) throw error;
       throw new TransportError((error as Error).message);
@@ -224,7 +231,8 @@ export class VerbsTransport implements Transport {
     this.#manager?.close();
     this.#device.close();
     this.#links.clear();
-    this.#batches.clear();
+    this.#byNumber.clear();
+    this.#underWay = 0;
   }
 
   #connect(pool: RemotePool): Link | Error {
@@ -247,6 +255,7 @@ export class VerbsTransport implements Transport {
       reads: [],
     };
     this.#links.set(pool.id, link);
+    this.#byNumber.set(queuePair.number, link);
     const psn = Math.floor(Math.random() * PSN_MASK);
     const request: QueuePairRequest = {
       session: spec.session,
@@ -386,7 +395,7 @@ export class VerbsTransport implements Transport {
       localKey,
       done: finish,
     };
-    this.#batches.set(batch.id, batch);
+    this.#underWay++;
     link.reads.push(batch);
     this.counters.bytes += compiled.bytes;
     if (link.reads.length === 1) this.#post(link, batch);
@@ -396,7 +405,7 @@ export class VerbsTransport implements Transport {
   #post(link: Link, batch: Batch): void {
     const count = Math.min(batch.list.count - batch.posted, this.#sends);
     const { list, posted, base, localKey, id } = batch;
-    if (posted === 0) batch.startedNs = monotonicNs();
+    if (posted === 0 && this.took !== undefined) batch.startedNs = monotonicNs();
     batch.posted += count;
     this.counters.requests += count;
     try {
@@ -409,9 +418,9 @@ export class VerbsTransport implements Transport {
   #complete(completion: Completion): void {
     this.counters.completions++;
     // What was flushed with a queue pair that is gone concerns nobody any more.
-    const batch = this.#batches.get(completion.id);
-    if (batch === undefined || batch.link.queuePair.number !== completion.number) return;
-    const { link } = batch;
+    const link = this.#byNumber.get(completion.number);
+    const batch = link?.reads[0];
+    if (link === undefined || batch?.id !== completion.id) return;
     if (completion.status !== 0) {
       const text = `${link.pool.app}: ${statusText(completion)}`;
       // Refused access concerns this pool: it was replaced, or its memory is registered anew. Else the agent is gone.
@@ -420,8 +429,8 @@ export class VerbsTransport implements Transport {
       return;
     }
     if (batch.posted < batch.list.count) return this.#post(link, batch);
-    this.took(monotonicNs() - batch.startedNs);
-    this.#batches.delete(batch.id);
+    this.took?.(monotonicNs() - batch.startedNs);
+    this.#underWay--;
     link.reads.shift();
     const next = link.reads[0];
     if (next !== undefined) this.#post(link, next);
@@ -433,7 +442,7 @@ export class VerbsTransport implements Transport {
     this.#drop(link);
     for (const waiting of link.waiting.splice(0)) waiting(failure);
     for (const batch of link.reads.splice(0)) {
-      this.#batches.delete(batch.id);
+      this.#underWay--;
       batch.done(failure);
     }
   }
@@ -453,6 +462,7 @@ export class VerbsTransport implements Transport {
       this.#managed.delete(handle);
       this.#manager?.closeLink(handle);
     }
+    this.#byNumber.delete(link.queuePair.number);
     link.queuePair.close();
   }
 

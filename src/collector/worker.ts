@@ -84,7 +84,9 @@ self.onmessage = ({ data }: MessageEvent<ToReader>) => {
       const { filter, buffers } = start!;
       try {
         const options = { target, spec, filter, buffers };
-        const reader = new TargetReader(options, poll, tell, (ns) => spinner!.took(ns));
+        // Only who adapts to it has to know.
+        const took = start!.poll === "adaptive" ? (ns: number) => spinner!.took(ns) : undefined;
+        const reader = new TargetReader(options, poll, tell, took);
         targets.set(target, { reader, nextNs: monotonicNs() });
         spun = [];
       } catch (error) {

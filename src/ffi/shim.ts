@@ -46,6 +46,7 @@ const SYMBOLS = {
   mv_device_gid: { args: ["ptr", "u32", "u32", "ptr"], returns: "i32" },
   mv_device_event: { args: ["ptr", "ptr"], returns: "i32" },
   mv_device_completions: { args: ["ptr", "ptr", "u32"], returns: "i32" },
+  mv_device_poll: { args: ["ptr", "ptr", "u32"], returns: "i32" },
   mv_device_close: { args: ["ptr"], returns: "i32" },
   mv_domain_open: { args: ["ptr", "ptr"], returns: "i32" },
   mv_domain_close: { args: ["ptr"], returns: "i32" },

@@ -198,6 +198,11 @@ export class Poll {
       "cannot poll",
     );
     if (count === 0) return 0;
+    if (count === 1) {
+      const at = this.#firstReady();
+      ready(this.#fds[at]!, this.#view.getInt16(at * 8 + 6, true));
+      return 1;
+    }
     // Handlers may add and remove entries, so what is ready is taken down first.
     const found: number[] = [];
     for (let i = 0; i < this.#fds.length; i++) {
@@ -210,6 +215,12 @@ export class Poll {
 
   close(): void {
     this.#memory.unmap();
+  }
+
+  #firstReady(): number {
+    let at = 0;
+    while (this.#view.getInt16(at * 8 + 6, true) === 0) at++;
+    return at;
   }
 
   #grow(): void {

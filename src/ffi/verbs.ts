@@ -163,25 +163,41 @@ export class Device {
     return new Domain(this, Number(outHandle[0]));
   }
 
-  /** Hands over what has completed. */
-  completions(take: (completion: Completion) => void): void {
-    const { address } = this.#memory;
-    for (let count = Device.#COMPLETIONS; count === Device.#COMPLETIONS; ) {
-      count = check(
-        shim().mv_device_completions(this.handle as never, address as never, Device.#COMPLETIONS),
-        `cannot ask ${this.name} for completions`,
-      );
-      // Handlers may ask again, so what is there is taken down first.
-      const taken: Completion[] = [];
-      for (let i = 0; i < count; i++) taken.push(this.#completion(i * Device.#COMPLETION_BYTES));
-      for (const each of taken) take(each);
-    }
+  /** Hands over what has completed, and says how many that were. */
+  completions(take: (completion: Completion) => void): number {
+    return this.#take(shim().mv_device_completions, take);
+  }
+
+  /** As {@link completions} without a system call; the descriptor stays readable. For spinning. */
+  poll(take: (completion: Completion) => void): number {
+    return this.#take(shim().mv_device_poll, take);
   }
 
   /** Closes it, and whatever is still open on it. */
   close(): void {
     shim().mv_device_close(this.handle as never);
     this.#memory.unmap();
+  }
+
+  #take(
+    call: ReturnType<typeof shim>["mv_device_poll"],
+    take: (completion: Completion) => void,
+  ): number {
+    const { address } = this.#memory;
+    for (let total = 0; ; ) {
+      const count = call(this.handle as never, address as never, Device.#COMPLETIONS);
+      if (count < 0) check(count, `cannot ask ${this.name} for completions`);
+      total += count;
+      if (count === 1) {
+        take(this.#completion(0));
+      } else if (count > 1) {
+        // Handlers may ask again, so what is there is taken down first.
+        const taken: Completion[] = [];
+        for (let i = 0; i < count; i++) taken.push(this.#completion(i * Device.#COMPLETION_BYTES));
+        for (const each of taken) take(each);
+      }
+      if (count < Device.#COMPLETIONS) return total;
+    }
   }
 
   #completion(at: number): Completion {
