@@ -26,6 +26,7 @@ const NO_DEADLINE = -1;
 export class Connection {
   readonly #poll = new Poll();
   readonly #spun: readonly Spinnable[];
+  readonly #ready = (_fd: number, events: number) => this.transport.progress(events);
   #events: number;
 
   /** @param spinner says how completions are waited for before the thread sleeps; it sleeps at once without */
@@ -65,7 +66,6 @@ export class Connection {
   drive(done: () => boolean): void {
     const { transport } = this;
     const { fd } = transport;
-    const ready = (_fd: number, events: number) => transport.progress(events);
     while (!done()) {
       this.spinner?.spin(this.#spun, NO_DEADLINE);
       if (done()) return;
@@ -74,8 +74,9 @@ export class Connection {
         this.#events = transport.events;
         this.#poll.want(fd, this.#events);
       }
-      if (this.#poll.wait(monotonicNs() + TIMEOUT_NS, ready) === 0) {
-        throw new Error("the agent does not answer");
+      if (this.#poll.wait(monotonicNs() + TIMEOUT_NS, this.#ready) === 0) {
+        transport.progress(0);
+        throw new Error(done() ? "nothing woke the reader" : "the agent does not answer");
       }
     }
   }

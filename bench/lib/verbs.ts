@@ -34,7 +34,7 @@ export async function connectVerbs(agent: AgentProcess, poll: PollMode): Promise
         (error: Error) => done(undefined, error.message),
       );
     },
-    (ns) => spinner.took(ns),
+    poll === "adaptive" ? (ns) => spinner.took(ns) : undefined,
   );
   const connection = new Connection(transport, spinner);
   return {
