@@ -10,6 +10,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "*">> = {
   layout: [],
   ffi: ["layout"],
   client: ["layout", "ffi"],
+  "prom-client": ["layout", "client"],
   agent: ["layout", "ffi"],
   collector: ["layout", "ffi"],
   sinks: ["layout"],

@@ -1,0 +1,218 @@
+// What puts a metric's children into shared memory: one client for the thread, and who has which name.
+//
+// prom-client allows what a pool does not: one name in several registries, or declared again in another way, any label
+// values, any bounds. What cannot be shared is kept in private memory and told of once; the caller sees no difference.
+
+import { type Counter, Family, type Gauge, type Histogram, MicroView } from "../client/index.ts";
+import { type ApiError, LIMITS } from "../layout/index.ts";
+import { defaultApp, defaultService } from "./identity.ts";
+import { type Labels, labelText } from "./labels.ts";
+
+export type Handle = Counter | Gauge | Histogram;
+
+/** A child as sharing sees it: something that stores by a handle, which may be exchanged. */
+export interface Holder<H extends Handle> {
+  handle: H;
+}
+
+/** How the series of one metric are made. */
+export interface Shape<H extends Handle> {
+  readonly name: string;
+  readonly labelNames: readonly string[];
+  /** Declares the metric. @throws Error when it breaks a rule of the pool's */
+  declare(client: MicroView): H | Family<H>;
+  /** A handle on memory that nobody else reads, with the values of another. */
+  alone(from?: H): H;
+  /** Leaves a series that is gone as if it had never been. */
+  clear(handle: H): void;
+}
+
+export interface SharingOptions {
+  /** The trust domain that services share. Default: MICROVIEW_APP, else "default". */
+  app?: string;
+  /** This microservice. Default: MICROVIEW_SERVICE, else the name in the program's package.json. */
+  service?: string;
+  /** The agent's Unix socket. Default: MICROVIEW_SOCKET, else the one in the run directory. */
+  socket?: string;
+  /** Where this process sees pools. Default: MICROVIEW_POOL_DIR, else where the agent says. */
+  poolDir?: string;
+  /**
+   * Series of one metric that are shared, also such as were removed since; more stay private. A pool never forgets a
+   * series of a living writer. Default: 10,000, as the agent's own limit.
+   */
+  seriesPerMetricMax?: number;
+  /** Receives, once each, what is not shared and why; default writes a line to stderr. */
+  onWarning?: (warning: ApiError) => void;
+}
+
+const SERIES_PER_METRIC_MAX = 10_000;
+
+let options: SharingOptions = {};
+/** Undefined before the first metric; null when there can be none. */
+let client: MicroView | null | undefined;
+
+/**
+ * Says where metrics are shared. Only before the first metric is made.
+ * @throws Error afterwards
+ */
+export function configure(given: SharingOptions): void {
+  if (client !== undefined) {
+    throw new Error("configure() comes too late: call it before the first metric is made");
+  }
+  options = { ...given };
+}
+
+/** The client whose series the metrics are; undefined before the first metric. */
+export function microview(): MicroView | undefined {
+  return client ?? undefined;
+}
+
+function connect(): MicroView | null {
+  try {
+    return new MicroView({
+      app: options.app ?? defaultApp(),
+      service: (options.service ?? defaultService()).slice(0, LIMITS.serviceNameBytes),
+      onWarning: tell,
+      ...(options.socket === undefined ? {} : { socket: options.socket }),
+      ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
+    });
+  } catch (error) {
+    tell(warning("not-shared", (error as Error).message, "no metric is shared"));
+    return null;
+  }
+}
+
+/** A metric's name in the pool, and which of its series are in use. */
+class Claim<H extends Handle> {
+  readonly family: H | Family<H>;
+  /** Who has it. The claim alone does not keep a metric alive. */
+  readonly owner: WeakRef<object>;
+  readonly #shape: Shape<H>;
+  readonly #holders = new Map<H, Holder<H>>();
+  /** All series that were ever made: the client keeps them. */
+  readonly #series: Set<H>;
+
+  /** @param before who had the name until now */
+  constructor(family: H | Family<H>, owner: object, shape: Shape<H>, before?: Claim<H>) {
+    this.family = family;
+    this.#series = before?.family === family ? before.#series : new Set();
+    this.owner = new WeakRef(owner);
+    this.#shape = shape;
+  }
+
+  /** A series' handle, or why there is none. */
+  take(labels: Labels, holder: Holder<H>): H | string {
+    const handle = this.#handle(labels);
+    if (typeof handle === "string") return handle;
+    // Labels that differ for prom-client and not for a pool: one left out, and one that is empty.
+    if (this.#holders.has(handle)) return "another child has the same labels";
+    this.#holders.set(handle, holder);
+    return handle;
+  }
+
+  give(handle: H): void {
+    if (this.#holders.delete(handle)) this.#shape.clear(handle);
+  }
+
+  /** Makes all that hold series go on alone. */
+  evict(): void {
+    for (const [handle, holder] of this.#holders) {
+      holder.handle = this.#shape.alone(handle);
+      this.#shape.clear(handle);
+    }
+    this.#holders.clear();
+  }
+
+  #handle(labels: Labels): H | string {
+    if (!(this.family instanceof Family)) return this.family;
+    const max = options.seriesPerMetricMax ?? SERIES_PER_METRIC_MAX;
+    if (this.#series.size >= max) return `it has had ${max} series`;
+    try {
+      const { labelNames } = this.#shape;
+      const handle = this.family.labels(...labelNames.map((name) => labelText(labels[name]) ?? ""));
+      this.#series.add(handle);
+      return handle;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+}
+
+const claims = new Map<string, Claim<Handle>>();
+
+/** A metric's share of the pool. Gives its children handles: on pages when it can, on private memory when not. */
+export class Share<H extends Handle> {
+  readonly #shape: Shape<H>;
+  readonly #claim: Claim<H> | undefined;
+
+  /**
+   * @param owner the metric
+   * @param isInUse whether a metric that has the name already still needs it
+   */
+  constructor(owner: object, isInUse: (owner: object) => boolean, shape: Shape<H>) {
+    this.#shape = shape;
+    this.#claim = claim(owner, isInUse, shape);
+  }
+
+  take(labels: Labels, holder: Holder<H>): H {
+    // Evicted since: the name is another's.
+    if (this.#claim === undefined || claims.get(this.#shape.name) !== (this.#claim as unknown)) {
+      return this.#shape.alone();
+    }
+    const handle = this.#claim.take(labels, holder);
+    if (typeof handle !== "string") return handle;
+    warn(`${this.#shape.name} is not shared with all its children: ${handle}`);
+    return this.#shape.alone();
+  }
+
+  /** Takes back the handle of a child that is gone. */
+  give({ handle }: Holder<H>): void {
+    this.#claim?.give(handle);
+  }
+}
+
+function claim<H extends Handle>(
+  owner: object,
+  isInUse: (owner: object) => boolean,
+  shape: Shape<H>,
+): Claim<H> | undefined {
+  client ??= connect();
+  if (client === null) return undefined;
+  const { name } = shape;
+  const known = claims.get(name);
+  const knownOwner = known?.owner.deref();
+  if (knownOwner !== undefined && isInUse(knownOwner)) {
+    warn(`${name} is shared already by another metric of that name, and this one is not`);
+    return undefined;
+  }
+  known?.evict();
+  claims.delete(name);
+  try {
+    const made = new Claim(shape.declare(client), owner, shape, known as unknown as Claim<H>);
+    claims.set(name, made as unknown as Claim<Handle>);
+    return made;
+  } catch (error) {
+    warn(`${name} is not shared: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+const warned = new Set<string>();
+const WARNINGS_MAX = 100;
+
+/** Tells once, and only when there is an agent to share with. */
+function warn(message: string): void {
+  if (warned.has(message) || warned.size >= WARNINGS_MAX) return;
+  warned.add(message);
+  const what = warning("not-shared", message, "it counts in private memory");
+  void client?.ready.then(() => tell(what));
+}
+
+function warning(code: string, message: string, hint: string): ApiError {
+  return { code, message, hint };
+}
+
+function tell(what: ApiError): void {
+  if (options.onWarning !== undefined) options.onWarning(what);
+  else process.stderr.write(`microview: ${what.message}${what.hint ? ` (${what.hint})` : ""}\n`);
+}
