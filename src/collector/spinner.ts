@@ -53,16 +53,22 @@ export class Spinner {
   spin(targets: readonly Spinnable[], deadlineNs: number): void {
     const { spinNs } = this;
     if (spinNs === 0) return;
-    let end = this.nowNs() + spinNs;
-    if (deadlineNs >= 0) end = Math.min(end, deadlineNs);
-    do {
-      let busy = false;
-      for (const target of targets) {
-        if (!target.busy) continue;
-        target.look();
-        busy ||= target.busy;
-      }
-      if (!busy) return;
-    } while (this.nowNs() < end);
+    // What is there at the first look is not made to wait for the clock.
+    for (let end = -1; look(targets); ) {
+      const now = this.nowNs();
+      if (end < 0) end = deadlineNs < 0 ? now + spinNs : Math.min(now + spinNs, deadlineNs);
+      if (now >= end) return;
+    }
   }
+}
+
+/** Whether anything is still under way. */
+function look(targets: readonly Spinnable[]): boolean {
+  let isBusy = false;
+  for (const target of targets) {
+    if (!target.busy) continue;
+    target.look();
+    isBusy ||= target.busy;
+  }
+  return isBusy;
 }
