@@ -5,6 +5,8 @@ import { constants } from "node:os";
 const NAMES = new Map(
   Object.entries(constants.errno).map(([name, code]) => [code as number, name]),
 );
+// Node has no name for it.
+NAMES.set(80, "ELIBBAD");
 
 const SENTENCES: Readonly<Record<string, string>> = {
   ENOSPC: "no space is left (a tmpfs such as /dev/shm has a size of its own: see `df -h /dev/shm`)",
@@ -19,6 +21,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   ECONNRESET: "the connection was reset",
   EHOSTUNREACH: "the host is unknown or cannot be reached",
   ELOOP: "it is a symbolic link, which is not followed here",
+  ELIBBAD: "the library is damaged, or lacks a function",
   EAGAIN: "it is held by another",
 };
 
