@@ -1,7 +1,7 @@
 // What tests of RDMA have in the machine: the built program on hosts of their own, the device rxe0, and the kernel's
 // count of what is open on it.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AgentClient, type Credentials } from "../../../../src/collector/agent-client.ts";
 import type { RdmaResponse } from "../../../../src/layout/index.ts";
@@ -48,7 +48,7 @@ export function overTcp({ port }: AgentProcess, credentials: Credentials = {}): 
 }
 
 /** Memory that the kernel has pinned for a process's devices, in bytes. */
-export function pinnedBytes(pid: number): number {
+export function pinnedOf(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   return Number(/^VmPin:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
 }
@@ -107,4 +107,12 @@ export async function run(...command: string[]): Promise<string> {
   ]);
   if ((await child.exited) !== 0) throw new Error(`${command.join(" ")}: ${complaint}`);
   return said;
+}
+
+/** How long a process's threads have run, in nanoseconds. */
+export function cpuNs(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const ran = (thread: string) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
+  return threads.reduce((sum, thread) => sum + ran(thread), 0);
 }
