@@ -341,7 +341,13 @@ export declare function configure(options: SharingOptions): void;
 
 /** The client whose series the metrics are; undefined before the first metric. Not in prom-client. */
 export declare function microview():
-  | { readonly ready: Promise<void>; readonly attached: boolean; close(): Promise<void> }
+  | {
+      readonly app: string;
+      readonly service: string;
+      readonly ready: Promise<void>;
+      readonly attached: boolean;
+      close(): Promise<void>;
+    }
   | undefined;
 
 declare const client: Omit<typeof import("./types.d.ts"), "default">;
