@@ -11,6 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "*">> = {
   ffi: ["layout"],
   client: ["layout", "ffi"],
   "prom-client": ["layout", "client"],
+  frameworks: ["client"],
   agent: ["layout", "ffi"],
   collector: ["layout", "ffi"],
   sinks: ["layout"],

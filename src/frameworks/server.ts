@@ -1,0 +1,107 @@
+// A request that a server answers, from its arrival until the last byte of the answer was taken.
+
+import { type Failure, type Meter, Meters } from "./meters.ts";
+import type { HttpOptions, Source } from "./options.ts";
+import { isStreamed, watched } from "./streams.ts";
+
+export type ServerOptions = Source & HttpOptions;
+
+/** The label value of all requests that no route answers: their paths are anybody's choice. */
+export const UNMATCHED = "(unmatched)";
+
+/** Patterns are as many as a program declares, unless it declares them at run time. */
+const MAX_ROUTES = 1000;
+
+/** Status that Bun and the frameworks answer with when a handler has thrown. */
+const THROWN = 500;
+
+export function serverMeters(options: ServerOptions): Meters {
+  return new Meters(options, {
+    prefix: "http_server",
+    place: "route",
+    maxPlaces: MAX_ROUTES,
+    firstError: 500,
+    help: {
+      requests: "Requests answered, by status.",
+      errors: "Requests answered with 5xx, and answers that broke off.",
+      inFlight: "Requests being answered.",
+      duration: "From the arrival of a request to the end of its answer.",
+    },
+  });
+}
+
+export class Exchange {
+  /** Told by whoever knows that the answer's body is whole; otherwise it is looked at. */
+  whole = false;
+  #meter: Meter | undefined;
+  readonly #meters: Meters;
+  readonly #request: Request;
+  readonly #startMs = performance.now();
+
+  /** @param guess the meter that it will be of, most likely */
+  constructor(meters: Meters, request: Request, guess: Meter | undefined) {
+    this.#meters = meters;
+    this.#request = request;
+    this.#meter = guess;
+    if (guess !== undefined) guess.inFlight.inc();
+  }
+
+  get meter(): Meter | undefined {
+    return this.#meter;
+  }
+
+  /** The route is known now. */
+  matched(route: string): void {
+    const meter = this.#meters.of(route, this.#request.method);
+    if (meter === this.#meter) return;
+    this.#meter?.inFlight.dec();
+    this.#meter = meter;
+    meter.inFlight.inc();
+  }
+
+  /** No route takes it. */
+  unmatched(): void {
+    this.matched(UNMATCHED);
+  }
+
+  /** There will be no answer, as when it becomes a WebSocket: it counts as nothing. */
+  drop(): void {
+    this.#meter?.inFlight.dec();
+    this.#meter = undefined;
+  }
+
+  /**
+   * Whether the request has become a WebSocket: frameworks then make an answer of nothing, which nobody sends. An answer
+   * with content is none of these, so that its request is not looked at.
+   */
+  upgraded({ status }: Response): boolean {
+    if (this.whole || status !== 200) return false;
+    return this.#request.headers.get("upgrade")?.toLowerCase() === "websocket";
+  }
+
+  /** The handler threw, and nobody made an answer of it. */
+  threw(): void {
+    this.#end(THROWN);
+  }
+
+  /** @returns the answer to send in its place: the same, unless its body has to be watched */
+  answered(response: Response): Response {
+    if (this.whole || !isStreamed(response) || hasNoBody(this.#request, response)) {
+      this.#end(response.status);
+      return response;
+    }
+    return watched(response, this.#request, (failure) => this.#end(response.status, failure));
+  }
+
+  #end(status: number, failure?: Failure): void {
+    if (this.#meter === undefined) this.unmatched();
+    const meter = this.#meter!;
+    meter.inFlight.dec();
+    meter.count(status, (performance.now() - this.#startMs) / 1000, failure);
+  }
+}
+
+/** Whether the body of an answer is never read (RFC 9110, sections 9.3.2, 15.3.5, 15.4.5). */
+function hasNoBody({ method }: Request, { status }: Response): boolean {
+  return method === "HEAD" || status === 204 || status === 304;
+}
