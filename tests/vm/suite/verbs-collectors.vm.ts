@@ -8,14 +8,13 @@ import { PAGE_BYTES } from "../../../src/layout/index.ts";
 import type { AgentProcess } from "../../support/host.ts";
 import { Lines } from "../../support/lines.ts";
 import { until } from "../../support/wait.ts";
+import { leastMoments, READ_MS } from "./support/moments.ts";
 import { Reader } from "./support/reader.ts";
 import type { ReadersTask } from "./support/readers.ts";
 import { cpuNs, MachineHost, MICROVIEW, pinnedOf, resources } from "./support/rig.ts";
 
 const SERVICE = "till";
 const COUNTED = "requests_total";
-const MOMENTS = 6;
-const MOMENT_MS = 250;
 
 let host: MachineHost;
 let agent: AgentProcess;
@@ -46,30 +45,9 @@ async function held() {
 
 test("reads cost the agent's process nothing, however many they are", async () => {
   using reader = await Reader.open(host.rest, "shop");
-  /** What the agent's threads run, in milliseconds, while somebody reads for a moment; or reads once, and is quiet. */
-  const moment = async (isBusy: boolean) => {
-    const [start, before] = [performance.now(), cpuNs(agent.pid)];
-    let reads = 0;
-    do {
-      await reader.read();
-      reads++;
-      if (!isBusy) await Bun.sleep(MOMENT_MS);
-    } while (performance.now() - start < MOMENT_MS);
-    return { reads, ranMs: (cpuNs(agent.pid) - before) / 1e6 };
-  };
-  const idle: Awaited<ReturnType<typeof moment>>[] = [];
-  const busy: typeof idle = [];
-  for (let i = 0; i < MOMENTS; i++) {
-    idle.push(await moment(false));
-    busy.push(await moment(true));
-  }
-  // Now and then it collects its garbage, so not all moments count, but those in which it does least; READs that cost
-  // it something would do so in each.
-  const least = (moments: typeof idle) => moments.toSorted((a, b) => a.ranMs - b.ranMs)[0]!;
-  console.log(`the agent ran ${JSON.stringify([least(idle), least(busy)])}`);
-  expect(least(busy).reads).toBeGreaterThan(20);
-  // An answer by TCP takes it some milliseconds, emulated as it is.
-  expect(least(busy).ranMs - least(idle).ranMs).toBeLessThan(0.02 * least(busy).reads + 1);
+  const { idle, busy } = await leastMoments(reader, () => cpuNs(agent.pid) / 1e6);
+  expect(busy.reads).toBeGreaterThan(20);
+  expect(busy.ranMs - idle.ranMs).toBeLessThan(READ_MS * busy.reads + 1);
 });
 
 describe("a hundred collectors", () => {

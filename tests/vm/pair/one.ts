@@ -1,0 +1,39 @@
+// The host that is read, in the machine `one`: the built agent, and a service that counts and tells how long the agent's
+// process has run.
+
+import { MicroView } from "../../../src/client/index.ts";
+import { TestHost } from "../../support/host.ts";
+import { cpuNs, MICROVIEW } from "../suite/support/rig.ts";
+import { serve } from "./errands.ts";
+import { PORTS } from "./ports.ts";
+
+await using host = new TestHost([MICROVIEW]);
+const flags = ["--host", "0.0.0.0", "--insecure", "--scan-interval", "1h", ...PORTS];
+let agent = await host.agentProcess(...flags);
+const mv = new MicroView({ app: "shop", service: "till", socket: host.socketPath });
+const requests = mv.counter("requests_total");
+const samples = mv.counter("samples_total");
+const agentRan = mv.gauge("agent_ran", { unit: "milliseconds" });
+let counted = 0;
+const counting = setInterval(() => {
+  requests.inc(3);
+  counted += 3;
+}, 10);
+setInterval(() => {
+  if (agent.child.exitCode === null && agent.child.signalCode === null) {
+    agentRan.set(cpuNs(agent.pid) / 1e6);
+    samples.inc();
+  }
+}, 20);
+
+await serve("restart the agent", async () => {
+  await agent.end("SIGKILL");
+  agent = await host.agentProcess(...flags);
+  return "";
+});
+await serve("stop counting", async () => {
+  clearInterval(counting);
+  return String(counted);
+});
+// Until the machine ends.
+await new Promise(() => {});
