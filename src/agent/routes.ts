@@ -17,7 +17,7 @@ import {
 import type { Application } from "./application.ts";
 import { docsPage } from "./docs-page.ts";
 import { AgentError, LimitError } from "./errors.ts";
-import { exposeAll, legacyRegistry } from "./exposition.ts";
+import { MetricsRoute } from "./exposition.ts";
 import { GrantedPools, grantOf } from "./grants.ts";
 import { registerLegacy } from "./legacy.ts";
 import type { Log } from "./log.ts";
@@ -80,6 +80,7 @@ const WriterParams = t.Object({ app: t.String(), writer: t.Integer({ minimum: 1 
 /** All routes; `handle` is what listeners serve. */
 export function createRoutes(context: RoutesContext) {
   const { pools, metrics } = context;
+  const exposition = new MetricsRoute();
   // What is not granted to a caller does not exist for it: no route reaches for `pools` itself.
   const granted = ({ request }: { request: Request }) => ({
     apps: new GrantedPools(pools, grantOf(request)),
@@ -120,8 +121,24 @@ export function createRoutes(context: RoutesContext) {
     .get("/health", ({ apps }): HealthResponse => health(context, apps), {
       detail: { summary: "Is the agent well, and where does it serve" },
     })
-    .get("/metrics", ({ request, apps }) => exposition(request, apps), {
-      detail: { summary: "All metrics as Prometheus text; as the prototype's registry for JSON" },
+    .get("/metrics", ({ request, apps }) => exposition.answer(request, apps), {
+      detail: {
+        summary: "Metrics as Prometheus text or OpenMetrics; as the prototype's registry for JSON",
+        parameters: [
+          ...["app", "service", "metric"].map((name) => ({
+            name,
+            in: "query" as const,
+            description: `only these: a glob, as often as needed`,
+            schema: { type: "array" as const, items: { type: "string" as const } },
+          })),
+          {
+            name: "per_writer",
+            in: "query",
+            description: "1: each writer by itself instead of their sum",
+            schema: { type: "string" },
+          },
+        ],
+      },
     })
     .post("/metrics", ({ apps, body }) => registerLegacy(apps, body), {
       body: LegacyBody,
@@ -269,14 +286,6 @@ function health(
       poolId: pool.header.poolId,
     })),
   };
-}
-
-function exposition(request: Request, apps: GrantedPools): Response {
-  const accept = request.headers.get("accept") ?? "";
-  if (accept.includes("application/json")) return Response.json(legacyRegistry(apps));
-  return new Response(exposeAll(apps), {
-    headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
-  });
 }
 
 function summary(application: Application) {

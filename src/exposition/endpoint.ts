@@ -1,0 +1,150 @@
+// GET /metrics, whoever serves it: what is asked for, and the answer in pieces that nobody holds together.
+
+import { globs } from "../layout/index.ts";
+import { Exposition } from "./exposition.ts";
+import type { ExposedPool, Wants } from "./families.ts";
+import { CONTENT_TYPE, type Format } from "./format.ts";
+import { GzipPieces } from "./gzip.ts";
+import { acceptsGzip } from "./negotiate.ts";
+
+/** Up to here a text is answered whole, with its length; beyond, piece by piece as it is taken. */
+const WHOLE_BYTES_MAX = 1 << 20;
+/** Selections that are remembered. */
+const SELECTIONS_MAX = 32;
+const GLOBS_MAX = 64;
+const GLOB_CHARACTERS_MAX = 255;
+/** A glob with many stars may take very long to say no. */
+const GLOB_STARS_MAX = 4;
+
+/** What cannot be asked for. */
+export class QueryError extends Error {
+  override readonly name = "QueryError";
+  readonly hint =
+    '?app=GLOB&service=GLOB&metric=GLOB, each as often as needed, and per_writer=1; write "metric[]" if you like';
+}
+
+/** What is asked for by the query. */
+export interface Selection {
+  /** The same for the same globs. */
+  name: string;
+  app(name: string): boolean;
+  wants: Wants;
+  perWriter: boolean;
+}
+
+/** What of a request decides the answer. */
+export interface MetricsRequest {
+  query: URLSearchParams;
+  format: Format;
+  acceptEncoding: string | null;
+}
+
+export class MetricsEndpoint {
+  readonly exposition: Exposition;
+  readonly #selections = new Map<string, Selection>();
+
+  constructor(exposition = new Exposition()) {
+    this.exposition = exposition;
+  }
+
+  /**
+   * @param poolsOf the pools that the asker may see and has selected, with their values now
+   * @throws QueryError for a query that cannot be
+   */
+  answer(
+    { query, format, acceptEncoding }: MetricsRequest,
+    poolsOf: (selection: Selection) => readonly ExposedPool[],
+  ): Response {
+    const selection = this.#selection(query);
+    const { wants, name } = selection;
+    const scrape = this.exposition.scrape(poolsOf(selection), { format, wants, selection: name });
+    const gzip = acceptsGzip(acceptEncoding);
+    const headers = {
+      "content-type": CONTENT_TYPE[format],
+      vary: "accept, accept-encoding",
+      ...(gzip ? { "content-encoding": "gzip" } : {}),
+    };
+    return new Response(bodyOf(gzip ? new GzipPieces(scrape) : scrape), { headers });
+  }
+
+  #selection(query: URLSearchParams): Selection {
+    const lists = { app: [] as string[], service: [] as string[], metric: [] as string[] };
+    let perWriter = false;
+    for (const [key, value] of query) {
+      const name = key.replace(/\[\]$/, "");
+      if (Object.hasOwn(lists, name)) lists[name as keyof typeof lists].push(value);
+      else if (name === "per_writer") perWriter = !["0", "false", "no"].includes(value);
+    }
+    const name = JSON.stringify([lists, perWriter]);
+    let selection = this.#selections.get(name);
+    if (selection === undefined) {
+      for (const each of Object.values(lists)) check(each);
+      const service = remember(globs(lists.service));
+      const metric = remember(globs(lists.metric));
+      selection = {
+        name,
+        app: globs(lists.app),
+        wants: (serviceName, { definition }) => service(serviceName) && metric(definition.name),
+        perWriter,
+      };
+      const oldest = this.#selections.keys().next().value;
+      if (this.#selections.size >= SELECTIONS_MAX) this.#selections.delete(oldest!);
+      this.#selections.set(name, selection);
+    }
+    return selection;
+  }
+}
+
+/** @throws QueryError */
+function check(patterns: readonly string[]): void {
+  if (patterns.length > GLOBS_MAX) {
+    throw new QueryError(`${patterns.length} globs are given, at most ${GLOBS_MAX} are allowed`);
+  }
+  for (const pattern of patterns) {
+    if (pattern.length > GLOB_CHARACTERS_MAX) {
+      throw new QueryError(`a glob has at most ${GLOB_CHARACTERS_MAX} characters`);
+    }
+    if (pattern.split("*").length - 1 > GLOB_STARS_MAX) {
+      throw new QueryError(`a glob has at most ${GLOB_STARS_MAX} stars`);
+    }
+  }
+}
+
+/** Names come again with every metric of a service, and every service that has a metric. */
+function remember(test: (name: string) => boolean): (name: string) => boolean {
+  let known = new Map<string, boolean>();
+  return (name) => {
+    let answer = known.get(name);
+    if (answer === undefined) {
+      answer = test(name);
+      if (known.size > 100_000) known = new Map();
+      known.set(name, answer);
+    }
+    return answer;
+  };
+}
+
+/** What is short is answered whole; what is long is made as it is taken, at the pace of whoever takes it. */
+function bodyOf(pieces: {
+  next(): Uint8Array | undefined;
+}): Uint8Array<ArrayBuffer> | ReadableStream {
+  const first: Uint8Array[] = [];
+  let bytes = 0;
+  for (;;) {
+    const piece = pieces.next();
+    if (piece === undefined) return Buffer.concat(first);
+    first.push(piece);
+    bytes += piece.length;
+    if (bytes > WHOLE_BYTES_MAX) break;
+  }
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        const piece = first.shift() ?? pieces.next();
+        if (piece === undefined) controller.close();
+        else controller.enqueue(piece);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}

@@ -1,0 +1,15 @@
+// Prometheus exposition: both text formats of what pools hold, in pieces, and how they are asked for over HTTP.
+//
+//   const endpoint = new MetricsEndpoint();
+//   const format = negotiate(request.headers.get("accept"), ["openmetrics"]);
+//   endpoint.answer({ query, format, acceptEncoding }, (selection) => pools);
+
+export { MetricsEndpoint, type MetricsRequest, QueryError, type Selection } from "./endpoint.ts";
+export { Exposition, type ScrapeOptions } from "./exposition.ts";
+export type { ExposedPool, TypeConflict, Wants } from "./families.ts";
+export { CONTENT_TYPE, type Format } from "./format.ts";
+export { GzipPieces } from "./gzip.ts";
+export { acceptsGzip, negotiate } from "./negotiate.ts";
+export { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
+export { PIECE_BYTES, type Scrape } from "./scrape.ts";
+export { type WriterPart, WriterValues } from "./writer-values.ts";
