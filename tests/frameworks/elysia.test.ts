@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { Elysia, t } from "elysia";
 import { microview, type ServerOptions } from "../../src/frameworks/elysia.ts";
 import { until } from "../support/wait.ts";
-import { MeasuredHost } from "./measured.ts";
+import { MeasuredHost, seen } from "./measured.ts";
 
 const REQUESTS = "http_server_requests_total";
 const ERRORS = "http_server_request_errors_total";
@@ -350,10 +350,3 @@ describe("microview/elysia", () => {
 });
 
 const JSON_TYPE = { "content-type": "application/json" };
-
-/** All of an answer but its time, and the ETag of what Bun answers itself while nobody wants to see it. */
-async function seen(url: string, init?: RequestInit) {
-  const response = await fetch(url, init);
-  const headers = [...response.headers].filter(([name]) => name !== "date" && name !== "etag");
-  return { status: response.status, headers, body: await response.text() };
-}
