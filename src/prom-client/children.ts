@@ -1,18 +1,20 @@
 // The children of a metric by their label values. A look-up is one Map per label, keyed by the value's text: nothing is
 // put together to be hashed, and what is removed leaves nothing behind.
 
-import { type Labels, labelText } from "./labels.ts";
+import { checkLabels, type Given, type Labels, labelText } from "./labels.ts";
 
 /** A metric's values for some labels. */
-export interface Child {
+export interface Child<H> {
   labels: Labels;
-  /** Whether the metric still has it: who kept it looks again when not. */
-  live: boolean;
+  /** What it stores by; nothing once the metric has it no more. Who has kept it then looks again. */
+  handle: H | undefined;
 }
 
 type Level<C> = Map<string | undefined, Level<C> | C>;
 
-export class Children<C extends Child> implements Iterable<C> {
+export class Children<C extends Child<unknown>> implements Iterable<C> {
+  /** The child of calls without any label. */
+  plain: C | undefined;
   readonly #names: readonly string[];
   /** The first label's level; of a metric without labels the child itself. */
   #top: Level<C> | C | undefined;
@@ -23,21 +25,51 @@ export class Children<C extends Child> implements Iterable<C> {
     this.#names = names;
   }
 
+  /**
+   * The child for labels, if there is one.
+   * @throws Error for a label that the metric does not have
+   */
   find(labels: Labels): C | undefined {
     const names = this.#names;
+    const given = Object.keys(labels);
+    if (given.length !== names.length) return this.#findSome(labels);
     let node = this.#top;
-    for (let i = 0; i < names.length && node !== undefined; i++) {
-      const value = labels[names[i]!];
+    for (let i = 0; i < given.length; i++) {
+      const name = names[i]!;
+      if (given[i] !== name || node === undefined) return this.#findSome(labels);
+      const value = labels[name];
       node = (node as Level<C>).get(typeof value === "string" ? value : labelText(value));
     }
     return node as C | undefined;
   }
 
+  /** The same for what `labels(…)` was given, whose names are checked. */
+  findGiven(given: Given): C | undefined {
+    if (!Array.isArray(given)) return this.findUnchecked(given as Labels);
+    let node = this.#top;
+    for (let i = 0; i < given.length && node !== undefined; i++) {
+      const value = given[i];
+      node = (node as Level<C>).get(typeof value === "string" ? value : labelText(value));
+    }
+    return node as C | undefined;
+  }
+
+  /** The same without a look at the names: what the metric does not have is ignored. */
+  findUnchecked(labels: Labels): C | undefined {
+    let node = this.#top;
+    for (const name of this.#names) {
+      const text = labelText(labels[name]);
+      node = (node as Level<C> | undefined)?.get(text);
+    }
+    return node as C | undefined;
+  }
+
   /** Adds a child that is not there yet. */
-  add(labels: Labels, child: C): void {
-    const texts = this.#texts(labels);
-    const last = texts.pop();
+  add(child: C): void {
+    const texts = this.#texts(child.labels);
+    if (texts.every((text) => text === undefined)) this.plain = child;
     this.#all.add(child);
+    const last = texts.pop();
     if (this.#names.length === 0) {
       this.#top = child;
       return;
@@ -55,26 +87,35 @@ export class Children<C extends Child> implements Iterable<C> {
     level.set(last, child);
   }
 
-  /** Takes a child out. @returns it, if it was there */
-  delete(labels: Labels): C | undefined {
-    const child = this.find(labels);
+  /** Takes a child out. @returns the handle that it had, if it was there */
+  delete(labels: Labels): C["handle"] {
+    const child = this.findUnchecked(labels);
     if (child === undefined) return undefined;
-    child.live = false;
+    const { handle } = child;
+    child.handle = undefined;
     this.#all.delete(child);
+    if (this.plain === child) this.plain = undefined;
     if (this.#all.size === 0) this.#top = undefined;
     else this.#prune(this.#texts(labels));
-    return child;
+    return handle;
   }
 
   /** Takes all of them out. */
   clear(): void {
-    for (const child of this.#all) child.live = false;
+    for (const child of this.#all) child.handle = undefined;
     this.#all.clear();
     this.#top = undefined;
+    this.plain = undefined;
   }
 
   [Symbol.iterator](): Iterator<C> {
     return this.#all.values();
+  }
+
+  /** Labels in another order, some of them, or others. */
+  #findSome(labels: Labels): C | undefined {
+    checkLabels(this.#names, labels);
+    return this.findUnchecked(labels);
   }
 
   #texts(labels: Labels): (string | undefined)[] {

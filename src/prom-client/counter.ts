@@ -6,13 +6,13 @@ import { Exemplar } from "./exemplar.ts";
 import type { MetricData, Sample } from "./exposition.ts";
 import {
   checkLabels,
-  checkLabelsOf,
+  type Given,
   isObject,
   type Labels,
-  labelsFrom,
-  NO_LABELS,
+  labelsByName,
+  labelsGiven,
 } from "./labels.ts";
-import { Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
+import { GONE, Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
 import type { Shape } from "./sharing.ts";
 
 interface CounterChild extends SharedChild<CounterHandle> {
@@ -42,38 +42,33 @@ export class Counter extends Metric<CounterChild, CounterHandle> {
    */
   inc(labels?: unknown, value?: unknown): void {
     if (isObject(labels)) {
-      checkLabelsOf(this.labelNames, labels as Labels);
-      this.#add(labels as Labels, amountOf(value));
+      const child = this.children.find(labels as Labels);
+      const amount = value === undefined ? 1 : amountOf(value);
+      add(child ?? this.#make(labels as Labels), amount);
     } else {
-      this.#add(NO_LABELS, amountOf(labels));
+      const amount = labels === undefined ? 1 : amountOf(labels);
+      add(this.children.plain ?? this.#make({}), amount);
     }
   }
 
   /** The child for label values; it looks nothing up once it has counted. */
-  labels(...given: unknown[]) {
-    const labels = labelsFrom(this.labelNames, given) || {};
-    if (this.enableExemplars) return { inc: (value?: unknown) => this.inc(labels, value) };
-    let child: CounterChild | undefined;
-    const own = given[0] === labels ? { ...labels } : labels;
+  labels(...values: unknown[]) {
+    const given = labelsGiven(this.labelNames, values) ?? {};
+    if (this.enableExemplars) {
+      const labels = labelsByName(this.labelNames, given);
+      return { inc: (value?: unknown) => this.inc(labels, value) };
+    }
+    let child: CounterChild = GONE;
     return {
       inc: (value?: unknown): void => {
-        if (child?.live !== true) {
-          checkLabels(this.labelNames, own);
-          const amount = amountOf(value);
-          child = this.children.find(own) ?? this.#make(own);
-          const { handle } = child;
-          handle.values[handle.at]! += amount;
-          return;
-        }
-        const amount = value === undefined ? 1 : amountOf(value);
-        const { handle } = child;
-        handle.values[handle.at]! += amount;
+        if (child.handle === undefined) child = this.#incGiven(given, value);
+        else add(child, value === undefined ? 1 : amountOf(value));
       },
     };
   }
 
-  override remove(...given: unknown[]): void {
-    const labels = labelsFrom(this.labelNames, given) || {};
+  override remove(...values: unknown[]): void {
+    const labels = labelsByName(this.labelNames, labelsGiven(this.labelNames, values) ?? {});
     checkLabels(this.labelNames, labels);
     this.drop(labels);
   }
@@ -87,37 +82,40 @@ export class Counter extends Metric<CounterChild, CounterHandle> {
     await this.collected();
     const values: Sample[] = [];
     for (const { labels, handle, exemplar } of this.children) {
-      const value = handle.values[handle.at]!;
+      const { value } = handle!;
       values.push(exemplar === undefined ? { value, labels } : { value, labels, exemplar });
     }
     return this.describe(values);
   }
 
-  #add(labels: Labels, amount: number): CounterChild {
-    const child = this.children.find(labels) ?? this.#make(labels === NO_LABELS ? {} : labels);
-    const { handle } = child;
-    handle.values[handle.at]! += amount;
-    return child;
-  }
-
-  #make(labels: Labels): CounterChild {
-    const child = { labels, live: true, exemplar: undefined } as unknown as CounterChild;
-    child.handle = this.place(labels, child);
-    this.children.add(labels, child);
-    return child;
+  #incGiven(given: Given, value: unknown): CounterChild {
+    if (!Array.isArray(given)) checkLabels(this.labelNames, given);
+    const amount = amountOf(value);
+    const known = this.children.findGiven(given);
+    return add(known ?? this.#make(labelsByName(this.labelNames, given)), amount);
   }
 
   #incWithExemplar(given: IncrementWithExemplar = {}): void {
     const { labels = {}, value = 1, exemplarLabels } = given;
-    checkLabels(this.labelNames, labels);
-    const child = isObject(labels)
-      ? this.#add(labels, amountOf(value))
-      : this.#add(NO_LABELS, amountOf(labels));
+    const isLabelled = isObject(labels);
+    const known = isLabelled ? this.children.find(labels) : this.children.plain;
+    const amount = amountOf(isLabelled ? value : labels);
+    const child = add(known ?? this.#make(isLabelled ? labels : {}), amount);
     if (exemplarLabels === undefined) return;
     const exemplar = child.exemplar ?? new Exemplar();
     exemplar.set(exemplarLabels, value || 1);
     child.exemplar = exemplar;
   }
+
+  #make(labels: Labels): CounterChild {
+    return this.adopt({ labels, handle: undefined, exemplar: undefined });
+  }
+}
+
+function add(child: CounterChild, amount: number): CounterChild {
+  const handle = child.handle!;
+  handle.values[handle.at]! += amount;
+  return child;
 }
 
 /** How much is added; 1 when nothing is said. */

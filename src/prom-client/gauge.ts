@@ -2,18 +2,10 @@
 
 import { format } from "node:util";
 import { Gauge as GaugeHandle } from "../client/index.ts";
-import type { Combine } from "../layout/index.ts";
-import { initialValue } from "../layout/index.ts";
+import { type Combine, initialValue } from "../layout/index.ts";
 import type { MetricData } from "./exposition.ts";
-import {
-  checkLabels,
-  checkLabelsOf,
-  isObject,
-  type Labels,
-  labelsFrom,
-  NO_LABELS,
-} from "./labels.ts";
-import { Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
+import { checkLabels, isObject, type Labels, labelsByName, labelsGiven } from "./labels.ts";
+import { GONE, Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
 import type { Shape } from "./sharing.ts";
 import { stopwatch } from "./stopwatch.ts";
 
@@ -40,24 +32,37 @@ export class Gauge extends Metric<GaugeChild, GaugeHandle> {
 
   /** `set(value)`, `set(labels, value)`. @throws TypeError for what is no number, Error for unknown labels */
   set(labels: unknown, value?: unknown): void {
-    const isLabelled = isObject(labels);
-    this.#set(isLabelled ? (labels as Labels) : NO_LABELS, isLabelled ? value : labels);
+    if (isObject(labels)) {
+      if (typeof value !== "number") refuseValue(value);
+      const child = this.children.find(labels as Labels);
+      if (child === undefined) {
+        this.#make(labels as Labels, value);
+        return;
+      }
+      // They are shown as they were given last.
+      child.labels = labels as Labels;
+      store(child, value);
+    } else {
+      if (typeof labels !== "number") refuseValue(labels);
+      const { plain } = this.children;
+      if (plain === undefined) {
+        this.#make({}, labels);
+        return;
+      }
+      if (this.labelNames.length > 0) plain.labels = {};
+      store(plain, labels);
+    }
   }
 
   inc(labels?: unknown, value?: unknown): void {
-    const isLabelled = isObject(labels);
-    const delta = isLabelled ? value : labels;
-    this.#change(isLabelled ? (labels as Labels) : NO_LABELS, delta === undefined ? 1 : delta);
+    const delta = isObject(labels) ? value : labels;
+    this.#change(labels, delta === undefined ? 1 : delta);
   }
 
   dec(labels?: unknown, value?: unknown): void {
-    const isLabelled = isObject(labels);
-    const delta = isLabelled ? value : labels;
+    const delta = isObject(labels) ? value : labels;
     // As prom-client: what can be negated is taken for a number here.
-    this.#change(
-      isLabelled ? (labels as Labels) : NO_LABELS,
-      delta === undefined ? -1 : -(delta as number),
-    );
+    this.#change(labels, delta === undefined ? -1 : -(delta as number));
   }
 
   /** Sets the unix time in seconds. */
@@ -73,39 +78,41 @@ export class Gauge extends Metric<GaugeChild, GaugeHandle> {
   }
 
   /** The child for label values; it looks nothing up once it has a value. */
-  labels(...given: unknown[]) {
-    const labels = labelsFrom(this.labelNames, given);
-    checkLabels(this.labelNames, labels);
-    // labels(null) is a child that refuses everything, in prom-client's words.
-    if (labels === null) return this.#unlabelled();
-    const own = given[0] === labels ? { ...labels } : labels;
-    let child: GaugeChild | undefined;
-    const living = (): GaugeChild | undefined => {
-      if (child?.live !== true) child = this.children.find(own);
-      return child;
+  labels(...values: unknown[]) {
+    const given = labelsGiven(this.labelNames, values);
+    if (!Array.isArray(given)) checkLabels(this.labelNames, given);
+    if (given === null) return this.#refusing();
+    let child: GaugeChild = GONE;
+    let labels: Labels | undefined;
+    const isThere = (): boolean => {
+      if (child.handle === undefined) child = this.children.findGiven(given) ?? GONE;
+      return child.handle !== undefined;
+    };
+    const make = (value: number): void => {
+      labels ??= labelsByName(this.labelNames, given);
+      child = this.#make(labels, value);
     };
     const set = (value: unknown): void => {
       if (typeof value !== "number") refuseValue(value);
-      const known = living();
-      if (known === undefined) {
-        child = this.#make(own, value);
+      if (isThere()) {
+        labels ??= labelsByName(this.labelNames, given);
+        if (child.labels !== labels) child.labels = labels;
+        store(child, value);
       } else {
-        known.labels = own;
-        store(known.handle, value);
+        make(value);
       }
     };
     const change = (delta: unknown): void => {
       if (typeof delta !== "number") refuseDelta(delta);
-      const known = living();
-      if (known === undefined) child = this.#make(own, delta);
-      else store(known.handle, known.handle.value + delta);
+      if (isThere()) store(child, child.handle!.value + delta);
+      else make(delta);
     };
     return {
       set,
       inc: (value?: unknown) => change(value === undefined ? 1 : value),
       dec: (value?: unknown) => change(value === undefined ? -1 : -(value as number)),
       setToCurrentTime: () => set(Date.now() / 1000),
-      startTimer: () => this.startTimer(own),
+      startTimer: () => this.startTimer(labelsByName(this.labelNames, given)),
     };
   }
 
@@ -117,40 +124,26 @@ export class Gauge extends Metric<GaugeChild, GaugeHandle> {
   async get(): Promise<MetricData> {
     await this.collected();
     return this.describe(
-      Array.from(this.children, ({ labels, handle }) => ({ value: handle.value, labels })),
+      Array.from(this.children, ({ labels, handle }) => ({ value: handle!.value, labels })),
     );
   }
 
-  #set(labels: Labels, value: unknown): void {
-    if (typeof value !== "number") refuseValue(value);
-    if (labels !== NO_LABELS) checkLabelsOf(this.labelNames, labels);
-    const child = this.children.find(labels);
-    if (child === undefined) {
-      this.#make(labels === NO_LABELS ? {} : labels, value);
-      return;
-    }
-    // The labels are shown as they were given last.
-    if (labels !== NO_LABELS) child.labels = labels;
-    store(child.handle, value);
-  }
-
-  #change(labels: Labels, delta: unknown): void {
+  #change(labels: unknown, delta: unknown): void {
     if (typeof delta !== "number") refuseDelta(delta);
-    if (labels !== NO_LABELS) checkLabelsOf(this.labelNames, labels);
-    const child = this.children.find(labels);
-    if (child === undefined) this.#make(labels === NO_LABELS ? {} : labels, delta);
-    else store(child.handle, child.handle.value + delta);
+    const isLabelled = isObject(labels);
+    const child = isLabelled ? this.children.find(labels as Labels) : this.children.plain;
+    if (child === undefined) this.#make(isLabelled ? (labels as Labels) : {}, delta);
+    else store(child, child.handle!.value + delta);
   }
 
   #make(labels: Labels, value: number): GaugeChild {
-    const child = { labels, live: true } as GaugeChild;
-    child.handle = this.place(labels, child);
-    store(child.handle, value);
-    this.children.add(labels, child);
+    const child = this.adopt({ labels, handle: undefined });
+    store(child, value);
     return child;
   }
 
-  #unlabelled() {
+  /** What `labels(null)` gives: prom-client takes the null for the value. */
+  #refusing() {
     return {
       set: () => this.set(null),
       inc: () => this.inc(null),
@@ -162,9 +155,9 @@ export class Gauge extends Metric<GaugeChild, GaugeHandle> {
 }
 
 /** NaN too, which is a value for prom-client; who reads the pool takes it for none. */
-function store(handle: GaugeHandle, value: number): void {
-  if (value === value) handle.set(value);
-  else handle.values[handle.at] = value;
+function store({ handle }: GaugeChild, value: number): void {
+  if (value === value) handle!.set(value);
+  else handle!.values[handle!.at] = value;
 }
 
 function refuseValue(value: unknown): never {

@@ -5,16 +5,9 @@ import type { Histogram as HistogramHandle } from "../client/index.ts";
 import { DEFAULT_BOUNDS } from "../layout/index.ts";
 import { Exemplar } from "./exemplar.ts";
 import type { MetricData, Sample } from "./exposition.ts";
-import {
-  checkLabels,
-  checkLabelsOf,
-  isObject,
-  type Labels,
-  labelsFrom,
-  NO_LABELS,
-} from "./labels.ts";
+import { checkLabels, isObject, type Labels, labelsByName, labelsGiven } from "./labels.ts";
 import { LooseHistogram } from "./loose-histogram.ts";
-import { Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
+import { GONE, Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
 import type { Shape } from "./sharing.ts";
 import { stopwatch } from "./stopwatch.ts";
 
@@ -74,30 +67,32 @@ export class Histogram extends Metric<HistogramChild, HistogramHandle> {
 
   /** Makes a child with no observations, or makes it one again. */
   zero(labels: Labels): void {
-    const child = this.children.find(labels);
+    const child = this.children.findUnchecked(labels);
     if (child === undefined) {
       this.#make(labels);
       return;
     }
     child.labels = labels;
     child.exemplars = undefined;
-    clear(child.handle, this.upperBounds.length);
+    clear(child.handle!, this.upperBounds.length);
   }
 
   /** The child for label values; it looks nothing up once it has observed. */
-  labels(...given: unknown[]) {
-    const labels = labelsFrom(this.labelNames, given);
-    checkLabels(this.labelNames, labels);
-    const own = given[0] === labels && labels !== null ? { ...labels } : labels;
-    let child: HistogramChild | undefined;
+  labels(...values: unknown[]) {
+    const given = labelsGiven(this.labelNames, values);
+    if (!Array.isArray(given)) checkLabels(this.labelNames, given);
+    let child: HistogramChild = GONE;
     return {
       observe: (value?: unknown): void => {
-        if (own === null) refuse(null);
+        if (given === null) refuse(null);
         if (typeof value !== "number" || value - value !== 0) refuse(value);
-        if (child?.live !== true) child = this.children.find(own) ?? this.#make(own);
-        child.handle.observe(value);
+        if (child.handle === undefined) {
+          const known = this.children.findGiven(given);
+          child = known ?? this.#make(labelsByName(this.labelNames, given));
+        }
+        child.handle!.observe(value);
       },
-      startTimer: () => this.#timer(own),
+      startTimer: () => this.#timer(labelsByName(this.labelNames, given)),
     };
   }
 
@@ -123,7 +118,7 @@ export class Histogram extends Metric<HistogramChild, HistogramHandle> {
     const countName = `${this.name}_count`;
     const values: Sample[] = [];
     for (const { labels: sharedLabels, handle, exemplars } of this.children) {
-      const counts = countsOf(handle, bounds);
+      const counts = countsOf(handle!, bounds);
       let below = 0;
       for (let i = 0; i < bounds.length; i++) {
         below += counts[i]!;
@@ -131,7 +126,7 @@ export class Histogram extends Metric<HistogramChild, HistogramHandle> {
         const exemplar = exemplars?.[i] ?? null;
         values.push({ labels, sharedLabels, value: below, metricName: bucketName, exemplar });
       }
-      const { count, sum } = handle;
+      const { count, sum } = handle!;
       const beyond = this.enableExemplars ? exemplars?.[bounds.length] : null;
       values.push(
         {
@@ -149,15 +144,14 @@ export class Histogram extends Metric<HistogramChild, HistogramHandle> {
     return { name, help, type, values, aggregator };
   }
 
-  #observe(given: unknown, givenValue: unknown): HistogramChild {
-    const isLabelled = isObject(given);
-    const labels = isLabelled ? (given as Labels) : NO_LABELS;
+  #observe(labels: unknown, given: unknown): HistogramChild {
+    const isLabelled = isObject(labels);
     // As prom-client: what counts as false stands for no labels, but 0 for a value.
-    const value = isLabelled || !(given || given === 0) ? givenValue : given;
-    if (isLabelled) checkLabelsOf(this.labelNames, labels);
+    const value = isLabelled || !(labels || labels === 0) ? given : labels;
+    const known = isLabelled ? this.children.find(labels as Labels) : this.children.plain;
     if (typeof value !== "number" || value - value !== 0) refuse(value);
-    const child = this.children.find(labels) ?? this.#make(isLabelled ? labels : {});
-    child.handle.observe(value);
+    const child = known ?? this.#make(isLabelled ? (labels as Labels) : {});
+    child.handle!.observe(value);
     return child;
   }
 
@@ -178,10 +172,7 @@ export class Histogram extends Metric<HistogramChild, HistogramHandle> {
   }
 
   #make(labels: Labels): HistogramChild {
-    const child = { labels, live: true, exemplars: undefined } as unknown as HistogramChild;
-    child.handle = this.place(labels, child);
-    this.children.add(labels, child);
-    return child;
+    return this.adopt({ labels, handle: undefined, exemplars: undefined });
   }
 }
 

@@ -23,29 +23,34 @@ export function checkLabels(names: readonly string[], labels: unknown): void {
   }
 }
 
-/** The same for what is an object for certain, and quick when the labels come in the order of the names. */
-export function checkLabelsOf(names: readonly string[], labels: Labels): void {
-  const given = Object.keys(labels);
-  for (let i = 0; i < given.length; i++) {
-    if (given[i] !== names[i] && !names.includes(given[i]!)) refuse(names, given[i]!);
-  }
-}
-
 function refuse(names: readonly string[], label: string): never {
   throw new Error(`Added label "${label}" is not included in initial labelset: ${inspect(names)}`);
 }
 
+/** What `labels(…)` was given: an object of its own, or values in the order of the names. */
+export type Given = Labels | readonly unknown[];
+
 /**
- * What `labels(…)` and `remove(…)` are given: one object, or the values in the order of the names.
+ * Takes what `labels(…)` is given: one object, or the values in the order of the names.
  * @throws Error when there are more or fewer values than names
  */
-export function labelsFrom(names: readonly string[], given: readonly unknown[]): Labels {
-  if (typeof given[0] === "object") return given[0] as Labels;
+export function labelsGiven(names: readonly string[], given: readonly unknown[]): Given {
+  const [first] = given;
+  // null stays null: a child that nothing can be done with, as in prom-client.
+  if (typeof first === "object") return first === null ? (first as never) : { ...first };
   if (names.length !== given.length) {
     throw new Error(
       `Invalid number of arguments (${given.length}): "${given.join(", ")}" ` +
         `for label names (${names.length}): "${names.join(", ")}".`,
     );
   }
-  return Object.fromEntries(names.map((name, i) => [name, given[i]]));
+  return given;
+}
+
+/** Labels by name. */
+export function labelsByName(names: readonly string[], given: Given): Labels {
+  if (!Array.isArray(given)) return given as Labels;
+  const labels: Record<string, unknown> = {};
+  for (let i = 0; i < names.length; i++) labels[names[i]!] = given[i];
+  return labels;
 }

@@ -2,7 +2,14 @@
 
 import { type Child, Children } from "./children.ts";
 import type { MetricData, Sample } from "./exposition.ts";
-import { checkLabels, isObject, type Labels, labelsFrom } from "./labels.ts";
+import {
+  checkLabels,
+  isObject,
+  type Labels,
+  labelsByName,
+  labelsGiven,
+  NO_LABELS,
+} from "./labels.ts";
 import { globalRegistry, PROMETHEUS_CONTENT_TYPE, type Registry } from "./registry.ts";
 import { type Handle, type Holder, type Shape, Share } from "./sharing.ts";
 import { areLabelNames, validateMetricName } from "./validation.ts";
@@ -18,7 +25,10 @@ export interface MetricConfiguration {
 }
 
 /** A child whose values may be in shared memory. */
-export interface SharedChild<H extends Handle> extends Child, Holder<H> {}
+export type SharedChild<H extends Handle> = Child<H> & Holder<H>;
+
+/** What a caller keeps who has not asked for a child yet, or whose child is gone. */
+export const GONE = Object.freeze({ labels: NO_LABELS, handle: undefined }) as never;
 
 export abstract class Metric<C extends SharedChild<H>, H extends Handle> {
   declare name: string;
@@ -69,9 +79,7 @@ export abstract class Metric<C extends SharedChild<H>, H extends Handle> {
 
   /** Removes the child for label values. */
   remove(...given: unknown[]): void {
-    const labels = labelsFrom(this.labelNames, given);
-    checkLabels(this.labelNames, labels);
-    this.drop(labels);
+    this.drop(this.checked(given));
   }
 
   /** To be called when the metric is registered: from now on its children get places in shared memory. */
@@ -79,19 +87,28 @@ export abstract class Metric<C extends SharedChild<H>, H extends Handle> {
     this.#share = new Share(this, isRegistered, shape);
   }
 
-  /** A handle for a new child. */
-  protected place(labels: Labels, child: Holder<H>): H {
-    return this.#share!.take(labels, child);
+  /** Gives a new child its handle, and a place among the others. */
+  protected adopt<New extends C>(child: New): New & { handle: H } {
+    child.handle = this.#share!.take(child.labels, child);
+    this.children.add(child);
+    return child as New & { handle: H };
   }
 
   protected drop(labels: Labels): void {
-    const child = this.children.delete(labels);
-    if (child !== undefined) this.#share!.give(child);
+    const handle = this.children.delete(labels);
+    if (handle !== undefined) this.#share!.give(handle);
   }
 
   protected dropAll(): void {
-    for (const child of this.children) this.#share!.give(child);
+    for (const { handle } of this.children) this.#share!.give(handle!);
     this.children.clear();
+  }
+
+  /** Labels as `labels(…)` takes them. @throws Error for a wrong number of values, or an unknown label */
+  protected checked(given: readonly unknown[]): Labels {
+    const labels = labelsByName(this.labelNames, labelsGiven(this.labelNames, given));
+    checkLabels(this.labelNames, labels);
+    return labels;
   }
 
   protected async collected(): Promise<void> {

@@ -12,7 +12,7 @@ export type Handle = Counter | Gauge | Histogram;
 
 /** A child as sharing sees it: something that stores by a handle, which may be exchanged. */
 export interface Holder<H extends Handle> {
-  handle: H;
+  handle: H | undefined;
 }
 
 /** How the series of one metric are made. */
@@ -166,7 +166,7 @@ export class Share<H extends Handle> {
   }
 
   /** Takes back the handle of a child that is gone. */
-  give({ handle }: Holder<H>): void {
+  give(handle: H): void {
     this.#claim?.give(handle);
   }
 }

@@ -7,8 +7,8 @@ import { format } from "node:util";
 import { Histogram as HistogramHandle } from "../client/index.ts";
 import { type LogLinearOptions, logLinearShape } from "../layout/index.ts";
 import type { MetricData, Sample } from "./exposition.ts";
-import { checkLabels, isObject, type Labels, labelsFrom, NO_LABELS } from "./labels.ts";
-import { Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
+import { checkLabels, isObject, type Labels, labelsByName, labelsGiven } from "./labels.ts";
+import { GONE, Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
 import type { Shape } from "./sharing.ts";
 import { stopwatch } from "./stopwatch.ts";
 import { TimeWindow } from "./time-window.ts";
@@ -62,19 +62,23 @@ export class Summary extends Metric<SummaryChild, HistogramHandle> {
   }
 
   /** The child for label values; it looks nothing up once it has observed. */
-  labels(...given: unknown[]) {
-    const labels = labelsFrom(this.labelNames, given);
-    checkLabels(this.labelNames, labels);
-    const own = given[0] === labels && labels !== null ? { ...labels } : labels;
-    let child: SummaryChild | undefined;
+  labels(...values: unknown[]) {
+    const given = labelsGiven(this.labelNames, values);
+    if (!Array.isArray(given)) checkLabels(this.labelNames, given);
+    let child: SummaryChild = GONE;
     return {
       observe: (value?: unknown): void => {
-        if (typeof value !== "number" || value - value !== 0)
-          refuse(value === undefined ? own : value);
-        if (child?.live !== true) child = this.#childOf(own);
+        if (typeof value !== "number" || value - value !== 0) {
+          // As prom-client: without a value the labels are taken for it.
+          refuse(value === undefined ? labelsByName(this.labelNames, given) : value);
+        }
+        if (child.handle === undefined) {
+          const known = this.children.findGiven(given);
+          child = known ?? this.#make(labelsByName(this.labelNames, given));
+        }
         count(child, value);
       },
-      startTimer: () => this.startTimer(own),
+      startTimer: () => this.startTimer(labelsByName(this.labelNames, given)),
     };
   }
 
@@ -83,7 +87,7 @@ export class Summary extends Metric<SummaryChild, HistogramHandle> {
       child.window.reset();
       child.count = 0;
       child.sum = 0;
-      clear(child.handle);
+      clear(child.handle!);
     }
   }
 
@@ -109,23 +113,18 @@ export class Summary extends Metric<SummaryChild, HistogramHandle> {
   }
 
   #observe(labels: unknown, given: unknown): void {
-    checkLabels(this.labelNames, labels);
+    const isLabelled = isObject(labels) && given !== undefined;
+    if (!isLabelled) checkLabels(this.labelNames, labels);
+    const known = isLabelled ? this.children.find(labels as Labels) : this.children.plain;
+    // As prom-client: without a value the labels are taken for it.
     const value = given === undefined ? labels : given;
     if (typeof value !== "number" || value - value !== 0) refuse(value);
-    const isLabelled = given !== undefined && isObject(labels);
-    count(this.#childOf(isLabelled ? (labels as Labels) : NO_LABELS), value);
-  }
-
-  #childOf(labels: Labels): SummaryChild {
-    return this.children.find(labels) ?? this.#make(labels === NO_LABELS ? {} : labels);
+    count(known ?? this.#make(isLabelled ? (labels as Labels) : {}), value);
   }
 
   #make(labels: Labels): SummaryChild {
     const window = new TimeWindow(this.maxAgeSeconds, this.ageBuckets);
-    const child = { labels, live: true, window, count: 0, sum: 0 } as unknown as SummaryChild;
-    child.handle = this.place(labels, child);
-    this.children.add(labels, child);
-    return child;
+    return this.adopt({ labels, handle: undefined, window, count: 0, sum: 0 });
   }
 }
 
@@ -133,7 +132,7 @@ function count(child: SummaryChild, value: number): void {
   child.window.push(value);
   child.count++;
   child.sum += value;
-  child.handle.observe(value);
+  child.handle!.observe(value);
 }
 
 function refuse(value: unknown): never {
