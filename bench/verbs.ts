@@ -154,8 +154,8 @@ async function warmUp({ verbs, tcp }: Readers, scrapes: number): Promise<void> {
   const AT_ONCE = 500;
   for (let i = 0; i < scrapes; i += AT_ONCE) {
     // Between, the event loop keeps the session alive.
-    await Bun.sleep(1);
-    for (let k = 0; k < Math.min(AT_ONCE, scrapes); k++) verbs.scrape();
+    await breathe();
+    for (let k = 0; k < Math.min(AT_ONCE, scrapes); k++) await verbs.scrapeByRest();
     for (let k = 0; k < Math.min(AT_ONCE, scrapes); k++) tcp.scrape();
   }
 }
@@ -195,7 +195,7 @@ interface Readers {
 async function openReaders(agent: AgentProcess, app: string): Promise<Readers> {
   const rdma = await connectVerbs(agent, "event");
   const verbs = new PoolScraper(rdma.connection, await rdma.connection.poolByRest(app));
-  await verbs.snapshotByRest();
+  await verbs.scrapeByRest();
   const connection = new Connection(new TcpTransport("127.0.0.1", agent.dataPort, ""));
   const tcp = new PoolScraper(connection, app);
   return {
@@ -214,16 +214,19 @@ async function measureShape(
   shape: Shape,
   { verbs, tcp, connections }: Readers,
 ): Promise<Row[]> {
+  await verbs.scrapeByRest();
   checkValues(verbs, shape);
+  tcp.scrape();
   checkValues(tcp, shape);
   const counted = {
-    verbs: countPerSnapshot(connections.verbs, verbs),
-    tcp: countPerSnapshot(connections.tcp, tcp),
+    verbs: await countPerSnapshot(connections.verbs, verbs),
+    tcp: await countPerSnapshot(connections.tcp, tcp),
   };
   const samples = await alternate(
-    { verbs: repeat(() => verbs.scrape()), tcp: repeat(() => tcp.scrape()) },
+    { verbs: repeat(verbs), tcp: repeat(tcp) },
     quick ? { count: 3, ms: 10 } : { count: 15, ms: 40 },
     quick,
+    breathe,
   );
   const rates = {
     ...rateRow(`${shapeTitle(shape)}, verbs`, "scrapes/s", perSecond(samples.verbs), {
@@ -242,10 +245,10 @@ async function measureShape(
 }
 
 /** What a transport counts for each of some snapshots; there were others before. */
-function countPerSnapshot({ transport }: Connection, scraper: PoolScraper) {
+async function countPerSnapshot({ transport }: Connection, scraper: PoolScraper) {
   const TIMES = 10;
   const before = { ...transport.counters };
-  for (let i = 0; i < TIMES; i++) scraper.scrape();
+  await repeat(scraper)(TIMES);
   const { requests, completions, bytes } = transport.counters;
   return {
     requests: (requests - before.requests) / TIMES,
@@ -256,7 +259,6 @@ function countPerSnapshot({ transport }: Connection, scraper: PoolScraper) {
 
 /** The values that a reader has found are those that the services have stored. */
 function checkValues(reader: PoolScraper, { services, metrics }: Shape): void {
-  reader.scrape();
   let expected = 0;
   for (let service = 0; service < services; service++) {
     for (let metric = 0; metric < metrics; metric++) expected += metric + service / 1000;
@@ -292,7 +294,7 @@ async function measureAgent(
       let scrapes = 0;
       const busy = await cpuDuring(agent, async () => {
         const untilNs = Bun.nanoseconds() + partMs * 1e6;
-        for (; Bun.nanoseconds() < untilNs; scrapes++) scraper.scrape();
+        for (; Bun.nanoseconds() < untilNs; scrapes++) await repeat(scraper)(1);
       });
       shares[name].push(busy.share);
       perScrapeNs[name].push((busy.cpuNs - alone.share * busy.wallNs) / scrapes);
@@ -345,8 +347,8 @@ async function scrapeStopped({ pid }: AgentProcess, verbs: PoolScraper, scrapes:
 const WAITS = { event: "sleeping", spin: "spinning" } as const satisfies Partial<
   Record<PollMode, string>
 >;
-/** Until everything that a READ passes is compiled for good. */
-const WARM_UP_READS = { usual: 15_000, quick: 100 };
+/** Rounds until everything that a READ passes is compiled for good. */
+const WARM_UPS = { usual: 50, quick: 1 };
 
 async function measureReads(
   { quick, scratch, progress }: BenchContext,
@@ -363,13 +365,19 @@ async function measureReads(
     const title = WAITS[wait];
     const rdma = await connectVerbs(agent, wait);
     const read = await pageReads(rdma);
-    await breathing(() => read(64, WARM_UP_READS[quick ? "quick" : "usual"]));
+    for (let i = 0; i < WARM_UPS[quick ? "quick" : "usual"]; i++) {
+      await breathe();
+      read(SIZES[0].bytes, SIZES[0].reads);
+    }
     for (const { name, bytes, reads } of quick ? QUICK_SIZES : SIZES) {
       progress(`READs of ${name}, ${title}`);
       const ours: number[] = [];
       const theirs: number[] = [];
       const contestants = [
-        async () => void ours.push(await breathing(() => read(bytes, reads))),
+        async () => {
+          await breathe();
+          ours.push(read(bytes, reads));
+        },
         async () => {
           if (!beside) return;
           const options = { device: port.device, gidIndex: gid?.index ?? 0, bytes, reads, wait };
@@ -390,10 +398,9 @@ async function measureReads(
   return rows;
 }
 
-/** Gives the event loop a turn, in which the session is kept alive. */
-async function breathing<T>(work: () => T): Promise<T> {
+/** Gives the event loop a turn, in which the session is kept alive: without, the agent takes it for dead. */
+async function breathe(): Promise<void> {
   await Bun.sleep(1);
-  return work();
 }
 
 /** READs of a pool's pages, one at a time; what it returns gives the median time of some. */
@@ -443,9 +450,13 @@ async function pageReads({
   };
 }
 
-function repeat(work: () => void): (times: number) => void {
-  return (times) => {
-    for (let i = 0; i < times; i++) work();
+/** Scrapes, which wait for the event loop only when the agent has to be asked. */
+function repeat(scraper: PoolScraper): (times: number) => Promise<void> {
+  return async (times) => {
+    for (let i = 0; i < times; i++) {
+      const asking = scraper.scrapeByRest();
+      if (asking !== undefined) await asking;
+    }
   };
 }
 

@@ -17,12 +17,14 @@ const WARM_UP_MS = { usual: 150, quick: 15 };
 
 /**
  * Runs all contestants in turns.
+ * @param between runs before each turn and is not timed
  * @returns nanoseconds per repetition, one for each round, by contestant
  */
 export async function alternate<Name extends string>(
   contestants: Readonly<Record<Name, Work>>,
   rounds: Rounds,
   quick: boolean,
+  between?: () => Promise<void>,
 ): Promise<Record<Name, Samples>> {
   const names = Object.keys(contestants) as Name[];
   const warmUpMs = quick ? WARM_UP_MS.quick : WARM_UP_MS.usual;
@@ -33,6 +35,7 @@ export async function alternate<Name extends string>(
     for (let turn = 0; turn < names.length; turn++) {
       // Everyone comes after everyone else equally often.
       const i = (round + turn) % names.length;
+      if (between !== undefined) await between();
       samples[i]![round] = await timed(contestants[names[i]!], times[i]!);
     }
   }

@@ -26,6 +26,8 @@ const NO_DEADLINE = -1;
 export class Connection {
   readonly #poll = new Poll();
   readonly #spun: readonly Spinnable[];
+  /** What was asked by REST and has no answer yet. */
+  asked = 0;
   readonly #ready = (_fd: number, events: number) => this.transport.progress(events);
   #events: number;
 
@@ -64,11 +66,17 @@ export class Connection {
 
   /** Serves the connection until `done` says so. A transport without a descriptor is done at once. */
   drive(done: () => boolean): void {
+    if (!this.driveUntilAsked(done)) throw new Error("the agent has to be asked by REST");
+  }
+
+  /** As {@link drive}. @returns false when it cannot go on before the event loop had a turn: {@link driveByRest} */
+  driveUntilAsked(done: () => boolean): boolean {
     const { transport } = this;
     const { fd } = transport;
     while (!done()) {
       this.spinner?.spin(this.#spun, NO_DEADLINE);
-      if (done()) return;
+      if (done()) return true;
+      if (this.asked > 0) return false;
       if (fd < 0) throw new Error("a read did not complete");
       if (transport.events !== this.#events) {
         this.#events = transport.events;
@@ -76,9 +84,11 @@ export class Connection {
       }
       if (this.#poll.wait(monotonicNs() + TIMEOUT_NS, this.#ready) === 0) {
         transport.progress(0);
-        throw new Error(done() ? "nothing woke the reader" : "the agent does not answer");
+        const why = done() ? "nothing woke the reader" : "the agent does not answer";
+        throw new Error(`${transport.name}: ${why}`);
       }
     }
+    return true;
   }
 
   /** As {@link drive}, with turns of the event loop between, which answers of the agent's REST interface need. */
@@ -161,13 +171,6 @@ export class PoolScraper {
     take();
   }
 
-  /** As {@link snapshot}, the first time over a transport that asks the agent by REST. */
-  async snapshotByRest(): Promise<void> {
-    const { ended, take } = this.#start();
-    await this.#connection.driveByRest(ended);
-    take();
-  }
-
   /** Turns the pages that the last snapshot brought into values. */
   gather(): void {
     this.#gather!.into(this.#slots, this.values);
@@ -177,6 +180,20 @@ export class PoolScraper {
   scrape(): void {
     this.snapshot();
     this.gather();
+  }
+
+  /**
+   * As {@link scrape}, over a transport that sometimes asks the agent by REST.
+   * @returns undefined when it did not have to
+   */
+  scrapeByRest(): Promise<void> | undefined {
+    const { ended, take } = this.#start();
+    const finish = () => {
+      take();
+      this.gather();
+    };
+    if (this.#connection.driveUntilAsked(ended)) return void finish();
+    return this.#connection.driveByRest(ended).then(finish);
   }
 
   #start() {

@@ -29,9 +29,14 @@ export async function connectVerbs(agent: AgentProcess, poll: PollMode): Promise
   const transport = new VerbsTransport(
     { ...spec, session: session.id },
     (method, path, body, done) => {
+      connection.asked++;
+      const answered = (answer: unknown, error: string | undefined) => {
+        connection.asked--;
+        done(answer, error);
+      };
       client.call(method, path, body).then(
-        (answer) => done(answer, undefined),
-        (error: Error) => done(undefined, error.message),
+        (answer) => answered(answer, undefined),
+        (error: Error) => answered(undefined, error.message),
       );
     },
     poll === "adaptive" ? (ns) => spinner.took(ns) : undefined,
