@@ -1,6 +1,7 @@
 // What all kinds of metric have in common: configuration, registration, children, and what `get()` tells.
 
 import { type Child, Children } from "./children.ts";
+import { collectAtIntervals } from "./collecting.ts";
 import type { MetricData, Sample } from "./exposition.ts";
 import {
   checkLabels,
@@ -85,6 +86,7 @@ export abstract class Metric<C extends SharedChild<H>, H extends Handle> {
   /** To be called when the metric is registered: from now on its children get places in shared memory. */
   protected share(shape: Shape<H>): void {
     this.#share = new Share(this, isRegistered, shape);
+    collectAtIntervals(this as never);
   }
 
   /** Gives a new child its handle, and a place among the others. */

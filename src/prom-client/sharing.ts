@@ -41,6 +41,11 @@ export interface SharingOptions {
    * series of a living writer. Default: 10,000, as the agent's own limit.
    */
   seriesPerMetricMax?: number;
+  /**
+   * How often `collect()` of metrics is called for who reads the pool, in ms. Default: never; they then have the values
+   * of the last `metrics()` or `get()`.
+   */
+  collectIntervalMs?: number;
   /** Receives, once each, what is not shared and why; default writes a line to stderr. */
   onWarning?: (warning: ApiError) => void;
 }
@@ -60,6 +65,10 @@ export function configure(given: SharingOptions): void {
     throw new Error("configure() comes too late: call it before the first metric is made");
   }
   options = { ...given };
+}
+
+export function sharingOptions(): Readonly<SharingOptions> {
+  return options;
 }
 
 /** The client whose series the metrics are; undefined before the first metric. */
@@ -161,7 +170,8 @@ export class Share<H extends Handle> {
     }
     const handle = this.#claim.take(labels, holder);
     if (typeof handle !== "string") return handle;
-    warn(`${this.#shape.name} is not shared with all its children: ${handle}`);
+    const { name } = this.#shape;
+    warn(`${name} is not shared with all its children: ${handle}`, PRIVATE, name);
     return this.#shape.alone();
   }
 
@@ -197,14 +207,15 @@ function claim<H extends Handle>(
   }
 }
 
+const PRIVATE = "it counts in private memory";
 const warned = new Set<string>();
 const WARNINGS_MAX = 100;
 
-/** Tells once, and only when there is an agent to share with. */
-function warn(message: string): void {
-  if (warned.has(message) || warned.size >= WARNINGS_MAX) return;
-  warned.add(message);
-  const what = warning("not-shared", message, "it counts in private memory");
+/** Tells once, and only when there is an agent to share with. @param key what counts as the same */
+export function warn(message: string, hint = PRIVATE, key = message): void {
+  if (warned.has(key) || warned.size >= WARNINGS_MAX) return;
+  warned.add(key);
+  const what = warning("not-shared", message, hint);
   void client?.ready.then(() => tell(what));
 }
 

@@ -332,6 +332,11 @@ export interface SharingOptions {
   poolDir?: string;
   /** Series of one metric that are shared, those removed since included. Default 10,000. */
   seriesPerMetricMax?: number;
+  /**
+   * How often `collect()` of metrics is called for who reads the pool, in ms. Default: never; they then have the values
+   * of the last `metrics()` or `get()`.
+   */
+  collectIntervalMs?: number;
   /** Receives, once each, what is not shared and why; default writes a line to stderr. */
   onWarning?: (warning: { code: string; message: string; hint: string }) => void;
 }

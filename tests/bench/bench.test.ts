@@ -6,7 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const ROOT = join(import.meta.dir, "../..");
-const NAMES = ["update", "collect", "tcp", "impact", "agent", "strategies"];
+const NAMES = [
+  "update",
+  "collect",
+  "tcp",
+  "impact",
+  "agent",
+  "strategies",
+  "frameworks",
+  "prom-client",
+];
 const TIMEOUT_MS = 60_000;
 
 async function bench(...args: string[]) {

@@ -110,6 +110,24 @@ describe("metrics over shared memory", () => {
     expect([2, 6]).toContain(view.value("auth", "first")!);
   });
 
+  test("with a collect() have what it said when they were asked last, or at intervals", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const make = `
+      let calls = 0;
+      new client.Gauge({ name: "calls", help: "h", collect() { this.set(++calls); } });
+      await client.microview().ready;
+    `;
+    const asked = new Service(host);
+    await asked.run(make);
+    expect(host.view().value("auth", "calls")).toBe(0);
+    await asked.run("await client.register.metrics()");
+    expect(host.view().value("auth", "calls")).toBe(1);
+    const regular = new Service(host, { service: "cart", collectIntervalMs: 5 });
+    await regular.run(make);
+    await until("it is collected", () => host.view().value("cart", "calls")! > 2);
+  });
+
   test("are zero, or absent, for others once they are reset or removed", async () => {
     await using host = new TestHost();
     await host.agent();
@@ -147,7 +165,8 @@ describe("what cannot be shared", () => {
       make("Histogram", "unsorted", { buckets: [2, 1] }).observe(0.5);
       make("Histogram", "endless", { buckets: [1, Infinity] }).observe(0.5);
       make("Counter", "reserved", { labelNames: ["__name"] }).inc({ __name: "x" });
-      make("Counter", "long", { labelNames: ["a"] }).inc({ a: "x".repeat(2000) });
+      const long = make("Counter", "long", { labelNames: ["a"] });
+      for (const letter of "yx") long.inc({ a: letter.repeat(2000) });
       make("Counter", "helped", { help: "h".repeat(5000) }).inc();
       const many = make("Counter", "many", { labelNames: ["a"] });
       for (let i = 0; i < 10; i++) many.inc({ a: i }, i);
