@@ -3,8 +3,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ensureBuild } from "../../tests/vm/build.ts";
-import { runMachine } from "../../tests/vm/machine.ts";
+import { BuildError, ensureBuild } from "../../tests/vm/build.ts";
+import { MachineError, runMachine } from "../../tests/vm/machine.ts";
 import type { BenchContext } from "./bench.ts";
 import { describeMachine } from "./machine.ts";
 import type { Report, Row } from "./report.ts";
@@ -38,6 +38,11 @@ export async function runInMachine(name: string, context: BenchContext): Promise
     const cpu = `${machine.cpu}, emulated on ${describeMachine().cpu}`;
     context.measuredOn({ ...machine, cpu });
     return rows;
+  } catch (error) {
+    if (!(error instanceof BuildError || error instanceof MachineError)) throw error;
+    throw new Error(
+      `${error.message}\nrun it on a host that has what it measures, or where the machine of tests/vm can be made: docs/testing-in-machines.md`,
+    );
   } finally {
     await rm(out, { recursive: true, force: true });
   }
