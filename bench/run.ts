@@ -15,6 +15,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   agent: () => import("./agent.ts"),
   strategies: () => import("./strategies.ts"),
   verbs: () => import("./verbs.ts"),
+  frameworks: () => import("./frameworks.ts"),
   "prom-client": () => import("./prom-client.ts"),
 };
 const FLAGS = ["--json", "--quick", "--help"];
