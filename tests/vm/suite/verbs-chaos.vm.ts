@@ -6,8 +6,8 @@ import { survive } from "../../chaos/chaos.ts";
 import { MachineHost } from "./support/rig.ts";
 
 const SEED = Number(process.env["CHAOS_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
-const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 4);
-const EXTRA_SECONDS = 10;
+const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 3);
+const EXTRA_SECONDS = 30;
 
 test(
   `counts that are read by RDMA survive the deaths of writers and agents (CHAOS_SEED=${SEED})`,
@@ -22,7 +22,7 @@ test(
       apps: ["shop", "bank"],
       sessions: 4,
       killPauseMs: [500, 1_500],
-      agentLifeMs: [500, 2_000],
+      agentLifeMs: [1_500, 4_000],
       agentFlags: ["--scan-interval", "100ms"],
       readers: [
         {

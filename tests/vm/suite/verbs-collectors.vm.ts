@@ -52,9 +52,9 @@ test("reads cost the agent's process nothing, however many they are", async () =
 
 describe("a hundred collectors", () => {
   const PROCESSES = 4;
-  const EACH = 24;
+  const EACH = 25;
   /** Of the built program, beside them. */
-  const PROGRAMS = 4;
+  const PROGRAMS = 2;
   const said: Lines[] = [];
   const children: Bun.Subprocess<"pipe", "pipe">[] = [];
   let before: Awaited<ReturnType<typeof held>>;

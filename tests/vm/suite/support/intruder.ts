@@ -8,17 +8,15 @@ import {
   allocateBuffer,
   Device,
   type Domain,
-  listRdmaPorts,
   type QueuePair,
   ReadList,
   type Region,
 } from "../../../../src/ffi/index.ts";
 import type { QueuePairResponse, RdmaResponse } from "../../../../src/layout/index.ts";
 import { until } from "../../../support/wait.ts";
-import { DEVICE } from "./rig.ts";
+import { DEVICE, devicePort } from "./rig.ts";
 
 const MEMORY_BYTES = 1 << 20;
-const GID_INDEX = 1;
 const PSN = 1;
 
 /** `enum ibv_wr_opcode`. */
@@ -65,7 +63,7 @@ export class Intruder implements AsyncDisposable {
     const { endpoint, pools } = (await this.agent.call("GET", "/v1/rdma")) as RdmaResponse;
     const pool = pools.find((each) => each.app === app);
     const queuePair = this.domain.queuePair(16);
-    const gid = listRdmaPorts()[0]!.gids.find(({ index }) => index === GID_INDEX)!.gid;
+    const { gid, index: gidIndex } = devicePort().gid!;
     let answer: QueuePairResponse;
     try {
       answer = (await this.agent.call("POST", "/v1/rdma/queue-pairs", {
@@ -91,7 +89,7 @@ export class Intruder implements AsyncDisposable {
       mtu: answer.mtu,
       port: 1,
       gid: answer.gid,
-      gidIndex: GID_INDEX,
+      gidIndex,
       lid: 0,
       serviceLevel: 0,
       trafficClass: 0,

@@ -40,5 +40,5 @@ export async function leastMoments(
   return found;
 }
 
-/** What a read may cost at most: an answer by TCP takes an emulated agent some milliseconds. */
-export const READ_MS = 0.02;
+/** What a read may cost at most: an answer by TCP takes an emulated agent two milliseconds. */
+export const READ_MS = 0.1;

@@ -11,27 +11,14 @@ import {
   VerbsTransport,
 } from "../../../../src/collector/index.ts";
 import { VerbsSession } from "../../../../src/collector/verbs-session.ts";
-import {
-  allocateBuffer,
-  chooseRdmaPort,
-  listRdmaPorts,
-  type Mapping,
-  type RdmaChoice,
-} from "../../../../src/ffi/index.ts";
+import { allocateBuffer, type Mapping } from "../../../../src/ffi/index.ts";
 import { type Directory, Gather, planBytes } from "../../../../src/layout/index.ts";
+import { devicePort } from "./rig.ts";
 
 /** What a snapshot shows. */
 export interface Shown {
   directory: Directory;
   values: Float64Array;
-}
-
-/** Soft-RoCE has a thousand addresses, which takes a while to read. */
-let port: RdmaChoice | undefined;
-
-function own(): RdmaChoice {
-  port ??= chooseRdmaPort(listRdmaPorts(), undefined);
-  return port;
 }
 
 export class Reader implements Disposable {
@@ -54,7 +41,7 @@ export class Reader implements Disposable {
   /** @param known another's pool, which then need not be asked for */
   static async open(agent: AgentClient, app: string, known?: RemotePool): Promise<Reader> {
     const session = await VerbsSession.open(agent);
-    const { port, gid } = own();
+    const { port, gid } = devicePort();
     const transport = new VerbsTransport(
       {
         gid: gid!.gid,

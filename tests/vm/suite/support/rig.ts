@@ -4,6 +4,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AgentClient, type Credentials } from "../../../../src/collector/agent-client.ts";
+import { chooseRdmaPort, listRdmaPorts, type RdmaChoice } from "../../../../src/ffi/index.ts";
 import type { RdmaResponse } from "../../../../src/layout/index.ts";
 import { AgentProcess, ROOT, TestHost } from "../../../support/host.ts";
 
@@ -40,6 +41,14 @@ export class MachineHost extends TestHost {
     const lines = text.split("\n").filter((line) => line.startsWith(`${name}{`));
     return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
   }
+}
+
+let port: RdmaChoice | undefined;
+
+/** The device's port and address. Soft-RoCE has a thousand places for addresses, which take a while to read. */
+export function devicePort(): RdmaChoice {
+  port ??= chooseRdmaPort(listRdmaPorts(), undefined);
+  return port;
 }
 
 /** REST of an agent over TCP, as a collector of another host would have it. */
