@@ -44,7 +44,16 @@ export class Histogram extends Metric<HistogramChild, HistogramHandle> {
 
   /** `observe(value)`, `observe(labels, value)`. @throws TypeError for what is no number, Error for unknown labels */
   observe(labels: unknown, value?: unknown): void {
-    this.#observe(labels, value);
+    if (isObject(labels)) {
+      const known = this.children.find(labels as Labels);
+      if (typeof value !== "number" || value - value !== 0) refuse(value);
+      (known ?? this.#make(labels as Labels)).handle!.observe(value);
+    } else {
+      // As prom-client: what counts as false stands for no labels, but 0 for a value.
+      const given = labels || labels === 0 ? labels : value;
+      if (typeof given !== "number" || given - given !== 0) refuse(given);
+      (this.children.plain ?? this.#make({})).handle!.observe(given);
+    }
   }
 
   /**
@@ -144,23 +153,13 @@ export class Histogram extends Metric<HistogramChild, HistogramHandle> {
     return { name, help, type, values, aggregator };
   }
 
-  #observe(labels: unknown, given: unknown): HistogramChild {
-    const isLabelled = isObject(labels);
-    // As prom-client: what counts as false stands for no labels, but 0 for a value.
-    const value = isLabelled || !(labels || labels === 0) ? given : labels;
-    const known = isLabelled ? this.children.find(labels as Labels) : this.children.plain;
-    if (typeof value !== "number" || value - value !== 0) refuse(value);
-    const child = known ?? this.#make(isLabelled ? (labels as Labels) : {});
-    child.handle!.observe(value);
-    return child;
-  }
-
   #observeWithExemplar(given: ObservationWithExemplar = {}): void {
     const { labels = {}, value, exemplarLabels = {} } = given;
-    const child = this.#observe(labels, value);
+    Histogram.prototype.observe.call(this, labels, value);
     if (Object.keys(exemplarLabels).length === 0) return;
     const bound = this.upperBounds.findIndex((upper) => value! <= upper);
     const bucket = bound < 0 ? this.upperBounds.length : bound;
+    const child = isObject(labels) ? this.children.find(labels)! : this.children.plain!;
     child.exemplars ??= [];
     const exemplar = child.exemplars[bucket] ?? new Exemplar();
     exemplar.set(exemplarLabels, value!);

@@ -52,8 +52,18 @@ export class Summary extends Metric<SummaryChild, HistogramHandle> {
 
   /** `observe(value)`, `observe(labels, value)`. @throws TypeError for what is no number, Error for unknown labels */
   observe(labels: unknown, value?: unknown): void {
-    // As prom-client: of what counts as false only 0 is a value.
-    this.#observe(labels === 0 ? 0 : labels || {}, value);
+    if (isObject(labels) && value !== undefined) {
+      const known = this.children.find(labels as Labels);
+      if (typeof value !== "number" || value - value !== 0) refuse(value);
+      count(known ?? this.#make(labels as Labels), value);
+    } else {
+      // As prom-client: of what counts as false only 0 is a value, and without a value the labels are taken for it.
+      const first = labels === 0 ? 0 : labels || {};
+      checkLabels(this.labelNames, first);
+      const given = value === undefined ? first : value;
+      if (typeof given !== "number" || given - given !== 0) refuse(given);
+      count(this.children.plain ?? this.#make({}), given);
+    }
   }
 
   /** Starts a stopwatch; the function that it returns observes the seconds since then, and gives them. */
@@ -110,16 +120,6 @@ export class Summary extends Metric<SummaryChild, HistogramHandle> {
     }
     const { name, help, type, aggregator } = this;
     return { name, help, type, values, aggregator };
-  }
-
-  #observe(labels: unknown, given: unknown): void {
-    const isLabelled = isObject(labels) && given !== undefined;
-    if (!isLabelled) checkLabels(this.labelNames, labels);
-    const known = isLabelled ? this.children.find(labels as Labels) : this.children.plain;
-    // As prom-client: without a value the labels are taken for it.
-    const value = given === undefined ? labels : given;
-    if (typeof value !== "number" || value - value !== 0) refuse(value);
-    count(known ?? this.#make(isLabelled ? (labels as Labels) : {}), value);
   }
 
   #make(labels: Labels): SummaryChild {

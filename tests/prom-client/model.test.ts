@@ -48,8 +48,14 @@ const value = fc.oneof(
 );
 const labelValue = fc.constantFrom("x", "y", 'q"\\\n', "1", 1, "", true, null, undefined);
 const labels = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ a: labelValue, b: labelValue }) },
-  { weight: 3, arbitrary: fc.record({ b: labelValue, a: labelValue }, { requiredKeys: [] }) },
+  { weight: 6, arbitrary: fc.record({ a: labelValue, b: labelValue }, { noNullPrototype: true }) },
+  {
+    weight: 3,
+    arbitrary: fc.record(
+      { b: labelValue, a: labelValue },
+      { requiredKeys: [], noNullPrototype: true },
+    ),
+  },
   { weight: 1, arbitrary: fc.constantFrom({}, { c: "unknown" }, { a: "x", c: "unknown" }) },
 );
 const slot = fc.nat(SLOTS - 1);
