@@ -52,6 +52,12 @@ ensure_packages() {
 declare -A missing=()
 need() { missing["$1"]="$2"; }
 
+# Installed to be run by tests, as their own children: the service that a package brings would take its usual port.
+idle() {
+  local unit="/etc/systemd/system/$1.service"
+  [ -e "$unit" ] || [ -L "$unit" ] || ! [ -d /etc/systemd/system ] || as_root ln -s /dev/null "$unit"
+}
+
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
@@ -84,6 +90,9 @@ have gcc || need gcc "compiles the native shim, c/shim.c"
 if $with_tests; then
   have openssl || need openssl "makes the certificates of the TLS tests"
   have python3 || need python3 "the test of the prototype's Python client"
+  have prometheus || { need prometheus "receives what the tests of remote write send"; idle prometheus; }
+  have victoria-metrics \
+    || { need victoria-metrics "receives what the tests of remote write send"; idle victoria-metrics; }
 fi
 install_missing
 ensure_packages

@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "*">> = {
   collector: ["layout", "ffi"],
   exposition: ["layout"],
   sinks: ["layout", "exposition"],
+  export: ["layout", "ffi"],
   inspector: ["layout", "ffi"],
   commands: "*",
   "cli.ts": ["commands"],

@@ -45,6 +45,8 @@ export interface CollectorEvent {
   fatal: boolean;
   /** With "connected": how many pools the filter wants there now. */
   pools?: number;
+  /** With "gone": the application that has ended. */
+  app?: string;
 }
 
 export interface CollectorOptions extends Partial<DiscoveryOptions> {
@@ -320,7 +322,13 @@ export class Collector {
         return;
       case "gone":
         this.#pools.delete(message.pool);
-        this.#tell(state, "gone", `the application ${message.app} has ended`, false);
+        this.#options.onEvent?.({
+          source: state.name,
+          kind: "gone",
+          message: `the application ${message.app} has ended`,
+          fatal: false,
+          app: message.app,
+        });
         return;
       case "skipped":
         if (message.reason === "overrun") state.statistics.overruns++;

@@ -1,5 +1,6 @@
 // `microview collect`: reads agents at an interval and prints what they hold.
 
+import { PUSH_FLAGS } from "./collect/push-flags.ts";
 import { parseEndpoint } from "./support/endpoint.ts";
 import * as flag from "./support/flags.ts";
 import { parseRdmaPort } from "./support/rdma.ts";
@@ -30,6 +31,10 @@ export default defineSubcommand("collect", {
       does: "read another host's memory by RDMA, without its processor",
     },
     { command: "microview collect --once --format prometheus", does: "one snapshot as text" },
+    {
+      command: "microview collect --remote-write http://prometheus:9090/api/v1/write",
+      does: "push what this host's services count",
+    },
   ],
   operands: flag.list(
     { hint: "HOST:PORT", description: "agents to read", shownDefault: "the agent of this host" },
@@ -116,6 +121,7 @@ export default defineSubcommand("collect", {
       description: "how to wait for READs; adaptive spins where they take a few microseconds",
       default: "adaptive",
     }),
+    ...PUSH_FLAGS,
   },
   async run(options, endpoints) {
     const { CollectRun } = await import("./collect/run.ts");

@@ -9,6 +9,7 @@ import {
   type TransportChoice,
   wantedBy,
 } from "../../collector/index.ts";
+import type { Exporter } from "../../export/index.ts";
 import type { RdmaPortSpec } from "../../ffi/index.ts";
 import { defaultSocketPath, type PoolSnapshot } from "../../layout/index.ts";
 import {
@@ -27,10 +28,17 @@ import { timeoutExponent } from "../support/rdma.ts";
 import { once } from "../support/stop.ts";
 import { styleFor } from "../support/style.ts";
 import { readToken } from "../support/token-file.ts";
+import { exportersOf } from "./exporters.ts";
+import type { PushOptions } from "./push-flags.ts";
 import { Sightings } from "./sightings.ts";
 import { statisticsLine } from "./statistics-line.ts";
 
-export interface CollectOptions {
+/** How long the end waits for receivers of what was pushed. */
+const EXPORT_GRACE_MS = 5_000;
+/** Of what is said while the screen is the table's. */
+const MAX_KEPT_NOTICES = 100;
+
+export interface CollectOptions extends Partial<PushOptions> {
   app: readonly string[];
   service: readonly string[];
   metric: readonly string[];
@@ -65,6 +73,8 @@ export class CollectRun {
   readonly #surroundings: CollectSurroundings;
   readonly #collector: Collector;
   readonly #sink: Sink;
+  /** Where snapshots are pushed to, besides. */
+  readonly #exporters: readonly Exporter[];
   readonly #isTable: boolean;
   /** The screen is the table's. */
   readonly #isLive: boolean;
@@ -93,14 +103,17 @@ export class CollectRun {
     }
     this.#wantedRounds = options.once ? 1 : (options.count ?? Number.POSITIVE_INFINITY);
     const isTerminal = surroundings.stdout.isTTY === true;
-    const format = options.format ?? (isTerminal ? "table" : "ndjson");
-    this.#isTable = format === "table";
-    this.#isLive = this.#isTable && isTerminal && !options.once;
     const filter: Filter = {
       apps: options.app,
       services: options.service,
       metrics: options.metric,
     };
+    this.#exporters = exportersOf(options, filter, (text) => this.#tellAside(text));
+    // What pushes has said where its data goes: it is printed too where that is asked for, or somebody looks.
+    const piped = this.#exporters.length > 0 ? "none" : "ndjson";
+    const format = options.format ?? (isTerminal ? "table" : piped);
+    this.#isTable = format === "table";
+    this.#isLive = this.#isTable && isTerminal && !options.once;
     const targets = targetsOf(options, endpoints);
     this.#sources = targets.length;
     this.#sink = this.#makeSink(format, filter, this.#isLive);
@@ -141,10 +154,22 @@ export class CollectRun {
       clearTimeout(timer);
       await this.#collector.stop();
       this.#sink.close();
+      await this.#endExports();
     }
     if (this.#failure !== undefined) throw this.#failure;
     for (const text of this.#last) this.#say(text);
     if (!this.#options.once && stop.reason !== "EPIPE") this.#say(this.#summary());
+  }
+
+  /** Delivers what is left. What a bounded run could not deliver makes it fail. */
+  async #endExports(): Promise<void> {
+    const ends = await Promise.all(this.#exporters.map((each) => each.close(EXPORT_GRACE_MS)));
+    for (const { summary, undelivered } of ends) {
+      if (!this.#options.once) this.#last.push(summary);
+      if (undelivered > 0 && Number.isFinite(this.#wantedRounds)) {
+        this.#failure ??= new CliError({ message: `not all was delivered: ${summary}` });
+      }
+    }
   }
 
   #makeSink(format: string, filter: Filter, live: boolean): Sink {
@@ -170,6 +195,8 @@ export class CollectRun {
           labelSource: this.#sources > 1,
           terminal: stdout.isTTY === true,
         });
+      case "none":
+        return { write() {}, flush() {}, close() {} };
       default:
         return new NdjsonSink(common);
     }
@@ -181,6 +208,7 @@ export class CollectRun {
     if (round > this.#wantedRounds) return;
     this.#rounds.set(key, round);
     this.#sink.write(snapshot);
+    for (const exporter of this.#exporters) exporter.write(snapshot);
     if (this.#sightings !== undefined) this.#see(this.#sightings, snapshot);
     if (round === this.#wantedRounds && this.#isComplete(this.#wantedRounds)) this.#finished();
   }
@@ -210,6 +238,9 @@ export class CollectRun {
       this.#expected.set(event.source, event.pools ?? 0);
       if (bounded && event.pools === 0) this.#failNothingThere(event.source);
       return;
+    }
+    if (event.app !== undefined) {
+      for (const exporter of this.#exporters) exporter.gone(event.source, event.app);
     }
     const text = `${event.source}: ${printable(event.message)}`;
     if (event.kind === "away" && (event.fatal || (bounded && !this.#expected.has(event.source)))) {
@@ -241,6 +272,12 @@ export class CollectRun {
 
   #summary(): string {
     return this.#collector.statistics.map((each) => statisticsLine(each)).join("\n");
+  }
+
+  /** Says something now, or when the screen is free again. */
+  #tellAside(text: string): void {
+    if (this.#isLive && this.#last.length < MAX_KEPT_NOTICES) this.#last.push(printable(text));
+    if (!this.#isLive) this.#say(printable(text));
   }
 
   #say(text: string): void {

@@ -1,0 +1,77 @@
+// The flags of `microview collect` that push snapshots to receivers.
+
+import { UsageError } from "../support/errors.ts";
+import * as flag from "../support/flags.ts";
+
+const REMOTE_WRITE = "Remote write";
+
+export const PUSH_FLAGS = {
+  remoteWrite: flag.parsed(parseHttpUrl, {
+    group: REMOTE_WRITE,
+    hint: "URL",
+    description:
+      "push to a receiver of Prometheus's remote write, e.g. http://host:9090/api/v1/write",
+  }),
+  remoteWriteWal: flag.directory({
+    group: REMOTE_WRITE,
+    description: "keep there what was not acknowledged, for when the receiver or collect is away",
+    shownDefault: "kept in memory, up to 64MiB",
+  }),
+  remoteWriteWalSize: flag.size({
+    group: REMOTE_WRITE,
+    description: "how much may be kept there; the oldest goes first",
+    default: "1GiB",
+    min: "1MiB",
+  }),
+  remoteWriteLabel: flag.list(
+    {
+      group: REMOTE_WRITE,
+      hint: "NAME=VALUE",
+      description: "label to add to every series that has none of its name",
+    },
+    parseLabel,
+  ),
+  remoteWriteTokenFile: flag.path({
+    group: REMOTE_WRITE,
+    description: "file with the bearer token; read anew for each request",
+  }),
+  remoteWriteAuthFile: flag.path({
+    group: REMOTE_WRITE,
+    description: "file with USER:PASSWORD, for basic authentication; read anew likewise",
+  }),
+  remoteWriteHeaderFile: flag.path({
+    group: REMOTE_WRITE,
+    description: "file with more headers, a NAME: VALUE on each line; read anew likewise",
+  }),
+  remoteWriteCa: flag.path({
+    group: REMOTE_WRITE,
+    description: "certificates to trust, PEM",
+    shownDefault: "the system's",
+  }),
+};
+
+export type PushOptions = flag.Options<typeof PUSH_FLAGS>;
+
+/** @throws UsageError unless it is an address that can be posted to */
+function parseHttpUrl(text: string, label: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !["http:", "https:"].includes(url.protocol)) {
+    throw new UsageError(`${label} is no http or https URL`, "write it with its path, as http://…");
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new UsageError(
+      `${label} has a user or password, which everyone on this host could see`,
+      "put USER:PASSWORD into a file, and name that",
+    );
+  }
+  return url.href;
+}
+
+/** @throws UsageError unless it can be a label of Prometheus's */
+function parseLabel(text: string, label: string): readonly [string, string] {
+  const [, name, value] = /^([a-zA-Z_][a-zA-Z0-9_]*)=(.+)$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined || name.startsWith("__")) {
+    throw new UsageError(`${label} is no label: '${text}'`, "write NAME=VALUE, e.g. cluster=eu-1");
+  }
+  return [name, value];
+}

@@ -1,0 +1,69 @@
+// Requests that wait for their receiver, oldest first, within a bound. In memory here; in files in write-ahead.ts.
+
+/** A request's body, as it is sent. */
+export interface Request {
+  body: Uint8Array<ArrayBuffer>;
+  /** Samples or data points in it, for the counts. */
+  samples: number;
+}
+
+/** Requests in the order of their making, which is the order of sending: receivers take no other. */
+export interface Backlog {
+  /** Keeps a request. What is oldest goes when there is no room. */
+  push(request: Request): void;
+  /** The oldest request; the same object until it is shifted or dropped. */
+  peek(): Request | undefined;
+  /** Forgets a request that was delivered or refused; nothing happens when it was dropped meanwhile. */
+  shift(request: Request): void;
+  readonly samples: number;
+  readonly bytes: number;
+  /** Samples dropped because there was no room. */
+  readonly dropped: number;
+  /** Whether what is kept outlives the process. */
+  readonly durable: boolean;
+  close(): void;
+}
+
+/** A backlog that ends with the process. */
+export class MemoryBacklog implements Backlog {
+  readonly durable = false;
+  samples = 0;
+  bytes = 0;
+  dropped = 0;
+  #requests: Request[] = [];
+  #head = 0;
+
+  constructor(readonly maxBytes: number) {}
+
+  push(request: Request): void {
+    this.#requests.push(request);
+    this.samples += request.samples;
+    this.bytes += request.body.length;
+    while (this.bytes > this.maxBytes && this.#requests.length - this.#head > 1) {
+      this.dropped += this.#take().samples;
+    }
+  }
+
+  peek(): Request | undefined {
+    return this.#requests[this.#head];
+  }
+
+  shift(request: Request): void {
+    if (this.peek() === request) this.#take();
+  }
+
+  close(): void {}
+
+  #take(): Request {
+    const request = this.#requests[this.#head]!;
+    this.#head++;
+    this.samples -= request.samples;
+    this.bytes -= request.body.length;
+    // Moving all of them each time would cost the square of their number.
+    if (this.#head > 64 && this.#head * 2 > this.#requests.length) {
+      this.#requests = this.#requests.slice(this.#head);
+      this.#head = 0;
+    }
+    return request;
+  }
+}

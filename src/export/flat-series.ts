@@ -1,0 +1,244 @@
+// A pool's series as Prometheus has them: a histogram is many. Found, named and encoded once per structure of the
+// directory; a snapshot then costs computing their values. Used by the remote-write encoder.
+
+import {
+  type Directory,
+  exposedBounds,
+  formatValue,
+  type Metric,
+  type PoolSnapshot,
+} from "../layout/index.ts";
+import { ProtoWriter } from "./protobuf.ts";
+import type { EncodedLabels } from "./template.ts";
+
+/** A label that is added to every series that has none of its name. */
+export type ExtraLabel = readonly [name: string, value: string];
+
+export interface FlatOptions {
+  /** Leaves out series. */
+  wanted: (service: string, metric: Metric) => boolean;
+  /** Added to those of a pool's own series, which go first; then `app`, `service` and `instance`. */
+  labels: readonly ExtraLabel[];
+  /** What the label `instance` says of a source. */
+  instanceOf: (source: string) => string;
+}
+
+/** One series of the receiver's. */
+export interface FlatSeries {
+  /** Tells it apart from all others. */
+  readonly key: number;
+  readonly labels: EncodedLabels;
+}
+
+/** Which pool stores a series at the receiver. Two with the same labels would make it refuse whole requests. */
+export type Owners = Map<number, object>;
+
+interface Histogram {
+  /** Index of the first slot among a snapshot's values. */
+  source: number;
+  /** Slots after which the count so far is a bucket's; the last is the last slot, +Inf. */
+  cuts: Int32Array;
+  /** Index of the first bucket; the sum and the count follow the buckets. */
+  target: number;
+}
+
+/** What a series of the directory becomes, kept as long as the directory. */
+type Encoded = readonly FlatSeries[];
+
+export class FlatPool {
+  /** In the order of the values that {@link FlatPool.values} computes. */
+  series: FlatSeries[] = [];
+  /** Raised whenever `series` has changed. */
+  version = 0;
+  /** Series left out because another has the same labels. */
+  clashes = 0;
+  /** Indexes of gauges, which alone may be absent. */
+  gauges = new Int32Array();
+  #directory: Directory | undefined;
+  #directoryBytes = -1;
+  #valueCount = -1;
+  #sources = new Int32Array();
+  #histograms: Histogram[] = [];
+  #encoded = new Map<number, Encoded>();
+  #cuts = new Map<Metric, Int32Array>();
+  readonly #writer = new ProtoWriter();
+
+  constructor(
+    readonly options: FlatOptions,
+    readonly owners: Owners,
+  ) {}
+
+  /** Brings the series up to a snapshot's structure. @returns those that have ended, or undefined when nothing changed */
+  follow(snapshot: PoolSnapshot): FlatSeries[] | undefined {
+    const { directory, values } = snapshot;
+    const same =
+      directory === this.#directory &&
+      directory.length === this.#directoryBytes &&
+      values.length === this.#valueCount;
+    if (same) return undefined;
+    if (directory !== this.#directory) {
+      this.#encoded = new Map();
+      this.#cuts = new Map();
+    }
+    this.#directory = directory;
+    this.#directoryBytes = directory.length;
+    this.#valueCount = values.length;
+    return this.#rebuild(snapshot);
+  }
+
+  /** Gives its series free. @returns them */
+  end(): FlatSeries[] {
+    const { series } = this;
+    for (const { key } of series) this.owners.delete(key);
+    this.series = [];
+    this.#directory = undefined;
+    this.version++;
+    return series;
+  }
+
+  /** Computes the values of all series. @param into has room for them; absent gauges become NaN */
+  values(values: Float64Array, into: Float64Array): void {
+    const sources = this.#sources;
+    for (let i = 0; i < sources.length; i++) into[i] = values[sources[i]!]!;
+    for (const { source, cuts, target } of this.#histograms) {
+      let slot = 0;
+      let count = 0;
+      for (let i = 0; i < cuts.length; i++) {
+        const cut = cuts[i]!;
+        for (; slot <= cut; slot++) count += values[source + slot]!;
+        into[target + i] = count;
+      }
+      into[target + cuts.length] = values[source + slot]!;
+      into[target + cuts.length + 1] = count;
+    }
+  }
+
+  #rebuild({ directory, app, source, values }: PoolSnapshot): FlatSeries[] {
+    const before = this.series;
+    const { instanceOf, labels: extra } = this.options;
+    const home: ExtraLabel[] = [...extra, ["app", app], ["instance", instanceOf(source)]];
+    const scalars: { series: FlatSeries; source: number; gauge: boolean }[] = [];
+    const histograms: { series: Encoded; source: number; metric: Metric }[] = [];
+    const held = new Set<number>();
+    this.clashes = 0;
+    for (const metric of directory.metrics.values()) {
+      const service = directory.services.get(metric.service) ?? "";
+      if (metric.retired || !this.options.wanted(service, metric)) continue;
+      const { kind } = metric.definition;
+      for (const id of metric.series) {
+        const index = directory.valueIndexOf(id);
+        if (index < 0 || index + metric.slots > values.length) continue;
+        const encoded = this.#encode(directory, metric, id, service, home);
+        if (!this.#hold(encoded, held)) this.clashes++;
+        else if (kind === "counter" || kind === "gauge") {
+          scalars.push({ series: encoded[0]!, source: index, gauge: kind === "gauge" });
+        } else {
+          histograms.push({ series: encoded, source: index, metric });
+        }
+      }
+    }
+    this.series = scalars.map(({ series }) => series);
+    this.#sources = Int32Array.from(scalars, ({ source }) => source);
+    this.gauges = Int32Array.from(scalars.flatMap(({ gauge }, i) => (gauge ? [i] : [])));
+    this.#histograms = histograms.map(({ series, source, metric }) => {
+      const target = this.series.length;
+      for (const each of series) this.series.push(each);
+      return { source, cuts: this.#cutsOf(metric), target };
+    });
+    this.version++;
+    const ended = before.filter(({ key }) => !held.has(key));
+    for (const { key } of ended) if (this.owners.get(key) === this) this.owners.delete(key);
+    return ended;
+  }
+
+  /** Takes a series' keys, or none of them where one is taken. */
+  #hold(encoded: Encoded, held: Set<number>): boolean {
+    for (const { key } of encoded) {
+      const owner = this.owners.get(key);
+      if (held.has(key) || (owner !== undefined && owner !== this)) return false;
+    }
+    for (const { key } of encoded) {
+      held.add(key);
+      this.owners.set(key, this);
+    }
+    return true;
+  }
+
+  #encode(
+    directory: Directory,
+    metric: Metric,
+    id: number,
+    service: string,
+    home: readonly ExtraLabel[],
+  ): Encoded {
+    const known = this.#encoded.get(id);
+    if (known !== undefined) return known;
+    const { name, kind, labelNames } = metric.definition;
+    const labelValues = directory.labelValues(id);
+    const labels = new Map<string, string>([...home, ["service", service]]);
+    for (const [i, label] of labelNames.entries()) labels.set(label, labelValues[i] ?? "");
+    let encoded: Encoded;
+    if (kind === "counter" || kind === "gauge") {
+      encoded = [this.#flat(labels, name)];
+    } else {
+      const bounds = exposedBounds(metric);
+      encoded = [
+        ...Array.from(this.#cutsOf(metric), (cut) =>
+          this.#flat(labels, `${name}_bucket`, formatValue(bounds[cut]!)),
+        ),
+        this.#flat(labels, `${name}_sum`),
+        this.#flat(labels, `${name}_count`),
+      ];
+    }
+    this.#encoded.set(id, encoded);
+    return encoded;
+  }
+
+  #flat(labels: ReadonlyMap<string, string>, name: string, le = ""): FlatSeries {
+    const all = new Map(labels).set("__name__", name);
+    if (le !== "") all.set("le", le);
+    // The specification asks for names in the order of their bytes, and knows no empty values.
+    const sorted = [...all]
+      .filter(([, value]) => value !== "")
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+    const writer = this.#writer;
+    writer.clear();
+    for (const [label, value] of sorted) writer.open(1).string(1, label).string(2, value).close();
+    const bytes = writer.bytes.slice();
+    return { key: keyOf(bytes), labels: bytes };
+  }
+
+  #cutsOf(metric: Metric): Int32Array {
+    let cuts = this.#cuts.get(metric);
+    if (cuts === undefined) {
+      cuts = bucketCuts(metric);
+      this.#cuts.set(metric, cuts);
+    }
+    return cuts;
+  }
+}
+
+/**
+ * The slots of a histogram at whose ends its buckets end as the receiver has them. An explicit histogram has all its
+ * own. Of a log-linear one, which has hundreds, the powers of two are taken: what is counted up to there is exact.
+ */
+export function bucketCuts(metric: Metric): Int32Array {
+  const bounds = exposedBounds(metric);
+  const isKept = (bound: number) =>
+    metric.definition.kind !== "loglinear" || bound === Number.POSITIVE_INFINITY || isPower(bound);
+  return Int32Array.from(bounds.flatMap((bound, i) => (isKept(bound) ? [i] : [])));
+}
+
+function isPower(value: number): boolean {
+  return 2 ** Math.round(Math.log2(value)) === value;
+}
+
+// Nobody who names series can foresee which numbers they get.
+const SEEDS = crypto.getRandomValues(new Uint32Array(2));
+
+/** 53 bits of a series' labels: among a million series two are the same once in twenty thousand runs. */
+function keyOf(bytes: Uint8Array): number {
+  const high = Bun.hash.xxHash32(bytes, SEEDS[0]!);
+  const low = Bun.hash.xxHash32(bytes, SEEDS[1]!);
+  return high * 2 ** 21 + (low >>> 11);
+}

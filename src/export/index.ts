@@ -1,0 +1,17 @@
+// Where snapshots are pushed to: receivers of Prometheus's remote write. Each exporter is handed every snapshot as it
+// comes and is closed at the end:
+//
+//   const exporter = new RemoteWrite({ url, headers: () => ({}), labels: [], wanted, instanceOf, version, onNotice });
+//   exporter.write(snapshot);
+//   await exporter.close(5000);
+
+export { type Backlog, MemoryBacklog, type Request } from "./backlog.ts";
+export type { ExtraLabel, FlatOptions } from "./flat-series.ts";
+export type { ExportEnd, Exporter } from "./push.ts";
+export { RemoteWrite, type RemoteWriteOptions } from "./remote-write.ts";
+export {
+  type Encoded,
+  RemoteWriteEncoder,
+  type RemoteWriteEncoderOptions,
+} from "./remote-write-encoder.ts";
+export { MIN_WRITE_AHEAD_BYTES, WriteAhead, WriteAheadError } from "./write-ahead.ts";

@@ -1,0 +1,183 @@
+// Writes protobuf's wire format as its manual describes it: https://protobuf.dev/programming-guides/encoding/
+// For both exporters. A message inside another is opened and closed; its length is put in when it is known.
+
+const encoder = new TextEncoder();
+
+const VARINT = 0;
+const FIXED64 = 1;
+const BYTES = 2;
+
+export class ProtoWriter {
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
+  #length = 0;
+  /** Where the messages that are open begin. */
+  readonly #open: number[] = [];
+
+  constructor(capacity = 1024) {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What was written; valid until the next call. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  clear(): void {
+    this.#length = 0;
+  }
+
+  /** A whole number from 0 to 2^53, of any integer type whose values are not negative. */
+  uint(field: number, value: number): this {
+    this.#varint((field << 3) | VARINT);
+    this.#varint(value);
+    return this;
+  }
+
+  bool(field: number, value: boolean): this {
+    return this.uint(field, value ? 1 : 0);
+  }
+
+  /** sint32: zigzag. */
+  sint(field: number, value: number): this {
+    return this.uint(field, ((value << 1) ^ (value >> 31)) >>> 0);
+  }
+
+  double(field: number, value: number): this {
+    this.#varint((field << 3) | FIXED64);
+    this.#reserve(8);
+    this.#view.setFloat64(this.#length, value, true);
+    this.#length += 8;
+    return this;
+  }
+
+  fixed64(field: number, value: bigint): this {
+    this.#varint((field << 3) | FIXED64);
+    this.#reserve(8);
+    this.#view.setBigUint64(this.#length, value, true);
+    this.#length += 8;
+    return this;
+  }
+
+  string(field: number, text: string): this {
+    this.#varint((field << 3) | BYTES);
+    this.#reserve(text.length * 3 + 10);
+    // Most lengths take one byte: the text is written behind it, and moved where that was too little.
+    const start = this.#length + 1;
+    const { written } = encoder.encodeInto(text, this.#bytes.subarray(start));
+    const extra = varintBytes(written) - 1;
+    if (extra > 0) this.#bytes.copyWithin(start + extra, start, start + written);
+    this.#length = putVarint(this.#bytes, this.#length, written) + written;
+    return this;
+  }
+
+  bytesField(field: number, bytes: Uint8Array): this {
+    this.#varint((field << 3) | BYTES);
+    this.#varint(bytes.length);
+    return this.raw(bytes);
+  }
+
+  /** Fields that are encoded already. */
+  raw(bytes: Uint8Array): this {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+    return this;
+  }
+
+  /** A packed repeated field of doubles. */
+  packedDoubles(field: number, values: ArrayLike<number>): this {
+    this.#varint((field << 3) | BYTES);
+    this.#varint(values.length * 8);
+    this.#reserve(values.length * 8);
+    for (let i = 0; i < values.length; i++) {
+      this.#view.setFloat64(this.#length, values[i]!, true);
+      this.#length += 8;
+    }
+    return this;
+  }
+
+  /** A packed repeated field of fixed64, of numbers up to 2^53. */
+  packedFixed64(field: number, values: ArrayLike<number>): this {
+    this.#varint((field << 3) | BYTES);
+    this.#varint(values.length * 8);
+    this.#reserve(values.length * 8);
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
+      this.#view.setUint32(this.#length, value % 2 ** 32, true);
+      this.#view.setUint32(this.#length + 4, Math.floor(value / 2 ** 32), true);
+      this.#length += 8;
+    }
+    return this;
+  }
+
+  /** A packed repeated field of varints. */
+  packedVarints(field: number, values: ArrayLike<number>): this {
+    this.open(field);
+    for (let i = 0; i < values.length; i++) this.#varint(values[i]!);
+    return this.close();
+  }
+
+  /** Begins a message that is a field of the one around it. */
+  open(field: number): this {
+    this.#varint((field << 3) | BYTES);
+    this.#reserve(1);
+    this.#length++;
+    this.#open.push(this.#length);
+    return this;
+  }
+
+  close(): this {
+    const start = this.#open.pop()!;
+    const size = this.#length - start;
+    const extra = varintBytes(size) - 1;
+    if (extra > 0) {
+      this.#reserve(extra);
+      this.#bytes.copyWithin(start + extra, start, start + size);
+    }
+    this.#length = putVarint(this.#bytes, start - 1, size) + size;
+    return this;
+  }
+
+  #varint(value: number): void {
+    this.#reserve(10);
+    this.#length = putVarint(this.#bytes, this.#length, value);
+  }
+
+  #reserve(more: number): void {
+    const needed = this.#length + more;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}
+
+/** Bytes that a varint takes. */
+export function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++;
+  return bytes;
+}
+
+/** @returns where the varint ends */
+export function putVarint(bytes: Uint8Array | Uint16Array, at: number, value: number): number {
+  let rest = value;
+  let end = at;
+  while (rest >= 0x8000_0000) {
+    bytes[end++] = (rest % 128) | 128;
+    rest = Math.floor(rest / 128);
+  }
+  while (rest >= 128) {
+    bytes[end++] = (rest & 127) | 128;
+    rest >>>= 7;
+  }
+  bytes[end++] = rest;
+  return end;
+}
