@@ -53,7 +53,7 @@ export class RemoteWrite implements Exporter {
     this.backlog =
       writeAhead === undefined
         ? new MemoryBacklog(maxMemoryBytes)
-        : new WriteAhead(writeAhead.folder, writeAhead.maxBytes, onNotice);
+        : openWriteAhead(writeAhead.folder, writeAhead.maxBytes, onNotice);
     this.encoder = new RemoteWriteEncoder({
       ...options,
       maxSamples: options.maxSamples ?? DEFAULTS.maxSamples,
@@ -145,6 +145,22 @@ export class RemoteWrite implements Exporter {
     if (clashes > 0) parts.push(`series with the labels of others ${clashes}`);
     return parts.join("; ");
   }
+}
+
+/** Opens what is kept in files, and says what an earlier run has left there. */
+function openWriteAhead(
+  folder: string,
+  maxBytes: number,
+  onNotice: (text: string) => void,
+): WriteAhead {
+  const files = new WriteAhead(folder, maxBytes, onNotice);
+  if (files.samples > 0) {
+    onNotice(`${files.samples} samples that an earlier run has left in ${folder} are sent first`);
+  }
+  if (files.damagedBytes > 0) {
+    onNotice(`${files.damagedBytes} bytes in ${folder} cannot be read: a write that was cut off`);
+  }
+  return files;
 }
 
 /** Host and port: the rest of a URL may tell secrets. */

@@ -7,7 +7,8 @@ import { type Filter, wantedBy } from "../../collector/index.ts";
 import { type Exporter, RemoteWrite, WriteAheadError } from "../../export/index.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { readTextFile } from "../support/files.ts";
-import type { PushOptions } from "./push-flags.ts";
+import { flagName } from "../support/flags.ts";
+import { PUSH_DEFAULTS, type PushOptions } from "./push-flags.ts";
 
 /** @param onNotice told what a person should know, in words */
 export function exportersOf(
@@ -16,10 +17,21 @@ export function exportersOf(
   onNotice: (text: string) => void,
 ): Exporter[] {
   const exporters: Exporter[] = [];
-  if (options.remoteWrite !== undefined) {
+  if (options.remoteWrite === undefined) {
+    refuseAlone(options, "remoteWrite");
+  } else {
     exporters.push(remoteWriteOf(options, options.remoteWrite, filter, onNotice));
   }
   return exporters;
+}
+
+/** @throws UsageError for flags that say how to push when nothing says where to */
+function refuseAlone(options: Partial<PushOptions>, main: "remoteWrite"): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (!name.startsWith(main) || name === main || PUSH_DEFAULTS.has(name)) continue;
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+    throw new UsageError(`${flagName(name)} needs ${flagName(main)}`);
+  }
 }
 
 function remoteWriteOf(

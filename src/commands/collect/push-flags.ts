@@ -50,6 +50,9 @@ export const PUSH_FLAGS = {
   }),
 };
 
+/** Flags that always have a value. */
+export const PUSH_DEFAULTS: ReadonlySet<string> = new Set(["remoteWriteWalSize"]);
+
 export type PushOptions = flag.Options<typeof PUSH_FLAGS>;
 
 /** @throws UsageError unless it is an address that can be posted to */

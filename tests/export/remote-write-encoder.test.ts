@@ -1,0 +1,194 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { type Encoded, RemoteWriteEncoder } from "../../src/export/index.ts";
+import { Source } from "../sinks/snapshots.ts";
+import { define, Scratch, scan, TestWriter } from "../support/pools.ts";
+import { decodeWriteRequest, Store, staleCount } from "../support/remote-write.ts";
+
+const scratch = new Scratch();
+const START_MS = Date.UTC(2026, 0, 2);
+
+/** An encoder, and a receiver that takes only what is in order. */
+class Pipe {
+  readonly store = new Store();
+  readonly requests: Encoded[] = [];
+  readonly encoder: RemoteWriteEncoder;
+
+  constructor(maxSamples = 1000, labels: [string, string][] = []) {
+    this.encoder = new RemoteWriteEncoder({
+      labels,
+      wanted: () => true,
+      instanceOf: (source) => source,
+      maxSamples,
+      onRequest: (request) => {
+        this.requests.push(request);
+        this.store.take(request.body);
+      },
+    });
+  }
+
+  write(source: Source, afterMs: number, app = "shop"): void {
+    this.encoder.write(source.snapshot(0, { app, takenAtMs: START_MS + afterMs }));
+  }
+
+  /** Samples of a series by ms after the start, flushed. */
+  samples(series: string): [number, number][] {
+    this.encoder.flush();
+    return [...(this.store.stored.get(series) ?? [])].map(([at, value]) => [at - START_MS, value]);
+  }
+}
+
+const HOME = 'app="shop",instance="host:7070"';
+
+describe("requests of remote write", () => {
+  test("hold what was in the snapshots, whatever comes and goes meanwhile", () => {
+    // Each step: which of four gauges have a value, whether a series is added, and whether it is flushed.
+    const step = fc.record({
+      gauges: fc.array(fc.option(fc.double({ noNaN: true })), { minLength: 4, maxLength: 4 }),
+      add: fc.nat(9).map((n) => n === 0),
+      flush: fc.nat(4).map((n) => n === 0),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 40 }),
+        fc.integer({ min: 1, max: 40 }),
+        (steps, max) => {
+          const pipe = new Pipe(max);
+          const source = new Source(scratch);
+          const gauges = [0, 1, 2, 3].map((i) => define.gauge(`g${i}`, "max"));
+          for (const gauge of gauges) source.writer.put(gauge, [], Number.NaN);
+          const expected = new Map<string, [number, number][]>();
+          let added = 0;
+          for (const [at, { gauges: values, add, flush }] of steps.entries()) {
+            if (add) source.writer.put(define.counter("c_total", ["n"]), [String(added++)], 0);
+            for (let n = 0; n < added; n++) {
+              source.writer.store("c_total", [String(n)], at + n);
+              const name = `c_total{app="shop",instance="host:7070",n="${n}",service="auth"}`;
+              expected.set(name, [...(expected.get(name) ?? []), [at, at + n]]);
+            }
+            for (const [i, value] of values.entries()) {
+              const name = `g${i}{${HOME},service="auth"}`;
+              source.writer.store(`g${i}`, [], value ?? Number.NaN);
+              const known = expected.get(name) ?? [];
+              const last = known.at(-1)?.[1];
+              if (value !== null) expected.set(name, [...known, [at, value]]);
+              else if (last !== undefined && !Number.isNaN(last)) known.push([at, Number.NaN]);
+            }
+            pipe.write(source, at);
+            if (flush) pipe.encoder.flush();
+          }
+          for (const [name, samples] of expected) expect(pipe.samples(name)).toEqual(samples);
+          expect(pipe.store.stored.size).toBe(expected.size);
+          for (const { body, samples } of pipe.requests) {
+            const found = decodeWriteRequest(body).flatMap((each) => each.samples);
+            expect(found).toHaveLength(samples);
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test("are no longer than was asked for, but for the snapshots of a moment", () => {
+    const source = new Source(scratch);
+    for (let i = 0; i < 30; i++) source.writer.put(define.counter("c_total", ["n"]), [`${i}`], i);
+    const pipe = new Pipe(12);
+    for (let at = 0; at < 5; at++) pipe.write(source, at);
+    pipe.encoder.flush();
+    expect(Math.max(...pipe.requests.map(({ samples }) => samples))).toBeLessThan(24);
+    expect(
+      pipe.samples(`c_total{app="shop",instance="host:7070",n="29",service="auth"}`),
+    ).toHaveLength(5);
+  });
+
+  test("say the end of a series in the bits that Prometheus keeps for it", () => {
+    const source = new Source(scratch);
+    source.writer.put(define.gauge("load", "max"), [], 1);
+    source.writer.put(define.counter("c_total"), [], 1);
+    const pipe = new Pipe();
+    pipe.write(source, 0);
+    source.writer.die();
+    scan(source.app);
+    pipe.write(source, 1);
+    pipe.encoder.end("host:7070", "shop", START_MS + 5);
+    pipe.encoder.flush();
+    expect(pipe.samples(`load{${HOME},service="auth"}`)).toEqual([
+      [0, 1],
+      [1, Number.NaN],
+    ]);
+    expect(pipe.samples(`c_total{${HOME},service="auth"}`)).toEqual([
+      [0, 1],
+      [1, 1],
+      [5, Number.NaN],
+    ]);
+    expect(pipe.requests.reduce((sum, { body }) => sum + staleCount(body), 0)).toBe(2);
+    expect(pipe.encoder.counters.ended).toBe(2);
+  });
+
+  test("end the series of a metric that was declared anew, and go on with those that stay", () => {
+    const source = new Source(scratch);
+    source.writer.put(define.counter("a_total"), [], 1);
+    source.writer.put(define.gauge("size", "sum", ["x"]), ["1"], 4);
+    const pipe = new Pipe();
+    pipe.write(source, 0);
+    source.writer.die();
+    scan(source.app);
+    const writer = new TestWriter(source.app, { service: "auth" });
+    writer.put(define.gauge("size", "sum", ["y"]), ["2"], 5);
+    writer.put(define.counter("a_total"), [], 2);
+    pipe.write(source, 1);
+    expect(pipe.samples(`size{${HOME},service="auth",x="1"}`)).toEqual([
+      [0, 4],
+      [1, Number.NaN],
+    ]);
+    expect(pipe.samples(`size{${HOME},service="auth",y="2"}`)).toEqual([[1, 5]]);
+    expect(pipe.samples(`a_total{${HOME},service="auth"}`)).toEqual([
+      [0, 1],
+      [1, 3],
+    ]);
+  });
+
+  test("leave out a series with the labels of another, which would have all of a request refused", () => {
+    const [one, two] = [new Source(scratch), new Source(scratch)];
+    one.writer.put(define.counter("c_total"), [], 1);
+    one.writer.put(define.histogram("took", [1]), [], 1, 2, 3);
+    two.writer.put(define.counter("c_total", ["app"]), ["shop"], 7);
+    two.writer.put(define.counter("took_count", ["app"]), ["shop"], 7);
+    two.writer.put(define.counter("own_total"), [], 7);
+    const pipe = new Pipe();
+    pipe.write(one, 0);
+    pipe.write(two, 0, "bank");
+    expect(pipe.samples(`c_total{${HOME},service="auth"}`)).toEqual([[0, 1]]);
+    expect(pipe.samples('own_total{app="bank",instance="host:7070",service="auth"}')).toEqual([
+      [0, 7],
+    ]);
+    expect(pipe.encoder.counters.clashes).toBe(2);
+  });
+
+  test("take labels of a series' own before those that are added, and order them by their bytes", () => {
+    const source = new Source(scratch);
+    source.writer.put(define.counter("c_total", ["Zone", "cluster", "b"]), ["z", "own", ""], 1);
+    const pipe = new Pipe(10, [["cluster", "eu"]]);
+    pipe.write(source, 0);
+    pipe.encoder.flush();
+    const [{ labels } = { labels: [] }] = decodeWriteRequest(pipe.requests[0]!.body);
+    expect(labels.map(({ name, value }) => `${name}=${value}`)).toEqual([
+      "Zone=z",
+      "__name__=c_total",
+      "app=shop",
+      "cluster=own",
+      "instance=host:7070",
+      "service=auth",
+    ]);
+  });
+
+  test("give two snapshots of a millisecond two times, and leave out those of a clock that was put back", () => {
+    const source = new Source(scratch);
+    source.writer.put(define.counter("c_total"), [], 1);
+    const pipe = new Pipe();
+    for (const at of [10.1, 10.9, 11.2, 5, 9, 14]) pipe.write(source, at);
+    const times = pipe.samples(`c_total{${HOME},service="auth"}`).map(([at]) => at);
+    expect(times).toEqual([10, 11, 12, 14]);
+    expect(pipe.encoder.counters.late).toBe(2);
+  });
+});
