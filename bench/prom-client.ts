@@ -87,7 +87,7 @@ const CASES: readonly Case[] = [
   {
     name: "counter.inc()",
     program: (client) => loop("subject.inc()", [new client.Counter(options(client))], values),
-    goals: [faster(PROM, 2)],
+    goals: [faster(PROM, 5)],
   },
   {
     name: `counter.inc({ method, route }), ${ROUTES} series`,
@@ -141,7 +141,7 @@ const CASES: readonly Case[] = [
     name: "histogram.observe(value), default buckets",
     program: (client) =>
       loop("subject.observe(value)", [new client.Histogram(options(client))], values),
-    goals: [faster(PROM, 5)],
+    goals: [faster(PROM, 15)],
   },
   {
     name: `histogram.observe({ method, route }, value), ${ROUTES} series`,

@@ -32,25 +32,11 @@ export class Gauge extends Metric<GaugeChild, GaugeHandle> {
 
   /** `set(value)`, `set(labels, value)`. @throws TypeError for what is no number, Error for unknown labels */
   set(labels: unknown, value?: unknown): void {
-    if (isObject(labels)) {
-      if (typeof value !== "number") refuseValue(value);
-      const child = this.children.find(labels as Labels);
-      if (child === undefined) {
-        this.#make(labels as Labels, value);
-        return;
-      }
-      // They are shown as they were given last.
-      child.labels = labels as Labels;
-      store(child, value);
-    } else {
-      if (typeof labels !== "number") refuseValue(labels);
-      const { plain } = this.children;
-      if (plain === undefined) {
-        this.#make({}, labels);
-        return;
-      }
-      if (this.labelNames.length > 0) plain.labels = {};
+    const { plain } = this.children;
+    if (typeof labels === "number" && plain !== undefined && this.labelNames.length === 0) {
       store(plain, labels);
+    } else {
+      this.#set(labels, value);
     }
   }
 
@@ -126,6 +112,21 @@ export class Gauge extends Metric<GaugeChild, GaugeHandle> {
     return this.describe(
       Array.from(this.children, ({ labels, handle }) => ({ value: handle!.value, labels })),
     );
+  }
+
+  #set(labels: unknown, value: unknown): void {
+    const isLabelled = isObject(labels);
+    const given = isLabelled ? value : labels;
+    if (typeof given !== "number") refuseValue(given);
+    const own = isLabelled ? (labels as Labels) : {};
+    const child = isLabelled ? this.children.find(own) : this.children.plain;
+    if (child === undefined) {
+      this.#make(own, given);
+      return;
+    }
+    // They are shown as they were given last.
+    child.labels = own;
+    store(child, given);
   }
 
   #change(labels: unknown, delta: unknown): void {

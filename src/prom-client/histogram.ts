@@ -44,15 +44,11 @@ export class Histogram extends Metric<HistogramChild, HistogramHandle> {
 
   /** `observe(value)`, `observe(labels, value)`. @throws TypeError for what is no number, Error for unknown labels */
   observe(labels: unknown, value?: unknown): void {
-    if (isObject(labels)) {
-      const known = this.children.find(labels as Labels);
-      if (typeof value !== "number" || value - value !== 0) refuse(value);
-      (known ?? this.#make(labels as Labels)).handle!.observe(value);
+    const { plain } = this.children;
+    if (typeof labels === "number" && labels - labels === 0 && plain !== undefined) {
+      plain.handle!.observe(labels);
     } else {
-      // As prom-client: what counts as false stands for no labels, but 0 for a value.
-      const given = labels || labels === 0 ? labels : value;
-      if (typeof given !== "number" || given - given !== 0) refuse(given);
-      (this.children.plain ?? this.#make({})).handle!.observe(given);
+      this.#observe(labels, value);
     }
   }
 
@@ -151,6 +147,19 @@ export class Histogram extends Metric<HistogramChild, HistogramHandle> {
     }
     const { name, help, type, aggregator } = this;
     return { name, help, type, values, aggregator };
+  }
+
+  #observe(labels: unknown, value: unknown): void {
+    if (isObject(labels)) {
+      const known = this.children.find(labels as Labels);
+      if (typeof value !== "number" || value - value !== 0) refuse(value);
+      (known ?? this.#make(labels as Labels)).handle!.observe(value);
+    } else {
+      // As prom-client: what counts as false stands for no labels, but 0 for a value.
+      const given = labels || labels === 0 ? labels : value;
+      if (typeof given !== "number" || given - given !== 0) refuse(given);
+      (this.children.plain ?? this.#make({})).handle!.observe(given);
+    }
   }
 
   #observeWithExemplar(given: ObservationWithExemplar = {}): void {

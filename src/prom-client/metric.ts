@@ -128,5 +128,6 @@ export abstract class Metric<C extends SharedChild<H>, H extends Handle> {
 /** Whether a metric is in one of its registries still. One that was taken out may be followed by another of its name. */
 function isRegistered(metric: object): boolean {
   const { registers } = metric as { registers: readonly Registry[] };
-  return registers.some((register) => register.getMetricsAsArray().includes(metric as never));
+  // What takes registrations and is no registry of ours may not tell.
+  return registers.some((register) => register.getMetricsAsArray?.().includes(metric as never));
 }

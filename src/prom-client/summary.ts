@@ -52,7 +52,9 @@ export class Summary extends Metric<SummaryChild, HistogramHandle> {
 
   /** `observe(value)`, `observe(labels, value)`. @throws TypeError for what is no number, Error for unknown labels */
   observe(labels: unknown, value?: unknown): void {
-    if (isObject(labels) && value !== undefined) {
+    if (typeof labels === "number" && labels - labels === 0 && value === undefined) {
+      count(this.children.plain ?? this.#make({}), labels);
+    } else if (isObject(labels) && value !== undefined) {
       const known = this.children.find(labels as Labels);
       if (typeof value !== "number" || value - value !== 0) refuse(value);
       count(known ?? this.#make(labels as Labels), value);
