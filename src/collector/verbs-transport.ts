@@ -146,10 +146,16 @@ export class VerbsTransport implements Transport {
     this.#device = Device.open(spec.device, spec.port, spec.library);
     this.fd = this.#device.fd;
     this.#sends = Math.min(MAX_SENDS, this.#device.facts.maxSends);
-    this.#domain = this.#device.openDomain();
-    if (spec.manager === null) return;
-    this.#manager = ConnectionManager.open(spec.manager.library);
-    this.#manager.join(this.#device);
+    try {
+      this.#domain = this.#device.openDomain();
+      if (spec.manager === null) return;
+      this.#manager = ConnectionManager.open(spec.manager.library);
+      this.#manager.join(this.#device);
+    } catch (error) {
+      this.#manager?.close();
+      this.#device.close();
+      throw error;
+    }
   }
 
   /** Reads are under way, so that a completion may come any moment. */

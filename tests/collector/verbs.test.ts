@@ -369,6 +369,17 @@ describe("by rdma_cm", () => {
     expect(events[0]?.message).toContain("--rdma-cm-port");
   }, 30_000);
 
+  test("a collector without librdmacm says so, and holds nothing", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent(listening());
+    const source = { ...mock.source, manager: "/no/such/librdmacm.so.1" };
+    const { events } = collect(host, mock.collector({ manager: true, source }));
+    await until("it is told", () => events.some(({ kind }) => kind === "away"));
+    expect(events.find(({ kind }) => kind === "away")?.message).toContain("librdmacm");
+    // Only the agent's own.
+    expect(mock.live.contexts).toBe(1);
+  }, 30_000);
+
   test("a connection without a ticket is refused, and a ticket that nobody shows expires", async () => {
     await using host = new RdmaHost();
     const agent = await host.rdmaAgent(listening());
