@@ -4,17 +4,20 @@ import type { SharingOptions } from "../../src/prom-client/sharing.ts";
 import type { TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 
+/** What `configure()` takes on a host: its socket and folder, the names that tests look at, and more. */
+export function options(host: TestHost, more: SharingOptions = {}): SharingOptions {
+  const { socketPath: socket, poolDir } = host;
+  return { app: "shop", service: "auth", socket, poolDir, ...more };
+}
+
 export class Service {
   /** What it was warned of. */
   readonly warnings: string[] = [];
   readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
   readonly #lines: Lines;
 
-  /** @param options beside the host's socket and folder, and the names that its tests look at */
-  constructor(host: TestHost, options: SharingOptions = {}) {
-    const { socketPath: socket, poolDir } = host;
-    const all = { app: "shop", service: "auth", socket, poolDir, ...options };
-    this.#child = host.run("tests/prom-client/program.ts", all) as never;
+  constructor(host: TestHost, more: SharingOptions = {}) {
+    this.#child = host.run("tests/prom-client/program.ts", options(host, more)) as never;
     this.#lines = new Lines(this.#child.stdout);
   }
 

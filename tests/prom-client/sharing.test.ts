@@ -1,9 +1,12 @@
 // What others see of a service that uses microview/prom-client, and what it does not notice of it.
 
 import { describe, expect, test } from "bun:test";
-import { TestHost } from "../support/host.ts";
+import { join } from "node:path";
+import { ROOT, TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
-import { Service } from "./service.ts";
+import { options, Service } from "./service.ts";
+
+const SOURCE = join(ROOT, "src/prom-client/index.ts");
 
 /** Holds a metric of each kind, used. */
 const SOME_OF_EACH = `
@@ -128,6 +131,32 @@ describe("metrics over shared memory", () => {
     await until("it is collected", () => host.view().value("cart", "calls")! > 2);
   });
 
+  test("of Workers are added up without being configured", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const worker = join(host.folder, "worker.ts");
+    await Bun.write(
+      worker,
+      `import client from ${JSON.stringify(SOURCE)};
+       client.configure(${JSON.stringify(options(host))});
+       new client.Counter({ name: "done_total", help: "h" }).inc(10);
+       await client.microview().ready;
+       postMessage("ready");
+       setInterval(() => {}, 1000);`,
+    );
+    const service = new Service(host);
+    await service.run(`
+      new client.Counter({ name: "done_total", help: "h" }).inc(1);
+      for (let i = 0; i < 2; i++) {
+        const worker = new Worker(${JSON.stringify(worker)});
+        await new Promise((resolve) => worker.addEventListener("message", resolve));
+      }
+      await client.microview().ready;
+    `);
+    await host.shows(21, "done_total");
+    expect(await service.run<string>("return client.register.metrics()")).toContain("done_total 1");
+  });
+
   test("are zero, or absent, for others once they are reset or removed", async () => {
     await using host = new TestHost();
     await host.agent();
@@ -242,6 +271,27 @@ describe("what cannot be shared", () => {
     await service.run("kept.first.remove('x'); kept.first.inc({ a: 'x' }); kept.first.reset()");
     expect(view.value("auth", "again", { a: "x" })).toBe(2);
     expect(service.warnings).toEqual([]);
+  });
+
+  test("counts in private memory where the agent's limits end", async () => {
+    await using host = new TestHost();
+    await host.agent({ limits: { seriesPerMetric: 2 } });
+    const service = new Service(host);
+    await service.run(`
+      kept.counter = new client.Counter({ name: "c", help: "h", labelNames: ["a"] });
+      for (let i = 0; i < 50; i++) kept.counter.inc({ a: i }, i);
+      await client.microview().ready;
+    `);
+    const { values } = await service.run<{ values: { value: number }[] }>(
+      "return kept.counter.get()",
+    );
+    expect(values.map(({ value }) => value)).toEqual(Array.from({ length: 50 }, (_, i) => i));
+    expect(host.view().value("auth", "c", { a: "1" })).toBe(1);
+    await until("it is warned", async () => {
+      await service.run("");
+      return service.warnings.length > 0;
+    });
+    expect(service.warnings).toHaveLength(1);
   });
 
   test("counts in private memory when another process has declared it otherwise", async () => {
