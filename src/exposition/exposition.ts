@@ -4,14 +4,11 @@
 import { type ExposedPool, Families, type Wants } from "./families.ts";
 import type { Format } from "./format.ts";
 import { Scrape } from "./scrape.ts";
-import { PoolTexts } from "./templates.ts";
 
 /** Bytes of names and labels that are kept; what is beyond is made anew in each scrape. */
 const KEPT_BYTES_MAX = 32 << 20;
 /** Selections whose families are kept. */
 const SELECTIONS_MAX = 8;
-/** Scrapes after which a pool that none of them had is forgotten. */
-const FORGET_AFTER = 64;
 
 export interface ScrapeOptions {
   format: Format;
@@ -22,65 +19,51 @@ export interface ScrapeOptions {
 }
 
 export class Exposition {
-  readonly #texts = new Map<string, PoolTexts>();
+  /** By selection and pools; the one used last is the last. */
   readonly #families = new Map<string, Families>();
-  #scrapes = 0;
 
   constructor(readonly keptBytesMax = KEPT_BYTES_MAX) {}
 
   /** Bytes of names and labels that are kept now. */
   get keptBytes(): number {
     let sum = 0;
-    for (const { keptBytes } of this.#texts.values()) sum += keptBytes;
+    for (const { keptBytes } of this.#families.values()) sum += keptBytes;
     return sum;
   }
 
   /** Begins a text of what the pools hold. Their values must stay as they are until its end. */
   scrape(pools: readonly ExposedPool[], options: ScrapeOptions): Scrape {
     const { format, wants = () => true, selection = "" } = options;
-    this.#scrapes++;
-    const texts = pools.map((pool) => this.#textsOf(pool));
     const places = pools.map(({ app, source, parts }) => [app, source, parts !== undefined]);
     const key = JSON.stringify([selection, places]);
-    let families = this.#families.get(key);
+    const known = this.#families.get(key);
+    const families = known?.fits(pools) ? known : new Families(pools, wants, known);
     this.#families.delete(key);
-    if (families === undefined || !families.fits(pools)) {
-      families = new Families(pools, texts, wants);
-      this.#forget();
-    }
+    this.#forgetOldest();
     this.#families.set(key, families);
-    return new Scrape(pools, families, format, (bytes) => this.#mayKeep(bytes));
+    let free: number | undefined;
+    return new Scrape(pools, families, format, (bytes) => {
+      free ??= this.#makeRoom(families);
+      free -= bytes;
+      return free >= 0;
+    });
   }
 
-  #textsOf({ app, source, directory }: ExposedPool): PoolTexts {
-    const key = JSON.stringify([app, source]);
-    let texts = this.#texts.get(key);
-    // The one used last is the last.
-    this.#texts.delete(key);
-    if (texts?.directory !== directory) texts = new PoolTexts(directory);
-    texts.usedIn = this.#scrapes;
-    this.#texts.set(key, texts);
-    return texts;
-  }
-
-  /** Makes room, if need be at the cost of pools that this scrape does not have. */
-  #mayKeep(bytes: number): boolean {
-    let free = this.keptBytesMax - this.keptBytes;
-    for (const texts of this.#texts.values()) {
-      if (free >= bytes || texts.usedIn === this.#scrapes) break;
-      free += texts.keptBytes;
-      texts.clear();
-    }
-    return free >= bytes;
-  }
-
-  #forget(): void {
-    for (const [key, { usedIn }] of this.#texts) {
-      if (this.#scrapes - usedIn > FORGET_AFTER) this.#texts.delete(key);
-    }
+  #forgetOldest(): void {
     for (const key of this.#families.keys()) {
       if (this.#families.size < SELECTIONS_MAX) break;
       this.#families.delete(key);
     }
+  }
+
+  /** Takes room from selections that were used before this one. @returns bytes that may be kept */
+  #makeRoom(families: Families): number {
+    let free = this.keptBytesMax - this.keptBytes;
+    for (const each of this.#families.values()) {
+      if (free >= this.keptBytesMax / 2 || each === families) break;
+      free += each.keptBytes;
+      each.forgetTexts();
+    }
+    return free;
   }
 }

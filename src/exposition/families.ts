@@ -1,5 +1,5 @@
 // What an exposition consists of, in its order: metrics of one name, of whichever pool and service, are one family.
-// Found once per structure and filter; a scrape goes through it.
+// Found once per structure and selection; a scrape goes through it.
 
 import type { Directory, Metric } from "../layout/index.ts";
 import {
@@ -10,7 +10,7 @@ import {
   textHead,
   typeOf,
 } from "./format.ts";
-import { HOME_LABELS, type Home, type MetricText, type PoolTexts } from "./templates.ts";
+import { Block, HOME_LABELS, type Home, type Run } from "./templates.ts";
 import type { WriterPart } from "./writer-values.ts";
 
 /** A pool's part in an exposition. */
@@ -23,23 +23,15 @@ export interface ExposedPool {
   values: Float64Array;
   /** Each writer by itself instead of their sum. */
   parts?: readonly WriterPart[];
+  /** Leaves out metrics that were not read, always the same ones. */
+  wants?: Wants;
 }
 
 /** Leaves out metrics of services. */
 export type Wants = (service: string, metric: Metric) => boolean;
 
-/** A metric of one service in one pool. */
-export interface Member {
-  /** Index of its pool among those exposed. */
-  pool: number;
-  metric: Metric;
-  text: MetricText;
-  /** Where each writer is shown by itself. */
-  parts: { part: WriterPart; labels: Uint8Array }[] | undefined;
-}
-
 export interface Family extends FamilyHead {
-  members: Member[];
+  blocks: Block[];
 }
 
 /** A metric that is left out, because its name has another type already. */
@@ -49,11 +41,16 @@ export interface TypeConflict {
   left: FamilyType;
 }
 
-interface Candidate {
+/** A metric of one service in one pool. */
+interface Member {
+  /** Index of its pool among those exposed. */
   pool: number;
   metric: Metric;
   home: Home;
 }
+
+/** Series that are written together. */
+const SERIES_PER_BLOCK = 256;
 
 export class Families {
   readonly all: readonly Family[];
@@ -61,40 +58,36 @@ export class Families {
   /** Bytes that the last scrape came to. */
   lastBytes = 0;
   readonly #structure: readonly unknown[];
-  readonly #heads: Partial<Record<Format, Map<string, Uint8Array>>> = {};
+  readonly #heads: Partial<Record<Format, ReadonlyMap<string, Uint8Array>>> = {};
 
-  constructor(pools: readonly ExposedPool[], texts: readonly PoolTexts[], wants: Wants) {
+  /** @param before families of the same selection, whose texts may still be good */
+  constructor(pools: readonly ExposedPool[], wants: Wants, before?: Families) {
     this.#structure = structureOf(pools);
-    const byName = new Map<string, Candidate[]>();
-    for (const [pool, { app, source: instance, directory }] of pools.entries()) {
-      for (const metric of directory.metrics.values()) {
-        const service = directory.services.get(metric.service) ?? "";
-        if (metric.retired || !wants(service, metric)) continue;
-        const home = { app, service, instance, qualified: false };
-        const known = byName.get(metric.definition.name);
-        if (known === undefined) byName.set(metric.definition.name, [{ pool, metric, home }]);
-        else known.push({ pool, metric, home });
-      }
-    }
-    const parts = pools.map((pool) => pool.parts && partsByMetric(pool.parts));
-    this.all = [...byName].map(([name, candidates]) => {
-      const { definition } = candidates[0]!.metric;
+    const parts = pools.map((pool) => pool.parts && byMetric(pool.parts));
+    const known = new Map(before?.all.map((family) => [family.name, family]));
+    this.all = [...membersByName(pools, wants)].map(([name, members]) => {
+      const { definition } = members[0]!.metric;
       const type = typeOf(definition);
-      const { help, unit } = definition;
-      const same = candidates.filter((each) => typeOf(each.metric.definition) === type);
-      this.#noteConflicts(name, type, candidates);
-      const members = qualify(same).map(({ pool, metric, home }): Member => {
-        const text = texts[pool]!.of(metric, home);
-        const own = parts[pool] && (parts[pool].get(metric) ?? []);
-        return {
-          pool,
-          metric,
-          text,
-          parts: own?.map((part) => ({ part, labels: text.writerLabels(part.writer) })),
-        };
-      });
-      return { name, type, help, unit, members };
+      const same = members.filter(({ metric }) => typeOf(metric.definition) === type);
+      const others = new Set(members.map(({ metric }) => typeOf(metric.definition)));
+      others.delete(type);
+      // One name has one type in an exposition.
+      for (const left of others) this.conflicts.push({ name, type, left });
+      const blocks = blocksOf(
+        qualify(same).flatMap((member) => runsOf(member, pools, parts[member.pool])),
+        type === "histogram",
+      );
+      for (const [i, block] of (known.get(name)?.blocks ?? []).entries()) blocks[i]?.inherit(block);
+      return { name, type, help: definition.help, unit: definition.unit, blocks };
     });
+    this.lastBytes = before?.lastBytes ?? 0;
+  }
+
+  /** Bytes of names and labels that are kept. */
+  get keptBytes(): number {
+    let sum = 0;
+    for (const { blocks } of this.all) for (const { keptBytes } of blocks) sum += keptBytes;
+    return sum;
   }
 
   /** Whether these pools have the structure that the families were found in. */
@@ -121,10 +114,8 @@ export class Families {
     return heads;
   }
 
-  #noteConflicts(name: string, type: FamilyType, candidates: readonly Candidate[]): void {
-    const others = new Set(candidates.map(({ metric }) => typeOf(metric.definition)));
-    others.delete(type);
-    for (const left of others) this.conflicts.push({ name, type, left });
+  forgetTexts(): void {
+    for (const { blocks } of this.all) for (const block of blocks) block.forget();
   }
 }
 
@@ -138,30 +129,97 @@ function structureOf(pools: readonly ExposedPool[]): unknown[] {
   ]);
 }
 
-function partsByMetric(parts: readonly WriterPart[]): Map<Metric, WriterPart[]> {
-  const byMetric = new Map<Metric, WriterPart[]>();
+function membersByName(pools: readonly ExposedPool[], wants: Wants): Map<string, Member[]> {
+  const byName = new Map<string, Member[]>();
+  for (const [pool, { app, source: instance, directory, wants: has }] of pools.entries()) {
+    for (const metric of directory.metrics.values()) {
+      const service = directory.services.get(metric.service) ?? "";
+      if (metric.retired || !wants(service, metric) || has?.(service, metric) === false) continue;
+      const member = { pool, metric, home: { app, service, instance, qualified: false } };
+      const members = byName.get(metric.definition.name);
+      if (members === undefined) byName.set(metric.definition.name, [member]);
+      else members.push(member);
+    }
+  }
+  return byName;
+}
+
+function byMetric(parts: readonly WriterPart[]): Map<Metric, WriterPart[]> {
+  const found = new Map<Metric, WriterPart[]>();
   for (const part of parts) {
-    const known = byMetric.get(part.metric);
-    if (known === undefined) byMetric.set(part.metric, [part]);
+    const known = found.get(part.metric);
+    if (known === undefined) found.set(part.metric, [part]);
     else known.push(part);
   }
-  return byMetric;
+  return found;
 }
 
 /** Where a metric's own labels hide ours, members of a family may look alike: then ours come under other names. */
-function qualify(candidates: readonly Candidate[]): readonly Candidate[] {
-  if (candidates.length === 1) return candidates;
-  const isHidden = ({ metric }: Candidate) =>
+function qualify(members: readonly Member[]): readonly Member[] {
+  if (members.length === 1) return members;
+  const isHidden = ({ metric }: Member) =>
     HOME_LABELS.some((name) => metric.definition.labelNames.includes(name));
-  if (!candidates.some(isHidden)) return candidates;
-  const seen = new Map<string, number>();
-  const shown = ({ metric, home }: Candidate) => {
+  if (!members.some(isHidden)) return members;
+  const shown = ({ metric, home }: Member) => {
     const { labelNames } = metric.definition;
     const visible = HOME_LABELS.map((name) => (labelNames.includes(name) ? null : home[name]));
     return JSON.stringify([visible, [...labelNames].sort()]);
   };
-  for (const each of candidates) seen.set(shown(each), (seen.get(shown(each)) ?? 0) + 1);
-  return candidates.map((each) =>
-    seen.get(shown(each)) === 1 ? each : { ...each, home: { ...each.home, qualified: true } },
+  const alike = new Map<string, number>();
+  for (const each of members) alike.set(shown(each), (alike.get(shown(each)) ?? 0) + 1);
+  return members.map((each) =>
+    alike.get(shown(each)) === 1 ? each : { ...each, home: { ...each.home, qualified: true } },
   );
+}
+
+/** A run that does not yet know its block's pool. */
+type PooledRun = [pool: number, run: Run];
+
+function runsOf(
+  { pool, metric, home }: Member,
+  pools: readonly ExposedPool[],
+  parts: ReadonlyMap<Metric, readonly WriterPart[]> | undefined,
+): PooledRun[] {
+  const { directory } = pools[pool]!;
+  const common = { directory, metric, home };
+  if (parts === undefined) {
+    const to = metric.series.length;
+    return [[pool, { ...common, writer: undefined, from: 0, to, index: -1 }]];
+  }
+  return (parts.get(metric) ?? []).map(({ writer, firstSeries, count, index }) => {
+    const from = placeOf(metric.series, firstSeries);
+    return [pool, { ...common, writer, from, to: from + count, index }];
+  });
+}
+
+/** Cuts runs into blocks of a size; what is short shares one, unless each has bounds of its own. */
+function blocksOf(runs: readonly PooledRun[], isHistogram: boolean): Block[] {
+  const blocks: Block[] = [];
+  let block: Block | undefined;
+  for (const [pool, run] of runs) {
+    if (isHistogram || block?.pool !== pool) block = undefined;
+    for (let from = run.from; from < run.to; ) {
+      if (block === undefined || block.count >= SERIES_PER_BLOCK) {
+        block = new Block(pool, isHistogram);
+        blocks.push(block);
+      }
+      const to = Math.min(run.to, from + SERIES_PER_BLOCK - block.count);
+      const index = run.index < 0 ? -1 : run.index + (from - run.from) * run.metric.slots;
+      block.add({ ...run, from, to, index });
+      from = to;
+    }
+  }
+  return blocks;
+}
+
+/** Where a series stands among a metric's, which are ascending. */
+function placeOf(series: readonly number[], id: number): number {
+  let low = 0;
+  let high = series.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (series[middle]! < id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

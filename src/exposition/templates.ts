@@ -1,5 +1,6 @@
 // What of an exposition does not change from scrape to scrape, as bytes: each series' name and labels, each bucket's
-// bound. Made when a scrape first comes to it, kept while there is room, and made anew each time beyond that.
+// bound. Series are taken a block at a time; a block's texts are made when a scrape first comes to it, kept while there
+// is room, and made anew each time beyond that.
 
 import {
   type Directory,
@@ -13,25 +14,6 @@ import {
 export interface Texts {
   readonly bytes: Uint8Array;
   readonly ends: Uint32Array;
-}
-
-/** Series whose texts are made and kept together. */
-export const SERIES_PER_BLOCK = 256;
-
-const encoder = new TextEncoder();
-
-export function textsOf(parts: readonly string[]): Texts {
-  const whole = parts.join("");
-  const bytes = encoder.encode(whole);
-  const ends = new Uint32Array(parts.length);
-  // As long in bytes as in characters: ASCII alone, which is usual.
-  const isAscii = bytes.length === whole.length;
-  let end = 0;
-  for (const [i, part] of parts.entries()) {
-    end += isAscii ? part.length : Buffer.byteLength(part);
-    ends[i] = end;
-  }
-  return { bytes, ends };
 }
 
 /** Names of {@link Home}'s labels, in the order in which they are written. */
@@ -50,145 +32,127 @@ export interface Home {
   qualified: boolean;
 }
 
-/** Metric texts of one pool; the bytes they keep count together. */
-export class PoolTexts {
-  /** Bytes kept. */
-  keptBytes = 0;
-  /** Number of the last scrape that used it. */
-  usedIn = 0;
-  readonly #texts = new Map<Metric, MetricText>();
-
-  constructor(readonly directory: Directory) {}
-
-  of(metric: Metric, home: Home): MetricText {
-    let text = this.#texts.get(metric);
-    if (text === undefined || text.home.qualified !== home.qualified) {
-      text?.clear();
-      text = new MetricText(this, metric, home);
-      this.#texts.set(metric, text);
-    }
-    return text;
-  }
-
-  clear(): void {
-    for (const text of this.#texts.values()) text.clear();
-  }
+/** A writer whose own values are shown. */
+export interface ShownWriter {
+  id: number;
+  pid: number;
+  retained: boolean;
 }
 
-/** The texts of one metric's series, `name{labels` without the closing brace, and what its lines end with. */
-export class MetricText {
-  readonly isHistogram: boolean;
-  /** Bytes of `name{`, or `name_bucket{`, before the labels of each text. */
-  readonly leadBytes: number;
-  #blocks: (Texts | undefined)[] = [];
-  #bounds: Texts | undefined;
-  #sums: Texts | undefined;
-  #homeLabels: string | undefined;
+/** Consecutive series of a metric whose values one writer has, or all together. */
+export interface Run {
+  directory: Directory;
+  metric: Metric;
+  home: Home;
+  writer: ShownWriter | undefined;
+  /** Places among the metric's series, the end not included. */
+  from: number;
+  to: number;
+  /** Index of the first series' first value; −1 to ask the directory for each. */
+  index: number;
+}
+
+/** Series that are written one after the other, from the values of one pool; of a histogram, all of one metric. */
+export class Block {
+  readonly runs: Run[] = [];
+  count = 0;
+  /** Of the texts, when they are kept. */
+  keptBytes = 0;
+  #texts: Texts | undefined;
+  #indexes: Int32Array | undefined;
 
   constructor(
-    readonly pool: PoolTexts,
-    readonly metric: Metric,
-    readonly home: Home,
-  ) {
-    const { kind, name } = metric.definition;
-    this.isHistogram = kind === "histogram" || kind === "loglinear";
-    this.leadBytes = name.length + (this.isHistogram ? "_bucket{" : "{").length;
+    /** Index of the pool among those exposed. */
+    readonly pool: number,
+    readonly isHistogram: boolean,
+  ) {}
+
+  add(run: Run): void {
+    this.runs.push(run);
+    this.count += run.to - run.from;
   }
 
   /**
-   * Texts of the series from `number · SERIES_PER_BLOCK` on.
-   * @param keep whether so many bytes more may be kept
+   * `name{labels} ` of each series; of a histogram `name_bucket{labels`.
+   * @param mayKeep whether so many bytes may be kept
    */
-  block(number: number, keep: (bytes: number) => boolean): Texts {
-    const { series } = this.metric;
-    const known = this.#blocks[number];
-    const first = number * SERIES_PER_BLOCK;
-    const count = Math.min(SERIES_PER_BLOCK, series.length - first);
-    if (known !== undefined && known.ends.length === count) return known;
-    const texts = this.#make(first, count);
-    this.#drop(number);
-    const bytes = bytesOf(texts);
-    if (keep(bytes)) {
-      this.#blocks[number] = texts;
-      this.pool.keptBytes += bytes;
+  texts(mayKeep: (bytes: number) => boolean): Texts {
+    if (this.#texts !== undefined) return this.#texts;
+    const parts: string[] = [];
+    for (const run of this.runs) addTexts(run, this.isHistogram, parts);
+    const texts = textsOf(parts);
+    const bytes = texts.bytes.length + texts.ends.byteLength;
+    if (mayKeep(bytes)) {
+      this.#texts = texts;
+      this.keptBytes = bytes;
     }
     return texts;
   }
 
-  /** `,le="0.1"} ` of each bucket of a histogram. */
-  get bounds(): Texts {
-    this.#bounds ??= boundTexts(this.metric);
-    return this.#bounds;
-  }
-
-  /** `name_sum{` and `name_count{` of a histogram. */
-  get sums(): Texts {
-    const { name } = this.metric.definition;
-    this.#sums ??= textsOf([`${name}_sum{`, `${name}_count{`]);
-    return this.#sums;
-  }
-
-  /** `,writer="7",pid="42"`: a writer's own labels, to be put behind the others. */
-  writerLabels(writer: { id: number; pid: number; retained: boolean }): Uint8Array {
-    const { labelNames } = this.metric.definition;
-    const own = (name: string) => freeName(name, labelNames);
-    // What the dead have counted is of no process.
-    const labels = writer.retained
-      ? `,${own("writer")}="retained"`
-      : `,${own("writer")}="${writer.id}",${own("pid")}="${writer.pid}"`;
-    return encoder.encode(labels);
-  }
-
-  clear(): void {
-    for (let i = 0; i < this.#blocks.length; i++) this.#drop(i);
-    this.#blocks = [];
-  }
-
-  #drop(number: number): void {
-    const known = this.#blocks[number];
-    if (known === undefined) return;
-    this.pool.keptBytes -= bytesOf(known);
-    this.#blocks[number] = undefined;
-  }
-
-  #make(first: number, count: number): Texts {
-    const { definition, series } = this.metric;
-    const { name, labelNames } = definition;
-    const { directory } = this.pool;
-    this.#homeLabels ??= homeLabels(this.home, labelNames);
-    const lead = this.isHistogram ? `${name}_bucket{` : `${name}{`;
-    const parts: string[] = [];
-    for (let i = first; i < first + count; i++) {
-      const values = directory.labelValues(series[i]!);
-      let labels = "";
-      for (let j = 0; j < labelNames.length; j++) {
-        labels += `,${labelNames[j]}="${escapeLabel(values[j]!)}"`;
+  /** Index of each series' first value; −1 of one that nobody has. */
+  indexes(): Int32Array {
+    if (this.#indexes !== undefined) return this.#indexes;
+    const indexes = new Int32Array(this.count);
+    let i = 0;
+    for (const { directory, metric, from, to, index } of this.runs) {
+      const { series, slots } = metric;
+      for (let j = from; j < to; j++) {
+        indexes[i++] = index < 0 ? directory.valueIndexOf(series[j]!) : index + (j - from) * slots;
       }
-      // There is one at least: of app and service, ours or the metric's own.
-      parts.push(lead + (labels + this.#homeLabels).slice(1));
     }
-    return textsOf(parts);
+    if (this.keptBytes > 0) this.#indexes = indexes;
+    return indexes;
+  }
+
+  /** Takes over the texts of a block of an earlier structure, if they are the same. */
+  inherit(before: Block): void {
+    if (before.#texts === undefined || before.runs.length !== this.runs.length) return;
+    if (!this.runs.every((run, i) => isSameText(run, before.runs[i]!))) return;
+    this.#texts = before.#texts;
+    this.keptBytes = before.keptBytes;
+  }
+
+  forget(): void {
+    this.#texts = undefined;
+    this.#indexes = undefined;
+    this.keptBytes = 0;
   }
 }
 
-function homeLabels(home: Home, own: readonly string[]): string {
-  let text = "";
-  for (const name of HOME_LABELS) {
-    const value = home[name];
-    if (value === undefined) continue;
-    if (!own.includes(name)) text += `,${name}="${escapeLabel(value)}"`;
-    else if (home.qualified) text += `,${freeName(name, own)}="${escapeLabel(value)}"`;
+function isSameText(a: Run, b: Run): boolean {
+  return (
+    a.metric === b.metric &&
+    a.from === b.from &&
+    a.to === b.to &&
+    a.home.qualified === b.home.qualified &&
+    a.writer?.id === b.writer?.id
+  );
+}
+
+/** What the lines of a histogram's buckets end with, and its other lines begin with. */
+export interface HistogramTexts {
+  /** `,le="0.1"} ` of each bucket. */
+  bounds: Texts;
+  /** `name_sum{` and `name_count{`. */
+  leads: Texts;
+  /** Bytes of `name_bucket{`, before the labels of each series. */
+  bucketLeadBytes: number;
+}
+
+const histograms = new WeakMap<Metric, HistogramTexts>();
+
+export function histogramTexts(metric: Metric): HistogramTexts {
+  let texts = histograms.get(metric);
+  if (texts === undefined) {
+    const { name } = metric.definition;
+    texts = {
+      bounds: boundTexts(metric),
+      leads: textsOf([`${name}_sum{`, `${name}_count{`]),
+      bucketLeadBytes: `${name}_bucket{`.length,
+    };
+    histograms.set(metric, texts);
   }
-  return text;
-}
-
-/** A label of ours beside a metric's own: no name may stand twice, or the whole scrape is refused. */
-function freeName(name: string, own: readonly string[]): string {
-  return own.includes(name) ? freeName(`microview_${name}`, own) : name;
-}
-
-function bytesOf({ bytes, ends }: Texts): number {
-  return bytes.length + ends.byteLength;
+  return texts;
 }
 
 // Hundreds of metrics have the same bounds: those of the default.
@@ -207,4 +171,61 @@ function boundTexts(metric: Metric): Texts {
     forgotten.register(texts, shape);
   }
   return texts;
+}
+
+function addTexts(run: Run, isHistogram: boolean, parts: string[]): void {
+  const { directory, metric, home, writer, from, to } = run;
+  const { name, labelNames } = metric.definition;
+  const lead = isHistogram ? `${name}_bucket{` : `${name}{`;
+  const shared =
+    homeLabels(home, labelNames) +
+    (writer === undefined ? "" : writerLabels(writer, labelNames)) +
+    (isHistogram ? "" : "} ");
+  for (let i = from; i < to; i++) {
+    const values = directory.labelValues(metric.series[i]!);
+    let labels = "";
+    for (let j = 0; j < labelNames.length; j++) {
+      labels += `,${labelNames[j]}="${escapeLabel(values[j]!)}"`;
+    }
+    // There is one label at least: of app and service, ours or the metric's own.
+    parts.push(lead + (labels + shared).slice(1));
+  }
+}
+
+function homeLabels(home: Home, own: readonly string[]): string {
+  let text = "";
+  for (const name of HOME_LABELS) {
+    const value = home[name];
+    if (value === undefined) continue;
+    if (!own.includes(name)) text += `,${name}="${escapeLabel(value)}"`;
+    else if (home.qualified) text += `,${freeName(name, own)}="${escapeLabel(value)}"`;
+  }
+  return text;
+}
+
+/** What the dead have counted is of no process. */
+function writerLabels({ id, pid, retained }: ShownWriter, own: readonly string[]): string {
+  const writer = freeName("writer", own);
+  return retained ? `,${writer}="retained"` : `,${writer}="${id}",${freeName("pid", own)}="${pid}"`;
+}
+
+/** A label of ours beside a metric's own: no name may stand twice, or the whole scrape is refused. */
+function freeName(name: string, own: readonly string[]): string {
+  return own.includes(name) ? freeName(`microview_${name}`, own) : name;
+}
+
+const encoder = new TextEncoder();
+
+function textsOf(parts: readonly string[]): Texts {
+  const whole = parts.join("");
+  const bytes = encoder.encode(whole);
+  const ends = new Uint32Array(parts.length);
+  // As long in bytes as in characters: ASCII alone, which is usual.
+  const isAscii = bytes.length === whole.length;
+  let end = 0;
+  for (let i = 0; i < parts.length; i++) {
+    end += isAscii ? parts[i]!.length : Buffer.byteLength(parts[i]!);
+    ends[i] = end;
+  }
+  return { bytes, ends };
 }

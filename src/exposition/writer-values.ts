@@ -1,11 +1,12 @@
 // Each writer's own values, where they are shown by themselves: which they are is taken down with the structure, so
 // that a directory that moves on does not attribute a value to another series.
 
-import { type Metric, type ReadPlan, snapshotIndex, type Writer } from "../layout/index.ts";
+import { type Metric, type ReadPlan, snapshotIndex } from "../layout/index.ts";
+import type { ShownWriter } from "./templates.ts";
 
 /** Consecutive series of a metric that one writer has. */
 export interface WriterPart {
-  writer: Pick<Writer, "id" | "pid" | "retained">;
+  writer: ShownWriter;
   metric: Metric;
   firstSeries: number;
   count: number;

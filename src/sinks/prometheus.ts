@@ -1,45 +1,44 @@
 // Prometheus's text format: one whole exposition per round of snapshots, whatever number of pools it covers.
 
-import { expose, type PoolSnapshot } from "../layout/index.ts";
-import { Rounds, type Sink, type SinkOptions } from "./sink.ts";
+import { type ExposedPool, Exposition, WriterValues } from "../exposition/index.ts";
+import type { PoolSnapshot, ReadPlan } from "../layout/index.ts";
+import { poolKey, Rounds, type Sink, type SinkOptions } from "./sink.ts";
 import { printable, printableLines } from "./text.ts";
 import { rfc3339 } from "./time.ts";
 
-export interface PrometheusOptions extends Omit<SinkOptions, "perWriter"> {
+export interface PrometheusOptions extends SinkOptions {
   /** Adds the label `instance`, for agents whose applications have the same names. */
   labelSource?: boolean;
   /** The output is a terminal: controls in labels and help are written out, although the format would keep them. */
   terminal?: boolean;
 }
 
-interface Family {
-  /** Its HELP and TYPE lines. */
-  head: string;
-  type: string;
-  samples: string;
-}
-
 /** Expositions after the first are set apart by an empty line. Missed deadlines and gaps are comments before them. */
 export class PrometheusSink implements Sink {
   readonly #rounds = new Rounds();
-  readonly #families = new Map<string, Family>();
+  readonly #exposition = new Exposition();
+  /** Of the round, by pool. */
+  readonly #pools = new Map<string, ExposedPool>();
+  readonly #writers = new Map<string, WriterValues>();
   #remarks = "";
-  #pools = 0;
   #written = false;
 
   constructor(readonly options: PrometheusOptions) {}
 
   write(snapshot: PoolSnapshot): void {
     if (this.#rounds.begins(snapshot)) this.#put();
-    const { app, source, directory, values } = snapshot;
-    const { labelSource, wanted } = this.options;
-    const pool = { app, directory, values, ...(labelSource === true ? { source } : {}) };
-    // The values are gone when the round ends, so the text is made now, and put together by metric later.
-    for (const text of expose([pool], (_, service, metric) => wanted?.(service, metric) ?? true)) {
-      this.#add(text);
+    const { app, source, directory } = snapshot;
+    const labels = this.options.labelSource === true ? { app, source } : { app };
+    const key = poolKey(snapshot);
+    // The values are gone when the round ends.
+    if (this.options.perWriter === true) {
+      const writers = this.#writersOf(key, snapshot.plan);
+      const values = writers.of(snapshot.slots);
+      this.#pools.set(key, { ...labels, directory, values, parts: writers.parts });
+    } else {
+      this.#pools.set(key, { ...labels, directory, values: snapshot.values.slice() });
     }
     this.#remarks += remarks(snapshot);
-    this.#pools++;
   }
 
   flush(): void {
@@ -51,30 +50,33 @@ export class PrometheusSink implements Sink {
     this.flush();
   }
 
-  #add(text: string): void {
-    const typeStart = text.indexOf("\n") + 1;
-    const samplesStart = text.indexOf("\n", typeStart) + 1;
-    const [, , name = "", type = ""] = text.slice(typeStart, samplesStart - 1).split(" ");
-    const samples = text.slice(samplesStart);
-    if (samples === "") return;
-    const known = this.#families.get(name);
-    if (known === undefined) {
-      this.#families.set(name, { head: text.slice(0, samplesStart), type, samples });
-    } else if (known.type === type) {
-      known.samples += samples;
-    } else {
-      this.#remarks += `# microview: ${name} is a ${known.type} and a ${type}; the ${type} is left out\n`;
+  #writersOf(key: string, plan: ReadPlan): WriterValues {
+    let writers = this.#writers.get(key);
+    if (writers?.plan !== plan) {
+      writers = new WriterValues(plan);
+      this.#writers.set(key, writers);
     }
+    return writers;
   }
 
   #put(): void {
-    if (this.#pools === 0) return;
+    if (this.#pools.size === 0) return;
+    const { wanted } = this.options;
+    const scrape = this.#exposition.scrape([...this.#pools.values()], {
+      format: "text",
+      ...(wanted === undefined ? {} : { wants: wanted }),
+    });
     let text = this.#written ? "\n" : "";
     text += this.#remarks;
-    for (const { head, samples } of this.#families.values()) text += head + samples;
-    this.#families.clear();
+    for (const { name, type, left } of scrape.conflicts) {
+      text += `# microview: ${name} is a ${type} and a ${left}; the ${left} is left out\n`;
+    }
+    const decoder = new TextDecoder();
+    for (let piece = scrape.next(); piece !== undefined; piece = scrape.next()) {
+      text += decoder.decode(piece, { stream: true });
+    }
+    this.#pools.clear();
     this.#remarks = "";
-    this.#pools = 0;
     if (text.trim() === "") return;
     this.#written = true;
     this.options.write(this.options.terminal === true ? printableLines(text, "\\\\") : text);

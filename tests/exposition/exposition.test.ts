@@ -1,62 +1,30 @@
-// Prometheus's text format, as https://prometheus.io/docs/instrumenting/exposition_formats/ has it.
+// Both text formats of a pool: https://prometheus.io/docs/instrumenting/exposition_formats/ and OpenMetrics 1.0.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { type ExposedPool, Exposition, PIECE_BYTES } from "../../src/exposition/index.ts";
 import {
-  Directory,
-  type ExposedPool,
-  escapeLabel,
-  expose,
-  formatValue,
   logLinearIndex,
   type MetricDefinition,
   RecordWriter,
   shapeOf,
   slotsPerSeries,
 } from "../../src/layout/index.ts";
+import { type Exposed, piecesOf, exposedPool as pool, textOf } from "../support/exposed.ts";
+import { parseOpenMetrics } from "../support/openmetrics.ts";
 import { define } from "../support/pools.ts";
-
-interface Exposed {
-  definition: MetricDefinition;
-  series: [labelValues: string[], ...values: number[]][];
-}
-
-/** A pool of one service whose values lie in the order in which its metrics are given. */
-function pool(app: string, service: string, metrics: Exposed[]): ExposedPool {
-  const records = new RecordWriter().service(1, service);
-  const values: number[] = [];
-  let series = 0;
-  records.writer({
-    id: 1,
-    service: 1,
-    flags: 0,
-    pid: 1,
-    threadId: 1,
-    startedAtMs: 0,
-    lockOffset: 64,
-    lockBytes: 4032,
-  });
-  for (const [i, { definition, series: given }] of metrics.entries()) {
-    records.metric(i + 1, 1, definition);
-    for (const [labelValues, ...slots] of given) {
-      records.series(++series, i + 1, labelValues);
-      records.grant({ writer: 1, page: series, pages: 1, slot: 0, slots: 0 });
-      records.bind({ writer: 1, firstSeries: series, count: 1, page: series, slot: 0 });
-      values.push(...slots);
-    }
-  }
-  const directory = new Directory(0, 1000);
-  directory.append(records.bytes.bytes());
-  expect(directory.damage).toEqual([]);
-  expect(directory.valueCount).toBe(values.length);
-  return { app, directory, values: Float64Array.from(values) };
-}
+import { parsePrometheus } from "../support/prometheus.ts";
 
 function text(...pools: ExposedPool[]): string {
-  return [...expose(pools)].join("");
+  return textOf(pools);
 }
 
-describe("the exposition", () => {
+function openMetrics(...pools: ExposedPool[]): string {
+  return textOf(pools, { format: "openmetrics" });
+}
+
+describe("the text format", () => {
   test("has help, type, and a line per series with its application and service", () => {
     const definition = { ...define.counter("requests_total", ["path"]), help: "Requests." };
     const shop = pool("shop", "auth", [
@@ -135,19 +103,6 @@ describe("the exposition", () => {
     expect(text(shop)).toContain('c{path="C:\\\\x \\"y\\"\\n日本",app="shop",service="a\\"b"} 1\n');
   });
 
-  test("can be read back to the very label values", () => {
-    const unescaped = (given: string) =>
-      given.replace(/\\(.)/g, (_, char: string) => (char === "n" ? "\n" : char));
-    fc.assert(
-      fc.property(fc.string({ unit: "binary" }), (value) => {
-        const escaped = escapeLabel(value);
-        expect(escaped).not.toContain("\n");
-        expect(/(^|[^\\])(\\\\)*"/.test(escaped)).toBe(false);
-        expect(unescaped(escaped)).toBe(value);
-      }),
-    );
-  });
-
   test("leaves a label of the metric's own as it is where it is called app or service", () => {
     const definition = define.counter("c", ["service", "app"]);
     const shop = pool("shop", "auth", [{ definition, series: [[["mine", "too"], 1]] }]);
@@ -185,20 +140,10 @@ describe("the exposition", () => {
       { definition: define.counter("unwanted"), series: [[[], 5]] },
     ]);
     shop.directory.append(new RecordWriter().retire(4).bytes.bytes());
-    const names = [...expose([shop], (_, __, metric) => metric.definition.name !== "unwanted")]
-      .join("")
+    const names = textOf([shop], { wants: (_, { definition }) => definition.name !== "unwanted" })
       .split("\n")
       .filter((line) => line !== "" && !line.startsWith("#"));
     expect(names).toEqual(['set{app="shop",service="auth"} 5']);
-  });
-
-  test("comes a family at a time, so that nobody has to hold all of it", () => {
-    const shop = pool("shop", "auth", [
-      { definition: define.counter("a"), series: [[[], 1]] },
-      { definition: define.counter("b"), series: [[[], 2]] },
-    ]);
-    const parts = [...expose([shop])];
-    expect(parts.map((part) => part.split(" ")[2])).toEqual(["a", "b"]);
   });
 
   test("leaves out series that were registered after the values were read", () => {
@@ -215,27 +160,407 @@ describe("the exposition", () => {
   });
 });
 
-describe("a number", () => {
-  const numbers: [number, string][] = [
-    [0, "0"],
-    [1, "1"],
-    [-1.5, "-1.5"],
-    [1e21, "1e+21"],
-    [1e-7, "1e-7"],
-    [Number.POSITIVE_INFINITY, "+Inf"],
-    [Number.NEGATIVE_INFINITY, "-Inf"],
-    [Number.NaN, "NaN"],
-    [2 ** 53, "9007199254740992"],
-  ];
-  test.each(numbers)("%p is written as %p", (value, expected) => {
-    expect(formatValue(value)).toBe(expected);
+describe("OpenMetrics", () => {
+  test("has type, unit and help of a family, its samples, and an end", () => {
+    const shop = pool("shop", "auth", [
+      {
+        definition: { ...define.counter("requests_total", ["path"]), help: 'Say "a\\b"\n.' },
+        series: [[["/"], 3]],
+      },
+      { definition: { ...define.gauge("heap_bytes"), unit: "bytes" }, series: [[[], 5]] },
+      {
+        definition: { ...define.histogram("wait_seconds", [0.1]), unit: "seconds", help: "Wait." },
+        series: [[[], 1, 2, 0.75]],
+      },
+    ]);
+    expect(openMetrics(shop)).toBe(
+      [
+        "# TYPE requests counter",
+        '# HELP requests Say \\"a\\\\b\\"\\n.',
+        'requests_total{path="/",app="shop",service="auth"} 3',
+        "# TYPE heap_bytes gauge",
+        "# UNIT heap_bytes bytes",
+        'heap_bytes{app="shop",service="auth"} 5',
+        "# TYPE wait_seconds histogram",
+        "# UNIT wait_seconds seconds",
+        "# HELP wait_seconds Wait.",
+        'wait_seconds_bucket{app="shop",service="auth",le="0.1"} 1',
+        'wait_seconds_bucket{app="shop",service="auth",le="+Inf"} 3',
+        'wait_seconds_sum{app="shop",service="auth"} 0.75',
+        'wait_seconds_count{app="shop",service="auth"} 3',
+        "# EOF",
+        "",
+      ].join("\n"),
+    );
   });
 
-  test("is read back as it was", () => {
+  test("of nothing is an end", () => {
+    expect(textOf([], { format: "openmetrics" })).toBe("# EOF\n");
+    expect(textOf([])).toBe("");
+  });
+
+  test.each([
+    ["a counter without _total", ["jobs"], { jobs: "unknown" }],
+    ["a counter that is called _total", ["_total"], { _total: "unknown" }],
+    ["a counter whose family is another's name", ["jobs_total", "jobs"], { jobs_total: "unknown" }],
+    [
+      "a counter beside one that could be its time of creation",
+      ["jobs_total", "jobs_created"],
+      { jobs_total: "unknown", jobs_created: "unknown" },
+    ],
+  ])("keeps the name of %s, and does not know its type", (_, names, types) => {
+    const counters = names.map((name): Exposed => {
+      return { definition: define.counter(name), series: [[[], 1]] };
+    });
+    const shop = pool("shop", "auth", counters);
+    const families = parseOpenMetrics(openMetrics(shop));
+    for (const [name, type] of Object.entries(types)) {
+      expect(families.get(name)).toMatchObject({ type });
+      expect([...families.get(name)!.samples.keys()]).toEqual([
+        `${name}{app="shop",service="auth"}`,
+      ]);
+    }
+  });
+
+  test("states no unit that the name does not end with, nor one that is no word", () => {
+    const gauge = (name: string, unit: string): Exposed => {
+      return { definition: { ...define.gauge(name), unit }, series: [[[], 1]] };
+    };
+    const shop = pool("shop", "auth", [
+      gauge("a_bytes", "seconds"),
+      gauge("b_bytes", "bytes\n# EOF"),
+      gauge("bytes", "bytes"),
+      gauge("c_bytes", "bytes"),
+    ]);
+    const units = [...parseOpenMetrics(openMetrics(shop)).values()].map(({ unit }) => unit);
+    expect(units).toEqual(["", "", "", "bytes"]);
+  });
+
+  test("leaves out what has the name of a histogram's samples", () => {
+    const shop = pool("shop", "auth", [
+      { definition: define.gauge("wait_count"), series: [[[], 7]] },
+      { definition: define.histogram("wait", [1]), series: [[[], 1, 0, 1]] },
+    ]);
+    expect([...parseOpenMetrics(openMetrics(shop)).keys()]).toEqual(["wait"]);
+    expect([...parsePrometheus(text(shop)).keys()]).toEqual(["wait_count", "wait"]);
+  });
+
+  test("has no sum and count of a histogram that observes what is negative", () => {
+    const shop = pool("shop", "auth", [
+      { definition: define.histogram("shift", [-1, 1]), series: [[[], 1, 0, 0, 5]] },
+      { definition: define.histogram("wait", [1], ["n"]), series: [[["1"], 1, 0, -5]] },
+    ]);
+    const families = parseOpenMetrics(openMetrics(shop));
+    expect([...families.values()].flatMap(({ samples }) => [...samples.keys()])).toEqual([
+      expect.stringContaining("shift_bucket"),
+      expect.stringContaining("shift_bucket"),
+      expect.stringContaining("shift_bucket"),
+      expect.stringContaining("wait_bucket"),
+      expect.stringContaining("wait_bucket"),
+    ]);
+    expect(text(shop)).toContain('shift_sum{app="shop",service="auth"} 5\n');
+  });
+
+  test("has no totals that cannot be, whatever a service has stored", () => {
+    const shop = pool("shop", "auth", [
+      {
+        definition: define.counter("c_total", ["n"]),
+        series: [
+          [["1"], -1],
+          [["2"], Number.NaN],
+          [["3"], 3],
+        ],
+      },
+      {
+        definition: define.histogram("h", [1, 2]),
+        series: [[[], Number.NaN, -5, 2, Number.NaN]],
+      },
+    ]);
+    const families = parseOpenMetrics(openMetrics(shop));
+    expect([...families.get("c")!.samples.values()]).toEqual([3]);
+    expect([...families.get("h")!.samples.values()]).toEqual([0, 0, 2]);
+  });
+
+  test("has the same samples as the text format, so that a series has one name", () => {
+    const shop = pool("shop", "auth", [
+      { definition: define.counter("jobs"), series: [[[], 1]] },
+      { definition: define.counter("jobs_done_total", ["n"]), series: [[['"\\\n'], 1.5]] },
+      { definition: define.histogram("wait_seconds", [0.5, 1, 10]), series: [[[], 1, 2, 3, 4, 5]] },
+    ]);
+    const samples = (all: string) => all.split("\n").filter((line) => !line.startsWith("#"));
+    expect(samples(openMetrics(shop))).toEqual(samples(text(shop)));
+  });
+});
+
+describe("labels of ours that a metric has too", () => {
+  const definition = define.counter("c_total", ["service", "n"]);
+  const one: Exposed = { definition, series: [[["x", "1"], 1]] };
+
+  test("get other names where services would look alike", () => {
+    const [auth, cart] = [pool("shop", "auth", [one]), pool("bank", "cart", [one])];
+    const same = { ...cart, app: "shop" };
+    expect(text(auth, cart)).toContain('c_total{service="x",n="1",app="bank"} 1\n');
+    const families = parsePrometheus(text(auth, same));
+    expect([...families.get("c_total")!.samples.keys()]).toEqual([
+      'c_total{app="shop",microview_service="auth",n="1",service="x"}',
+      'c_total{app="shop",microview_service="cart",n="1",service="x"}',
+    ]);
+  });
+
+  test("never take a name that the metric has as well", () => {
+    const hostile = define.counter("c_total", ["service", "microview_service"]);
+    const metric: Exposed = { definition: hostile, series: [[["x", "y"], 1]] };
+    const both = text(pool("shop", "auth", [metric]), pool("shop", "cart", [metric]));
+    expect(parsePrometheus(both).get("c_total")!.samples.size).toBe(2);
+    expect(both).toContain('microview_microview_service="cart"');
+  });
+});
+
+describe("an exposition that is asked again", () => {
+  const metrics = (count: number): Exposed[] => [
+    {
+      definition: define.counter("c_total", ["n"]),
+      series: Array.from({ length: count }, (_, i) => [[String(i)], i]),
+    },
+    { definition: define.histogram("h", [1], ["n"]), series: [[["a"], 1, 2, 3]] },
+  ];
+
+  test("has the numbers of now under the names of before", () => {
+    const exposition = new Exposition();
+    const shop = pool("shop", "auth", metrics(1000));
+    expect(textOf([shop], {}, exposition)).toContain('n="999",app="shop",service="auth"} 999\n');
+    const kept = exposition.keptBytes;
+    const later = { ...shop, values: shop.values.map((value) => value + 0.5) };
+    expect(textOf([later], {}, exposition)).toBe(text(later));
+    expect(textOf([later], { format: "openmetrics" }, exposition)).toBe(openMetrics(later));
+    expect(kept).toBeGreaterThan(1000 * 'c_total{n="1",app="shop",service="auth"} '.length);
+    expect(exposition.keptBytes).toBe(kept);
+  });
+
+  test("follows a structure that grows, is retired, and is written anew", () => {
+    const exposition = new Exposition();
+    const shop = pool("shop", "auth", metrics(300));
+    textOf([shop], {}, exposition);
+    const records = new RecordWriter();
+    const last = shop.directory.lastId.series;
+    records.series(last + 1, 1, ["new"]);
+    records.bind({ writer: 1, firstSeries: last + 1, count: 1, page: 1, slot: 1 });
+    shop.directory.append(records.bytes.bytes());
+    const grown = { ...shop, values: Float64Array.of(...shop.values, 77) };
+    expect(textOf([grown], {}, exposition)).toBe(text(grown));
+    expect(textOf([grown], {}, exposition)).toContain(
+      'c_total{n="new",app="shop",service="auth"} 77',
+    );
+    shop.directory.append(new RecordWriter().retire(2).bytes.bytes());
+    expect(textOf([grown], {}, exposition)).not.toContain("h_bucket");
+    const anew = pool("shop", "cart", metrics(2));
+    expect(textOf([anew], {}, exposition)).toBe(text(anew));
+  });
+
+  test("keeps no more than it may, and says the same", () => {
+    const shop = pool("shop", "auth", metrics(5000));
+    const limit = 40_000;
+    const exposition = new Exposition(limit);
+    for (let i = 0; i < 3; i++) {
+      expect(textOf([shop], { selection: String(i) }, exposition)).toBe(text(shop));
+      expect(exposition.keptBytes).toBeLessThanOrEqual(limit);
+      expect(exposition.keptBytes).toBeGreaterThan(0);
+    }
+  });
+
+  test("goes on with a text while another is taken, and while the structure grows", () => {
+    const exposition = new Exposition();
+    const shop = pool("shop", "auth", metrics(20_000));
+    const expected = text(shop);
+    const slow = exposition.scrape([shop], { format: "text" });
+    let read = new TextDecoder().decode(slow.next());
+    shop.directory.append(
+      new RecordWriter().series(shop.directory.lastId.series + 1, 1, ["late"]).bytes.bytes(),
+    );
+    expect(textOf([shop], {}, exposition)).toBe(expected);
+    for (let piece = slow.next(); piece !== undefined; piece = slow.next()) {
+      read += new TextDecoder().decode(piece);
+    }
+    expect(read).toBe(expected);
+  });
+});
+
+test("a text comes in pieces of whole lines that nobody has to hold together", () => {
+  const long = "x".repeat(1000);
+  const shop = pool("shop", "auth", [
+    {
+      definition: define.counter("c_total", ["n"]),
+      series: Array.from({ length: 2000 }, (_, i) => [[`${long}${i}`], i]),
+    },
+    {
+      definition: define.histogram(
+        "h",
+        Array.from({ length: 500 }, (_, i) => i),
+        ["a", "b"],
+      ),
+      series: [[[long, long], ...new Array<number>(502).fill(1)]],
+    },
+  ]);
+  const pieces = piecesOf([shop]);
+  expect(pieces.length).toBeGreaterThan(10);
+  for (const piece of pieces) {
+    expect(piece.length).toBeLessThanOrEqual(PIECE_BYTES);
+    expect(piece).toEndWith("\n");
+  }
+  expect(parsePrometheus(pieces.join("")).get("c_total")!.samples.size).toBe(2000);
+});
+
+describe("any pool", () => {
+  const name = fc.stringMatching(/^[a-zA-Z_][a-zA-Z0-9_]{0,12}$/);
+  const labelName = name.filter((each) => !each.startsWith("__") && each !== "le");
+  // NUL is kept away from prom-client's peers, lone surrogates cannot be in UTF-8.
+  const value = fc.string({ unit: "binary", maxLength: 12 }).filter((each) => each.isWellFormed());
+  const number = fc.double({ noNaN: true });
+  const count = fc.nat({ max: 1e9 });
+  const metric = fc
+    .record({
+      kind: fc.constantFrom("counter", "gauge", "histogram"),
+      name,
+      help: value,
+      unit: fc.constantFrom("", "seconds", "a b"),
+      labelNames: fc.uniqueArray(labelName, { maxLength: 3 }),
+      bounds: fc.uniqueArray(fc.double({ noNaN: true, noDefaultInfinity: true }), {
+        minLength: 1,
+        maxLength: 4,
+      }),
+    })
+    .chain(({ bounds, ...rest }) => {
+      const isHistogram = rest.kind === "histogram";
+      const definition = {
+        ...rest,
+        combine: "sum",
+        bounds: isHistogram ? bounds.map((each) => each + 0).sort((a, b) => a - b) : [],
+      } as MetricDefinition;
+      const slots = slotsPerSeries(definition);
+      const values = isHistogram
+        ? fc.array(count, { minLength: slots, maxLength: slots })
+        : fc.tuple(rest.kind === "counter" ? count : number);
+      const labels = fc.tuple(...rest.labelNames.map(() => value));
+      const series = fc.uniqueArray(fc.tuple(labels, values), {
+        maxLength: 4,
+        selector: ([each]) => JSON.stringify(each),
+      });
+      return series.map((all): Exposed => {
+        return { definition, series: all.map(([each, numbers]) => [each, ...numbers]) };
+      });
+    });
+  const metrics = fc.uniqueArray(metric, {
+    maxLength: 5,
+    selector: (each) => each.definition.name,
+  });
+
+  test("is read back by strict readers, in both formats, from hostile names and numbers", () => {
     fc.assert(
-      fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
-        expect(Number(formatValue(value)) === value).toBe(true);
+      fc.property(metrics, value, (all, service) => {
+        const shop = pool("shop", service, all);
+        const families = parsePrometheus(text(shop));
+        expect([...families.keys()]).toEqual(all.map(({ definition }) => definition.name));
+        const open = parseOpenMetrics(openMetrics(shop));
+        for (const { definition, series } of all) {
+          if (definition.kind === "histogram") continue;
+          const { samples } = families.get(definition.name)!;
+          expect([...samples.values()]).toEqual(series.map(([, first]) => first! + 0));
+        }
+        const names = new Set([...families.values()].flatMap((each) => [...each.samples.keys()]));
+        for (const { samples } of open.values()) {
+          for (const each of samples.keys()) expect(names.has(each)).toBe(true);
+        }
       }),
     );
   });
+
+  test("is written as prom-client writes the same", async () => {
+    // To prom-client, −1 is the bound of what is beyond the last.
+    const bound = fc.integer({ min: -50, max: 50 }).filter((each) => each !== -1);
+    const bounds = fc.uniqueArray(bound, { minLength: 1, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(metrics, bounds, async (all, some) => {
+        const registry = new Registry();
+        const exposed = all
+          // What has no labels is there in prom-client before it is counted, and nothing is without a help.
+          .filter(({ definition: { labelNames, help }, series }) => {
+            return help !== "" && (labelNames.length > 0 || series.length > 0);
+          })
+          .map((each) =>
+            inPromClient(
+              registry,
+              each,
+              some.toSorted((x, y) => x - y),
+            ),
+          );
+        const ours = text(pool("a", "s", exposed));
+        // It sets families apart by empty lines.
+        const theirs = parsePrometheus(withoutEmptyLines(await registry.metrics()));
+        const home = { app: "a", service: "s" };
+        for (const [name, { type, help, samples }] of parsePrometheus(ours)) {
+          expect({ type, help }).toEqual({
+            type: theirs.get(name)!.type,
+            help: theirs.get(name)!.help,
+          });
+          const own = all.find(({ definition }) => definition.name === name)!.definition.labelNames;
+          const strip = Object.entries(home).filter(([label]) => !own.includes(label));
+          const bare = [...samples].map(([key, value]): [string, number] => [
+            strip.reduce((rest, [label, each]) => without(rest, `${label}="${each}"`), key),
+            value,
+          ]);
+          expect(bare.sort()).toEqual([...theirs.get(name)!.samples].sort());
+        }
+        expect(parsePrometheus(ours).size).toBe(theirs.size);
+      }),
+      { numRuns: 100 },
+    );
+  });
 });
+
+function withoutEmptyLines(all: string): string {
+  const lines = all.split("\n").filter((line) => line !== "");
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** A sample's key without one of its labels, which are sorted. */
+function without(key: string, label: string): string {
+  const open = key.indexOf("{");
+  const labels = key.slice(open + 1, -1);
+  const at = `,${labels},`.indexOf(`,${label},`);
+  const rest = `,${labels},`.slice(0, at) + `,${labels},`.slice(at + label.length + 1);
+  return `${key.slice(0, open)}{${rest.slice(1, -1)}}`;
+}
+
+/** Counts the same in prom-client, and gives back what was counted. */
+function inPromClient(
+  registry: Registry,
+  { definition, series }: Exposed,
+  bounds: number[],
+): Exposed {
+  const { name, help, kind, labelNames } = definition;
+  const common = { name, help, labelNames: [...labelNames], registers: [registry] };
+  const labelled = (values: readonly string[]) =>
+    Object.fromEntries(labelNames.map((label, i) => [label, values[i]!]));
+  if (kind !== "histogram") {
+    const metric = kind === "counter" ? new Counter(common) : new Gauge(common);
+    for (const [values, first] of series) metric.inc(labelled(values), first!);
+    return { definition, series };
+  }
+  const histogram = new Histogram({ ...common, buckets: bounds });
+  const observed = [...bounds, bounds.at(-1)! + 0.5];
+  return {
+    definition: { ...definition, bounds },
+    series: series.map(([values, ...numbers]) => {
+      let sum = 0;
+      const counts = observed.map((value, bucket) => {
+        const times = (numbers[bucket % numbers.length] ?? 0) % 4;
+        for (let i = 0; i < times; i++) histogram.observe(labelled(values), value);
+        for (let i = 0; i < times; i++) sum += value;
+        return times;
+      });
+      // A series that has observed nothing is not known.
+      if (counts.every((each) => each === 0)) histogram.zero(labelled(values));
+      return [values, ...counts, sum];
+    }),
+  };
+}

@@ -7,6 +7,7 @@ import { describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { compactDirectory } from "../../src/agent/compaction.ts";
 import { Pool } from "../../src/agent/pool.ts";
+import { Exposition } from "../../src/exposition/index.ts";
 import {
   DamageError,
   Directory,
@@ -15,7 +16,6 @@ import {
   directoryHalf,
   directoryWord,
   encodeHeader,
-  expose,
   Gather,
   HEADER,
   HEADER_BYTES_USED,
@@ -393,8 +393,12 @@ function checkValues(directory: Directory, header: PoolHeader, bytes: Uint8Array
     const series = writer.runs[0]?.firstSeries;
     if (series !== undefined) writerValues(plan, slots, writer, series);
   }
-  for (const text of expose([{ app: header.app, directory, values }])) {
-    must(!text.includes(" undefined\n"), "a number in the exposition");
+  for (const format of ["text", "openmetrics"] as const) {
+    const scrape = new Exposition().scrape([{ app: header.app, directory, values }], { format });
+    for (let piece = scrape.next(); piece !== undefined; piece = scrape.next()) {
+      const text = new TextDecoder("utf-8", { fatal: true }).decode(piece);
+      must(text.endsWith("\n") && !text.includes(" undefined\n"), "lines with numbers");
+    }
   }
 }
 

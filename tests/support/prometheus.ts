@@ -8,7 +8,8 @@ export interface Family {
   samples: Map<string, number>;
 }
 
-const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/;
+// A line ends with a line feed: every other character may stand in a text.
+const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/s;
 const LABEL = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/;
 const SUFFIXES: Readonly<Record<string, readonly string[]>> = {
   histogram: ["_bucket", "_sum", "_count"],
@@ -22,7 +23,7 @@ export function parsePrometheus(text: string): Map<string, Family> {
   if (text !== "" && !text.endsWith("\n")) throw new Error("the last line has no end");
   for (const line of text.split("\n").slice(0, -1)) {
     const wrong = (why: string) => new Error(`${why}: ${line}`);
-    const comment = /^# (HELP|TYPE) (\S+) ?(.*)$/.exec(line);
+    const comment = /^# (HELP|TYPE) (\S+) ?(.*)$/s.exec(line);
     if (comment !== null) {
       const [, what, of, rest] = comment as unknown as [string, string, string, string];
       if (what === "HELP") {
@@ -85,7 +86,7 @@ function checkHistogram(name: string, samples: ReadonlyMap<string, number>): voi
   for (const [key, count] of samples) {
     const le = /(?:^|[{,])le="([^"]*)"/.exec(key);
     if (le === null) continue;
-    const series = key.replace(/le="[^"]*",?/, "").replace(",}", "}");
+    const series = key.replace(/(?<=[{,])le="[^"]*",?/, "").replace(",}", "}");
     const bound = le[1] === "+Inf" ? Number.POSITIVE_INFINITY : Number(le[1]);
     const before = last.get(series);
     if (before !== undefined && (bound <= before.le || count < before.count)) {
