@@ -1,9 +1,10 @@
 // The agent: owns pools, hands out pages, notices deaths; never touches a live value.
 
-export { ExposedError } from "./access.ts";
+export { checkRequest, ExposedError, isLoopback } from "./access.ts";
 export { Agent, type AgentOptions } from "./agent.ts";
+export { AgentError } from "./errors.ts";
 export { AgentRunningError, isServed } from "./instance-lock.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export type { StrategyName } from "./strategies/index.ts";
-export type { TokenEntry } from "./tokens.ts";
+export { hashed, type TokenEntry, Tokens } from "./tokens.ts";

@@ -1,5 +1,6 @@
 // `microview collect`: reads agents at an interval and prints what they hold.
 
+import { LISTEN_FLAGS } from "./collect/listen-flags.ts";
 import { PUSH_FLAGS } from "./collect/push-flags.ts";
 import { parseEndpoint } from "./support/endpoint.ts";
 import * as flag from "./support/flags.ts";
@@ -31,6 +32,10 @@ export default defineSubcommand("collect", {
       does: "read another host's memory by RDMA, without its processor",
     },
     { command: "microview collect --once --format prometheus", does: "one snapshot as text" },
+    {
+      command: "microview collect a:7070 b:7070 --listen 9464",
+      does: "let Prometheus scrape both agents in one place",
+    },
     {
       command: "microview collect --remote-write http://prometheus:9090/api/v1/write",
       does: "push what this host's services count",
@@ -121,6 +126,7 @@ export default defineSubcommand("collect", {
       description: "how to wait for READs; adaptive spins where they take a few microseconds",
       default: "adaptive",
     }),
+    ...LISTEN_FLAGS,
     ...PUSH_FLAGS,
   },
   async run(options, endpoints) {

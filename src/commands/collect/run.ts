@@ -29,7 +29,9 @@ import { once } from "../support/stop.ts";
 import { styleFor } from "../support/style.ts";
 import { readToken } from "../support/token-file.ts";
 import { exportersOf } from "./exporters.ts";
+import type { ListenOptions } from "./listen-flags.ts";
 import type { PushOptions } from "./push-flags.ts";
+import type { ScrapeServer } from "./scrape-server.ts";
 import { Sightings } from "./sightings.ts";
 import { statisticsLine } from "./statistics-line.ts";
 
@@ -38,7 +40,7 @@ const EXPORT_GRACE_MS = 5_000;
 /** Of what is said while the screen is the table's. */
 const MAX_KEPT_NOTICES = 100;
 
-export interface CollectOptions extends Partial<PushOptions> {
+export interface CollectOptions extends Partial<PushOptions>, Partial<ListenOptions> {
   app: readonly string[];
   service: readonly string[];
   metric: readonly string[];
@@ -75,6 +77,9 @@ export class CollectRun {
   readonly #sink: Sink;
   /** Where snapshots are pushed to, besides. */
   readonly #exporters: readonly Exporter[];
+  readonly #filter: Filter;
+  /** Serves what is read, where that is asked for. */
+  #scrapes: ScrapeServer | undefined;
   readonly #isTable: boolean;
   /** The screen is the table's. */
   readonly #isLive: boolean;
@@ -101,6 +106,9 @@ export class CollectRun {
     if (options.once && options.count !== undefined) {
       throw new UsageError("--once and --count exclude each other");
     }
+    if (options.listen !== undefined && options.once) {
+      throw new UsageError("--listen and --once exclude each other");
+    }
     this.#wantedRounds = options.once ? 1 : (options.count ?? Number.POSITIVE_INFINITY);
     const isTerminal = surroundings.stdout.isTTY === true;
     const filter: Filter = {
@@ -108,9 +116,11 @@ export class CollectRun {
       services: options.service,
       metrics: options.metric,
     };
+    this.#filter = filter;
     this.#exporters = exportersOf(options, filter, (text) => this.#tellAside(text));
     // What pushes has said where its data goes: it is printed too where that is asked for, or somebody looks.
-    const piped = this.#exporters.length > 0 ? "none" : "ndjson";
+    const isServed = this.#exporters.length > 0 || options.listen !== undefined;
+    const piped = isServed ? "none" : "ndjson";
     const format = options.format ?? (isTerminal ? "table" : piped);
     this.#isTable = format === "table";
     this.#isLive = this.#isTable && isTerminal && !options.once;
@@ -143,6 +153,13 @@ export class CollectRun {
   /** Collects until the run ends by itself or is stopped. @throws CliError when an agent cannot be read */
   async finish(): Promise<void> {
     const { stop } = this.#surroundings;
+    try {
+      await this.#listen();
+    } catch (error) {
+      this.#sink.close();
+      await this.#endExports();
+      throw error;
+    }
     const finished = new Promise<void>((resolve) => {
       this.#finished = resolve;
     });
@@ -154,6 +171,7 @@ export class CollectRun {
       clearTimeout(timer);
       await this.#collector.stop();
       this.#sink.close();
+      await this.#scrapes?.close();
       await this.#endExports();
     }
     if (this.#failure !== undefined) throw this.#failure;
@@ -170,6 +188,23 @@ export class CollectRun {
         this.#failure ??= new CliError({ message: `not all was delivered: ${summary}` });
       }
     }
+  }
+
+  async #listen(): Promise<void> {
+    const { listen, interval: intervalMs } = this.#options;
+    if (listen === undefined) return;
+    const { ScrapeServer } = await import("./scrape-server.ts");
+    this.#scrapes = new ScrapeServer({
+      ...this.#options,
+      intervalMs,
+      wants: wantedBy(this.#filter).metric,
+      labelSource: this.#sources > 1,
+      statistics: () => this.#collector.statistics,
+    });
+    // The live table has the screen.
+    const text = `scraped at ${this.#scrapes.url}`;
+    if (this.#isLive) this.#last.push(text);
+    else this.#say(text);
   }
 
   #makeSink(format: string, filter: Filter, live: boolean): Sink {
@@ -208,6 +243,7 @@ export class CollectRun {
     if (round > this.#wantedRounds) return;
     this.#rounds.set(key, round);
     this.#sink.write(snapshot);
+    this.#scrapes?.write(snapshot);
     for (const exporter of this.#exporters) exporter.write(snapshot);
     if (this.#sightings !== undefined) this.#see(this.#sightings, snapshot);
     if (round === this.#wantedRounds && this.#isComplete(this.#wantedRounds)) this.#finished();
@@ -242,6 +278,8 @@ export class CollectRun {
     if (event.app !== undefined) {
       for (const exporter of this.#exporters) exporter.gone(event.source, event.app);
     }
+    if (event.kind === "away") this.#scrapes?.gone(event.source);
+    if (event.app !== undefined) this.#scrapes?.gone(event.source, event.app);
     const text = `${event.source}: ${printable(event.message)}`;
     if (event.kind === "away" && (event.fatal || (bounded && !this.#expected.has(event.source)))) {
       this.#failure ??= new CliError({

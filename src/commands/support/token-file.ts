@@ -22,9 +22,9 @@ interface Line {
 }
 
 /** The tokens of a file that an agent is given. @throws UsageError naming the line that cannot be used */
-export function readTokens(path: string | undefined): TokenEntry[] | undefined {
+export function readTokens(path: string | undefined, label = LABEL): TokenEntry[] | undefined {
   if (path === undefined) return undefined;
-  return parseTokens(readTextFile(path, LABEL), path);
+  return parseTokens(readTextFile(path, label), path, label);
 }
 
 /** The token of a file that a collector is given: the first one, whatever it grants. */
@@ -36,14 +36,14 @@ export function readToken(path: string | undefined): string | undefined {
 }
 
 /** @throws UsageError naming the line that cannot be used */
-export function parseTokens(text: string, path: string): TokenEntry[] {
+export function parseTokens(text: string, path: string, label = LABEL): TokenEntry[] {
   const lines = linesOf(text);
-  if (lines.length === 0) throw new UsageError(`${LABEL}: ${path} has no token`);
+  if (lines.length === 0) throw new UsageError(`${label}: ${path} has no token`);
   const places = new Map<string, number>();
   const names = new Map<string, number>();
   const entries = lines.map((line, index): TokenEntry => {
     const fail = (reason: string) =>
-      new UsageError(`${LABEL}: ${path}, line ${line.number}: ${reason}`);
+      new UsageError(`${label}: ${path}, line ${line.number}: ${reason}`);
     const entry = parseLine(line, `token-${index + 1}`, fail);
     const same = places.get(entry.token);
     if (same !== undefined) throw fail(`its token is that of line ${same}`);
@@ -59,7 +59,7 @@ export function parseTokens(text: string, path: string): TokenEntry[] {
     const line = places.get(name);
     if (line === undefined) continue;
     throw new UsageError(
-      `${LABEL}: ${path}, line ${names.get(name)}: its name is the token of line ${line}, and names are shown`,
+      `${label}: ${path}, line ${names.get(name)}: its name is the token of line ${line}, and names are shown`,
     );
   }
   return entries;

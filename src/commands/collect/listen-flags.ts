@@ -1,0 +1,37 @@
+// The flags of `microview collect` that let others scrape it.
+
+import { type Endpoint, parseEndpoint } from "../support/endpoint.ts";
+import * as flag from "../support/flags.ts";
+import { parseInteger } from "../support/integer.ts";
+
+const SCRAPES = "Being scraped";
+
+export const LISTEN_FLAGS = {
+  listen: flag.parsed(parseListen, {
+    group: SCRAPES,
+    hint: "[HOST:]PORT",
+    description:
+      "serve what is read as Prometheus text on /metrics; HOST is 127.0.0.1 unless given",
+  }),
+  listenTokenFile: flag.path({
+    group: SCRAPES,
+    description: "tokens that scrapers must send, as the agent's --token-file has them",
+  }),
+  listenInsecure: flag.toggle({
+    group: SCRAPES,
+    description: "listen beyond loopback without a token",
+  }),
+};
+
+export type ListenOptions = flag.Options<typeof LISTEN_FLAGS>;
+
+/** @throws UsageError unless it is a port, or a host and a port; 0 is any that is free */
+function parseListen(text: string, label: string): Endpoint {
+  if (/^:?\d+$/.test(text)) {
+    const port = parseInteger(text.replace(":", ""), label, { min: 0, max: 65_535 });
+    return { host: "127.0.0.1", port };
+  }
+  const [, host, zero] = /^(.+):(0)$/.exec(text) ?? [];
+  if (host === undefined || zero === undefined) return parseEndpoint(text, label);
+  return { ...parseEndpoint(`${host}:1`, label), port: 0 };
+}

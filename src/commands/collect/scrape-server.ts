@@ -1,0 +1,193 @@
+// `microview collect --listen`: serves the latest snapshot of every pool that is read, as Prometheus text.
+
+import { AgentError, checkRequest, hashed, isLoopback, Tokens } from "../../agent/index.ts";
+import type { TargetStatistics } from "../../collector/index.ts";
+import {
+  type ExposedPool,
+  MetricsEndpoint,
+  negotiate,
+  QueryError,
+  type Selection,
+  type Wants,
+  WriterValues,
+} from "../../exposition/index.ts";
+import type { ApiError, PoolSnapshot } from "../../layout/index.ts";
+import { formatEndpoint } from "../support/endpoint.ts";
+import { CliError, UsageError } from "../support/errors.ts";
+import { readTokens } from "../support/token-file.ts";
+import type { ListenOptions } from "./listen-flags.ts";
+import { SelfPool } from "./self-pool.ts";
+
+/** A pool that was not read for so many intervals, and for so long, is not shown any more. */
+const STALE_INTERVALS = 10;
+const STALE_MS_MIN = 5_000;
+/** How long scrapes that were begun may take while the command ends. */
+const DRAIN_MS = 1_000;
+
+export interface ScrapeServerOptions extends Partial<ListenOptions> {
+  intervalMs: number;
+  /** Leaves out what is not read. */
+  wants: Wants;
+  /** Tells agents apart by the label `instance`. */
+  labelSource: boolean;
+  statistics: () => readonly TargetStatistics[];
+}
+
+/** The latest of one pool. */
+interface Latest {
+  snapshot: Pick<PoolSnapshot, "app" | "source" | "directory" | "monotonicNs">;
+  writers: WriterValues;
+  values: Float64Array;
+  slots: Float64Array;
+  /** A scrape that goes on has these values: the next snapshot takes others. */
+  lent: boolean;
+  takenAtMs: number;
+}
+
+export class ScrapeServer {
+  readonly #options: ScrapeServerOptions;
+  readonly #endpoint = new MetricsEndpoint();
+  readonly #latest = new Map<string, Latest>();
+  readonly #tokens: Tokens | undefined;
+  readonly #self: SelfPool;
+  readonly #server: Bun.Server<undefined>;
+
+  /** @throws UsageError when strangers could read and nobody has said that they may; CliError when the port is taken */
+  constructor(options: ScrapeServerOptions) {
+    this.#options = options;
+    this.#self = new SelfPool(options.statistics);
+    const { listenTokenFile, listenInsecure = false } = options;
+    const { host, port } = options.listen!;
+    const tokens = readTokens(listenTokenFile, "--listen-token-file");
+    this.#tokens = tokens && new Tokens(hashed(tokens));
+    if (!isLoopback(host) && tokens === undefined && !listenInsecure) {
+      throw new UsageError(
+        `--listen: ${host} is reachable from other hosts, and anybody there could read`,
+        "give --listen-token-file FILE, listen on 127.0.0.1, or say --listen-insecure",
+      );
+    }
+    try {
+      this.#server = Bun.serve({
+        hostname: host,
+        port,
+        // Bun shares ports unless told otherwise: two collectors would answer in turns.
+        reusePort: false,
+        maxRequestBodySize: 0,
+        idleTimeout: 30,
+        development: false,
+        fetch: (request) => this.#answer(request),
+      });
+    } catch (error) {
+      throw new CliError({
+        message: `--listen: cannot listen on ${formatEndpoint({ host, port })}: ${(error as Error).message}`,
+        hint: "something listens there already, or the address is not this host's",
+        cause: error,
+      });
+    }
+  }
+
+  /** Where it is scraped. */
+  get url(): string {
+    const { host } = this.#options.listen!;
+    return `http://${formatEndpoint({ host, port: this.#server.port! })}/metrics`;
+  }
+
+  /** Takes a snapshot in; its arrays may be used again afterwards. */
+  write({ app, source, directory, monotonicNs, plan, values, slots }: PoolSnapshot): void {
+    const key = `${source} ${app}`;
+    const before = this.#latest.get(key);
+    // Which writer has what is taken down while the plan is that of the directory.
+    const writers = before?.writers.plan === plan ? before.writers : new WriterValues(plan);
+    const free = before?.lent === false ? before : undefined;
+    this.#latest.set(key, {
+      snapshot: { app, source, directory, monotonicNs },
+      writers,
+      values: copyInto(free?.values, values),
+      slots: copyInto(free?.slots, slots),
+      lent: false,
+      takenAtMs: performance.now(),
+    });
+  }
+
+  /** An application of a source has ended, or all that is read of it. */
+  gone(source: string, app?: string): void {
+    for (const [key, { snapshot }] of this.#latest) {
+      if (snapshot.source === source && (app ?? snapshot.app) === snapshot.app) {
+        this.#latest.delete(key);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    const stopped = this.#server.stop();
+    await Promise.race([stopped, Bun.sleep(DRAIN_MS)]);
+    await this.#server.stop(true);
+  }
+
+  #answer(request: Request): Response {
+    try {
+      const { pathname, searchParams: query } = new URL(request.url);
+      if (!["/metrics", "/healthz"].includes(pathname)) {
+        throw new AgentError("no-such-route", "there is no such route", "GET /metrics", 404);
+      }
+      if (request.method !== "GET" && request.method !== "HEAD") {
+        throw new AgentError("no-such-method", "this is only read", `GET ${pathname}`, 405);
+      }
+      // It tells nothing, so that whoever looks after the process needs no token.
+      if (pathname === "/healthz") return new Response("ok\n");
+      const grant = checkRequest(request, this.#tokens);
+      const format = negotiate(request.headers.get("accept"), ["openmetrics"]);
+      const acceptEncoding = request.headers.get("accept-encoding");
+      return this.#endpoint.answer({ query, format, acceptEncoding }, (selection) =>
+        this.#pools(selection, (app) => grant.allows(app)),
+      );
+    } catch (error) {
+      if (error instanceof QueryError) {
+        return errorResponse(400, {
+          code: "invalid-query",
+          message: error.message,
+          hint: error.hint,
+        });
+      }
+      if (!(error instanceof AgentError)) throw error;
+      const { status, code, message, hint } = error;
+      return errorResponse(status, { code, message, hint });
+    }
+  }
+
+  #pools({ app, perWriter }: Selection, allows: (app: string) => boolean): ExposedPool[] {
+    const { intervalMs, labelSource, wants } = this.#options;
+    const oldestMs = performance.now() - Math.max(STALE_INTERVALS * intervalMs, STALE_MS_MIN);
+    const isShown = (name: string) => app(name) && allows(name);
+    const pools: ExposedPool[] = [];
+    for (const latest of this.#latest.values()) {
+      const { snapshot, writers, slots } = latest;
+      if (!isShown(snapshot.app) || latest.takenAtMs < oldestMs) continue;
+      const { directory } = snapshot;
+      const common = {
+        app: snapshot.app,
+        directory,
+        wants,
+        ...(labelSource ? { source: snapshot.source } : {}),
+      };
+      if (perWriter) {
+        pools.push({ ...common, values: writers.of(slots), parts: writers.parts });
+      } else {
+        latest.lent = true;
+        pools.push({ ...common, values: latest.values });
+      }
+    }
+    if (isShown(this.#self.app)) pools.push(this.#self.read());
+    return pools;
+  }
+}
+
+function copyInto(known: Float64Array | undefined, values: Float64Array): Float64Array {
+  if (known?.length !== values.length) return values.slice();
+  known.set(values);
+  return known;
+}
+
+function errorResponse(status: number, error: ApiError): Response {
+  return Response.json(error, { status });
+}
