@@ -15,6 +15,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   agent: () => import("./agent.ts"),
   strategies: () => import("./strategies.ts"),
   verbs: () => import("./verbs.ts"),
+  exposition: () => import("./exposition.ts"),
+  "remote-write": () => import("./remote-write.ts"),
   frameworks: () => import("./frameworks.ts"),
   "prom-client": () => import("./prom-client.ts"),
 };

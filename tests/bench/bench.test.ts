@@ -13,8 +13,10 @@ const NAMES = [
   "impact",
   "agent",
   "strategies",
+  "exposition",
   "frameworks",
   "prom-client",
+  "remote-write",
 ];
 const TIMEOUT_MS = 60_000;
 

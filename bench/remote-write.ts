@@ -1,0 +1,320 @@
+// What pushing by remote write costs a collector: samples per second into compressed requests, beside protobufjs, the
+// usual protobuf library of JavaScript.
+//
+// protobufjs encodes messages that are there already, with only values and times changed from snapshot to snapshot, and
+// compresses nothing: both are in its favour. Ours also computes the values of the series, as of the buckets of
+// histograms, out of those of the snapshot, and what comes out is compressed. That both say the same is checked first.
+//
+// One thread does everything. The last rows go the whole way: snapshot, request, backlog, HTTP on the loopback, and a
+// server in the same thread that throws away what it gets.
+
+import { join } from "node:path";
+import protobuf from "protobufjs";
+import { type Encoded, RemoteWrite, RemoteWriteEncoder } from "../src/export/index.ts";
+import {
+  Directory,
+  type MetricDefinition,
+  type PoolSnapshot,
+  planRead,
+  RecordWriter,
+  SLOTS_PER_PAGE,
+  slotsPerSeries,
+  WRITER_FLAGS,
+} from "../src/layout/index.ts";
+import type { Bench } from "./lib/bench.ts";
+import { alternate, type Rounds, type Work } from "./lib/measure.ts";
+import { atLeast, type Row, rateRow, row } from "./lib/report.ts";
+import type { Samples } from "./lib/samples.ts";
+
+const PROTOBUFJS = "protobufjs";
+/** As RemoteWrite has it. */
+const MAX_SAMPLES = 10_000;
+const START_MS = Date.UTC(2026, 0, 1);
+const HOME = { app: "shop", instance: "host-1.example:7070", service: "orders" };
+
+interface Shape {
+  name: string;
+  definition: MetricDefinition;
+  series: number;
+  /** Snapshots that a request holds. */
+  depth: number;
+}
+
+const BASE = {
+  unit: "",
+  help: "",
+  combine: "sum",
+  labelNames: ["method", "route", "status"],
+} as const;
+const COUNTER: MetricDefinition = {
+  ...BASE,
+  name: "http_requests_total",
+  kind: "counter",
+  bounds: [],
+};
+const HISTOGRAM: MetricDefinition = {
+  ...BASE,
+  name: "http_request_duration_seconds",
+  kind: "histogram",
+  bounds: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+};
+const SHAPES: readonly Shape[] = [
+  { name: "10,000 counters, one snapshot", definition: COUNTER, series: 10_000, depth: 1 },
+  { name: "100 counters, 64 snapshots", definition: COUNTER, series: 100, depth: 64 },
+  { name: "700 histograms, one snapshot", definition: HISTOGRAM, series: 700, depth: 1 },
+];
+
+const bench: Bench = {
+  summary: "samples/s into remote-write requests, and through HTTP; protobufjs",
+  async run({ quick, scratch, progress }) {
+    const rounds = quick ? { count: 3, ms: 5 } : { count: 51, ms: 40 };
+    const rows: Row[] = [];
+    for (const shape of SHAPES) {
+      progress(shape.name);
+      rows.push(...(await encoding(shape, rounds, quick)));
+    }
+    for (const folder of [undefined, scratch.folder("disk")]) {
+      progress(`through HTTP${folder === undefined ? "" : ", written ahead"}`);
+      rows.push(await wholeWay(folder, rounds, quick));
+    }
+    return rows;
+  },
+};
+export default bench;
+
+async function encoding(shape: Shape, rounds: Rounds, quick: boolean): Promise<Row[]> {
+  const source = new Source(shape);
+  const peer = new Peer(shape);
+  const ours = new Ours(source, shape.depth);
+  const [one, other] = [ours.request(), peer.request()];
+  const { samples } = one;
+  check(one, other);
+  const {
+    ours: own,
+    peer: its,
+    anew,
+  } = await alternate(
+    {
+      ours: repeat(() => ours.request()),
+      peer: repeat(() => peer.request()),
+      anew: repeat(() => new Ours(source, shape.depth).request()),
+    },
+    rounds,
+    quick,
+  );
+  const rate = (taken: Samples) => taken.map((ns) => (samples * 1e9) / ns);
+  return [
+    rateRow(shape.name, "samples/s", rate(own!), { [PROTOBUFJS]: rate(its!) }, [
+      atLeast(1e6),
+      { text: `ours / ${PROTOBUFJS} ≥ 4`, holds: (_, ratios) => ratios[PROTOBUFJS]! >= 4 },
+    ]),
+    row(`${shape.name}: size`, "bytes/sample", [one.body.length / samples], {
+      [PROTOBUFJS]: [other.length / samples],
+    }),
+    row(
+      `${shape.name}: the first of a structure`,
+      "ns/series",
+      anew!.map((ns) => ns / (samples / shape.depth)),
+    ),
+  ];
+}
+
+/** Ours and the peer's are the same message, but for the order of labels of equal names. */
+function check({ samples }: Encoded, other: Uint8Array): void {
+  const { timeseries } = WriteRequest.decode(other) as unknown as {
+    timeseries: { samples: unknown[] }[];
+  };
+  const found = timeseries.reduce((sum, each) => sum + each.samples.length, 0);
+  if (found !== samples) throw new Error(`${found} samples, not ${samples}`);
+}
+
+async function wholeWay(folder: string | undefined, rounds: Rounds, quick: boolean): Promise<Row> {
+  const [shape] = SHAPES;
+  const source = new Source(shape!);
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request) {
+      await request.arrayBuffer();
+      return new Response(null, { status: 204 });
+    },
+  });
+  const push = new RemoteWrite({
+    ...OPTIONS,
+    url: `http://127.0.0.1:${server.port}/`,
+    headers: () => ({}),
+    version: "bench",
+    onNotice: (text) => console.error(text),
+    ...(folder === undefined
+      ? {}
+      : { writeAhead: { folder: join(folder, "wal"), maxBytes: 1 << 28 } }),
+  });
+  const { ours } = await alternate(
+    {
+      ours: async (times) => {
+        for (let i = 0; i < times; i++) {
+          push.write(source.next());
+          // Full requests go by themselves; this one waits to be taken before there is another.
+          while (push.backlog.samples > 0) await new Promise(setImmediate);
+        }
+      },
+    } satisfies Record<string, Work>,
+    rounds,
+    quick,
+  );
+  const { undelivered } = await push.close(5000);
+  await server.stop(true);
+  if (undelivered > 0) throw new Error(`${undelivered} samples were not delivered`);
+  const name = `${shape!.name}, through HTTP${folder === undefined ? "" : ", written ahead on disk"}`;
+  return rateRow(
+    name,
+    "samples/s",
+    ours!.map((ns) => (shape!.series * 1e9) / ns),
+    {},
+    [atLeast(1e6)],
+  );
+}
+
+const OPTIONS = { labels: [], wanted: () => true, instanceOf: () => HOME.instance };
+
+class Ours {
+  readonly #encoder: RemoteWriteEncoder;
+  #last: Encoded = { body: new Uint8Array(), samples: 0 };
+
+  constructor(
+    readonly source: Source,
+    readonly depth: number,
+  ) {
+    this.#encoder = new RemoteWriteEncoder({
+      ...OPTIONS,
+      maxSamples: MAX_SAMPLES,
+      onRequest: (request) => {
+        this.#last = request;
+      },
+    });
+  }
+
+  request(): Encoded {
+    for (let i = 0; i < this.depth; i++) this.#encoder.write(this.source.next());
+    this.#encoder.flush();
+    return this.#last;
+  }
+}
+
+/** Snapshots of a pool that is nowhere: a directory, and values that change. */
+class Source {
+  readonly #snapshot: PoolSnapshot;
+
+  constructor({ definition, series }: Shape) {
+    const slots = slotsPerSeries(definition);
+    const perPage = Math.floor(SLOTS_PER_PAGE / slots);
+    const pages = Math.ceil(series / perPage);
+    const records = new RecordWriter();
+    records.service(1, HOME.service).metric(1, 1, definition);
+    const lock = { lockOffset: 0, lockBytes: 0 };
+    const who = { pid: 1, threadId: 0, startedAtMs: 0, flags: WRITER_FLAGS.unlocked };
+    records.writer({ id: 1, service: 1, ...who, ...lock });
+    records.grant({ writer: 1, page: 0, pages, slot: 0, slots: 0 });
+    for (let i = 0; i < series; i++) records.series(i + 1, 1, labelValues(i));
+    for (let page = 0; page < pages; page++) {
+      const firstSeries = page * perPage + 1;
+      const count = Math.min(perPage, series - page * perPage);
+      records.bind({ writer: 1, firstSeries, count, page, slot: 0 });
+    }
+    const directory = new Directory(1, pages);
+    directory.append(records.bytes.bytes());
+    if (directory.damageCount > 0) throw new Error(directory.damage[0]!.reason);
+    const values = new Float64Array(directory.valueCount).map((_, i) => i * 1.5);
+    this.#snapshot = {
+      source: "local",
+      app: HOME.app,
+      sequence: 0,
+      takenAtMs: START_MS,
+      monotonicNs: 0,
+      readMs: 0,
+      latenessMs: 0,
+      missed: 0,
+      gap: undefined,
+      generation: 0,
+      directory,
+      plan: planRead(directory),
+      slots: new Float64Array(),
+      values,
+    };
+  }
+
+  next(): PoolSnapshot {
+    const { values } = this.#snapshot;
+    this.#snapshot.takenAtMs++;
+    for (let i = 0; i < values.length; i += 16) values[i]!++;
+    return this.#snapshot;
+  }
+}
+
+function labelValues(i: number): string[] {
+  return [
+    ["GET", "POST", "PUT"][i % 3]!,
+    `/api/v1/things/${i}`,
+    ["200", "404", "500"][i % 7] ?? "201",
+  ];
+}
+
+// https://github.com/prometheus/prometheus/blob/v2.42.0/prompb/{remote,types}.proto
+const WriteRequest = protobuf
+  .parse(`
+    syntax = "proto3";
+    message WriteRequest { repeated TimeSeries timeseries = 1; }
+    message TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; }
+    message Label { string name = 1; string value = 2; }
+    message Sample { double value = 1; int64 timestamp = 2; }
+  `)
+  .root.lookupType("WriteRequest");
+
+class Peer {
+  readonly #message: { timeseries: { samples: { value: number; timestamp: number }[] }[] };
+  #timeMs = START_MS;
+
+  constructor({ definition, series, depth }: Shape) {
+    const samples = () => Array.from({ length: depth }, () => ({ value: 0, timestamp: 0 }));
+    const timeseries = Array.from({ length: series }, (_, i) => {
+      const values = labelValues(i);
+      const labels = {
+        ...HOME,
+        ...Object.fromEntries(definition.labelNames.map((name, n) => [name, values[n]!])),
+      };
+      return namesOf(definition).map((name) => {
+        const all = Object.entries({ ...labels, ...name }).sort(([a], [b]) => (a < b ? -1 : 1));
+        return { labels: all.map(([key, value]) => ({ name: key, value })), samples: samples() };
+      });
+    }).flat();
+    this.#message = { timeseries };
+  }
+
+  request(): Uint8Array {
+    for (const [i, { samples }] of this.#message.timeseries.entries()) {
+      for (let k = 0; k < samples.length; k++) {
+        samples[k]!.value = i * 1.5;
+        samples[k]!.timestamp = this.#timeMs + k;
+      }
+    }
+    this.#timeMs++;
+    return WriteRequest.encode(this.#message).finish();
+  }
+}
+
+/** The labels that a histogram's series have besides. */
+function namesOf({ name, kind, bounds }: MetricDefinition): Record<string, string>[] {
+  if (kind === "counter") return [{ __name__: name }];
+  const buckets = [...bounds.map(String), "+Inf"];
+  return [
+    ...buckets.map((le) => ({ __name__: `${name}_bucket`, le })),
+    { __name__: `${name}_sum` },
+    { __name__: `${name}_count` },
+  ];
+}
+
+function repeat(work: () => unknown): Work {
+  return (times) => {
+    for (let i = 0; i < times; i++) work();
+  };
+}
