@@ -7,7 +7,7 @@ import { Lines } from "../../support/lines.ts";
 import { until } from "../../support/wait.ts";
 import { leastMoments, READ_MS } from "../suite/support/moments.ts";
 import { Reader } from "../suite/support/reader.ts";
-import { MICROVIEW } from "../suite/support/rig.ts";
+import { MICROVIEW, PATIENT_FLAGS } from "../suite/support/rig.ts";
 import { ask } from "./errands.ts";
 import { ONE } from "./ports.ts";
 
@@ -26,16 +26,7 @@ beforeAll(async () => {
     const apps = await agent.call("GET", "/v1/apps");
     return JSON.stringify(apps).includes("shop");
   });
-  const flags = [
-    "--transport",
-    "verbs",
-    "--interval",
-    "50ms",
-    "--app",
-    "shop",
-    "--format",
-    "ndjson",
-  ];
+  const flags = [...PATIENT_FLAGS, "--interval", "50ms", "--app", "shop", "--format", "ndjson"];
   program = Bun.spawn([MICROVIEW, "collect", `${ONE.host}:${ONE.port}`, ...flags], {
     stdin: "ignore",
     stdout: "pipe",

@@ -7,7 +7,7 @@ import { collect } from "../../support/collecting.ts";
 import type { AgentProcess } from "../../support/host.ts";
 import { until } from "../../support/wait.ts";
 import { Intruder, type Link, OPCODE, STATUS } from "./support/intruder.ts";
-import { MachineHost, overTcp, writeTokens } from "./support/rig.ts";
+import { MachineHost, overTcp, PATIENT, writeTokens } from "./support/rig.ts";
 
 const COUNTED = "requests_total";
 const REFUSED = "microview_agent_rdma_refused_total";
@@ -31,7 +31,13 @@ beforeAll(async () => {
     host.client({ app, service: "till" }).counter(COUNTED).inc(value);
   }
   honest = collect(host, {
-    ...{ targets: [target()], token: TOKENS.reader[0], transport: "verbs", intervalMs: 100 },
+    ...{
+      targets: [target()],
+      token: TOKENS.reader[0],
+      transport: "verbs",
+      verbs: PATIENT,
+      intervalMs: 100,
+    },
     filter: { apps: ["shop", "bank"], services: [], metrics: [] },
   });
   await until("both are read", () => read("shop") === 7 && read("bank") === 11);
@@ -135,7 +141,12 @@ describe("a token for one application", () => {
   const rest = (name: keyof typeof TOKENS) => overTcp(agent, { token: TOKENS[name][0] });
 
   test("reads that application by RDMA, and nothing else", async () => {
-    const one = collect(host, { targets: [target()], token: TOKENS.bank[0], transport: "verbs" });
+    const one = collect(host, {
+      targets: [target()],
+      token: TOKENS.bank[0],
+      transport: "verbs",
+      verbs: PATIENT,
+    });
     await until("it is read", () => one.collector.statistics[0]!.snapshots > 1);
     await one.collector.stop();
     expect([...one.latest]).toEqual([[`127.0.0.1:${agent.port} bank till ${COUNTED}{}`, 11]]);

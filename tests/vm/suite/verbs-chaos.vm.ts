@@ -3,7 +3,7 @@
 
 import { test } from "bun:test";
 import { survive } from "../../chaos/chaos.ts";
-import { MachineHost } from "./support/rig.ts";
+import { MachineHost, PATIENT } from "./support/rig.ts";
 
 const SEED = Number(process.env["CHAOS_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 3);
@@ -30,6 +30,7 @@ test(
           options: {
             targets: [{ socketPath: host.socketPath }],
             transport: "verbs",
+            verbs: PATIENT,
             intervalMs: 20,
           },
         },

@@ -11,7 +11,14 @@ import { until } from "../../support/wait.ts";
 import { leastMoments, READ_MS } from "./support/moments.ts";
 import { Reader } from "./support/reader.ts";
 import type { ReadersTask } from "./support/readers.ts";
-import { cpuNs, MachineHost, MICROVIEW, pinnedOf, resources } from "./support/rig.ts";
+import {
+  cpuNs,
+  MachineHost,
+  MICROVIEW,
+  PATIENT_FLAGS,
+  pinnedOf,
+  resources,
+} from "./support/rig.ts";
 
 const SERVICE = "till";
 const COUNTED = "requests_total";
@@ -46,7 +53,7 @@ async function held() {
 test("reads cost the agent's process nothing, however many they are", async () => {
   using reader = await Reader.open(host.rest, "shop");
   const { idle, busy } = await leastMoments(reader, () => cpuNs(agent.pid) / 1e6);
-  expect(busy.reads).toBeGreaterThan(20);
+  expect(busy.reads).toBeGreaterThan(10);
   expect(busy.ranMs - idle.ranMs).toBeLessThan(READ_MS * busy.reads + 1);
 });
 
@@ -95,7 +102,7 @@ describe("a hundred collectors", () => {
   });
 
   test("leave nothing when they are killed while they read", async () => {
-    const flags = ["--transport", "verbs", "--interval", "1ms", "--app", "shop"];
+    const flags = [...PATIENT_FLAGS, "--interval", "1ms", "--app", "shop"];
     const programs = Array.from({ length: PROGRAMS }, () =>
       host.own(
         Bun.spawn([MICROVIEW, "collect", "--socket", host.socketPath, ...flags], {

@@ -6,7 +6,7 @@ import type { Counter } from "../../../src/client/index.ts";
 import { collect } from "../../support/collecting.ts";
 import type { AgentProcess } from "../../support/host.ts";
 import { until } from "../../support/wait.ts";
-import { MachineHost, pretendToBeElsewhere, setDevice } from "./support/rig.ts";
+import { MachineHost, PATIENT, pretendToBeElsewhere, setDevice } from "./support/rig.ts";
 
 let host: MachineHost;
 let agent: AgentProcess;
@@ -26,6 +26,7 @@ beforeAll(async () => {
   const target = {
     targets: [{ host: "127.0.0.1", port: agent.port }],
     filter: { apps: ["shop"], services: [], metrics: [] },
+    verbs: PATIENT,
     intervalMs: 20,
   };
   strict = collect(host, { ...target, transport: "verbs" });

@@ -93,9 +93,9 @@ export class Intruder implements AsyncDisposable {
       lid: 0,
       serviceLevel: 0,
       trafficClass: 0,
-      // 17 ms, four times: long enough for an answer, if there is one to come.
-      timeout: 12,
-      retries: 3,
+      // 0.3 s, twice: long enough for an answer, if there is one to come.
+      timeout: 16,
+      retries: 1,
       readsInitiator: answer.reads,
       readsTarget: 1,
     });

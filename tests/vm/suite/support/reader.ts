@@ -7,13 +7,12 @@ import {
   PoolReader,
   type RemotePool,
   SNAPSHOT_LEAD_BYTES,
-  VERBS_DEFAULTS,
   VerbsTransport,
 } from "../../../../src/collector/index.ts";
 import { VerbsSession } from "../../../../src/collector/verbs-session.ts";
 import { allocateBuffer, type Mapping } from "../../../../src/ffi/index.ts";
 import { type Directory, Gather, planBytes } from "../../../../src/layout/index.ts";
-import { devicePort } from "./rig.ts";
+import { devicePort, PATIENT } from "./rig.ts";
 
 /** What a snapshot shows. */
 export interface Shown {
@@ -47,7 +46,7 @@ export class Reader implements Disposable {
         gid: gid!.gid,
         gidIndex: gid!.index,
         lid: port.lid,
-        ...VERBS_DEFAULTS,
+        ...PATIENT,
         device: port.device,
         port: port.port,
         session: session.id,

@@ -4,6 +4,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AgentClient, type Credentials } from "../../../../src/collector/agent-client.ts";
+import { VERBS_DEFAULTS, type VerbsOptions } from "../../../../src/collector/index.ts";
 import { chooseRdmaPort, listRdmaPorts, type RdmaChoice } from "../../../../src/ffi/index.ts";
 import type { RdmaResponse } from "../../../../src/layout/index.ts";
 import { AgentProcess, ROOT, TestHost } from "../../../support/host.ts";
@@ -42,6 +43,13 @@ export class MachineHost extends TestHost {
     return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
   }
 }
+
+/**
+ * For collectors: waits a second for an acknowledgement. A machine whose host is busy stands still for longer than what
+ * is usual; Soft-RoCE then sends again, and now and then never completes what it has sent again.
+ */
+export const PATIENT: VerbsOptions = { ...VERBS_DEFAULTS, timeout: 18 };
+export const PATIENT_FLAGS = ["--transport", "verbs", "--rdma-timeout", "1s"];
 
 let port: RdmaChoice | undefined;
 
