@@ -1,25 +1,11 @@
 // A service with prom-client in a process of its own, that answers GET /metrics: the peer of a scrape.
 
-import { Counter, Registry } from "prom-client";
 import { childOptions, offer, serveParent } from "./child.ts";
 import type { PromServerOptions } from "./prom.ts";
+import { promRegistry } from "./prom-registry.ts";
 
 const { shapes } = childOptions<PromServerOptions>();
-const registries = shapes.map(({ services, metrics }) => {
-  const registry = new Registry();
-  for (let metric = 0; metric < metrics; metric++) {
-    const counter = new Counter({
-      name: `metric_${metric}`,
-      help: `metric ${metric}`,
-      labelNames: ["service"],
-      registers: [registry],
-    });
-    for (let service = 0; service < services; service++) {
-      counter.inc({ service: `service_${service}` }, metric + service / 1000);
-    }
-  }
-  return registry;
-});
+const registries = shapes.map(promRegistry);
 
 const server = Bun.serve({
   hostname: "127.0.0.1",

@@ -14,6 +14,7 @@ const NAMES = [
   "agent",
   "strategies",
   "exposition",
+  "exposition",
   "frameworks",
   "prom-client",
   "remote-write",
