@@ -16,7 +16,6 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   strategies: () => import("./strategies.ts"),
   verbs: () => import("./verbs.ts"),
   exposition: () => import("./exposition.ts"),
-  exposition: () => import("./exposition.ts"),
   "remote-write": () => import("./remote-write.ts"),
   frameworks: () => import("./frameworks.ts"),
   "prom-client": () => import("./prom-client.ts"),

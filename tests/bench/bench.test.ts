@@ -14,7 +14,6 @@ const NAMES = [
   "agent",
   "strategies",
   "exposition",
-  "exposition",
   "frameworks",
   "prom-client",
   "remote-write",
