@@ -9,6 +9,9 @@ import type { PollMode } from "../../src/collector/worker-protocol.ts";
 import type { AgentProcess } from "./agent.ts";
 import { Connection } from "./reader.ts";
 
+/** Soft-RoCE takes 7 for "without end": a READ of an agent that has ended the session would never fail. */
+const RETRIES = 6;
+
 export interface VerbsConnection {
   connection: Connection;
   /** Ends the session too. */
@@ -20,8 +23,9 @@ export interface VerbsConnection {
  * @throws Error when one side has no RDMA
  */
 export async function connectVerbs(agent: AgentProcess, poll: PollMode): Promise<VerbsConnection> {
+  const verbs = { ...VERBS_DEFAULTS, retries: RETRIES };
   const target = { host: "127.0.0.1", port: agent.port };
-  const { spec } = await discover(target, { transport: "verbs", verbs: VERBS_DEFAULTS });
+  const { spec } = await discover(target, { transport: "verbs", verbs });
   if (spec.transport !== "verbs") throw new Error(`the agent is read by ${spec.transport}`);
   const client = new AgentClient(target, {});
   const session = await VerbsSession.open(client);
