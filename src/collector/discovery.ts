@@ -40,8 +40,8 @@ export interface VerbsOptions {
   source?: { library: string; sysfs: string; manager?: string };
 }
 
-/** 2^14 · 4.096 µs = 67 ms, seven times: a path that is gone is noticed within some seconds. */
-export const VERBS_DEFAULTS: VerbsOptions = { mtu: 4096, timeout: 14, retries: 7, manager: false };
+/** 2^14 · 4.096 µs = 67 ms, some times: a path that is gone is noticed within seconds. Soft-RoCE takes 7 for endless. */
+export const VERBS_DEFAULTS: VerbsOptions = { mtu: 4096, timeout: 14, retries: 6, manager: false };
 
 export interface DiscoveryOptions extends Credentials {
   transport: TransportChoice;

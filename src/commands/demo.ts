@@ -91,7 +91,7 @@ export default defineSubcommand("demo", {
           rdma: "auto",
           rdmaMtu: 4096,
           rdmaTimeout: 67,
-          rdmaRetries: 7,
+          rdmaRetries: 6,
           rdmaCm: false,
           poll: "adaptive",
         },
