@@ -1,4 +1,4 @@
-// Where snapshots are pushed to: receivers of Prometheus's remote write. Each exporter is handed every snapshot as it
+// Where snapshots are pushed to: receivers of Prometheus's remote write, and of OTLP over HTTP. Each exporter is handed every snapshot as it
 // comes and is closed at the end:
 //
 //   const exporter = new RemoteWrite({ url, headers: () => ({}), labels: [], wanted, instanceOf, version, onNotice });
@@ -6,7 +6,11 @@
 //   await exporter.close(5000);
 
 export { type Backlog, MemoryBacklog, type Request } from "./backlog.ts";
+export { exponentialError, exponentialMap, toExponential } from "./exponential.ts";
 export type { ExtraLabel, FlatOptions } from "./flat-series.ts";
+export { Otlp, type OtlpOptions } from "./otlp.ts";
+export { OtlpEncoder, type OtlpEncoderOptions } from "./otlp-encoder.ts";
+export type { Attributes } from "./otlp-model.ts";
 export type { ExportEnd, Exporter } from "./push.ts";
 export { RemoteWrite, type RemoteWriteOptions } from "./remote-write.ts";
 export {

@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { TestHost } from "../support/host.ts";
+import { OtlpReceiver } from "../support/otlp.ts";
 import { decodeWriteRequest } from "../support/remote-write.ts";
 import { runCli } from "./run-cli.ts";
 
@@ -78,6 +79,42 @@ test.each([
   }
 });
 
+test.each(["protobuf", "json"])(
+  "--otlp sends what was read as %s, with who it is",
+  async (format) => {
+    await using host = new TestHost();
+    await using receiver = new OtlpReceiver();
+    await serving(host);
+    const file = join(host.folder, "headers");
+    await Bun.write(file, "Authorization: Bearer s3cret\n");
+    const { exitCode, stdout, stderr } = await runCli(
+      [
+        ...["collect", "--once", "--socket", host.socketPath, "--metric", "requests_*"],
+        ...["--otlp", receiver.url, "--otlp-format", format, "--otlp-header-file", file],
+      ],
+      {
+        OTEL_RESOURCE_ATTRIBUTES: "k8s.pod.name=auth-1,container.id=a%2Cb,service.name=other, bad",
+      },
+    );
+    expect({ exitCode, stdout, stderr }).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    expect(receiver.paths).toEqual(["/v1/metrics"]);
+    expect(receiver.headers[0]?.get("authorization")).toBe("Bearer s3cret");
+    expect(receiver.metrics.map(({ name, resource }) => ({ name, resource }))).toEqual([
+      {
+        name: "requests_total",
+        resource: {
+          "service.name": "auth",
+          "service.namespace": "shop",
+          "service.instance.id": hostname(),
+          "host.name": hostname(),
+          "k8s.pod.name": "auth-1",
+          "container.id": "a,b",
+        },
+      },
+    ]);
+  },
+);
+
 test("a bounded run fails when a receiver has not taken everything", async () => {
   await using host = new TestHost();
   const { collect, url } = await serving(host, 403);
@@ -98,6 +135,8 @@ test.each([
     "--remote-write-token-file: cannot read /nope: there is no such file",
   ],
   [["--remote-write-wal", "/tmp/x"], "--remote-write-wal needs --remote-write"],
+  [["--otlp", "localhost:4318"], "--otlp is no http or https URL"],
+  [["--otlp-header-file", "/tmp/x"], "--otlp-header-file needs --otlp"],
 ])("%j is refused, and says why", async (flags, reason) => {
   const { exitCode, stderr } = await runCli(["collect", ...flags]);
   expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringContaining(reason) });

@@ -4,7 +4,13 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { version } from "../../../package.json" with { type: "json" };
 import { type Filter, wantedBy } from "../../collector/index.ts";
-import { type Exporter, RemoteWrite, WriteAheadError } from "../../export/index.ts";
+import {
+  type Attributes,
+  type Exporter,
+  Otlp,
+  RemoteWrite,
+  WriteAheadError,
+} from "../../export/index.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { readTextFile } from "../support/files.ts";
 import { flagName } from "../support/flags.ts";
@@ -22,11 +28,13 @@ export function exportersOf(
   } else {
     exporters.push(remoteWriteOf(options, options.remoteWrite, filter, onNotice));
   }
+  if (options.otlp === undefined) refuseAlone(options, "otlp");
+  else exporters.push(otlpOf(options, options.otlp, filter, onNotice));
   return exporters;
 }
 
 /** @throws UsageError for flags that say how to push when nothing says where to */
-function refuseAlone(options: Partial<PushOptions>, main: "remoteWrite"): void {
+function refuseAlone(options: Partial<PushOptions>, main: "remoteWrite" | "otlp"): void {
   for (const [name, value] of Object.entries(options)) {
     if (!name.startsWith(main) || name === main || PUSH_DEFAULTS.has(name)) continue;
     if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
@@ -74,6 +82,56 @@ function remoteWriteOf(
     if (!(error instanceof WriteAheadError)) throw error;
     throw new CliError({ message: `--remote-write-wal: ${error.message}` });
   }
+}
+
+function otlpOf(
+  options: Partial<PushOptions>,
+  url: string,
+  filter: Filter,
+  onNotice: (text: string) => void,
+): Exporter {
+  const { otlpHeaderFile: path, otlpCa: ca } = options;
+  const headers = path === undefined ? undefined : headersFrom(path, "--otlp-header-file");
+  headers?.check();
+  const given = resourceAttributes(process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "");
+  return new Otlp({
+    url,
+    format: options.otlpFormat ?? "protobuf",
+    temporality: options.otlpTemporality ?? "cumulative",
+    intervalMs: options.otlpInterval ?? 1000,
+    headers: () => headers?.read() ?? {},
+    resourceOf: (source) => resourceOf(source, given),
+    wanted: wantedBy(filter).metric,
+    version,
+    onNotice,
+    ...(ca === undefined ? {} : { ca: readTextFile(ca, "--otlp-ca") }),
+  });
+}
+
+/** What is known of where a service runs; what the environment says goes first, but for the service itself. */
+function resourceOf(source: string, given: ReadonlyMap<string, string>): Attributes {
+  const host = source === "local" ? hostname() : source.replace(/:\d+$/, "");
+  const all = new Map([["service.instance.id", instanceOf(source)], ["host.name", host], ...given]);
+  for (const name of ["service.name", "service.namespace"]) all.delete(name);
+  return [...all];
+}
+
+/**
+ * OTEL_RESOURCE_ATTRIBUTES: `k8s.pod.name=a,container.id=b`, values percent-encoded. What is none is left out.
+ * https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable
+ */
+function resourceAttributes(text: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const pair of text.split(",")) {
+    const [, name, value] = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
+    if (name === undefined || value === undefined) continue;
+    try {
+      found.set(name, decodeURIComponent(value));
+    } catch {
+      found.set(name, value);
+    }
+  }
+  return found;
 }
 
 /** An agent's name, which tells its series from those of others; this host's has none but the host's. */

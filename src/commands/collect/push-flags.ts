@@ -4,6 +4,7 @@ import { UsageError } from "../support/errors.ts";
 import * as flag from "../support/flags.ts";
 
 const REMOTE_WRITE = "Remote write";
+const OTLP = "OTLP";
 
 export const PUSH_FLAGS = {
   remoteWrite: flag.parsed(parseHttpUrl, {
@@ -48,10 +49,45 @@ export const PUSH_FLAGS = {
     description: "certificates to trust, PEM",
     shownDefault: "the system's",
   }),
+  otlp: flag.parsed(parseOtlpUrl, {
+    group: OTLP,
+    hint: "URL",
+    description: "push to a receiver of OTLP over HTTP, e.g. http://localhost:4318",
+  }),
+  otlpFormat: flag.choice(["protobuf", "json"], {
+    group: OTLP,
+    description: "how requests are written",
+    default: "protobuf",
+  }),
+  otlpTemporality: flag.choice(["cumulative", "delta"], {
+    group: OTLP,
+    description: "whether sums are since the start, or since the last time",
+    default: "cumulative",
+  }),
+  otlpInterval: flag.duration({
+    group: OTLP,
+    description: "a snapshot is sent at most so often",
+    default: "1s",
+    min: "10ms",
+  }),
+  otlpHeaderFile: flag.path({
+    group: OTLP,
+    description: "file with headers, a NAME: VALUE on each line; read anew for each request",
+  }),
+  otlpCa: flag.path({
+    group: OTLP,
+    description: "certificates to trust, PEM",
+    shownDefault: "the system's",
+  }),
 };
 
 /** Flags that always have a value. */
-export const PUSH_DEFAULTS: ReadonlySet<string> = new Set(["remoteWriteWalSize"]);
+export const PUSH_DEFAULTS: ReadonlySet<string> = new Set([
+  "remoteWriteWalSize",
+  "otlpFormat",
+  "otlpTemporality",
+  "otlpInterval",
+]);
 
 export type PushOptions = flag.Options<typeof PUSH_FLAGS>;
 
@@ -67,6 +103,13 @@ function parseHttpUrl(text: string, label: string): string {
       "put USER:PASSWORD into a file, and name that",
     );
   }
+  return url.href;
+}
+
+/** An address without a path is that of a receiver, whose metrics go to v1/metrics. */
+function parseOtlpUrl(text: string, label: string): string {
+  const url = new URL(parseHttpUrl(text, label));
+  if (url.pathname === "/") url.pathname = "/v1/metrics";
   return url.href;
 }
 
