@@ -90,7 +90,9 @@ have gcc || need gcc "compiles the native shim, c/shim.c"
 if $with_tests; then
   have openssl || need openssl "makes the certificates of the TLS tests"
   have python3 || need python3 "the test of the prototype's Python client"
-  have prometheus || { need prometheus "receives what the tests of remote write send"; idle prometheus; }
+  { python3 -c "import prometheus_client" || /usr/bin/python3 -c "import prometheus_client"; } 2>/dev/null \
+    || need python3-prometheus-client "reads OpenMetrics strictly in the tests"
+  have prometheus || { need prometheus "scrapes and receives in the tests; its promtool checks texts"; idle prometheus; }
   have victoria-metrics \
     || { need victoria-metrics "receives what the tests of remote write send"; idle victoria-metrics; }
 fi

@@ -10,7 +10,7 @@ import {
   textHead,
   typeOf,
 } from "./format.ts";
-import { Block, HOME_LABELS, type Home, type Run } from "./templates.ts";
+import { Block, HOME_LABELS, type Home, type Run, SERIES_PER_BLOCK } from "./templates.ts";
 import type { WriterPart } from "./writer-values.ts";
 
 /** A pool's part in an exposition. */
@@ -48,9 +48,6 @@ interface Member {
   metric: Metric;
   home: Home;
 }
-
-/** Series that are written together. */
-const SERIES_PER_BLOCK = 256;
 
 export class Families {
   readonly all: readonly Family[];

@@ -4,7 +4,13 @@
 import type { ExposedPool, Families, Family, TypeConflict } from "./families.ts";
 import { type Format, OPENMETRICS_END } from "./format.ts";
 import { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
-import { type Block, type HistogramTexts, histogramTexts } from "./templates.ts";
+import {
+  type Block,
+  type HistogramTexts,
+  histogramTexts,
+  TextMaker,
+  type Texts,
+} from "./templates.ts";
 
 /** Bytes of a piece, about: a line that does not fit into one begins the next. */
 export const PIECE_BYTES = 256 << 10;
@@ -25,6 +31,7 @@ export class Scrape {
   readonly #isOpenMetrics: boolean;
   readonly #heads: ReadonlyMap<string, Uint8Array>;
   readonly #mayKeep: (bytes: number) => boolean;
+  readonly #maker = new TextMaker();
   readonly #ready: Uint8Array[] = [];
   #out: Uint8Array;
   #at = 0;
@@ -35,6 +42,9 @@ export class Scrape {
   #family = -1;
   #block = 0;
   #series = 0;
+  /** Of the block. */
+  #texts: Texts | undefined;
+  #indexes: Int32Array | undefined;
 
   /**
    * @param pools with values that stay as they are until the end
@@ -74,6 +84,8 @@ export class Scrape {
     if (!isWhole) return;
     this.#block++;
     this.#series = 0;
+    this.#texts = undefined;
+    this.#indexes = undefined;
   }
 
   #enterNextFamily(): void {
@@ -91,7 +103,7 @@ export class Scrape {
 
   #writeScalars({ type }: Family, block: Block): true {
     const { values } = this.#pools[block.pool]!;
-    const { bytes, ends } = block.texts(this.#mayKeep);
+    const { bytes, ends } = block.texts(this.#maker, this.#mayKeep);
     const indexes = block.indexes();
     // OpenMetrics has no negative totals; a service may have stored one.
     const least = this.#isOpenMetrics && type === "counter" ? 0 : Number.NEGATIVE_INFINITY;
@@ -117,9 +129,11 @@ export class Scrape {
   #writeHistogram(block: Block, i: number): number {
     const { values } = this.#pools[block.pool]!;
     const { metric } = block.runs[0]!;
-    const index = block.indexes()[i]!;
+    this.#indexes ??= block.indexes();
+    const index = this.#indexes[i]!;
     if (index < 0 || index + metric.slots > values.length) return i + 1;
-    const texts = block.texts(this.#mayKeep);
+    this.#texts ??= block.texts(this.#maker, this.#mayKeep);
+    const texts = this.#texts;
     const { bytes } = texts;
     const start = i === 0 ? 0 : texts.ends[i - 1]!;
     const end = texts.ends[i]!;

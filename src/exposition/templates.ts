@@ -16,6 +16,11 @@ export interface Texts {
   readonly ends: Uint32Array;
 }
 
+const encoder = new TextEncoder();
+
+/** Series that are written together. */
+export const SERIES_PER_BLOCK = 256;
+
 /** Names of {@link Home}'s labels, in the order in which they are written. */
 export const HOME_LABELS = ["app", "service", "instance"] as const;
 
@@ -74,19 +79,17 @@ export class Block {
 
   /**
    * `name{labels} ` of each series; of a histogram `name_bucket{labels`.
+   * @param maker makes them where they are not kept; they are good until it makes others
    * @param mayKeep whether so many bytes may be kept
    */
-  texts(mayKeep: (bytes: number) => boolean): Texts {
+  texts(maker: TextMaker, mayKeep: (bytes: number) => boolean): Texts {
     if (this.#texts !== undefined) return this.#texts;
-    const parts: string[] = [];
-    for (const run of this.runs) addTexts(run, this.isHistogram, parts);
-    const texts = textsOf(parts);
+    const texts = maker.make(this);
     const bytes = texts.bytes.length + texts.ends.byteLength;
-    if (mayKeep(bytes)) {
-      this.#texts = texts;
-      this.keptBytes = bytes;
-    }
-    return texts;
+    if (!mayKeep(bytes)) return texts;
+    this.#texts = { bytes: texts.bytes.slice(), ends: texts.ends.slice() };
+    this.keptBytes = bytes;
+    return this.#texts;
   }
 
   /** Index of each series' first value; −1 of one that nobody has. */
@@ -173,22 +176,94 @@ function boundTexts(metric: Metric): Texts {
   return texts;
 }
 
-function addTexts(run: Run, isHistogram: boolean, parts: string[]): void {
-  const { directory, metric, home, writer, from, to } = run;
-  const { name, labelNames } = metric.definition;
-  const lead = isHistogram ? `${name}_bucket{` : `${name}{`;
-  const shared =
-    homeLabels(home, labelNames) +
-    (writer === undefined ? "" : writerLabels(writer, labelNames)) +
-    (isHistogram ? "" : "} ");
-  for (let i = from; i < to; i++) {
-    const values = directory.labelValues(metric.series[i]!);
-    let labels = "";
-    for (let j = 0; j < labelNames.length; j++) {
-      labels += `,${labelNames[j]}="${escapeLabel(values[j]!)}"`;
+const MAKER_BYTES_MIN = 16 << 10;
+const BACKSLASH = 92;
+const QUOTE = 34;
+const NEWLINE = 10;
+const LETTER_N = 110;
+
+/**
+ * Makes the texts of a block, over and over in the same memory. Label values go from the directory's bytes to the text's
+ * without becoming strings: a million of them would be garbage faster than it is cleared away.
+ */
+export class TextMaker {
+  #bytes = new Uint8Array(MAKER_BYTES_MIN);
+  #length = 0;
+  readonly #ends = new Uint32Array(SERIES_PER_BLOCK);
+  #count = 0;
+
+  make({ runs, isHistogram }: Block): Texts {
+    this.#length = 0;
+    this.#count = 0;
+    for (const run of runs) this.#addRun(run, isHistogram);
+    return {
+      bytes: this.#bytes.subarray(0, this.#length),
+      ends: this.#ends.subarray(0, this.#count),
+    };
+  }
+
+  #addRun({ directory, metric, home, writer, from, to }: Run, isHistogram: boolean): void {
+    const { name, labelNames } = metric.definition;
+    const shared =
+      homeLabels(home, labelNames) +
+      (writer === undefined ? "" : writerLabels(writer, labelNames)) +
+      (isHistogram ? "" : "} ");
+    const lead = isHistogram ? `${name}_bucket{` : `${name}{`;
+    if (labelNames.length === 0) {
+      // There is one label at least: without any of the metric's own, ours are all there.
+      const whole = encoder.encode(lead + shared.slice(1));
+      for (let i = from; i < to; i++) {
+        this.#add(whole);
+        this.#end();
+      }
+      return;
     }
-    // There is one label at least: of app and service, ours or the metric's own.
-    parts.push(lead + (labels + shared).slice(1));
+    const before = labelNames.map((label, i) =>
+      encoder.encode(i === 0 ? `${lead}${label}="` : `",${label}="`),
+    );
+    const behind = encoder.encode(`"${shared}`);
+    const { log } = directory;
+    for (let i = from; i < to; i++) {
+      let at = directory.labelsOffset(metric.series[i]!);
+      for (let label = 0; label < before.length; label++) {
+        this.#add(before[label]!);
+        const start = at + 2;
+        at = start + (log[at]! | (log[at + 1]! << 8));
+        this.#addEscaped(log, start, at);
+      }
+      this.#add(behind);
+      this.#end();
+    }
+  }
+
+  #add(text: Uint8Array): void {
+    this.#room(text.length);
+    this.#bytes.set(text, this.#length);
+    this.#length += text.length;
+  }
+
+  /** A label value inside its quotes. No byte of a longer character looks like one that is escaped. */
+  #addEscaped(from: Uint8Array, start: number, end: number): void {
+    this.#room(2 * (end - start));
+    const bytes = this.#bytes;
+    let at = this.#length;
+    for (let i = start; i < end; i++) {
+      const byte = from[i]!;
+      if (byte === NEWLINE || byte === QUOTE || byte === BACKSLASH) bytes[at++] = BACKSLASH;
+      bytes[at++] = byte === NEWLINE ? LETTER_N : byte;
+    }
+    this.#length = at;
+  }
+
+  #end(): void {
+    this.#ends[this.#count++] = this.#length;
+  }
+
+  #room(more: number): void {
+    if (this.#length + more <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + more));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
   }
 }
 
@@ -213,8 +288,6 @@ function writerLabels({ id, pid, retained }: ShownWriter, own: readonly string[]
 function freeName(name: string, own: readonly string[]): string {
   return own.includes(name) ? freeName(`microview_${name}`, own) : name;
 }
-
-const encoder = new TextEncoder();
 
 function textsOf(parts: readonly string[]): Texts {
   const whole = parts.join("");

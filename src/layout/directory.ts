@@ -139,6 +139,15 @@ export class Directory {
     return metric.definition.labelNames.map(() => this.#reader.text(LIMITS.labelValueBytes));
   }
 
+  /**
+   * Where a series' label values begin in {@link Directory.log}, each as a u16 length and UTF-8 that was checked; −1 when
+   * there is no such series.
+   */
+  labelsOffset(series: number): number {
+    if (this.metricOf(series) === undefined) return -1;
+    return this.#seriesRecord[series]! + RECORD_HEADER_BYTES + 8;
+  }
+
   /** The bytes of a series' record from its metric's id on: what makes it that series and no other. */
   seriesKey(series: number): Uint8Array {
     const start = this.#seriesRecord[series]!;
