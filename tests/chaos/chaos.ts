@@ -320,15 +320,18 @@ export async function survive(host: TestHost, options: ChaosOptions): Promise<vo
   await until("the dead are folded", () =>
     [...views.values()].every((view) => view.writers().length === 0),
   );
-  // Counts only go up, so whoever shows the last of them has seen them all.
+  const taken = watchers.map(({ snapshots }) => snapshots);
   const requests = (app: App, service: string) => views.get(app)!.value(service, "requests_total")!;
-  await until("all collectors have seen the end", () =>
-    watchers.every((watcher) =>
-      apps.every((app) =>
-        SERVICES.every(
-          ({ name }) => watcher.last(`${app}/${name}/requests_total{}`)[0] === requests(app, name),
-        ),
+  /** Counts only go up, so whoever shows the last of them has seen them all. */
+  const isComplete = (watcher: Watcher) =>
+    apps.every((app) =>
+      SERVICES.every(
+        ({ name }) => watcher.last(`${app}/${name}/requests_total{}`)[0] === requests(app, name),
       ),
+    );
+  await until("all collectors have seen the end", () =>
+    watchers.every(
+      (watcher, i) => watcher.snapshots >= taken[i]! + 2 * apps.length && isComplete(watcher),
     ),
   );
   for (const collector of collectors) await collector.stop();
