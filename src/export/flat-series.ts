@@ -61,6 +61,7 @@ export class FlatPool {
   #histograms: Histogram[] = [];
   #encoded = new Map<number, Encoded>();
   #cuts = new Map<Metric, Int32Array>();
+  #names = new Map<Metric, FlatLabel[][]>();
   readonly #writer = new ProtoWriter();
 
   constructor(
@@ -79,6 +80,7 @@ export class FlatPool {
     if (directory !== this.#directory) {
       this.#encoded = new Map();
       this.#cuts = new Map();
+      this.#names = new Map();
     }
     this.#directory = directory;
     this.#directoryBytes = directory.length;
@@ -153,14 +155,14 @@ export class FlatPool {
 
   /** Takes a series' keys, or none of them where one is taken. */
   #hold(encoded: Encoded, held: Set<number>): boolean {
+    let isAnew = false;
     for (const { key } of encoded) {
       const owner = this.owners.get(key);
       if (held.has(key) || (owner !== undefined && owner !== this)) return false;
+      isAnew ||= owner === undefined;
     }
-    for (const { key } of encoded) {
-      held.add(key);
-      this.owners.set(key, this);
-    }
+    for (const { key } of encoded) held.add(key);
+    if (isAnew) for (const { key } of encoded) this.owners.set(key, this);
     return true;
   }
 
@@ -173,37 +175,29 @@ export class FlatPool {
   ): Encoded {
     const known = this.#encoded.get(id);
     if (known !== undefined) return known;
-    const { name, kind, labelNames } = metric.definition;
-    const labelValues = directory.labelValues(id);
-    const labels = new Map<string, string>([...home, ["service", service]]);
-    for (const [i, label] of labelNames.entries()) labels.set(label, labelValues[i] ?? "");
-    let encoded: Encoded;
-    if (kind === "counter" || kind === "gauge") {
-      encoded = [this.#flat(labels, name)];
-    } else {
-      const bounds = exposedBounds(metric);
-      encoded = [
-        ...Array.from(this.#cutsOf(metric), (cut) =>
-          this.#flat(labels, `${name}_bucket`, formatValue(bounds[cut]!)),
-        ),
-        this.#flat(labels, `${name}_sum`),
-        this.#flat(labels, `${name}_count`),
-      ];
+    let names = this.#names.get(metric);
+    if (names === undefined) {
+      names = flatNames(metric, this.#cutsOf(metric), service, home);
+      this.#names.set(metric, names);
     }
+    const labelValues = directory.labelValues(id);
+    const encoded = names.map((labels) => this.#flat(labels, labelValues));
     this.#encoded.set(id, encoded);
     return encoded;
   }
 
-  #flat(labels: ReadonlyMap<string, string>, name: string, le = ""): FlatSeries {
-    const all = new Map(labels).set("__name__", name);
-    if (le !== "") all.set("le", le);
-    // The specification asks for names in the order of their bytes, and knows no empty values.
-    const sorted = [...all]
-      .filter(([, value]) => value !== "")
-      .sort(([a], [b]) => (a < b ? -1 : 1));
+  #flat(labels: readonly FlatLabel[], labelValues: readonly string[]): FlatSeries {
     const writer = this.#writer;
     writer.clear();
-    for (const [label, value] of sorted) writer.open(1).string(1, label).string(2, value).close();
+    for (const label of labels) {
+      if (label instanceof Uint8Array) {
+        writer.raw(label);
+        continue;
+      }
+      const value = labelValues[label.place] ?? "";
+      // The specification knows no empty values: they are no label.
+      if (value !== "") writer.open(1).string(1, label.name).string(2, value).close();
+    }
     const bytes = writer.bytes.slice();
     return { key: keyOf(bytes), labels: bytes };
   }
@@ -216,6 +210,40 @@ export class FlatPool {
     }
     return cuts;
   }
+}
+
+/** A label of a metric's series: the same for all of them, and encoded; or the series' own. */
+type FlatLabel = Uint8Array | { name: string; place: number };
+
+/** The labels of each series that one of the metric becomes, in the order of the bytes of their names. */
+function flatNames(
+  metric: Metric,
+  cuts: Int32Array,
+  service: string,
+  home: readonly ExtraLabel[],
+): FlatLabel[][] {
+  const { name, kind, labelNames } = metric.definition;
+  const labels = new Map<string, string | number>([...home, ["service", service]]);
+  for (const [place, label] of labelNames.entries()) labels.set(label, place);
+  const of = (flatName: string, le?: string): FlatLabel[] => {
+    const all = new Map(labels).set("__name__", flatName);
+    if (le !== undefined) all.set("le", le);
+    return [...all]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .flatMap(([label, value]): FlatLabel[] => {
+        if (typeof value === "number") return [{ name: label, place: value }];
+        if (value === "") return [];
+        const writer = new ProtoWriter(64);
+        return [writer.open(1).string(1, label).string(2, value).close().bytes.slice()];
+      });
+  };
+  if (kind === "counter" || kind === "gauge") return [of(name)];
+  const bounds = exposedBounds(metric);
+  return [
+    ...Array.from(cuts, (cut) => of(`${name}_bucket`, formatValue(bounds[cut]!))),
+    of(`${name}_sum`),
+    of(`${name}_count`),
+  ];
 }
 
 /**

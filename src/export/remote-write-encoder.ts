@@ -38,6 +38,9 @@ const MAX_DEPTH = 64;
  */
 const MAX_LEAD_MS = 3;
 
+/** Series that share a template, on the average. */
+const PART_SERIES = 512;
+
 interface Pool {
   source: string;
   app: string;
@@ -157,7 +160,8 @@ export class RemoteWriteEncoder {
   #restructure(pool: Pool, ended: readonly FlatSeries[], timeMs: number): void {
     const { flat } = pool;
     // What was absent has been said to have ended, or was never there.
-    const known = new Set(presentOf(pool).map(({ key }) => key));
+    const isAsked = ended.length > 0 || flat.gauges.length > 0;
+    const known = new Set(isAsked ? presentOf(pool).map(({ key }) => key) : []);
     this.#put(pool);
     this.#putEnded(
       ended.filter(({ key }) => known.has(key)),
@@ -195,7 +199,7 @@ export class RemoteWriteEncoder {
     pool.version = flat.version;
   }
 
-  #layoutOf({ flat, present }: Pool): Layout {
+  #layoutOf({ flat, present, layout }: Pool): Layout {
     const absent = new Uint8Array(flat.series.length);
     for (let i = 0; i < present.length; i++) if (present[i] === 0) absent[flat.gauges[i]!] = 1;
     const columns = new Int32Array(flat.series.length);
@@ -203,13 +207,15 @@ export class RemoteWriteEncoder {
     for (let i = 0; i < columns.length; i++) if (absent[i] === 0) columns[count++] = i;
     const active = columns.slice(0, count);
     const parts: Part[] = [];
-    for (let from = 0; from < count; from += this.options.maxSamples) {
-      const part = active.slice(from, from + this.options.maxSamples);
-      parts.push({
-        columns: part,
-        series: Array.from(part, (column) => flat.series[column]!),
-        templates: new Map(),
-      });
+    const before = new Map(layout.parts.map((part) => [part.series[0]!.key, part]));
+    for (let from = 0; from < count; ) {
+      const to = partEnd(flat.series, active, from, this.options.maxSamples);
+      const series = Array.from(active.subarray(from, to), (column) => flat.series[column]!);
+      const known = before.get(series[0]!.key);
+      const isSame = known !== undefined && sameSeries(known.series, series);
+      const templates = isSame ? known.templates : new Map<number, Template>();
+      parts.push({ columns: active.slice(from, to), series, templates });
+      from = to;
     }
     return { columns: active, parts };
   }
@@ -264,6 +270,25 @@ export class RemoteWriteEncoder {
     this.counters.samples += template.samples;
     this.#request.add(template);
   }
+}
+
+/**
+ * Where a part that begins at `from` ends. It depends on the series alone, by numbers that are as good as random: when
+ * one comes or goes, the parts before and behind it stay what they are, and need not be compressed anew.
+ */
+function partEnd(
+  series: readonly FlatSeries[],
+  active: Int32Array,
+  from: number,
+  maxSeries: number,
+): number {
+  const end = Math.min(active.length, from + maxSeries);
+  for (let i = from; i < end; i++) if (series[active[i]!]!.key % PART_SERIES === 0) return i + 1;
+  return end;
+}
+
+function sameSeries(one: readonly FlatSeries[], other: readonly FlatSeries[]): boolean {
+  return one.length === other.length && one.every(({ key }, i) => key === other[i]!.key);
 }
 
 /** The series of which the receiver has a value. */

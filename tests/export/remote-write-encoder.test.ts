@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type Encoded, RemoteWriteEncoder } from "../../src/export/index.ts";
 import { Source } from "../sinks/snapshots.ts";
-import { define, Scratch, scan, TestWriter } from "../support/pools.ts";
+import { ask, define, Scratch, scan, TestWriter } from "../support/pools.ts";
 import { decodeWriteRequest, Store, staleCount } from "../support/remote-write.ts";
 
 const scratch = new Scratch();
@@ -99,6 +99,27 @@ describe("requests of remote write", () => {
     expect(
       pipe.samples(`c_total{app="shop",instance="host:7070",n="29",service="auth"}`),
     ).toHaveLength(5);
+  });
+
+  test("go on with thousands of series while one after the other is added", () => {
+    const source = new Source(scratch);
+    const requests = define.counter("a_total", ["n"]);
+    const late = define.counter("z_total", ["n"]);
+    const names = (count: number) => Array.from({ length: count }, (_, n) => [`${n}`]);
+    source.writer.register(ask(requests, names(1500)), ask(late, names(500)));
+    const pipe = new Pipe(700);
+    for (let at = 0; at < 6; at++) {
+      source.writer.put(requests, [`${1500 + at}`], at);
+      source.writer.store("a_total", ["7"], at);
+      source.writer.store("z_total", ["499"], -at);
+      pipe.write(source, at);
+    }
+    const labels = (n: number) => `{app="shop",instance="host:7070",n="${n}",service="auth"}`;
+    const times = [0, 1, 2, 3, 4, 5];
+    expect(pipe.samples(`a_total${labels(7)}`)).toEqual(times.map((at) => [at, at]));
+    expect(pipe.samples(`z_total${labels(499)}`).map(([at]) => at)).toEqual(times);
+    expect(pipe.samples(`a_total${labels(1503)}`)).toEqual([3, 4, 5].map((at) => [at, 3]));
+    expect(pipe.store.stored.size).toBe(2006);
   });
 
   test("say the end of a series in the bits that Prometheus keeps for it", () => {
