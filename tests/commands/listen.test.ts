@@ -1,0 +1,221 @@
+// `microview collect --listen`: what scrapers get of the agents that it reads, and who may scrape.
+
+import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { CLI, TestHost } from "../support/host.ts";
+import { Lines } from "../support/lines.ts";
+import { promtool, promtoolFindings } from "../support/metrics-readers.ts";
+import { parseOpenMetrics } from "../support/openmetrics.ts";
+import { parsePrometheus } from "../support/prometheus.ts";
+import { until } from "../support/wait.ts";
+import { runCli } from "./run-cli.ts";
+
+/** A collector that serves; its URL is that of /metrics. */
+async function listening(host: TestHost, ...flags: string[]) {
+  const child = host.own(
+    Bun.spawn([process.execPath, CLI, "collect", "--interval", "10ms", ...flags], {
+      env: { PATH: process.env["PATH"] ?? "" },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    }),
+  );
+  const lines = new Lines(child.stderr);
+  const url = (await lines.next()).replace("scraped at ", "");
+  return { child, url };
+}
+
+async function scrape(url: string, query = "", headers: Record<string, string> = {}) {
+  const response = await fetch(url + query, { headers });
+  return { status: response.status, text: await response.text(), headers: response.headers };
+}
+
+/** Samples of a metric, when there are so many. */
+function samples(url: string, metric: string, count: number, query = "") {
+  return until(`there are ${count} samples of ${metric}`, async () => {
+    const family = parsePrometheus((await scrape(url, query)).text).get(metric);
+    const found = Object.fromEntries(family?.samples ?? []);
+    return Object.keys(found).length === count && found;
+  });
+}
+
+/** A host with an agent and a service that has counted. */
+async function serving(host: TestHost, count: number) {
+  const agent = await host.agent();
+  const mv = host.client();
+  mv.counter("requests_total", { help: "Requests." }).inc(count);
+  mv.gauge("queue_length", { help: "Length." }).set(count);
+  await mv.ready;
+  return agent;
+}
+
+describe("collect --listen", () => {
+  test("serves what it reads, in both formats, and prints nothing", async () => {
+    await using host = new TestHost();
+    await serving(host, 3);
+    const { child, url } = await listening(host, "--socket", host.socketPath, "--listen", "0");
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
+    expect(await samples(url, "requests_total", 1)).toEqual({
+      'requests_total{app="shop",service="auth"}': 3,
+    });
+    const accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    const open = await scrape(url, "?app=shop&per_writer=1", { accept });
+    expect(open.headers.get("content-type")).toStartWith("application/openmetrics-text");
+    expect(Object.fromEntries(parseOpenMetrics(open.text).get("requests")!.samples)).toEqual({
+      [`requests_total{app="shop",pid="${process.pid}",service="auth",writer="1"}`]: 3,
+    });
+    const registry = await scrape(url, "", { accept: "application/json" });
+    expect(registry.headers.get("content-type")).toStartWith("text/plain");
+    child.kill("SIGTERM");
+    expect(await new Response(child.stdout).text()).toBe("");
+    expect(await child.exited).toBe(0);
+  });
+
+  test.skipIf(promtool === null)("tells of itself, and promtool finds nothing", async () => {
+    await using host = new TestHost();
+    await serving(host, 3);
+    const { url } = await listening(host, "--socket", host.socketPath, "--listen", ":0");
+    await samples(url, "requests_total", 1);
+    const { text } = await scrape(url);
+    const up = parsePrometheus(text).get("microview_collect_up")!;
+    expect([...up.samples]).toEqual([
+      ['microview_collect_up{app="microview",instance="local",service="collect"}', 1],
+    ]);
+    expect(await promtoolFindings(text)).toBe("");
+    expect((await scrape(url, "?app=shop")).text).not.toContain("microview_collect");
+  });
+
+  test("tells agents apart by instance, and goes on without one that goes away", async () => {
+    await using one = new TestHost();
+    await using two = new TestHost();
+    const agents = [await serving(one, 1), await serving(two, 2)];
+    const names = agents.map(({ port }) => `127.0.0.1:${port}`);
+    const { url } = await listening(one, ...names, "--listen", "0");
+    const of = (name: string, i: number, service = "auth", app = "shop") =>
+      `${name}{app="${app}",instance="${names[i]}",service="${service}"}`;
+    expect(await samples(url, "requests_total", 2)).toEqual({
+      [of("requests_total", 0)]: 1,
+      [of("requests_total", 1)]: 2,
+    });
+    await agents[1]!.stop();
+    // A pool that is mapped is read on without its agent; over TCP it is not.
+    const { url: remote } = await listening(
+      one,
+      ...[names[0]!, "--listen", "0", "--transport", "tcp"],
+    );
+    await samples(remote, "requests_total", 1);
+    await agents[0]!.stop();
+    await samples(remote, "requests_total", 0);
+    const up = await samples(remote, "microview_collect_up", 1);
+    expect(Object.values(up)).toEqual([0]);
+  });
+
+  test("shows only what is read: filters of the command and of the query both hold", async () => {
+    await using host = new TestHost();
+    await serving(host, 3);
+    const { url } = await listening(
+      host,
+      ...["--socket", host.socketPath, "--listen", "0", "--metric", "requests_*"],
+    );
+    await samples(url, "requests_total", 1);
+    const { text } = await scrape(url);
+    expect(text).not.toContain("queue_length");
+    expect((await scrape(url, "?metric=queue_length")).text).toBe("");
+    const { status, text: refusal } = await scrape(url, "?metric=*a*b*c*d*e");
+    expect(status).toBe(400);
+    expect(JSON.parse(refusal).code).toBe("invalid-query");
+  });
+
+  test("prints too where a format is asked for", async () => {
+    await using host = new TestHost();
+    await serving(host, 3);
+    const { child, url } = await listening(
+      host,
+      ...["--socket", host.socketPath, "--listen", "0", "--format", "ndjson"],
+    );
+    expect(JSON.parse(await new Lines(child.stdout).next())).toBeObject();
+    await samples(url, "requests_total", 1);
+  });
+
+  test("answers /healthz without a token, and nothing else", async () => {
+    await using host = new TestHost();
+    await serving(host, 3);
+    const file = join(host.folder, "tokens");
+    writeFileSync(
+      file,
+      "ops-token-of-the-tests name=ops\nteam-token-of-the-tests apps=other name=team\n",
+    );
+    const { url } = await listening(
+      host,
+      ...["--socket", host.socketPath, "--listen", "0.0.0.0:0", "--listen-token-file", file],
+    );
+    const local = url.replace("0.0.0.0", "127.0.0.1");
+    const as = (token: string) => ({ authorization: `Bearer ${token}` });
+    const health = await scrape(local.replace("/metrics", "/healthz"));
+    expect([health.status, health.text]).toEqual([200, "ok\n"]);
+    for (const headers of [{}, as("wrong"), as("ops-token-of-the-test")]) {
+      const { status, text } = await scrape(local, "", headers);
+      expect([status, JSON.parse(text).code]).toEqual([401, "denied"]);
+    }
+    await until("the token of all sees it", async () => {
+      return (await scrape(local, "", as("ops-token-of-the-tests"))).text.includes('app="shop"');
+    });
+    const team = await scrape(local, "", as("team-token-of-the-tests"));
+    expect([team.status, team.text]).toEqual([200, ""]);
+    const post = await fetch(local, { method: "POST", headers: as("ops-token-of-the-tests") });
+    expect(post.status).toBe(405);
+    expect((await scrape(local.replace("/metrics", "/"))).status).toBe(404);
+  });
+
+  test("answers no web page of another site, whose name may lead here", async () => {
+    await using host = new TestHost();
+    await serving(host, 3);
+    const { url } = await listening(host, "--socket", host.socketPath, "--listen", "0");
+    expect((await scrape(url, "", { host: "evil.example" })).status).toBe(403);
+    expect((await scrape(url, "", { origin: "https://evil.example" })).status).toBe(403);
+  });
+
+  test.each([
+    [["--listen", "0.0.0.0:0"], 2, "reachable from other hosts", "--listen-token-file"],
+    [["--listen", "[::]:0"], 2, "reachable from other hosts", "--listen-insecure"],
+    [["--listen", "here"], 2, "--listen is not an address", "HOST:PORT"],
+    [["--listen", "70000"], 2, "70000", ""],
+    [["--listen", "0", "--once"], 2, "--listen and --once exclude each other", ""],
+    [["--listen", "0", "--listen-token-file", "/nowhere"], 2, "--listen-token-file", ""],
+  ])("%j is refused: %d", async (flags, code, reason, hint) => {
+    await using host = new TestHost();
+    await serving(host, 1);
+    const { exitCode, stdout, stderr } = await runCli([
+      ...["collect", "--socket", host.socketPath],
+      ...flags,
+    ]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: code, stdout: "" });
+    expect(stderr).toContain(reason);
+    expect(stderr).toContain(hint);
+  });
+
+  test("on a port that is taken is an error that names it", async () => {
+    await using host = new TestHost();
+    await serving(host, 1);
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+    host.onEnd(() => void taken.close());
+    const { port } = taken.address() as { port: number };
+    const flags = ["--socket", host.socketPath, "--listen", String(port)];
+    const { exitCode, stderr } = await runCli(["collect", ...flags]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(`127.0.0.1:${port}`);
+  });
+
+  test("beyond loopback without a token is insecure, and has to be said", async () => {
+    await using host = new TestHost();
+    await serving(host, 3);
+    const { url } = await listening(
+      host,
+      ...["--socket", host.socketPath, "--listen", "0.0.0.0:0", "--listen-insecure"],
+    );
+    await samples(url.replace("0.0.0.0", "127.0.0.1"), "requests_total", 1);
+  });
+});
