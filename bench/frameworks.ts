@@ -72,7 +72,8 @@ async function handlers(
   const rounds = quick ? { count: 5, ms: 10 } : { count: 61, ms: 40 };
   const { ours, ...peers } = await alternate(contestants, rounds, quick);
   const none = peers[NONE]!;
-  const more = (samples: Samples) => samples.map((ns, i) => Math.max(0, ns - none[i]!));
+  // Below a nanosecond a difference is noise, and none at all would be endless times better than another.
+  const more = (samples: Samples) => samples.map((ns, i) => Math.max(1, ns - none[i]!));
   const others = Object.entries(peers).filter(([name]) => name !== NONE);
   const added = Object.fromEntries(others.map(([name, samples]) => [name, more(samples)]));
   const limit = MAX_ADDED_NS[framework];

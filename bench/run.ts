@@ -65,8 +65,9 @@ async function run(name: string, bench: Bench, quick: boolean, json: boolean): P
 
 async function list(): Promise<void> {
   console.log("bun run bench <name> [--json] [--quick]\n");
+  const width = Math.max(...Object.keys(BENCHES).map((name) => name.length)) + 2;
   for (const [name, load] of Object.entries(BENCHES)) {
-    console.log(`  ${name.padEnd(12)}${(await load()).default.summary}`);
+    console.log(`  ${name.padEnd(width)}${(await load()).default.summary}`);
   }
 }
 
