@@ -38,6 +38,8 @@ const MAX_DEPTH = 64;
  */
 const MAX_LEAD_MS = 3;
 
+/** Pools of which it is remembered when they ended; it matters for milliseconds. */
+const MAX_ENDED = 1000;
 /** Series that share a template, on the average. */
 const PART_SERIES = 512;
 
@@ -76,6 +78,8 @@ export class RemoteWriteEncoder {
   readonly counters: EncoderCounters = { samples: 0, ended: 0, clashes: 0, late: 0 };
   readonly #pools = new Map<string, Pool>();
   readonly #owners: Owners = new Map();
+  /** When pools have ended that may come again. */
+  readonly #endedMs = new Map<string, number>();
   readonly #request: RequestBuilder;
 
   constructor(readonly options: RemoteWriteEncoderOptions) {
@@ -115,6 +119,8 @@ export class RemoteWriteEncoder {
       this.#putEnded(presentOf(pool), timeMs);
       pool.flat.end();
       this.#pools.delete(key);
+      if (this.#endedMs.size >= MAX_ENDED) this.#endedMs.clear();
+      this.#endedMs.set(key, timeMs);
     }
   }
 
@@ -138,7 +144,7 @@ export class RemoteWriteEncoder {
         rounds: [],
         timesMs: [],
         spare: [],
-        lastMs: MIN_TIME_MS - 1,
+        lastMs: this.#endedMs.get(key) ?? MIN_TIME_MS - 1,
         clashes: 0,
       };
       this.#pools.set(key, pool);

@@ -157,6 +157,24 @@ test(
 );
 
 test(
+  "the series of an agent that is away for long are stale, and go on when it is back",
+  async () => {
+    await using receiver = await new Prometheus().start();
+    const exporter = pushing(receiver.writeUrl, { awayMs: 40 });
+    const source = new Source(scratch);
+    source.writer.put(define.counter("jobs_total"), [], 5);
+    exporter.write(source.snapshot(0, { takenAtMs: Date.now() }));
+    const found = () => receiver.query("jobs_total", Date.now() + 1000);
+    await until("it is stored", async () => (await found()).length === 1);
+    await until("it is stale", async () => (await found()).length === 0);
+    exporter.write(source.snapshot(1, { takenAtMs: Date.now() }));
+    expect((await exporter.close(5000)).undelivered).toBe(0);
+    expect(await found()).toHaveLength(1);
+  },
+  TIMEOUT_MS,
+);
+
+test(
   "a collector that is killed while the receiver is away loses nothing of what it had written ahead",
   async () => {
     await using host = new TestHost();

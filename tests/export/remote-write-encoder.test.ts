@@ -144,6 +144,9 @@ describe("requests of remote write", () => {
     ]);
     expect(pipe.requests.reduce((sum, { body }) => sum + staleCount(body), 0)).toBe(2);
     expect(pipe.encoder.counters.ended).toBe(2);
+    // It comes again before anyone's clock has gone on.
+    pipe.write(source, 5);
+    expect(pipe.samples(`c_total{${HOME},service="auth"}`).at(-1)).toEqual([6, 1]);
   });
 
   test("end the series of a metric that was declared anew, and go on with those that stay", () => {

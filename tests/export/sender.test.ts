@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { MemoryBacklog } from "../../src/export/index.ts";
 import { retryAfterMs, Sender, type SenderOptions } from "../../src/export/sender.ts";
 import { until } from "../support/wait.ts";
@@ -139,6 +141,35 @@ describe("a sender", () => {
     expect(receiver.bodies.at(-1)).toBe(52);
     expect(notices[1]).toContain("24 samples were dropped, for which there was no room");
   });
+});
+
+test("over TLS a receiver is trusted by the certificates that are given, and by no others", async () => {
+  const folder = mkdtempSync("/tmp/microview-test-");
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  const made = Bun.spawnSync([
+    ...["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"],
+    ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+    ...["-keyout", key, "-out", cert],
+  ]);
+  expect(made.exitCode).toBe(0);
+  const tls = { cert: await Bun.file(cert).text(), key: await Bun.file(key).text() };
+  rmSync(folder, { recursive: true });
+  let taken = 0;
+  const fetch = () => {
+    taken++;
+    return new Response(null, { status: 204 });
+  };
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, tls, fetch });
+  const url = `https://localhost:${server.port}/`;
+  const trusting = sender(url, 1, { ca: tls.cert });
+  expect(await trusting.made.stop(5000)).toBe(0);
+  expect(taken).toBe(1);
+  const careful = sender(url, 1);
+  await until("it has tried", () => careful.notices.length > 0);
+  expect(await careful.made.stop(0)).toBe(10);
+  expect(careful.notices[0]).toContain("certificate");
+  expect(taken).toBe(1);
+  await server.stop(true);
 });
 
 test("Retry-After is seconds or a date, and nobody is left for hours", () => {
