@@ -11,6 +11,7 @@ import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Pools } from "./pools.ts";
+import { Processes } from "./processes/processes.ts";
 import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
 import { SESSION_PATH, type SocketData, sessionSockets } from "./rdma/routes.ts";
 import { createRoutes } from "./routes.ts";
@@ -37,6 +38,8 @@ export interface AgentOptions extends AccessOptions {
   scanIntervalMs: number;
   /** Lets collectors read by RDMA where this host has a device; undefined does not look for one. */
   rdma?: RdmaOptions;
+  /** How often the processes of services are sampled; undefined does not. */
+  processIntervalMs?: number;
   version: string;
   log: Log;
 }
@@ -52,7 +55,9 @@ export class Agent {
   readonly #listeners: Listener[] = [];
   #data: DataServer | undefined;
   #rdma: Rdma | undefined;
+  #processes: Processes | undefined;
   #scan: Timer | undefined;
+  #sampling: Timer | undefined;
   #stopped: Promise<void> | undefined;
 
   private constructor(options: AgentOptions) {
@@ -106,6 +111,7 @@ export class Agent {
 
   async #stop(): Promise<void> {
     clearInterval(this.#scan);
+    clearInterval(this.#sampling);
     let timer: Timer | undefined;
     const timeout = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, DRAIN_TIMEOUT_MS);
@@ -116,6 +122,7 @@ export class Agent {
     await this.#data?.stop();
     this.#rdma?.close();
     this.metrics.detach();
+    this.#processes?.close();
     this.pools.close();
     rmSync(this.#options.socketPath, { force: true });
     this.#lock.release();
@@ -188,12 +195,29 @@ export class Agent {
       }),
     );
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
+    const { processIntervalMs } = this.#options;
+    if (processIntervalMs !== undefined) {
+      this.#processes = new Processes(log);
+      this.#sampling = setInterval(() => this.sampleProcesses(), processIntervalMs);
+    }
     log.info("the agent serves", {
       socket: socketPath,
       rest: `${tls ? "https" : "http"}://${host}:${this.port}`,
       dataPort: this.dataPort,
       layout: LAYOUT_VERSION,
     });
+  }
+
+  /** Looks at the processes of services, if it was asked to. */
+  sampleProcesses(): void {
+    if (this.#processes === undefined) return;
+    const start = performance.now();
+    try {
+      this.#processes.sample(this.pools);
+    } catch (error) {
+      this.#options.log.error("the processes could not be sampled", { error: String(error) });
+    }
+    this.metrics.add("processSeconds", (performance.now() - start) / 1000);
   }
 
   /** Looks for dead writers in every pool, and brings the agent's own gauges up to date. */

@@ -65,6 +65,12 @@ const METRICS = {
     [],
   ],
   scans: ["counter", "microview_agent_scans_total", "Rounds of looking for dead writers.", []],
+  processSeconds: [
+    "counter",
+    "microview_agent_process_sampling_seconds_total",
+    "Time spent sampling the processes of services.",
+    [],
+  ],
   dataConnections: [
     "gauge",
     "microview_agent_data_connections",

@@ -5,6 +5,7 @@ import { version } from "../../package.json";
 import { CliError, UsageError } from "./support/errors.ts";
 import { readTextFile } from "./support/files.ts";
 import * as flag from "./support/flags.ts";
+import { parseProcessMetrics } from "./support/process-metrics.ts";
 import { parseRdma } from "./support/rdma.ts";
 import { once, stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
@@ -112,6 +113,12 @@ export default defineSubcommand("agent", {
       default: "500ms",
       min: "10ms",
     }),
+    processMetrics: flag.parsed(parseProcessMetrics, {
+      group: POOLS,
+      hint: "off|INTERVAL",
+      description: "how often to sample processor time, memory, … of services' processes",
+      default: "5s",
+    }),
 
     maxApps: flag.integer({
       group: LIMITS,
@@ -187,6 +194,7 @@ export default defineSubcommand("agent", {
         poolMode: options.poolMode,
         strategy: options.strategy,
         scanIntervalMs: options.scanInterval,
+        ...(options.processMetrics === "off" ? {} : { processIntervalMs: options.processMetrics }),
         insecure: options.insecure,
         version,
         log: createLog(options.logLevel, options.jsonLogs),

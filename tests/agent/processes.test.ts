@@ -1,0 +1,253 @@
+// What the agent tells of the processes of services, by real ones.
+
+import { describe, expect, test } from "bun:test";
+import { parseCgroup } from "../../src/agent/processes/cgroup.ts";
+import {
+  holds,
+  parseNamespacePids,
+  parseStat,
+  parseSwitches,
+} from "../../src/agent/processes/proc.ts";
+import { parseProcessMetrics } from "../../src/commands/support/process-metrics.ts";
+import { ROOT, TestHost } from "../support/host.ts";
+import { until } from "../support/wait.ts";
+
+const INTERVAL = { processIntervalMs: 20 };
+const CPU = "microview_process_cpu_seconds_total";
+
+type Child = ReturnType<TestHost["run"]>;
+
+/** A service in a process of its own, that counts to a number per line. */
+function start(host: TestHost, service = "auth", ...before: string[]): Child {
+  return host.own(
+    Bun.spawn(
+      [
+        ...before,
+        process.execPath,
+        `${ROOT}/tests/client/fixtures/counting.ts`,
+        JSON.stringify({ socket: host.socketPath, service }),
+      ],
+      { stdin: "pipe", stdout: "pipe", stderr: "inherit" },
+    ),
+  );
+}
+
+/** A metric of the processes of a service, added up as a reader does; undefined before there is one. */
+function reader(host: TestHost, service = "auth") {
+  const view = host.view("microview");
+  return (metric: string, labels: Record<string, string> = {}) =>
+    view.value(service, metric, { app: "shop", ...labels });
+}
+
+async function burn(child: Child, times: number): Promise<void> {
+  child.stdin.write(`${times}\n`);
+  await child.stdin.flush();
+}
+
+/** Whether a process may be started in a pid namespace of its own here. */
+const mayUnshare =
+  Bun.which("unshare") !== null &&
+  Bun.spawnSync(["unshare", "--pid", "--fork", "true"], { stderr: "ignore" }).exitCode === 0;
+
+describe("the processes of services", () => {
+  test("are sampled from outside, under their service's name", async () => {
+    await using host = new TestHost();
+    await host.agent(INTERVAL);
+    const child = start(host);
+    const value = reader(host);
+    await until("it is seen", () => value("microview_processes") === 1);
+    expect(value("microview_process_resident_bytes")).toBeGreaterThan(10e6);
+    expect(value("microview_process_threads")).toBeGreaterThan(1);
+    expect(value("microview_process_open_fds")).toBeGreaterThan(3);
+    const ageS = Date.now() / 1000 - value("microview_process_start_time_seconds")!;
+    expect(ageS).toBeGreaterThan(-2);
+    expect(ageS).toBeLessThan(60);
+    await burn(child, 15_000_000);
+    await until("it has taken processor time", () => value(CPU, { mode: "user" })! > 0.05);
+    await until("it was switched", () => {
+      return value("microview_process_context_switches_total", { kind: "voluntary" })! > 0;
+    });
+  });
+
+  test("go when they die, and what they took is kept", async () => {
+    await using host = new TestHost();
+    await host.agent(INTERVAL);
+    const value = reader(host);
+    const [first, second] = [start(host), start(host)];
+    await until("both are seen", () => value("microview_processes") === 2);
+    await burn(first, 15_000_000);
+    const before = await until("it is counted", () => {
+      const seconds = value(CPU, { mode: "user" })!;
+      return seconds > 0.05 && seconds;
+    });
+    first.kill("SIGKILL");
+    await until("one is left", () => value("microview_processes") === 1);
+    expect(value(CPU, { mode: "user" })).toBeGreaterThanOrEqual(before);
+    second.kill("SIGKILL");
+    await until("none is left", () => !value("microview_processes"));
+    expect(value(CPU, { mode: "user" })).toBeGreaterThanOrEqual(before);
+    await until("its writers are gone", () => host.view("microview").writers("auth").length === 0);
+  });
+
+  test("are counted once, however many threads write", async () => {
+    await using host = new TestHost();
+    await host.agent(INTERVAL);
+    const clients = [host.client(), host.client()];
+    for (const client of clients) client.counter("requests_total").inc();
+    await Promise.all(clients.map(({ ready }) => ready));
+    const value = reader(host);
+    await until("it is seen", () => value("microview_processes") === 1);
+    expect(host.view("microview").writers("auth")).toHaveLength(1);
+  });
+
+  test("are counted on by the next agent, and not twice", async () => {
+    await using host = new TestHost();
+    const child = start(host);
+    const first = await host.agent(INTERVAL);
+    const value = reader(host);
+    await until("it is seen", () => value("microview_processes") === 1);
+    await burn(child, 15_000_000);
+    const before = await until("it is counted", () => {
+      const seconds = value(CPU, { mode: "user" })!;
+      return seconds > 0.05 && seconds;
+    });
+    await first.stop();
+    await host.agent(INTERVAL);
+    await until("only the next agent's writer is left", () => {
+      return (
+        host.view("microview").writers("auth").length === 1 && value("microview_processes") === 1
+      );
+    });
+    const after = value(CPU, { mode: "user" })!;
+    expect(after).toBeGreaterThanOrEqual(before);
+    expect(after).toBeLessThan(before + 5);
+  });
+
+  test("are left out when the pid is another's", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent(INTERVAL);
+    const stranger = host.own(Bun.spawn(["sleep", "100"]));
+    const application = agent.pools.open("shop");
+    const writer = application.attach({ service: "auth", pid: stranger.pid, threadId: 0 });
+    expect(holds(stranger.pid, application.pool.file.stat())).toBeFalse();
+    agent.sampleProcesses();
+    expect(application.writers().map(({ id }) => id)).toContain(writer.id);
+    expect(host.view("microview").writers("auth")).toEqual([]);
+  });
+
+  test.skipIf(!mayUnshare)("are found in a pid namespace of their own", async () => {
+    await using host = new TestHost();
+    await host.agent(INTERVAL);
+    const child = start(host, "inside", "unshare", "--pid", "--fork", "--kill-child");
+    const value = reader(host, "inside");
+    await until("it is seen", () => value("microview_processes") === 1);
+    const [writer] = host.view("shop").writers("inside");
+    expect(writer!.pid).toBe(1);
+    const [sampled] = host.view("microview").writers("inside");
+    expect(sampled!.pid).not.toBe(1);
+    expect(sampled!.pid).not.toBe(child.pid);
+  });
+
+  test("are not looked at unless asked for", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent();
+    const client = host.client();
+    client.counter("requests_total").inc();
+    await client.ready;
+    agent.sampleProcesses();
+    expect(host.view("microview").writers("auth")).toEqual([]);
+  });
+
+  test("are sampled by the agent of the command line", async () => {
+    await using host = new TestHost();
+    await host.agentProcess("--process-metrics", "100ms");
+    start(host);
+    const value = reader(host);
+    await until("it is seen", () => value("microview_processes") === 1);
+  });
+});
+
+describe("--process-metrics", () => {
+  test("takes off or an interval", () => {
+    expect(parseProcessMetrics("off", "--process-metrics")).toBe("off");
+    expect(parseProcessMetrics("5s", "--process-metrics")).toBe(5000);
+    expect(() => parseProcessMetrics("10ms", "--process-metrics")).toThrow("too short");
+    expect(() => parseProcessMetrics("on", "--process-metrics")).toThrow();
+  });
+});
+
+describe("the lines of /proc", () => {
+  test("are read by field, whatever the program is called", () => {
+    const fields = Array.from({ length: 50 }, (_, i) => String(i + 3));
+    fields[0] = "S";
+    const stat = parseStat(`7 (a) b (c)) ${fields.join(" ")}`)!;
+    expect(stat).toEqual({
+      startTicks: 22,
+      userS: 0.14,
+      systemS: 0.15,
+      minorFaults: 10,
+      majorFaults: 12,
+      threads: 20,
+      residentBytes: 24 * 4096,
+    });
+  });
+
+  test("are refused when they are none", () => {
+    for (const text of ["", "7", "7 (sh)", "7 (sh) S 1 2", "no line at all"]) {
+      expect(parseStat(text)).toBeUndefined();
+      expect(parseSwitches(text)).toBeUndefined();
+      expect(parseNamespacePids(text)).toEqual([]);
+    }
+  });
+
+  test("tell switches and namespaces", () => {
+    const text =
+      "Name:\tbun\nNSpid:\t4711\t12\t1\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t3\n";
+    expect(parseSwitches(text)).toEqual({ voluntary: 150, involuntary: 3 });
+    expect(parseNamespacePids(text)).toEqual([4711, 12, 1]);
+  });
+});
+
+describe("a cgroup's path", () => {
+  const id = "3f9a1c2b4d5e6f708192a3b4c5d6e7f83f9a1c2b4d5e6f708192a3b4c5d6e7f8";
+  const container = "3f9a1c2b4d5e";
+  const pod = "1b4e28ba-2fa1-11d2-883f-0016d3cca427";
+  const under = pod.replaceAll("-", "_");
+  const kubelet = `/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${under}.slice`;
+
+  test.each([
+    [`0::/system.slice/docker-${id}.scope`, "docker", ""],
+    [`0::/docker/${id}`, "docker", ""],
+    [`12:memory:/docker/${id}\n1:name=systemd:/docker/${id}\n0::/`, "docker", ""],
+    [`0::${kubelet}/cri-containerd-${id}.scope`, "containerd", pod],
+    [
+      `11:cpu,cpuacct:/system.slice/containerd.service/kubepods-burstable-pod${under}.slice:cri-containerd:${id}`,
+      "containerd",
+      pod,
+    ],
+    [`0::${kubelet}/crio-${id}.scope`, "cri-o", pod],
+    [`0::${kubelet}/crio-${id}.scope/container`, "cri-o", pod],
+    [`0::${kubelet}/docker-${id}.scope`, "docker", pod],
+    [`4:pids:/kubepods/besteffort/pod${pod}/${id}`, "kubernetes", pod],
+    [`0::/machine.slice/libpod-${id}.scope`, "podman", ""],
+    [
+      `0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-${id}.scope/container`,
+      "podman",
+      "",
+    ],
+  ])("%s is of a container", (text, runtime, itsPod) => {
+    expect(parseCgroup(`${text}\n`)).toEqual({ runtime, container, pod: itsPod, unit: "" });
+  });
+
+  test("tells a unit of systemd", () => {
+    const unit = { runtime: "systemd", container: "", pod: "", unit: "auth.service" };
+    expect(parseCgroup("0::/system.slice/auth.service\n")).toEqual(unit);
+    expect(parseCgroup("5:pids:/system.slice/auth.service\n1:name=systemd:/\n")).toEqual(unit);
+  });
+
+  test("tells nothing where there is nothing to tell", () => {
+    for (const text of ["", "0::/\n", "0::/user.slice/user-0.slice/session-1.scope\n", "junk"]) {
+      expect(parseCgroup(text)).toBeUndefined();
+    }
+  });
+});
