@@ -54,7 +54,7 @@ export class Otlp implements Exporter {
         "user-agent": `microview/${options.version}`,
       }),
       mayPass: (status) => RETRYABLE.includes(status),
-      onTaken: (body, contentType) => this.#readAnswer(body, contentType),
+      onTaken: ({ samples }, answer, contentType) => this.#readAnswer(samples, answer, contentType),
     });
     this.sender.start();
     this.#watch = setInterval(() => this.#endAway(awayMs), Math.min(1000, awayMs / 4));
@@ -108,17 +108,18 @@ export class Otlp implements Exporter {
     this.sender.wake();
   }
 
-  #readAnswer(body: Uint8Array, contentType: string): void {
+  #readAnswer(points: number, body: Uint8Array, contentType: string): void {
     const isJson = contentType.startsWith("application/json");
     const partial = isJson
       ? parsePartialSuccess(new TextDecoder().decode(body))
       : decodePartialSuccess(body);
     if (partial === undefined || (partial.rejected === 0 && partial.message === "")) return;
-    this.rejected += partial.rejected;
+    const { message } = partial;
+    const rejected = Math.max(0, Math.min(points, partial.rejected));
+    this.rejected += rejected;
     if (this.#rejectionSaid) return;
     this.#rejectionSaid = true;
     const { host } = new URL(this.options.url);
-    const { rejected, message } = partial;
     this.options.onNotice(
       `the receiver at ${host} has taken all but ${rejected} data points: ${message.slice(0, 300)}`,
     );

@@ -14,7 +14,7 @@ export interface SenderOptions {
   /** Whether a refusal with this status may pass; what may not is given up. */
   mayPass: (status: number) => boolean;
   /** Told of each request that was taken, with the answer's body. */
-  onTaken?: (body: Uint8Array, contentType: string) => void;
+  onTaken?: (request: Request, answer: Uint8Array, contentType: string) => void;
   /** Told, in words, what a person should know. */
   onNotice: (text: string) => void;
   timeoutMs?: number;
@@ -112,7 +112,8 @@ export class Sender {
     }
   }
 
-  async #send({ body }: Request): Promise<Outcome> {
+  async #send(request: Request): Promise<Outcome> {
+    const { body } = request;
     const { url, headers, ca, mayPass, timeoutMs = DEFAULT_TIMEOUT_MS } = this.options;
     let response: Response;
     let answer: Uint8Array;
@@ -134,7 +135,7 @@ export class Sender {
     }
     const { status } = response;
     if (status >= 200 && status < 300) {
-      this.options.onTaken?.(answer, response.headers.get("content-type") ?? "");
+      this.options.onTaken?.(request, answer, response.headers.get("content-type") ?? "");
       return { kind: "taken" };
     }
     const text = new TextDecoder().decode(answer).trim().slice(0, MAX_REASON_LENGTH);

@@ -7,6 +7,8 @@ import {
   type OtlpOptions,
   toExponential,
 } from "../../src/export/index.ts";
+import { parsePartialSuccess } from "../../src/export/otlp-json.ts";
+import { decodePartialSuccess } from "../../src/export/otlp-protobuf.ts";
 import { logLinearBounds, logLinearIndex, logLinearShape } from "../../src/layout/index.ts";
 import { Source } from "../sinks/snapshots.ts";
 import { OtlpReceiver, partialSuccess, type ReceivedMetric } from "../support/otlp.ts";
@@ -103,7 +105,7 @@ describe.each(FORMATS)("OTLP as %s", (format) => {
     const partial = () => partialSuccess(3, "too old", format === "json");
     await using receiver = new OtlpReceiver([partial]);
     const source = new Source(scratch);
-    source.writer.put(define.counter("a_total"), [], 1);
+    for (const n of "abcd") source.writer.put(define.counter("a_total", ["n"]), [n], 1);
     const notices: string[] = [];
     const push = pushing(receiver.url, { format, onNotice: (text) => notices.push(text) });
     push.write(source.snapshot(0));
@@ -230,6 +232,26 @@ describe("OTLP", () => {
     expect((await push.close(5000)).undelivered).toBe(0);
     expect(pointsOf(receiver.metrics, "took")[0]).toMatchObject({ count: 2, zeroCount: 0 });
     expect(pointsOf(receiver.metrics, "size")[0]).toMatchObject({ bucketCounts: [0, 0, 2] });
+  });
+});
+
+describe("what a receiver answers", () => {
+  test("is read whatever it is, and never taken for more than was sent", async () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+        decodePartialSuccess(bytes);
+        parsePartialSuccess(new TextDecoder().decode(bytes));
+      }),
+      { numRuns: 2000 },
+    );
+    expect(parsePartialSuccess('{"partialSuccess":null}')).toBeUndefined();
+    expect(parsePartialSuccess("{}")).toBeUndefined();
+    await using receiver = new OtlpReceiver([() => partialSuccess(-1, "x", true)]);
+    const source = new Source(scratch);
+    source.writer.put(define.counter("a_total"), [], 1);
+    const push = pushing(receiver.url);
+    push.write(source.snapshot(0));
+    expect((await push.close(5000)).undelivered).toBe(0);
   });
 });
 
