@@ -50,10 +50,11 @@ describe("deploy/", () => {
     const args = [
       ...[...read("systemd/microview-agent.service").matchAll(/(?<=ExecStart=.*)--[\w-]+/g)],
       ...[...read("docker/Dockerfile").matchAll(/(?<=CMD \["agent".*)--[\w-]+/g)],
-      ...[...read("docker/compose.yaml").matchAll(/(?<=command: \[agent.*)--[\w-]+/g)],
       ...[...read("helm/microview/templates/daemonset.yaml").matchAll(/(?<=^ +- )--[\w-]+/gm)],
       ...[...read("kubernetes/agent.yaml").matchAll(/(?<=^ +- )--[\w-]+/gm)],
     ].map(([flag]) => flag);
+    const { command } = parseYaml(read("docker/compose.yaml"))[0].services.agent;
+    args.push(...command.filter((word: string) => word.startsWith("--")));
     for (const flag of args) if (!AGENT_FLAGS.includes(flag)) unknown.push(flag);
     expect(unknown).toEqual([]);
     expect(args.length).toBeGreaterThan(15);
