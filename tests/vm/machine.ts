@@ -173,7 +173,7 @@ async function flags(
       "q35",
       ...(accel === "kvm"
         ? ["-accel", "kvm", "-cpu", "host"]
-        : ["-accel", "tcg,thread=multi", "-cpu", "max"]),
+        : ["-accel", "tcg,thread=multi,tb-size=2048", "-cpu", "max"]),
     ],
     ...["-smp", `${cpus}`, "-m", `${memoryMiB}`],
     ...["-kernel", build.kernel, "-initrd", build.initrd, "-append", kernelArguments],
