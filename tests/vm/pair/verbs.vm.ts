@@ -63,6 +63,17 @@ test("reads cost the agent's process nothing", async () => {
   expect(busy.ranMs - idle.ranMs).toBeLessThan(READ_MS * busy.reads + 1);
 });
 
+test("the agent is read by rdma_cm too, where it is asked for", async () => {
+  const flags = ["--transport", "verbs", "--rdma-cm", "--once", "--app", "shop"];
+  const once = Bun.spawn(
+    [MICROVIEW, "collect", `${ONE.host}:${ONE.port}`, ...flags, "--format", "ndjson"],
+    { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
+  );
+  const [line] = (await new Response(once.stdout).text()).trim().split("\n");
+  expect(await once.exited).toBe(0);
+  expect(value(JSON.parse(line!))).toBeGreaterThan(0);
+});
+
 test("`microview collect` goes on when the agent was killed, with the gap marked and every count", async () => {
   const known = lines.length;
   await ask("restart the agent");
