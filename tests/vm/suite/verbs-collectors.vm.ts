@@ -30,8 +30,8 @@ let counted = 0;
 
 beforeAll(async () => {
   host = new MachineHost();
-  // It does not look for the dead meanwhile: what it does is for its collectors.
-  agent = await host.start(["--scan-interval", "1h"]);
+  // It looks neither for the dead nor at processes meanwhile: what it does is for its collectors.
+  agent = await host.start(["--scan-interval", "1h", "--process-metrics", "off"]);
   counter = host.client({ service: SERVICE }).counter(COUNTED);
   count(5);
   await host.shows(counted, COUNTED, { service: SERVICE });
