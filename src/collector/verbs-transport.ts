@@ -35,6 +35,8 @@ import {
   type Transport,
   TransportError,
 } from "./transport.ts";
+import { parsePools, parseQueuePair, parseRegions } from "./verbs-answers.ts";
+import { splitRanges } from "./verbs-plan.ts";
 
 /** Where a collector's device is, and how it speaks to an agent's. */
 export interface VerbsSpec {
@@ -511,83 +513,4 @@ export class VerbsTransport implements Transport {
     this.#compiled.set(ranges, compiled);
     return compiled;
   }
-}
-
-export interface ReadPiece {
-  offset: number;
-  bytes: number;
-  key: number;
-  fence: boolean;
-}
-
-/**
- * The fewest READs that bring ranges: cut where a region ends and where a message would be too long.
- * @param regions may overlap; any that holds a place will do
- * @returns undefined when a place is in no region
- */
-export function splitRanges(
-  ranges: readonly ByteRange[],
-  regions: readonly RdmaRegion[],
-  maxMessageBytes: number,
-): ReadPiece[] | undefined {
-  const pieces: ReadPiece[] = [];
-  for (const range of ranges) {
-    let { fence = false } = range;
-    const end = range.offset + range.bytes;
-    for (let at = range.offset; at < end; ) {
-      let best: RdmaRegion | undefined;
-      for (const region of regions) {
-        if (at < region.offset || at >= region.offset + region.bytes) continue;
-        if (best === undefined || region.offset + region.bytes > best.offset + best.bytes) {
-          best = region;
-        }
-      }
-      if (best === undefined) return undefined;
-      const bytes = Math.min(end, best.offset + best.bytes, at + maxMessageBytes) - at;
-      pieces.push({ offset: at, bytes, key: best.key, fence });
-      // The pieces of a range may come in any order among themselves.
-      fence = false;
-      at += bytes;
-    }
-  }
-  return pieces;
-}
-
-const isCount = (value: unknown): value is number =>
-  Number.isSafeInteger(value) && (value as number) >= 0;
-const isWord = (value: unknown): value is number =>
-  isCount(value) && (value as number) <= 0xffff_ffff;
-
-function parsePools(answer: Partial<RdmaResponse>): RemotePool[] | TransportError {
-  if (answer.endpoint === null) {
-    return new TransportError(`the agent serves no RDMA: ${String(answer.reason)}`);
-  }
-  const { pools } = answer;
-  const fits = (pool: Partial<RemotePool>) =>
-    isCount(pool.id) &&
-    isCount(pool.poolId) &&
-    isCount(pool.fileBytes) &&
-    typeof pool.app === "string";
-  if (!Array.isArray(pools) || !pools.every(fits)) {
-    return new TransportError("the agent's list of pools cannot be read");
-  }
-  return pools.map(({ id, app, poolId, fileBytes }) => ({ id, app, poolId, fileBytes }));
-}
-
-function parseRegions(regions: unknown): RdmaRegion[] | undefined {
-  const fits = (region: Partial<RdmaRegion> | null) =>
-    isCount(region?.offset) && isCount(region.bytes) && region.bytes > 0 && isWord(region.key);
-  return Array.isArray(regions) && regions.every(fits) ? (regions as RdmaRegion[]) : undefined;
-}
-
-/** @throws TransportError for an answer that no agent of ours gives */
-function parseQueuePair(answer: QueuePairResponse): QueuePairResponse {
-  const { id, number, psn, gid, lid, mtu, reads } = answer;
-  const numbers = [id, number, psn, lid].every(isWord);
-  const path = [256, 512, 1024, 2048, 4096].includes(mtu) && reads >= 1 && reads <= 255;
-  const address = typeof gid === "string" && /^([0-9a-f]{32})?$/.test(gid);
-  if (!numbers || !path || !address || parseRegions(answer.regions) === undefined) {
-    throw new TransportError("the agent's answer to a queue pair makes no sense");
-  }
-  return answer;
 }

@@ -7,7 +7,7 @@ import { randomUUIDv7 } from "bun";
 import { Pool } from "../../src/agent/pool.ts";
 import { type CollectorEvent, findSeries, MmapTransport } from "../../src/collector/index.ts";
 import { HEADER, SHM_DIR } from "../../src/layout/index.ts";
-import { collect } from "../support/collecting.ts";
+import { collect, followsServices } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { SMALL } from "../support/pools.ts";
 import { until } from "../support/wait.ts";
@@ -30,30 +30,7 @@ describe.each(["mmap", "tcp"] as const)("by %s", (transport) => {
   test("a value, a new series and a new application show, and a dead writer's gauge does not", async () => {
     await using host = new TestHost();
     await host.agent();
-    const first = host.client();
-    const requests = first.counter("requests_total", { labels: ["route"] });
-    requests.labels("/a").inc(3);
-    const depth = first.gauge("depth");
-    depth.set(7);
-    await first.ready;
-    const { latest, collector } = collect(host, { transport });
-    const shop = "local shop auth";
-    await until("the values show", () => latest.get(`${shop} requests_total{/a}`) === 3);
-    expect(latest.get(`${shop} depth{}`)).toBe(7);
-    expect(collector.statistics[0]!.transport).toBe(transport);
-
-    requests.labels("/b").inc(2);
-    await until("a new series shows", () => latest.get(`${shop} requests_total{/b}`) === 2);
-
-    host.client({ app: "bank", service: "ledger" }).counter("booked_total").inc(5);
-    await until(
-      "a new application shows",
-      () => latest.get("local bank ledger booked_total{}") === 5,
-    );
-
-    await first.close();
-    await until("its gauge is absent", () => Number.isNaN(latest.get(`${shop} depth{}`)));
-    expect(latest.get(`${shop} requests_total{/a}`)).toBe(3);
+    await followsServices(host, { transport });
   }, 30_000);
 
   test("only what the filter wants is fetched", async () => {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Spinner } from "../../src/collector/spinner.ts";
-import { splitRanges } from "../../src/collector/verbs-transport.ts";
+import { splitRanges } from "../../src/collector/verbs-plan.ts";
 
 const MAX = 1 << 30;
 

@@ -9,8 +9,8 @@ import { AgentClient } from "../../src/collector/agent-client.ts";
 import { findSeries } from "../../src/collector/index.ts";
 import { VerbsSession } from "../../src/collector/verbs-session.ts";
 import { ConnectionManager, Device, type ManagerEvent } from "../../src/ffi/index.ts";
-import type { QueuePairResponse, RdmaResponse } from "../../src/layout/index.ts";
-import { collect } from "../support/collecting.ts";
+import type { QueuePairRequest, QueuePairResponse, RdmaResponse } from "../../src/layout/index.ts";
+import { collect, followsServices } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { MOCK_GID, MockVerbs, NOTHING_LIVE } from "../support/mock-verbs.ts";
 import { until } from "../support/wait.ts";
@@ -50,34 +50,28 @@ class RdmaHost extends TestHost {
   }
 }
 
+/** What a collector asks for the first of an agent's pools. */
+function queuePairFor(session: string, [pool]: RdmaResponse["pools"]): QueuePairRequest {
+  return {
+    session,
+    app: pool!.app,
+    poolId: pool!.poolId,
+    number: 17,
+    psn: 1,
+    linkLayer: "Ethernet",
+    gid: MOCK_GID,
+    lid: 0,
+    mtu: 4096,
+    reads: 1,
+  };
+}
+
 describe("by verbs", () => {
   test("a value, a new series and a new application show, and a dead writer's gauge does not", async () => {
     await using host = new RdmaHost();
     await host.rdmaAgent();
-    const first = host.client();
-    const requests = first.counter("requests_total", { labels: ["route"] });
-    requests.labels("/a").inc(3);
-    first.gauge("depth").set(7);
-    await first.ready;
-    const { latest, collector, events } = collect(host, mock.collector());
-    const shop = "local shop auth";
-    await until("the values show", () => latest.get(`${shop} requests_total{/a}`) === 3);
-    expect(latest.get(`${shop} depth{}`)).toBe(7);
-    expect(collector.statistics[0]!.transport).toBe("verbs");
+    const { events } = await followsServices(host, mock.collector());
     expect(events.find(({ kind }) => kind === "connected")?.message).toBe("read by verbs");
-
-    requests.labels("/b").inc(2);
-    await until("a new series shows", () => latest.get(`${shop} requests_total{/b}`) === 2);
-
-    host.client({ app: "bank", service: "ledger" }).counter("booked_total").inc(5);
-    await until(
-      "a new application shows",
-      () => latest.get("local bank ledger booked_total{}") === 5,
-    );
-
-    await first.close();
-    await until("its gauge is absent", () => Number.isNaN(latest.get(`${shop} depth{}`)));
-    expect(latest.get(`${shop} requests_total{/a}`)).toBe(3);
   }, 30_000);
 
   test("a snapshot is three READs in one post with one completion, however many writers there are", async () => {
@@ -201,11 +195,7 @@ describe("an agent that is read by RDMA", () => {
     const { value } = await child.stdout.getReader().read();
     const { session } = JSON.parse(new TextDecoder().decode(value)) as { session: string };
     const { pools } = await host.rdma();
-    const request = {
-      session,
-      ...{ app: pools[0]!.app, poolId: pools[0]!.poolId, number: 17, psn: 1 },
-      ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
-    };
+    const request = queuePairFor(session, pools);
     await host.rest().call("POST", "/v1/rdma/queue-pairs", request);
     expect((await host.rdma()).queuePairs).toBe(1);
     child.kill("SIGKILL");
@@ -219,11 +209,7 @@ describe("an agent that is read by RDMA", () => {
     const rest = host.rest();
     const { pools } = await host.rdma();
     const session = await VerbsSession.open(rest);
-    const request = {
-      session: session.id,
-      ...{ app: pools[0]!.app, poolId: pools[0]!.poolId, number: 17, psn: 1 },
-      ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
-    };
+    const request = queuePairFor(session.id, pools);
     const connect = (some: object = {}) =>
       rest.call("POST", "/v1/rdma/queue-pairs", { ...request, ...some });
     const made = (await connect()) as { id: number };
@@ -246,11 +232,9 @@ describe("an agent that is read by RDMA", () => {
     const session = await VerbsSession.open(host.rest());
     host.onEnd(() => session.close());
     const { pools } = await host.rdma();
-    const made = (await host.rest().call("POST", "/v1/rdma/queue-pairs", {
-      session: session.id,
-      ...{ app: pools[0]!.app, poolId: pools[0]!.poolId, number: 17, psn: 1 },
-      ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
-    })) as { number: number };
+    const made = (await host
+      .rest()
+      .call("POST", "/v1/rdma/queue-pairs", queuePairFor(session.id, pools))) as { number: number };
     expect((await host.rdma()).queuePairs).toBe(2);
     // Not all that a device tells of a queue pair is bad.
     mock.calls.mock_async_event(COMMUNICATION_ESTABLISHED, made.number);
@@ -387,11 +371,12 @@ describe("by rdma_cm", () => {
     const { endpoint, pools } = await host.rdma();
     const session = await VerbsSession.open(host.rest());
     host.onEnd(() => session.close());
-    const made = (await host.rest().call("POST", "/v1/rdma/queue-pairs", {
-      session: session.id,
-      ...{ app: pools[0]!.app, poolId: pools[0]!.poolId, number: 17, psn: 1, manager: true },
-      ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
-    })) as QueuePairResponse;
+    const made = (await host
+      .rest()
+      .call("POST", "/v1/rdma/queue-pairs", {
+        ...queuePairFor(session.id, pools),
+        manager: true,
+      })) as QueuePairResponse;
     expect(made.manager?.ticket).toMatch(/^[0-9a-f-]{36}$/);
 
     const device = Device.open("mock0", 1, mock.source.library);
@@ -413,7 +398,10 @@ describe("by rdma_cm", () => {
       return answer;
     });
     expect(answer).toMatchObject({ kind: "failed", reason: expect.stringContaining("refuses") });
-    expect(host.log.find(({ reason }) => reason === "it has no ticket")).toBeDefined();
+    expect(host.log.find(({ reason }) => reason === "it has no ticket")).toMatchObject({
+      level: "warn",
+      message: "a connection by rdma_cm is refused",
+    });
 
     agent.scan(Date.now() + 60_000);
     expect((await host.rdma()).queuePairs).toBe(0);

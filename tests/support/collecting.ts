@@ -1,5 +1,6 @@
 // A collector as tests watch it: the latest value of each series, and what it was told.
 
+import { expect } from "bun:test";
 import {
   Collector,
   type CollectorEvent,
@@ -7,6 +8,7 @@ import {
   type PoolSnapshot,
 } from "../../src/collector/index.ts";
 import type { TestHost } from "./host.ts";
+import { until } from "./wait.ts";
 
 /** The latest value of each series, as `source app service name{labels}`. */
 export type Latest = Map<string, number>;
@@ -45,4 +47,36 @@ export function note(latest: Latest, { source, app, directory, values }: PoolSna
       );
     }
   }
+}
+
+/** What a collector has to show of living services, whatever it reads by: as they come, grow and go. */
+export async function followsServices(
+  host: TestHost,
+  options: Partial<CollectorOptions> & { transport: "mmap" | "tcp" | "verbs" },
+): Promise<ReturnType<typeof collect>> {
+  const first = host.client();
+  const requests = first.counter("requests_total", { labels: ["route"] });
+  requests.labels("/a").inc(3);
+  first.gauge("depth").set(7);
+  await first.ready;
+  const collected = collect(host, options);
+  const { latest, collector } = collected;
+  const shop = "local shop auth";
+  await until("the values show", () => latest.get(`${shop} requests_total{/a}`) === 3);
+  expect(latest.get(`${shop} depth{}`)).toBe(7);
+  expect(collector.statistics[0]!.transport).toBe(options.transport);
+
+  requests.labels("/b").inc(2);
+  await until("a new series shows", () => latest.get(`${shop} requests_total{/b}`) === 2);
+
+  host.client({ app: "bank", service: "ledger" }).counter("booked_total").inc(5);
+  await until(
+    "a new application shows",
+    () => latest.get("local bank ledger booked_total{}") === 5,
+  );
+
+  await first.close();
+  await until("its gauge is absent", () => Number.isNaN(latest.get(`${shop} depth{}`)));
+  expect(latest.get(`${shop} requests_total{/a}`)).toBe(3);
+  return collected;
 }

@@ -1,0 +1,45 @@
+// What an agent answers about RDMA, checked before anything of it is used: it comes from another host.
+
+import type { QueuePairResponse, RdmaRegion, RdmaResponse } from "../layout/index.ts";
+import { type RemotePool, TransportError } from "./transport.ts";
+
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0;
+const isWord = (value: unknown): value is number =>
+  isCount(value) && (value as number) <= 0xffff_ffff;
+
+/** The agent's list of pools, of which nothing is believed unseen. */
+export function parsePools(answer: Partial<RdmaResponse>): RemotePool[] | TransportError {
+  if (answer.endpoint === null) {
+    return new TransportError(`the agent serves no RDMA: ${String(answer.reason)}`);
+  }
+  const { pools } = answer;
+  const fits = (pool: Partial<RemotePool>) =>
+    isCount(pool.id) &&
+    isCount(pool.poolId) &&
+    isCount(pool.fileBytes) &&
+    typeof pool.app === "string";
+  if (!Array.isArray(pools) || !pools.every(fits)) {
+    return new TransportError("the agent's list of pools cannot be read");
+  }
+  return pools.map(({ id, app, poolId, fileBytes }) => ({ id, app, poolId, fileBytes }));
+}
+
+/** Regions as an agent of ours gives them, or undefined. */
+export function parseRegions(regions: unknown): RdmaRegion[] | undefined {
+  const fits = (region: Partial<RdmaRegion> | null) =>
+    isCount(region?.offset) && isCount(region.bytes) && region.bytes > 0 && isWord(region.key);
+  return Array.isArray(regions) && regions.every(fits) ? (regions as RdmaRegion[]) : undefined;
+}
+
+/** @throws TransportError for an answer that no agent of ours gives */
+export function parseQueuePair(answer: QueuePairResponse): QueuePairResponse {
+  const { id, number, psn, gid, lid, mtu, reads } = answer;
+  const numbers = [id, number, psn, lid].every(isWord);
+  const path = [256, 512, 1024, 2048, 4096].includes(mtu) && reads >= 1 && reads <= 255;
+  const address = typeof gid === "string" && /^([0-9a-f]{32})?$/.test(gid);
+  if (!numbers || !path || !address || parseRegions(answer.regions) === undefined) {
+    throw new TransportError("the agent's answer to a queue pair makes no sense");
+  }
+  return answer;
+}
