@@ -371,12 +371,10 @@ describe("by rdma_cm", () => {
     const { endpoint, pools } = await host.rdma();
     const session = await VerbsSession.open(host.rest());
     host.onEnd(() => session.close());
-    const made = (await host
-      .rest()
-      .call("POST", "/v1/rdma/queue-pairs", {
-        ...queuePairFor(session.id, pools),
-        manager: true,
-      })) as QueuePairResponse;
+    const made = (await host.rest().call("POST", "/v1/rdma/queue-pairs", {
+      ...queuePairFor(session.id, pools),
+      manager: true,
+    })) as QueuePairResponse;
     expect(made.manager?.ticket).toMatch(/^[0-9a-f-]{36}$/);
 
     const device = Device.open("mock0", 1, mock.source.library);
