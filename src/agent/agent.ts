@@ -1,7 +1,8 @@
 // The agent: owns the pools of a host, serves REST on a Unix socket and TCP, and the data plane beside it.
 
 import { chmodSync, chownSync, readFileSync, rmSync } from "node:fs";
-import { LAYOUT_VERSION } from "../layout/index.ts";
+import { identityOf } from "../identity/index.ts";
+import { LAYOUT_VERSION, type ProcessIdentity } from "../layout/index.ts";
 import { type AccessOptions, checkBody, checkExposure, checkRequest } from "./access.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
@@ -40,6 +41,8 @@ export interface AgentOptions extends AccessOptions {
   rdma?: RdmaOptions;
   /** How often the processes of services are sampled; undefined does not. */
   processIntervalMs?: number;
+  /** Tells who a process is, instead of its cgroup: for tests, which cannot choose one. */
+  identityOf?: (pid: number) => ProcessIdentity | undefined;
   version: string;
   log: Log;
 }
@@ -153,6 +156,7 @@ export class Agent {
     const routes = createRoutes({
       pools: this.pools,
       rdma: this.#rdma,
+      processesOf: (app) => this.#processes?.of(app) ?? [],
       metrics: this.metrics,
       log,
       version: this.#options.version,
@@ -197,7 +201,7 @@ export class Agent {
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
     const { processIntervalMs } = this.#options;
     if (processIntervalMs !== undefined) {
-      this.#processes = new Processes(log);
+      this.#processes = new Processes(log, this.#options.identityOf ?? identityOf);
       this.#sampling = setInterval(() => this.sampleProcesses(), processIntervalMs);
     }
     log.info("the agent serves", {

@@ -10,6 +10,7 @@ import {
   type HealthResponse,
   KINDS,
   LAYOUT_VERSION,
+  type ProcessesResponse,
   type RegisterResponse,
   SHM_DIR,
   type Writer,
@@ -30,6 +31,8 @@ export interface RoutesContext {
   /** Undefined when the agent was started without RDMA. */
   rdma: Rdma | undefined;
   pools: Pools;
+  /** Who the processes of an application are; none while they are not sampled. */
+  processesOf(app: string): ProcessesResponse["processes"];
   metrics: SelfMetrics;
   log: Log;
   version: string;
@@ -160,6 +163,16 @@ export function createRoutes(context: RoutesContext) {
         return application.writers().map((writer) => describeWriter(application, writer));
       },
       { params: AppParams, detail: { summary: "Writers" } },
+    )
+    .get(
+      "/v1/apps/:app/processes",
+      ({ apps, params }): ProcessesResponse => ({
+        processes: context.processesOf(apps.get(params.app).name),
+      }),
+      {
+        params: AppParams,
+        detail: { summary: "Processes that write: container, pod, unit; with --process-metrics" },
+      },
     )
     .get(
       "/v1/apps/:app/metrics",

@@ -9,6 +9,7 @@ export * from "./globs.ts";
 export * from "./header.ts";
 export * from "./histogram.ts";
 export * from "./histogram-slots.ts";
+export * from "./identity.ts";
 export * from "./metric.ts";
 export * from "./paths.ts";
 export * from "./records.ts";

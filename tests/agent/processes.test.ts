@@ -1,14 +1,10 @@
 // What the agent tells of the processes of services, by real ones.
 
 import { describe, expect, test } from "bun:test";
-import { parseCgroup } from "../../src/agent/processes/cgroup.ts";
-import {
-  holds,
-  parseNamespacePids,
-  parseStat,
-  parseSwitches,
-} from "../../src/agent/processes/proc.ts";
+import { parseStat, parseSwitches } from "../../src/agent/processes/proc.ts";
 import { parseProcessMetrics } from "../../src/commands/support/process-metrics.ts";
+import { holds, parseNamespacePids } from "../../src/identity/index.ts";
+import { INFO_LABELS, UNKNOWN_IDENTITY } from "../../src/layout/index.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 
@@ -148,6 +144,34 @@ describe("the processes of services", () => {
     expect(sampled!.pid).not.toBe(child.pid);
   });
 
+  test("are told with their container, in the metrics and by REST", async () => {
+    await using host = new TestHost();
+    const identity = {
+      ...UNKNOWN_IDENTITY,
+      runtime: "containerd",
+      containerId: "3f9a1c2b4d5e6f70".repeat(4),
+      podUid: "1b4e28ba-2fa1-11d2-883f-0016d3cca427",
+    };
+    const agent = await host.agent({ ...INTERVAL, identityOf: () => identity });
+    const child = start(host);
+    const value = reader(host);
+    await until("it is seen", () => value("microview_processes") === 1);
+    expect(
+      value("microview_process_info", {
+        ...Object.fromEntries(Object.keys(INFO_LABELS).map((label) => [label, ""])),
+        runtime: "containerd",
+        container_id: "3f9a1c2b4d5e",
+        pod_uid: identity.podUid,
+      }),
+    ).toBe(1);
+    const ask = async (app: string) =>
+      (await fetch(`http://127.0.0.1:${agent.port}/v1/apps/${app}/processes`)).json();
+    expect(await ask("shop")).toEqual({
+      processes: [{ service: "auth", pid: child.pid, hostPid: child.pid, identity }],
+    });
+    expect(await ask("bank")).toMatchObject({ code: "unknown-app" });
+  });
+
   test("are not looked at unless asked for", async () => {
     await using host = new TestHost();
     const agent = await host.agent();
@@ -205,49 +229,5 @@ describe("the lines of /proc", () => {
       "Name:\tbun\nNSpid:\t4711\t12\t1\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t3\n";
     expect(parseSwitches(text)).toEqual({ voluntary: 150, involuntary: 3 });
     expect(parseNamespacePids(text)).toEqual([4711, 12, 1]);
-  });
-});
-
-describe("a cgroup's path", () => {
-  const id = "3f9a1c2b4d5e6f708192a3b4c5d6e7f83f9a1c2b4d5e6f708192a3b4c5d6e7f8";
-  const container = "3f9a1c2b4d5e";
-  const pod = "1b4e28ba-2fa1-11d2-883f-0016d3cca427";
-  const under = pod.replaceAll("-", "_");
-  const kubelet = `/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${under}.slice`;
-
-  test.each([
-    [`0::/system.slice/docker-${id}.scope`, "docker", ""],
-    [`0::/docker/${id}`, "docker", ""],
-    [`12:memory:/docker/${id}\n1:name=systemd:/docker/${id}\n0::/`, "docker", ""],
-    [`0::${kubelet}/cri-containerd-${id}.scope`, "containerd", pod],
-    [
-      `11:cpu,cpuacct:/system.slice/containerd.service/kubepods-burstable-pod${under}.slice:cri-containerd:${id}`,
-      "containerd",
-      pod,
-    ],
-    [`0::${kubelet}/crio-${id}.scope`, "cri-o", pod],
-    [`0::${kubelet}/crio-${id}.scope/container`, "cri-o", pod],
-    [`0::${kubelet}/docker-${id}.scope`, "docker", pod],
-    [`4:pids:/kubepods/besteffort/pod${pod}/${id}`, "kubernetes", pod],
-    [`0::/machine.slice/libpod-${id}.scope`, "podman", ""],
-    [
-      `0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-${id}.scope/container`,
-      "podman",
-      "",
-    ],
-  ])("%s is of a container", (text, runtime, itsPod) => {
-    expect(parseCgroup(`${text}\n`)).toEqual({ runtime, container, pod: itsPod, unit: "" });
-  });
-
-  test("tells a unit of systemd", () => {
-    const unit = { runtime: "systemd", container: "", pod: "", unit: "auth.service" };
-    expect(parseCgroup("0::/system.slice/auth.service\n")).toEqual(unit);
-    expect(parseCgroup("5:pids:/system.slice/auth.service\n1:name=systemd:/\n")).toEqual(unit);
-  });
-
-  test("tells nothing where there is nothing to tell", () => {
-    for (const text of ["", "0::/\n", "0::/user.slice/user-0.slice/session-1.scope\n", "junk"]) {
-      expect(parseCgroup(text)).toBeUndefined();
-    }
   });
 });

@@ -1,6 +1,12 @@
 // The metrics of services' processes. They carry the application as a label, for they lie in the agent's own.
 
-import type { Combine, MetricDefinition } from "../../layout/index.ts";
+import {
+  CONTAINER_ID_SHOWN,
+  type Combine,
+  INFO_LABELS,
+  type MetricDefinition,
+  type ProcessIdentity,
+} from "../../layout/index.ts";
 
 function define(
   kind: "counter" | "gauge",
@@ -53,10 +59,18 @@ export const SERIES = {
 
 export type SeriesName = keyof typeof SERIES;
 
-/** Where a process lives. Always 1. */
-export const INFO = define("gauge", "_info", "Where processes live: always 1 for each.", [
-  "runtime",
-  "container",
-  "pod",
-  "unit",
-]);
+/** Who a process is. Always 1; absent when it is withdrawn for one that tells more. */
+export const INFO = define(
+  "gauge",
+  "_info",
+  "The container, pod or unit of processes: always 1.",
+  Object.keys(INFO_LABELS),
+  "max",
+);
+
+/** Label values of {@link INFO}. */
+export function infoOf(app: string, identity: ProcessIdentity): string[] {
+  const { containerId } = identity;
+  const shown = { ...identity, containerId: containerId.slice(0, CONTAINER_ID_SHOWN) };
+  return [app, ...Object.values(INFO_LABELS).map((field) => shown[field])];
+}

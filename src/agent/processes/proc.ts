@@ -1,7 +1,7 @@
 // What the kernel tells of a process: proc_pid_stat(5), proc_pid_status(5), proc_pid_fd(5). Nothing is asked of the process
 // itself, and nothing it does is slowed down.
 
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** Unit of times in stat: USER_HZ, which is 100 on every architecture that Bun runs on. */
 const TICKS_PER_S = 100;
@@ -50,12 +50,6 @@ export function parseSwitches(text: string): Switches | undefined {
   return { voluntary: Number(voluntary), involuntary: Number(involuntary) };
 }
 
-/** The numbers that a process has, from the reader's pid namespace inwards. */
-export function parseNamespacePids(text: string): number[] {
-  const line = /^NSpid:\s*([\d\s]+?)$/m.exec(text)?.[1];
-  return line === undefined ? [] : line.split(/\s+/).map(Number);
-}
-
 export function readStat(pid: number): ProcessStat | undefined {
   return parseStat(read(`/proc/${pid}/stat`));
 }
@@ -75,38 +69,6 @@ export function openFiles(pid: number): number | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Whether a process has a file open. False as well without the right to see it. */
-export function holds(pid: number, file: { inode: number; device: number }): boolean {
-  for (const fd of list(`/proc/${pid}/fd`)) {
-    try {
-      const { ino, dev } = statSync(`/proc/${pid}/fd/${fd}`);
-      if (ino === file.inode && dev === file.device) return true;
-    } catch {
-      // Closed meanwhile.
-    }
-  }
-  return false;
-}
-
-/** Processes by the number that they have in their own pid namespace, where that is not the reader's. */
-export function processesInside(): Map<number, number[]> {
-  const found = new Map<number, number[]>();
-  for (const name of list("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const pids = parseNamespacePids(read(`/proc/${name}/status`));
-    const inner = pids.at(-1);
-    if (pids.length < 2 || inner === undefined) continue;
-    const others = found.get(inner);
-    if (others === undefined) found.set(inner, [Number(name)]);
-    else others.push(Number(name));
-  }
-  return found;
-}
-
-export function readCgroup(pid: number): string {
-  return read(`/proc/${pid}/cgroup`);
 }
 
 /** When the kernel started, unix time in seconds. */

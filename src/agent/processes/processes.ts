@@ -5,41 +5,31 @@
 // pools of the applications are left alone.
 
 import { SharedFile } from "../../ffi/index.ts";
-import { WRITER_FLAGS, type Writer } from "../../layout/index.ts";
+import { findProcess, processesInside } from "../../identity/index.ts";
+import {
+  type ProcessesResponse,
+  type ProcessIdentity,
+  UNKNOWN_IDENTITY,
+  WRITER_FLAGS,
+  type Writer,
+} from "../../layout/index.ts";
 import type { Application } from "../application.ts";
 import type { Log } from "../log.ts";
 import { SELF_APP } from "../self-metrics.ts";
-import { parseCgroup } from "./cgroup.ts";
-import { INFO, SERIES, type SeriesName } from "./definitions.ts";
-import {
-  bootTimeS,
-  holds,
-  openFiles,
-  processesInside,
-  readCgroup,
-  readStat,
-  readSwitches,
-  type Switches,
-  startTimeS,
-  threadsOf,
-} from "./proc.ts";
+import { bootTimeS } from "./proc.ts";
+import { type NamedProcess, SampledProcess } from "./sampled-process.ts";
 
 /** A process that could not be told from others is looked for again after so many samples. */
 const RETRY_SAMPLES = 12;
-/** Threads above this many are not asked for their context switches. */
-const MAX_THREADS = 256;
 
-/** A process as a writer's record names it. */
-interface Named {
-  app: string;
-  service: string;
-  /** In the pid namespace of the process. */
-  pid: number;
+/** A process as a writer's record names it, in a pool of its application. */
+interface Named extends NamedProcess {
   application: Application;
 }
 
 export class Processes {
   readonly #log: Log;
+  readonly #identityOf: (pid: number) => ProcessIdentity | undefined;
   readonly #bootS = bootTimeS();
   readonly #sampled = new Map<string, SampledProcess>();
   /** How many samples to wait for what was not found. */
@@ -49,8 +39,9 @@ export class Processes {
   #file: SharedFile | undefined;
   #warned = false;
 
-  constructor(log: Log) {
+  constructor(log: Log, identityOf: (pid: number) => ProcessIdentity | undefined) {
     this.#log = log;
+    this.#identityOf = identityOf;
   }
 
   /** Takes a sample of every process that writes into one of the pools. */
@@ -64,6 +55,18 @@ export class Processes {
       if (!named.has(key) || !sampled.sample()) this.#forget(key, sampled);
     }
     this.#lookForNew(named, home);
+  }
+
+  /** Who the processes of an application are, as far as they are sampled. */
+  of(app: string): ProcessesResponse["processes"] {
+    return [...this.#sampled.values()]
+      .filter((sampled) => sampled.named.app === app)
+      .map(({ named: { service, pid }, pid: hostPid, identity = UNKNOWN_IDENTITY }) => ({
+        service,
+        pid,
+        hostPid,
+        identity,
+      }));
   }
 
   close(): void {
@@ -89,7 +92,7 @@ export class Processes {
         this.#waiting.set(key, left - 1);
         continue;
       }
-      const pid = find(process, () => {
+      const pid = findProcess(process.pid, process.application.pool.file.stat(), () => {
         inside ??= processesInside();
         return inside;
       });
@@ -105,7 +108,10 @@ export class Processes {
     try {
       writer = home.attach({ service, pid, threadId: 0 });
       this.#file!.lock(writer.lockOffset, writer.lockBytes);
-      const sampled = new SampledProcess(home, writer, app, pid, this.#bootS);
+      const sampled = new SampledProcess(home, writer, process, pid, {
+        bootS: this.#bootS,
+        identity: this.#identityOf(pid),
+      });
       if (sampled.sample()) {
         this.#waiting.delete(`${app} ${service} ${process.pid}`);
         return sampled;
@@ -137,103 +143,6 @@ export class Processes {
   }
 }
 
-/** One process, and the writer that stands for it. */
-class SampledProcess {
-  readonly #home: Application;
-  readonly #pid: number;
-  readonly #bootS: number;
-  readonly #startTicks: number;
-  /** Index among the pool's f64s, by series. */
-  readonly #slots = new Map<SeriesName, number>();
-  /** What counters stood at when they were looked at last; they start when the agent first sees the process. */
-  readonly #last = new Map<SeriesName, number>();
-  #threads = new Map<string, Switches>();
-
-  constructor(
-    home: Application,
-    readonly writer: Writer,
-    app: string,
-    pid: number,
-    bootS: number,
-  ) {
-    this.#home = home;
-    this.#pid = pid;
-    this.#bootS = bootS;
-    this.#startTicks = readStat(pid)?.startTicks ?? -1;
-    const names = Object.keys(SERIES) as SeriesName[];
-    const cgroup = parseCgroup(readCgroup(pid));
-    const requests = names.map((name) => {
-      const [definition, labels] = SERIES[name];
-      return { ...definition, series: [[app, ...labels]] };
-    });
-    const info = cgroup && [app, cgroup.runtime, cgroup.container, cgroup.pod, cgroup.unit];
-    const { results } = home.register(
-      writer.id,
-      info === undefined ? requests : [...requests, { ...INFO, series: [info] }],
-    );
-    for (const [i, { runs }] of results.entries()) {
-      const place = runs[0];
-      if (place === undefined) continue;
-      const slot = home.pool.slotIndexOf(place[0], place[1]);
-      const name = names[i];
-      if (name === undefined) home.pool.slots[slot] = 1;
-      else this.#slots.set(name, slot);
-    }
-  }
-
-  /** @returns whether it is still the same process */
-  sample(): boolean {
-    const stat = readStat(this.#pid);
-    const files = openFiles(this.#pid);
-    if (stat === undefined || files === undefined || stat.startTicks !== this.#startTicks) {
-      return false;
-    }
-    this.#count("user", stat.userS);
-    this.#count("system", stat.systemS);
-    this.#count("minorFaults", stat.minorFaults);
-    this.#count("majorFaults", stat.majorFaults);
-    this.#countSwitches();
-    this.#set("processes", 1);
-    this.#set("resident", stat.residentBytes);
-    this.#set("threads", stat.threads);
-    this.#set("openFiles", files);
-    this.#set("start", startTimeS(stat, this.#bootS));
-    return true;
-  }
-
-  /** The kernel counts them by thread, and forgets those of a thread that ended. */
-  #countSwitches(): void {
-    const threads = new Map<string, Switches>();
-    for (const thread of threadsOf(this.#pid).slice(0, MAX_THREADS)) {
-      const now = readSwitches(this.#pid, thread);
-      if (now === undefined) continue;
-      threads.set(thread, now);
-      const before = this.#threads.get(thread);
-      if (before === undefined) continue;
-      this.#add("voluntary", now.voluntary - before.voluntary);
-      this.#add("involuntary", now.involuntary - before.involuntary);
-    }
-    this.#threads = threads;
-  }
-
-  /** Takes a counter of the kernel's to where it stands now. */
-  #count(name: SeriesName, total: number): void {
-    const last = this.#last.get(name);
-    if (last !== undefined) this.#add(name, total - last);
-    this.#last.set(name, total);
-  }
-
-  #add(name: SeriesName, amount: number): void {
-    const slot = this.#slots.get(name);
-    if (slot !== undefined && amount > 0) this.#home.pool.slots[slot]! += amount;
-  }
-
-  #set(name: SeriesName, value: number): void {
-    const slot = this.#slots.get(name);
-    if (slot !== undefined) this.#home.pool.slots[slot] = value;
-  }
-}
-
 /** The processes that write, each once for a service however many threads of it do. */
 function namedProcesses(applications: readonly Application[]): Map<string, Named> {
   const named = new Map<string, Named>();
@@ -247,19 +156,4 @@ function namedProcesses(applications: readonly Application[]): Map<string, Named
     }
   }
   return named;
-}
-
-/**
- * The process that a writer's record means: it has the pool open. A pid alone proves nothing, for it may be one of
- * another pid namespace, and it may be somebody else's by now.
- */
-function find(
-  { pid, application }: Named,
-  inside: () => ReadonlyMap<number, readonly number[]>,
-): number | undefined {
-  const file = application.pool.file.stat();
-  if (holds(pid, file)) return pid;
-  const others = (inside().get(pid) ?? []).filter((other) => holds(other, file));
-  // Two containers may each have a process of that number in one pool: better none than the wrong one.
-  return others.length === 1 ? others[0] : undefined;
 }

@@ -1,0 +1,11 @@
+// Who a process is: its container, pod and unit, by its cgroup and, where there is one, by the API of Kubernetes.
+
+export { type CgroupPlace, parseCgroup } from "./cgroup.ts";
+export {
+  findProcess,
+  holds,
+  identityOf,
+  type OpenFile,
+  parseNamespacePids,
+  processesInside,
+} from "./process.ts";

@@ -1,0 +1,70 @@
+// Who a process is beyond its number: the container, pod and workload that it belongs to. Part of the agent's REST
+// contract, and of the labels of `microview_process_info`.
+
+/** Empty texts are what is not known; names of Kubernetes come from its API and may come later than the rest. */
+export interface ProcessIdentity {
+  /**
+   * "docker", "containerd", "cri-o", "podman", "lxc", "systemd-nspawn", "kubernetes" where only the pod is told, or
+   * "systemd" for what is in no container.
+   */
+  readonly runtime: string;
+  /** 64 hexadecimal digits. */
+  readonly containerId: string;
+  /** As in the pod's specification; of LXC and systemd-nspawn the container's own name. */
+  readonly containerName: string;
+  /** metadata.uid. Of a static pod whose names are not known, the hash that its node gave it. */
+  readonly podUid: string;
+  readonly podName: string;
+  readonly namespace: string;
+  readonly nodeName: string;
+  /** What controls the pod: "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", … */
+  readonly workloadKind: string;
+  readonly workloadName: string;
+  /** The workload was not told but follows from the name of what it has made: a Deployment's, a CronJob's. */
+  readonly workloadGuessed: boolean;
+  /** The unit of systemd, also the one that a container was started as. */
+  readonly unit: string;
+}
+
+export const UNKNOWN_IDENTITY: ProcessIdentity = {
+  runtime: "",
+  containerId: "",
+  containerName: "",
+  podUid: "",
+  podName: "",
+  namespace: "",
+  nodeName: "",
+  workloadKind: "",
+  workloadName: "",
+  workloadGuessed: false,
+  unit: "",
+};
+
+/** GET /v1/apps/:app/processes, which is empty while the agent runs with `--process-metrics off`. */
+export interface ProcessesResponse {
+  processes: {
+    service: string;
+    /** As the process's own writers have it, in its own pid namespace. */
+    pid: number;
+    /** As the agent sees it. */
+    hostPid: number;
+    identity: ProcessIdentity;
+  }[];
+}
+
+/** What `microview_process_info` tells besides the application, by label. */
+export const INFO_LABELS = {
+  runtime: "runtime",
+  container_id: "containerId",
+  container: "containerName",
+  pod: "podName",
+  pod_uid: "podUid",
+  namespace: "namespace",
+  node: "nodeName",
+  workload_kind: "workloadKind",
+  workload: "workloadName",
+  unit: "unit",
+} as const satisfies Record<string, keyof ProcessIdentity>;
+
+/** Digits of a container's id that its tools show, and that tell it from others. */
+export const CONTAINER_ID_SHOWN = 12;
