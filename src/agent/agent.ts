@@ -2,7 +2,7 @@
 
 import { chmodSync, chownSync, readFileSync, rmSync } from "node:fs";
 import { identityOf } from "../identity/index.ts";
-import { LAYOUT_VERSION, type ProcessIdentity } from "../layout/index.ts";
+import { LAYOUT_VERSION, type PoolSnapshot, type ProcessIdentity } from "../layout/index.ts";
 import { type AccessOptions, checkBody, checkExposure, checkRequest } from "./access.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
@@ -15,8 +15,9 @@ import { Pools } from "./pools.ts";
 import { Processes } from "./processes/processes.ts";
 import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
 import { SESSION_PATH, type SocketData, sessionSockets } from "./rdma/routes.ts";
+import { Readings } from "./reading.ts";
 import { createRoutes } from "./routes.ts";
-import { SELF_APP, SelfMetrics } from "./self-metrics.ts";
+import { type PushCounters, SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
 import { hashed, Tokens } from "./tokens.ts";
 
@@ -55,6 +56,7 @@ export class Agent {
   readonly pools: Pools;
   readonly #options: AgentOptions;
   readonly #lock: InstanceLock;
+  readonly #readings = new Readings();
   readonly #listeners: Listener[] = [];
   #data: DataServer | undefined;
   #rdma: Rdma | undefined;
@@ -158,6 +160,7 @@ export class Agent {
       rdma: this.#rdma,
       processesOf: (app) => this.#processes?.of(app) ?? [],
       metrics: this.metrics,
+      readings: this.#readings,
       log,
       version: this.#options.version,
       bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
@@ -210,6 +213,27 @@ export class Agent {
       dataPort: this.dataPort,
       layout: LAYOUT_VERSION,
     });
+  }
+
+  /**
+   * A snapshot of every application now, as a collector on this host would read it. Each is taken when it is asked for;
+   * its slots are the pool itself, which goes on.
+   */
+  *snapshots(): Generator<PoolSnapshot> {
+    for (const application of this.pools) yield this.#readings.snapshot(application, "local");
+  }
+
+  /** Tells in the agent's own metrics what becomes of the snapshots that somebody pushes. */
+  reportPush(counters: PushCounters): void {
+    const { protocol } = counters;
+    this.metrics.set("pushSamples", counters.samples, protocol);
+    this.metrics.set("pushRequests", counters.requests, protocol);
+    this.metrics.set("pushBytes", counters.bytes, protocol);
+    this.metrics.set("pushRetries", counters.retries, protocol);
+    this.metrics.set("pushRefused", counters.refused, protocol);
+    this.metrics.set("pushDropped", counters.dropped, protocol);
+    this.metrics.set("pushWaiting", counters.waitingSamples, protocol);
+    this.metrics.set("pushWaitingBytes", counters.waitingBytes, protocol);
   }
 
   /** Looks at the processes of services, if it was asked to. */

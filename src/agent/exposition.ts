@@ -6,54 +6,17 @@ import {
   negotiate,
   QueryError,
   type Selection,
-  WriterValues,
 } from "../exposition/index.ts";
-import {
-  type Directory,
-  Gather,
-  mappedPlan,
-  PAGE_BYTES,
-  PAGE_HEADER_BYTES,
-  SLOTS_PER_PAGE,
-} from "../layout/index.ts";
+import { PAGE_BYTES, PAGE_HEADER_BYTES, SLOTS_PER_PAGE } from "../layout/index.ts";
 import type { Application } from "./application.ts";
 import { AgentError } from "./errors.ts";
-
-/** How an application's values are found, for one state of its structure. */
-class Reading {
-  readonly #length: number;
-  readonly #gather: Gather;
-  readonly #writers: WriterValues;
-
-  constructor(readonly directory: Directory) {
-    const plan = mappedPlan(directory);
-    this.#length = directory.length;
-    this.#gather = new Gather(plan);
-    this.#writers = new WriterValues(plan);
-  }
-
-  fits(directory: Directory): boolean {
-    return directory === this.directory && directory.length === this.#length;
-  }
-
-  /** The values now. The agent alone changes the structure, so nothing moves meanwhile; afterwards they are apart. */
-  of({ name, pool }: Application, perWriter: boolean): ExposedPool {
-    const { directory } = this;
-    const slots = pool.slots.subarray(pool.header.pagesOffset / 8);
-    if (perWriter) {
-      const { parts } = this.#writers;
-      return { app: name, directory, parts, values: this.#writers.of(slots) };
-    }
-    const values = new Float64Array(directory.valueCount);
-    this.#gather.into(slots, values);
-    return { app: name, directory, values };
-  }
-}
+import type { Readings } from "./reading.ts";
 
 /** Answers scrapes of one agent. */
 export class MetricsRoute {
   readonly #endpoint = new MetricsEndpoint();
-  readonly #readings = new WeakMap<Application, Reading>();
+
+  constructor(readonly readings: Readings) {}
 
   /**
    * @param applications those that the caller may see
@@ -79,13 +42,7 @@ export class MetricsRoute {
     const pools: ExposedPool[] = [];
     for (const application of applications) {
       if (!app(application.name)) continue;
-      const { directory } = application;
-      let reading = this.#readings.get(application);
-      if (reading === undefined || !reading.fits(directory)) {
-        reading = new Reading(directory);
-        this.#readings.set(application, reading);
-      }
-      pools.push(reading.of(application, perWriter));
+      pools.push(this.readings.exposed(application, perWriter));
     }
     return pools;
   }

@@ -25,6 +25,7 @@ import type { Log } from "./log.ts";
 import type { Pools } from "./pools.ts";
 import type { Rdma } from "./rdma/rdma.ts";
 import { rdmaRoutes } from "./rdma/routes.ts";
+import type { Readings } from "./reading.ts";
 import type { SelfMetrics } from "./self-metrics.ts";
 
 export interface RoutesContext {
@@ -34,6 +35,7 @@ export interface RoutesContext {
   /** Who the processes of an application are; none while they are not sampled. */
   processesOf(app: string): ProcessesResponse["processes"];
   metrics: SelfMetrics;
+  readings: Readings;
   log: Log;
   version: string;
   bootId: string;
@@ -83,7 +85,7 @@ const WriterParams = t.Object({ app: t.String(), writer: t.Integer({ minimum: 1 
 /** All routes; `handle` is what listeners serve. */
 export function createRoutes(context: RoutesContext) {
   const { pools, metrics } = context;
-  const exposition = new MetricsRoute();
+  const exposition = new MetricsRoute(context.readings);
   // What is not granted to a caller does not exist for it: no route reaches for `pools` itself.
   const granted = ({ request }: { request: Request }) => ({
     apps: new GrantedPools(pools, grantOf(request)),

@@ -125,6 +125,54 @@ const METRICS = {
     "Queue pairs ended because their collector read what it may not, or because they broke.",
     [],
   ],
+  pushSamples: [
+    "counter",
+    "microview_agent_push_samples_total",
+    "Samples that a receiver has taken, by protocol.",
+    ["protocol"],
+  ],
+  pushRequests: [
+    "counter",
+    "microview_agent_push_requests_total",
+    "Requests to receivers, those that were sent again included.",
+    ["protocol"],
+  ],
+  pushBytes: [
+    "counter",
+    "microview_agent_push_sent_bytes_total",
+    "Bytes of the bodies of these requests.",
+    ["protocol"],
+  ],
+  pushRetries: [
+    "counter",
+    "microview_agent_push_retries_total",
+    "Requests that a receiver did not take and that were kept.",
+    ["protocol"],
+  ],
+  pushRefused: [
+    "counter",
+    "microview_agent_push_refused_samples_total",
+    "Samples that a receiver refused for good.",
+    ["protocol"],
+  ],
+  pushDropped: [
+    "counter",
+    "microview_agent_push_dropped_samples_total",
+    "Samples for which there was no room while a receiver was away.",
+    ["protocol"],
+  ],
+  pushWaiting: [
+    "gauge",
+    "microview_agent_push_waiting_samples",
+    "Samples that wait for a receiver.",
+    ["protocol"],
+  ],
+  pushWaitingBytes: [
+    "gauge",
+    "microview_agent_push_waiting_bytes",
+    "Bytes of the requests that wait.",
+    ["protocol"],
+  ],
   startTime: [
     "gauge",
     "microview_agent_start_time_seconds",
@@ -135,6 +183,19 @@ const METRICS = {
   string,
   readonly ["counter" | "gauge", string, string, readonly string[]]
 >;
+
+/** What becomes of the snapshots that are pushed beside the agent. */
+export interface PushCounters {
+  protocol: string;
+  samples: number;
+  requests: number;
+  bytes: number;
+  retries: number;
+  refused: number;
+  dropped: number;
+  waitingSamples: number;
+  waitingBytes: number;
+}
 
 export type SelfMetric = keyof typeof METRICS;
 

@@ -2,6 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { version } from "../../package.json";
+import type { Agent, Log } from "../agent/index.ts";
+import type { AgentPush } from "./agent/push.ts";
+import { OTLP_FLAGS, type OtlpFlagOptions, refuseAlone } from "./push/flags.ts";
 import { CliError, UsageError } from "./support/errors.ts";
 import { readTextFile } from "./support/files.ts";
 import * as flag from "./support/flags.ts";
@@ -25,6 +28,10 @@ export default defineSubcommand("agent", {
     {
       command: "microview agent --host 0.0.0.0 --token-file token --tls-cert c.pem --tls-key k.pem",
       does: "let collectors on other hosts read, with a token, over TLS",
+    },
+    {
+      command: "microview agent --otlp http://localhost:4318",
+      does: "push what this host's services count to an OpenTelemetry collector",
     },
     {
       command: "microview agent --strategy slab --max-series 500000",
@@ -163,6 +170,8 @@ export default defineSubcommand("agent", {
       default: "1024",
     }),
 
+    ...OTLP_FLAGS,
+
     logLevel: flag.choice(["error", "warn", "info", "debug"], {
       group: LOG,
       description: "what to log",
@@ -184,6 +193,8 @@ export default defineSubcommand("agent", {
     const { readTokens } = await import("./support/token-file.ts");
     const tokens = readTokens(options.tokenFile);
     const gid = options.group === undefined ? undefined : groupId(options.group);
+    const log = createLog(options.logLevel, options.jsonLogs);
+    const pushing = await pushingBy(options, log);
     const stop = stopSignal();
     try {
       const agent = await Agent.start({
@@ -197,7 +208,7 @@ export default defineSubcommand("agent", {
         ...(options.processMetrics === "off" ? {} : { processIntervalMs: options.processMetrics }),
         insecure: options.insecure,
         version,
-        log: createLog(options.logLevel, options.jsonLogs),
+        log,
         limits: {
           apps: options.maxApps,
           pages: options.maxPages,
@@ -224,8 +235,12 @@ export default defineSubcommand("agent", {
         ...(tokens === undefined ? {} : { tokens }),
         ...(tls === undefined ? {} : { tls }),
       });
+      const push = pushing?.(agent);
       await once(stop);
+      const pushed = push?.close();
       await agent.stop();
+      const end = await pushed;
+      if (end !== undefined) log.info("pushing has ended", { summary: end.summary });
     } catch (error) {
       if (error instanceof AgentRunningError || error instanceof ExposedError) {
         throw new CliError({ message: error.message, hint: error.hint });
@@ -241,6 +256,33 @@ export default defineSubcommand("agent", {
     }
   },
 });
+
+/** What begins to push an agent's snapshots, where that is asked for. @throws UsageError before anything has begun */
+async function pushingBy(
+  options: Partial<OtlpFlagOptions>,
+  log: Log,
+): Promise<((agent: Agent) => AgentPush) | undefined> {
+  const { otlp } = options;
+  if (otlp === undefined) {
+    refuseAlone(options, "otlp");
+    return undefined;
+  }
+  const { Otlp } = await import("../export/index.ts");
+  const { AgentPush } = await import("./agent/push.ts");
+  const { otlpOptions } = await import("./push/otlp.ts");
+  const all = otlpOptions(
+    options,
+    otlp,
+    () => true,
+    (text) => log.warn(text),
+  );
+  const onError = (error: unknown) => {
+    log.error("a snapshot could not be pushed", { error: String(error) });
+  };
+  // A snapshot is taken when one is to be sent: the exporter takes them all.
+  return (agent) =>
+    new AgentPush(agent, new Otlp({ ...all, intervalMs: 0 }), all.intervalMs, onError);
+}
 
 /** The data plane's thread hands over what went wrong as text alone. */
 function isAddressTaken({ code, message }: NodeJS.ErrnoException): boolean {

@@ -1,7 +1,7 @@
 // `microview collect`: reads agents at an interval and prints what they hold.
 
 import { LISTEN_FLAGS } from "./collect/listen-flags.ts";
-import { PUSH_FLAGS } from "./collect/push-flags.ts";
+import { OTLP_FLAGS, REMOTE_WRITE_FLAGS } from "./push/flags.ts";
 import { parseEndpoint } from "./support/endpoint.ts";
 import * as flag from "./support/flags.ts";
 import { parseRdmaPort } from "./support/rdma.ts";
@@ -127,7 +127,8 @@ export default defineSubcommand("collect", {
       default: "adaptive",
     }),
     ...LISTEN_FLAGS,
-    ...PUSH_FLAGS,
+    ...REMOTE_WRITE_FLAGS,
+    ...OTLP_FLAGS,
   },
   async run(options, endpoints) {
     const { CollectRun } = await import("./collect/run.ts");

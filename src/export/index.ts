@@ -11,7 +11,7 @@ export type { ExtraLabel, FlatOptions } from "./flat-series.ts";
 export { Otlp, type OtlpOptions } from "./otlp.ts";
 export { OtlpEncoder, type OtlpEncoderOptions } from "./otlp-encoder.ts";
 export type { Attributes } from "./otlp-model.ts";
-export type { ExportEnd, Exporter } from "./push.ts";
+export type { ExportCounters, ExportEnd, Exporter, Protocol } from "./push.ts";
 export { RemoteWrite, type RemoteWriteOptions } from "./remote-write.ts";
 export {
   type Encoded,

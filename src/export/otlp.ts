@@ -7,13 +7,14 @@ import { OtlpEncoder, type OtlpEncoderOptions } from "./otlp-encoder.ts";
 import { encodeJson, parsePartialSuccess } from "./otlp-json.ts";
 import type { OtlpRequest } from "./otlp-model.ts";
 import { decodePartialSuccess, encodeProtobuf } from "./otlp-protobuf.ts";
-import type { ExportEnd, Exporter } from "./push.ts";
-import { Sender, type SenderOptions } from "./sender.ts";
+import type { ExportCounters, ExportEnd, Exporter } from "./push.ts";
+import { countersOf, Sender, type SenderOptions } from "./sender.ts";
 
 export interface OtlpOptions
   extends OtlpEncoderOptions,
-    Pick<SenderOptions, "url" | "ca" | "onNotice" | "backoffMs"> {
+    Pick<SenderOptions, "url" | "ca" | "identity" | "timeoutMs" | "onNotice" | "backoffMs"> {
   format: "protobuf" | "json";
+  compression: "gzip" | "none";
   headers: () => Record<string, string>;
   /** A snapshot of each application is sent at most so often. */
   intervalMs: number;
@@ -41,7 +42,7 @@ export class Otlp implements Exporter {
   #rejectionSaid = false;
 
   constructor(readonly options: OtlpOptions) {
-    const { format, awayMs = DEFAULTS.awayMs } = options;
+    const { format, compression, awayMs = DEFAULTS.awayMs } = options;
     this.encoder = new OtlpEncoder(options);
     this.backlog = new MemoryBacklog(options.maxMemoryBytes ?? DEFAULTS.maxMemoryBytes);
     this.sender = new Sender(this.backlog, {
@@ -49,7 +50,7 @@ export class Otlp implements Exporter {
       name: `the receiver at ${new URL(options.url).host}`,
       headers: () => ({
         ...options.headers(),
-        "content-encoding": "gzip",
+        ...(compression === "gzip" ? { "content-encoding": "gzip" } : {}),
         "content-type": format === "json" ? "application/json" : "application/x-protobuf",
         "user-agent": `microview/${options.version}`,
       }),
@@ -82,6 +83,16 @@ export class Otlp implements Exporter {
     if (request !== undefined) this.#push(request);
   }
 
+  get counters(): ExportCounters {
+    const counters = countersOf("otlp", this.sender);
+    const { rejected } = this;
+    return {
+      ...counters,
+      samples: counters.samples - rejected,
+      refused: counters.refused + rejected,
+    };
+  }
+
   async close(graceMs: number): Promise<ExportEnd> {
     clearInterval(this.#watch);
     const left = await this.sender.stop(graceMs);
@@ -102,7 +113,8 @@ export class Otlp implements Exporter {
   #push(request: OtlpRequest): void {
     const encode = this.options.format === "json" ? encodeJson : encodeProtobuf;
     for (const { part, points } of split(request, this.options.maxPoints ?? DEFAULTS.maxPoints)) {
-      const body = Bun.gzipSync(encode(part) as Uint8Array<ArrayBuffer>, { level: 1 });
+      const plain = encode(part) as Uint8Array<ArrayBuffer>;
+      const body = this.options.compression === "gzip" ? Bun.gzipSync(plain, { level: 1 }) : plain;
       this.backlog.push({ body, samples: points });
     }
     this.sender.wake();

@@ -4,9 +4,9 @@
 import type { PoolSnapshot } from "../layout/index.ts";
 import { type Backlog, MemoryBacklog } from "./backlog.ts";
 import type { FlatOptions } from "./flat-series.ts";
-import type { ExportEnd, Exporter } from "./push.ts";
+import type { ExportCounters, ExportEnd, Exporter } from "./push.ts";
 import { RemoteWriteEncoder } from "./remote-write-encoder.ts";
-import { Sender, type SenderOptions } from "./sender.ts";
+import { countersOf, Sender, type SenderOptions } from "./sender.ts";
 import { WriteAhead } from "./write-ahead.ts";
 
 export interface RemoteWriteOptions
@@ -100,6 +100,10 @@ export class RemoteWrite implements Exporter {
     this.#seenMs.delete(`${app} ${source}`);
     this.encoder.end(source, app, Date.now());
     this.#later();
+  }
+
+  get counters(): ExportCounters {
+    return countersOf("remote-write", this.sender);
   }
 
   async close(graceMs: number): Promise<ExportEnd> {

@@ -2,6 +2,7 @@
 // away, without what it refuses. For both exporters.
 
 import type { Backlog, Request } from "./backlog.ts";
+import type { ExportCounters, Protocol } from "./push.ts";
 
 export interface SenderOptions {
   url: string;
@@ -11,6 +12,8 @@ export interface SenderOptions {
   headers: () => Record<string, string>;
   /** Certificates to trust instead of the system's, PEM. */
   ca?: string;
+  /** Certificate and key to show the receiver, PEM; made anew for each request too. */
+  identity?: () => { cert: string; key: string };
   /** Whether a refusal with this status may pass; what may not is given up. */
   mayPass: (status: number) => boolean;
   /** Told of each request that was taken, with the answer's body. */
@@ -30,6 +33,12 @@ export interface SenderCounters {
   retries: number;
   /** Samples that the receiver refused for good. */
   refused: number;
+}
+
+/** What a sender and its backlog have counted, as an exporter tells it. */
+export function countersOf(protocol: Protocol, { counters, backlog }: Sender): ExportCounters {
+  const { dropped, samples, bytes } = backlog;
+  return { protocol, ...counters, dropped, waitingSamples: samples, waitingBytes: bytes };
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -114,7 +123,7 @@ export class Sender {
 
   async #send(request: Request): Promise<Outcome> {
     const { body } = request;
-    const { url, headers, ca, mayPass, timeoutMs = DEFAULT_TIMEOUT_MS } = this.options;
+    const { url, headers, ca, identity, mayPass, timeoutMs = DEFAULT_TIMEOUT_MS } = this.options;
     let response: Response;
     let answer: Uint8Array;
     try {
@@ -127,7 +136,9 @@ export class Sender {
         // What carries a token goes where it was told to, and nowhere else.
         redirect: "manual",
         signal: AbortSignal.any([this.#aborting.signal, AbortSignal.timeout(timeoutMs)]),
-        ...(ca === undefined ? {} : { tls: { ca } }),
+        ...(ca === undefined && identity === undefined
+          ? {}
+          : { tls: { ...(ca === undefined ? {} : { ca }), ...identity?.() } }),
       });
       answer = await readAnswer(response);
     } catch (error) {

@@ -8,6 +8,7 @@ import { CLI, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { promtool, promtoolFindings } from "../support/metrics-readers.ts";
 import { parseOpenMetrics } from "../support/openmetrics.ts";
+import { OtlpReceiver } from "../support/otlp.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
@@ -32,11 +33,16 @@ async function scrape(url: string, query = "", headers: Record<string, string> =
   return { status: response.status, text: await response.text(), headers: response.headers };
 }
 
+/** Samples of a metric now. */
+async function sampled(url: string, metric: string, query = ""): Promise<Record<string, number>> {
+  const family = parsePrometheus((await scrape(url, query)).text).get(metric);
+  return Object.fromEntries(family?.samples ?? []);
+}
+
 /** Samples of a metric, when there are so many. */
 function samples(url: string, metric: string, count: number, query = "") {
   return until(`there are ${count} samples of ${metric}`, async () => {
-    const family = parsePrometheus((await scrape(url, query)).text).get(metric);
-    const found = Object.fromEntries(family?.samples ?? []);
+    const found = await sampled(url, metric, query);
     return Object.keys(found).length === count && found;
   });
 }
@@ -52,6 +58,29 @@ async function serving(host: TestHost, count: number) {
 }
 
 describe("collect --listen", () => {
+  test("tells what becomes of what it pushes besides, by protocol", async () => {
+    await using host = new TestHost();
+    await using receiver = new OtlpReceiver();
+    await serving(host, 3);
+    const { url } = await listening(
+      host,
+      ...["--socket", host.socketPath, "--listen", "0", "--otlp", receiver.url],
+      ...["--otlp-interval", "20ms", "--remote-write", "http://127.0.0.1:1/"],
+    );
+    const of = (metric: string, protocol: string) =>
+      `${metric}{app="microview",protocol="${protocol}",service="collect"}`;
+    await until("one is taken, and the other waits", async () => {
+      const taken = "microview_collect_push_samples_total";
+      const waiting = "microview_collect_push_waiting_bytes";
+      const { [of(taken, "otlp")]: samples = 0, [of(taken, "remote-write")]: none } = await sampled(
+        url,
+        taken,
+      );
+      const { [of(waiting, "remote-write")]: bytes = 0 } = await sampled(url, waiting);
+      return samples > 0 && none === 0 && bytes > 0;
+    });
+  });
+
   test("serves what it reads, in both formats, and prints nothing", async () => {
     await using host = new TestHost();
     await serving(host, 3);

@@ -23,6 +23,7 @@ function pushing(url: string, options: Partial<OtlpOptions> = {}): Otlp {
   return new Otlp({
     url: `${url}/v1/metrics`,
     format: "protobuf",
+    compression: "gzip",
     temporality: "cumulative",
     intervalMs: 0,
     headers: () => ({}),

@@ -21,6 +21,8 @@ import {
   type Sink,
   TableSink,
 } from "../../sinks/index.ts";
+import { exportersOf } from "../push/exporters.ts";
+import type { PushOptions } from "../push/flags.ts";
 import type { Endpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { readTextFile } from "../support/files.ts";
@@ -28,9 +30,7 @@ import { timeoutExponent } from "../support/rdma.ts";
 import { once } from "../support/stop.ts";
 import { styleFor } from "../support/style.ts";
 import { readToken } from "../support/token-file.ts";
-import { exportersOf } from "./exporters.ts";
 import type { ListenOptions } from "./listen-flags.ts";
-import type { PushOptions } from "./push-flags.ts";
 import type { ScrapeServer } from "./scrape-server.ts";
 import { Sightings } from "./sightings.ts";
 import { statisticsLine } from "./statistics-line.ts";
@@ -200,6 +200,7 @@ export class CollectRun {
       wants: wantedBy(this.#filter).metric,
       labelSource: this.#sources > 1,
       statistics: () => this.#collector.statistics,
+      pushes: () => this.#exporters.map(({ counters }) => counters),
     });
     // The live table has the screen.
     const text = `scraped at ${this.#scrapes.url}`;

@@ -2,6 +2,7 @@
 
 import { AgentError, checkRequest, hashed, isLoopback, Tokens } from "../../agent/index.ts";
 import type { TargetStatistics } from "../../collector/index.ts";
+import type { ExportCounters } from "../../export/index.ts";
 import {
   type ExposedPool,
   MetricsEndpoint,
@@ -31,6 +32,8 @@ export interface ScrapeServerOptions extends Partial<ListenOptions> {
   /** Tells agents apart by the label `instance`. */
   labelSource: boolean;
   statistics: () => readonly TargetStatistics[];
+  /** What becomes of what is pushed besides. */
+  pushes: () => readonly ExportCounters[];
 }
 
 /** The latest of one pool. */
@@ -55,7 +58,7 @@ export class ScrapeServer {
   /** @throws UsageError when strangers could read and nobody has said that they may; CliError when the port is taken */
   constructor(options: ScrapeServerOptions) {
     this.#options = options;
-    this.#self = new SelfPool(options.statistics);
+    this.#self = new SelfPool(options.statistics, options.pushes);
     const { listenTokenFile, listenInsecure = false } = options;
     const { host, port } = options.listen!;
     const tokens = readTokens(listenTokenFile, "--listen-token-file");

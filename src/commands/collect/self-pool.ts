@@ -1,17 +1,19 @@
 // What `microview collect` tells scrapers of itself, as a pool like any other: application "microview", service "collect".
 
 import type { TargetStatistics } from "../../collector/index.ts";
+import type { ExportCounters } from "../../export/index.ts";
 import type { ExposedPool } from "../../exposition/index.ts";
 import { Directory, RecordWriter } from "../../layout/index.ts";
 
-interface SelfMetric {
+interface SelfMetric<Of> {
   name: string;
   kind: "counter" | "gauge";
   help: string;
-  of(statistics: TargetStatistics): number;
+  of(subject: Of): number;
 }
 
-const METRICS: readonly SelfMetric[] = [
+/** Of each agent that is read. */
+const TARGET_METRICS: readonly SelfMetric<TargetStatistics>[] = [
   {
     name: "microview_collect_up",
     kind: "gauge",
@@ -38,15 +40,72 @@ const METRICS: readonly SelfMetric[] = [
   },
 ];
 
+/** Of each receiver that is pushed to. */
+const PUSH_METRICS: readonly SelfMetric<ExportCounters>[] = [
+  {
+    name: "microview_collect_push_samples_total",
+    kind: "counter",
+    help: "Samples that the receiver has taken.",
+    of: ({ samples }) => samples,
+  },
+  {
+    name: "microview_collect_push_requests_total",
+    kind: "counter",
+    help: "Requests to the receiver, those that were sent again included.",
+    of: ({ requests }) => requests,
+  },
+  {
+    name: "microview_collect_push_sent_bytes_total",
+    kind: "counter",
+    help: "Bytes of the bodies of these requests.",
+    of: ({ bytes }) => bytes,
+  },
+  {
+    name: "microview_collect_push_retries_total",
+    kind: "counter",
+    help: "Requests that the receiver did not take and that were kept.",
+    of: ({ retries }) => retries,
+  },
+  {
+    name: "microview_collect_push_refused_samples_total",
+    kind: "counter",
+    help: "Samples that the receiver refused for good.",
+    of: ({ refused }) => refused,
+  },
+  {
+    name: "microview_collect_push_dropped_samples_total",
+    kind: "counter",
+    help: "Samples for which there was no room while the receiver was away.",
+    of: ({ dropped }) => dropped,
+  },
+  {
+    name: "microview_collect_push_waiting_samples",
+    kind: "gauge",
+    help: "Samples that wait for the receiver.",
+    of: ({ waitingSamples }) => waitingSamples,
+  },
+  {
+    name: "microview_collect_push_waiting_bytes",
+    kind: "gauge",
+    help: "Bytes of the requests that wait.",
+    of: ({ waitingBytes }) => waitingBytes,
+  },
+];
+
 const WRITER = 1;
 
 export class SelfPool {
   readonly app = "microview";
   readonly #directory: Directory;
 
-  /** @param statistics of the agents that are read, which stay the same ones */
-  constructor(readonly statistics: () => readonly TargetStatistics[]) {
-    const sources = statistics().map(({ source }) => source);
+  /**
+   * @param statistics of the agents that are read, which stay the same ones
+   * @param pushes what exporters have done, which stay the same ones too
+   */
+  constructor(
+    readonly statistics: () => readonly TargetStatistics[],
+    readonly pushes: () => readonly ExportCounters[],
+  ) {
     const records = new RecordWriter().service(1, "collect");
     records.writer({
       id: WRITER,
@@ -58,31 +117,39 @@ export class SelfPool {
       lockOffset: 0,
       lockBytes: 0,
     });
-    let series = 1;
-    for (const [i, { name, kind, help }] of METRICS.entries()) {
-      const labelNames = ["instance"];
-      records.metric(i + 1, 1, {
-        name,
-        kind,
-        help,
-        unit: "",
-        labelNames,
-        combine: "sum",
-        bounds: [],
-      });
-      for (const source of sources) records.series(series++, i + 1, [source]);
-    }
+    let metric = 0;
+    let series = 0;
+    const declare = (
+      metrics: readonly Pick<SelfMetric<never>, "name" | "kind" | "help">[],
+      label: string,
+      values: readonly string[],
+    ) => {
+      if (values.length === 0) return;
+      for (const { name, kind, help } of metrics) {
+        const rest = { unit: "", labelNames: [label], combine: "sum", bounds: [] } as const;
+        records.metric(++metric, 1, { name, kind, help, ...rest });
+        for (const value of values) records.series(++series, metric, [value]);
+      }
+    };
+    const sources = statistics().map(({ source }) => source);
+    declare(TARGET_METRICS, "instance", sources);
+    const protocols = pushes().map(({ protocol }) => protocol);
+    declare(PUSH_METRICS, "protocol", protocols);
     // Each has a page that does not exist: values are told, and not stored.
-    for (let id = 1; id < series; id++) {
+    for (let id = 1; id <= series; id++) {
       records.bind({ writer: WRITER, firstSeries: id, count: 1, page: id, slot: 0 });
     }
-    this.#directory = new Directory(0, series + 1);
+    this.#directory = new Directory(0, series + 2);
     this.#directory.append(records.bytes.bytes());
   }
 
   read(): ExposedPool {
     const statistics = this.statistics();
-    const values = METRICS.flatMap(({ of }) => statistics.map(of));
+    const pushes = this.pushes();
+    const values = [
+      ...TARGET_METRICS.flatMap(({ of }) => statistics.map(of)),
+      ...PUSH_METRICS.flatMap(({ of }) => pushes.map(of)),
+    ];
     return { app: this.app, directory: this.#directory, values: Float64Array.from(values) };
   }
 }

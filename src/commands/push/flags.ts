@@ -1,4 +1,4 @@
-// The flags of `microview collect` that push snapshots to receivers.
+// The flags that push snapshots to receivers: of `microview collect`, and OTLP's of `microview agent` too.
 
 import { UsageError } from "../support/errors.ts";
 import * as flag from "../support/flags.ts";
@@ -6,7 +6,7 @@ import * as flag from "../support/flags.ts";
 const REMOTE_WRITE = "Remote write";
 const OTLP = "OTLP";
 
-export const PUSH_FLAGS = {
+export const REMOTE_WRITE_FLAGS = {
   remoteWrite: flag.parsed(parseHttpUrl, {
     group: REMOTE_WRITE,
     hint: "URL",
@@ -49,25 +49,34 @@ export const PUSH_FLAGS = {
     description: "certificates to trust, PEM",
     shownDefault: "the system's",
   }),
+};
+
+export const OTLP_FLAGS = {
   otlp: flag.parsed(parseOtlpUrl, {
     group: OTLP,
-    hint: "URL",
-    description: "push to a receiver of OTLP over HTTP, e.g. http://localhost:4318",
+    hint: "URL|env",
+    description:
+      "push to a receiver of OTLP over HTTP, e.g. http://localhost:4318; env does as OTEL_EXPORTER_OTLP_* say",
   }),
   otlpFormat: flag.choice(["protobuf", "json"], {
     group: OTLP,
     description: "how requests are written",
-    default: "protobuf",
+    shownDefault: "protobuf",
+  }),
+  otlpCompression: flag.choice(["gzip", "none"], {
+    group: OTLP,
+    description: "how requests are compressed",
+    shownDefault: "gzip",
   }),
   otlpTemporality: flag.choice(["cumulative", "delta"], {
     group: OTLP,
     description: "whether sums are since the start, or since the last time",
-    default: "cumulative",
+    shownDefault: "cumulative",
   }),
   otlpInterval: flag.duration({
     group: OTLP,
     description: "a snapshot is sent at most so often",
-    default: "1s",
+    shownDefault: "1s",
     min: "10ms",
   }),
   otlpHeaderFile: flag.path({
@@ -79,20 +88,40 @@ export const PUSH_FLAGS = {
     description: "certificates to trust, PEM",
     shownDefault: "the system's",
   }),
+  otlpClientCert: flag.path({
+    group: OTLP,
+    description: "certificate chain to show the receiver, PEM; read anew for each request",
+  }),
+  otlpClientKey: flag.path({
+    group: OTLP,
+    description: "private key of that certificate, PEM; read anew likewise",
+  }),
 };
 
-/** Flags that always have a value. */
-export const PUSH_DEFAULTS: ReadonlySet<string> = new Set([
-  "remoteWriteWalSize",
-  "otlpFormat",
-  "otlpTemporality",
-  "otlpInterval",
-]);
+/** Stands for an address that the environment names. */
+export const FROM_ENVIRONMENT = "env";
 
-export type PushOptions = flag.Options<typeof PUSH_FLAGS>;
+export type RemoteWriteOptions = flag.Options<typeof REMOTE_WRITE_FLAGS>;
+export type OtlpFlagOptions = flag.Options<typeof OTLP_FLAGS>;
+export type PushOptions = RemoteWriteOptions & OtlpFlagOptions;
+
+/** Flags that always have a value. */
+const DEFAULTED: ReadonlySet<string> = new Set(["remoteWriteWalSize"]);
+
+/** @throws UsageError for flags that say how to push when nothing says where to */
+export function refuseAlone(
+  options: Readonly<Record<string, unknown>>,
+  main: "remoteWrite" | "otlp",
+): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (!name.startsWith(main) || name === main || DEFAULTED.has(name)) continue;
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+    throw new UsageError(`${flag.flagName(name)} needs ${flag.flagName(main)}`);
+  }
+}
 
 /** @throws UsageError unless it is an address that can be posted to */
-function parseHttpUrl(text: string, label: string): string {
+export function parseHttpUrl(text: string, label: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !["http:", "https:"].includes(url.protocol)) {
     throw new UsageError(`${label} is no http or https URL`, "write it with its path, as http://…");
@@ -108,6 +137,7 @@ function parseHttpUrl(text: string, label: string): string {
 
 /** An address without a path is that of a receiver, whose metrics go to v1/metrics. */
 function parseOtlpUrl(text: string, label: string): string {
+  if (text === FROM_ENVIRONMENT) return text;
   const url = new URL(parseHttpUrl(text, label));
   if (url.pathname === "/") url.pathname = "/v1/metrics";
   return url.href;

@@ -1,0 +1,61 @@
+// How to push by OTLP, as the flags or the environment ask for it. For `collect` and `agent`.
+
+import { readFileSync } from "node:fs";
+import { version } from "../../../package.json" with { type: "json" };
+import type { OtlpOptions } from "../../export/index.ts";
+import { UsageError } from "../support/errors.ts";
+import { readTextFile } from "../support/files.ts";
+import { otlpEnvironment } from "./environment.ts";
+import { FROM_ENVIRONMENT, type OtlpFlagOptions } from "./flags.ts";
+import { headersFrom } from "./header-files.ts";
+import { resourceAttributes, resourceOf } from "./resource.ts";
+
+/**
+ * @param onNotice told what a person should know, in words
+ * @throws UsageError for files that cannot be read, and for an environment that says nothing or what cannot be
+ */
+export function otlpOptions(
+  options: Partial<OtlpFlagOptions>,
+  given: string,
+  wanted: OtlpOptions["wanted"],
+  onNotice: (text: string) => void,
+): OtlpOptions {
+  const isEnvironment = given === FROM_ENVIRONMENT;
+  // All of it or nothing: headers that were meant for one receiver must not go to another.
+  const environment = isEnvironment ? otlpEnvironment(process.env) : undefined;
+  const { otlpHeaderFile: path, otlpCa: ca = environment?.ca } = options;
+  const headers = path === undefined ? undefined : headersFrom(path, "--otlp-header-file");
+  headers?.check();
+  const identity = identityOf(
+    options.otlpClientCert ?? environment?.clientCert,
+    options.otlpClientKey ?? environment?.clientKey,
+  );
+  const attributes = resourceAttributes(process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "");
+  return {
+    url: environment?.url ?? given,
+    format: options.otlpFormat ?? environment?.format ?? "protobuf",
+    compression: options.otlpCompression ?? environment?.compression ?? "gzip",
+    temporality: options.otlpTemporality ?? environment?.temporality ?? "cumulative",
+    intervalMs: options.otlpInterval ?? environment?.intervalMs ?? 1000,
+    headers: () => ({ ...environment?.headers, ...headers?.read() }),
+    resourceOf: (source) => resourceOf(source, attributes),
+    wanted,
+    version,
+    onNotice,
+    ...(environment?.timeoutMs === undefined ? {} : { timeoutMs: environment.timeoutMs }),
+    ...(ca === undefined ? {} : { ca: readTextFile(ca, "--otlp-ca") }),
+    ...(identity === undefined ? {} : { identity }),
+  };
+}
+
+/** What we show the receiver of ourselves, read anew each time: such certificates are short-lived. */
+function identityOf(cert: string | undefined, key: string | undefined): OtlpOptions["identity"] {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined || key === undefined) {
+    throw new UsageError("--otlp-client-cert and --otlp-client-key are given together");
+  }
+  // What cannot be read is said now, and not with the first request.
+  readTextFile(cert, "--otlp-client-cert");
+  readTextFile(key, "--otlp-client-key");
+  return () => ({ cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") });
+}

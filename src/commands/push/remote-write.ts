@@ -1,0 +1,53 @@
+// Makes what pushes by remote write, as the flags ask for it.
+
+import { version } from "../../../package.json" with { type: "json" };
+import { type Filter, wantedBy } from "../../collector/index.ts";
+import { type Exporter, RemoteWrite, WriteAheadError } from "../../export/index.ts";
+import { CliError, UsageError } from "../support/errors.ts";
+import { readTextFile } from "../support/files.ts";
+import type { RemoteWriteOptions } from "./flags.ts";
+import { basicFrom, bearerFrom, headersFrom } from "./header-files.ts";
+import { instanceOf } from "./resource.ts";
+
+/** @param onNotice told what a person should know, in words */
+export function remoteWriteOf(
+  options: Partial<RemoteWriteOptions>,
+  url: string,
+  filter: Filter,
+  onNotice: (text: string) => void,
+): Exporter {
+  const { remoteWriteWal: folder, remoteWriteCa: ca } = options;
+  const { remoteWriteTokenFile: token, remoteWriteAuthFile: auth } = options;
+  if (token !== undefined && auth !== undefined) {
+    throw new UsageError(
+      "--remote-write-token-file and --remote-write-auth-file exclude each other",
+    );
+  }
+  const headers = [
+    ...(token === undefined ? [] : [bearerFrom(token, "--remote-write-token-file")]),
+    ...(auth === undefined ? [] : [basicFrom(auth, "--remote-write-auth-file")]),
+    ...(options.remoteWriteHeaderFile === undefined
+      ? []
+      : [headersFrom(options.remoteWriteHeaderFile, "--remote-write-header-file")]),
+  ];
+  // What cannot be read is said now, and not with the first request.
+  for (const each of headers) each.check();
+  try {
+    return new RemoteWrite({
+      url,
+      headers: () => Object.assign({}, ...headers.map((each) => each.read())),
+      labels: options.remoteWriteLabel ?? [],
+      wanted: wantedBy(filter).metric,
+      instanceOf,
+      version,
+      onNotice,
+      ...(folder === undefined
+        ? {}
+        : { writeAhead: { folder, maxBytes: options.remoteWriteWalSize ?? 1 << 30 } }),
+      ...(ca === undefined ? {} : { ca: readTextFile(ca, "--remote-write-ca") }),
+    });
+  } catch (error) {
+    if (!(error instanceof WriteAheadError)) throw error;
+    throw new CliError({ message: `--remote-write-wal: ${error.message}` });
+  }
+}
