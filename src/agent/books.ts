@@ -25,7 +25,7 @@ export class Change {
 export class Books {
   readonly series = new SeriesIndex();
   readonly #services = new Map<string, number>();
-  readonly #metrics = new Map<string, number>();
+  readonly #metrics = new Map<string, number[]>();
   readonly #rooms = new Map<number, Room>();
   #directory: Directory;
   #space: PageSpace;
@@ -53,9 +53,10 @@ export class Books {
     return this.#services.get(name);
   }
 
-  /** The metric that a service's name means now. */
-  metric(service: number, name: string): Metric | undefined {
-    return this.directory.metrics.get(this.#metrics.get(metricKey(service, name)) ?? 0);
+  /** The metrics that a service's name means now: one, or one for each set of label names where those are open. */
+  metrics(service: number, name: string): Metric[] {
+    const ids = this.#metrics.get(metricKey(service, name)) ?? [];
+    return ids.map((id) => this.directory.metrics.get(id)!).filter(({ retired }) => !retired);
   }
 
   /**
@@ -151,7 +152,10 @@ export class Books {
   #note(id: number): void {
     const metric = this.directory.metrics.get(id);
     if (metric === undefined || metric.retired) return;
-    this.#metrics.set(metricKey(metric.service, metric.definition.name), id);
+    const key = metricKey(metric.service, metric.definition.name);
+    const known = this.#metrics.get(key) ?? [];
+    const living = known.filter((each) => this.directory.metrics.get(each)?.retired === false);
+    this.#metrics.set(key, [...living, id]);
   }
 
   #newSpace(): PageSpace {

@@ -6,12 +6,14 @@ import {
   checkLabelValue,
   DefinitionError,
   definitionConflict,
+  LIMITS,
   type Metric,
   type MetricDefinition,
   type PlacedRun,
   type RegisterResponse,
   type RegisterResult,
   type SeriesRequest,
+  sameLabelNames,
   utf8Bytes,
   type Writer,
 } from "../layout/index.ts";
@@ -87,11 +89,23 @@ function declare(
   return ids;
 }
 
+/** A metric as a registration goes on with it. */
+interface Declared {
+  id: number;
+  definition: MetricDefinition;
+  /** Its series. */
+  known: number;
+}
+
+/** What a name of the writer's service means. */
+interface Name {
+  metrics: Declared[];
+  /** Whether a request of this registration agrees with it: the others may not contradict. */
+  isClaimed: boolean;
+}
+
 class Declaration {
-  readonly #pending = new Map<
-    string,
-    { id: number; definition: MetricDefinition; known: number }
-  >();
+  readonly #names = new Map<string, Name>();
   readonly #last;
 
   constructor(
@@ -107,12 +121,13 @@ class Declaration {
   add(request: SeriesRequest, ids: number[]): void {
     const { books, change } = this;
     checked(() => checkDefinition(request));
-    const metric = this.#metric(request);
+    const name = this.#name(request);
+    const metric = this.#metric(name, request);
     for (const labelValues of request.series) {
       checked(() => checkLabels(request, labelValues));
       let id = books.series.find(books.directory, metric.id, labelValues);
       if (id === 0) {
-        this.#checkLimits(request.name, metric.known);
+        this.#checkLimits(request.name, name);
         id = ++this.#last.series;
         metric.known++;
         change.records.series(id, metric.id, labelValues);
@@ -122,20 +137,28 @@ class Declaration {
     }
   }
 
-  #metric(request: SeriesRequest): { id: number; known: number } {
+  /** What the request's name means, unless the request contradicts it. */
+  #name(request: SeriesRequest): Name {
     const { books, change, writer } = this;
     const key = metricKey(writer.service, request.name);
-    const pending = this.#pending.get(key);
-    const metric = books.metric(writer.service, request.name);
-    const declared = pending ?? metric;
-    if (declared !== undefined) {
-      const conflict = definitionConflict(declared.definition, request);
-      if (conflict === undefined) {
-        if (pending !== undefined) return pending;
-        return this.#note(key, metric!.id, metric!.definition, metric!.series.length);
-      }
+    let name = this.#names.get(key);
+    if (name === undefined) {
+      const metrics = books.metrics(writer.service, request.name);
+      name = {
+        metrics: metrics.map(({ id, definition, series }) => ({
+          id,
+          definition,
+          known: series.length,
+        })),
+        isClaimed: false,
+      };
+    }
+    const [declared] = name.metrics;
+    const conflict = declared && definitionConflict(declared.definition, request);
+    if (conflict !== undefined) {
+      const metrics = books.metrics(writer.service, request.name);
       // A rolling update may declare a metric otherwise once nobody alive writes it as it was.
-      if (pending !== undefined || this.#isWritten(metric!)) {
+      if (name.isClaimed || metrics.some((metric) => this.#isWritten(metric))) {
         throw new AgentError(
           "metric-conflict",
           `${request.name} is registered otherwise: ${conflict}`,
@@ -143,17 +166,29 @@ class Declaration {
           409,
         );
       }
-      change.records.retire(metric!.id);
+      for (const { id } of name.metrics) change.records.retire(id);
+      name = { metrics: [], isClaimed: false };
+    }
+    name.isClaimed = true;
+    this.#names.set(key, name);
+    return name;
+  }
+
+  #metric(name: Name, request: SeriesRequest): Declared {
+    const known = name.metrics.find(({ definition }) => sameLabelNames(definition, request));
+    if (known !== undefined) return known;
+    if (name.metrics.length >= LIMITS.labelSetsPerName) {
+      throw new LimitError(
+        "label-names-full",
+        `${request.name} has ${name.metrics.length} sets of label names, at most ${LIMITS.labelSetsPerName} are allowed`,
+        "keep what varies out of the names of attributes",
+      );
     }
     const id = ++this.#last.metric;
     const { series: _, ...definition } = request;
-    change.records.metric(id, writer.service, definition);
-    return this.#note(key, id, definition, 0);
-  }
-
-  #note(key: string, id: number, definition: MetricDefinition, known: number) {
-    const metric = { id, definition, known };
-    this.#pending.set(key, metric);
+    this.change.records.metric(id, this.writer.service, definition);
+    const metric = { id, definition, known: 0 };
+    name.metrics.push(metric);
     return metric;
   }
 
@@ -170,8 +205,9 @@ class Declaration {
     return false;
   }
 
-  #checkLimits(name: string, ofMetric: number): void {
+  #checkLimits(name: string, { metrics }: Name): void {
     const { limits, pool } = this.books;
+    const ofMetric = metrics.reduce((sum, { known }) => sum + known, 0);
     if (ofMetric >= limits.seriesPerMetric) {
       throw new LimitError(
         "label-values-full",

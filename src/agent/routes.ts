@@ -7,6 +7,7 @@ import { ValidationError } from "elysia/error";
 import {
   type AttachResponse,
   COMBINES,
+  DIALECT,
   type HealthResponse,
   KINDS,
   LAYOUT_VERSION,
@@ -63,6 +64,12 @@ const RegisterBody = t.Object({
       combine: LiteralUnion(COMBINES),
       bounds: t.Array(t.Number()),
       logLinear: t.Optional(t.Object({ min: t.Number(), max: t.Number(), error: t.Number() })),
+      dialect: t.Optional(
+        t.Literal(DIALECT, {
+          description:
+            "names as OpenTelemetry has them; the name may have a metric for each set of labelNames",
+        }),
+      ),
       series: t.Array(t.Array(t.String()), {
         description: "label values, in the order of labelNames",
       }),

@@ -7,6 +7,8 @@ import {
   checkDefinition,
   checkLabelValue,
   checkServiceName,
+  DIALECT,
+  type Dialect,
   defaultSocketPath,
   definitionConflict,
   initialValue,
@@ -39,6 +41,8 @@ export interface MetricOptions {
   help?: string;
   /** Base unit, e.g. "seconds", "bytes". */
   unit?: string;
+  /** OpenTelemetry's names and units, and a metric for each set of label names; see docs/opentelemetry.md. */
+  dialect?: Dialect;
 }
 
 export interface GaugeOptions extends MetricOptions {
@@ -152,7 +156,8 @@ export class MicroView {
     definition: MetricDefinition,
     create: (values: Float64Array, at: number) => Child,
   ): Child | Family<Child> {
-    const known = this.#metrics.get(definition.name);
+    const key = keyOf(definition);
+    const known = this.#metrics.get(key);
     if (known !== undefined) {
       const conflict = definitionConflict(known.definition, definition);
       if (conflict === undefined) return known.metric as Child | Family<Child>;
@@ -175,9 +180,14 @@ export class MicroView {
       definition.labelNames.length === 0
         ? newSeries([])
         : new Family<Child>(definition.name, definition.labelNames, newSeries);
-    this.#metrics.set(definition.name, { definition, metric });
+    this.#metrics.set(key, { definition, metric });
     return metric;
   }
+}
+
+/** What two declarations of one metric have in common: its name, and its labels where those are open. */
+function keyOf({ name, labelNames, dialect }: MetricDefinition): string {
+  return dialect === DIALECT ? JSON.stringify([name, ...labelNames]) : name;
 }
 
 function define(
@@ -194,6 +204,7 @@ function define(
     labelNames: [...(options.labels ?? [])],
     combine: "sum",
     bounds: [],
+    ...(options.dialect === undefined ? {} : { dialect: options.dialect }),
     ...more,
   };
 }

@@ -214,9 +214,11 @@ export function findSeries(
   { service, metric: metricName, labels = {} }: SeriesName,
 ): { metric: Metric; index: number } | undefined {
   for (const metric of directory.metrics.values()) {
-    const { name, labelNames } = metric.definition;
+    const { name, labelNames, dialect } = metric.definition;
     if (name !== metricName || metric.retired || directory.services.get(metric.service) !== service)
       continue;
+    // One of several of the name: it has these labels and no others.
+    if (dialect !== undefined && labelNames.length !== Object.keys(labels).length) continue;
     for (const series of metric.series) {
       const values = directory.labelValues(series);
       if (labelNames.every((label, i) => labels[label] === values[i])) {

@@ -7,6 +7,7 @@ import {
   formatValue,
   type Metric,
   type PoolSnapshot,
+  prometheusNames,
 } from "../layout/index.ts";
 import { ProtoWriter } from "./protobuf.ts";
 import type { EncodedLabels } from "./template.ts";
@@ -222,7 +223,8 @@ function flatNames(
   service: string,
   home: readonly ExtraLabel[],
 ): FlatLabel[][] {
-  const { name, kind, labelNames } = metric.definition;
+  const { kind } = metric.definition;
+  const { name, labelNames } = prometheusNames(metric.definition);
   const labels = new Map<string, string | number>([...home, ["service", service]]);
   for (const [place, label] of labelNames.entries()) labels.set(label, place);
   const of = (flatName: string, le?: string): FlatLabel[] => {

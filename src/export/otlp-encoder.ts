@@ -5,10 +5,18 @@ import {
   type Metric,
   type MetricDefinition,
   type PoolSnapshot,
+  SCOPE_LABELS,
   shapeOf,
 } from "../layout/index.ts";
 import { type ExponentialMap, exponentialMap, toExponential } from "./exponential.ts";
-import type { Attributes, OtlpMetric, OtlpRequest, Temporality } from "./otlp-model.ts";
+import type {
+  Attributes,
+  OtlpMetric,
+  OtlpRequest,
+  ResourceMetrics,
+  Scope,
+  Temporality,
+} from "./otlp-model.ts";
 
 export interface OtlpEncoderOptions {
   /** Leaves out series. */
@@ -22,6 +30,8 @@ export interface OtlpEncoderOptions {
 /** What is remembered of a series from one export to the next. */
 interface Known {
   attributes: Attributes;
+  /** Undefined where it is ours. */
+  scope: Scope | undefined;
   metric: Metric;
   service: string;
   startMs: number;
@@ -79,7 +89,8 @@ export class OtlpEncoder {
       const service = directory.services.get(metric.service) ?? "";
       if (metric.retired || !this.options.wanted(service, metric)) continue;
       // A delta begins where the one before ended, also that of a series which was not there yet.
-      const isAnew = this.options.temporality === "delta" && pool.round > 1;
+      const isDelta = this.options.temporality === "delta" && !isSum(metric);
+      const isAnew = isDelta && pool.round > 1;
       const startMs = isAnew ? pool.lastMs : (startsMs.get(metric.service) ?? snapshot.takenAtMs);
       for (const id of metric.series) {
         const index = directory.valueIndexOf(id);
@@ -121,8 +132,7 @@ export class OtlpEncoder {
   }
 
   #finish(building: Building): OtlpRequest {
-    const { temporality, version } = this.options;
-    return { scope: { name: SCOPE, version }, temporality, resources: building.resources() };
+    return { temporality: this.options.temporality, resources: building.resources() };
   }
 
   #add(
@@ -136,7 +146,8 @@ export class OtlpEncoder {
     const now = values.slice(index, index + metric.slots);
     if (metric.definition.kind === "gauge") {
       const isPresent = !Number.isNaN(now[0]!);
-      if (isPresent) building.number(known, now[0]!, undefined, takenAtMs);
+      const startMs = isSum(metric) ? known.startMs : undefined;
+      if (isPresent) building.number(known, now[0]!, startMs, takenAtMs);
       else if (known.present) building.end(known, takenAtMs);
       known.present = isPresent;
       return;
@@ -194,7 +205,7 @@ export class OtlpEncoder {
     if (known === undefined) {
       const labelValues = directory.labelValues(id);
       known = {
-        attributes: metric.definition.labelNames.map((name, i) => [name, labelValues[i] ?? ""]),
+        ...describe(metric.definition, labelValues),
         metric,
         service,
         startMs,
@@ -210,9 +221,9 @@ export class OtlpEncoder {
   }
 }
 
-/** A request that grows: metrics by service and name. */
+/** A request that grows: metrics by service and scope, and by name. */
 class Building {
-  readonly #services = new Map<string, Map<string, OtlpMetric>>();
+  readonly #parts = new Map<string, ResourceMetrics & { byName: Map<string, OtlpMetric> }>();
 
   constructor(
     readonly encoder: OtlpEncoder,
@@ -221,10 +232,7 @@ class Building {
   ) {}
 
   resources(): OtlpRequest["resources"] {
-    return Array.from(this.#services, ([service, metrics]) => ({
-      resource: [["service.name", service], ["service.namespace", this.pool.app], ...this.host],
-      metrics: [...metrics.values()],
-    }));
+    return Array.from(this.#parts.values(), ({ byName: _, ...part }) => part);
   }
 
   number(known: Known, value: number, startMs: number | undefined, timeMs: number): void {
@@ -252,8 +260,8 @@ class Building {
   }
 
   end(known: Known, timeMs: number): void {
-    const isGauge = known.metric.definition.kind === "gauge";
-    const point = pointOf(known, isGauge ? undefined : known.startMs, timeMs);
+    const hasStart = known.metric.definition.kind !== "gauge" || isSum(known.metric);
+    const point = pointOf(known, hasStart ? known.startMs : undefined, timeMs);
     const nothing = { value: 0, count: 0, sum: 0, zeroCount: 0, offset: 0 };
     this.#push(known, { ...point, ...nothing, counts: new Float64Array(), ended: true });
   }
@@ -262,23 +270,59 @@ class Building {
     (this.#metricOf(known).points as object[]).push(point);
   }
 
-  #metricOf({ service, metric }: Known): OtlpMetric {
-    let metrics = this.#services.get(service);
-    if (metrics === undefined) {
-      metrics = new Map();
-      this.#services.set(service, metrics);
-    }
-    const { name, kind, help: description, unit } = metric.definition;
+  #metricOf({ service, scope, metric }: Known): OtlpMetric {
+    const { byName, metrics } = this.#partOf(service, scope);
+    const { name, kind, help: description, unit, dialect } = metric.definition;
     // Several of a name have ended and begun anew as something else.
-    const key = `${kind} ${name}`;
-    let found = metrics.get(key);
+    const key = `${kind} ${isSum(metric)} ${name}`;
+    let found = byName.get(key);
     if (found === undefined) {
-      const head = { name, description, unit: UNITS[unit] ?? unit };
+      const isUcum = dialect !== undefined;
+      const head = { name, description, unit: isUcum ? unit : (UNITS[unit] ?? unit) };
       found = { ...head, ...dataOf(metric, this.encoder) };
-      metrics.set(key, found);
+      byName.set(key, found);
+      metrics.push(found);
     }
     return found;
   }
+
+  #partOf(service: string, scope: Scope | undefined) {
+    const key = JSON.stringify([service, scope?.name, scope?.version]);
+    let part = this.#parts.get(key);
+    if (part === undefined) {
+      const { pool, host, encoder } = this;
+      part = {
+        resource: [["service.name", service], ["service.namespace", pool.app], ...host],
+        scope: scope ?? { name: SCOPE, version: encoder.options.version },
+        metrics: [],
+        byName: new Map(),
+      };
+      this.#parts.set(key, part);
+    }
+    return part;
+  }
+}
+
+/** The labels as attributes, but for those that say the scope. */
+function describe(
+  { labelNames, dialect }: MetricDefinition,
+  labelValues: readonly string[],
+): Pick<Known, "attributes" | "scope"> {
+  const all = labelNames.map((name, i) => [name, labelValues[i] ?? ""] as const);
+  if (dialect === undefined) return { attributes: all, scope: undefined };
+  const known = new Map(all);
+  const name = known.get(SCOPE_LABELS.name);
+  const version = known.get(SCOPE_LABELS.version) ?? "";
+  const ofScope: readonly string[] = Object.values(SCOPE_LABELS);
+  return {
+    attributes: all.filter(([label]) => !ofScope.includes(label)),
+    scope: name === undefined ? undefined : { name, version },
+  };
+}
+
+/** Whether a gauge is one of OpenTelemetry's UpDownCounters: a sum that may fall. */
+function isSum({ definition: { kind, combine, dialect } }: Metric): boolean {
+  return dialect !== undefined && kind === "gauge" && combine === "sum";
 }
 
 function wholeCount(value: number): number {
@@ -289,9 +333,11 @@ function dataOf(metric: Metric, encoder: OtlpEncoder) {
   const { kind, bounds } = metric.definition;
   switch (kind) {
     case "counter":
-      return { kind: "sum" as const, points: [] };
+      return { kind: "sum" as const, isMonotonic: true, points: [] };
     case "gauge":
-      return { kind: "gauge" as const, points: [] };
+      return isSum(metric)
+        ? { kind: "sum" as const, isMonotonic: false, points: [] }
+        : { kind: "gauge" as const, points: [] };
     case "histogram":
       return { kind: "histogram" as const, bounds, points: [] };
     case "loglinear": {

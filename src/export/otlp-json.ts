@@ -6,16 +6,19 @@ import {
   NO_RECORDED_VALUE,
   type OtlpMetric,
   type OtlpRequest,
-  TEMPORALITY,
+  temporalityOf,
 } from "./otlp-model.ts";
 import type { PartialSuccess } from "./otlp-protobuf.ts";
 
-export function encodeJson({ scope, temporality, resources }: OtlpRequest): Uint8Array {
+export function encodeJson({ temporality, resources }: OtlpRequest): Uint8Array {
   const message = {
-    resourceMetrics: resources.map(({ resource, metrics }) => ({
+    resourceMetrics: resources.map(({ resource, scope, metrics }) => ({
       resource: { attributes: attributes(resource) },
       scopeMetrics: [
-        { scope, metrics: metrics.map((metric) => metricOf(metric, TEMPORALITY[temporality])) },
+        {
+          scope,
+          metrics: metrics.map((metric) => metricOf(metric, temporalityOf(metric, temporality))),
+        },
       ],
     })),
   };
@@ -33,7 +36,7 @@ function dataOf(metric: OtlpMetric, aggregationTemporality: number): object {
       return { gauge: { dataPoints: metric.points.map((point) => numberOf(point)) } };
     case "sum": {
       const dataPoints = metric.points.map((point) => numberOf(point));
-      return { sum: { dataPoints, aggregationTemporality, isMonotonic: true } };
+      return { sum: { dataPoints, aggregationTemporality, isMonotonic: metric.isMonotonic } };
     }
     case "histogram": {
       const explicitBounds = metric.bounds.map(double);

@@ -40,20 +40,32 @@ export interface ExponentialPoint extends Point {
 
 export type MetricData =
   | { kind: "gauge"; points: NumberPoint[] }
-  | { kind: "sum"; points: NumberPoint[] }
+  /** One that may fall is cumulative whatever the request is, as the specification has its preference. */
+  | { kind: "sum"; isMonotonic: boolean; points: NumberPoint[] }
   | { kind: "histogram"; bounds: readonly number[]; points: HistogramPoint[] }
   | { kind: "exponential"; scale: number; zeroThreshold: number; points: ExponentialPoint[] };
 
+/** Of a metric in a request. */
+export function temporalityOf(metric: MetricData, asked: Temporality): number {
+  return TEMPORALITY[metric.kind === "sum" && !metric.isMonotonic ? "cumulative" : asked];
+}
+
 export type OtlpMetric = { name: string; description: string; unit: string } & MetricData;
 
-/** The metrics of one service. */
+/** What made metrics: us, or a library that is instrumented with OpenTelemetry. */
+export interface Scope {
+  name: string;
+  version: string;
+}
+
+/** The metrics of one service and scope. */
 export interface ResourceMetrics {
   resource: Attributes;
+  scope: Scope;
   metrics: OtlpMetric[];
 }
 
 export interface OtlpRequest {
-  scope: { name: string; version: string };
   temporality: Temporality;
   resources: ResourceMetrics[];
 }

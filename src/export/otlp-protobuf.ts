@@ -9,20 +9,20 @@ import {
   type NumberPoint,
   type OtlpMetric,
   type OtlpRequest,
-  TEMPORALITY,
+  temporalityOf,
 } from "./otlp-model.ts";
 import { ProtoWriter } from "./protobuf.ts";
 
 const DATA_FIELD = { gauge: 5, sum: 7, histogram: 9, exponential: 10 } as const;
 
-export function encodeProtobuf({ scope, temporality, resources }: OtlpRequest): Uint8Array {
+export function encodeProtobuf({ temporality, resources }: OtlpRequest): Uint8Array {
   const w = new ProtoWriter(64 << 10);
-  for (const { resource, metrics } of resources) {
+  for (const { resource, scope, metrics } of resources) {
     w.open(1).open(1);
     attributes(w, 1, resource);
     w.close().open(2);
     w.open(1).string(1, scope.name).string(2, scope.version).close();
-    for (const metric of metrics) writeMetric(w, metric, TEMPORALITY[temporality]);
+    for (const metric of metrics) writeMetric(w, metric, temporalityOf(metric, temporality));
     w.close().close();
   }
   return w.bytes.slice();
@@ -48,7 +48,7 @@ function writeMetric(w: ProtoWriter, metric: OtlpMetric, temporality: number): v
       }
   }
   if (kind !== "gauge") w.uint(2, temporality);
-  if (kind === "sum") w.bool(3, true);
+  if (metric.kind === "sum") w.bool(3, metric.isMonotonic);
   w.close().close();
 }
 

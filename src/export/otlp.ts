@@ -147,19 +147,19 @@ export class Otlp implements Exporter {
 
 /** Cuts a request into some of at most so many data points. */
 function* split(
-  { scope, temporality, resources }: OtlpRequest,
+  { temporality, resources }: OtlpRequest,
   maxPoints: number,
 ): Generator<{ part: OtlpRequest; points: number }> {
-  let part: OtlpRequest = { scope, temporality, resources: [] };
+  let part: OtlpRequest = { temporality, resources: [] };
   let points = 0;
-  for (const { resource, metrics } of resources) {
+  for (const { resource, scope, metrics } of resources) {
     let last: OtlpRequest["resources"][number] | undefined;
     for (const metric of metrics) {
       for (let from = 0; from < metric.points.length; ) {
         const room = maxPoints - points;
         const some = metric.points.slice(from, from + room);
         if (last === undefined) {
-          last = { resource, metrics: [] };
+          last = { resource, scope, metrics: [] };
           part.resources.push(last);
         }
         last.metrics.push({ ...metric, points: some } as typeof metric);
@@ -167,7 +167,7 @@ function* split(
         points += some.length;
         if (points < maxPoints) continue;
         yield { part, points };
-        part = { scope, temporality, resources: [] };
+        part = { temporality, resources: [] };
         points = 0;
         last = undefined;
       }

@@ -1,6 +1,6 @@
 // GET /metrics, whoever serves it: what is asked for, and the answer in pieces that nobody holds together.
 
-import { globs } from "../layout/index.ts";
+import { globs, prometheusNames } from "../layout/index.ts";
 import { Exposition } from "./exposition.ts";
 import type { ExposedPool, Wants } from "./families.ts";
 import { CONTENT_TYPE, type Format } from "./format.ts";
@@ -82,7 +82,10 @@ export class MetricsEndpoint {
       selection = {
         name,
         app: globs(lists.app),
-        wants: (serviceName, { definition }) => service(serviceName) && metric(definition.name),
+        // By the name that is shown, or by the one that it has where it is stored.
+        wants: (serviceName, { definition }) =>
+          service(serviceName) &&
+          (metric(definition.name) || metric(prometheusNames(definition).name)),
         perWriter,
       };
       const oldest = this.#selections.keys().next().value;

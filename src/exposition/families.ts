@@ -1,7 +1,7 @@
 // What an exposition consists of, in its order: metrics of one name, of whichever pool and service, are one family.
 // Found once per structure and selection; a scrape goes through it.
 
-import type { Directory, Metric } from "../layout/index.ts";
+import { type Directory, type Metric, prometheusNames } from "../layout/index.ts";
 import {
   type FamilyHead,
   type FamilyType,
@@ -71,11 +71,12 @@ export class Families {
       // One name has one type in an exposition.
       for (const left of others) this.conflicts.push({ name, type, left });
       const blocks = blocksOf(
-        qualify(same).flatMap((member) => runsOf(member, pools, parts[member.pool])),
+        distinguish(qualify(same)).flatMap((member) => runsOf(member, pools, parts[member.pool])),
         type === "histogram",
       );
       for (const [i, block] of (known.get(name)?.blocks ?? []).entries()) blocks[i]?.inherit(block);
-      return { name, type, help: definition.help, unit: definition.unit, blocks };
+      const { unit } = prometheusNames(definition);
+      return { name, type, help: definition.help, unit, blocks };
     });
     this.lastBytes = before?.lastBytes ?? 0;
   }
@@ -133,8 +134,9 @@ function membersByName(pools: readonly ExposedPool[], wants: Wants): Map<string,
       const service = directory.services.get(metric.service) ?? "";
       if (metric.retired || !wants(service, metric) || has?.(service, metric) === false) continue;
       const member = { pool, metric, home: { app, service, instance, qualified: false } };
-      const members = byName.get(metric.definition.name);
-      if (members === undefined) byName.set(metric.definition.name, [member]);
+      const { name } = prometheusNames(metric.definition);
+      const members = byName.get(name);
+      if (members === undefined) byName.set(name, [member]);
       else members.push(member);
     }
   }
@@ -155,10 +157,10 @@ function byMetric(parts: readonly WriterPart[]): Map<Metric, WriterPart[]> {
 function qualify(members: readonly Member[]): readonly Member[] {
   if (members.length === 1) return members;
   const isHidden = ({ metric }: Member) =>
-    HOME_LABELS.some((name) => metric.definition.labelNames.includes(name));
+    HOME_LABELS.some((name) => prometheusNames(metric.definition).labelNames.includes(name));
   if (!members.some(isHidden)) return members;
   const shown = ({ metric, home }: Member) => {
-    const { labelNames } = metric.definition;
+    const { labelNames } = prometheusNames(metric.definition);
     const visible = HOME_LABELS.map((name) => (labelNames.includes(name) ? null : home[name]));
     return JSON.stringify([visible, [...labelNames].sort()]);
   };
@@ -167,6 +169,26 @@ function qualify(members: readonly Member[]): readonly Member[] {
   return members.map((each) =>
     alike.get(shown(each)) === 1 ? each : { ...each, home: { ...each.home, qualified: true } },
   );
+}
+
+/** Metrics of one service that look alike under Prometheus's names, as `a.b` and `a-b` do, say what they are called. */
+function distinguish(members: readonly Member[]): readonly Member[] {
+  const isTranslated = ({ metric }: Member) => metric.definition.dialect !== undefined;
+  if (members.length === 1 || !members.some(isTranslated)) return members;
+  const shown = ({ pool, metric }: Member) =>
+    JSON.stringify([
+      pool,
+      metric.service,
+      [...prometheusNames(metric.definition).labelNames].sort(),
+    ]);
+  const alike = new Map<string, number>();
+  for (const each of members) alike.set(shown(each), (alike.get(shown(each)) ?? 0) + 1);
+  return members.map((each) => {
+    if (alike.get(shown(each)) === 1 || !isTranslated(each)) return each;
+    const { name, labelNames } = each.metric.definition;
+    const original = labelNames.length === 0 ? name : `${name}{${labelNames.join(",")}}`;
+    return { ...each, home: { ...each.home, original } };
+  });
 }
 
 /** A run that does not yet know its block's pool. */

@@ -8,6 +8,7 @@ import {
   exposedBounds,
   formatValue,
   type Metric,
+  prometheusNames,
 } from "../layout/index.ts";
 
 /** Texts one after the other; text i ends at `ends[i]`, where the next one starts. */
@@ -35,6 +36,8 @@ export interface Home {
    * two services would have the same labels.
    */
   qualified: boolean;
+  /** What the metric is really called, where another one of the service looks like it under Prometheus's names. */
+  original?: string;
 }
 
 /** A writer whose own values are shown. */
@@ -128,6 +131,7 @@ function isSameText(a: Run, b: Run): boolean {
     a.from === b.from &&
     a.to === b.to &&
     a.home.qualified === b.home.qualified &&
+    a.home.original === b.home.original &&
     a.writer?.id === b.writer?.id
   );
 }
@@ -147,7 +151,7 @@ const histograms = new WeakMap<Metric, HistogramTexts>();
 export function histogramTexts(metric: Metric): HistogramTexts {
   let texts = histograms.get(metric);
   if (texts === undefined) {
-    const { name } = metric.definition;
+    const { name } = prometheusNames(metric.definition);
     texts = {
       bounds: boundTexts(metric),
       leads: textsOf([`${name}_sum{`, `${name}_count{`]),
@@ -203,7 +207,7 @@ export class TextMaker {
   }
 
   #addRun({ directory, metric, home, writer, from, to }: Run, isHistogram: boolean): void {
-    const { name, labelNames } = metric.definition;
+    const { name, labelNames } = prometheusNames(metric.definition);
     const shared =
       homeLabels(home, labelNames) +
       (writer === undefined ? "" : writerLabels(writer, labelNames)) +
@@ -274,6 +278,9 @@ function homeLabels(home: Home, own: readonly string[]): string {
     if (value === undefined) continue;
     if (!own.includes(name)) text += `,${name}="${escapeLabel(value)}"`;
     else if (home.qualified) text += `,${freeName(name, own)}="${escapeLabel(value)}"`;
+  }
+  if (home.original !== undefined) {
+    text += `,${freeName("microview_original", own)}="${escapeLabel(home.original)}"`;
   }
   return text;
 }

@@ -97,6 +97,8 @@ export const LIMITS = {
   labelNameBytes: 255,
   labelValueBytes: 1024,
   labelsPerMetric: 32,
+  /** Sets of label names that metrics of one name may have in a service, where they are open. */
+  labelSetsPerName: 128,
   unitBytes: 63,
   helpBytes: 4096,
   boundsPerHistogram: 500,

@@ -12,6 +12,7 @@ export * from "./histogram-slots.ts";
 export * from "./identity.ts";
 export * from "./metric.ts";
 export * from "./paths.ts";
+export * from "./prometheus-names.ts";
 export * from "./records.ts";
 export * from "./snapshot.ts";
 export * from "./wire.ts";

@@ -13,7 +13,10 @@ export type Kind = (typeof KINDS)[number];
 export const COMBINES = ["sum", "mean", "min", "max", "last"] as const;
 export type Combine = (typeof COMBINES)[number];
 
-/** What a service declares; two declarations of one name must agree in all but `help`. */
+/**
+ * What a service declares; two declarations of one name must agree in all but `help`, and in the dialect of
+ * OpenTelemetry in all but `help` and `labelNames`: there a name has a metric for each set of attribute keys.
+ */
 export interface MetricDefinition {
   name: string;
   kind: Kind;
@@ -26,7 +29,15 @@ export interface MetricDefinition {
   bounds: readonly number[];
   /** Log-linear histograms only. */
   logLinear?: Required<LogLinearOptions>;
+  /** Whose rules the names keep, and whose meaning they have; Prometheus's unless it says otherwise. */
+  dialect?: Dialect;
 }
+
+/** An instrument of OpenTelemetry's API: its names have dots, and its sets of attributes are open. */
+export const DIALECT = "opentelemetry";
+export type Dialect = typeof DIALECT;
+/** Labels that say which library made an instrument, under the names that formats without scopes have for it. */
+export const SCOPE_LABELS = { name: "otel.scope.name", version: "otel.scope.version" } as const;
 
 /** A definition that breaks a rule. The message names what was given and what is allowed. */
 export class DefinitionError extends Error {
@@ -36,6 +47,10 @@ export class DefinitionError extends Error {
 // Prometheus data model, "Metric names and labels"; a double underscore is kept for internal use.
 const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const LABEL_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+// https://opentelemetry.io/docs/specs/otel/metrics/api/#instrument-name-syntax
+const INSTRUMENT_NAME = /^[a-zA-Z][a-zA-Z0-9_./-]*$/;
+// Any text, says OpenTelemetry; here none that could be taken for more than one label where labels are shown.
+const ATTRIBUTE_KEY = /^[^\s\p{Cc}\p{Cf}\p{Cs}\p{Z}"\\=,{}]+$/u;
 // What an agent appends to the name of a pool's file while it is not finished, or when it cannot be used.
 const RESERVED_NAME = /\.(new|damaged)-/;
 const APP_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;
@@ -88,17 +103,29 @@ export function checkLabelValue(metric: string, value: string): void {
   }
 }
 
+/** Whether a text can be an instrument's name in the dialect of OpenTelemetry. */
+export function isInstrumentName(name: string): boolean {
+  return INSTRUMENT_NAME.test(name) && name.length <= LIMITS.metricNameBytes;
+}
+
+/** Whether a text can be a label's name in the dialect of OpenTelemetry. */
+export function isAttributeKey(key: string): boolean {
+  return ATTRIBUTE_KEY.test(key) && utf8Bytes(key) <= LIMITS.labelNameBytes;
+}
+
 /**
- * Checks a definition against Prometheus's rules and the limits of the format.
+ * Checks a definition against the rules of its dialect and the limits of the format.
  * @throws DefinitionError naming the first rule that is broken
  */
 export function checkDefinition(metric: MetricDefinition): void {
-  const { name, kind, labelNames } = metric;
+  const { name, kind, labelNames, dialect } = metric;
   checkLength("the metric name", name, LIMITS.metricNameBytes);
-  if (!METRIC_NAME.test(name)) {
-    throw new DefinitionError(
-      `the metric name ${JSON.stringify(name)} must match [a-zA-Z_:][a-zA-Z0-9_:]*`,
-    );
+  if (dialect !== undefined && dialect !== DIALECT) {
+    throw new DefinitionError(`${name}: the dialect ${JSON.stringify(dialect)} is not known`);
+  }
+  if (!(dialect === undefined ? METRIC_NAME : INSTRUMENT_NAME).test(name)) {
+    const rule = dialect === undefined ? "[a-zA-Z_:][a-zA-Z0-9_:]*" : "[a-zA-Z][a-zA-Z0-9_./-]*";
+    throw new DefinitionError(`the metric name ${JSON.stringify(name)} must match ${rule}`);
   }
   if (!KINDS.includes(kind)) {
     throw new DefinitionError(
@@ -120,17 +147,7 @@ export function checkDefinition(metric: MetricDefinition): void {
       `${name} has ${labelNames.length} labels, at most ${LIMITS.labelsPerMetric} are allowed`,
     );
   }
-  for (const label of labelNames) {
-    checkLength(`a label name of ${name}`, label, LIMITS.labelNameBytes);
-    if (!LABEL_NAME.test(label) || label.startsWith("__")) {
-      throw new DefinitionError(
-        `${name}: the label name ${JSON.stringify(label)} must match [a-zA-Z_][a-zA-Z0-9_]* and not start with "__"`,
-      );
-    }
-    if (label === "le" && (kind === "histogram" || kind === "loglinear")) {
-      throw new DefinitionError(`${name}: a histogram keeps the label "le" for its buckets`);
-    }
-  }
+  for (const label of labelNames) checkLabelName(metric, label);
   if (new Set(labelNames).size !== labelNames.length) {
     throw new DefinitionError(`${name}: a label name stands twice in [${labelNames.join(", ")}]`);
   }
@@ -147,6 +164,24 @@ export function checkDefinition(metric: MetricDefinition): void {
     }
   } else if (metric.logLinear !== undefined) {
     throw new DefinitionError(`${name}: min, max and error belong to a log-linear histogram`);
+  }
+}
+
+function checkLabelName({ name, kind, dialect }: MetricDefinition, label: string): void {
+  checkLength(`a label name of ${name}`, label, LIMITS.labelNameBytes);
+  if (dialect === DIALECT) {
+    if (ATTRIBUTE_KEY.test(label)) return;
+    throw new DefinitionError(
+      `${name}: the attribute key ${JSON.stringify(label)} may have no blanks, controls or any of "\\=,{}`,
+    );
+  }
+  if (!LABEL_NAME.test(label) || label.startsWith("__")) {
+    throw new DefinitionError(
+      `${name}: the label name ${JSON.stringify(label)} must match [a-zA-Z_][a-zA-Z0-9_]* and not start with "__"`,
+    );
+  }
+  if (label === "le" && (kind === "histogram" || kind === "loglinear")) {
+    throw new DefinitionError(`${name}: a histogram keeps the label "le" for its buckets`);
   }
 }
 
@@ -191,15 +226,31 @@ export function initialValue(metric: Pick<MetricDefinition, "kind" | "combine">)
   return metric.kind === "gauge" && metric.combine !== "sum" ? Number.NaN : 0;
 }
 
-/** Says in what two definitions of one name differ, or nothing when they agree; help may differ. */
+/** Whether two definitions of one name are one metric, as far as their labels go: any are, where they are not open. */
+export function sameLabelNames(known: MetricDefinition, given: MetricDefinition): boolean {
+  if (known.dialect !== DIALECT || given.dialect !== DIALECT) return true;
+  const { labelNames } = given;
+  return (
+    known.labelNames.length === labelNames.length &&
+    known.labelNames.every((label, i) => label === labelNames[i])
+  );
+}
+
+/**
+ * Says in what two definitions of one name differ, or nothing when they agree; help may differ, and labels in the
+ * dialect of OpenTelemetry.
+ */
 export function definitionConflict(
   known: MetricDefinition,
   given: MetricDefinition,
 ): string | undefined {
+  const labelsOf = ({ dialect, labelNames }: MetricDefinition) =>
+    dialect === DIALECT ? "open" : labelNames.join(", ");
   const pairs: [string, unknown, unknown][] = [
+    ["dialect", known.dialect ?? "prometheus", given.dialect ?? "prometheus"],
     ["kind", known.kind, given.kind],
     ["unit", known.unit, given.unit],
-    ["labels", known.labelNames.join(", "), given.labelNames.join(", ")],
+    ["labels", labelsOf(known), labelsOf(given)],
     ["combine", known.combine, given.combine],
     ["bounds", known.bounds.join(", "), given.bounds.join(", ")],
     ["min", known.logLinear?.min, given.logLinear?.min],

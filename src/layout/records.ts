@@ -3,7 +3,7 @@
 
 import { type ByteReader, ByteWriter, DamageError } from "./bytes.ts";
 import { LIMITS, RECORD, RECORD_HEADER_BYTES } from "./constants.ts";
-import { COMBINES, checkDefinition, KINDS, type MetricDefinition } from "./metric.ts";
+import { COMBINES, checkDefinition, DIALECT, KINDS, type MetricDefinition } from "./metric.ts";
 
 /** Flags of a writer. */
 export const WRITER_FLAGS = {
@@ -12,6 +12,9 @@ export const WRITER_FLAGS = {
   /** Holds no lock (the prototype's clients): lives until it is detached. */
   unlocked: 2,
 } as const;
+
+/** Added to the code of how a metric combines: its names are OpenTelemetry's. */
+const OPENTELEMETRY = 0x80;
 
 /** A writer as the directory states it. */
 export interface WriterRecord {
@@ -62,7 +65,7 @@ export class RecordWriter {
       .u32(id)
       .u32(service)
       .u8(KINDS.indexOf(metric.kind))
-      .u8(COMBINES.indexOf(metric.combine))
+      .u8(COMBINES.indexOf(metric.combine) | (metric.dialect === DIALECT ? OPENTELEMETRY : 0))
       .u16(metric.labelNames.length)
       .u16(metric.bounds.length)
       .text(metric.name)
@@ -162,7 +165,8 @@ export function readMetric(reader: ByteReader): {
   const id = reader.u32();
   const service = reader.u32();
   const kind = KINDS[reader.u8()];
-  const combine = COMBINES[reader.u8()];
+  const combining = reader.u8();
+  const combine = COMBINES[combining & ~OPENTELEMETRY];
   if (kind === undefined || combine === undefined) {
     throw new DamageError("a metric of an unknown kind", start + 8);
   }
@@ -186,6 +190,7 @@ export function readMetric(reader: ByteReader): {
   if (kind === "loglinear") {
     metric.logLinear = { min: reader.f64(), max: reader.f64(), error: reader.f64() };
   }
+  if ((combining & OPENTELEMETRY) !== 0) metric.dialect = DIALECT;
   try {
     checkDefinition(metric);
   } catch (error) {

@@ -185,6 +185,6 @@ function rowName(
   labelValues: readonly string[],
   writer: Writer | undefined,
 ): string {
-  const { name, kind, unit } = definition;
-  return JSON.stringify([writer?.id, service, name, kind, unit, ...labelValues]);
+  const { name, kind, unit, labelNames } = definition;
+  return JSON.stringify([writer?.id, service, name, kind, unit, labelNames, labelValues]);
 }

@@ -7,7 +7,7 @@ import { AgentError, LimitError } from "../../src/agent/errors.ts";
 import { Pool } from "../../src/agent/pool.ts";
 import type { StrategyName } from "../../src/agent/strategies/index.ts";
 import { SharedFile, SystemError } from "../../src/ffi/index.ts";
-import { SLOT_BYTES, SLOTS_PER_PAGE } from "../../src/layout/index.ts";
+import { type MetricDefinition, SLOT_BYTES, SLOTS_PER_PAGE } from "../../src/layout/index.ts";
 import {
   application,
   ask,
@@ -295,6 +295,103 @@ describe("a name that is registered otherwise", () => {
     new TestWriter(app).put(requests, ["/"], 1);
     new TestWriter(app).put({ ...requests, help: "said better" }, ["/"], 1);
     expect(totals(pool)).toEqual({ 'auth/requests_total["/"]': [2] });
+    pool.close();
+  });
+});
+
+describe("a name whose labels are open", () => {
+  const open = (labelNames: string[]): MetricDefinition => ({
+    ...define.counter("requests.done", labelNames),
+    dialect: "opentelemetry",
+  });
+
+  test("has a metric for each set of labels, of one request and of several writers", () => {
+    const { pool, app } = start();
+    const one = new TestWriter(app);
+    one.register(ask(open(["a"]), [["1"], ["2"]]), ask(open(["b"]), [["1"]]), ask(open([])));
+    one.store("requests.done", ["2"], 7);
+    const other = new TestWriter(app);
+    other.register(ask(open(["a"]), [["2"]]), ask(open(["a", "b"]), [["1", "1"]]));
+    other.store("requests.done", ["2"], 5);
+    const metrics = [...app.directory.metrics.values()];
+    expect(metrics.map(({ definition, series }) => [definition.labelNames, series.length])).toEqual(
+      [
+        [["a"], 2],
+        [["b"], 1],
+        [[], 1],
+        [["a", "b"], 1],
+      ],
+    );
+    expect(totals(pool)['auth/requests.done["2"]']).toEqual([12]);
+    pool.close();
+  });
+
+  test("is known again by the next agent, and when the directory was written anew", () => {
+    const { pool, app } = start();
+    const writer = new TestWriter(app);
+    writer.put(open(["a"]), ["x"], 1);
+    writer.put(open(["b"]), ["y"], 2);
+    pool.compact();
+    const again = application(pool);
+    const { results } = again.register(writer.id, [
+      ask(open(["a"]), [["x"]]),
+      ask(open(["b"]), [["y"]]),
+    ]);
+    expect(results.map(({ error }) => error)).toEqual([undefined, undefined]);
+    expect(again.directory.metrics.size).toBe(2);
+    expect(totals(pool)).toEqual({
+      'auth/requests.done["x"]': [1],
+      'auth/requests.done["y"]': [2],
+    });
+    pool.close();
+  });
+
+  test("is declared otherwise by nobody while a writer of any of its metrics lives", () => {
+    const { pool, app } = start();
+    const writer = new TestWriter(app);
+    writer.put(open(["a"]), ["1"], 1);
+    const gone = new TestWriter(app);
+    gone.put(open(["b"]), ["2"], 1);
+    gone.die();
+    scan(app);
+    const next = new TestWriter(app);
+    const otherwise = { ...open(["b"]), unit: "s" };
+    const code = () => app.register(next.id, [ask(otherwise, [["1"]])]).results[0]!.error?.code;
+    expect(code()).toBe("metric-conflict");
+    writer.die();
+    scan(app);
+    expect(code()).toBeUndefined();
+    const living = [...app.directory.metrics.values()].filter(({ retired }) => !retired);
+    expect(living.map(({ definition }) => definition.unit)).toEqual(["s"]);
+    pool.close();
+  });
+
+  test("does not contradict itself within a request, in whichever order", () => {
+    const { pool, app } = start();
+    const writer = new TestWriter(app);
+    writer.put(open(["a"]), ["1"], 1);
+    writer.die();
+    scan(app);
+    const next = new TestWriter(app);
+    const { results } = app.register(next.id, [
+      ask(open(["b"]), [["1"]]),
+      ask({ ...open(["c"]), unit: "s" }, [["1"]]),
+    ]);
+    expect(results.map(({ error }) => error?.code)).toEqual([undefined, "metric-conflict"]);
+    pool.close();
+  });
+
+  test("has so many sets of labels and no more, and its series count together", () => {
+    const { pool, app } = start({ limits: { seriesPerMetric: 140 } });
+    const writer = new TestWriter(app);
+    const { results } = app.register(
+      writer.id,
+      Array.from({ length: 129 }, (_, i) => ask(open([`l${i}`]), [["1"]])),
+    );
+    expect(results.slice(0, 128).every(({ error }) => error === undefined)).toBe(true);
+    expect(results[128]!.error?.code).toBe("label-names-full");
+    const more = app.register(writer.id, [ask(open(["l0"]), paths(13))]);
+    expect(more.results[0]!.error?.code).toBe("label-values-full");
     pool.close();
   });
 });

@@ -187,4 +187,26 @@ describe("a history", () => {
     expect(history.quantile(NAME, 0.5, 100)).toBeNaN();
     expect(history.heldMs(NAME)).toBe(0);
   });
+
+  test("keeps metrics of one name apart by their labels, also when the directory was written anew", () => {
+    const writer = new TestWriter(application(scratch.pool()));
+    const open = (labelNames: string[]) =>
+      ({ ...define.counter("c.d", labelNames), dialect: "opentelemetry" }) as const;
+    const history = new History({ spanMs: 1e6 });
+    writer.put(open([]), [], 1);
+    writer.put(open(["a"]), ["x"], 20);
+    writer.put(open(["b"]), ["y"], 300);
+    history.add(snapshotAt(writer, 0));
+    writer.store("c.d", [], 2);
+    writer.app.pool.compact();
+    history.add(snapshotAt(writer, 1));
+    const values = (labels: Record<string, string>) => [
+      ...history.values({ ...NAME, metric: "c.d", labels }, 1e6).values,
+    ];
+    expect(values({})).toEqual([1, 2]);
+    expect(values({ a: "x" })).toEqual([20, 20]);
+    expect(values({ b: "y" })).toEqual([300, 300]);
+    expect(values({ a: "x", b: "y" })).toEqual([]);
+    writer.die();
+  });
 });

@@ -9,7 +9,12 @@ import {
 } from "../../src/export/index.ts";
 import { parsePartialSuccess } from "../../src/export/otlp-json.ts";
 import { decodePartialSuccess } from "../../src/export/otlp-protobuf.ts";
-import { logLinearBounds, logLinearIndex, logLinearShape } from "../../src/layout/index.ts";
+import {
+  logLinearBounds,
+  logLinearIndex,
+  logLinearShape,
+  type MetricDefinition,
+} from "../../src/layout/index.ts";
 import { Source } from "../sinks/snapshots.ts";
 import { OtlpReceiver, partialSuccess, type ReceivedMetric } from "../support/otlp.ts";
 import { define, Scratch, scan } from "../support/pools.ts";
@@ -100,6 +105,63 @@ describe.each(FORMATS)("OTLP as %s", (format) => {
         ],
       },
     ]);
+  });
+
+  test("says instruments of OpenTelemetry's as they are called, with their scope, and what may fall as such a sum", async () => {
+    await using receiver = new OtlpReceiver();
+    const source = new Source(scratch);
+    const { writer } = source;
+    const otel = (definition: MetricDefinition, unit = ""): MetricDefinition => ({
+      ...definition,
+      unit,
+      dialect: "opentelemetry",
+    });
+    const scope = ["otel.scope.name", "otel.scope.version"];
+    writer.put(
+      otel(define.counter("http.requests", ["http.method", ...scope]), "{request}"),
+      ["GET", "web", "2"],
+      1,
+    );
+    writer.put(
+      otel(define.counter("http.requests", ["a", ...scope]), "{request}"),
+      ["b", "web", "2"],
+      2,
+    );
+    writer.put(otel(define.gauge("in.flight", "sum", [scope[0]!])), ["web"], 3);
+    writer.put(otel(define.gauge("load", "last"), "percent"), [], 0.5, 1);
+    writer.put(define.counter("plain_total"), [], 9);
+    const startNs = `${Math.floor(writer.record.startedAtMs * 1000)}000`;
+    const push = pushing(receiver.url, { format, temporality: "delta" });
+    push.write(source.snapshot(0, { takenAtMs: START_MS }));
+    writer.store("in.flight", ["web"], 1);
+    writer.store("http.requests", ["GET", "web", "2"], 5);
+    push.write(source.snapshot(1, { takenAtMs: START_MS + 1000 }));
+    await push.close(5000);
+    const of = (name: string) => receiver.metrics.filter((each) => each.name === name);
+    const [requests] = of("http.requests");
+    expect(requests).toMatchObject({
+      scope: { name: "web", version: "2" },
+      unit: "{request}",
+      temporality: 1,
+    });
+    expect(requests!.points.map(({ attributes, asDouble }) => [attributes, asDouble])).toEqual([
+      [{ "http.method": "GET" }, 4],
+      [{ a: "b" }, 0],
+    ]);
+    const inFlight = of("in.flight");
+    expect(inFlight).toMatchObject([
+      { kind: "sum", temporality: 2, scope: { name: "web" } },
+      { kind: "sum", temporality: 2 },
+    ]);
+    // protobuf says what is false by not saying it.
+    expect(inFlight.map(({ isMonotonic = false }) => isMonotonic)).toEqual([false, false]);
+    expect(inFlight.map(({ points }) => points[0])).toMatchObject([
+      { asDouble: 3, startTimeUnixNano: startNs },
+      { asDouble: 1, startTimeUnixNano: startNs },
+    ]);
+    expect(of("load")[0]).toMatchObject({ kind: "gauge", unit: "percent" });
+    const plain = of("plain_total")[0];
+    expect(plain).toMatchObject({ scope: { name: "microview" }, isMonotonic: true });
   });
 
   test("says what was rejected of a request that was taken", async () => {

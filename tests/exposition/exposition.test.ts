@@ -24,6 +24,105 @@ function openMetrics(...pools: ExposedPool[]): string {
   return textOf(pools, { format: "openmetrics" });
 }
 
+describe("metrics of OpenTelemetry's", () => {
+  const otel = (definition: MetricDefinition, unit = ""): MetricDefinition => ({
+    ...definition,
+    unit,
+    dialect: "opentelemetry",
+  });
+
+  test("are called by Prometheus's rules, in one family whatever labels they have", () => {
+    const shop = pool("shop", "auth", [
+      {
+        definition: otel(define.counter("http.requests", ["http.method"]), "{request}"),
+        series: [[["GET"], 3]],
+      },
+      { definition: otel(define.counter("http.requests"), "{request}"), series: [[[], 2]] },
+      {
+        definition: otel(define.histogram("took", [1], ["le", "app"]), "s"),
+        series: [[["x", "y"], 1, 0, 0.5]],
+      },
+    ]);
+    expect(text(shop)).toBe(
+      [
+        "# HELP http_requests_total ",
+        "# TYPE http_requests_total counter",
+        'http_requests_total{http_method="GET",app="shop",service="auth"} 3',
+        'http_requests_total{app="shop",service="auth"} 2',
+        "# HELP took_seconds ",
+        "# TYPE took_seconds histogram",
+        'took_seconds_bucket{le_2="x",app="y",service="auth",le="1"} 1',
+        'took_seconds_bucket{le_2="x",app="y",service="auth",le="+Inf"} 1',
+        'took_seconds_sum{le_2="x",app="y",service="auth"} 0.5',
+        'took_seconds_count{le_2="x",app="y",service="auth"} 1',
+        "",
+      ].join("\n"),
+    );
+    expect(openMetrics(shop)).toContain("# TYPE http_requests counter\n");
+    expect(openMetrics(shop)).toContain("# UNIT took_seconds seconds\n");
+  });
+
+  test("say what they are called where two would look alike", () => {
+    const shop = pool("shop", "auth", [
+      { definition: otel(define.gauge("a.b", "max", ["x.y"])), series: [[["1"], 1]] },
+      { definition: otel(define.gauge("a-b", "max", ["x.y"])), series: [[["1"], 2]] },
+      { definition: define.gauge("a_b", "max", ["x_y"]), series: [[["1"], 3]] },
+      { definition: otel(define.gauge("a.b", "max", ["x_y"])), series: [[["1"], 4]] },
+      { definition: otel(define.gauge("a.b", "max")), series: [[[], 5]] },
+    ]);
+    const { samples } = parsePrometheus(text(shop)).get("a_b")!;
+    expect([...samples]).toEqual([
+      ['a_b{app="shop",microview_original="a.b{x.y}",service="auth",x_y="1"}', 1],
+      ['a_b{app="shop",microview_original="a-b{x.y}",service="auth",x_y="1"}', 2],
+      ['a_b{app="shop",service="auth",x_y="1"}', 3],
+      ['a_b{app="shop",microview_original="a.b{x_y}",service="auth",x_y="1"}', 4],
+      ['a_b{app="shop",service="auth"}', 5],
+    ]);
+  });
+
+  test("give a text that strict readers take, whatever they are called", () => {
+    const name = fc.stringMatching(/^[ab][._/-]?[ab](\.total)?$/);
+    const key = fc.stringMatching(/^[ab0][._-]?[ab]?$/);
+    const metric = fc.record({
+      name,
+      labelNames: fc.uniqueArray(key, { maxLength: 3 }),
+      unit: fc.constantFrom("", "s", "1", "{x}"),
+      kind: fc.constantFrom("counter" as const, "gauge" as const),
+    });
+    const distinct = fc.uniqueArray(metric, {
+      maxLength: 8,
+      selector: (each) => JSON.stringify([each.name, each.labelNames]),
+    });
+    fc.assert(
+      fc.property(distinct, (metrics) => {
+        const shop = pool(
+          "shop",
+          "auth",
+          metrics.map(({ kind, name: given, labelNames, unit }, i) => ({
+            definition: otel(
+              {
+                ...define.counter(given, labelNames),
+                kind,
+                combine: kind === "gauge" ? "max" : "sum",
+              },
+              unit,
+            ),
+            series: [[labelNames.map(() => "1"), i]],
+          })),
+        );
+        const families = parsePrometheus(text(shop));
+        let samples = 0;
+        for (const family of families.values()) samples += family.samples.size;
+        const lines = text(shop)
+          .split("\n")
+          .filter((line) => line !== "" && !line.startsWith("#"));
+        expect(samples).toBe(lines.length);
+        parseOpenMetrics(openMetrics(shop));
+      }),
+    );
+  });
+});
+
 describe("the text format", () => {
   test("has help, type, and a line per series with its application and service", () => {
     const definition = { ...define.counter("requests_total", ["path"]), help: "Requests." };

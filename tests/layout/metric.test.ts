@@ -52,6 +52,64 @@ describe("a metric's name", () => {
   );
 });
 
+describe("a name in OpenTelemetry's dialect", () => {
+  const counterOf = (some: Partial<MetricDefinition>) =>
+    counter({ dialect: "opentelemetry", ...some });
+
+  test.each(["a", "http.server.request.duration", "a-b/c_d", "A9", "x".repeat(255)])(
+    "may be %p, and is told of by the directory",
+    (name) => {
+      const definition = counterOf({ name });
+      expect(throughTheDirectory(definition)).toEqual(definition);
+    },
+  );
+
+  test.each(["", "9a", "_a", ":a", "a:b", "a b", "é", "a\n", "a\0", "x".repeat(256)])(
+    "may not be %p",
+    (name) => {
+      expect(() => checkDefinition(counterOf({ name }))).toThrow(DefinitionError);
+    },
+  );
+
+  test.each(["a", "http.request.method", "__x", "0", "日本", "le", "__proto__", "x".repeat(255)])(
+    "may be %p of an attribute",
+    (key) => {
+      const definition = {
+        ...define.histogram("h", [1], [key]),
+        dialect: "opentelemetry",
+      } as const;
+      expect(throughTheDirectory(definition)).toEqual(definition);
+    },
+  );
+
+  test.each([
+    "",
+    "a b",
+    'a"',
+    "a=b",
+    "a,b",
+    "{a}",
+    "a\\",
+    "a\n",
+    "\u202e",
+    "\ud800",
+    "x".repeat(256),
+  ])("may not be %p of an attribute", (key) => {
+    expect(() => checkDefinition(counterOf({ labelNames: [key] }))).toThrow(DefinitionError);
+  });
+
+  test("is of no other dialect", () => {
+    expect(() => checkDefinition(counterOf({ dialect: "latin" as never }))).toThrow(/"latin"/);
+  });
+
+  test("may be declared with other labels, and in no other way otherwise", () => {
+    const base = counterOf({ labelNames: ["a"] });
+    expect(definitionConflict(base, counterOf({ labelNames: ["b", "c"] }))).toBeUndefined();
+    expect(definitionConflict(base, counterOf({ unit: "s" }))).toStartWith("unit was ");
+    expect(definitionConflict(base, counter({ labelNames: ["a"] }))).toStartWith("dialect was ");
+  });
+});
+
 describe("a label's name", () => {
   test.each(["a", "_", "_a", "status_code", "A9", "x".repeat(255)])("may be %p", (label) => {
     expect(() => checkDefinition(counter({ labelNames: [label] }))).not.toThrow();
