@@ -1,7 +1,7 @@
 // Sends a registry's metrics to a Prometheus Pushgateway, for jobs that end before anybody scrapes them.
 
-import http, { type IncomingMessage, type RequestOptions } from "node:http";
-import https from "node:https";
+import type http from "node:http";
+import type { IncomingMessage, RequestOptions } from "node:http";
 import { urlToHttpOptions } from "node:url";
 import { gzipSync } from "node:zlib";
 import { globalRegistry, type Registry } from "./registry.ts";
@@ -69,12 +69,11 @@ export class Pushgateway {
       ...(this.requestOptions.headers === undefined ? {} : { headers }),
       method,
     } as RequestOptions;
-    let body: string | Uint8Array | undefined;
-    if (method !== "DELETE") {
-      body = await this.registry.metrics();
-      if (headers["Content-Encoding"] === "gzip") body = gzipSync(body);
-    }
-    return exchange(target.protocol === "https:" ? https : http, options, body);
+    const body = async (): Promise<string | Uint8Array> => {
+      const text = await this.registry.metrics();
+      return headers["Content-Encoding"] === "gzip" ? gzipSync(text) : text;
+    };
+    return exchange(target.protocol, options, method === "DELETE" ? undefined : body);
   }
 }
 
@@ -85,13 +84,17 @@ function groupPath(jobName: string | undefined, groupings: PushParameters["group
     .join("");
 }
 
+/**
+ * Makes a request at once and sends its body when that is there: the connection opens while metrics are collected.
+ * @param body gives what to send; when it fails the request is given up
+ */
 function exchange(
-  { request }: Pick<typeof http, "request">,
+  protocol: string,
   options: RequestOptions,
-  body: string | Uint8Array | undefined,
+  body: (() => Promise<string | Uint8Array>) | undefined,
 ): Promise<PushResult> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(options, (resp) => {
+    const outgoing = loadHttp(protocol).request(options, (resp) => {
       let text = "";
       resp.setEncoding("utf8");
       resp.on("data", (chunk: string) => {
@@ -106,6 +109,22 @@ function exchange(
     outgoing.on("timeout", () => {
       outgoing.destroy(new Error("Pushgateway request timed out"));
     });
-    outgoing.end(body);
+    if (body === undefined) {
+      outgoing.end();
+      return;
+    }
+    body().then(
+      (bytes) => outgoing.end(bytes),
+      (error) => {
+        reject(error);
+        outgoing.destroy();
+      },
+    );
   });
+}
+
+/** Only when it is wanted, and the object that others patch who watch a program's requests. */
+function loadHttp(protocol: string): typeof http {
+  const name = protocol === "https:" ? "node:https" : "node:http";
+  return process.getBuiltinModule(name) as unknown as typeof http;
 }

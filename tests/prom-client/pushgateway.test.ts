@@ -1,6 +1,7 @@
 // A Pushgateway is sent what prom-client would send it: method, path, headers, body, and what comes back.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
+import http from "node:http";
 import { gunzipSync } from "node:zlib";
 import * as theirs from "prom-client";
 import * as ours from "../../src/prom-client/index.ts";
@@ -133,6 +134,38 @@ describe("a Pushgateway", () => {
       return errors;
     });
     expect(received.map(({ path }) => path)).toEqual(["/metrics", "/metrics"]);
+  });
+
+  test("is called before the metrics are collected, by the function that a program may watch", async () => {
+    const request = spyOn(http, "request");
+    try {
+      const { results } = await same(async (client, registry, gateway) => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        registry.getSingleMetric("test").collect = () => promise;
+        request.mockClear();
+        const pushed = new client.Pushgateway(gateway.url(), {}, registry).push({ jobName: "job" });
+        const calls = request.mock.calls.length;
+        const { path } = request.mock.calls[0]![0] as http.RequestOptions;
+        resolve();
+        await pushed;
+        return { calls, path };
+      });
+      expect(results).toEqual([{ calls: 1, path: "/metrics/job/job" }]);
+    } finally {
+      request.mockRestore();
+    }
+  });
+
+  test("is not pushed to when the metrics cannot be collected", async () => {
+    const { received, results } = await same(async (client, registry, gateway) => {
+      registry.getSingleMetric("test").collect = () => {
+        throw new Error("no value today");
+      };
+      const to = new client.Pushgateway(gateway.url(), {}, registry);
+      return await to.push({ jobName: "job" }).catch(String);
+    });
+    expect(received).toEqual([]);
+    expect(results).toEqual(["Error: no value today"]);
   });
 
   test("that refuses, is away or is too slow makes the promise fail", async () => {
