@@ -11,7 +11,7 @@ export function promRegistry({ services, metrics }: PromShape): Registry {
   const registry = new Registry();
   for (let metric = 0; metric < metrics; metric++) {
     const counter = new Counter({
-      name: `metric_${metric}`,
+      name: `metric_${metric}_total`,
       help: `metric ${metric}`,
       labelNames: ["service"],
       registers: [registry],

@@ -122,7 +122,7 @@ export class Application {
       retained: false,
       pid: request.pid,
       threadId: request.threadId,
-      startedAtMs: Date.now(),
+      startedAtMs: this.#startOf(service),
       lockOffset: 0,
       lockBytes: 0,
       grants: [],
@@ -193,6 +193,14 @@ export class Application {
     }
     if (folded > 0) this.#tidy();
     return folded;
+  }
+
+  /** Now; where the clock was put back, not before what the service's dead have counted. */
+  #startOf(service: number): number {
+    for (const { retained, service: its, startedAtMs } of this.directory.writers.values()) {
+      if (retained && its === service) return Math.max(Date.now(), startedAtMs);
+    }
+    return Date.now();
   }
 
   #tidy(): void {

@@ -1,6 +1,7 @@
 // What a dead writer has counted moves into its service's retained page, so that no total ever goes backwards.
 
 import {
+  countingSince,
   covers,
   type GrantRecord,
   type Metric,
@@ -99,7 +100,8 @@ function keeperOf(books: Books, dead: Writer, change: Change): Writer {
     retained: true,
     pid: 0,
     threadId: 0,
-    startedAtMs: Date.now(),
+    // Its totals began with the first who counted.
+    startedAtMs: countingSince(books.directory).get(dead.service) ?? dead.startedAtMs,
     lockOffset: 0,
     lockBytes: 0,
     grants: [],

@@ -1,6 +1,7 @@
 // Snapshots as OTLP's metrics: one resource for each service, sums with their start, histograms of both kinds.
 
 import {
+  countingSince,
   type Directory,
   type Metric,
   type MetricDefinition,
@@ -84,14 +85,18 @@ export class OtlpEncoder {
     }
     pool.round++;
     const building = new Building(this, pool, this.options.resourceOf(source));
-    const startsMs = startsOf(snapshot);
+    const startsMs = countingSince(directory);
     for (const metric of directory.metrics.values()) {
       const service = directory.services.get(metric.service) ?? "";
       if (metric.retired || !this.options.wanted(service, metric)) continue;
       // A delta begins where the one before ended, also that of a series which was not there yet.
       const isDelta = this.options.temporality === "delta" && !isSum(metric);
       const isAnew = isDelta && pool.round > 1;
-      const startMs = isAnew ? pool.lastMs : (startsMs.get(metric.service) ?? snapshot.takenAtMs);
+      const sinceMs = Math.min(
+        startsMs.get(metric.service) ?? Number.POSITIVE_INFINITY,
+        snapshot.takenAtMs,
+      );
+      const startMs = isAnew ? pool.lastMs : sinceMs;
       for (const id of metric.series) {
         const index = directory.valueIndexOf(id);
         if (index < 0 || index + metric.slots > snapshot.values.length) continue;
@@ -359,16 +364,6 @@ function pointOf({ attributes }: Known, startMs: number | undefined, timeMs: num
 /** Microseconds are what a double of milliseconds holds. */
 function nanoseconds(ms: number): bigint {
   return BigInt(Math.floor(ms * 1000)) * 1000n;
-}
-
-/** When each service began to count: its first writer's start. A page may say anything, so it is not after now. */
-function startsOf({ directory, takenAtMs }: PoolSnapshot): Map<number, number> {
-  const starts = new Map<number, number>();
-  for (const { service, startedAtMs } of directory.writers.values()) {
-    if (!(startedAtMs > 0 && startedAtMs <= takenAtMs)) continue;
-    starts.set(service, Math.min(startedAtMs, starts.get(service) ?? startedAtMs));
-  }
-  return starts;
 }
 
 /** The sum, which is a histogram's last slot, may go either way. */

@@ -18,7 +18,7 @@ const GLOB_CHARACTERS_MAX = 255;
 export class QueryError extends Error {
   override readonly name = "QueryError";
   readonly hint =
-    '?app=GLOB&service=GLOB&metric=GLOB, each as often as needed, and per_writer=1; write "metric[]" if you like';
+    '?app=GLOB&service=GLOB&metric=GLOB, each as often as needed; per_writer=1, created=0; write "metric[]" if you like';
 }
 
 /** What is asked for by the query. */
@@ -28,6 +28,8 @@ export interface Selection {
   app(name: string): boolean;
   wants: Wants;
   perWriter: boolean;
+  /** Tells when counters and histograms began, where the format has it. */
+  created: boolean;
 }
 
 /** What of a request decides the answer. */
@@ -54,8 +56,9 @@ export class MetricsEndpoint {
     poolsOf: (selection: Selection) => readonly ExposedPool[],
   ): Response {
     const selection = this.#selection(query);
-    const { wants, name } = selection;
-    const scrape = this.exposition.scrape(poolsOf(selection), { format, wants, selection: name });
+    const { wants, created, name } = selection;
+    const options = { format, created, wants, selection: name };
+    const scrape = this.exposition.scrape(poolsOf(selection), options);
     const gzip = acceptsGzip(acceptEncoding);
     const headers = {
       "content-type": CONTENT_TYPE[format],
@@ -68,12 +71,14 @@ export class MetricsEndpoint {
   #selection(query: URLSearchParams): Selection {
     const lists = { app: [] as string[], service: [] as string[], metric: [] as string[] };
     let perWriter = false;
+    let created = true;
     for (const [key, value] of query) {
       const name = key.replace(/\[\]$/, "");
       if (Object.hasOwn(lists, name)) lists[name as keyof typeof lists].push(value);
-      else if (name === "per_writer") perWriter = !["0", "false", "no"].includes(value);
+      else if (name === "per_writer") perWriter = isOn(value);
+      else if (name === "created") created = isOn(value);
     }
-    const name = JSON.stringify([lists, perWriter]);
+    const name = JSON.stringify([lists, perWriter, created]);
     let selection = this.#selections.get(name);
     if (selection === undefined) {
       for (const each of Object.values(lists)) check(each);
@@ -87,6 +92,7 @@ export class MetricsEndpoint {
           service(serviceName) &&
           (metric(definition.name) || metric(prometheusNames(definition).name)),
         perWriter,
+        created,
       };
       const oldest = this.#selections.keys().next().value;
       if (this.#selections.size >= SELECTIONS_MAX) this.#selections.delete(oldest!);
@@ -94,6 +100,10 @@ export class MetricsEndpoint {
     }
     return selection;
   }
+}
+
+function isOn(value: string): boolean {
+  return !["0", "false", "no"].includes(value);
 }
 
 /** @throws QueryError */

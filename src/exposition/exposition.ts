@@ -12,6 +12,8 @@ const SELECTIONS_MAX = 8;
 
 export interface ScrapeOptions {
   format: Format;
+  /** Tells when counters and histograms began, where the format has it; on unless told otherwise. */
+  created?: boolean;
   /** Leaves out metrics. */
   wants?: Wants;
   /** Names the selection that `wants` makes: two with one name leave out the same. */
@@ -33,7 +35,7 @@ export class Exposition {
 
   /** Begins a text of what the pools hold. Their values must stay as they are until its end. */
   scrape(pools: readonly ExposedPool[], options: ScrapeOptions): Scrape {
-    const { format, wants = () => true, selection = "" } = options;
+    const { format, created = true, wants = () => true, selection = "" } = options;
     const places = pools.map(({ app, source, parts }) => [app, source, parts !== undefined]);
     const key = JSON.stringify([selection, places]);
     const known = this.#families.get(key);
@@ -42,7 +44,7 @@ export class Exposition {
     this.#forgetOldest();
     this.#families.set(key, families);
     let free: number | undefined;
-    return new Scrape(pools, families, format, (bytes) => {
+    return new Scrape(pools, families, { format, created }, (bytes) => {
       free ??= this.#makeRoom(families);
       free -= bytes;
       return free >= 0;

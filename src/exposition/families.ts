@@ -1,7 +1,7 @@
 // What an exposition consists of, in its order: metrics of one name, of whichever pool and service, are one family.
 // Found once per structure and selection; a scrape goes through it.
 
-import { type Directory, type Metric, prometheusNames } from "../layout/index.ts";
+import { countingSince, type Directory, type Metric, prometheusNames } from "../layout/index.ts";
 import {
   type FamilyHead,
   type FamilyType,
@@ -34,6 +34,12 @@ export interface Family extends FamilyHead {
   blocks: Block[];
 }
 
+/** The lines before a family's samples, and the name of the sample that tells when a series began. */
+export interface EncodedHead {
+  head: Uint8Array;
+  created: Uint8Array | undefined;
+}
+
 /** A metric that is left out, because its name has another type already. */
 export interface TypeConflict {
   name: string;
@@ -47,6 +53,8 @@ interface Member {
   pool: number;
   metric: Metric;
   home: Home;
+  /** When its service began to count. */
+  sinceMs: number | undefined;
 }
 
 export class Families {
@@ -55,7 +63,7 @@ export class Families {
   /** Bytes that the last scrape came to. */
   lastBytes = 0;
   readonly #structure: readonly unknown[];
-  readonly #heads: Partial<Record<Format, ReadonlyMap<string, Uint8Array>>> = {};
+  readonly #heads: Partial<Record<Format, ReadonlyMap<string, EncodedHead>>> = {};
 
   /** @param before families of the same selection, whose texts may still be good */
   constructor(pools: readonly ExposedPool[], wants: Wants, before?: Families) {
@@ -98,7 +106,7 @@ export class Families {
   }
 
   /** The lines before a family's samples, by name; a family that the format cannot have is missing. */
-  heads(format: Format): ReadonlyMap<string, Uint8Array> {
+  heads(format: Format): ReadonlyMap<string, EncodedHead> {
     let heads = this.#heads[format];
     if (heads === undefined) {
       const texts =
@@ -106,7 +114,15 @@ export class Families {
           ? openMetricsHeads(this.all)
           : new Map(this.all.map((family) => [family.name, textHead(family)]));
       const encoder = new TextEncoder();
-      heads = new Map([...texts].map(([name, text]) => [name, encoder.encode(text)]));
+      heads = new Map(
+        [...texts].map(([name, { head, created }]) => [
+          name,
+          {
+            head: encoder.encode(head),
+            created: created === undefined ? undefined : encoder.encode(created),
+          },
+        ]),
+      );
       this.#heads[format] = heads;
     }
     return heads;
@@ -130,10 +146,12 @@ function structureOf(pools: readonly ExposedPool[]): unknown[] {
 function membersByName(pools: readonly ExposedPool[], wants: Wants): Map<string, Member[]> {
   const byName = new Map<string, Member[]>();
   for (const [pool, { app, source: instance, directory, wants: has }] of pools.entries()) {
+    const since = countingSince(directory);
     for (const metric of directory.metrics.values()) {
       const service = directory.services.get(metric.service) ?? "";
       if (metric.retired || !wants(service, metric) || has?.(service, metric) === false) continue;
-      const member = { pool, metric, home: { app, service, instance, qualified: false } };
+      const home = { app, service, instance, qualified: false };
+      const member = { pool, metric, home, sinceMs: since.get(metric.service) };
       const { name } = prometheusNames(metric.definition);
       const members = byName.get(name);
       if (members === undefined) byName.set(name, [member]);
@@ -195,7 +213,7 @@ function distinguish(members: readonly Member[]): readonly Member[] {
 type PooledRun = [pool: number, run: Run];
 
 function runsOf(
-  { pool, metric, home }: Member,
+  { pool, metric, home, sinceMs }: Member,
   pools: readonly ExposedPool[],
   parts: ReadonlyMap<Metric, readonly WriterPart[]> | undefined,
 ): PooledRun[] {
@@ -203,12 +221,23 @@ function runsOf(
   const common = { directory, metric, home };
   if (parts === undefined) {
     const to = metric.series.length;
-    return [[pool, { ...common, writer: undefined, from: 0, to, index: -1 }]];
+    const created = createdText(sinceMs);
+    return [[pool, { ...common, writer: undefined, from: 0, to, index: -1, created }]];
   }
   return (parts.get(metric) ?? []).map(({ writer, firstSeries, count, index }) => {
     const from = placeOf(metric.series, firstSeries);
-    return [pool, { ...common, writer, from, to: from + count, index }];
+    const created = createdText(writer.startedAtMs);
+    return [pool, { ...common, writer, from, to: from + count, index, created }];
   });
+}
+
+/** Whoever reads a pool of another host may have a clock that is behind. What is further ahead is no start. */
+const AHEAD_MS_MAX = 3_600_000;
+
+/** A moment as OpenMetrics has it, and the line's end. */
+function createdText(atMs: number | undefined): Uint8Array | undefined {
+  if (atMs === undefined || !(atMs > 0 && atMs < Date.now() + AHEAD_MS_MAX)) return undefined;
+  return new TextEncoder().encode(`${Math.round(atMs) / 1000}\n`);
 }
 
 /** Cuts runs into blocks of a size; what is short shares one, unless each has bounds of its own. */

@@ -28,9 +28,17 @@ export function typeOf({ kind }: Pick<MetricDefinition, "kind">): FamilyType {
   return kind === "loglinear" ? "histogram" : kind;
 }
 
+/** What a format says of a family before its samples, and what it calls the moment when they began. */
+export interface FamilyIntroduction {
+  head: string;
+  /** Name of the sample that tells when a series began to count; undefined where there is none. */
+  created: string | undefined;
+}
+
 /** HELP and TYPE as 0.0.4 has them. */
-export function textHead({ name, type, help }: FamilyHead): string {
-  return `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n`;
+export function textHead({ name, type, help }: FamilyHead): FamilyIntroduction {
+  const head = `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n`;
+  return { head, created: undefined };
 }
 
 /** What ends an OpenMetrics exposition: without it, it was cut short. */
@@ -44,23 +52,29 @@ export const OPENMETRICS_END = "# EOF\n";
  * would take another's name, is of type `unknown`, which may have any name: its series keep theirs. Where the samples
  * of a histogram and another family could have one name, the other is left out ("MUST NOT result in a potential clash").
  */
-export function openMetricsHeads(families: readonly FamilyHead[]): Map<string, string> {
+export function openMetricsHeads(families: readonly FamilyHead[]): Map<string, FamilyIntroduction> {
   const names = new Set(families.map(({ name }) => name));
   const reserved = new Set<string>();
   for (const { name, type } of families) {
     if (type !== "histogram") continue;
     for (const suffix of ["_bucket", "_sum", "_count", "_created"]) reserved.add(name + suffix);
   }
-  const heads = new Map<string, string>();
+  const heads = new Map<string, FamilyIntroduction>();
   for (const family of families) {
     const { name, type } = family;
     if (reserved.has(name)) continue;
     const base = type === "counter" ? counterBase(name) : undefined;
     const isFree = (taken: string) => !names.has(taken) && !reserved.has(taken);
     if (base !== undefined && isFree(base) && isFree(`${base}_created`)) {
-      heads.set(name, openMetricsHead(base, "counter", family));
+      heads.set(name, {
+        head: openMetricsHead(base, "counter", family),
+        created: `${base}_created`,
+      });
     } else {
-      heads.set(name, openMetricsHead(name, type === "counter" ? "unknown" : type, family));
+      heads.set(name, {
+        head: openMetricsHead(name, type === "counter" ? "unknown" : type, family),
+        created: type === "histogram" ? `${name}_created` : undefined,
+      });
     }
   }
   return heads;

@@ -1,7 +1,7 @@
 // One exposition, made as it is taken: nobody ever holds all of it. Lines are put together from bytes that were made
 // before, and numbers.
 
-import type { ExposedPool, Families, Family, TypeConflict } from "./families.ts";
+import type { EncodedHead, ExposedPool, Families, Family, TypeConflict } from "./families.ts";
 import { type Format, OPENMETRICS_END } from "./format.ts";
 import { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
 import {
@@ -19,6 +19,7 @@ const PIECE_BYTES_MIN = 4 << 10;
 /** `} ` before a number, and the line's end behind it. */
 const AROUND_NUMBER = 3;
 
+const OPENING_BRACE = 123;
 const BRACE = 125;
 const SPACE = 32;
 const NEWLINE = 10;
@@ -29,7 +30,8 @@ export class Scrape {
   readonly #pools: readonly ExposedPool[];
   readonly #families: Families;
   readonly #isOpenMetrics: boolean;
-  readonly #heads: ReadonlyMap<string, Uint8Array>;
+  readonly #heads: ReadonlyMap<string, EncodedHead>;
+  readonly #tellsCreated: boolean;
   readonly #mayKeep: (bytes: number) => boolean;
   readonly #maker = new TextMaker();
   readonly #ready: Uint8Array[] = [];
@@ -42,6 +44,8 @@ export class Scrape {
   #family = -1;
   #block = 0;
   #series = 0;
+  /** Of the family: what its samples are called that tell when a series began. */
+  #created: Uint8Array | undefined;
   /** Of the block. */
   #texts: Texts | undefined;
   #indexes: Int32Array | undefined;
@@ -53,13 +57,14 @@ export class Scrape {
   constructor(
     pools: readonly ExposedPool[],
     families: Families,
-    format: Format,
+    { format, created }: { format: Format; created: boolean },
     mayKeep: (bytes: number) => boolean,
   ) {
     this.#pools = pools;
     this.#families = families;
     this.#isOpenMetrics = format === "openmetrics";
     this.#heads = families.heads(format);
+    this.#tellsCreated = created;
     this.#mayKeep = mayKeep;
     this.conflicts = families.conflicts;
     // The next text is about as long as the last.
@@ -78,10 +83,13 @@ export class Scrape {
     const family = this.#families.all[this.#family];
     const block = family?.blocks[this.#block];
     if (family === undefined || block === undefined) return this.#enterNextFamily();
-    const isWhole = block.isHistogram
-      ? this.#writeHistogram(block, this.#series++) === block.count
-      : this.#writeScalars(family, block);
-    if (!isWhole) return;
+    if (block.isHistogram) {
+      if (this.#writeHistogram(block, this.#series++) < block.count) return;
+    } else if (this.#created !== undefined) {
+      this.#writeCreated(block, this.#created);
+    } else {
+      this.#writeScalars(family, block);
+    }
     this.#block++;
     this.#series = 0;
     this.#texts = undefined;
@@ -95,13 +103,14 @@ export class Scrape {
     this.#block = 0;
     const family = all[this.#family];
     if (family === undefined) return this.#finish();
-    const head = this.#heads.get(family.name)!;
+    const { head, created } = this.#heads.get(family.name)!;
+    this.#created = this.#tellsCreated ? created : undefined;
     this.#room(head.length);
     this.#out.set(head, this.#at);
     this.#at += head.length;
   }
 
-  #writeScalars({ type }: Family, block: Block): true {
+  #writeScalars({ type }: Family, block: Block): void {
     const { values } = this.#pools[block.pool]!;
     const { bytes, ends } = block.texts(this.#maker, this.#mayKeep);
     const indexes = block.indexes();
@@ -122,13 +131,42 @@ export class Scrape {
       }
       start = end;
     }
-    return true;
+  }
+
+  /** Counters in OpenMetrics: behind each total the moment when it began, with the same labels. */
+  #writeCreated(block: Block, created: Uint8Array): void {
+    const { values } = this.#pools[block.pool]!;
+    const { bytes, ends } = block.texts(this.#maker, this.#mayKeep);
+    const indexes = block.indexes();
+    const nameBytes = bytes.indexOf(OPENING_BRACE);
+    let start = 0;
+    let i = 0;
+    for (const { from, to, created: since } of block.runs) {
+      for (const last = i + to - from; i < last; i++) {
+        const end = ends[i]!;
+        const index = indexes[i]!;
+        const value = index < 0 || index >= values.length ? Number.NaN : values[index]!;
+        if (value >= 0) {
+          this.#room(2 * (end - start + NUMBER_BYTES_MAX + AROUND_NUMBER) + created.length);
+          const out = this.#out;
+          let at = writeNumber(out, copy(bytes, start, end, out, this.#at), value);
+          out[at++] = NEWLINE;
+          if (since !== undefined) {
+            at = copy(created, 0, created.length, out, at);
+            at = copy(bytes, start + nameBytes, end, out, at);
+            at = copy(since, 0, since.length, out, at);
+          }
+          this.#at = at;
+        }
+        start = end;
+      }
+    }
   }
 
   /** @returns how many of the block's series are behind */
   #writeHistogram(block: Block, i: number): number {
     const { values } = this.#pools[block.pool]!;
-    const { metric } = block.runs[0]!;
+    const { metric, created: since } = block.runs[0]!;
     this.#indexes ??= block.indexes();
     const index = this.#indexes[i]!;
     if (index < 0 || index + metric.slots > values.length) return i + 1;
@@ -157,11 +195,14 @@ export class Scrape {
     }
     const sum = values[index + metric.slots - 1]!;
     const lowest = metric.definition.bounds[0] ?? 0;
+    const labels = bytes.subarray(start + shared.bucketLeadBytes, end);
     // OpenMetrics wants a sum that only rises, so none where negative values count, and no count without it.
     if (!this.#isOpenMetrics || (sum >= 0 && lowest >= 0)) {
-      const labels = bytes.subarray(start + shared.bucketLeadBytes, end);
       this.#writeOfHistogram(shared, 0, labels, sum);
       this.#writeOfHistogram(shared, 1, labels, count);
+    }
+    if (this.#created !== undefined && since !== undefined) {
+      this.#writeCreatedOf(this.#created, labels, since);
     }
     return i + 1;
   }
@@ -183,6 +224,17 @@ export class Scrape {
     at = writeNumber(out, at, value);
     out[at] = NEWLINE;
     this.#at = at + 1;
+  }
+
+  #writeCreatedOf(created: Uint8Array, labels: Uint8Array, since: Uint8Array): void {
+    this.#room(created.length + labels.length + since.length + AROUND_NUMBER);
+    const out = this.#out;
+    let at = copy(created, 0, created.length, out, this.#at);
+    out[at++] = OPENING_BRACE;
+    at = copy(labels, 0, labels.length, out, at);
+    out[at++] = BRACE;
+    out[at++] = SPACE;
+    this.#at = copy(since, 0, since.length, out, at);
   }
 
   #room(bytes: number): void {

@@ -45,6 +45,7 @@ export interface ShownWriter {
   id: number;
   pid: number;
   retained: boolean;
+  startedAtMs: number;
 }
 
 /** Consecutive series of a metric whose values one writer has, or all together. */
@@ -58,6 +59,8 @@ export interface Run {
   to: number;
   /** Index of the first series' first value; −1 to ask the directory for each. */
   index: number;
+  /** When they began to count, as text with the line's end; undefined when that is not known. */
+  created: Uint8Array | undefined;
 }
 
 /** Series that are written one after the other, from the values of one pool; of a histogram, all of one metric. */

@@ -22,11 +22,11 @@ export class WriterValues {
 
   constructor(readonly plan: ReadPlan) {
     for (const writer of plan.directory.writers.values()) {
-      const { id, pid, retained } = writer;
+      const { id, pid, retained, startedAtMs } = writer;
       for (const { metric, firstSeries, count, page, slot } of writer.runs) {
         const source = snapshotIndex(plan, page, slot);
         if (source < 0) continue;
-        const part = { writer: { id, pid, retained }, metric, firstSeries, count };
+        const part = { writer: { id, pid, retained, startedAtMs }, metric, firstSeries, count };
         this.parts.push({ ...part, index: this.#count });
         this.#sources.push(source);
         this.#count += count * metric.slots;

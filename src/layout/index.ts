@@ -15,4 +15,5 @@ export * from "./paths.ts";
 export * from "./prometheus-names.ts";
 export * from "./records.ts";
 export * from "./snapshot.ts";
+export * from "./starts.ts";
 export * from "./wire.ts";

@@ -1,13 +1,18 @@
 // One application's life: registration, conflicts, limits, deaths. Totals are computed from the slots themselves.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { AgentError, LimitError } from "../../src/agent/errors.ts";
 import { Pool } from "../../src/agent/pool.ts";
 import type { StrategyName } from "../../src/agent/strategies/index.ts";
 import { SharedFile, SystemError } from "../../src/ffi/index.ts";
-import { type MetricDefinition, SLOT_BYTES, SLOTS_PER_PAGE } from "../../src/layout/index.ts";
+import {
+  countingSince,
+  type MetricDefinition,
+  SLOT_BYTES,
+  SLOTS_PER_PAGE,
+} from "../../src/layout/index.ts";
 import {
   application,
   ask,
@@ -552,6 +557,44 @@ describe("a writer that died", () => {
     expect(app.pagesUsed).toBe(1);
     expect(app.writers()).toEqual([]);
     pool.close();
+  });
+
+  test("leaves behind when its service began, whatever the clock does meanwhile", () => {
+    const life = fc.record({ atMs: fc.integer({ min: 1, max: 1e12 }), dies: fc.nat(9) });
+    fc.assert(
+      fc.property(fc.array(life, { minLength: 1, maxLength: 12 }), (lives) => {
+        const { pool, app } = start();
+        const alive: TestWriter[] = [];
+        let since = Number.POSITIVE_INFINITY;
+        const clock = spyOn(Date, "now");
+        try {
+          for (const { atMs, dies } of lives) {
+            clock.mockReturnValue(atMs);
+            const writer = new TestWriter(app);
+            writer.put(requests, ["/"], 1);
+            alive.push(writer);
+            const dead = alive[dies];
+            if (dead !== undefined) {
+              alive.splice(dies, 1);
+              dead.die();
+              scan(app);
+            }
+            pool.compactIfWorthwhile();
+            const now = countingSince(pool.directory).get(1)!;
+            expect(now).toBeLessThanOrEqual(since);
+            since = now;
+          }
+          // What nobody counts any more is kept, and so is its beginning.
+          for (const writer of alive) writer.die();
+          scan(app);
+          expect(countingSince(application(pool).directory).get(1)).toBe(since);
+        } finally {
+          clock.mockRestore();
+          pool.close();
+        }
+      }),
+      { numRuns: 50 },
+    );
   });
 
   test("leaves nothing behind when it has counted nothing", () => {

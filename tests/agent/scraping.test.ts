@@ -120,6 +120,7 @@ describe("a scrape", () => {
       await using host = new TestHost();
       const agent = await host.agent();
       await everyKind(host);
+      const before = Date.now() / 1000 - 60;
       const families = await readByPython(await get(agent, "", OPEN));
       const service = 'auth "x"\\\n';
       const help = 'What "it" does,\nand C:\\where.';
@@ -128,10 +129,21 @@ describe("a scrape", () => {
         "counter",
         "",
         help,
-        routes.map((route) => {
-          return ["http_requests_total", { route, app: "shop", service }, "2.5"];
+        routes.flatMap((route) => {
+          const labels = { route, app: "shop", service };
+          return [
+            ["http_requests_total", labels, "2.5"],
+            ["http_requests_created", labels, expect.stringMatching(/^\d+\.\d+$/)],
+          ];
         }),
       ]);
+      for (const family of ["latency_seconds", "size_bytes"]) {
+        const created = families[family]![3].filter(([name]) => name === `${family}_created`);
+        expect(created.map(([, , since]) => Number(since) > before)).toEqual([true]);
+      }
+      const without = await readByPython(await get(agent, "?created=0", OPEN));
+      const names = Object.values(without).flatMap(([, , , all]) => all.map(([name]) => name));
+      expect(names.filter((name) => name.endsWith("_created"))).toEqual([]);
       expect(families["latency_seconds"]!.slice(0, 3)).toEqual(["histogram", "seconds", help]);
       expect(families["microview_agent_requests"]![0]).toBe("counter");
     },
@@ -269,6 +281,12 @@ describe("a replica that dies", () => {
     const TOTAL = 'requests_total{app="shop",service="auth"}';
     await until("both have counted", async () => (await total()) === 350);
     const before = await get(agent, "?app=shop&metric=latency_seconds");
+    const since = async () =>
+      parseOpenMetrics(await get(agent, "?app=shop&metric=requests_total", OPEN))
+        .get("requests")!
+        .samples.get('requests_created{app="shop",service="auth"}');
+    const began = await since();
+    expect(began).toBeGreaterThan(0);
     const seen: (number | undefined)[] = [];
     replicas[0]!.child.kill("SIGKILL");
     await replicas[0]!.child.exited;
@@ -291,6 +309,8 @@ describe("a replica that dies", () => {
       [`requests_total{app="shop",pid="${pid}",service="auth",writer="N"}`, 50],
       ['requests_total{app="shop",service="auth",writer="retained"}', 300],
     ]);
+    // What is kept of the dead began when it had.
+    expect(await since()).toBe(began);
     // The gauge of the dead is gone, that of the living stays.
     expect(Object.values(await samples(agent, "depth", "?app=shop"))).toEqual([50]);
   });

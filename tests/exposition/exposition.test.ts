@@ -293,6 +293,77 @@ describe("OpenMetrics", () => {
     );
   });
 
+  describe("tells when counters and histograms began", () => {
+    const startedAtMs = Date.UTC(2026, 0, 2) + 345;
+    const since = startedAtMs / 1000;
+    const metrics: Exposed[] = [
+      {
+        definition: define.counter("requests_total", ["path"]),
+        series: [
+          [["/"], 3],
+          [["/a"], Number.NaN],
+          [["/b"], 0],
+        ],
+      },
+      { definition: define.counter("jobs"), series: [[[], 5]] },
+      { definition: define.gauge("depth"), series: [[[], 5]] },
+      {
+        definition: define.histogram("wait", [1], ["n"]),
+        series: [
+          [["a"], 1, 0, 1],
+          [["b"], 1, 0, 1],
+        ],
+      },
+    ];
+
+    test("behind each of their samples, with the same labels", () => {
+      const all = openMetrics(pool("shop", "auth", metrics, startedAtMs));
+      expect(all).toContain(
+        [
+          'requests_total{path="/",app="shop",service="auth"} 3',
+          `requests_created{path="/",app="shop",service="auth"} ${since}`,
+          'requests_total{path="/b",app="shop",service="auth"} 0',
+          `requests_created{path="/b",app="shop",service="auth"} ${since}`,
+          "# TYPE jobs unknown",
+        ].join("\n"),
+      );
+      expect(all).toContain(
+        [
+          'wait_count{n="a",app="shop",service="auth"} 1',
+          `wait_created{n="a",app="shop",service="auth"} ${since}`,
+          'wait_bucket{n="b",app="shop",service="auth",le="1"} 1',
+        ].join("\n"),
+      );
+      expect(all.match(/_created\{/g)).toHaveLength(4);
+      parseOpenMetrics(all);
+    });
+
+    test("of each service by itself, and of each writer where those are shown", () => {
+      const [one, two] = [metrics[0]!, metrics[0]!];
+      const auth = pool("shop", "auth", [one], startedAtMs);
+      const cart = pool("shop", "cart", [two], startedAtMs + 1000);
+      const { samples } = parseOpenMetrics(openMetrics(auth, cart)).get("requests")!;
+      const created = [...samples].filter(([name]) => name.includes("_created"));
+      expect(created.map(([, value]) => value)).toEqual([since, since, since + 1, since + 1]);
+      const [metric] = auth.directory.metrics.values();
+      const writer = { id: 1, pid: 7, retained: false, startedAtMs: startedAtMs + 2000 };
+      const parts = [{ writer, metric: metric!, firstSeries: 1, count: 1, index: 0 }];
+      expect(openMetrics({ ...auth, parts })).toContain(
+        `requests_created{path="/",app="shop",service="auth",writer="1",pid="7"} ${since + 2}\n`,
+      );
+    });
+
+    test("unless that is not wanted, not known, or cannot be", () => {
+      const shop = pool("shop", "auth", metrics, startedAtMs);
+      const without = textOf([shop], { format: "openmetrics", created: false });
+      expect(without).not.toContain("_created");
+      for (const hostile of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e300]) {
+        expect(openMetrics(pool("shop", "auth", metrics, hostile))).toBe(without);
+      }
+      expect(text(shop)).not.toContain("_created");
+    });
+  });
+
   test("of nothing is an end", () => {
     expect(textOf([], { format: "openmetrics" })).toBe("# EOF\n");
     expect(textOf([])).toBe("");

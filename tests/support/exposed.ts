@@ -18,6 +18,7 @@ export function exposedPool(
   app: string,
   service: string,
   metrics: readonly Exposed[],
+  startedAtMs = 0,
 ): ExposedPool {
   const records = new RecordWriter().service(1, service);
   const values: number[] = [];
@@ -28,7 +29,7 @@ export function exposedPool(
     flags: 0,
     pid: 1,
     threadId: 1,
-    startedAtMs: 0,
+    startedAtMs,
     lockOffset: 64,
     lockBytes: 4032,
   });
