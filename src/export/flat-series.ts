@@ -2,12 +2,14 @@
 // directory; a snapshot then costs computing their values. Used by the remote-write encoder.
 
 import {
+  type Buckets,
   type Directory,
-  exposedBounds,
   formatValue,
   type Metric,
   type PoolSnapshot,
   prometheusNames,
+  type ShownBuckets,
+  shownBuckets,
 } from "../layout/index.ts";
 import { ProtoWriter } from "./protobuf.ts";
 import type { EncodedLabels } from "./template.ts";
@@ -20,6 +22,8 @@ export interface FlatOptions {
   wanted: (service: string, metric: Metric) => boolean;
   /** Added to those of a pool's own series, which go first; then `app`, `service` and `instance`. */
   labels: readonly ExtraLabel[];
+  /** Which buckets of log-linear histograms are sent; powers of two unless told otherwise. */
+  histograms?: Buckets;
   /** What the label `instance` says of a source. */
   instanceOf: (source: string) => string;
 }
@@ -61,7 +65,7 @@ export class FlatPool {
   #sources = new Int32Array();
   #histograms: Histogram[] = [];
   #encoded = new Map<number, Encoded>();
-  #cuts = new Map<Metric, Int32Array>();
+  #buckets = new Map<Metric, ShownBuckets>();
   #names = new Map<Metric, FlatLabel[][]>();
   readonly #writer = new ProtoWriter();
 
@@ -80,7 +84,7 @@ export class FlatPool {
     if (same) return undefined;
     if (directory !== this.#directory) {
       this.#encoded = new Map();
-      this.#cuts = new Map();
+      this.#buckets = new Map();
       this.#names = new Map();
     }
     this.#directory = directory;
@@ -146,7 +150,7 @@ export class FlatPool {
     this.#histograms = histograms.map(({ series, source, metric }) => {
       const target = this.series.length;
       for (const each of series) this.series.push(each);
-      return { source, cuts: this.#cutsOf(metric), target };
+      return { source, cuts: this.#bucketsOf(metric).cuts, target };
     });
     this.version++;
     const ended = before.filter(({ key }) => !held.has(key));
@@ -178,7 +182,7 @@ export class FlatPool {
     if (known !== undefined) return known;
     let names = this.#names.get(metric);
     if (names === undefined) {
-      names = flatNames(metric, this.#cutsOf(metric), service, home);
+      names = flatNames(metric, this.#bucketsOf(metric), service, home);
       this.#names.set(metric, names);
     }
     const labelValues = directory.labelValues(id);
@@ -203,13 +207,13 @@ export class FlatPool {
     return { key: keyOf(bytes), labels: bytes };
   }
 
-  #cutsOf(metric: Metric): Int32Array {
-    let cuts = this.#cuts.get(metric);
-    if (cuts === undefined) {
-      cuts = bucketCuts(metric);
-      this.#cuts.set(metric, cuts);
+  #bucketsOf(metric: Metric): ShownBuckets {
+    let buckets = this.#buckets.get(metric);
+    if (buckets === undefined) {
+      buckets = shownBuckets(metric, this.options.histograms ?? "powers");
+      this.#buckets.set(metric, buckets);
     }
-    return cuts;
+    return buckets;
   }
 }
 
@@ -219,7 +223,7 @@ type FlatLabel = Uint8Array | { name: string; place: number };
 /** The labels of each series that one of the metric becomes, in the order of the bytes of their names. */
 function flatNames(
   metric: Metric,
-  cuts: Int32Array,
+  { bounds }: ShownBuckets,
   service: string,
   home: readonly ExtraLabel[],
 ): FlatLabel[][] {
@@ -240,27 +244,11 @@ function flatNames(
       });
   };
   if (kind === "counter" || kind === "gauge") return [of(name)];
-  const bounds = exposedBounds(metric);
   return [
-    ...Array.from(cuts, (cut) => of(`${name}_bucket`, formatValue(bounds[cut]!))),
+    ...bounds.map((bound) => of(`${name}_bucket`, formatValue(bound))),
     of(`${name}_sum`),
     of(`${name}_count`),
   ];
-}
-
-/**
- * The slots of a histogram at whose ends its buckets end as the receiver has them. An explicit histogram has all its
- * own. Of a log-linear one, which has hundreds, the powers of two are taken: what is counted up to there is exact.
- */
-export function bucketCuts(metric: Metric): Int32Array {
-  const bounds = exposedBounds(metric);
-  const isKept = (bound: number) =>
-    metric.definition.kind !== "loglinear" || bound === Number.POSITIVE_INFINITY || isPower(bound);
-  return Int32Array.from(bounds.flatMap((bound, i) => (isKept(bound) ? [i] : [])));
-}
-
-function isPower(value: number): boolean {
-  return 2 ** Math.round(Math.log2(value)) === value;
 }
 
 // Nobody who names series can foresee which numbers they get.

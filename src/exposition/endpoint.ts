@@ -1,6 +1,6 @@
 // GET /metrics, whoever serves it: what is asked for, and the answer in pieces that nobody holds together.
 
-import { globs, prometheusNames } from "../layout/index.ts";
+import { BUCKETS, type Buckets, globs, prometheusNames } from "../layout/index.ts";
 import { Exposition } from "./exposition.ts";
 import type { ExposedPool, Wants } from "./families.ts";
 import { CONTENT_TYPE, type Format } from "./format.ts";
@@ -18,7 +18,7 @@ const GLOB_CHARACTERS_MAX = 255;
 export class QueryError extends Error {
   override readonly name = "QueryError";
   readonly hint =
-    '?app=GLOB&service=GLOB&metric=GLOB, each as often as needed; per_writer=1, created=0; write "metric[]" if you like';
+    '?app=GLOB&service=GLOB&metric=GLOB, each as often as needed; per_writer=1, created=0, buckets=all; write "metric[]" if you like';
 }
 
 /** What is asked for by the query. */
@@ -30,6 +30,8 @@ export interface Selection {
   perWriter: boolean;
   /** Tells when counters and histograms began, where the format has it. */
   created: boolean;
+  /** Which buckets of log-linear histograms are shown. */
+  buckets: Buckets;
 }
 
 /** What of a request decides the answer. */
@@ -56,8 +58,8 @@ export class MetricsEndpoint {
     poolsOf: (selection: Selection) => readonly ExposedPool[],
   ): Response {
     const selection = this.#selection(query);
-    const { wants, created, name } = selection;
-    const options = { format, created, wants, selection: name };
+    const { wants, created, buckets, name } = selection;
+    const options = { format, created, buckets, wants, selection: name };
     const scrape = this.exposition.scrape(poolsOf(selection), options);
     const gzip = acceptsGzip(acceptEncoding);
     const headers = {
@@ -72,13 +74,15 @@ export class MetricsEndpoint {
     const lists = { app: [] as string[], service: [] as string[], metric: [] as string[] };
     let perWriter = false;
     let created = true;
+    let buckets: Buckets = "powers";
     for (const [key, value] of query) {
       const name = key.replace(/\[\]$/, "");
       if (Object.hasOwn(lists, name)) lists[name as keyof typeof lists].push(value);
       else if (name === "per_writer") perWriter = isOn(value);
       else if (name === "created") created = isOn(value);
+      else if (name === "buckets") buckets = bucketsOf(value);
     }
-    const name = JSON.stringify([lists, perWriter, created]);
+    const name = JSON.stringify([lists, perWriter, created, buckets]);
     let selection = this.#selections.get(name);
     if (selection === undefined) {
       for (const each of Object.values(lists)) check(each);
@@ -93,6 +97,7 @@ export class MetricsEndpoint {
           (metric(definition.name) || metric(prometheusNames(definition).name)),
         perWriter,
         created,
+        buckets,
       };
       const oldest = this.#selections.keys().next().value;
       if (this.#selections.size >= SELECTIONS_MAX) this.#selections.delete(oldest!);
@@ -100,6 +105,13 @@ export class MetricsEndpoint {
     }
     return selection;
   }
+}
+
+/** @throws QueryError */
+function bucketsOf(value: string): Buckets {
+  const found = BUCKETS.find((each) => each === value);
+  if (found === undefined) throw new QueryError(`buckets is one of ${BUCKETS.join(", ")}`);
+  return found;
 }
 
 function isOn(value: string): boolean {

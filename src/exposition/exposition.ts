@@ -1,6 +1,7 @@
 // Prometheus text of pools. An `Exposition` lives as long as whoever is scraped, and remembers what does not change
 // from scrape to scrape; a `Scrape` is one text, of the values that it was begun with.
 
+import type { Buckets } from "../layout/index.ts";
 import { type ExposedPool, Families, type Wants } from "./families.ts";
 import type { Format } from "./format.ts";
 import { Scrape } from "./scrape.ts";
@@ -14,6 +15,8 @@ export interface ScrapeOptions {
   format: Format;
   /** Tells when counters and histograms began, where the format has it; on unless told otherwise. */
   created?: boolean;
+  /** Which buckets of log-linear histograms are shown; powers of two unless told otherwise. */
+  buckets?: Buckets;
   /** Leaves out metrics. */
   wants?: Wants;
   /** Names the selection that `wants` makes: two with one name leave out the same. */
@@ -35,7 +38,8 @@ export class Exposition {
 
   /** Begins a text of what the pools hold. Their values must stay as they are until its end. */
   scrape(pools: readonly ExposedPool[], options: ScrapeOptions): Scrape {
-    const { format, created = true, wants = () => true, selection = "" } = options;
+    const { format, created = true, buckets = "powers" } = options;
+    const { wants = () => true, selection = "" } = options;
     const places = pools.map(({ app, source, parts }) => [app, source, parts !== undefined]);
     const key = JSON.stringify([selection, places]);
     const known = this.#families.get(key);
@@ -44,7 +48,7 @@ export class Exposition {
     this.#forgetOldest();
     this.#families.set(key, families);
     let free: number | undefined;
-    return new Scrape(pools, families, { format, created }, (bytes) => {
+    return new Scrape(pools, families, { format, created, buckets }, (bytes) => {
       free ??= this.#makeRoom(families);
       free -= bytes;
       return free >= 0;

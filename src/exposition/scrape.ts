@@ -1,8 +1,10 @@
 // One exposition, made as it is taken: nobody ever holds all of it. Lines are put together from bytes that were made
 // before, and numbers.
 
+import type { Buckets } from "../layout/index.ts";
+import type { ScrapeOptions } from "./exposition.ts";
 import type { EncodedHead, ExposedPool, Families, Family, TypeConflict } from "./families.ts";
-import { type Format, OPENMETRICS_END } from "./format.ts";
+import { OPENMETRICS_END } from "./format.ts";
 import { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
 import {
   type Block,
@@ -32,6 +34,7 @@ export class Scrape {
   readonly #isOpenMetrics: boolean;
   readonly #heads: ReadonlyMap<string, EncodedHead>;
   readonly #tellsCreated: boolean;
+  readonly #buckets: Buckets;
   readonly #mayKeep: (bytes: number) => boolean;
   readonly #maker = new TextMaker();
   readonly #ready: Uint8Array[] = [];
@@ -57,7 +60,7 @@ export class Scrape {
   constructor(
     pools: readonly ExposedPool[],
     families: Families,
-    { format, created }: { format: Format; created: boolean },
+    { format, created, buckets }: Required<Pick<ScrapeOptions, "format" | "created" | "buckets">>,
     mayKeep: (bytes: number) => boolean,
   ) {
     this.#pools = pools;
@@ -65,6 +68,7 @@ export class Scrape {
     this.#isOpenMetrics = format === "openmetrics";
     this.#heads = families.heads(format);
     this.#tellsCreated = created;
+    this.#buckets = buckets;
     this.#mayKeep = mayKeep;
     this.conflicts = families.conflicts;
     // The next text is about as long as the last.
@@ -175,15 +179,19 @@ export class Scrape {
     const { bytes } = texts;
     const start = i === 0 ? 0 : texts.ends[i - 1]!;
     const end = texts.ends[i]!;
-    const shared = histogramTexts(metric);
+    const shared = histogramTexts(metric, this.#buckets);
+    const { cuts } = shared;
     const { bytes: bounds, ends: boundEnds } = shared.bounds;
+    let slot = 0;
     let count = 0;
     let boundStart = 0;
     for (let bucket = 0; bucket < boundEnds.length; bucket++) {
       const boundEnd = boundEnds[bucket]!;
-      const more = values[index + bucket]!;
-      // Only what can be a count is counted, so that buckets never go down.
-      if (more > 0) count += more;
+      for (const cut = cuts[bucket]!; slot <= cut; slot++) {
+        const more = values[index + slot]!;
+        // Only what can be a count is counted, so that buckets never go down.
+        if (more > 0) count += more;
+      }
       this.#room(end - start + boundEnd - boundStart + NUMBER_BYTES_MAX + AROUND_NUMBER);
       const out = this.#out;
       let at = copy(bytes, start, end, out, this.#at);

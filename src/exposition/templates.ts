@@ -3,12 +3,13 @@
 // is room, and made anew each time beyond that.
 
 import {
+  type Buckets,
   type Directory,
   escapeLabel,
-  exposedBounds,
   formatValue,
   type Metric,
   prometheusNames,
+  shownBuckets,
 } from "../layout/index.ts";
 
 /** Texts one after the other; text i ends at `ends[i]`, where the next one starts. */
@@ -141,43 +142,51 @@ function isSameText(a: Run, b: Run): boolean {
 
 /** What the lines of a histogram's buckets end with, and its other lines begin with. */
 export interface HistogramTexts {
-  /** `,le="0.1"} ` of each bucket. */
+  /** `,le="0.1"} ` of each bucket that is shown. */
   bounds: Texts;
+  /** Slots after which the count so far is that of each. */
+  cuts: Int32Array;
   /** `name_sum{` and `name_count{`. */
   leads: Texts;
   /** Bytes of `name_bucket{`, before the labels of each series. */
   bucketLeadBytes: number;
 }
 
-const histograms = new WeakMap<Metric, HistogramTexts>();
+const histograms = {
+  powers: new WeakMap<Metric, HistogramTexts>(),
+  all: new WeakMap<Metric, HistogramTexts>(),
+} as const satisfies Record<Buckets, object>;
 
-export function histogramTexts(metric: Metric): HistogramTexts {
-  let texts = histograms.get(metric);
+export function histogramTexts(metric: Metric, buckets: Buckets): HistogramTexts {
+  let texts = histograms[buckets].get(metric);
   if (texts === undefined) {
     const { name } = prometheusNames(metric.definition);
     texts = {
-      bounds: boundTexts(metric),
+      ...bucketTexts(metric, buckets),
       leads: textsOf([`${name}_sum{`, `${name}_count{`]),
       bucketLeadBytes: `${name}_bucket{`.length,
     };
-    histograms.set(metric, texts);
+    histograms[buckets].set(metric, texts);
   }
   return texts;
 }
 
+type BucketTexts = Pick<HistogramTexts, "bounds" | "cuts">;
+
 // Hundreds of metrics have the same bounds: those of the default.
-const boundsByShape = new Map<string, WeakRef<Texts>>();
+const bucketsByShape = new Map<string, WeakRef<BucketTexts>>();
 const forgotten = new FinalizationRegistry<string>((shape) => {
-  if (boundsByShape.get(shape)?.deref() === undefined) boundsByShape.delete(shape);
+  if (bucketsByShape.get(shape)?.deref() === undefined) bucketsByShape.delete(shape);
 });
 
-function boundTexts(metric: Metric): Texts {
-  const { bounds, logLinear } = metric.definition;
-  const shape = JSON.stringify([bounds, logLinear]);
-  let texts = boundsByShape.get(shape)?.deref();
+function bucketTexts(metric: Metric, buckets: Buckets): BucketTexts {
+  const { bounds: own, logLinear } = metric.definition;
+  const shape = JSON.stringify([buckets, own, logLinear]);
+  let texts = bucketsByShape.get(shape)?.deref();
   if (texts === undefined) {
-    texts = textsOf(exposedBounds(metric).map((bound) => `,le="${formatValue(bound)}"} `));
-    boundsByShape.set(shape, new WeakRef(texts));
+    const { bounds, cuts } = shownBuckets(metric, buckets);
+    texts = { bounds: textsOf(bounds.map((bound) => `,le="${formatValue(bound)}"} `)), cuts };
+    bucketsByShape.set(shape, new WeakRef(texts));
     forgotten.register(texts, shape);
   }
   return texts;

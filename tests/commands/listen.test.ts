@@ -90,7 +90,7 @@ describe("collect --listen", () => {
       'requests_total{app="shop",service="auth"}': 3,
     });
     const accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
-    const open = await scrape(url, "?app=shop&per_writer=1", { accept });
+    const open = await scrape(url, "?app=shop&per_writer=1&created=0", { accept });
     expect(open.headers.get("content-type")).toStartWith("application/openmetrics-text");
     expect(Object.fromEntries(parseOpenMetrics(open.text).get("requests")!.samples)).toEqual({
       [`requests_total{app="shop",pid="${process.pid}",service="auth",writer="1"}`]: 3,

@@ -71,6 +71,8 @@ class Service {
     expect("took_seconds_bucket", 'le="1"', n + 3);
     expect("took_seconds_bucket", 'le="2"', n + 10);
     expect("took_seconds_bucket", 'le="4"', n + 21);
+    // The range ends between two powers of two.
+    expect("took_seconds_bucket", 'le="6"', n + 28);
     expect("took_seconds_bucket", 'le="+Inf"', n + 36);
     expect("took_seconds_sum", "", 9);
     expect("took_seconds_count", "", n + 36);

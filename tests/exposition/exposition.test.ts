@@ -3,7 +3,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { type ExposedPool, Exposition, PIECE_BYTES } from "../../src/exposition/index.ts";
+import {
+  type ExposedPool,
+  Exposition,
+  PIECE_BYTES,
+  type ScrapeOptions,
+} from "../../src/exposition/index.ts";
 import {
   logLinearIndex,
   type MetricDefinition,
@@ -188,6 +193,31 @@ describe("the text format", () => {
     }
     expect(lines).toContain('size_bytes_sum{app="shop",service="auth"} 1000153.5');
     expect(lines).toContain('size_bytes_count{app="shop",service="auth"} 7');
+  });
+
+  test("shows of a log-linear histogram its range's ends and the powers of two between, or all", () => {
+    const shape = { min: 0.3, max: 5, error: 0.12 };
+    const definition = define.logLinear("took", shape);
+    const counts = new Array<number>(slotsPerSeries(definition)).fill(1);
+    const shop = pool("shop", "auth", [{ definition, series: [[[], ...counts]] }]);
+    const buckets = (options: Partial<ScrapeOptions>) =>
+      [...textOf([shop], options).matchAll(/le="(.*)"\} (\d+)/g)].map(([, le, n]) => [
+        le,
+        Number(n),
+      ]);
+    // Four parts to each power of two.
+    expect(buckets({})).toEqual([
+      ["0.25", 1],
+      ["0.5", 5],
+      ["1", 9],
+      ["2", 13],
+      ["4", 17],
+      ["6", 19],
+      ["+Inf", 20],
+    ]);
+    const all = buckets({ buckets: "all" });
+    expect(all).toHaveLength(slotsPerSeries(definition) - 1);
+    for (const each of buckets({})) expect(all).toContainEqual(each);
   });
 
   test("escapes backslashes and line ends in the help", () => {

@@ -1,5 +1,6 @@
 // The flags that push snapshots to receivers: of `microview collect`, and OTLP's of `microview agent` too.
 
+import { BUCKETS } from "../../layout/index.ts";
 import { UsageError } from "../support/errors.ts";
 import * as flag from "../support/flags.ts";
 
@@ -32,6 +33,11 @@ export const REMOTE_WRITE_FLAGS = {
     },
     parseLabel,
   ),
+  remoteWriteHistograms: flag.choice(BUCKETS, {
+    group: REMOTE_WRITE,
+    description: "which buckets of log-linear histograms are sent",
+    shownDefault: "powers",
+  }),
   remoteWriteTokenFile: flag.path({
     group: REMOTE_WRITE,
     description: "file with the bearer token; read anew for each request",

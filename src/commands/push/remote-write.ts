@@ -37,6 +37,7 @@ export function remoteWriteOf(
       url,
       headers: () => Object.assign({}, ...headers.map((each) => each.read())),
       labels: options.remoteWriteLabel ?? [],
+      histograms: options.remoteWriteHistograms ?? "powers",
       wanted: wantedBy(filter).metric,
       instanceOf,
       version,
