@@ -1,6 +1,9 @@
 // Who a process is: its container, pod and unit, by its cgroup and, where there is one, by the API of Kubernetes.
 
 export { type CgroupPlace, parseCgroup } from "./cgroup.ts";
+export { inCluster, type KubernetesAccess, parseServerUrl } from "./kubernetes/access.ts";
+export { ServerError } from "./kubernetes/requests.ts";
+export { PodWatch, type PodWatchEvents, type PodWatchLimits } from "./kubernetes/watcher.ts";
 export {
   findProcess,
   holds,
