@@ -1,8 +1,13 @@
 // The agent: owns the pools of a host, serves REST on a Unix socket and TCP, and the data plane beside it.
 
 import { chmodSync, chownSync, readFileSync, rmSync } from "node:fs";
-import { identityOf } from "../identity/index.ts";
-import { LAYOUT_VERSION, type PoolSnapshot, type ProcessIdentity } from "../layout/index.ts";
+import { identityOf, type PodWatch } from "../identity/index.ts";
+import {
+  LAYOUT_VERSION,
+  type PoolSnapshot,
+  type ProcessesResponse,
+  type ProcessIdentity,
+} from "../layout/index.ts";
 import { type AccessOptions, checkBody, checkExposure, checkRequest } from "./access.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
@@ -12,6 +17,7 @@ import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Pools } from "./pools.ts";
+import { type KubernetesOptions, watchPods } from "./processes/pod-names.ts";
 import { Processes } from "./processes/processes.ts";
 import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
 import { SESSION_PATH, type SocketData, sessionSockets } from "./rdma/routes.ts";
@@ -42,6 +48,8 @@ export interface AgentOptions extends AccessOptions {
   rdma?: RdmaOptions;
   /** How often the processes of services are sampled; undefined does not. */
   processIntervalMs?: number;
+  /** Names the pods of sampled processes by this API server. */
+  kubernetes?: KubernetesOptions;
   /** Tells who a process is, instead of its cgroup: for tests, which cannot choose one. */
   identityOf?: (pid: number) => ProcessIdentity | undefined;
   version: string;
@@ -61,6 +69,7 @@ export class Agent {
   #data: DataServer | undefined;
   #rdma: Rdma | undefined;
   #processes: Processes | undefined;
+  #podNames: PodWatch | undefined;
   #scan: Timer | undefined;
   #sampling: Timer | undefined;
   #stopped: Promise<void> | undefined;
@@ -128,6 +137,7 @@ export class Agent {
     this.#rdma?.close();
     this.metrics.detach();
     this.#processes?.close();
+    await this.#podNames?.[Symbol.asyncDispose]();
     this.pools.close();
     rmSync(this.#options.socketPath, { force: true });
     this.#lock.release();
@@ -158,7 +168,7 @@ export class Agent {
     const routes = createRoutes({
       pools: this.pools,
       rdma: this.#rdma,
-      processesOf: (app) => this.#processes?.of(app) ?? [],
+      processesOf: (app) => this.processesOf(app),
       metrics: this.metrics,
       readings: this.#readings,
       log,
@@ -202,9 +212,13 @@ export class Agent {
       }),
     );
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
-    const { processIntervalMs } = this.#options;
+    const { processIntervalMs, kubernetes } = this.#options;
     if (processIntervalMs !== undefined) {
-      this.#processes = new Processes(log, this.#options.identityOf ?? identityOf);
+      if (kubernetes !== undefined) this.#podNames = watchPods(kubernetes, this.metrics, log);
+      this.#processes = new Processes(log, {
+        identityOf: this.#options.identityOf ?? identityOf,
+        complete: (identity) => this.#podNames?.complete(identity) ?? identity,
+      });
       this.#sampling = setInterval(() => this.sampleProcesses(), processIntervalMs);
     }
     log.info("the agent serves", {
@@ -234,6 +248,11 @@ export class Agent {
     this.metrics.set("pushDropped", counters.dropped, protocol);
     this.metrics.set("pushWaiting", counters.waitingSamples, protocol);
     this.metrics.set("pushWaitingBytes", counters.waitingBytes, protocol);
+  }
+
+  /** Who the processes of an application are; none while they are not sampled. */
+  processesOf(app: string): ProcessesResponse["processes"] {
+    return this.#processes?.of(app) ?? [];
   }
 
   /** Looks at the processes of services, if it was asked to. */
@@ -340,6 +359,7 @@ export class Agent {
       metrics.set("directoryBytes", directory.length, name);
     }
     metrics.set("apps", apps);
+    if (this.#podNames !== undefined) metrics.set("kubernetesPods", this.#podNames.size);
     if (this.#rdma !== undefined) {
       metrics.set("rdmaQueuePairs", this.#rdma.pairCount);
       metrics.set("rdmaPinned", this.#rdma.pinnedBytes);

@@ -71,6 +71,24 @@ const METRICS = {
     "Time spent sampling the processes of services.",
     [],
   ],
+  kubernetesPods: [
+    "gauge",
+    "microview_agent_kubernetes_pods",
+    "Pods of this node whose names are known.",
+    [],
+  ],
+  kubernetesRequests: [
+    "counter",
+    "microview_agent_kubernetes_requests_total",
+    "Requests to the API server of Kubernetes, when they end: ok, the status of HTTP, or error.",
+    ["verb", "result"],
+  ],
+  kubernetesLeftOut: [
+    "counter",
+    "microview_agent_kubernetes_left_out_total",
+    "What the API server sent as pods and was left out: malformed, or full.",
+    ["reason"],
+  ],
   dataConnections: [
     "gauge",
     "microview_agent_data_connections",

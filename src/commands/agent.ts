@@ -8,6 +8,7 @@ import { OTLP_FLAGS, type OtlpFlagOptions, refuseAlone } from "./push/flags.ts";
 import { CliError, UsageError } from "./support/errors.ts";
 import { readTextFile } from "./support/files.ts";
 import * as flag from "./support/flags.ts";
+import { kubernetesOf } from "./support/kubernetes.ts";
 import { parseProcessMetrics } from "./support/process-metrics.ts";
 import { parseRdma } from "./support/rdma.ts";
 import { once, stopSignal } from "./support/stop.ts";
@@ -17,6 +18,7 @@ const LISTENING = "Listening";
 const ACCESS = "Access";
 const RDMA = "RDMA";
 const POOLS = "Pools";
+const KUBERNETES = "Kubernetes";
 const LIMITS = "Limits";
 const LOG = "Log";
 
@@ -127,6 +129,29 @@ export default defineSubcommand("agent", {
       default: "5s",
     }),
 
+    kubernetes: flag.text({
+      group: KUBERNETES,
+      hint: "auto|off|URL",
+      description: "whom to ask for the names of pods; auto is the cluster that this is a pod of",
+      default: "auto",
+    }),
+    kubernetesTokenFile: flag.path({
+      group: KUBERNETES,
+      description: "token to show it, read anew for each request",
+      shownDefault: "the pod's service account's",
+    }),
+    kubernetesCa: flag.path({
+      group: KUBERNETES,
+      description: "certificates to trust there, PEM",
+      shownDefault: "the pod's service account's",
+    }),
+    nodeName: flag.text({
+      group: KUBERNETES,
+      hint: "NAME",
+      description: "this node, whose pods alone are asked for",
+      shownDefault: "$NODE_NAME",
+    }),
+
     maxApps: flag.integer({
       group: LIMITS,
       min: 1,
@@ -197,6 +222,13 @@ export default defineSubcommand("agent", {
     const pushing = await pushingBy(options, log);
     const stop = stopSignal();
     try {
+      const kubernetes = await kubernetesOf(options, process.env);
+      if (kubernetes !== undefined && "unused" in kubernetes) {
+        log.warn("the names of pods are not asked for", {
+          reason: kubernetes.unused,
+          hint: "set NODE_NAME by the downward API (spec.nodeName), or --kubernetes off",
+        });
+      }
       const agent = await Agent.start({
         socketPath: options.socket ?? defaultSocketPath(process.env, process.getuid?.()),
         host: options.host,
@@ -206,6 +238,7 @@ export default defineSubcommand("agent", {
         strategy: options.strategy,
         scanIntervalMs: options.scanInterval,
         ...(options.processMetrics === "off" ? {} : { processIntervalMs: options.processMetrics }),
+        ...(kubernetes === undefined || "unused" in kubernetes ? {} : { kubernetes }),
         insecure: options.insecure,
         version,
         log,

@@ -8,7 +8,6 @@ import { SharedFile } from "../../ffi/index.ts";
 import { findProcess, processesInside } from "../../identity/index.ts";
 import {
   type ProcessesResponse,
-  type ProcessIdentity,
   UNKNOWN_IDENTITY,
   WRITER_FLAGS,
   type Writer,
@@ -17,7 +16,7 @@ import type { Application } from "../application.ts";
 import type { Log } from "../log.ts";
 import { SELF_APP } from "../self-metrics.ts";
 import { bootTimeS } from "./proc.ts";
-import { type NamedProcess, SampledProcess } from "./sampled-process.ts";
+import { type NamedProcess, SampledProcess, type Who } from "./sampled-process.ts";
 
 /** A process that could not be told from others is looked for again after so many samples. */
 const RETRY_SAMPLES = 12;
@@ -29,7 +28,7 @@ interface Named extends NamedProcess {
 
 export class Processes {
   readonly #log: Log;
-  readonly #identityOf: (pid: number) => ProcessIdentity | undefined;
+  readonly #who: Who;
   readonly #bootS = bootTimeS();
   readonly #sampled = new Map<string, SampledProcess>();
   /** How many samples to wait for what was not found. */
@@ -39,9 +38,9 @@ export class Processes {
   #file: SharedFile | undefined;
   #warned = false;
 
-  constructor(log: Log, identityOf: (pid: number) => ProcessIdentity | undefined) {
+  constructor(log: Log, who: Who) {
     this.#log = log;
-    this.#identityOf = identityOf;
+    this.#who = who;
   }
 
   /** Takes a sample of every process that writes into one of the pools. */
@@ -110,7 +109,7 @@ export class Processes {
       this.#file!.lock(writer.lockOffset, writer.lockBytes);
       const sampled = new SampledProcess(home, writer, process, pid, {
         bootS: this.#bootS,
-        identity: this.#identityOf(pid),
+        who: this.#who,
       });
       if (sampled.sample()) {
         this.#waiting.delete(`${app} ${service} ${process.pid}`);

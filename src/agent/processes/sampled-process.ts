@@ -8,6 +8,13 @@ import { openFiles, readStat, readSwitches, type Switches, startTimeS, threadsOf
 /** Threads above this many are not asked for their context switches. */
 const MAX_THREADS = 256;
 
+/** Tells who processes are. */
+export interface Who {
+  identityOf(pid: number): ProcessIdentity | undefined;
+  /** The same with the names that are known by now; the same one when there are none. */
+  complete(identity: ProcessIdentity): ProcessIdentity;
+}
+
 /** A process as a writer's record names it. */
 export interface NamedProcess {
   app: string;
@@ -26,6 +33,7 @@ export class SampledProcess {
   /** What counters stood at when they were looked at last; they start when the agent first sees the process. */
   readonly #last = new Map<SeriesName, number>();
   #threads = new Map<string, Switches>();
+  readonly #who: Who;
   #identity: ProcessIdentity | undefined;
   /** Slot of the series that tells the identity; -1 before there is one. */
   #infoSlot = -1;
@@ -36,7 +44,7 @@ export class SampledProcess {
     readonly named: NamedProcess,
     /** As the agent sees it. */
     readonly pid: number,
-    known: { bootS: number; identity: ProcessIdentity | undefined },
+    known: { bootS: number; who: Who },
   ) {
     this.#home = home;
     this.#bootS = known.bootS;
@@ -53,8 +61,9 @@ export class SampledProcess {
       if (place !== undefined)
         this.#slots.set(names[i]!, home.pool.slotIndexOf(place[0], place[1]));
     }
-    this.#identity = known.identity;
-    this.#showIdentity();
+    this.#who = known.who;
+    this.#identity = known.who.identityOf(pid);
+    if (this.#identity !== undefined) this.#showIdentity(this.#identity);
   }
 
   /** Undefined when it is in no container and no unit. */
@@ -69,6 +78,7 @@ export class SampledProcess {
     if (stat === undefined || files === undefined || stat.startTicks !== this.#startTicks) {
       return false;
     }
+    this.#completeIdentity();
     this.#count("user", stat.userS);
     this.#count("system", stat.systemS);
     this.#count("minorFaults", stat.minorFaults);
@@ -97,11 +107,21 @@ export class SampledProcess {
     this.#threads = threads;
   }
 
+  /** Names come when an API server knows the pod, and the container's a little later. What is known stays. */
+  #completeIdentity(): void {
+    const known = this.#identity;
+    if (known === undefined || (known.podName !== "" && known.containerName !== "")) return;
+    const complete = this.#who.complete(known);
+    if (complete.podName === known.podName && complete.containerName === known.containerName)
+      return;
+    this.#showIdentity(complete);
+    this.#identity = complete;
+  }
+
   /** Tells who it is, and withdraws what was told before. */
-  #showIdentity(): void {
-    if (this.#identity === undefined) return;
+  #showIdentity(identity: ProcessIdentity): void {
     const { pool } = this.#home;
-    const series = [infoOf(this.named.app, this.#identity)];
+    const series = [infoOf(this.named.app, identity)];
     const { results } = this.#home.register(this.writer.id, [{ ...INFO, series }]);
     const place = results[0]?.runs[0];
     if (place === undefined) return;
