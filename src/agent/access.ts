@@ -4,13 +4,14 @@ import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { AgentError } from "./errors.ts";
 import { ANYONE, type Grant } from "./grants.ts";
+import type { TlsIdentity } from "./tls.ts";
 import type { TokenEntry, Tokens } from "./tokens.ts";
 
 export interface AccessOptions {
   host: string;
   /** Of which clients over TCP must send one; undefined when none is asked for. */
   tokens?: readonly TokenEntry[];
-  tls?: { cert: string; key: string };
+  tls?: TlsIdentity;
   insecure: boolean;
 }
 

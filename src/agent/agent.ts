@@ -1,6 +1,6 @@
 // The agent: owns the pools of a host, serves REST on a Unix socket and TCP, and the data plane beside it.
 
-import { chmodSync, chownSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { identityOf, type PodWatch } from "../identity/index.ts";
 import {
   LAYOUT_VERSION,
@@ -8,11 +8,10 @@ import {
   type ProcessesResponse,
   type ProcessIdentity,
 } from "../layout/index.ts";
-import { type AccessOptions, checkBody, checkExposure, checkRequest } from "./access.ts";
+import { type AccessOptions, checkExposure, checkRequest } from "./access.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
-import { AgentError } from "./errors.ts";
-import { type Grant, LOCAL, withGrant } from "./grants.ts";
+import type { Grant } from "./grants.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
@@ -20,18 +19,18 @@ import { Pools } from "./pools.ts";
 import { type KubernetesOptions, watchPods } from "./processes/pod-names.ts";
 import { Processes } from "./processes/processes.ts";
 import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
-import { SESSION_PATH, type SocketData, sessionSockets } from "./rdma/routes.ts";
+import { sessionSockets } from "./rdma/routes.ts";
 import { Readings } from "./reading.ts";
+import { RestServer } from "./rest.ts";
 import { createRoutes } from "./routes.ts";
 import { type PushCounters, SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
-import { hashed, Tokens } from "./tokens.ts";
+import { checkTls, type TlsIdentity } from "./tls.ts";
+import { TokenKeeper } from "./token-keeper.ts";
+import type { TokenEntry } from "./tokens.ts";
 
-/** Characters below which a token is warned of. */
-const SHORT_TOKEN = 16;
-
-/** How long requests that were taken on may take while the agent stops. */
-const DRAIN_TIMEOUT_MS = 1000;
+/** How long before its end a certificate is warned of. */
+const WARN_AHEAD_MS = 7 * 24 * 3600e3;
 
 export interface AgentOptions extends AccessOptions {
   socketPath: string;
@@ -56,16 +55,14 @@ export interface AgentOptions extends AccessOptions {
   log: Log;
 }
 
-type Listener = Bun.Server<SocketData>;
-type Routes = ReturnType<typeof createRoutes>;
-
 export class Agent {
   readonly metrics = new SelfMetrics();
   readonly pools: Pools;
   readonly #options: AgentOptions;
   readonly #lock: InstanceLock;
   readonly #readings = new Readings();
-  readonly #listeners: Listener[] = [];
+  readonly #keeper: TokenKeeper | undefined;
+  #rest: RestServer | undefined;
   #data: DataServer | undefined;
   #rdma: Rdma | undefined;
   #processes: Processes | undefined;
@@ -77,7 +74,8 @@ export class Agent {
   private constructor(options: AgentOptions) {
     this.#options = options;
     this.#lock = InstanceLock.take(options.socketPath);
-    const { poolDir, poolMode, gid, limits, strategy, log } = options;
+    const { poolDir, poolMode, gid, limits, strategy, log, tokens } = options;
+    this.#keeper = tokens && new TokenKeeper(tokens, log, () => this.#dropRights());
     this.pools = new Pools(
       {
         mode: poolMode,
@@ -109,12 +107,26 @@ export class Agent {
 
   /** TCP port of the REST interface. */
   get port(): number {
-    return this.#listeners[1]?.port ?? this.#options.port;
+    return this.#rest?.port ?? this.#options.port;
   }
 
   /** TCP port of the data plane. */
   get dataPort(): number {
     return this.#data?.port ?? 0;
+  }
+
+  /** Takes other tokens from now on; what was opened by one that is gone, or grants something else, ends. */
+  renewTokens(entries: readonly TokenEntry[]): void {
+    if (this.#keeper === undefined) throw new Error("the agent was started without tokens");
+    this.#keeper.replace(entries);
+  }
+
+  /** Shows another certificate to those who connect from now on. @throws TlsError for one that cannot be used */
+  renewTls(tls: TlsIdentity): void {
+    this.#checkTls(tls);
+    this.#rest?.renewTls(tls);
+    this.#data?.renewTls(tls);
+    this.#options.log.info("the certificate was read anew");
   }
 
   /** Answers what it has taken on, then lets go of everything. Pools and writers live on. */
@@ -126,13 +138,7 @@ export class Agent {
   async #stop(): Promise<void> {
     clearInterval(this.#scan);
     clearInterval(this.#sampling);
-    let timer: Timer | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, DRAIN_TIMEOUT_MS);
-    });
-    await Promise.race([Promise.all(this.#listeners.map((listener) => listener.stop())), timeout]);
-    clearTimeout(timer);
-    for (const listener of this.#listeners) void listener.stop(true);
+    await this.#rest?.stop();
     await this.#data?.stop();
     this.#rdma?.close();
     this.metrics.detach();
@@ -145,9 +151,8 @@ export class Agent {
 
   async #start(): Promise<void> {
     const { host, port, dataPort, tls, limits, log, socketPath, gid } = this.#options;
-    const known = this.#options.tokens && hashed(this.#options.tokens);
-    const tokens = known && new Tokens(known);
-    this.#warnOfShortTokens();
+    const tokens = this.#keeper?.tokens;
+    if (tls !== undefined) this.#checkTls(tls);
     this.metrics.set("startTime", Date.now() / 1000);
     this.pools.adoptAll();
     this.#attachSelf();
@@ -155,7 +160,7 @@ export class Agent {
       host,
       port: dataPort,
       maxConnections: limits.connections,
-      ...(known === undefined ? {} : { tokens: known }),
+      ...(tokens === undefined ? {} : { tokens: tokens.known }),
       ...(tls === undefined ? {} : { tls }),
     });
     for (const application of this.pools) this.#data.add(application.pool);
@@ -176,41 +181,25 @@ export class Agent {
       bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
       startedAtMs: Date.now(),
       dataPort: () => this.dataPort,
+      upgrade: (request, data) => this.#rest?.upgrade(request, data) === true,
+      tokens: () => tokens?.list() ?? [],
     });
-    const answer = async (request: Request, server: Listener, check: () => Grant) => {
-      const response = await this.#answer(request, server, check, routes);
-      this.metrics.add("requests", 1, String(response?.status ?? 101));
-      return response;
-    };
-    const websocket = sessionSockets(() => this.#rdma);
-    // The limit is our own, so that who exceeds it is told so as of every other.
-    const maxRequestBodySize = Number.MAX_SAFE_INTEGER;
-    this.#listeners.push(
-      Bun.serve({
-        unix: socketPath,
-        maxRequestBodySize,
-        development: false,
-        websocket,
-        fetch: (request, server) => answer(request, server, () => LOCAL),
-      }),
-    );
-    // The directory's permissions and the group decide who may attach.
-    chmodSync(socketPath, 0o660);
-    if (gid !== undefined) chownSync(socketPath, -1, gid);
-    this.#listeners.push(
-      Bun.serve({
-        hostname: host,
-        port,
-        // Bun shares ports unless told otherwise: two agents would answer in turns.
-        reusePort: false,
-        maxRequestBodySize,
-        idleTimeout: 30,
-        development: false,
-        ...(tls === undefined ? {} : { tls }),
-        websocket,
-        fetch: (request, server) => answer(request, server, () => checkRequest(request, tokens)),
-      }),
-    );
+    this.#rest = new RestServer({
+      socketPath,
+      host,
+      port,
+      routes,
+      maxBodyBytes: limits.bodyBytes,
+      websocket: sessionSockets(() => this.#rdma),
+      check: (request) => checkRequest(request, tokens),
+      refused: ({ status, code }) => {
+        if (status === 413) this.metrics.add("limits", 1, code);
+        if (status === 401 || status === 403) this.metrics.add("denied");
+      },
+      answered: (status) => this.metrics.add("requests", 1, String(status)),
+      ...(gid === undefined ? {} : { gid }),
+      ...(tls === undefined ? {} : { tls }),
+    });
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
     const { processIntervalMs, kubernetes } = this.#options;
     if (processIntervalMs !== undefined) {
@@ -283,60 +272,27 @@ export class Agent {
       }
     }
     this.#rdma?.scan(nowMs);
+    this.#keeper?.look(nowMs);
     this.metrics.add("scans");
     this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
     this.#measure();
   }
 
-  /**
-   * Answers a request that may be answered, and refuses any other before it is read.
-   * @returns undefined when it has become a WebSocket
-   */
-  async #answer(
-    request: Request,
-    server: Listener,
-    check: () => Grant,
-    routes: Routes,
-  ): Promise<Response | undefined> {
-    try {
-      const grant = check();
-      if (new URL(request.url).pathname === SESSION_PATH) {
-        return this.#openSession(request, server, grant);
-      }
-      const whole = await checkBody(request, this.#options.limits.bodyBytes);
-      return await routes.handle(withGrant(whole, grant));
-    } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
-      const { status, code, message, hint } = error;
-      if (status === 413) this.metrics.add("limits", 1, code);
-      if (status === 401 || status === 403) this.metrics.add("denied");
-      return Response.json({ code, message, hint }, { status });
-    }
+  /** Ends what was opened by tokens that are gone, grant something else or have expired. */
+  #dropRights(): void {
+    const tokens = this.#keeper?.tokens;
+    if (tokens === undefined) return;
+    this.#data?.renewTokens(tokens.known);
+    this.#rdma?.endSessions((grant: Grant) => grant.name !== "local" && !tokens.holds(grant));
   }
 
-  #openSession(request: Request, server: Listener, grant: Grant): Response | undefined {
-    if (this.#rdma === undefined) {
-      throw new AgentError("no-rdma", "this agent runs with --rdma off", "read over TCP", 503);
-    }
-    const session = this.#rdma.openSession(grant);
-    if (server.upgrade(request, { data: { session } })) return undefined;
-    this.#rdma.closeSession(session);
-    throw new AgentError(
-      "not-a-websocket",
-      `${SESSION_PATH} is a WebSocket`,
-      "ask for an upgrade; it is open as long as its queue pairs are needed",
-      426,
-    );
-  }
-
-  #warnOfShortTokens(): void {
-    for (const { token, name } of this.#options.tokens ?? []) {
-      if (token.length >= SHORT_TOKEN) continue;
-      this.#options.log.warn("a token is short enough to be guessed", {
-        token: name,
-        hint: `take at least ${SHORT_TOKEN} characters, e.g. from \`openssl rand -base64 24\``,
-      });
-    }
+  #checkTls(tls: TlsIdentity): void {
+    const endsAtMs = checkTls(tls);
+    if (Date.now() < endsAtMs - WARN_AHEAD_MS) return;
+    const hasEnded = Date.now() >= endsAtMs;
+    this.#options.log.warn(hasEnded ? "the certificate has expired" : "the certificate ends soon", {
+      ends: new Date(endsAtMs).toISOString(),
+    });
   }
 
   #attachSelf(): void {

@@ -40,7 +40,7 @@ import {
 } from "../layout/index.ts";
 import { DATA_COUNTERS, type ServedPool } from "./data-protocol.ts";
 import { ANYONE, type Grant, NOBODY } from "./grants.ts";
-import { type KnownToken, Tokens } from "./tokens.ts";
+import { ExpiredTokenError, type KnownToken, Tokens } from "./tokens.ts";
 
 /** A connection that has not said who it is by then is closed, so that silent ones do not use up the limit. */
 const HELLO_TIMEOUT_NS = 10e9;
@@ -141,6 +141,16 @@ export class DataPlane {
     }
   }
 
+  /** Takes other tokens, and closes connections whose own is gone, grants something else or has expired. */
+  renewTokens(known: readonly KnownToken[]): void {
+    const tokens = this.#tokens;
+    if (tokens === undefined) return;
+    tokens.replace(known);
+    for (const connection of [...this.#connections.values()]) {
+      if (connection.grant !== NOBODY && !tokens.holds(connection.grant)) this.#close(connection);
+    }
+  }
+
   close(): void {
     for (const connection of [...this.#connections.values()]) this.#close(connection);
     this.poll.remove(this.#listenFd);
@@ -167,9 +177,16 @@ export class DataPlane {
     }
   }
 
-  /** What a token grants; undefined for none that the agent knows. */
-  identify(token: Uint8Array): Grant | undefined {
-    return this.#tokens === undefined ? ANYONE : this.#tokens.find(token);
+  /** What a token grants, or the status with which who sent it is refused. */
+  identify(token: Uint8Array): Grant | number {
+    try {
+      const grant = this.#tokens === undefined ? ANYONE : this.#tokens.find(token);
+      if (grant === undefined) return STATUS.denied;
+      return grant.scopes.has("read") ? grant : STATUS.unscoped;
+    } catch (error) {
+      if (error instanceof ExpiredTokenError) return STATUS.expired;
+      throw error;
+    }
   }
 
   /** The pools that exist for a grant. */
@@ -331,9 +348,9 @@ class Connection {
     const end = HELLO_BYTES + tokenBytes;
     if (this.#filled < end) return 0;
     const grant = this.plane.identify(this.#bytes.subarray(HELLO_BYTES, end));
-    if (grant === undefined) {
+    if (typeof grant === "number") {
       this.plane.counters[DATA_COUNTERS.denied]!++;
-      return this.#greet(STATUS.denied, end);
+      return this.#greet(grant, end);
     }
     this.grant = grant;
     return this.#greet(STATUS.ok, end);

@@ -27,6 +27,7 @@ export type ToWorker =
     }
   | { kind: "add"; pool: ServedPool }
   | { kind: "drop"; id: number }
+  | { kind: "tokens"; tokens: readonly KnownToken[] }
   | { kind: "stop" };
 
 export type FromWorker =

@@ -8,6 +8,7 @@ import {
   type ToWorker,
 } from "./data-protocol.ts";
 import type { Pool } from "./pool.ts";
+import { serverTls, type TlsIdentity } from "./tls.ts";
 import type { KnownToken } from "./tokens.ts";
 
 // The compiled binary keeps workers below its root; from sources they lie beside this file.
@@ -23,7 +24,7 @@ export interface DataServerOptions {
   tokens?: readonly KnownToken[];
   maxConnections: number;
   /** Takes TLS on the port, and carries it to the thread on loopback. */
-  tls?: { cert: string; key: string };
+  tls?: TlsIdentity;
 }
 
 export class DataServer {
@@ -86,7 +87,7 @@ export class DataServer {
         tls === undefined
           ? undefined
           : startTunnel(
-              { hostname: options.host, port: options.port, tls },
+              { hostname: options.host, port: options.port, tls: serverTls(tls) },
               { hostname: "127.0.0.1", port },
             );
       return new DataServer(worker, wake, shared, port, tunnel);
@@ -118,6 +119,16 @@ export class DataServer {
     const dropped = this.#answer(`dropped ${id}`);
     this.#post({ kind: "drop", id });
     await dropped;
+  }
+
+  /** Other tokens, or the same at a time when one has expired: connections that have no right any more are closed. */
+  renewTokens(tokens: readonly KnownToken[]): void {
+    this.#post({ kind: "tokens", tokens });
+  }
+
+  /** Shows another certificate to those who connect from now on. */
+  renewTls(tls: TlsIdentity): void {
+    this.#tunnel?.renewTls(serverTls(tls));
   }
 
   async stop(): Promise<void> {

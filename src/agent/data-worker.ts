@@ -67,6 +67,9 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
       memory.delete(data.id);
       tell({ kind: "dropped", id: data.id });
       break;
+    case "tokens":
+      plane?.renewTokens(data.tokens);
+      break;
     case "stop":
       plane?.close();
       plane = undefined;

@@ -4,6 +4,7 @@
 import { Elysia } from "elysia";
 import stylePath from "swagger-ui-dist/swagger-ui.css" with { type: "file" };
 import scriptPath from "swagger-ui-dist/swagger-ui-bundle.js" with { type: "file" };
+import { needs } from "./scopes.ts";
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -29,7 +30,7 @@ const POLICY =
 export function docsPage() {
   const serve = (body: string | Bun.BunFile, type: string) =>
     new Response(body, { headers: { "content-type": type, "content-security-policy": POLICY } });
-  const hidden = { detail: { hide: true } };
+  const hidden = { detail: { hide: true, ...needs("known") } };
   return new Elysia()
     .get("/openapi", () => serve(PAGE, "text/html; charset=utf-8"), hidden)
     .get("/openapi/assets/swagger-ui.css", () => serve(Bun.file(stylePath), "text/css"), hidden)

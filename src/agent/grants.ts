@@ -4,6 +4,7 @@
 import type { Application } from "./application.ts";
 import { AgentError, unknownApp } from "./errors.ts";
 import type { Pools } from "./pools.ts";
+import { DEFAULT_SCOPES, type Scope } from "./scopes.ts";
 
 /** What whoever has sent a request, or opened a connection, may see. */
 export interface Grant {
@@ -11,21 +12,28 @@ export interface Grant {
   readonly name: string;
   /** It may see every application, also those that are to come. */
   readonly all: boolean;
+  /** What it may do with them. */
+  readonly scopes: ReadonlySet<Scope>;
   /** Whether an application, which need not exist, may be seen and used. */
   allows(app: string): boolean;
 }
 
-/** Of those who may open the Unix socket: its permissions are their right. */
+/** Of those who may open the Unix socket: its permissions are their right. Services do, so it is no right to manage. */
 export const LOCAL: Grant = everything("local");
 
 /** Of those who come over TCP while no token is asked for. */
 export const ANYONE: Grant = everything("anyone");
 
 /** Of those who have not said yet who they are. */
-export const NOBODY: Grant = { name: "nobody", all: false, allows: () => false };
+export const NOBODY: Grant = {
+  name: "nobody",
+  all: false,
+  scopes: new Set(),
+  allows: () => false,
+};
 
-export function everything(name: string): Grant {
-  return { name, all: true, allows: () => true };
+function everything(name: string): Grant {
+  return { name, all: true, scopes: new Set(DEFAULT_SCOPES), allows: () => true };
 }
 
 const granted = new WeakMap<Request, Grant>();

@@ -3,8 +3,12 @@
 export { checkRequest, ExposedError, isLoopback } from "./access.ts";
 export { Agent, type AgentOptions } from "./agent.ts";
 export { AgentError } from "./errors.ts";
+export type { Grant } from "./grants.ts";
 export { AgentRunningError, isServed } from "./instance-lock.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
+export { checkScope, type Scope } from "./scopes.ts";
 export type { StrategyName } from "./strategies/index.ts";
-export { hashed, type TokenEntry, Tokens } from "./tokens.ts";
+export { checkTls, serverTls, TlsError, type TlsIdentity } from "./tls.ts";
+export { TokenKeeper } from "./token-keeper.ts";
+export type { TokenEntry } from "./tokens.ts";

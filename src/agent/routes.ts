@@ -25,9 +25,11 @@ import { registerLegacy } from "./legacy.ts";
 import type { Log } from "./log.ts";
 import type { Pools } from "./pools.ts";
 import type { Rdma } from "./rdma/rdma.ts";
-import { rdmaRoutes } from "./rdma/routes.ts";
+import { rdmaRoutes, type Upgrade } from "./rdma/routes.ts";
 import type { Readings } from "./reading.ts";
+import { checkScope, type Need, needs, needsOf } from "./scopes.ts";
 import type { SelfMetrics } from "./self-metrics.ts";
+import type { TokenListing } from "./tokens.ts";
 
 export interface RoutesContext {
   /** Undefined when the agent was started without RDMA. */
@@ -42,6 +44,8 @@ export interface RoutesContext {
   bootId: string;
   startedAtMs: number;
   dataPort(): number;
+  upgrade: Upgrade;
+  tokens(): TokenListing[];
 }
 
 const LiteralUnion = <const T extends readonly string[]>(values: T) =>
@@ -97,7 +101,14 @@ export function createRoutes(context: RoutesContext) {
   const granted = ({ request }: { request: Request }) => ({
     apps: new GrantedPools(pools, grantOf(request)),
   });
-  return new Elysia({ normalize: false })
+  let needed: Map<string, Need | undefined> | undefined;
+  const routes = new Elysia({ normalize: false })
+    // First of all, so that it is asked of each route that follows.
+    .onTransform(({ request, route }) => {
+      needed ??= needsOf(routes.routes);
+      const method = request.method === "HEAD" ? "GET" : request.method;
+      checkScope(grantOf(request), needed.get(`${method} ${route}`));
+    })
     .use(
       openapi({
         provider: null,
@@ -128,14 +139,15 @@ export function createRoutes(context: RoutesContext) {
       set.status = status;
       return body;
     })
-    .use(rdmaRoutes(context.rdma, pools))
+    .use(rdmaRoutes(context.rdma, pools, context.upgrade))
     .derive(granted)
     .get("/health", ({ apps }): HealthResponse => health(context, apps), {
-      detail: { summary: "Is the agent well, and where does it serve" },
+      detail: { summary: "Is the agent well, and where does it serve", ...needs("read") },
     })
     .get("/metrics", ({ request, apps }) => exposition.answer(request, apps), {
       detail: {
         summary: "Metrics as Prometheus text or OpenMetrics; as the prototype's registry for JSON",
+        ...needs("read"),
         parameters: [
           ...["app", "service", "metric"].map((name) => ({
             name,
@@ -154,16 +166,18 @@ export function createRoutes(context: RoutesContext) {
     })
     .post("/metrics", ({ apps, body }) => registerLegacy(apps, body), {
       body: LegacyBody,
-      detail: { summary: "The prototype's call: one metric, one address" },
+      detail: { summary: "The prototype's call: one metric, one address", ...needs("register") },
     })
-    .get("/v1/apps", ({ apps }) => [...apps].map(summary), { detail: { summary: "Applications" } })
+    .get("/v1/apps", ({ apps }) => [...apps].map(summary), {
+      detail: { summary: "Applications", ...needs("read") },
+    })
     .get("/v1/apps/:app", ({ apps, params }) => summary(apps.get(params.app)), {
       params: AppParams,
-      detail: { summary: "One application" },
+      detail: { summary: "One application", ...needs("read") },
     })
     .get("/v1/apps/:app/services", ({ apps, params }) => services(apps.get(params.app)), {
       params: AppParams,
-      detail: { summary: "Services, with their writers and series" },
+      detail: { summary: "Services, with their writers and series", ...needs("read") },
     })
     .get(
       "/v1/apps/:app/writers",
@@ -171,7 +185,7 @@ export function createRoutes(context: RoutesContext) {
         const application = apps.get(params.app);
         return application.writers().map((writer) => describeWriter(application, writer));
       },
-      { params: AppParams, detail: { summary: "Writers" } },
+      { params: AppParams, detail: { summary: "Writers", ...needs("read") } },
     )
     .get(
       "/v1/apps/:app/processes",
@@ -180,7 +194,10 @@ export function createRoutes(context: RoutesContext) {
       }),
       {
         params: AppParams,
-        detail: { summary: "Processes that write: container, pod, unit; with --process-metrics" },
+        detail: {
+          summary: "Processes that write: container, pod, unit; with --process-metrics",
+          ...needs("read"),
+        },
       },
     )
     .get(
@@ -189,7 +206,7 @@ export function createRoutes(context: RoutesContext) {
       {
         params: AppParams,
         query: t.Object({ service: t.Optional(t.String()) }),
-        detail: { summary: "Metrics, by service" },
+        detail: { summary: "Metrics, by service", ...needs("read") },
       },
     )
     .post(
@@ -214,7 +231,11 @@ export function createRoutes(context: RoutesContext) {
           })),
         };
       },
-      { params: AppParams, body: AttachBody, detail: { summary: "Attach a writer" } },
+      {
+        params: AppParams,
+        body: AttachBody,
+        detail: { summary: "Attach a writer", ...needs("register") },
+      },
     )
     .post(
       "/v1/apps/:app/writers/:writer/series",
@@ -228,7 +249,10 @@ export function createRoutes(context: RoutesContext) {
       {
         params: WriterParams,
         body: RegisterBody,
-        detail: { summary: "Register series in a batch; asking again gives the same places" },
+        detail: {
+          summary: "Register series in a batch; asking again gives the same places",
+          ...needs("register"),
+        },
       },
     )
     .delete(
@@ -237,8 +261,15 @@ export function createRoutes(context: RoutesContext) {
         apps.get(params.app).detach(params.writer);
         return { detached: params.writer };
       },
-      { params: WriterParams, detail: { summary: "Detach a writer; what it counted is kept" } },
-    );
+      {
+        params: WriterParams,
+        detail: { summary: "Detach a writer; what it counted is kept", ...needs("register") },
+      },
+    )
+    .get("/v1/tokens", () => context.tokens(), {
+      detail: { summary: "The agent's tokens by name, with what they grant", ...needs("admin") },
+    });
+  return routes;
 }
 
 /** An error as its caller is told it: no stack, and nothing of what the caller sent. */

@@ -19,8 +19,17 @@ export interface Target {
 /** What one has to show an agent, and to see of it. */
 export interface Credentials {
   token?: string;
-  /** Speaks TLS, and trusts these certificates (PEM); true trusts the system's. */
-  tls?: { ca: string } | true;
+  /** Speaks TLS. */
+  tls?: ClientTls;
+}
+
+/** How TLS is spoken, all of it as PEM. */
+export interface ClientTls {
+  /** Authorities to trust; the system's when there are none. */
+  ca?: string;
+  /** Shown to agents that ask for it. */
+  cert?: string;
+  key?: string;
 }
 
 /** Where an agent is asked, for those who look for it there. */
@@ -61,7 +70,7 @@ export class AgentClient {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(this.#local && socketPath !== undefined ? { unix: socketPath } : {}),
-      ...(typeof tls === "object" ? { tls } : {}),
+      ...(tls === undefined ? {} : { tls }),
     });
   }
 
@@ -83,7 +92,7 @@ export class AgentClient {
     // Bun's own options; the type that bun-types give WebSocket's second parameter leaves them out.
     const options = {
       headers: this.#headers(),
-      ...(!this.#local && typeof tls === "object" ? { tls } : {}),
+      ...(this.#local || tls === undefined ? {} : { tls }),
     };
     return new WebSocket(url, options as never);
   }

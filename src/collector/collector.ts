@@ -10,12 +10,19 @@ import {
   planRead,
   type ReadPlan,
 } from "../layout/index.ts";
-import { AgentClient, type Target, targetName } from "./agent-client.ts";
+import {
+  AgentClient,
+  type ClientTls,
+  type Credentials,
+  type Target,
+  targetName,
+} from "./agent-client.ts";
 import {
   type Discovered,
   DiscoveryError,
   type DiscoveryOptions,
   discover,
+  RefusedError,
   VERBS_DEFAULTS,
 } from "./discovery.ts";
 import { EVERYTHING, type Filter, type Wanted, wantedBy } from "./filter.ts";
@@ -54,6 +61,8 @@ export interface CollectorOptions extends Partial<DiscoveryOptions> {
   /** Time between two snapshots, from 1. */
   intervalMs: number;
   filter?: Filter;
+  /** Asked for what agents are shown whenever one is connected to; goes before `token` and `tls`. */
+  credentials?: () => Credentials;
   /** Snapshots of a pool that may wait for `onSnapshot`; more are dropped and counted. */
   buffers?: number;
   /** How READs are waited for: "adaptive" spins where they take a few microseconds, "spin" always, "event" never. */
@@ -66,6 +75,8 @@ export interface CollectorOptions extends Partial<DiscoveryOptions> {
 interface TargetState {
   target: Target;
   name: string;
+  /** How it is looked for and asked, since it was connected to last. */
+  discovery: DiscoveryOptions;
   statistics: TargetStatistics;
   retryMs: number;
   timer: Timer | undefined;
@@ -103,7 +114,6 @@ interface Sequence {
 
 export class Collector {
   readonly #options: CollectorOptions;
-  readonly #discovery: DiscoveryOptions;
   readonly #wanted: Wanted;
   readonly #intervalNs: number;
   readonly #targets: TargetState[];
@@ -123,18 +133,12 @@ export class Collector {
       throw new RangeError(`the interval is at least 1 ms, got ${options.intervalMs}`);
     }
     this.#options = options;
-    const { transport = "auto", verbs = VERBS_DEFAULTS, token, tls } = options;
-    this.#discovery = {
-      transport,
-      verbs,
-      ...(token === undefined ? {} : { token }),
-      ...(tls === undefined ? {} : { tls }),
-    };
     this.#wanted = wantedBy(options.filter ?? EVERYTHING);
     this.#intervalNs = Math.round(options.intervalMs * 1e6);
     this.#targets = options.targets.map((target) => ({
       target,
       name: targetName(target),
+      discovery: discoveryBy(options, {}),
       statistics: newStatistics(targetName(target)),
       retryMs: FIRST_RETRY_MS,
       timer: undefined,
@@ -215,7 +219,9 @@ export class Collector {
         state.session.onLost = (reason) => this.#post({ kind: "lose", target, reason });
       }
     } catch (error) {
-      const fatal = error instanceof DiscoveryError && error.fatal;
+      // Who was answered before may be again: tokens and certificates are exchanged while both sides run.
+      const wasRead = error instanceof RefusedError && state.statistics.snapshots > 0;
+      const fatal = error instanceof DiscoveryError && error.fatal && !wasRead;
       this.#away(state, (error as Error).message, fatal);
     }
   }
@@ -223,7 +229,8 @@ export class Collector {
   /** How an agent is read, with a session open when that is by RDMA. */
   async #discover(state: TargetState): Promise<Discovered> {
     const { target, avoidVerbs } = state;
-    const options = { ...this.#discovery };
+    const options = discoveryBy(this.#options, this.#options.credentials?.() ?? {});
+    state.discovery = options;
     if (avoidVerbs !== undefined && Date.now() < avoidVerbs.untilMs) {
       options.avoidVerbs = avoidVerbs.reason;
     }
@@ -251,7 +258,7 @@ export class Collector {
     let answer: unknown;
     let error: string | undefined;
     try {
-      answer = await new AgentClient(state.target, this.#discovery).call(method, path, body);
+      answer = await new AgentClient(state.target, state.discovery).call(method, path, body);
     } catch (thrown) {
       error = (thrown as Error).message;
     }
@@ -260,7 +267,7 @@ export class Collector {
 
   /** The same agent through a tunnel, when the stream to it is TLS. */
   #overTls(state: TargetState, spec: TargetSpec): TargetSpec {
-    const { tls } = this.#discovery;
+    const { tls } = state.discovery;
     if (tls === undefined || spec.transport !== "tcp") return spec;
     const { host = "localhost" } = state.target;
     state.tunnel?.stop();
@@ -274,7 +281,7 @@ export class Collector {
   #away(state: TargetState, reason: string, fatal: boolean): void {
     if (this.#stopped) return;
     // RDMA that never worked is not tried again at once where there is another way.
-    if (state.session !== undefined && !state.works && this.#discovery.transport === "auto") {
+    if (state.session !== undefined && !state.works && state.discovery.transport === "auto") {
       state.avoidVerbs = { reason, untilMs: Date.now() + AVOID_VERBS_MS };
     }
     this.#endSession(state);
@@ -464,9 +471,21 @@ export class Collector {
   }
 }
 
+/** What was asked for, with what agents are shown from now on. */
+function discoveryBy(options: CollectorOptions, shown: Credentials): DiscoveryOptions {
+  const { transport = "auto", verbs = VERBS_DEFAULTS, token, tls } = options;
+  return {
+    transport,
+    verbs,
+    ...(token === undefined ? {} : { token }),
+    ...(tls === undefined ? {} : { tls }),
+    ...shown,
+  };
+}
+
 /** Certificates are checked against the name that the user gave, which was resolved meanwhile. */
-function tlsOptions(tls: NonNullable<DiscoveryOptions["tls"]>, serverName: string): Bun.TLSOptions {
-  return { serverName, rejectUnauthorized: true, ...(tls === true ? {} : { ca: tls.ca }) };
+function tlsOptions(tls: ClientTls, serverName: string): Bun.TLSOptions {
+  return { serverName, rejectUnauthorized: true, ...tls };
 }
 
 function newStatistics(source: string): TargetStatistics {

@@ -14,6 +14,7 @@ import {
   SharedFile,
 } from "../ffi/index.ts";
 import {
+  type ApiError,
   type HealthResponse,
   LAYOUT_VERSION,
   type RdmaEndpoint,
@@ -66,6 +67,13 @@ export class DiscoveryError extends Error {
     readonly fatal = false,
   ) {
     super(message);
+  }
+}
+
+/** The agent answers, and does not let this collector in. */
+export class RefusedError extends DiscoveryError {
+  constructor(message: string) {
+    super(message, true);
   }
 }
 
@@ -125,10 +133,16 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
       `no agent answers at ${targetAddress(agent.target)}: ${reasonOf(error as Error)}`,
     );
   }
-  if (response.status === 401) {
-    throw new DiscoveryError(`the agent at ${name} asks for a token: give --token-file`, true);
+  const answer = (await response.json().catch(() => undefined)) as
+    | (Partial<HealthResponse> & Partial<ApiError>)
+    | undefined;
+  if (response.status === 401 && answer?.code !== "expired-token") {
+    throw new RefusedError(`the agent at ${name} asks for a token: give --token-file`);
   }
-  const health = (await response.json().catch(() => undefined)) as HealthResponse | undefined;
+  if (response.status === 401 || response.status === 403) {
+    throw new RefusedError(`the agent at ${name} refuses: ${answer?.message ?? "it says not why"}`);
+  }
+  const health = answer as HealthResponse | undefined;
   if (!response.ok || health?.status !== "healthy") {
     throw new DiscoveryError(`what answers at ${name} is not a microview agent`);
   }

@@ -6,7 +6,6 @@ import type { Agent, Log } from "../agent/index.ts";
 import type { AgentPush } from "./agent/push.ts";
 import { OTLP_FLAGS, type OtlpFlagOptions, refuseAlone } from "./push/flags.ts";
 import { CliError, UsageError } from "./support/errors.ts";
-import { readTextFile } from "./support/files.ts";
 import * as flag from "./support/flags.ts";
 import { kubernetesOf } from "./support/kubernetes.ts";
 import { parseProcessMetrics } from "./support/process-metrics.ts";
@@ -21,6 +20,8 @@ const POOLS = "Pools";
 const KUBERNETES = "Kubernetes";
 const LIMITS = "Limits";
 const LOG = "Log";
+
+const TLS_FLAGS = { cert: "--tls-cert", key: "--tls-key", clientCa: "--tls-client-ca" };
 
 export default defineSubcommand("agent", {
   description:
@@ -66,10 +67,17 @@ export default defineSubcommand("agent", {
     tokenFile: flag.path({
       group: ACCESS,
       description:
-        "tokens that TCP clients must send, one per line: TOKEN [apps=GLOB,…] [name=NAME]",
+        "tokens that TCP clients must send, one per line: TOKEN [apps=GLOB,…] [scopes=read,register,admin] [expires=TIME] [name=NAME]; read anew when it changes",
     }),
-    tlsCert: flag.path({ group: ACCESS, description: "certificate chain, PEM" }),
+    tlsCert: flag.path({
+      group: ACCESS,
+      description: "certificate chain, PEM; read anew when it changes",
+    }),
     tlsKey: flag.path({ group: ACCESS, description: "private key of the certificate, PEM" }),
+    tlsClientCa: flag.path({
+      group: ACCESS,
+      description: "only clients whose certificate one of these has signed, PEM",
+    }),
     insecure: flag.toggle({
       group: ACCESS,
       description: "listen beyond loopback without a token and TLS",
@@ -207,16 +215,13 @@ export default defineSubcommand("agent", {
   async run(options) {
     const { Agent, AgentRunningError, createLog, ExposedError } = await import("../agent/index.ts");
     const { defaultSocketPath } = await import("../layout/index.ts");
-    const { tlsCert, tlsKey } = options;
-    if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-      throw new UsageError("--tls-cert and --tls-key are given together");
-    }
-    const tls =
-      tlsCert !== undefined && tlsKey !== undefined
-        ? { cert: readTextFile(tlsCert, "--tls-cert"), key: readTextFile(tlsKey, "--tls-key") }
-        : undefined;
     const { readTokens } = await import("./support/token-file.ts");
-    const tokens = readTokens(options.tokenFile);
+    const { readServerTls } = await import("./support/tls-files.ts");
+    const { Renewal } = await import("./support/renewal.ts");
+    const { tokenFile, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
+    const readTls = () => readServerTls({ cert, key, clientCa }, TLS_FLAGS);
+    const tls = readTls();
+    const tokens = readTokens(tokenFile);
     const gid = options.group === undefined ? undefined : groupId(options.group);
     const log = createLog(options.logLevel, options.jsonLogs);
     const pushing = await pushingBy(options, log);
@@ -268,9 +273,25 @@ export default defineSubcommand("agent", {
         ...(tokens === undefined ? {} : { tokens }),
         ...(tls === undefined ? {} : { tls }),
       });
+      const renewal = new Renewal(
+        [
+          {
+            what: "the tokens",
+            paths: [tokenFile],
+            take: () => agent.renewTokens(readTokens(tokenFile)!),
+          },
+          {
+            what: "the certificates",
+            paths: [cert, key, clientCa],
+            take: () => agent.renewTls(readTls()!),
+          },
+        ],
+        (message, reason) => log.error(message, { reason }),
+      );
       const push = pushing?.(agent);
       await once(stop);
       const pushed = push?.close();
+      renewal.stop();
       await agent.stop();
       const end = await pushed;
       if (end !== undefined) log.info("pushing has ended", { summary: end.summary });

@@ -85,7 +85,7 @@ export default defineSubcommand("collect", {
     }),
     tokenFile: flag.path({
       group: CONNECTION,
-      description: "file whose first token the agents are sent",
+      description: "file whose first token the agents are sent; read anew to reconnect",
     }),
     tls: flag.toggle({ group: CONNECTION, description: "speak TLS with agents named HOST:PORT" }),
     ca: flag.path({
@@ -93,6 +93,11 @@ export default defineSubcommand("collect", {
       description: "certificates to trust, PEM; implies --tls",
       shownDefault: "the system's",
     }),
+    clientCert: flag.path({
+      group: CONNECTION,
+      description: "certificate to show agents that ask for one, PEM; implies --tls",
+    }),
+    clientKey: flag.path({ group: CONNECTION, description: "its private key, PEM" }),
     rdma: flag.parsed(parseRdmaPort, {
       group: RDMA,
       hint: "auto|DEVICE[:PORT[:GID]]",

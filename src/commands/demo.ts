@@ -88,6 +88,8 @@ export default defineSubcommand("demo", {
           tokenFile: undefined,
           tls: false,
           ca: undefined,
+          clientCert: undefined,
+          clientKey: undefined,
           rdma: "auto",
           rdmaMtu: 4096,
           rdmaTimeout: 67,

@@ -28,6 +28,8 @@ export interface TunnelEnd {
 
 export interface Tunnel {
   readonly port: number;
+  /** Shows another certificate to those who connect from now on; streams that stand go on. */
+  renewTls(tls: Bun.TLSOptions): void;
   stop(): void;
 }
 
@@ -49,19 +51,35 @@ export function startTunnel(listen: TunnelEnd, target: TunnelEnd): Tunnel {
     },
     error: (socket: Socket<Side>) => void socket.end(),
   };
-  const server = Bun.listen<Side>({
-    hostname: listen.hostname,
-    port: listen.port,
-    ...(listen.tls === undefined ? {} : { tls: listen.tls as Bun.TLSOptions }),
-    socket: {
-      ...handler,
-      open(socket) {
-        socket.data = newSide();
-        void connect(socket, target, handler);
+  const accept = ({ hostname, port, tls }: TunnelEnd) =>
+    Bun.listen<Side>({
+      hostname,
+      port,
+      ...(tls === undefined ? {} : { tls: tls as Bun.TLSOptions }),
+      socket: {
+        ...handler,
+        open(socket) {
+          socket.data = newSide();
+          void connect(socket, target, handler);
+        },
       },
+    });
+  const first = accept(listen);
+  const { port } = first;
+  let server = first;
+  // Bun closes a listener's streams only through the listener that took them in.
+  const replaced: (typeof first)[] = [];
+  return {
+    port,
+    renewTls(tls) {
+      server.stop(false);
+      replaced.push(server);
+      server = accept({ ...listen, port, tls });
     },
-  });
-  return { port: server.port, stop: () => server.stop(true) };
+    stop() {
+      for (const each of [...replaced, server]) each.stop(true);
+    },
+  };
 }
 
 async function connect(

@@ -25,6 +25,10 @@ export const STATUS = {
   outOfRange: 4,
   /** The agent serves as many connections as it may. */
   busy: 5,
+  /** The token was right, and has expired. */
+  expired: 6,
+  /** The token is right, and is not for reading. */
+  unscoped: 7,
 } as const;
 
 export const STATUS_TEXT: Readonly<Record<number, string>> = {
@@ -33,6 +37,8 @@ export const STATUS_TEXT: Readonly<Record<number, string>> = {
   [STATUS.noSuchPool]: "the pool is gone",
   [STATUS.outOfRange]: "the range is outside of the pool",
   [STATUS.busy]: "the agent serves as many connections as it may",
+  [STATUS.expired]: "the token has expired",
+  [STATUS.unscoped]: "the token has not the scope read",
 };
 
 export const HELLO_BYTES = 12;

@@ -60,6 +60,27 @@ describe("a token file", () => {
     ]);
   });
 
+  test("says for what and until when, in UTC unless it says otherwise", () => {
+    const text = [
+      `${ONE} scopes=admin,read expires=2027-01-31`,
+      `${TWO} expires=2027-01-31T12:00:00+02:00 scopes=register`,
+    ].join("\n");
+    expect(parseTokens(text, "tokens")).toEqual([
+      {
+        token: ONE,
+        name: "token-1",
+        scopes: ["read", "admin"],
+        expiresAtMs: Date.UTC(2027, 0, 31),
+      },
+      {
+        token: TWO,
+        name: "token-2",
+        scopes: ["register"],
+        expiresAtMs: Date.UTC(2027, 0, 31, 10),
+      },
+    ]);
+  });
+
   test.each([
     ["", "tokens has no token"],
     ["# nothing yet\n\n", "tokens has no token"],
@@ -79,6 +100,18 @@ describe("a token file", () => {
     [`${ONE} name=a/b`, "line 1: name= takes up to 64"],
     [`${ONE} name=local`, "line 1: local is what the agent calls those without a token"],
     [`#\n${ONE} name=anyone`, "line 2: anyone is what the agent calls those without a token"],
+    [`${ONE} scopes=`, "line 1: scopes= takes some of read, register, admin"],
+    [`${ONE} scopes=write`, "line 1: scopes= takes some of read, register, admin"],
+    [`${ONE} scopes=read,all`, "line 1: scopes= takes some of read, register, admin"],
+    [`${ONE} scopes=read scopes=admin`, "line 1: scopes= stands there twice"],
+    [`scopes=read`, "line 1: the token is missing"],
+    [`${ONE} expires=`, "line 1: expires= takes a date or a time"],
+    [`${ONE} expires=tomorrow`, "line 1: expires= takes a date or a time"],
+    [`${ONE} expires=2027-02-31`, "line 1: expires= takes a date or a time"],
+    [`${ONE} expires=2027-13-01`, "line 1: expires= takes a date or a time"],
+    [`${ONE} expires=2027-01-31T12:00`, "line 1: expires= takes a date or a time"],
+    [`${ONE} expires=2027-01-31T25:00Z`, "line 1: expires= takes a date or a time"],
+    [`${ONE} expires=1801353600`, "line 1: expires= takes a date or a time"],
     [`${ONE}\n\n${ONE} apps=shop`, "line 3: its token is that of line 1"],
     [`${ONE} name=ops\n${TWO} name=ops`, "line 2: its name is that of line 1"],
     [`${ONE} name=token-2\n${TWO}`, "line 2: its name is that of line 1"],

@@ -159,6 +159,18 @@ export class Rdma {
     for (const pair of [...session.pairs]) this.#close(pair);
   }
 
+  /** Ends the sessions of grants that are worth nothing any more. */
+  endSessions(isOver: (grant: Grant) => boolean): void {
+    for (const session of [...this.#sessions.values()]) {
+      if (!isOver(session.grant)) continue;
+      this.log.info("an RDMA session ends: its token is gone, has other rights or has expired", {
+        token: session.grant.name,
+      });
+      this.closeSession(session);
+      session.end();
+    }
+  }
+
   /**
    * A queue pair for a collector, connected to the collector's.
    * @throws AgentError, LimitError

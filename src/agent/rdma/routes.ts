@@ -10,9 +10,10 @@ import type {
 import { AgentError } from "../errors.ts";
 import { type Grant, GrantedPools, grantOf } from "../grants.ts";
 import type { Pools } from "../pools.ts";
+import { needs } from "../scopes.ts";
 import type { Rdma, Session } from "./rdma.ts";
 
-export const SESSION_PATH = "/v1/rdma/session";
+const SESSION_PATH = "/v1/rdma/session";
 
 /** A collector that has vanished without closing its connection is noticed after at most twice so long. */
 const SESSION_TIMEOUT_S = 8;
@@ -40,17 +41,26 @@ const QueuePairBody = t.Object({
 
 const PairParams = t.Object({ id: t.Integer({ minimum: 1 }) });
 
+/** Turns a request into a WebSocket, if it is one that can be. */
+export type Upgrade = (request: Request, data: SocketData) => boolean;
+
 /** @param rdma undefined when the agent was started without it */
-export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools) {
+export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools, upgrade: Upgrade) {
   const granted = (request: Request) => new GrantedPools(pools, grantOf(request));
   return new Elysia({ normalize: false })
     .get("/v1/rdma", ({ request }): RdmaResponse => describe(rdma, granted(request)), {
-      detail: { summary: "How pools are read by RDMA, and which" },
+      detail: { summary: "How pools are read by RDMA, and which", ...needs("read") },
+    })
+    .get(SESSION_PATH, ({ request }) => openSession(served(rdma), request, upgrade), {
+      detail: {
+        summary: "A WebSocket that holds queue pairs: they end when it does",
+        ...needs("read"),
+      },
     })
     .get(
       "/v1/rdma/queue-pairs",
       ({ request }) => (rdma === undefined ? [] : listPairs(rdma, grantOf(request))),
-      { detail: { summary: "Queue pairs of the caller's token" } },
+      { detail: { summary: "Queue pairs of the caller's token", ...needs("read") } },
     )
     .post(
       "/v1/rdma/queue-pairs",
@@ -60,7 +70,10 @@ export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools) {
       },
       {
         body: QueuePairBody,
-        detail: { summary: "Connect a queue pair that may read one application's pool" },
+        detail: {
+          summary: "Connect a queue pair that may read one application's pool",
+          ...needs("read"),
+        },
       },
     )
     .post(
@@ -68,7 +81,10 @@ export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools) {
       ({ request, params }): RegionsResponse => served(rdma).regions(params.id, grantOf(request)),
       {
         params: PairParams,
-        detail: { summary: "What the queue pair may read by now; asked when a pool has grown" },
+        detail: {
+          summary: "What the queue pair may read by now; asked when a pool has grown",
+          ...needs("read"),
+        },
       },
     )
     .delete(
@@ -77,7 +93,7 @@ export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools) {
         served(rdma).disconnect(params.id, grantOf(request));
         return { disconnected: params.id };
       },
-      { params: PairParams, detail: { summary: "Disconnect a queue pair" } },
+      { params: PairParams, detail: { summary: "Disconnect a queue pair", ...needs("read") } },
     );
 }
 
@@ -112,6 +128,19 @@ function listPairs(rdma: Rdma, grant: Grant) {
       regions: domain.registered.regionCount,
       pinnedBytes: domain.registered.pinnedBytes,
     }));
+}
+
+/** @throws AgentError when there is no RDMA, or the request is not that for a WebSocket */
+function openSession(rdma: Rdma, request: Request, upgrade: Upgrade): void {
+  const session = rdma.openSession(grantOf(request));
+  if (upgrade(request, { session })) return;
+  rdma.closeSession(session);
+  throw new AgentError(
+    "not-a-websocket",
+    `${SESSION_PATH} is a WebSocket`,
+    "ask for an upgrade; it is open as long as its queue pairs are needed",
+    426,
+  );
 }
 
 /** @throws AgentError when this agent was started without RDMA */

@@ -17,6 +17,15 @@ export const LISTEN_FLAGS = {
     group: SCRAPES,
     description: "tokens that scrapers must send, as the agent's --token-file has them",
   }),
+  listenTlsCert: flag.path({
+    group: SCRAPES,
+    description: "certificate chain that scrapers are shown, PEM; read anew when it changes",
+  }),
+  listenTlsKey: flag.path({ group: SCRAPES, description: "private key of the certificate, PEM" }),
+  listenTlsClientCa: flag.path({
+    group: SCRAPES,
+    description: "only scrapers whose certificate one of these has signed, PEM",
+  }),
   listenInsecure: flag.toggle({
     group: SCRAPES,
     description: "listen beyond loopback without a token",

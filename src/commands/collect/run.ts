@@ -25,11 +25,10 @@ import { exportersOf } from "../push/exporters.ts";
 import type { PushOptions } from "../push/flags.ts";
 import type { Endpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
-import { readTextFile } from "../support/files.ts";
 import { timeoutExponent } from "../support/rdma.ts";
 import { once } from "../support/stop.ts";
 import { styleFor } from "../support/style.ts";
-import { readToken } from "../support/token-file.ts";
+import { type CredentialOptions, credentialsOf } from "./credentials.ts";
 import type { ListenOptions } from "./listen-flags.ts";
 import type { ScrapeServer } from "./scrape-server.ts";
 import { Sightings } from "./sightings.ts";
@@ -40,7 +39,10 @@ const EXPORT_GRACE_MS = 5_000;
 /** Of what is said while the screen is the table's. */
 const MAX_KEPT_NOTICES = 100;
 
-export interface CollectOptions extends Partial<PushOptions>, Partial<ListenOptions> {
+export interface CollectOptions
+  extends Partial<PushOptions>,
+    Partial<ListenOptions>,
+    CredentialOptions {
   app: readonly string[];
   service: readonly string[];
   metric: readonly string[];
@@ -53,15 +55,12 @@ export interface CollectOptions extends Partial<PushOptions>, Partial<ListenOpti
   transport: TransportChoice;
   socket: string | undefined;
   poolDir: string | undefined;
-  tokenFile: string | undefined;
-  tls: boolean;
   rdma: RdmaPortSpec | "auto";
   rdmaMtu: number;
   rdmaTimeout: number;
   rdmaRetries: number;
   rdmaCm: boolean;
   poll: PollMode;
-  ca: string | undefined;
 }
 
 export interface CollectSurroundings {
@@ -128,8 +127,7 @@ export class CollectRun {
     this.#sources = targets.length;
     this.#sink = this.#makeSink(format, filter, this.#isLive);
     this.#sightings = new Sightings(filter);
-    const token = readToken(options.tokenFile);
-    const tls = options.ca === undefined ? options.tls : { ca: readTextFile(options.ca, "--ca") };
+    const credentials = credentialsOf(options, (text) => this.#tellAside(text));
     this.#collector = new Collector({
       targets,
       intervalMs: options.interval,
@@ -145,8 +143,7 @@ export class CollectRun {
       poll: options.poll,
       onSnapshot: (snapshot) => this.#take(snapshot),
       onEvent: (event) => this.#note(event),
-      ...(token === undefined ? {} : { token }),
-      ...(tls === false ? {} : { tls }),
+      credentials,
     });
   }
 
@@ -201,6 +198,7 @@ export class CollectRun {
       labelSource: this.#sources > 1,
       statistics: () => this.#collector.statistics,
       pushes: () => this.#exporters.map(({ counters }) => counters),
+      say: (line) => this.#tellAside(line),
     });
     // The live table has the screen.
     const text = `scraped at ${this.#scrapes.url}`;

@@ -1,6 +1,15 @@
 // `microview collect --listen`: serves the latest snapshot of every pool that is read, as Prometheus text.
 
-import { AgentError, checkRequest, hashed, isLoopback, Tokens } from "../../agent/index.ts";
+import {
+  AgentError,
+  checkRequest,
+  checkScope,
+  createLog,
+  type Grant,
+  isLoopback,
+  serverTls,
+  TokenKeeper,
+} from "../../agent/index.ts";
 import type { TargetStatistics } from "../../collector/index.ts";
 import type { ExportCounters } from "../../export/index.ts";
 import {
@@ -15,6 +24,8 @@ import {
 import type { ApiError, PoolSnapshot } from "../../layout/index.ts";
 import { formatEndpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
+import { Renewal } from "../support/renewal.ts";
+import { readServerTls } from "../support/tls-files.ts";
 import { readTokens } from "../support/token-file.ts";
 import type { ListenOptions } from "./listen-flags.ts";
 import { SelfPool } from "./self-pool.ts";
@@ -24,6 +35,15 @@ const STALE_INTERVALS = 10;
 const STALE_MS_MIN = 5_000;
 /** How long scrapes that were begun may take while the command ends. */
 const DRAIN_MS = 1_000;
+/** How often is looked whether a token ends. */
+const TOKEN_LOOK_MS = 10_000;
+
+const TOKEN_FLAG = "--listen-token-file";
+const TLS_FLAGS = {
+  cert: "--listen-tls-cert",
+  key: "--listen-tls-key",
+  clientCa: "--listen-tls-client-ca",
+};
 
 export interface ScrapeServerOptions extends Partial<ListenOptions> {
   intervalMs: number;
@@ -34,6 +54,8 @@ export interface ScrapeServerOptions extends Partial<ListenOptions> {
   statistics: () => readonly TargetStatistics[];
   /** What becomes of what is pushed besides. */
   pushes: () => readonly ExportCounters[];
+  /** Takes lines that are for whoever runs it. */
+  say: (line: string) => void;
 }
 
 /** The latest of one pool. */
@@ -51,35 +73,34 @@ export class ScrapeServer {
   readonly #options: ScrapeServerOptions;
   readonly #endpoint = new MetricsEndpoint();
   readonly #latest = new Map<string, Latest>();
-  readonly #tokens: Tokens | undefined;
+  readonly #keeper: TokenKeeper | undefined;
+  readonly #looking: Timer;
+  readonly #renewal: Renewal;
   readonly #self: SelfPool;
-  readonly #server: Bun.Server<undefined>;
+  #server: Bun.Server<undefined>;
 
   /** @throws UsageError when strangers could read and nobody has said that they may; CliError when the port is taken */
   constructor(options: ScrapeServerOptions) {
     this.#options = options;
     this.#self = new SelfPool(options.statistics, options.pushes);
-    const { listenTokenFile, listenInsecure = false } = options;
-    const { host, port } = options.listen!;
-    const tokens = readTokens(listenTokenFile, "--listen-token-file");
-    this.#tokens = tokens && new Tokens(hashed(tokens));
-    if (!isLoopback(host) && tokens === undefined && !listenInsecure) {
+    const { listenTokenFile, listenInsecure = false, listen } = options;
+    const { host, port } = listen!;
+    const log = createLog("info", false, (line) => options.say(line.trimEnd()));
+    const tokens = readTokens(listenTokenFile, TOKEN_FLAG);
+    const tls = this.#readTls();
+    // Each request is asked for its token: nothing is open that would have to end with one.
+    this.#keeper = tokens && new TokenKeeper(tokens, log, () => {});
+    this.#looking = setInterval(() => this.#keeper?.look(), TOKEN_LOOK_MS);
+    this.#looking.unref();
+    const isKnown = tokens !== undefined || tls?.clientCa !== undefined;
+    if (!isLoopback(host) && !isKnown && !listenInsecure) {
       throw new UsageError(
         `--listen: ${host} is reachable from other hosts, and anybody there could read`,
-        "give --listen-token-file FILE, listen on 127.0.0.1, or say --listen-insecure",
+        `give ${TOKEN_FLAG} FILE or ${TLS_FLAGS.clientCa} FILE, listen on 127.0.0.1, or say --listen-insecure`,
       );
     }
     try {
-      this.#server = Bun.serve({
-        hostname: host,
-        port,
-        // Bun shares ports unless told otherwise: two collectors would answer in turns.
-        reusePort: false,
-        maxRequestBodySize: 0,
-        idleTimeout: 30,
-        development: false,
-        fetch: (request) => this.#answer(request),
-      });
+      this.#server = this.#serve(port, tls);
     } catch (error) {
       throw new CliError({
         message: `--listen: cannot listen on ${formatEndpoint({ host, port })}: ${(error as Error).message}`,
@@ -87,12 +108,56 @@ export class ScrapeServer {
         cause: error,
       });
     }
+    this.#renewal = new Renewal(
+      [
+        {
+          what: "the tokens of scrapers",
+          paths: [listenTokenFile],
+          take: () => this.#keeper?.replace(readTokens(listenTokenFile, TOKEN_FLAG)!),
+        },
+        {
+          what: "the certificates shown to scrapers",
+          paths: [options.listenTlsCert, options.listenTlsKey, options.listenTlsClientCa],
+          take: () => this.#renewTls(),
+        },
+      ],
+      (message, reason) => log.error(message, { reason }),
+    );
+  }
+
+  #readTls() {
+    const { listenTlsCert, listenTlsKey, listenTlsClientCa } = this.#options;
+    const files = { cert: listenTlsCert, key: listenTlsKey, clientCa: listenTlsClientCa };
+    return readServerTls(files, TLS_FLAGS);
+  }
+
+  #serve(port: number, tls: ReturnType<typeof readServerTls>): Bun.Server<undefined> {
+    return Bun.serve({
+      hostname: this.#options.listen!.host,
+      port,
+      // Bun shares ports unless told otherwise: two collectors would answer in turns.
+      reusePort: false,
+      maxRequestBodySize: 0,
+      idleTimeout: 30,
+      development: false,
+      ...(tls === undefined ? {} : { tls: serverTls(tls) }),
+      fetch: (request) => this.#answer(request),
+    });
+  }
+
+  /** Bun takes no other certificate for a server that listens, so another one takes its place. */
+  #renewTls(): void {
+    const tls = this.#readTls();
+    const { port } = this.#server;
+    void this.#server.stop();
+    this.#server = this.#serve(port!, tls);
   }
 
   /** Where it is scraped. */
   get url(): string {
     const { host } = this.#options.listen!;
-    return `http://${formatEndpoint({ host, port: this.#server.port! })}/metrics`;
+    const scheme = this.#options.listenTlsCert === undefined ? "http" : "https";
+    return `${scheme}://${formatEndpoint({ host, port: this.#server.port! })}/metrics`;
   }
 
   /** Takes a snapshot in; its arrays may be used again afterwards. */
@@ -122,6 +187,8 @@ export class ScrapeServer {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#looking);
+    this.#renewal.stop();
     const stopped = this.#server.stop();
     await Promise.race([stopped, Bun.sleep(DRAIN_MS)]);
     await this.#server.stop(true);
@@ -138,7 +205,7 @@ export class ScrapeServer {
       }
       // It tells nothing, so that whoever looks after the process needs no token.
       if (pathname === "/healthz") return new Response("ok\n");
-      const grant = checkRequest(request, this.#tokens);
+      const grant = this.#admit(request);
       const format = negotiate(request.headers.get("accept"), ["openmetrics"]);
       const acceptEncoding = request.headers.get("accept-encoding");
       return this.#endpoint.answer({ query, format, acceptEncoding }, (selection) =>
@@ -156,6 +223,13 @@ export class ScrapeServer {
       const { status, code, message, hint } = error;
       return errorResponse(status, { code, message, hint });
     }
+  }
+
+  /** What a request may see. @throws AgentError */
+  #admit(request: Request): Grant {
+    const grant = checkRequest(request, this.#keeper?.tokens);
+    checkScope(grant, "read");
+    return grant;
   }
 
   #pools({ app, perWriter }: Selection, allows: (app: string) => boolean): ExposedPool[] {

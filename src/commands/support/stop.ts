@@ -5,6 +5,7 @@
 const INTERRUPTED = 130;
 
 let controller: AbortController | undefined;
+let hungUp: (() => void) | undefined;
 
 /**
  * The signal that says "finish, clean up, return". Taken once per process; asking again gives the
@@ -16,11 +17,17 @@ export function stopSignal(): AbortSignal {
   controller = stopping;
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
+      if (name === "SIGHUP" && hungUp !== undefined) return hungUp();
       if (stopping.signal.aborted) process.exit(INTERRUPTED);
       stopping.abort(name);
     });
   }
   return stopping.signal;
+}
+
+/** From now on SIGHUP ends nothing, but calls `handler`, as daemons that read their files anew have it. */
+export function onHangUp(handler: () => void): void {
+  hungUp = handler;
 }
 
 /** Resolves when a signal is aborted. */

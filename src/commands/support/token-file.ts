@@ -1,6 +1,6 @@
 // Reads --token-file: one token per line, for the agent with what it grants. Its messages name lines, never tokens.
 
-import type { TokenEntry } from "../../agent/index.ts";
+import type { Scope, TokenEntry } from "../../agent/index.ts";
 import { checkAppName, WIRE_LIMITS } from "../../layout/index.ts";
 import { UsageError } from "./errors.ts";
 import { readTextFile } from "./files.ts";
@@ -9,7 +9,16 @@ import { splitList } from "./list.ts";
 const LABEL = "--token-file";
 
 /** A line's syntax, as messages repeat it. */
-const SYNTAX = "TOKEN [apps=GLOB,GLOB…] [name=NAME]";
+const SYNTAX = "TOKEN [apps=GLOB,GLOB…] [scopes=SCOPE,SCOPE…] [expires=TIME] [name=NAME]";
+
+const OPTIONS = ["apps", "scopes", "expires", "name"] as const;
+type Option = (typeof OPTIONS)[number];
+
+/** As the agent knows them; a type alone is imported, so that a collector loads no agent. */
+const SCOPES: readonly Scope[] = ["read", "register", "admin"];
+
+/** A date, or a time with its distance from UTC. */
+const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -83,24 +92,58 @@ function parseLine(
   defaultName: string,
   fail: (reason: string) => Error,
 ): TokenEntry {
-  if (/^(apps|name)=/.test(token)) throw fail(`the token is missing: write ${SYNTAX}`);
+  if (optionOf(token) !== undefined) throw fail(`the token is missing: write ${SYNTAX}`);
   if (!/^[\x21-\x7e]+$/.test(token)) {
     throw fail("its token has characters that HTTP cannot carry: take letters, digits and signs");
   }
   if (token.length > WIRE_LIMITS.tokenBytes) {
     throw fail(`its token is longer than ${WIRE_LIMITS.tokenBytes} bytes`);
   }
-  let apps: string[] | undefined;
-  let name: string | undefined;
-  for (const option of options) {
+  const given = new Map<Option, string>();
+  for (const word of options) {
+    const option = optionOf(word);
     // A word that is no option may be a part of the token, so it is not repeated.
-    const [, key, value = ""] = /^(apps|name)=(.*)$/.exec(option) ?? [];
-    if (key === undefined) throw fail(`what follows the token is not understood: write ${SYNTAX}`);
-    if ((key === "apps" ? apps : name) !== undefined) throw fail(`${key}= stands there twice`);
-    if (key === "apps") apps = parseApps(value, fail);
-    else name = parseName(value, fail);
+    if (option === undefined) {
+      throw fail(`what follows the token is not understood: write ${SYNTAX}`);
+    }
+    if (given.has(option)) throw fail(`${option}= stands there twice`);
+    given.set(option, word.slice(option.length + 1));
   }
-  return { token, name: name ?? defaultName, ...(apps === undefined ? {} : { apps }) };
+  const [apps, scopes, expires, name] = OPTIONS.map((option) => given.get(option));
+  return {
+    token,
+    name: name === undefined ? defaultName : parseName(name, fail),
+    ...(apps === undefined ? {} : { apps: parseApps(apps, fail) }),
+    ...(scopes === undefined ? {} : { scopes: parseScopes(scopes, fail) }),
+    ...(expires === undefined ? {} : { expiresAtMs: parseTime(expires, fail) }),
+  };
+}
+
+function optionOf(word: string): Option | undefined {
+  return OPTIONS.find((option) => word.startsWith(`${option}=`));
+}
+
+function parseScopes(text: string, fail: (reason: string) => Error): Scope[] {
+  const words = splitList(text);
+  const known = SCOPES.filter((scope) => words.includes(scope));
+  if (words.length === 0 || words.some((word) => !SCOPES.includes(word as Scope))) {
+    throw fail(`scopes= takes some of ${SCOPES.join(", ")}: write scopes=read,register`);
+  }
+  return known;
+}
+
+/** A date alone is the midnight, UTC, with which it begins. */
+function parseTime(text: string, fail: (reason: string) => Error): number {
+  const timeMs = TIME.test(text) ? Date.parse(text) : Number.NaN;
+  const isReal = text.slice(0, 10) === dateOf(text.slice(0, 10));
+  if (isReal && Number.isFinite(timeMs)) return timeMs;
+  throw fail("expires= takes a date or a time: write expires=2027-01-31T12:00:00Z");
+}
+
+/** The same date, unless the calendar has none such: 31 February becomes another one. */
+function dateOf(date: string): string | undefined {
+  const timeMs = Date.parse(date);
+  return Number.isFinite(timeMs) ? new Date(timeMs).toISOString().slice(0, 10) : undefined;
 }
 
 function parseName(name: string, fail: (reason: string) => Error): string {

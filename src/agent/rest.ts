@@ -1,0 +1,154 @@
+// The listeners of the REST interface: this host's Unix socket, and TCP with or without TLS.
+
+import { chmodSync, chownSync } from "node:fs";
+import { checkBody } from "./access.ts";
+import { AgentError } from "./errors.ts";
+import { type Grant, LOCAL, withGrant } from "./grants.ts";
+import type { SocketData } from "./rdma/routes.ts";
+import type { createRoutes } from "./routes.ts";
+import { serverTls, type TlsIdentity } from "./tls.ts";
+
+/** How long requests that were taken on may take while the agent stops. */
+const DRAIN_TIMEOUT_MS = 1000;
+
+/** A connection that says nothing for so long is closed. */
+const IDLE_TIMEOUT_S = 30;
+
+type Listener = Bun.Server<SocketData>;
+
+export interface RestOptions {
+  socketPath: string;
+  /** Group of the socket. */
+  gid?: number;
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  tls?: TlsIdentity;
+  maxBodyBytes: number;
+  routes: ReturnType<typeof createRoutes>;
+  websocket: Bun.WebSocketHandler<SocketData>;
+  /** Says what a request over TCP may see. @throws AgentError when it is to be refused */
+  check(request: Request, peer: string): Grant;
+  /** A request was refused before it came to a route. */
+  refused(error: AgentError): void;
+  answered(status: number): void;
+}
+
+export class RestServer {
+  readonly #options: RestOptions;
+  readonly #unix: Listener;
+  #tcp: Listener;
+  /** Whose certificate was replaced; they end with what was under way. */
+  readonly #replaced = new Set<Listener>();
+  /** Where requests came in that may become a WebSocket, and those that have. */
+  readonly #listeners = new WeakMap<Request, Listener>();
+  readonly #upgraded = new WeakSet<Request>();
+
+  /** @throws Error when an address cannot be listened on */
+  constructor(options: RestOptions) {
+    this.#options = options;
+    const { socketPath, gid } = options;
+    this.#unix = Bun.serve({
+      unix: socketPath,
+      ...this.#common(() => LOCAL),
+    });
+    try {
+      // The directory's permissions and the group decide who may attach.
+      chmodSync(socketPath, 0o660);
+      if (gid !== undefined) chownSync(socketPath, -1, gid);
+      this.#tcp = this.#listen(options.port, options.tls);
+    } catch (error) {
+      void this.#unix.stop(true);
+      throw error;
+    }
+  }
+
+  get port(): number {
+    return this.#tcp.port!;
+  }
+
+  /**
+   * Shows another certificate to those who connect from now on. Bun takes no other one for a listener that stands, so
+   * it is replaced: requests under way end as they would, and WebSockets stay.
+   */
+  renewTls(tls: TlsIdentity): void {
+    const before = this.#tcp;
+    const { port } = this;
+    const stopped = before.stop();
+    this.#tcp = this.#listen(port, tls);
+    this.#replaced.add(before);
+    void stopped.finally(() => this.#replaced.delete(before));
+  }
+
+  /** Turns a request into a WebSocket. @returns false when it is none that can be */
+  upgrade(request: Request, data: SocketData): boolean {
+    const done = this.#listeners.get(request)?.upgrade(request, { data }) === true;
+    if (done) this.#upgraded.add(request);
+    return done;
+  }
+
+  /** Answers what was taken on, for a moment, then closes everything. */
+  async stop(): Promise<void> {
+    const all = [this.#unix, this.#tcp, ...this.#replaced];
+    let timer: Timer | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, DRAIN_TIMEOUT_MS);
+    });
+    await Promise.race([Promise.all(all.map((listener) => listener.stop())), timeout]);
+    clearTimeout(timer);
+    for (const listener of all) void listener.stop(true);
+  }
+
+  #listen(port: number, tls: TlsIdentity | undefined): Listener {
+    return Bun.serve({
+      hostname: this.#options.host,
+      port,
+      // Bun shares ports unless told otherwise: two agents would answer in turns.
+      reusePort: false,
+      idleTimeout: IDLE_TIMEOUT_S,
+      ...(tls === undefined ? {} : { tls: serverTls(tls) }),
+      ...this.#common((request, server) =>
+        this.#options.check(request, server.requestIP(request)?.address ?? ""),
+      ),
+    });
+  }
+
+  #common(check: (request: Request, server: Listener) => Grant) {
+    const { websocket, answered } = this.#options;
+    return {
+      // The limit is our own, so that who exceeds it is told so as of every other.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      development: false,
+      websocket,
+      fetch: async (request: Request, server: Listener) => {
+        const response = await this.#answer(request, server, check);
+        answered(response?.status ?? 101);
+        return response;
+      },
+    };
+  }
+
+  /**
+   * Answers a request that may be answered, and refuses any other before it is read.
+   * @returns undefined when it has become a WebSocket
+   */
+  async #answer(
+    request: Request,
+    server: Listener,
+    check: (request: Request, server: Listener) => Grant,
+  ): Promise<Response | undefined> {
+    const { maxBodyBytes, routes, refused } = this.#options;
+    try {
+      const grant = check(request, server);
+      const whole = await checkBody(request, maxBodyBytes);
+      this.#listeners.set(whole, server);
+      const response = await routes.handle(withGrant(whole, grant));
+      return this.#upgraded.has(whole) ? undefined : response;
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      refused(error);
+      const { status, code, message, hint } = error;
+      return Response.json({ code, message, hint }, { status });
+    }
+  }
+}

@@ -1,0 +1,64 @@
+// What a token may do, and what each route asks for. A route says so where it is defined, by `detail: { ...needs(…) }`;
+// one that says nothing is refused to everybody.
+
+import { AgentError } from "./errors.ts";
+import type { Grant } from "./grants.ts";
+
+/** `read`: lists, values, the data port, RDMA. `register`: writers and series. `admin`: what concerns all of the agent. */
+export const SCOPES = ["read", "register", "admin"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** What a token has whose line says nothing: all that there was before there were scopes. */
+export const DEFAULT_SCOPES: readonly Scope[] = ["read", "register"];
+
+/** What a route asks of its caller; `known`: nothing but a token that is right. */
+export type Need = Scope | "known";
+
+const NEED = "x-microview-scope";
+
+/** Part of a route's `detail`: what it asks for, as the OpenAPI document shows it too. */
+export function needs(need: Need): { [NEED]: Need } {
+  return { [NEED]: need };
+}
+
+/** Routes of plugins, which are not defined here. */
+const OTHERS: Readonly<Record<string, Need>> = { "GET /openapi/json": "known" };
+
+interface Route {
+  method: string;
+  path: string;
+  hooks?: { detail?: object };
+}
+
+/** What each of some routes asks for, by method and pattern; undefined for one that does not say. */
+export function needsOf(routes: Iterable<Route>): Map<string, Need | undefined> {
+  const found = new Map<string, Need | undefined>();
+  for (const { method, path, hooks } of routes) {
+    const key = `${method} ${path}`;
+    const declared = (hooks?.detail as { [NEED]?: Need } | undefined)?.[NEED];
+    found.set(key, declared ?? OTHERS[key]);
+  }
+  return found;
+}
+
+/** @throws AgentError 403 whose code names the scope that is missing */
+export function checkScope(grant: Grant, need: Need | undefined): void {
+  if (need === "known") return;
+  if (need === undefined) {
+    throw new AgentError(
+      "no-scope-declared",
+      "nobody may call this: it does not say which scope it is for",
+      "tell the maintainers: it is a fault of this version",
+      403,
+    );
+  }
+  if (grant.scopes.has(need)) return;
+  throw new AgentError(
+    `needs-${need}-scope`,
+    `the token ${grant.name} has not the scope ${need}`,
+    grant.name === "local" || grant.name === "anyone"
+      ? `call over TCP with a token that has scopes=${need} in the agent's --token-file`
+      : "see scopes= in the agent's --token-file",
+    403,
+  );
+}

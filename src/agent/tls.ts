@@ -1,0 +1,59 @@
+// What the agent's ports, and others that serve, show and ask for by TLS; checked before it is used.
+
+import { createPrivateKey, X509Certificate } from "node:crypto";
+
+/** All of it as PEM. */
+export interface TlsIdentity {
+  /** Certificate chain, the server's own first. */
+  cert: string;
+  key: string;
+  /** Authorities one of which must have signed a client's certificate; undefined asks clients for none. */
+  clientCa?: string;
+}
+
+/** Says what is wrong with certificates or keys, by the flag that names them, and never what is in them. */
+export class TlsError extends Error {
+  override readonly name = "TlsError";
+}
+
+const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+/** The certificates of a PEM file. @throws TlsError when there is none, or one cannot be read */
+export function certificatesOf(pem: string, label: string): X509Certificate[] {
+  const blocks = pem.match(BLOCK);
+  if (blocks === null) throw new TlsError(`${label}: there is no certificate in it (PEM)`);
+  return blocks.map((block) => {
+    try {
+      return new X509Certificate(block);
+    } catch {
+      throw new TlsError(`${label}: a certificate in it cannot be read (PEM)`);
+    }
+  });
+}
+
+/**
+ * @param labels how messages name the parts, e.g. `--tls-cert`
+ * @returns when the certificate ends, in milliseconds of Unix time
+ * @throws TlsError when they cannot be used together
+ */
+export function checkTls(
+  { cert, key, clientCa }: TlsIdentity,
+  labels = { cert: "--tls-cert", key: "--tls-key", clientCa: "--tls-client-ca" },
+): number {
+  const [own] = certificatesOf(cert, labels.cert);
+  if (clientCa !== undefined) certificatesOf(clientCa, labels.clientCa);
+  let isPair: boolean;
+  try {
+    isPair = own!.checkPrivateKey(createPrivateKey(key));
+  } catch {
+    throw new TlsError(`${labels.key}: it is no private key that can be read (PEM, no passphrase)`);
+  }
+  if (!isPair) throw new TlsError(`${labels.key}: it is not the key of the certificate`);
+  return Date.parse(own!.validTo);
+}
+
+/** As Bun's listeners take it. */
+export function serverTls({ cert, key, clientCa }: TlsIdentity): Bun.TLSOptions {
+  if (clientCa === undefined) return { cert, key };
+  return { cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: true };
+}
