@@ -51,7 +51,9 @@ describe("deploy/", () => {
       ...[...read("systemd/microview-agent.service").matchAll(/(?<=ExecStart=.*)--[\w-]+/g)],
       ...[...read("docker/Dockerfile").matchAll(/(?<=CMD \["agent".*)--[\w-]+/g)],
       ...[...read("helm/microview/templates/daemonset.yaml").matchAll(/(?<=^ +- )--[\w-]+/gm)],
-      ...[...read("kubernetes/agent.yaml").matchAll(/(?<=^ +- )--[\w-]+/gm)],
+      ...files("kubernetes/agent*.yaml").flatMap((path) => [
+        ...read(path).matchAll(/(?<=^ +- )--[\w-]+/gm),
+      ]),
     ].map(([flag]) => flag);
     const { command } = parseYaml(read("docker/compose.yaml"))[0].services.agent;
     args.push(...command.filter((word: string) => word.startsWith("--")));
@@ -254,6 +256,49 @@ describe("the manifests of Kubernetes", () => {
     });
   });
 
+  test("ask the cluster for the pods of a node where names are wanted, and may do nothing else", () => {
+    const documents = parseYaml(read("kubernetes/agent-with-names.yaml"));
+    const of = (kind: string) => documents.find((each) => each.kind === kind);
+    const { rules } = of("ClusterRole");
+    expect(rules).toEqual([{ apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"] }]);
+    const { roleRef, subjects } = of("ClusterRoleBinding");
+    expect(roleRef).toMatchObject({ kind: "ClusterRole", name: of("ClusterRole").metadata.name });
+    const account = of("ServiceAccount");
+    const { name, namespace } = account.metadata;
+    expect(subjects).toEqual([{ kind: "ServiceAccount", name, namespace }]);
+    expect(account.automountServiceAccountToken).toBeFalse();
+    const { initContainers, containers, volumes, ...spec } = of("DaemonSet").spec.template.spec;
+    expect(spec).toMatchObject({ automountServiceAccountToken: false, serviceAccountName: name });
+    const [agent] = containers;
+    expect(agent.args).toContain("--kubernetes=auto");
+    expect(agent.env).toEqual([
+      { name: "NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
+    ]);
+    const mounts = (container: Document) =>
+      container.volumeMounts.filter(({ name }: Document) => name === "cluster");
+    // Where the agent looks for it, and only there.
+    expect(mounts(agent)).toEqual([
+      {
+        name: "cluster",
+        mountPath: "/var/run/secrets/kubernetes.io/serviceaccount",
+        readOnly: true,
+      },
+    ]);
+    expect(mounts(initContainers[0])).toEqual([]);
+    const { projected } = volumes.find(({ name }: Document) => name === "cluster");
+    expect(projected.sources[0].serviceAccountToken).toEqual({
+      path: "token",
+      expirationSeconds: 3600,
+    });
+    expect(projected.sources[1].configMap.items).toEqual([{ key: "ca.crt", path: "ca.crt" }]);
+  });
+
+  test("ask the cluster for nothing otherwise", () => {
+    const text = read("kubernetes/agent.yaml");
+    expect(text).toContain("--kubernetes=off");
+    expect(text).not.toMatch(/ClusterRole|serviceAccountToken:|NODE_NAME/);
+  });
+
   test.skipIf(lacks("kubectl-validate"))("keep to the schemas of Kubernetes", () => {
     const { exitCode, output } = run("kubectl-validate", "kubernetes", "--version", "1.30");
     expect({ exitCode, output: exitCode === 0 ? "" : output }).toEqual({ exitCode: 0, output: "" });
@@ -297,16 +342,23 @@ describe("the chart", () => {
     expect(values.port).toBe(7070);
   });
 
-  test.skipIf(lacks("helm"))("is taken by Helm, and gives the manifest beside it", () => {
+  test.skipIf(lacks("helm"))("is taken by Helm, and gives the manifests beside it", () => {
     expect(run("helm", "lint", "--strict", CHART)).toMatchObject({ exitCode: 0 });
     const { exitCode, output } = template();
     expect(exitCode).toBe(0);
     const kinds = (documents: Document[]) => documents.filter(({ kind }) => kind !== "Namespace");
     expect(kinds(parseYaml(read("kubernetes/agent.yaml")))).toEqual(parseYaml(output));
+    const names = template(
+      ...["--set", "processMetrics.enabled=true", "--set", "kubernetes.names.enabled=true"],
+    );
+    expect(kinds(parseYaml(read("kubernetes/agent-with-names.yaml")))).toEqual(
+      parseYaml(names.output),
+    );
   });
 
   test.skipIf(lacks("helm"))("refuses what cannot work, and says why", () => {
     expect(template("--set", "token.existingSecret=").output).toContain("insecure: true");
+    expect(template("--set", "kubernetes.names.enabled=true").output).toContain("enable both");
     expect(template("--set", "port=0").output).toContain("port");
     expect(template("--set", "apps={a/b}").exitCode).not.toBe(0);
     expect(template("--set", "sockt=x").exitCode).not.toBe(0);

@@ -2,6 +2,11 @@
 {{ .Chart.Name }}-agent
 {{- end }}
 
+{{- /* Of what is in no namespace: two releases must not take each other's. */}}
+{{- define "microview.clusterName" -}}
+{{ printf "%s-%s" .Release.Namespace (include "microview.name" .) | trunc 63 }}
+{{- end }}
+
 {{- define "microview.selector" -}}
 app.kubernetes.io/name: {{ include "microview.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
