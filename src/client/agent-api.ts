@@ -7,8 +7,11 @@ import type {
   RegisterRequest,
   RegisterResponse,
 } from "../layout/index.ts";
+import { requestUnix } from "./unix-http.ts";
 
 const TIMEOUT_MS = 5_000;
+/** How long a service that is done waits for an agent that does not answer. */
+const HOLD_MS = 250;
 
 /** The agent's refusal of a call. */
 export class AgentRefusal extends Error implements ApiError {
@@ -24,6 +27,9 @@ export class AgentRefusal extends Error implements ApiError {
 }
 
 export class AgentApi {
+  /** Whether somebody waits for what is asked, so that the process must not end before. */
+  isAwaited = false;
+
   constructor(
     readonly socketPath: string,
     readonly app: string,
@@ -41,38 +47,17 @@ export class AgentApi {
     await this.#call("DELETE", `writers/${writer}`);
   }
 
-  /** A call that ends in time, whatever becomes of its connection: one to an agent that was killed may never. */
   async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
-    let timer: Timer | undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(new DOMException("the agent does not answer", "TimeoutError"));
-      }, TIMEOUT_MS);
-    });
-    try {
-      return await Promise.race([this.#fetch<T>(method, path, body), timeout]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  async #fetch<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const url = `http://localhost/v1/apps/${encodeURIComponent(this.app)}/${path}`;
-    const response = await fetch(url, {
+    const { status, body: text } = await requestUnix(this.socketPath, {
       method,
-      unix: this.socketPath,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+      path: `/v1/apps/${encodeURIComponent(this.app)}/${path}`,
+      timeoutMs: TIMEOUT_MS,
+      holdMs: this.isAwaited ? TIMEOUT_MS : HOLD_MS,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const answer = await response.json();
-    if (!response.ok) {
-      const {
-        code = "unknown",
-        message = `status ${response.status}`,
-        hint = "",
-      } = answer as Partial<ApiError>;
+    const answer = JSON.parse(text);
+    if (status >= 300) {
+      const { code = "unknown", message = `status ${status}`, hint = "" } = answer ?? {};
       throw new AgentRefusal(code, message, hint);
     }
     return answer as T;

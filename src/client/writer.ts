@@ -31,8 +31,7 @@ export interface WriterOptions {
 }
 
 export class ThreadWriter {
-  /** Resolves when all series that existed when the agent first answered have pages. */
-  readonly ready: Promise<void>;
+  readonly #ready: Promise<void>;
   readonly #options: WriterOptions;
   readonly #api: AgentApi;
   readonly #memory = new PrivateMemory();
@@ -44,16 +43,27 @@ export class ThreadWriter {
   #retryMs = FIRST_RETRY_MS;
   #seriesPerRequest = SERIES_PER_REQUEST;
   #closed = false;
+  #isReady = false;
   #resolveReady: () => void = () => {};
   readonly #warned = new Set<string>();
 
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#api = new AgentApi(options.socketPath, options.app);
-    this.ready = new Promise((resolve) => {
-      this.#resolveReady = resolve;
+    this.#ready = new Promise((resolve) => {
+      this.#resolveReady = () => {
+        resolve();
+        this.#api.isAwaited = false;
+        this.#isReady = true;
+      };
     });
     this.#schedule(0);
+  }
+
+  /** Resolves when all series that existed when the agent first answered have pages. */
+  get ready(): Promise<void> {
+    this.#api.isAwaited = !this.#isReady;
+    return this.#ready;
   }
 
   /** Whether stores go to the pool. */
@@ -89,7 +99,12 @@ export class ThreadWriter {
     const writer = this.#leave();
     this.#resolveReady();
     // The agent sees by itself that the lock is gone; telling it is quicker.
-    if (writer !== undefined) await this.#api.detach(writer).catch(() => {});
+    if (writer !== undefined) {
+      await atMost(
+        CLOSE_TIMEOUT_MS,
+        this.#api.detach(writer).catch(() => {}),
+      );
+    }
   }
 
   #schedule(delayMs: number): void {
