@@ -11,6 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "*">> = {
   ffi: ["layout"],
   client: ["layout", "ffi"],
   "prom-client": ["layout", "client"],
+  opentelemetry: ["layout", "client"],
   frameworks: ["client"],
   identity: ["layout"],
   agent: ["layout", "ffi", "exposition", "identity"],
@@ -109,13 +110,25 @@ describe("the rooms of src/", () => {
   });
 
   test("import only packages that are dependencies", async () => {
-    const { dependencies } = await Bun.file(join(ROOT, "package.json")).json();
-    const known = Object.keys(dependencies);
+    const { dependencies, peerDependencies } = await Bun.file(join(ROOT, "package.json")).json();
+    const known = Object.keys({ ...dependencies, ...peerDependencies });
     const wrong = imports.filter(({ specifier }) => {
       if (/^(\.|node:|bun(:|$))/.test(specifier)) return false;
       return !known.some((name) => specifier === name || specifier.startsWith(`${name}/`));
     });
     expect(show(wrong)).toEqual([]);
+  });
+
+  test("take of peers their types alone, so that nothing of theirs is loaded", async () => {
+    const { peerDependencies } = await Bun.file(join(ROOT, "package.json")).json();
+    const peers = Object.keys(peerDependencies);
+    const files = imports.filter(({ specifier }) => peers.includes(specifier));
+    expect(files).not.toEqual([]);
+    for (const { file, specifier } of files) {
+      const source = await Bun.file(join(ROOT, file)).text();
+      const loaded = transpiler.scanImports(source).map(({ path }) => path);
+      if (loaded.includes(specifier)) throw new Error(`${file} loads ${specifier}`);
+    }
   });
 
   test("name the file they import with its extension, relative to themselves", () => {

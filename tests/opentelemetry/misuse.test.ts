@@ -1,0 +1,218 @@
+// What a program may do wrong, or do late: none of it reaches it as an error.
+
+import { describe, expect, test } from "bun:test";
+import { type Meter, metrics, ValueType } from "@opentelemetry/api";
+import { MeterProvider } from "../../src/opentelemetry/index.ts";
+import { TestHost } from "../support/host.ts";
+import { providerOn, seriesOf, told } from "./provider.ts";
+
+describe("a value", () => {
+  test("that an instrument does not take is left out, and told of once", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const messages = told(host);
+    const provider = providerOn(host);
+    const meter = provider.getMeter("m");
+    const counter = meter.createCounter("c");
+    const upDown = meter.createUpDownCounter("u");
+    const gauge = meter.createGauge("g");
+    const histogram = meter.createHistogram("h", { advice: { explicitBucketBoundaries: [1] } });
+    const strange = [Number.NaN, "1", 1n, undefined, null, {}, Symbol("s"), () => 1] as never[];
+    for (const value of [...strange, Number.POSITIVE_INFINITY, -1, -1]) {
+      counter.add(value, { a: 1 });
+      histogram.record(value);
+    }
+    for (const value of [...strange, Number.NEGATIVE_INFINITY]) upDown.add(value);
+    for (const value of strange) gauge.record(value);
+    counter.add(1);
+    upDown.add(-1);
+    gauge.record(Number.NEGATIVE_INFINITY);
+    histogram.record(0);
+    await provider.ready;
+    expect(seriesOf(host, "c")).toEqual({ "[]": [1] });
+    expect(seriesOf(host, "u")).toEqual({ "[]": [-1] });
+    expect(seriesOf(host, "g")["[]"]![0]).toBe(Number.NEGATIVE_INFINITY);
+    expect(seriesOf(host, "h")).toEqual({ "[]": [1, 0, 0] });
+    expect(messages).toContain(
+      "microview: c takes finite numbers that are not negative: -1 is left out",
+    );
+    expect(messages).toHaveLength(new Set(messages).size);
+  });
+
+  test("of an instrument of whole numbers loses its fraction", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const messages = told(host);
+    const provider = providerOn(host);
+    const meter = provider.getMeter("m");
+    const counter = meter.createCounter("c", { valueType: ValueType.INT });
+    for (const value of [1.9, 2, 2.2]) counter.add(value);
+    const gauge = meter.createObservableGauge("g", { valueType: ValueType.INT });
+    gauge.addCallback((result) => result.observe(-1.5));
+    await provider.forceFlush();
+    await provider.ready;
+    expect(seriesOf(host, "c")).toEqual({ "[]": [5] });
+    expect(seriesOf(host, "g")["[]"]![0]).toBe(-1);
+    expect(messages).toEqual([
+      "microview: c takes whole numbers: fractions are cut off",
+      "microview: g takes whole numbers: fractions are cut off",
+    ]);
+  });
+});
+
+describe("attributes", () => {
+  test("that a label cannot have become what it can, and are told of", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const messages = told(host);
+    const provider = providerOn(host);
+    const counter = provider.getMeter("m").createCounter("c");
+    const circle: unknown[] = [];
+    circle.push(circle);
+    counter.add(1, { "a b": "1", "": "2", ["k".repeat(256)]: "3", "otel.scope.name": "mine" });
+    counter.add(1, { long: "é".repeat(600), half: "\ud800", circle: circle as never });
+    counter.add(1, { n: Number.NaN, i: Number.NEGATIVE_INFINITY, z: null as never, __proto__: {} });
+    counter.add(1, "text" as never);
+    await provider.ready;
+    const series = Object.keys(seriesOf(host, "c")).sort();
+    expect(series).toEqual([
+      '[["0","t"],["1","e"],["2","x"],["3","t"]]',
+      '[["a_b","1"]]',
+      `[["circle","[object Array]"],["half","\ufffd"],["long",${JSON.stringify("é".repeat(512))}]]`,
+      '[["i","-Infinity"],["n","NaN"]]',
+    ]);
+    expect(messages).toHaveLength(5);
+  });
+});
+
+describe("an instrument", () => {
+  test("that cannot be stored counts nowhere, and is told of", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const messages = told(host);
+    const provider = providerOn(host);
+    const meter = provider.getMeter("m");
+    for (const name of ["", "1a", "a b", "é", "x".repeat(256), undefined as never]) {
+      meter.createCounter(name).add(1);
+    }
+    meter.createCounter("ok").add(1);
+    meter.createCounter("ok", { unit: "s" }).add(10);
+    provider.getMeter("other").createHistogram("OK").record(10);
+    meter.createCounter("OK").add(1);
+    meter.createCounter("wordy", { description: "ä".repeat(5000), unit: "u".repeat(80) }).add(1);
+    await provider.ready;
+    // "undefined" is a name.
+    const names = [...host.view().read().directory.metrics.values()].map((m) => m.definition.name);
+    expect(names.sort()).toEqual(["ok", "undefined", "wordy"]);
+    expect(seriesOf(host, "ok")).toEqual({ "[]": [2] });
+    expect(messages.filter((text) => text.includes("has no valid name"))).toHaveLength(5);
+    expect(messages.filter((text) => text.includes("another one than that of its name"))).toEqual([
+      'microview: the instrument "ok" is another one than that of its name, its values go nowhere',
+      'microview: the instrument "OK" is another one than that of its name, its values go nowhere',
+    ]);
+  });
+
+  test("made twice is one", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const provider = providerOn(host);
+    for (let i = 0; i < 3; i++) provider.getMeter("m", "1").createCounter("c").add(1, { a: "b" });
+    await provider.ready;
+    expect(seriesOf(host, "c")).toEqual({ '[["a","b"]]': [3] });
+  });
+});
+
+describe("a provider", () => {
+  test("works on without an agent, and with a logger that throws", async () => {
+    await using host = new TestHost();
+    const provider = providerOn(host);
+    const { diag } = await import("@opentelemetry/api");
+    const logger = new Proxy(
+      {},
+      {
+        get: () => () => {
+          throw new Error("full");
+        },
+      },
+    );
+    diag.setLogger(logger as never, { suppressOverrideMessage: true });
+    host.onEnd(() => diag.disable());
+    const meter = provider.getMeter("m");
+    meter.createCounter("c").add(-1);
+    meter.createCounter("c").add(1);
+    await provider.forceFlush();
+    await provider.shutdown();
+    expect(host.warnings).toEqual([]);
+  });
+
+  test("gives back its place when it is shut down, and what goes on is told to nobody", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const messages = told(host);
+    const provider = providerOn(host);
+    const counter = provider.getMeter("m").createCounter("c");
+    counter.add(1);
+    let asked = 0;
+    provider
+      .getMeter("m")
+      .createObservableGauge("g")
+      .addCallback(() => void asked++);
+    await provider.ready;
+    await Promise.all([provider.shutdown(), provider.shutdown()]);
+    expect(asked).toBe(1);
+    expect(host.view().writers("auth")).toEqual([]);
+    counter.add(1);
+    provider.getMeter("n").createCounter("d").add(1);
+    await provider.forceFlush();
+    expect(seriesOf(host, "c")).toEqual({ "[]": [1] });
+    expect(messages).toEqual(["microview: forceFlush() comes after shutdown(), and does nothing"]);
+  });
+
+  test("is what the API asks for, and serves instruments that are made by it", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const provider = providerOn(host);
+    metrics.setGlobalMeterProvider(provider);
+    host.onEnd(() => metrics.disable());
+    const meter: Meter = metrics.getMeter("lib");
+    meter.createCounter<{ route: string }>("c").add(1, { route: "/" });
+    await provider.ready;
+    expect(seriesOf(host, "c")).toEqual({ '[["route","/"]]': [1] });
+  });
+
+  test("takes service and application from a resource, and no readers", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const messages = told(host);
+    const provider = new MeterProvider({
+      socket: host.socketPath,
+      poolDir: host.poolDir,
+      resource: { attributes: { "service.name": "cart", "service.namespace": "store" } },
+      readers: [{}],
+    });
+    host.onEnd(() => provider.shutdown());
+    provider.getMeter("m").createCounter("c").add(1);
+    await provider.ready;
+    expect(seriesOf(host, "c", { app: "store", service: "cart" })).toEqual({ "[]": [1] });
+    expect(messages).toEqual(["microview: readers of a provider are not used: the agent reads"]);
+  });
+
+  test("does not keep a program from ending", async () => {
+    await using host = new TestHost();
+    const child = host.own(
+      Bun.spawn(
+        [
+          process.execPath,
+          "-e",
+          `import { MeterProvider } from "${import.meta.dir}/../../src/opentelemetry/index.ts";
+           const provider = new MeterProvider({ app: "a", service: "b", socket: "/nowhere" });
+           provider.getMeter("m").createObservableGauge("g").addCallback(() => {});
+           console.log(Object.keys(require.cache).some((path) => path.includes("@opentelemetry")));`,
+        ],
+        { stdout: "pipe" },
+      ),
+    );
+    expect(await child.exited).toBe(0);
+    expect(await new Response(child.stdout).text()).toBe("false\n");
+  });
+});
