@@ -2,10 +2,10 @@
 // They count from the first moment in private memory, and move into the pool when there is one.
 
 import { SharedFile } from "../ffi/index.ts";
-import type { MetricDefinition } from "../layout/index.ts";
+import { AGENT_APP, type MetricDefinition } from "../layout/index.ts";
 import type { Application } from "./application.ts";
 
-export const SELF_APP = "microview";
+export const SELF_APP = AGENT_APP;
 const SELF_SERVICE = "agent";
 
 const METRICS = {

@@ -3,6 +3,7 @@
 export { type FoundFile, findPools } from "./discovery.ts";
 export * from "./doctor/index.ts";
 export { type Consistency, PoolFile, type PoolReading, type WriterLife } from "./pool-file.ts";
+export { ProcessFinder, type ProcessReport, ToldProcesses } from "./processes.ts";
 export {
   hexOffset,
   type RawField,

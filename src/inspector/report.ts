@@ -9,6 +9,7 @@ import {
   type Writer,
 } from "../layout/index.ts";
 import type { Consistency, PoolFile, PoolReading, WriterLife } from "./pool-file.ts";
+import { ProcessFinder, type ProcessReport } from "./processes.ts";
 
 /** Leaves out services and metrics. */
 export interface ReportFilter {
@@ -41,6 +42,8 @@ export interface PoolReport {
 export interface ServiceReport {
   name: string;
   writers: WriterReport[];
+  /** Those that live. */
+  processes: ProcessReport[];
   metrics: MetricReport[];
 }
 
@@ -69,7 +72,12 @@ export type SeriesReport = { labelValues: string[] } & (
 );
 
 /** Describes what a reading has found. */
-export function reportPool(pool: PoolFile, reading: PoolReading, filter: ReportFilter): PoolReport {
+export function reportPool(
+  pool: PoolFile,
+  reading: PoolReading,
+  filter: ReportFilter,
+  finder = new ProcessFinder(),
+): PoolReport {
   const { header } = pool;
   const { state, directory, damage } = reading;
   const directoryStart = header.directoryOffset + (state.epoch % 2) * header.directoryCapacity;
@@ -104,18 +112,31 @@ export function reportPool(pool: PoolFile, reading: PoolReading, filter: ReportF
       ...damage,
     ],
     damageCount: directory.damageCount + damage.length,
-    services: servicesOf(pool, reading, filter),
+    services: servicesOf(pool, reading, filter, finder),
   };
 }
 
-function servicesOf(pool: PoolFile, reading: PoolReading, filter: ReportFilter): ServiceReport[] {
+function servicesOf(
+  pool: PoolFile,
+  reading: PoolReading,
+  filter: ReportFilter,
+  finder: ProcessFinder,
+): ServiceReport[] {
   const { directory } = reading;
   const services = new Map<number, ServiceReport>();
   for (const [id, name] of directory.services) {
-    if (filter.service(name)) services.set(id, { name, writers: [], metrics: [] });
+    if (filter.service(name)) services.set(id, { name, writers: [], processes: [], metrics: [] });
   }
+  const living = new Map<ServiceReport, Writer[]>();
   for (const writer of directory.writers.values()) {
-    services.get(writer.service)?.writers.push(reportWriter(pool, writer));
+    const service = services.get(writer.service);
+    if (service === undefined) continue;
+    const report = reportWriter(pool, writer);
+    service.writers.push(report);
+    if (report.life === "alive") push(living, service, writer);
+  }
+  for (const [service, writers] of living) {
+    service.processes = finder.of(pool, service.name, writers);
   }
   for (const metric of directory.metrics.values()) {
     if (metric.retired || !filter.metric(metric.definition.name)) continue;
@@ -180,4 +201,10 @@ function pagesUsed(writers: Iterable<Writer>): number {
     end = Math.max(end, page + pages);
   }
   return used;
+}
+
+function push<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
 }

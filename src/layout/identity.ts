@@ -52,6 +52,10 @@ export interface ProcessesResponse {
   }[];
 }
 
+/** The agent's own application, and its metric of who the processes of services are. */
+export const AGENT_APP = "microview";
+export const INFO_METRIC = "microview_process_info";
+
 /** What `microview_process_info` tells besides the application, by label. */
 export const INFO_LABELS = {
   runtime: "runtime",
@@ -68,3 +72,13 @@ export const INFO_LABELS = {
 
 /** Digits of a container's id that its tools show, and that tell it from others. */
 export const CONTAINER_ID_SHOWN = 12;
+
+/** Kinds of what makes pods by way of others: a pod names those only, so these are always guessed. */
+const GUESSED_KINDS: readonly string[] = ["Deployment", "CronJob"];
+
+/** Who a series of {@link INFO_METRIC} tells of. */
+export function identityOfLabels(label: (name: string) => string | undefined): ProcessIdentity {
+  const told = Object.entries(INFO_LABELS).map(([name, field]) => [field, label(name) ?? ""]);
+  const identity: ProcessIdentity = { ...UNKNOWN_IDENTITY, ...Object.fromEntries(told) };
+  return { ...identity, workloadGuessed: GUESSED_KINDS.includes(identity.workloadKind) };
+}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { HEADER } from "../../src/layout/index.ts";
+import { HEADER, INFO_LABELS } from "../../src/layout/index.ts";
 import { addShop, PoolDirectory } from "../inspector/pools.ts";
 import { HOSTILE, hostileCharacters } from "../sinks/snapshots.ts";
 import { define, Scratch, TestWriter } from "../support/pools.ts";
@@ -158,6 +158,66 @@ describe("microview inspect", () => {
     }
     const { pools } = JSON.parse((await inspect(directory, "--json")).stdout);
     expect(pools[0].services[0].metrics[0].series[0]).toEqual({ labels: { v: HOSTILE }, value: 3 });
+  });
+});
+
+describe("microview inspect of processes", () => {
+  const told = [
+    "shop",
+    "containerd",
+    "3f9a1c2b4d5e",
+    "auth",
+    "auth-7d9f8c6b54-x2x7q",
+    "1b4e28ba-2fa1-11d2-883f-0016d3cca427",
+    "shop",
+    "node-1",
+    "Deployment",
+    "auth",
+    "",
+  ];
+
+  /** A shop with a writer of this process, and what an agent tells of it in its own pool. */
+  function named() {
+    const { directory, app } = shop();
+    new TestWriter(app, { service: "auth", pid: process.pid, threadId: 0 });
+    const own = new TestWriter(directory.add("microview"), { service: "auth", pid: process.pid });
+    const info = define.gauge("microview_process_info", "max", [
+      "app",
+      ...Object.keys(INFO_LABELS),
+    ]);
+    own.put(info, told, 1);
+    // It was told so before the names were known.
+    own.put(info, [...told.slice(0, 3), "", "", told[5]!, "", "", "", "", ""], Number.NaN);
+    return directory;
+  }
+
+  test("shows the container, the pod and the workload, as the agent tells them", async () => {
+    const { exitCode, stdout } = await inspect(named(), "--app", "shop");
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(
+      `\n    process ${process.pid} · container auth 3f9a1c2b4d5e (containerd) · pod shop/auth-7d9f8c6b54-x2x7q · node node-1 · Deployment auth (by its name)\n`,
+    );
+    expect(stdout).not.toContain("process 42");
+  });
+
+  test("has them for programs, without what is not known", async () => {
+    const { stdout } = await inspect(named(), "--app", "shop", "--json");
+    const [auth] = JSON.parse(stdout).pools[0].services;
+    expect(auth.processes).toContainEqual({
+      pid: process.pid,
+      hostPid: process.pid,
+      runtime: "containerd",
+      containerId: "3f9a1c2b4d5e",
+      containerName: "auth",
+      podUid: "1b4e28ba-2fa1-11d2-883f-0016d3cca427",
+      podName: "auth-7d9f8c6b54-x2x7q",
+      namespace: "shop",
+      nodeName: "node-1",
+      workloadKind: "Deployment",
+      workloadName: "auth",
+      workloadGuessed: true,
+    });
+    expect(auth.processes).toContainEqual({ pid: 42, hostPid: null });
   });
 });
 

@@ -4,6 +4,7 @@ import {
   CONTAINER_ID_SHOWN,
   type Combine,
   INFO_LABELS,
+  INFO_METRIC,
   type MetricDefinition,
   type ProcessIdentity,
 } from "../../layout/index.ts";
@@ -60,13 +61,16 @@ export const SERIES = {
 export type SeriesName = keyof typeof SERIES;
 
 /** Who a process is. Always 1; absent when it is withdrawn for one that tells more. */
-export const INFO = define(
-  "gauge",
-  "_info",
-  "The container, pod or unit of processes: always 1.",
-  Object.keys(INFO_LABELS),
-  "max",
-);
+export const INFO: MetricDefinition = {
+  ...define(
+    "gauge",
+    "_info",
+    "The container, pod or unit of processes: always 1.",
+    Object.keys(INFO_LABELS),
+    "max",
+  ),
+  name: INFO_METRIC,
+};
 
 /** Label values of {@link INFO}. */
 export function infoOf(app: string, identity: ProcessIdentity): string[] {

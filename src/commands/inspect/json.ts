@@ -11,6 +11,11 @@ export function poolJson(pool: PoolReport): Json {
     ...pool,
     services: pool.services.map((service) => ({
       ...service,
+      processes: service.processes.map(({ identity, ...process }) => ({
+        ...process,
+        // What is not known is left out.
+        ...Object.fromEntries(Object.entries(identity).filter(([, value]) => value)),
+      })),
       metrics: service.metrics.map(metricJson),
     })),
   });

@@ -6,12 +6,14 @@ import {
   PoolFile,
   type PoolReading,
   type PoolReport,
+  ProcessFinder,
   type RawField,
   type ReportFilter,
   rawHeader,
   reportPool,
+  ToldProcesses,
 } from "../../inspector/index.ts";
-import { globs } from "../../layout/index.ts";
+import { AGENT_APP, globs } from "../../layout/index.ts";
 import { CliError } from "../support/errors.ts";
 import { unmatched } from "../support/unmatched.ts";
 
@@ -31,6 +33,7 @@ export type Look =
 export class Looker {
   readonly filter: ReportFilter;
   readonly #open = new Map<string, PoolFile>();
+  readonly #finder = new ProcessFinder();
 
   constructor(readonly wanted: Wanted) {
     this.filter = { service: globs(wanted.service), metric: globs(wanted.metric) };
@@ -51,6 +54,7 @@ export class Looker {
         app,
         pools.map((file) => file.app),
       );
+    this.#beginLook(pools);
     const wants = globs(app);
     return {
       pools: pools.filter((file) => wants(file.app)),
@@ -62,7 +66,7 @@ export class Looker {
     try {
       const pool = this.#poolOf(file.path);
       const reading = pool.read();
-      const report = reportPool(pool, reading, this.filter);
+      const report = reportPool(pool, reading, this.filter, this.#finder);
       return { kind: "read", file, pool, reading, report: this.#narrowed(report) };
     } catch (error) {
       this.#close(file.path);
@@ -91,6 +95,20 @@ export class Looker {
 
   close(): void {
     for (const path of [...this.#open.keys()]) this.#close(path);
+  }
+
+  /** The agent's own pool tells who processes are, whether it is asked for or not. */
+  #beginLook(pools: readonly FoundFile[]): void {
+    this.#finder.begin();
+    this.#finder.told = new ToldProcesses();
+    const own = pools.find(({ app }) => app === AGENT_APP);
+    if (own === undefined) return;
+    try {
+      const pool = this.#poolOf(own.path);
+      this.#finder.told = ToldProcesses.of(pool, pool.read());
+    } catch {
+      // Not for this user, or damaged: who asks for it is told so.
+    }
   }
 
   /** Who asks for metrics does not ask for services that have none of them. */

@@ -3,10 +3,12 @@
 import type {
   MetricReport,
   PoolReport,
+  ProcessReport,
   SeriesReport,
   ServiceReport,
   WriterReport,
 } from "../../inspector/index.ts";
+import { CONTAINER_ID_SHOWN } from "../../layout/index.ts";
 import {
   fitLeft,
   formatBytes,
@@ -78,7 +80,10 @@ export function warningLines(
   return lines;
 }
 
-function serviceLines({ name, writers, metrics }: ServiceReport, style: Style): string[] {
+function serviceLines(
+  { name, writers, processes, metrics }: ServiceReport,
+  style: Style,
+): string[] {
   const named = metrics.flatMap((metric) =>
     metric.series.map((series) => ({
       metric,
@@ -92,6 +97,7 @@ function serviceLines({ name, writers, metrics }: ServiceReport, style: Style): 
   );
   return [
     `  ${style.bold(printable(name))}`,
+    ...processes.flatMap((process) => processLines(process, style)),
     ...writers.map((writer) => `    ${writerLine(writer, style)}`),
     ...(named.length === 0 ? [style.dim("    no series")] : []),
     ...named.map(({ metric, series, name }) => {
@@ -101,6 +107,29 @@ function serviceLines({ name, writers, metrics }: ServiceReport, style: Style): 
       return `    ${kind}  ${padded}  ${valueText(metric, series, style)}`;
     }),
   ];
+}
+
+/** Where a process lives; nothing for one that is in no container and no unit. */
+function processLines({ pid, hostPid, identity }: ProcessReport, style: Style): string[] {
+  const { runtime, containerId, containerName, podUid, podName, namespace, nodeName } = identity;
+  const { workloadKind, workloadName, workloadGuessed, unit } = identity;
+  const id = style.dim(printable(containerId.slice(0, CONTAINER_ID_SHOWN)));
+  const inside = hostPid !== null && hostPid !== pid;
+  const parts = [
+    containerId === "" && containerName === ""
+      ? ""
+      : `container ${[containerName && style.bold(printable(containerName)), id].filter((part) => part !== "").join(" ")} (${printable(runtime)})`,
+    podName !== "" ? `pod ${style.bold(printable(`${namespace}/${podName}`))}` : "",
+    podName === "" && podUid !== "" ? `pod ${printable(podUid)}` : "",
+    nodeName === "" ? "" : `node ${printable(nodeName)}`,
+    workloadName === ""
+      ? ""
+      : `${printable(workloadKind)} ${printable(workloadName)}${workloadGuessed ? style.dim(" (by its name)") : ""}`,
+    unit === "" ? "" : `unit ${printable(unit)}`,
+  ].filter((part) => part !== "");
+  if (parts.length === 0 && !inside) return [];
+  const numbers = inside ? `process ${pid}, ${hostPid} on this host` : `process ${pid}`;
+  return [`    ${[numbers, ...parts].join(" · ")}`];
 }
 
 function writerLine(writer: WriterReport, style: Style): string {

@@ -1,0 +1,123 @@
+// Which processes write, and where they live: by their cgroups as far as this user may look, and by what the agent tells of
+// them in its own pool, which has the names of pods.
+
+import { findProcess, identityOf, type OpenFile, processesInside } from "../identity/index.ts";
+import {
+  AGENT_APP,
+  CONTAINER_ID_SHOWN,
+  type Directory,
+  INFO_METRIC,
+  identityOfLabels,
+  type ProcessIdentity,
+  snapshotIndex,
+  UNKNOWN_IDENTITY,
+  type Writer,
+} from "../layout/index.ts";
+import type { PoolFile, PoolReading } from "./pool-file.ts";
+
+/** Of a service, beyond which processes are not looked for one by one. */
+const LOOKED_FOR_MAX = 1000;
+
+export interface ProcessReport {
+  /** As its writers have it, in its own pid namespace. */
+  pid: number;
+  /** As it is seen here; null when it was not found, or this user may not look. */
+  hostPid: number | null;
+  identity: ProcessIdentity;
+}
+
+/** What an agent tells of processes, in its own pool. */
+export class ToldProcesses {
+  readonly #ofProcess = new Map<string, ProcessIdentity>();
+  readonly #ofContainer = new Map<string, ProcessIdentity>();
+
+  /** Takes in a reading of the pool of application {@link AGENT_APP}. */
+  static of(pool: PoolFile, { directory, plan }: PoolReading): ToldProcesses {
+    const told = new ToldProcesses();
+    const { pageSlots } = pool;
+    for (const writer of directory.writers.values()) {
+      if (writer.retained) continue;
+      for (const run of writer.runs) {
+        if (run.metric.definition.name !== INFO_METRIC || run.metric.retired) continue;
+        for (let i = 0; i < run.count; i++) {
+          // A series that was withdrawn for one that tells more is no number.
+          const slot = snapshotIndex(plan, run.page, run.slot + i * run.metric.slots);
+          if (slot < 0 || pageSlots[slot] !== 1) continue;
+          told.#take(writer, directory, run.firstSeries + i);
+        }
+      }
+    }
+    return told;
+  }
+
+  /** @param hostPid as the agent sees it */
+  find(app: string, service: string, hostPid: number): ProcessIdentity | undefined {
+    return this.#ofProcess.get(`${app} ${service} ${hostPid}`);
+  }
+
+  /** What is told of any process of a container. */
+  inContainer(containerId: string): ProcessIdentity | undefined {
+    return this.#ofContainer.get(containerId.slice(0, CONTAINER_ID_SHOWN));
+  }
+
+  #take({ serviceName, pid }: Writer, directory: Directory, series: number): void {
+    const names = directory.metricOf(series)?.definition.labelNames ?? [];
+    const values = directory.labelValues(series);
+    const label = (name: string) => values[names.indexOf(name)];
+    const identity = identityOfLabels(label);
+    this.#ofProcess.set(`${label("app")} ${serviceName} ${pid}`, identity);
+    if (identity.containerId !== "") this.#ofContainer.set(identity.containerId, identity);
+  }
+}
+
+/** Finds the processes that write into pools. What was found is remembered for as long as its writer lives. */
+export class ProcessFinder {
+  /** What the agent tells now. */
+  told = new ToldProcesses();
+  readonly #found = new Map<string, { hostPid: number; identity: ProcessIdentity | undefined }>();
+  #inside: Map<number, number[]> | undefined;
+
+  /** Forgets which processes there are: call it before each look. */
+  begin(): void {
+    this.#inside = undefined;
+  }
+
+  /** The processes of a service's living writers. */
+  of(pool: PoolFile, service: string, writers: readonly Writer[]): ProcessReport[] {
+    const { app } = pool.header;
+    // What lies there under the names of services are samples of their processes, which the agent writes.
+    if (app === AGENT_APP) return [];
+    const file = pool.file.stat();
+    const oldest = new Map<number, Writer>();
+    for (const writer of writers) if (!oldest.has(writer.pid)) oldest.set(writer.pid, writer);
+    return [...oldest.values()].slice(0, LOOKED_FOR_MAX).map(({ pid, startedAtMs }) => {
+      const found = this.#find(`${pool.path} ${pid} ${startedAtMs}`, pid, file);
+      const own = found?.identity;
+      const told =
+        this.told.find(app, service, found?.hostPid ?? pid) ??
+        (own === undefined ? undefined : this.told.inContainer(own.containerId));
+      return {
+        pid,
+        hostPid: found?.hostPid ?? null,
+        identity: {
+          ...(told ?? own ?? UNKNOWN_IDENTITY),
+          // The agent tells its first digits.
+          ...(own === undefined ? {} : { containerId: own.containerId }),
+        },
+      };
+    });
+  }
+
+  #find(key: string, pid: number, file: OpenFile) {
+    const known = this.#found.get(key);
+    if (known !== undefined) return known;
+    const hostPid = findProcess(pid, file, () => {
+      this.#inside ??= processesInside();
+      return this.#inside;
+    });
+    if (hostPid === undefined) return undefined;
+    const found = { hostPid, identity: identityOf(hostPid) };
+    this.#found.set(key, found);
+    return found;
+  }
+}
