@@ -1,15 +1,21 @@
 // Compiles the program into one file, dist/microview. Called by `make build`.
 
 import { mkdir, rename, stat } from "node:fs/promises";
+import { packDuckDb } from "./pack-duckdb.ts";
 
 const OUTPUT = "dist/microview";
 
 /**
  * The program first; then what it starts as `new Worker(...)`, which the compiler cannot see. With
- * `--root=.` each keeps its path inside the binary: `new URL("./src/collector/worker.ts",
+ * `root` each keeps its path inside the binary: `new URL("./src/collector/worker.ts",
  * import.meta.url)` finds it from anywhere, where `import.meta.url` holds `/$bunfs/`.
  */
-const ENTRY_POINTS = ["src/cli.ts", "src/collector/worker.ts", "src/agent/data-worker.ts"];
+const ENTRY_POINTS = [
+  "src/cli.ts",
+  "src/collector/worker.ts",
+  "src/agent/data-worker.ts",
+  "src/recording/worker.ts",
+];
 
 process.chdir(`${import.meta.dir}/..`);
 
@@ -29,25 +35,28 @@ const layout = Bun.spawnSync([process.execPath, "scripts/gen-layout.ts", "--chec
 if (!layout.success) process.exit(1);
 
 await mkdir("dist", { recursive: true });
-const compiler = Bun.spawnSync(
-  [
-    process.execPath,
-    "build",
-    "--compile",
-    "--minify",
-    "--bytecode",
-    "--format=esm",
-    "--root=.",
-    "--define",
-    'process.env.NODE_ENV="production"',
-    `--outfile=${OUTPUT}.tmp`,
-    ...ENTRY_POINTS,
+await packDuckDb();
+const built = await Bun.build({
+  entrypoints: ENTRY_POINTS,
+  compile: { outfile: `${OUTPUT}.tmp` },
+  minify: true,
+  bytecode: true,
+  format: "esm",
+  root: ".",
+  define: { "process.env.NODE_ENV": '"production"' },
+  plugins: [
+    {
+      name: "duckdb from the binary",
+      setup(build) {
+        const path = `${process.cwd()}/src/duckdb/embedded.ts`;
+        build.onResolve({ filter: /^@duckdb\/node-bindings$/ }, () => ({ path }));
+      },
+    },
   ],
-  { stdout: "pipe", stderr: "pipe" },
-);
-if (!compiler.success) {
-  process.stderr.write(compiler.stdout);
-  process.stderr.write(compiler.stderr);
+  throw: false,
+});
+if (!built.success) {
+  for (const log of built.logs) console.error(String(log));
   process.exit(1);
 }
 // Renamed at the end, so that a running binary is never written to.

@@ -19,6 +19,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "*">> = {
   exposition: ["layout"],
   sinks: ["layout", "exposition"],
   export: ["layout", "ffi"],
+  duckdb: [],
+  recording: ["layout", "ffi", "sinks", "duckdb"],
   inspector: ["layout", "ffi", "identity"],
   commands: "*",
   "cli.ts": ["commands"],

@@ -1,6 +1,7 @@
 // `microview collect`: reads agents at an interval and prints what they hold.
 
 import { LISTEN_FLAGS } from "./collect/listen-flags.ts";
+import { OUTPUT_FLAGS } from "./output/flags.ts";
 import { OTLP_FLAGS, REMOTE_WRITE_FLAGS } from "./push/flags.ts";
 import { parseEndpoint } from "./support/endpoint.ts";
 import * as flag from "./support/flags.ts";
@@ -10,7 +11,6 @@ import { defineSubcommand } from "./support/subcommand.ts";
 
 const WHAT = "What to read";
 const WHEN = "When";
-const OUTPUT = "Output";
 const CONNECTION = "Connection";
 const RDMA = "RDMA";
 
@@ -32,6 +32,10 @@ export default defineSubcommand("collect", {
       does: "read another host's memory by RDMA, without its processor",
     },
     { command: "microview collect --once --format prometheus", does: "one snapshot as text" },
+    {
+      command: "microview collect --interval 1ms --out run.parquet",
+      does: "record this host, for `microview replay` and for SQL",
+    },
     {
       command: "microview collect a:7070 b:7070 --listen 9464",
       does: "let Prometheus scrape both agents in one place",
@@ -64,11 +68,7 @@ export default defineSubcommand("collect", {
     count: flag.integer({ group: WHEN, min: 1, description: "end after so many reads" }),
     duration: flag.duration({ group: WHEN, description: "end after this time" }),
 
-    format: flag.choice(["table", "ndjson", "csv", "prometheus"], {
-      group: OUTPUT,
-      description: "how to print",
-      shownDefault: "table on a terminal, otherwise ndjson",
-    }),
+    ...OUTPUT_FLAGS,
     transport: flag.choice(["auto", "mmap", "verbs", "tcp"], {
       group: CONNECTION,
       description: "how to read; auto takes the first of them that can be",

@@ -82,6 +82,8 @@ export default defineSubcommand("demo", {
           count: undefined,
           duration,
           format: "table",
+          out: undefined,
+          force: false,
           transport: "mmap",
           socket,
           poolDir,

@@ -7,6 +7,7 @@ import type { Subcommand } from "./support/subcommand.ts";
 const LOADERS: Readonly<Record<CommandName, () => Promise<{ default: Subcommand }>>> = {
   agent: () => import("./agent.ts"),
   collect: () => import("./collect.ts"),
+  replay: () => import("./replay.ts"),
   inspect: () => import("./inspect.ts"),
   doctor: () => import("./doctor.ts"),
   demo: () => import("./demo.ts"),

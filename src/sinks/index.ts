@@ -19,6 +19,7 @@ export { CsvSink } from "./csv.ts";
 export { NdjsonSink } from "./ndjson.ts";
 export { type PrometheusOptions, PrometheusSink } from "./prometheus.ts";
 export { formatBytes, formatCount, formatQuantity, formatSeconds } from "./quantity.ts";
+export { type Row, type RowName, Rows } from "./rows.ts";
 export type { Sink, SinkOptions } from "./sink.ts";
 export { type TableClock, type TableOptions, TableSink } from "./table.ts";
 export type { TableStyle } from "./table-view.ts";

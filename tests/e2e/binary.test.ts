@@ -226,7 +226,15 @@ describe("the binary's command line", () => {
     const help = await host.outcome("--help");
     expect(help).toMatchObject({ exitCode: 0, stderr: "" });
     const names = [...help.stdout.matchAll(/^ {2}([a-z]+) {2}/gm)].map(([, name]) => name!);
-    expect(names.sort()).toEqual(["agent", "collect", "completion", "demo", "doctor", "inspect"]);
+    expect(names.sort()).toEqual([
+      "agent",
+      "collect",
+      "completion",
+      "demo",
+      "doctor",
+      "inspect",
+      "replay",
+    ]);
     const pages = await Promise.all(names.map((name) => host.outcome("help", name)));
     for (const [i, { exitCode, stdout, stderr }] of pages.entries()) {
       expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });

@@ -25,6 +25,10 @@ export const CATALOGUE = {
     group: "Look",
     summary: "read metrics from agents, down to once per millisecond",
   },
+  replay: {
+    group: "Look",
+    summary: "hand a recorded run to any output, at any speed",
+  },
   inspect: {
     group: "Look",
     summary: "print what a pool on this host holds; needs no agent",

@@ -1,0 +1,128 @@
+// The file of --out, whatever its format.
+
+import type { PoolSnapshot } from "../../layout/index.ts";
+import type { RecordingError } from "../../recording/index.ts";
+import {
+  CsvSink,
+  formatBytes,
+  NdjsonSink,
+  type Sink,
+  type SinkOptions,
+} from "../../sinks/index.ts";
+import { CliError } from "../support/errors.ts";
+import type { OutFile } from "./flags.ts";
+import { TextFile } from "./text-file.ts";
+
+/** A block is closed at least so often, in snapshots and in time: each begins with all values. */
+const BLOCK_SNAPSHOTS = 50;
+const BLOCK_MS_MIN = 10_000;
+const BLOCK_MS_MAX = 300_000;
+
+/** Writes snapshots to a file. */
+export interface Out {
+  write(snapshot: PoolSnapshot): void;
+  /** As many wait as may: a source that can wait should. */
+  readonly isBehind: boolean;
+  /** Completes the file. @returns what it has become, in a line */
+  close(): Promise<string>;
+}
+
+export interface OutOptions extends Pick<SinkOptions, "wanted" | "perWriter"> {
+  file: OutFile;
+  replace: boolean;
+  intervalMs: number;
+  /** Told when the file cannot be written on. */
+  onFailure: (error: CliError) => void;
+}
+
+/** @throws CliError when the file cannot be made */
+export function openOut(options: OutOptions): Promise<Out> {
+  return options.file.format === "parquet" ? openRecording(options) : openText(options);
+}
+
+async function openRecording(options: OutOptions): Promise<Out> {
+  const { file, replace, intervalMs, onFailure, wanted, perWriter = false } = options;
+  const { path } = file;
+  const { Recorder } = await import("../../recording/index.ts");
+  try {
+    const recorder = await Recorder.open({
+      path,
+      replace,
+      perWriter,
+      blockMs: Math.min(Math.max(intervalMs * BLOCK_SNAPSHOTS, BLOCK_MS_MIN), BLOCK_MS_MAX),
+      onFailure: (error) => onFailure(failure(path, error)),
+      ...(wanted === undefined ? {} : { wanted }),
+    });
+    return {
+      write: (snapshot) => recorder.write(snapshot),
+      get isBehind() {
+        return recorder.isBehind;
+      },
+      async close() {
+        const { snapshots, samples, bytes, dropped } = await recorder.close();
+        const each = samples === 0 ? "" : `, ${(bytes / samples).toFixed(2)} bytes per sample`;
+        const left = dropped === 0 ? "" : `; ${dropped} snapshots left out, writing fell behind`;
+        return `${path}: ${snapshots} snapshots, ${samples} samples, ${formatBytes(bytes)}${each}${left}`;
+      },
+    };
+  } catch (error) {
+    throw failure(path, error as RecordingError);
+  }
+}
+
+async function openText({
+  file,
+  replace,
+  onFailure,
+  wanted,
+  perWriter = false,
+}: OutOptions): Promise<Out> {
+  const { path } = file;
+  let text: TextFile;
+  try {
+    text = new TextFile(file, replace, (error) => onFailure(failure(path, error)));
+  } catch (error) {
+    throw failure(path, error as NodeJS.ErrnoException);
+  }
+  const common: SinkOptions = {
+    write: (piece) => text.write(piece),
+    perWriter,
+    ...(wanted === undefined ? {} : { wanted }),
+  };
+  const sink: Sink = file.format === "csv" ? new CsvSink(common) : new NdjsonSink(common);
+  let snapshots = 0;
+  return {
+    write(snapshot) {
+      snapshots++;
+      sink.write(snapshot);
+    },
+    isBehind: false,
+    async close() {
+      sink.close();
+      text.close();
+      return `${path}: ${snapshots} snapshots, ${formatBytes(text.bytes)}`;
+    },
+  };
+}
+
+const REASONS: Readonly<Record<string, readonly [reason: string, hint?: string]>> = {
+  EEXIST: ["it is there already", "choose another name, or say --force to replace it"],
+  ENOENT: ["its folder does not exist"],
+  ENOTDIR: ["a part of its path is no directory"],
+  EISDIR: ["it is a directory"],
+  EACCES: ["this user may not write there"],
+  EROFS: ["its file system is read-only"],
+  ENOSPC: [
+    "the disk is full",
+    "what was closed before is readable, by `microview replay` at least",
+  ],
+  EDQUOT: ["this user's quota is used up", "what was closed before is readable"],
+};
+
+function failure(path: string, error: { message: string; code?: string | undefined }): CliError {
+  const { code, message } = error;
+  const [reason = message, hint] = REASONS[code ?? ""] ?? [];
+  // DuckDB that is missing says by itself what to do.
+  const where = code === undefined ? "--out" : `--out: cannot write ${path}`;
+  return new CliError({ message: `${where}: ${reason}`, hint, cause: error });
+}

@@ -1,0 +1,208 @@
+// Everything that snapshots go to: what is printed, the file, who scrapes, and who is sent to. For the subcommands that
+// have snapshots, wherever they have them from.
+
+import { type Filter, type TargetStatistics, wantedBy } from "../../collector/index.ts";
+import type { Exporter } from "../../export/index.ts";
+import type { PoolSnapshot } from "../../layout/index.ts";
+import {
+  CsvSink,
+  NdjsonSink,
+  PrometheusSink,
+  printable,
+  processTerminal,
+  type Sink,
+  TableSink,
+} from "../../sinks/index.ts";
+import type { ListenOptions } from "../collect/listen-flags.ts";
+import type { ScrapeServer } from "../collect/scrape-server.ts";
+import { exportersOf } from "../push/exporters.ts";
+import type { PushOptions } from "../push/flags.ts";
+import type { CliError } from "../support/errors.ts";
+import { styleFor } from "../support/style.ts";
+import type { OutFile } from "./flags.ts";
+import { type Out, openOut } from "./out.ts";
+
+/** How long the end waits for receivers of what was pushed. */
+const EXPORT_GRACE_MS = 5_000;
+/** Of what is said while the screen is the table's. */
+const MAX_KEPT_NOTICES = 100;
+
+/** What the flags say of where snapshots go. */
+export interface OutputOptions extends Partial<PushOptions>, Partial<ListenOptions> {
+  perWriter: boolean;
+  format: "table" | "ndjson" | "csv" | "prometheus" | undefined;
+  out: OutFile | undefined;
+  force: boolean;
+}
+
+export interface OutputSurroundings {
+  stdout: NodeJS.WriteStream;
+  stderr: NodeJS.WriteStream;
+  filter: Filter;
+  /** Time between two snapshots of a pool. */
+  intervalMs: number;
+  /** Tells agents apart by the label `instance`. */
+  labelSource: boolean;
+  /** There is one snapshot only: no live table. */
+  once: boolean;
+  statistics: () => readonly TargetStatistics[];
+  /** The person at the table has had enough. */
+  onQuit: () => void;
+  /** The file cannot be written on. */
+  onFailure: (error: CliError) => void;
+}
+
+export class Outputs {
+  /** What is printed is a table. */
+  readonly isTable: boolean;
+  /** The screen is the table's. */
+  readonly isLive: boolean;
+  readonly #options: OutputOptions;
+  readonly #surroundings: OutputSurroundings;
+  readonly #sink: Sink;
+  /** Where snapshots are pushed to. */
+  readonly #exporters: readonly Exporter[];
+  /** Serves the latest, where that is asked for. */
+  #scrapes: ScrapeServer | undefined;
+  #out: Out | undefined;
+  /** What is said when the screen is free again. */
+  readonly #last: string[] = [];
+
+  /** @throws UsageError for flags that do not go together */
+  constructor(options: OutputOptions, surroundings: OutputSurroundings) {
+    this.#options = options;
+    this.#surroundings = surroundings;
+    const { stdout, filter, once } = surroundings;
+    const isTerminal = stdout.isTTY === true;
+    this.#exporters = exportersOf(options, filter, (text) => this.tellAside(text));
+    // What pushes or records has said where its data goes: it is printed too where that is asked for, or somebody looks.
+    const isServed =
+      this.#exporters.length > 0 || options.listen !== undefined || options.out !== undefined;
+    const piped = isServed ? "none" : "ndjson";
+    const format = options.format ?? (isTerminal ? "table" : piped);
+    this.isTable = format === "table";
+    this.isLive = this.isTable && isTerminal && !once;
+    this.#sink = this.#makeSink(format);
+  }
+
+  /** Snapshots should wait, where they can. */
+  get isBehind(): boolean {
+    return this.#out?.isBehind === true || this.#surroundings.stdout.writableNeedDrain === true;
+  }
+
+  /** Makes the file and listens. @throws CliError when that cannot be; all is closed then */
+  async open(): Promise<void> {
+    try {
+      await this.#openOut();
+      await this.#listen();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Hands a snapshot to all of them; its arrays may be used again afterwards. */
+  write(snapshot: PoolSnapshot): void {
+    this.#sink.write(snapshot);
+    this.#out?.write(snapshot);
+    this.#scrapes?.write(snapshot);
+    for (const exporter of this.#exporters) exporter.write(snapshot);
+  }
+
+  /** A source is away. */
+  away(source: string): void {
+    this.#scrapes?.gone(source);
+  }
+
+  /** An application of a source has ended. */
+  gone(source: string, app: string): void {
+    for (const exporter of this.#exporters) exporter.gone(source, app);
+    this.#scrapes?.gone(source, app);
+  }
+
+  /** Delivers what is left. @returns what was pushed and could not be delivered, in a line each */
+  async close(): Promise<string[]> {
+    this.#sink.close();
+    const written = await this.#out?.close();
+    this.#out = undefined;
+    if (written !== undefined) this.#last.push(written);
+    await this.#scrapes?.close();
+    const ends = await Promise.all(this.#exporters.map((each) => each.close(EXPORT_GRACE_MS)));
+    for (const { summary } of ends) if (!this.#surroundings.once) this.#last.push(summary);
+    return ends.filter(({ undelivered }) => undelivered > 0).map(({ summary }) => summary);
+  }
+
+  /** Says something now. */
+  say(text: string): void {
+    this.#surroundings.stderr.write(`${text}\n`);
+  }
+
+  /** Says something when the screen is free again. */
+  sayLast(text: string): void {
+    if (this.#last.length < MAX_KEPT_NOTICES) this.#last.push(text);
+  }
+
+  /** The screen is free. */
+  sayAllLast(): void {
+    for (const text of this.#last.splice(0)) this.say(text);
+  }
+
+  async #openOut(): Promise<void> {
+    const { out: file, force: replace, perWriter } = this.#options;
+    if (file === undefined) return;
+    const { filter, intervalMs, onFailure } = this.#surroundings;
+    const wanted = wantedBy(filter).metric;
+    this.#out = await openOut({ file, replace, perWriter, wanted, intervalMs, onFailure });
+  }
+
+  async #listen(): Promise<void> {
+    if (this.#options.listen === undefined) return;
+    const { filter, intervalMs, labelSource, statistics } = this.#surroundings;
+    const { ScrapeServer } = await import("../collect/scrape-server.ts");
+    this.#scrapes = new ScrapeServer({
+      ...this.#options,
+      intervalMs,
+      wants: wantedBy(filter).metric,
+      labelSource,
+      statistics,
+      pushes: () => this.#exporters.map(({ counters }) => counters),
+      say: (line) => this.tellAside(line),
+    });
+    // The live table has the screen.
+    const text = `scraped at ${this.#scrapes.url}`;
+    if (this.isLive) this.sayLast(text);
+    else this.say(text);
+  }
+
+  #makeSink(format: string): Sink {
+    const { stdout, filter, intervalMs, labelSource, onQuit } = this.#surroundings;
+    const common = {
+      write: (text: string) => void stdout.write(text),
+      wanted: wantedBy(filter).metric,
+      perWriter: this.#options.perWriter,
+    };
+    switch (format) {
+      case "table":
+        return new TableSink({
+          ...common,
+          style: styleFor(stdout),
+          intervalMs,
+          ...(this.isLive ? { terminal: processTerminal(), onQuit } : {}),
+        });
+      case "csv":
+        return new CsvSink(common);
+      case "prometheus":
+        return new PrometheusSink({ ...common, labelSource, terminal: stdout.isTTY === true });
+      case "none":
+        return { write() {}, flush() {}, close() {} };
+      default:
+        return new NdjsonSink(common);
+    }
+  }
+
+  /** Says something now, or when the screen is free again. */
+  tellAside(text: string): void {
+    if (this.isLive) this.sayLast(printable(text));
+    else this.say(printable(text));
+  }
+}

@@ -1,0 +1,71 @@
+// A file of text that grows, compressed or not. Compressed pieces stand by themselves: what is written is readable
+// whatever becomes of this process.
+
+import { closeSync, openSync, writeSync } from "node:fs";
+import type { OutFile } from "./flags.ts";
+
+const PIECE_BYTES = 1 << 20;
+/** What is written is in the file after this time. */
+const FLUSH_MS = 1_000;
+
+export class TextFile {
+  readonly #fd: number;
+  readonly #timer: Timer;
+  #texts: string[] = [];
+  #length = 0;
+  #hasFailed = false;
+  /** Bytes in the file. */
+  bytes = 0;
+
+  /**
+   * @param onFailure told once, with the system's error; nothing is written any more
+   * @throws the system's error, EEXIST when there is a file that is not to be replaced
+   */
+  constructor(
+    readonly file: OutFile,
+    replace: boolean,
+    readonly onFailure: (error: NodeJS.ErrnoException) => void,
+  ) {
+    this.#fd = openSync(file.path, replace ? "w" : "wx", 0o644);
+    this.#timer = setInterval(() => this.#flush(), FLUSH_MS);
+  }
+
+  write(text: string): void {
+    this.#texts.push(text);
+    this.#length += text.length;
+    if (this.#length >= PIECE_BYTES) this.#flush();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#flush();
+    closeSync(this.#fd);
+  }
+
+  #flush(): void {
+    if (this.#length === 0) return;
+    const piece = this.#packed(Buffer.from(this.#texts.join("")));
+    this.#texts = [];
+    this.#length = 0;
+    if (this.#hasFailed) return;
+    try {
+      for (let at = 0; at < piece.length; ) at += writeSync(this.#fd, piece, at);
+      this.bytes += piece.length;
+    } catch (error) {
+      this.#hasFailed = true;
+      this.onFailure(error as NodeJS.ErrnoException);
+    }
+  }
+
+  #packed(bytes: Uint8Array<ArrayBuffer>): Uint8Array {
+    switch (this.file.compression) {
+      // Members one after the other are one file: RFC 1952, section 2.2; RFC 8878, section 3.1.
+      case "gzip":
+        return Bun.gzipSync(bytes);
+      case "zstd":
+        return Bun.zstdCompressSync(bytes, { level: 1 });
+      default:
+        return bytes;
+    }
+  }
+}

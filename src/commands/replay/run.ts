@@ -1,0 +1,210 @@
+// One run of `microview replay`: recordings, the pace, and where their snapshots go.
+
+import type { Filter } from "../../collector/index.ts";
+import { globs, type PoolSnapshot } from "../../layout/index.ts";
+import { Recording, RecordingError } from "../../recording/index.ts";
+import { type OutputOptions, Outputs } from "../output/outputs.ts";
+import { CliError, UsageError } from "../support/errors.ts";
+import { once } from "../support/stop.ts";
+import type { Moment } from "./flags.ts";
+
+/** Others get their turn so often, however fast it goes. */
+const TURN_MS = 20;
+const PROGRESS_MS = 5_000;
+
+export interface ReplayOptions extends OutputOptions {
+  app: readonly string[];
+  service: readonly string[];
+  metric: readonly string[];
+  from: Moment | undefined;
+  to: Moment | undefined;
+  speed: number;
+  now: boolean;
+  loop: boolean;
+}
+
+export interface ReplaySurroundings {
+  stdout: NodeJS.WriteStream;
+  stderr: NodeJS.WriteStream;
+  stop: AbortSignal;
+}
+
+export class ReplayRun {
+  readonly #options: ReplayOptions;
+  readonly #files: readonly string[];
+  readonly #surroundings: ReplaySurroundings;
+  readonly #filter: Filter;
+  #outputs: Outputs | undefined;
+  #failure: CliError | undefined;
+  /** Somebody has had enough, or the output cannot be written on. */
+  readonly #enough = new AbortController();
+  #snapshots = 0;
+  #samples = 0;
+  /** When the file was begun, and the time of its first snapshot. */
+  #pace: { startedMs: number; firstMs: number } | undefined;
+  /** By how much monotonic clocks are ahead of the recorded ones: later files follow earlier ones. */
+  #aheadNs = 0;
+  #lastNs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ReplayOptions, files: readonly string[], surroundings: ReplaySurroundings) {
+    this.#options = options;
+    this.#files = files;
+    this.#surroundings = surroundings;
+    this.#filter = { apps: options.app, services: options.service, metrics: options.metric };
+    const { speed, now, loop } = options;
+    if (now && speed === Number.POSITIVE_INFINITY) {
+      throw new UsageError("--now and --speed max exclude each other");
+    }
+    const isPushed = options.remoteWrite !== undefined || options.otlp !== undefined;
+    if (loop && isPushed && !now) {
+      throw new UsageError(
+        "--loop would push the same times again, which receivers refuse",
+        "add --now",
+      );
+    }
+    if (loop && options.out !== undefined) {
+      throw new UsageError("--loop and --out exclude each other", "the file would grow for ever");
+    }
+    for (const file of files) {
+      const [, format] = /\.(ndjson|csv)(\.\w+)?$/.exec(file) ?? [];
+      if (format === undefined) continue;
+      throw new UsageError(
+        `${file} cannot be replayed: ${format} does not hold the buckets of histograms, nor what metrics are`,
+        "record with --out run.parquet",
+      );
+    }
+  }
+
+  /** @throws CliError when a recording cannot be read, or what it goes to fails */
+  async finish(): Promise<void> {
+    const { stop } = this.#surroundings;
+    stop.addEventListener("abort", () => this.#enough.abort(), { once: true });
+    const startedMs = performance.now();
+    try {
+      do {
+        for (const file of this.#files) await this.#replay(file);
+      } while (this.#options.loop && !this.#isOver);
+      if (this.#isLive && !this.#isOver) await once(this.#enough.signal);
+    } catch (error) {
+      if (!(error instanceof RecordingError)) throw error;
+      this.#failure ??= new CliError({
+        message: error.message,
+        hint: error.isMissing ? undefined : "`microview collect --out run.parquet` records a run",
+        cause: error,
+      });
+    } finally {
+      const undelivered = (await this.#outputs?.close()) ?? [];
+      if (undelivered[0] !== undefined && !stop.aborted) {
+        this.#failure ??= new CliError({ message: `not all was delivered: ${undelivered[0]}` });
+      }
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#outputs?.sayAllLast();
+    if (stop.reason === "EPIPE") return;
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+    this.#say(`${this.#snapshots} snapshots, ${this.#samples} samples in ${seconds} s`);
+  }
+
+  get #isOver(): boolean {
+    return this.#enough.signal.aborted;
+  }
+
+  get #isLive(): boolean {
+    return this.#outputs?.isLive === true;
+  }
+
+  async #replay(file: string): Promise<void> {
+    if (this.#isOver) return;
+    using recording = await Recording.open(file);
+    if (recording.repaired !== undefined) this.#say(`${file}: ${recording.repaired}`);
+    this.#outputs ??= await this.#openOutputs(recording);
+    const { from, to } = this.#options;
+    const { firstMs } = recording;
+    const unixMs = (moment: Moment) =>
+      "unixMs" in moment ? moment.unixMs : firstMs + moment.afterMs;
+    const range = {
+      app: globs(this.#filter.apps),
+      ...(from === undefined ? {} : { fromMs: unixMs(from) }),
+      ...(to === undefined ? {} : { toMs: unixMs(to) }),
+    };
+    this.#pace = undefined;
+    this.#aheadNs = Math.max(0, this.#lastNs);
+    let turnMs = performance.now();
+    let toldMs = turnMs;
+    const before = this.#samples;
+    for await (const snapshot of recording.snapshots(range)) {
+      await this.#due(snapshot);
+      if (this.#isOver) break;
+      this.#write(snapshot);
+      this.#samples = before + recording.sampleCount;
+      const nowMs = performance.now();
+      if (nowMs - turnMs > TURN_MS) {
+        await Bun.sleep(0);
+        while (this.#outputs.isBehind && !this.#isOver) await Bun.sleep(1);
+        turnMs = performance.now();
+      }
+      if (nowMs - toldMs > PROGRESS_MS) {
+        toldMs = nowMs;
+        this.#tellProgress(file, recording, snapshot);
+      }
+    }
+  }
+
+  /** Waits until a snapshot's time has come. */
+  async #due({ takenAtMs }: PoolSnapshot): Promise<void> {
+    const { speed } = this.#options;
+    this.#pace ??= { startedMs: performance.now(), firstMs: takenAtMs };
+    if (speed === Number.POSITIVE_INFINITY) return;
+    const { startedMs, firstMs } = this.#pace;
+    const dueMs = startedMs + (takenAtMs - firstMs) / speed;
+    const { signal } = this.#enough;
+    for (;;) {
+      const leftMs = dueMs - performance.now();
+      if (leftMs < 0.5 || signal.aborted) return;
+      // In pieces, so that the end need not be waited for.
+      await Bun.sleep(Math.min(leftMs, 50));
+    }
+  }
+
+  #write(snapshot: PoolSnapshot): void {
+    const { now } = this.#options;
+    const { takenAtMs } = snapshot;
+    if (now) snapshot.takenAtMs = Date.now();
+    snapshot.monotonicNs += this.#aheadNs;
+    this.#lastNs = Math.max(this.#lastNs, snapshot.monotonicNs);
+    this.#outputs!.write(snapshot);
+    snapshot.takenAtMs = takenAtMs;
+    this.#snapshots++;
+  }
+
+  async #openOutputs(recording: Recording): Promise<Outputs> {
+    const { firstMs, lastMs, snapshotCount, pools } = recording;
+    const rounds = snapshotCount / Math.max(1, pools.length);
+    const outputs = new Outputs(this.#options, {
+      ...this.#surroundings,
+      filter: this.#filter,
+      intervalMs: rounds > 1 ? (lastMs - firstMs) / (rounds - 1) : 1000,
+      labelSource: new Set(pools.map(({ source }) => source)).size > 1,
+      once: false,
+      statistics: () => [],
+      onQuit: () => this.#enough.abort(),
+      onFailure: (error) => {
+        this.#failure ??= error;
+        this.#enough.abort();
+      },
+    });
+    await outputs.open();
+    return outputs;
+  }
+
+  #tellProgress(file: string, { firstMs, lastMs }: Recording, { takenAtMs }: PoolSnapshot): void {
+    if (this.#isLive) return;
+    const share = (takenAtMs - firstMs) / Math.max(1, lastMs - firstMs);
+    this.#say(`${file}: ${Math.round(share * 100)} %, ${this.#snapshots} snapshots`);
+  }
+
+  #say(text: string): void {
+    if (this.#isLive && !this.#isOver) this.#outputs!.sayLast(text);
+    else this.#surroundings.stderr.write(`${text}\n`);
+  }
+}

@@ -1,0 +1,40 @@
+/// <reference path="./native.d.ts" />
+// DuckDB's native part out of the compiled binary. `scripts/build.ts` puts this file in the place of the package
+// `@duckdb/node-bindings`, and packs the two files; nothing else imports it, for from sources they may not be there.
+// Both are loaded from memory: nothing is left on disk, and a noexec /tmp does not matter.
+
+import { dlopen } from "bun:ffi";
+import { closeSync, readFileSync, writeSync } from "node:fs";
+import addonPath from "../../build/duckdb/duckdb.node.zst" with { type: "file" };
+import libraryPath from "../../build/duckdb/libduckdb.so.zst" with { type: "file" };
+
+const MFD_CLOEXEC = 1;
+
+/** The functions of `@duckdb/node-bindings`. */
+export default load();
+
+function load(): unknown {
+  const libc = dlopen("libc.so.6", {
+    memfd_create: { args: ["cstring", "u32"], returns: "i32" },
+  });
+  const fromMemory = (packed: string, folder: string, use: (file: string) => void): void => {
+    const fd = libc.symbols.memfd_create(Buffer.from("microview-duckdb\0") as never, MFD_CLOEXEC);
+    if (fd < 0) throw new Error("memfd_create failed: DuckDB cannot be loaded");
+    try {
+      const image = Bun.zstdDecompressSync(readFileSync(packed));
+      for (let at = 0; at < image.length; ) at += writeSync(fd, image, at);
+      use(`${folder}/${fd}`);
+    } finally {
+      closeSync(fd);
+    }
+  };
+  // A descriptor's number is used again, and the loader takes a path that it knows for what it has loaded from there:
+  // each library has a spelling of its own. The addon needs libduckdb.so: the loader takes the one that is loaded under this name already.
+  fromMemory(libraryPath, "/proc/self/./fd", (file) => {
+    dlopen(file, { duckdb_library_version: { args: [], returns: "ptr" } });
+  });
+  const module = { exports: {} };
+  fromMemory(addonPath, "/proc/self/././fd", (file) => process.dlopen(module, file));
+  libc.close();
+  return module.exports;
+}

@@ -1,0 +1,46 @@
+// A file that exists in memory alone, for libraries that write to paths.
+
+import { dlopen } from "bun:ffi";
+import { closeSync, fstatSync, ftruncateSync, readSync } from "node:fs";
+
+const MFD_CLOEXEC = 1;
+
+/** Gone when it is closed, or its process ends. */
+export class MemoryFile {
+  private constructor(
+    readonly fd: number,
+    /** By which this process opens it. */
+    readonly path: string,
+  ) {}
+
+  /** @param name shown in /proc; no meaning otherwise */
+  static create(name: string): MemoryFile {
+    const libc = dlopen("libc.so.6", {
+      memfd_create: { args: ["cstring", "u32"], returns: "i32" },
+    });
+    const fd = libc.symbols.memfd_create(Buffer.from(`${name}\0`) as never, MFD_CLOEXEC);
+    libc.close();
+    if (fd < 0) throw new Error("memfd_create failed: no file in memory can be made");
+    return new MemoryFile(fd, `/proc/self/fd/${fd}`);
+  }
+
+  /** A copy of all that it holds. */
+  read(): Uint8Array {
+    const bytes = new Uint8Array(fstatSync(this.fd).size);
+    for (let at = 0; at < bytes.length; ) {
+      const count = readSync(this.fd, bytes, at, bytes.length - at, at);
+      if (count === 0) break;
+      at += count;
+    }
+    return bytes;
+  }
+
+  /** Empties it. */
+  truncate(): void {
+    ftruncateSync(this.fd, 0);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}

@@ -1,0 +1,249 @@
+// Reads the blocks of a recording out of its Parquet file, through DuckDB.
+
+import type { Database, DuckDBConnection } from "../duckdb/index.ts";
+import { RECORDING_VERSION } from "./format.ts";
+
+const MAX_BLOCKS = 1 << 20;
+/** 1.3 GB while they are sorted; our own have half a million, or four times as many as a pool has slots. */
+const MAX_BLOCK_ROWS = 1 << 25;
+const MAX_POOLS = 10_000;
+const MAX_BLOCK_SNAPSHOTS = 1 << 22;
+
+/** Where a block is, and when. */
+export interface BlockPlace {
+  block: number;
+  firstUs: number;
+  lastUs: number;
+  snapshots: number;
+  rows: number;
+}
+
+/** A read of a pool. */
+export interface SnapshotRow {
+  timeUs: number;
+  source: string;
+  app: string;
+  sequence: number;
+  generation: number;
+  monotonicNs: number;
+  readMs: number;
+  latenessMs: number;
+  missed: number;
+  gap: string | undefined;
+}
+
+/** A series that is there from a snapshot on. */
+export interface SeriesRow {
+  series: number;
+  snapshot: number;
+  source: string;
+  app: string;
+  service: string;
+  metric: string;
+  kind: string;
+  unit: string;
+  labels: string;
+  writer: number | undefined;
+  pid: number | undefined;
+  thread: number | undefined;
+  definition: string;
+}
+
+/** A block, with its values in the order of their snapshots. */
+export interface BlockRows {
+  snapshots: SnapshotRow[];
+  /** In the order of their snapshots. */
+  series: SeriesRow[];
+  rows: {
+    /** Where the values of each snapshot begin; one more, where they end. */
+    starts: Int32Array;
+    series: Int32Array;
+    slots: Int32Array;
+    values: Float64Array;
+  };
+}
+
+type Plain = string | number | bigint | null;
+
+export class BlockReader {
+  private constructor(
+    readonly database: Database,
+    readonly file: string,
+    readonly blocks: readonly BlockPlace[],
+    /** Of all blocks. */
+    readonly pools: readonly { source: string; app: string }[],
+  ) {}
+
+  /** @param file a path without a quote, to which the database has access */
+  static async open(database: Database, file: string): Promise<BlockReader> {
+    const { connection } = database;
+    const [version] = await query(
+      connection,
+      `SELECT decode(value)::VARCHAR FROM parquet_kv_metadata('${file}') WHERE decode(key) = 'microview'`,
+    );
+    if (version?.[0] !== RECORDING_VERSION) {
+      throw new RangeError(
+        version === undefined
+          ? "it is no recording of `microview collect --out`"
+          : `it is of version ${version[0]}, this program reads version ${RECORDING_VERSION}`,
+      );
+    }
+    const found = await query(
+      connection,
+      `SELECT block, min(epoch_us(time)) FILTER (part = 'snapshot'), max(epoch_us(time)) FILTER (part = 'snapshot'),
+         count(*) FILTER (part = 'snapshot'), count(*)
+       FROM read_parquet('${file}') GROUP BY block ORDER BY block LIMIT ${MAX_BLOCKS + 1}`,
+    );
+    if (found.length === 0) throw new RangeError("it is empty");
+    if (found.length > MAX_BLOCKS) throw new RangeError(`it has more than ${MAX_BLOCKS} blocks`);
+    const blocks = found.map(([block, firstUs, lastUs, snapshots, rows]) => ({
+      block: Number(block),
+      firstUs: Number(firstUs),
+      lastUs: Number(lastUs),
+      snapshots: Number(snapshots),
+      rows: Number(rows),
+    }));
+    for (const { block, snapshots, rows } of blocks) {
+      if (rows > MAX_BLOCK_ROWS || snapshots > MAX_BLOCK_SNAPSHOTS || snapshots === 0) {
+        throw new RangeError(`block ${block} has ${rows} rows, of ${snapshots} snapshots`);
+      }
+    }
+    const pools = await query(
+      connection,
+      `SELECT DISTINCT source, app FROM read_parquet('${file}') WHERE part = 'snapshot' ORDER BY ALL LIMIT ${MAX_POOLS + 1}`,
+    );
+    if (pools.length > MAX_POOLS) throw new RangeError(`it has more than ${MAX_POOLS} pools`);
+    return new BlockReader(
+      database,
+      file,
+      blocks,
+      pools.map(([source, app]) => ({ source: text(source), app: text(app) })),
+    );
+  }
+
+  async read({ block, snapshots: count, rows }: BlockPlace): Promise<BlockRows> {
+    const snapshots = await this.#snapshots(block, count);
+    const series = await this.#series(block);
+    return { snapshots, series, rows: await this.#rows(block, count, rows) };
+  }
+
+  close(): void {
+    this.database.close();
+  }
+
+  async #snapshots(block: number, count: number): Promise<SnapshotRow[]> {
+    const found = await query(
+      this.database.connection,
+      `SELECT epoch_us(time), source, app, sequence, generation, monotonic_ns, read_ms, lateness_ms, missed, gap, snapshot
+       FROM read_parquet('${this.file}') WHERE block = ${block} AND part = 'snapshot' ORDER BY snapshot`,
+    );
+    return found.map((row, i) => {
+      if (Number(row[10]) !== i || count !== found.length) {
+        throw new RangeError(`block ${block} lacks snapshot ${i}`);
+      }
+      return {
+        timeUs: number(row[0]),
+        source: text(row[1]),
+        app: text(row[2]),
+        sequence: number(row[3]),
+        generation: number(row[4]),
+        monotonicNs: number(row[5]),
+        readMs: number(row[6]),
+        latenessMs: number(row[7]),
+        missed: number(row[8]),
+        gap: row[9] === null ? undefined : text(row[9]),
+      };
+    });
+  }
+
+  async #series(block: number): Promise<SeriesRow[]> {
+    const found = await query(
+      this.database.connection,
+      `SELECT series, snapshot, source, app, service, metric, kind, unit, labels, definition, writer, pid, thread
+       FROM read_parquet('${this.file}') WHERE block = ${block} AND part = 'series' ORDER BY snapshot, series`,
+    );
+    const optional = (value: Plain | undefined) => (value === null ? undefined : number(value));
+    return found.map((row) => ({
+      series: number(row[0]),
+      snapshot: number(row[1]),
+      source: text(row[2]),
+      app: text(row[3]),
+      service: text(row[4]),
+      metric: text(row[5]),
+      kind: text(row[6]),
+      unit: text(row[7]),
+      labels: text(row[8]),
+      definition: text(row[9]),
+      writer: optional(row[10]),
+      pid: optional(row[11]),
+      thread: optional(row[12]),
+    }));
+  }
+
+  /** They lie by series; a replay goes by snapshot. */
+  async #rows(block: number, snapshotCount: number, rowCount: number): Promise<BlockRows["rows"]> {
+    const { connection, bindings } = this.database;
+    const result = await connection.stream(
+      `SELECT coalesce(series, -1)::INTEGER, coalesce(slot, -1)::INTEGER, coalesce(snapshot, -1)::INTEGER,
+         coalesce(value, 'nan')::DOUBLE
+       FROM read_parquet('${this.file}') WHERE block = ${block} AND part NOT IN ('snapshot', 'series')`,
+    );
+    const series = new Int32Array(rowCount);
+    const slots = new Int32Array(rowCount);
+    const snapshots = new Int32Array(rowCount);
+    const values = new Float64Array(rowCount);
+    let count = 0;
+    for (let chunk = await result.fetchChunk(); chunk; chunk = await result.fetchChunk()) {
+      const size = chunk.rowCount;
+      if (size === 0) break;
+      if (count + size > rowCount) throw new RangeError(`block ${block} grows while it is read`);
+      for (const [i, column] of [series, slots, snapshots, values].entries()) {
+        const vector = bindings.data_chunk_get_vector(chunk.chunk, i);
+        const data = bindings.vector_get_data(vector, size * column.BYTES_PER_ELEMENT);
+        new Uint8Array(column.buffer, count * column.BYTES_PER_ELEMENT).set(data);
+      }
+      count += size;
+    }
+    const starts = new Int32Array(snapshotCount + 2);
+    for (let i = 0; i < count; i++) {
+      const snapshot = snapshots[i]!;
+      if (snapshot < 0 || snapshot >= snapshotCount) {
+        throw new RangeError(
+          `block ${block} has a value of snapshot ${snapshot}, which is not there`,
+        );
+      }
+      starts[snapshot + 2]!++;
+    }
+    for (let i = 2; i < starts.length; i++) starts[i]! += starts[i - 1]!;
+    const sorted = {
+      starts: starts.subarray(0, snapshotCount + 1),
+      series: new Int32Array(count),
+      slots: new Int32Array(count),
+      values: new Float64Array(count),
+    };
+    for (let i = 0; i < count; i++) {
+      const to = starts[snapshots[i]! + 1]!++;
+      sorted.series[to] = series[i]!;
+      sorted.slots[to] = slots[i]!;
+      sorted.values[to] = values[i]!;
+    }
+    return sorted;
+  }
+}
+
+async function query(connection: DuckDBConnection, sql: string): Promise<Plain[][]> {
+  const result = await connection.runAndReadAll(sql);
+  return result.getRows() as Plain[][];
+}
+
+function text(value: Plain | undefined): string {
+  if (typeof value !== "string") throw new RangeError("a text is missing");
+  return value;
+}
+
+function number(value: Plain | undefined): number {
+  const found = typeof value === "bigint" ? Number(value) : value;
+  if (typeof found !== "number" || !Number.isFinite(found))
+    throw new RangeError("a number is missing");
+  return found;
+}

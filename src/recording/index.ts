@@ -1,0 +1,16 @@
+// Recordings of what was collected: Parquet files, written while it is collected and read back as snapshots.
+//
+//   const recorder = await Recorder.open({ path, replace: false, blockMs: 10_000, wanted, onFailure });
+//   recorder.write(snapshot);
+//   const { samples, bytes } = await recorder.close();
+//
+//   using recording = await Recording.open(path);
+//   for await (const snapshot of recording.snapshots({})) sink.write(snapshot);
+
+export {
+  Recorder,
+  type RecorderOptions,
+  RecordingError,
+  type RecordingSummary,
+} from "./recorder.ts";
+export { Recording, type RecordingRange } from "./recording.ts";

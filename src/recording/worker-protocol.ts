@@ -1,0 +1,75 @@
+// What the collecting thread and the one that writes a recording tell each other.
+
+/** A pool that the file knows from now on. */
+export interface PoolNews {
+  pool: number;
+  source: string;
+  app: string;
+}
+
+/** A series that the file knows from now on. */
+export interface SeriesNews {
+  series: number;
+  pool: number;
+  service: string;
+  metric: string;
+  kind: string;
+  unit: string;
+  /** JSON. */
+  labels: string;
+  writer: number | null;
+  pid: number | null;
+  thread: number | null;
+  /** JSON. */
+  definition: string;
+  /** Of its first slot; slots follow each other. */
+  firstCell: number;
+  /** Upper bounds of its buckets. */
+  bounds: Float64Array | undefined;
+  slots: number;
+}
+
+/** Values that have changed, in the order of their snapshots. A cell is a slot of a series. */
+export interface Rows {
+  kind: "rows";
+  count: number;
+  cells: Int32Array<ArrayBuffer>;
+  snapshots: Int32Array<ArrayBuffer>;
+  values: Float64Array<ArrayBuffer>;
+}
+
+/** The snapshots of a block, by column; an index is the snapshot's number in the block. */
+export interface SnapshotColumns {
+  pool: number[];
+  timeUs: number[];
+  sequence: number[];
+  generation: number[];
+  monotonicNs: number[];
+  readMs: number[];
+  latenessMs: number[];
+  missed: number[];
+}
+
+/** All rows of a block have been told; this is the rest of it. */
+export interface Block {
+  kind: "block";
+  pools: PoolNews[];
+  series: SeriesNews[];
+  snapshots: SnapshotColumns;
+  gaps: [snapshot: number, text: string][];
+  /** Series that are there, and from which snapshot on. */
+  present: { series: number[]; snapshots: number[] };
+}
+
+export type ToRecorder =
+  | { kind: "open"; path: string; replace: boolean }
+  | Rows
+  | Block
+  | { kind: "close" };
+
+export type FromRecorder =
+  | { kind: "opened" }
+  /** A block is closed: what it holds outlives this process. */
+  | { kind: "written"; rows: number; bytes: number }
+  | { kind: "closed"; bytes: number }
+  | { kind: "failed"; message: string; code: string | undefined; missing: boolean };
