@@ -6,6 +6,7 @@ import {
   checkServiceName,
   type Directory,
   type RegisterResponse,
+  type SeriesRelease,
   type SeriesRequest,
   SLOT_BYTES,
   SLOTS_PER_PAGE,
@@ -17,7 +18,7 @@ import { AgentError, LimitError } from "./errors.ts";
 import { fold } from "./fold.ts";
 import type { Limits } from "./limits.ts";
 import type { Pool } from "./pool.ts";
-import { checked, register, registrationBytesMax } from "./register.ts";
+import { boundSeries, checked, register, registrationBytesMax } from "./register.ts";
 import type { AllocationStrategy } from "./strategies/index.ts";
 
 /** A writer that was told its place may take this long to lock it before it counts as dead. */
@@ -148,6 +149,27 @@ export class Application {
     const response = register(this.#books, this.writer(writerId), requests, (w) => this.lives(w));
     this.events.registered(this.directory.seriesCount - before);
     return response;
+  }
+
+  /**
+   * Takes series back from a living writer, which stores into them no more: what they hold is dropped, their slots are
+   * the writer's for other series, and a series that nobody else has is forgotten.
+   * @returns how many it had; those that it has not are none
+   * @throws AgentError 404 for an unknown writer, LimitError when the directory cannot be written anew
+   */
+  release(writerId: number, releases: readonly SeriesRelease[]): number {
+    const series = boundSeries(this.#books, this.writer(writerId), releases);
+    if (series.size === 0) return 0;
+    // Not by a record of its own: a directory that stays has the series' names in it for ever.
+    if (!this.pool.compact({ writer: writerId, series })) {
+      throw new LimitError(
+        "directory-full",
+        `the directory of ${this.name} cannot be written anew without ${series.size} series`,
+        "make room in the file system of the pools, then release them again",
+      );
+    }
+    this.#books.follow();
+    return series.size;
   }
 
   /**

@@ -30,7 +30,7 @@ import {
   RecordWriter,
   slotIndex,
 } from "../layout/index.ts";
-import { compactDirectory } from "./compaction.ts";
+import { compactDirectory, type Released } from "./compaction.ts";
 import { LimitError } from "./errors.ts";
 
 const DIRECTORY_CHUNK_BYTES = 64 << 10;
@@ -283,11 +283,12 @@ export class Pool {
 
   /**
    * Rewrites the directory without what has gone.
+   * @param released what goes with this rewriting
    * @returns false when there is no room for it, in which case the directory stays as it is
    */
-  compact(): boolean {
+  compact(released?: Released): boolean {
     const records = new RecordWriter();
-    compactDirectory(this.directory, records);
+    compactDirectory(this.directory, records, released);
     const bytes = records.bytes.bytes();
     if (bytes.length > this.header.directoryCapacity) return false;
     const epoch = (this.#epoch + 1) >>> 0;

@@ -12,6 +12,7 @@ import {
   type PlacedRun,
   type RegisterResponse,
   type RegisterResult,
+  type SeriesRelease,
   type SeriesRequest,
   sameLabelNames,
   utf8Bytes,
@@ -48,6 +49,27 @@ export function register(
     slots,
   }));
   return { results, extents };
+}
+
+/** Ids of the series of a release that the writer has. */
+export function boundSeries(
+  books: Books,
+  writer: Writer,
+  releases: readonly SeriesRelease[],
+): Set<number> {
+  const bound = new Set<number>();
+  for (const { name, labelNames, series } of releases) {
+    const metric = books
+      .metrics(writer.service, name)
+      .find(({ definition }) => Bun.deepEquals(definition.labelNames, labelNames));
+    if (metric === undefined) continue;
+    for (const labelValues of series) {
+      if (labelValues.length !== labelNames.length) continue;
+      const id = books.series.find(books.directory, metric.id, labelValues);
+      if (id !== 0 && books.directory.find(writer, id) !== undefined) bound.add(id);
+    }
+  }
+  return bound;
 }
 
 /** Bytes of the directory that a registration takes at most; {@link Books.reserve} them first. */

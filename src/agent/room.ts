@@ -1,6 +1,6 @@
 // The free slots of one writer: what it was granted and has not used yet.
 
-import { type GrantRecord, SLOTS_PER_PAGE, type Writer } from "../layout/index.ts";
+import { type GrantRecord, type Run, SLOTS_PER_PAGE, type Writer } from "../layout/index.ts";
 
 /** Where series may go. */
 export interface Place {
@@ -26,15 +26,8 @@ export class Room {
   static of(writer: Writer): Room {
     const room = new Room();
     const gaps = [...writer.grants].reverse().flatMap(gapsOf);
-    const ofPage = Map.groupBy(gaps, ({ page }) => page);
-    for (const run of writer.runs) {
-      const end = run.slot + run.count * run.metric.slots;
-      for (const gap of ofPage.get(run.page) ?? []) {
-        // A run may go on from one part of a page to the next, which then is used as far as the run goes.
-        if (run.slot < gap.end && end > gap.next) gap.next = Math.min(end, gap.end);
-      }
-    }
-    room.#gaps.push(...gaps.filter(({ next, end }) => next < end));
+    const runs = Map.groupBy(writer.runs, ({ page }) => page);
+    room.#gaps.push(...gaps.flatMap((gap) => unused(gap, runs.get(gap.page) ?? [])));
     return room;
   }
 
@@ -70,6 +63,20 @@ function takeFrom(gap: Gap, slots: number): Place {
   const place = { page: gap.page, slot: gap.next };
   gap.next += slots;
   return place;
+}
+
+/** What of a gap no run uses, the first part last: behind all runs, and where series were released between them. */
+function unused({ page, next, end }: Gap, runs: readonly Run[]): Gap[] {
+  const gaps: Gap[] = [];
+  let from = next;
+  for (const run of [...runs].sort((a, b) => a.slot - b.slot)) {
+    if (run.slot > from) gaps.unshift({ page, next: from, end: Math.min(run.slot, end) });
+    // A run may go on from one part of a page to the next, which then is used as far as the run goes.
+    from = Math.max(from, run.slot + run.count * run.metric.slots);
+    if (from >= end) return gaps;
+  }
+  gaps.unshift({ page, next: from, end });
+  return gaps;
 }
 
 /** The pages of a grant, the first one last. */

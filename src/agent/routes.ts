@@ -13,6 +13,7 @@ import {
   LAYOUT_VERSION,
   type ProcessesResponse,
   type RegisterResponse,
+  type ReleaseResponse,
   SHM_DIR,
   type Writer,
 } from "../layout/index.ts";
@@ -77,6 +78,16 @@ const RegisterBody = t.Object({
       series: t.Array(t.Array(t.String()), {
         description: "label values, in the order of labelNames",
       }),
+    }),
+  ),
+});
+
+const ReleaseBody = t.Object({
+  metrics: t.Array(
+    t.Object({
+      name: t.String(),
+      labelNames: t.Array(t.String()),
+      series: t.Array(t.Array(t.String())),
     }),
   ),
 });
@@ -251,6 +262,20 @@ export function createRoutes(context: RoutesContext) {
         body: RegisterBody,
         detail: {
           summary: "Register series in a batch; asking again gives the same places",
+          ...needs("register"),
+        },
+      },
+    )
+    .delete(
+      "/v1/apps/:app/writers/:writer/series",
+      ({ apps, params, body }): ReleaseResponse => ({
+        released: apps.get(params.app).release(params.writer, body.metrics),
+      }),
+      {
+        params: WriterParams,
+        body: ReleaseBody,
+        detail: {
+          summary: "Release series that the writer stores into no more, in a batch",
           ...needs("register"),
         },
       },

@@ -55,6 +55,23 @@ export interface RegisterResponse {
   extents: Extent[];
 }
 
+/** Series of a metric, as label values in the order of the label names. */
+export interface SeriesRelease {
+  name: string;
+  labelNames: readonly string[];
+  series: string[][];
+}
+
+/** DELETE /v1/apps/:app/writers/:writer/series: what the writer stores into no more. */
+export interface ReleaseRequest {
+  metrics: SeriesRelease[];
+}
+
+export interface ReleaseResponse {
+  /** How many series the writer had of those. */
+  released: number;
+}
+
 /** Every error of the agent: a code for programs, a sentence and a hint for people. */
 export interface ApiError {
   code: string;

@@ -92,6 +92,12 @@ const ROUTES: Readonly<Record<string, Expected>> = {
     right: "200",
     otherApp: "404 unknown-app",
   },
+  "DELETE /v1/apps/:app/writers/:writer/series": {
+    need: "register",
+    body: { metrics: [{ name: "walked_total", labelNames: [], series: [[]] }] },
+    right: "200",
+    otherApp: "404 unknown-app",
+  },
   "DELETE /v1/apps/:app/writers/:writer": {
     need: "register",
     right: "200",
