@@ -6,6 +6,8 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import agentCommand from "../../src/commands/agent.ts";
+import collectCommand from "../../src/commands/collect.ts";
+import type { Subcommand } from "../../src/commands/support/subcommand.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 
@@ -39,12 +41,29 @@ function parseYaml(text: string): Document[] {
   return (Array.isArray(parsed) ? parsed : [parsed]).filter((each) => each !== null);
 }
 
-/** Flags of `microview agent` as they are typed. */
-const AGENT_FLAGS = Object.keys(agentCommand.details.flags).map(
-  (name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
-);
+/** The flags of a subcommand as they are typed. */
+function flagsOf({ details }: Subcommand): string[] {
+  return Object.keys(details.flags).map(
+    (name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+  );
+}
 
 describe("deploy/", () => {
+  test("gives the collector no flag that it does not know", () => {
+    const unit = read("systemd/microview-collect@.service");
+    expect(unit).toContain("ExecStart=/usr/bin/microview collect $MICROVIEW_COLLECT_FLAGS");
+    const page = readFileSync(join(ROOT, "docs/deploy.md"), "utf8");
+    const texts = [
+      unit,
+      ...page.split("\n").filter((line) => /^MICROVIEW_COLLECT_FLAGS=/.test(line)),
+    ];
+    const named = texts.flatMap((text) =>
+      [...text.matchAll(/--[a-z][\w-]+/g)].map(([flag]) => flag),
+    );
+    expect(named.length).toBeGreaterThan(3);
+    expect(named.filter((flag) => !flagsOf(collectCommand).includes(flag))).toEqual([]);
+  });
+
   test("gives the agent no flag that it does not know", () => {
     const unknown: string[] = [];
     const args = [
@@ -57,7 +76,7 @@ describe("deploy/", () => {
     ].map(([flag]) => flag);
     const { command } = parseYaml(read("docker/compose.yaml"))[0].services.agent;
     args.push(...command.filter((word: string) => word.startsWith("--")));
-    for (const flag of args) if (!AGENT_FLAGS.includes(flag)) unknown.push(flag);
+    for (const flag of args) if (!flagsOf(agentCommand).includes(flag)) unknown.push(flag);
     expect(unknown).toEqual([]);
     expect(args.length).toBeGreaterThan(15);
   });
@@ -93,20 +112,25 @@ describe("deploy/", () => {
   });
 });
 
-describe("the unit of systemd", () => {
-  /** The unit with its drop-ins, whose program is one that is there. */
-  function installed(...dropIns: string[]): { unit: string; folder: string } {
-    const folder = mkdtempSync(join(tmpdir(), "microview-unit-"));
-    const unit = join(folder, "microview-agent.service");
-    const text = read("systemd/microview-agent.service");
-    writeFileSync(unit, text.replace("ExecStart=/usr/bin/microview", "ExecStart=/bin/true"));
-    for (const name of dropIns) {
-      cpSync(join(DEPLOY, "systemd/microview-agent.service.d", name), `${unit}.d/${name}`);
-    }
-    return { unit, folder };
-  }
+describe.each([
+  ["microview-agent.service", "microview-agent.service"],
+  ["microview-collect@.service", "microview-collect@edge.service"],
+])("the unit %s", (file, instance) => {
+  const dropInFolder = join(DEPLOY, "systemd", `${file}.d`);
+  const dropIns = readdirSync(dropInFolder);
 
-  const dropIns = readdirSync(join(DEPLOY, "systemd/microview-agent.service.d"));
+  /** The unit with its drop-ins, whose program is one that is there. */
+  function installed(...names: string[]): { unit: string; folder: string } {
+    const folder = mkdtempSync(join(tmpdir(), "microview-unit-"));
+    const text = read(`systemd/${file}`).replace(
+      "ExecStart=/usr/bin/microview",
+      "ExecStart=/bin/true",
+    );
+    writeFileSync(join(folder, file), text);
+    writeFileSync(join(folder, instance), text);
+    for (const name of names) cpSync(join(dropInFolder, name), join(folder, `${file}.d`, name));
+    return { unit: join(folder, instance), folder };
+  }
 
   test.skipIf(lacks("systemd-analyze")).each([[[]], [dropIns]])(
     "is taken by systemd, with the drop-ins %p",
