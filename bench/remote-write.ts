@@ -11,53 +11,31 @@
 import { join } from "node:path";
 import protobuf from "protobufjs";
 import { type Encoded, RemoteWrite, RemoteWriteEncoder } from "../src/export/index.ts";
-import {
-  Directory,
-  type MetricDefinition,
-  type PoolSnapshot,
-  planRead,
-  RecordWriter,
-  SLOTS_PER_PAGE,
-  slotsPerSeries,
-  WRITER_FLAGS,
-} from "../src/layout/index.ts";
+import type { MetricDefinition } from "../src/layout/index.ts";
 import type { Bench } from "./lib/bench.ts";
 import { alternate, type Rounds, type Work } from "./lib/measure.ts";
+import {
+  COUNTER,
+  HISTOGRAM,
+  HOME,
+  labelValues,
+  type PoolShape,
+  PoolSource,
+  START_MS,
+} from "./lib/pool-source.ts";
 import { atLeast, type Row, rateRow, row } from "./lib/report.ts";
 import type { Samples } from "./lib/samples.ts";
 
 const PROTOBUFJS = "protobufjs";
 /** As RemoteWrite has it. */
 const MAX_SAMPLES = 10_000;
-const START_MS = Date.UTC(2026, 0, 1);
-const HOME = { app: "shop", instance: "host-1.example:7070", service: "orders" };
 
-interface Shape {
+interface Shape extends PoolShape {
   name: string;
-  definition: MetricDefinition;
-  series: number;
   /** Snapshots that a request holds. */
   depth: number;
 }
 
-const BASE = {
-  unit: "",
-  help: "",
-  combine: "sum",
-  labelNames: ["method", "route", "status"],
-} as const;
-const COUNTER: MetricDefinition = {
-  ...BASE,
-  name: "http_requests_total",
-  kind: "counter",
-  bounds: [],
-};
-const HISTOGRAM: MetricDefinition = {
-  ...BASE,
-  name: "http_request_duration_seconds",
-  kind: "histogram",
-  bounds: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-};
 const SHAPES: readonly Shape[] = [
   { name: "10,000 counters, one snapshot", definition: COUNTER, series: 10_000, depth: 1 },
   { name: "100 counters, 64 snapshots", definition: COUNTER, series: 100, depth: 64 },
@@ -83,7 +61,7 @@ const bench: Bench = {
 export default bench;
 
 async function encoding(shape: Shape, rounds: Rounds, quick: boolean): Promise<Row[]> {
-  const source = new Source(shape);
+  const source = new PoolSource(shape);
   const peer = new Peer(shape);
   const ours = new Ours(source, shape.depth);
   const [one, other] = [ours.request(), peer.request()];
@@ -130,7 +108,7 @@ function check({ samples }: Encoded, other: Uint8Array): void {
 
 async function wholeWay(folder: string | undefined, rounds: Rounds, quick: boolean): Promise<Row> {
   const [shape] = SHAPES;
-  const source = new Source(shape!);
+  const source = new PoolSource(shape!);
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
@@ -182,7 +160,7 @@ class Ours {
   #last: Encoded = { body: new Uint8Array(), samples: 0 };
 
   constructor(
-    readonly source: Source,
+    readonly source: PoolSource,
     readonly depth: number,
   ) {
     this.#encoder = new RemoteWriteEncoder({
@@ -199,64 +177,6 @@ class Ours {
     this.#encoder.flush();
     return this.#last;
   }
-}
-
-/** Snapshots of a pool that is nowhere: a directory, and values that change. */
-class Source {
-  readonly #snapshot: PoolSnapshot;
-
-  constructor({ definition, series }: Shape) {
-    const slots = slotsPerSeries(definition);
-    const perPage = Math.floor(SLOTS_PER_PAGE / slots);
-    const pages = Math.ceil(series / perPage);
-    const records = new RecordWriter();
-    records.service(1, HOME.service).metric(1, 1, definition);
-    const lock = { lockOffset: 0, lockBytes: 0 };
-    const who = { pid: 1, threadId: 0, startedAtMs: 0, flags: WRITER_FLAGS.unlocked };
-    records.writer({ id: 1, service: 1, ...who, ...lock });
-    records.grant({ writer: 1, page: 0, pages, slot: 0, slots: 0 });
-    for (let i = 0; i < series; i++) records.series(i + 1, 1, labelValues(i));
-    for (let page = 0; page < pages; page++) {
-      const firstSeries = page * perPage + 1;
-      const count = Math.min(perPage, series - page * perPage);
-      records.bind({ writer: 1, firstSeries, count, page, slot: 0 });
-    }
-    const directory = new Directory(1, pages);
-    directory.append(records.bytes.bytes());
-    if (directory.damageCount > 0) throw new Error(directory.damage[0]!.reason);
-    const values = new Float64Array(directory.valueCount).map((_, i) => i * 1.5);
-    this.#snapshot = {
-      source: "local",
-      app: HOME.app,
-      sequence: 0,
-      takenAtMs: START_MS,
-      monotonicNs: 0,
-      readMs: 0,
-      latenessMs: 0,
-      missed: 0,
-      gap: undefined,
-      generation: 0,
-      directory,
-      plan: planRead(directory),
-      slots: new Float64Array(),
-      values,
-    };
-  }
-
-  next(): PoolSnapshot {
-    const { values } = this.#snapshot;
-    this.#snapshot.takenAtMs++;
-    for (let i = 0; i < values.length; i += 16) values[i]!++;
-    return this.#snapshot;
-  }
-}
-
-function labelValues(i: number): string[] {
-  return [
-    ["GET", "POST", "PUT"][i % 3]!,
-    `/api/v1/things/${i}`,
-    ["200", "404", "500"][i % 7] ?? "201",
-  ];
 }
 
 // https://github.com/prometheus/prometheus/blob/v2.42.0/prompb/{remote,types}.proto

@@ -17,6 +17,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   verbs: () => import("./verbs.ts"),
   exposition: () => import("./exposition.ts"),
   "remote-write": () => import("./remote-write.ts"),
+  otlp: () => import("./otlp.ts"),
   frameworks: () => import("./frameworks.ts"),
   "prom-client": () => import("./prom-client.ts"),
 };

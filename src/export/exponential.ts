@@ -36,26 +36,31 @@ export function exponentialMap(shape: LogLinearShape): ExponentialMap {
   return { scale: shape.subBits, zeroThreshold: bounds[0]!, targets };
 }
 
+/** A count as whole number: services write what they like. */
+export function wholeCount(value: number): number {
+  return value > 0 && value <= Number.MAX_SAFE_INTEGER ? Math.round(value) : 0;
+}
+
 /** Puts counts, the underflow first and the overflow last, into exponential buckets from the first that has any. */
 export function toExponential(
   { targets }: ExponentialMap,
   slots: Float64Array,
   at: number,
 ): { zeroCount: number; count: number; offset: number; counts: Float64Array } {
-  const zeroCount = slots[at]!;
-  let first = -1;
-  let last = -1;
-  for (let i = 0; i < targets.length; i++) {
-    if (slots[at + 1 + i] === 0) continue;
-    if (first < 0) first = i;
-    last = i;
+  const zeroCount = wholeCount(slots[at]!);
+  // Most are zero, and going over them is most of the work.
+  let first = 0;
+  while (first < targets.length && slots[at + 1 + first] === 0) first++;
+  if (first === targets.length) {
+    return { zeroCount, count: zeroCount, offset: 0, counts: new Float64Array() };
   }
-  if (first < 0) return { zeroCount, count: zeroCount, offset: 0, counts: new Float64Array() };
+  let last = targets.length - 1;
+  while (slots[at + 1 + last] === 0) last--;
   const offset = targets[first]!;
   const counts = new Float64Array(targets[last]! - offset + 1);
   let count = zeroCount;
   for (let i = first; i <= last; i++) {
-    const more = slots[at + 1 + i]!;
+    const more = wholeCount(slots[at + 1 + i]!);
     counts[targets[i]! - offset]! += more;
     count += more;
   }

@@ -9,8 +9,10 @@ export { type Backlog, MemoryBacklog, type Request } from "./backlog.ts";
 export { exponentialError, exponentialMap, toExponential } from "./exponential.ts";
 export type { ExtraLabel, FlatOptions } from "./flat-series.ts";
 export { Otlp, type OtlpOptions } from "./otlp.ts";
-export { OtlpEncoder, type OtlpEncoderOptions } from "./otlp-encoder.ts";
-export type { Attributes } from "./otlp-model.ts";
+export { type Origin, OtlpEncoder, type OtlpEncoderOptions } from "./otlp-encoder.ts";
+export { JsonForm } from "./otlp-json.ts";
+export type { Attributes, OtlpForm, Part } from "./otlp-model.ts";
+export { ProtobufForm } from "./otlp-protobuf.ts";
 export type { ExportCounters, ExportEnd, Exporter, Protocol } from "./push.ts";
 export { RemoteWrite, type RemoteWriteOptions } from "./remote-write.ts";
 export {

@@ -1,190 +1,264 @@
-// Snapshots as OTLP's metrics: one resource for each service, sums with their start, histograms of both kinds.
+// Snapshots as OTLP's metrics: one resource for each service, sums with their start, histograms of both kinds. What can
+// be known of a series beforehand is worked out and written once; a snapshot then costs going over its values.
 
-import {
-  countingSince,
-  type Directory,
-  type Metric,
-  type MetricDefinition,
-  type PoolSnapshot,
-  SCOPE_LABELS,
-  shapeOf,
-} from "../layout/index.ts";
-import { type ExponentialMap, exponentialMap, toExponential } from "./exponential.ts";
-import type {
-  Attributes,
-  OtlpMetric,
-  OtlpRequest,
-  ResourceMetrics,
-  Scope,
-  Temporality,
-} from "./otlp-model.ts";
+import { countingSince, type Directory, type Metric, type PoolSnapshot } from "../layout/index.ts";
+import type { ExponentialMap } from "./exponential.ts";
+import { Block, scopeOf } from "./otlp-block.ts";
+import type { Attributes, OtlpForm, Part, Scope, Section, Temporality } from "./otlp-model.ts";
+
+/** Whose metrics a resource's are. */
+export interface Origin {
+  source: string;
+  app: string;
+  service: string;
+  directory: Directory;
+}
 
 export interface OtlpEncoderOptions {
   /** Leaves out series. */
   wanted: (service: string, metric: Metric) => boolean;
-  /** What is known of a source's host and container, beside the service. */
-  resourceOf: (source: string) => Attributes;
+  /** What is known of where a service runs, beside its name and application. */
+  resourceOf: (origin: Origin) => Attributes;
   temporality: Temporality;
   version: string;
 }
 
-/** What is remembered of a series from one export to the next. */
-interface Known {
-  attributes: Attributes;
-  /** Undefined where it is ours. */
-  scope: Scope | undefined;
-  metric: Metric;
-  service: string;
-  startMs: number;
-  lastMs: number;
-  /** The slots as they were exported last. */
-  before: Float64Array;
-  /** A point with a value was sent, and none since that it has ended. */
-  present: boolean;
-  /** The export in which it was seen last. */
-  round: number;
-}
+/** What the encoder takes of a snapshot. The values are its own. */
+export type Taken = Pick<PoolSnapshot, "source" | "app" | "directory" | "takenAtMs" | "values">;
 
-interface Pool {
+interface Pool<Table> {
   source: string;
   app: string;
-  known: Map<string, Known>;
   directory: Directory | undefined;
-  /** Names that stay when a directory is written anew, by its series. */
-  keys: Map<number, string>;
+  directoryBytes: number;
+  valueCount: number;
+  /** By what they are, in the order of a request. */
+  blocks: Map<string, Block<Table>>;
+  /** The values as they were exported last. */
+  before: Float64Array;
+  /** Those of before that, for the next snapshot's: new memory costs more than copying. */
+  spare: Float64Array | undefined;
   round: number;
   /** When it was exported last. */
   lastMs: number;
 }
 
-const SCOPE = "microview";
-/** UCUM's names for what people write. */
-const UNITS: Readonly<Record<string, string>> = {
-  seconds: "s",
-  milliseconds: "ms",
-  microseconds: "us",
-  nanoseconds: "ns",
-  bytes: "By",
-  percent: "%",
-  ratio: "1",
-};
+/** A series that has ended. */
+interface Ended<Table> {
+  block: Block<Table>;
+  index: number;
+}
 
-export class OtlpEncoder {
-  readonly #pools = new Map<string, Pool>();
+const OURS = "microview";
+const GAUGE = { absent: 0, shown: 1, lost: 2 } as const;
+/** Slots of a histogram that weigh as much as a point in how large a request becomes. */
+const SLOTS_PER_POINT = 32;
+
+export class OtlpEncoder<Table> {
+  readonly #pools = new Map<string, Pool<Table>>();
   readonly #maps = new Map<string, ExponentialMap>();
 
-  constructor(readonly options: OtlpEncoderOptions) {}
+  /** @param maxPoints data points after which a request is full; large histograms count more than once */
+  constructor(
+    readonly options: OtlpEncoderOptions,
+    readonly form: OtlpForm<Table>,
+    readonly maxPoints: number,
+  ) {}
 
-  /** All that a snapshot has. */
-  request(snapshot: PoolSnapshot): OtlpRequest {
-    const { source, app, directory } = snapshot;
-    const pool = this.#poolOf(source, app);
-    if (directory !== pool.directory) {
-      pool.directory = directory;
-      pool.keys = new Map();
+  /** Takes in what there is to encode of a snapshot, whose arrays may be used again afterwards. */
+  take({ source, app, directory, takenAtMs, values }: PoolSnapshot): Taken {
+    const pool = this.#pools.get(`${app} ${source}`);
+    const { spare } = pool ?? {};
+    if (spare?.length !== values.length) {
+      return { source, app, directory, takenAtMs, values: values.slice() };
     }
+    pool!.spare = undefined;
+    spare.set(values);
+    return { source, app, directory, takenAtMs, values: spare };
+  }
+
+  /** All that a snapshot has, request by request. The next one is begun when this one has been gone through. */
+  *parts(taken: Taken): Generator<Part<Table>> {
+    const { values, takenAtMs } = taken;
+    const pool = this.#poolOf(taken);
     pool.round++;
-    const building = new Building(this, pool, this.options.resourceOf(source));
+    const ended = this.#follow(pool, taken);
+    const isDelta = this.options.temporality === "delta";
+    const shown = isDelta ? values.slice() : values;
+    const filling = new Filling<Table>(this.maxPoints, this.#partOf(pool, shown, takenAtMs));
+    const { source, app } = pool;
+    const { directory } = taken;
+    let last: string | undefined;
+    let resource: Attributes = [];
+    for (const block of pool.blocks.values()) {
+      const { service } = block;
+      if (service !== last) resource = this.options.resourceOf({ source, app, service, directory });
+      last = service;
+      if (block.metric.definition.kind === "gauge") {
+        yield* addGauges(filling, block, resource, values);
+      } else if (!isDelta) {
+        count(block, values, pool);
+        yield* filling.add(block, resource, 0, block.count, false);
+      } else if (pool.round > 1) {
+        // What was counted before the first export may have been exported by another: there the deltas begin.
+        subtract(block, shown, pool);
+        yield* filling.add(block, resource, 0, block.count, false);
+      }
+    }
+    for (const { block, index } of ended) {
+      const { service } = block;
+      const of = this.options.resourceOf({ source, app, service, directory });
+      yield* filling.add(block, of, index, index + 1, true);
+    }
+    yield* filling.finish();
+    pool.spare = pool.before;
+    pool.before = values;
+    pool.lastMs = takenAtMs;
+  }
+
+  /** Says that an application's series have ended. */
+  *end(source: string, app: string, nowMs: number): Generator<Part<Table>> {
+    const key = `${app} ${source}`;
+    const pool = this.#pools.get(key);
+    const directory = pool?.directory;
+    if (pool === undefined || directory === undefined) return;
+    this.#pools.delete(key);
+    const filling = new Filling<Table>(this.maxPoints, this.#partOf(pool, pool.before, nowMs));
+    for (const block of pool.blocks.values()) {
+      const { service } = block;
+      const resource = this.options.resourceOf({ source, app, service, directory });
+      for (const [from, to, present] of runs(block.present, block.count)) {
+        if (present === 1) yield* filling.add(block, resource, from, to, true);
+      }
+    }
+    yield* filling.finish();
+  }
+
+  /** Brings the blocks up to a snapshot's structure. @returns series that are there no more */
+  #follow(pool: Pool<Table>, taken: Taken): Ended<Table>[] {
+    const { directory, values } = taken;
+    const isSame =
+      directory === pool.directory &&
+      directory.length === pool.directoryBytes &&
+      values.length === pool.valueCount;
+    if (isSame) return [];
+    const isAnew = directory !== pool.directory;
+    const before = new Float64Array(values.length);
+    if (!isAnew) before.set(pool.before.subarray(0, values.length));
     const startsMs = countingSince(directory);
+    const blocks = new Map<string, Block<Table>>();
+    const ended: Ended<Table>[] = [];
+    const gone = new Set(pool.blocks.values());
     for (const metric of directory.metrics.values()) {
       const service = directory.services.get(metric.service) ?? "";
       if (metric.retired || !this.options.wanted(service, metric)) continue;
-      // A delta begins where the one before ended, also that of a series which was not there yet.
-      const isDelta = this.options.temporality === "delta" && !isSum(metric);
-      const isAnew = isDelta && pool.round > 1;
-      const sinceMs = Math.min(
-        startsMs.get(metric.service) ?? Number.POSITIVE_INFINITY,
-        snapshot.takenAtMs,
-      );
-      const startMs = isAnew ? pool.lastMs : sinceMs;
-      for (const id of metric.series) {
-        const index = directory.valueIndexOf(id);
-        if (index < 0 || index + metric.slots > snapshot.values.length) continue;
-        const known = this.#knownOf(pool, directory, metric, service, id, startMs);
-        known.round = pool.round;
-        this.#add(building, known, snapshot, index, pool.round === 1);
+      const sinceMs = startsMs.get(metric.service) ?? Number.POSITIVE_INFINITY;
+      // A pool may say anything.
+      const startMs = Math.min(sinceMs, taken.takenAtMs);
+      for (const { scope, ids } of this.#scopes(metric, taken)) {
+        const name = nameOf(service, scope, metric);
+        const old = pool.blocks.get(name);
+        if (old !== undefined) gone.delete(old);
+        const wanted = { metric, service, scope, ids, startMs };
+        blocks.set(name, this.#blockOf(pool, old, wanted, taken, before, ended));
       }
     }
-    for (const [key, known] of pool.known) {
-      if (known.round === pool.round) continue;
-      pool.known.delete(key);
-      if (known.present) building.end(known, snapshot.takenAtMs);
+    for (const block of gone) {
+      for (let index = 0; index < block.count; index++) {
+        if (block.present[index] === 1) ended.push({ block, index });
+      }
     }
-    pool.lastMs = snapshot.takenAtMs;
-    return this.#finish(building);
+    pool.blocks = inOrder(blocks);
+    pool.directory = directory;
+    pool.directoryBytes = directory.length;
+    pool.valueCount = values.length;
+    pool.before = before;
+    return ended;
   }
 
-  /** Says that an application's series have ended; undefined when none is known. */
-  end(source: string, app: string, nowMs: number): OtlpRequest | undefined {
-    const key = `${app} ${source}`;
-    const pool = this.#pools.get(key);
-    if (pool === undefined) return undefined;
-    this.#pools.delete(key);
-    const building = new Building(this, pool, this.options.resourceOf(source));
-    for (const known of pool.known.values()) if (known.present) building.end(known, nowMs);
-    return this.#finish(building);
+  /** The series of a metric that a snapshot has, by what made them. */
+  #scopes(metric: Metric, { directory, values }: Taken): { scope: Scope; ids: number[] }[] {
+    const ours = { name: OURS, version: this.options.version };
+    const ids = metric.series.filter((id) => {
+      const index = directory.valueIndexOf(id);
+      return index >= 0 && index + metric.slots <= values.length;
+    });
+    if (metric.definition.dialect === undefined) return [{ scope: ours, ids }];
+    const scopes = new Map<string, { scope: Scope; ids: number[] }>();
+    for (const id of ids) {
+      const scope = scopeOf(metric, directory.labelValues(id), ours);
+      const key = JSON.stringify(scope);
+      const known = scopes.get(key);
+      if (known === undefined) scopes.set(key, { scope, ids: [id] });
+      else known.ids.push(id);
+    }
+    return [...scopes.values()];
   }
 
-  mapOf(metric: Metric): ExponentialMap {
-    const { min, max, error } = metric.definition.logLinear!;
-    const key = `${min} ${max} ${error}`;
-    let map = this.#maps.get(key);
-    if (map === undefined) {
-      map = exponentialMap(shapeOf(metric.definition));
-      this.#maps.set(key, map);
+  /** The block of a metric: the one that was, with what is new, or another when series have gone from it. */
+  #blockOf(
+    pool: Pool<Table>,
+    old: Block<Table> | undefined,
+    wanted: { metric: Metric; service: string; scope: Scope; ids: number[]; startMs: number },
+    { directory }: Taken,
+    before: Float64Array,
+    ended: Ended<Table>[],
+  ): Block<Table> {
+    const { metric, service, scope, ids, startMs } = wanted;
+    const isAnew = metric !== old?.metric;
+    const sameIds = (i: number) => ids[i] === old!.ids[i];
+    const sameLabels = (i: number) =>
+      i < ids.length &&
+      Bun.deepEquals(directory.labelValues(ids[i]!), pool.directory!.labelValues(old!.ids[i]!));
+    const isPrefix = old !== undefined && every(old.count, isAnew ? sameLabels : sameIds);
+    if (isPrefix) {
+      for (let i = 0; isAnew && i < old.count; i++) {
+        const at = directory.valueIndexOf(ids[i]!);
+        move(pool.before, old.valueAt[i]!, before, at, metric.slots);
+        old.valueAt[i] = at;
+        old.ids[i] = ids[i]!;
+      }
+      old.metric = metric;
+      for (let i = old.count; i < ids.length; i++) old.append(directory, ids[i]!, startMs);
+      return old;
     }
-    return map;
+    const block = new Block(service, scope, metric, this.form, this.#maps);
+    for (const id of ids) block.append(directory, id, startMs);
+    if (old !== undefined) {
+      const key = (of: Directory, id: number) => JSON.stringify(of.labelValues(id));
+      const places = new Map(ids.map((id, i) => [key(directory, id), i]));
+      for (let i = 0; i < old.count; i++) {
+        const place = places.get(key(pool.directory!, old.ids[i]!));
+        if (place === undefined) {
+          if (old.present[i] === 1) ended.push({ block: old, index: i });
+          continue;
+        }
+        block.startsMs[place] = old.startsMs[i]!;
+        block.present[place] = old.present[i]!;
+        move(pool.before, old.valueAt[i]!, before, block.valueAt[place]!, metric.slots);
+      }
+    }
+    return block;
   }
 
-  #finish(building: Building): OtlpRequest {
-    return { temporality: this.options.temporality, resources: building.resources() };
+  #partOf(pool: Pool<Table>, values: Float64Array, timeMs: number): Omit<Part<Table>, "sections"> {
+    const { temporality } = this.options;
+    return { points: 0, app: pool.app, temporality, values, timeMs };
   }
 
-  #add(
-    building: Building,
-    known: Known,
-    { values, takenAtMs }: PoolSnapshot,
-    index: number,
-    isFirst: boolean,
-  ): void {
-    const { metric, before } = known;
-    const now = values.slice(index, index + metric.slots);
-    if (metric.definition.kind === "gauge") {
-      const isPresent = !Number.isNaN(now[0]!);
-      const startMs = isSum(metric) ? known.startMs : undefined;
-      if (isPresent) building.number(known, now[0]!, startMs, takenAtMs);
-      else if (known.present) building.end(known, takenAtMs);
-      known.present = isPresent;
-      return;
-    }
-    // What began anew counts from nothing, since the last time that it was seen.
-    if (wentBack(now, before, metric)) {
-      known.startMs = known.lastMs;
-      before.fill(0);
-    }
-    const more = now.map((value, i) => value - before[i]!);
-    before.set(now);
-    if (this.options.temporality === "cumulative") {
-      building.counted(known, now, known.startMs, takenAtMs);
-      known.present = true;
-    } else {
-      // What was counted before the first export may have been exported by another: it is where the deltas begin.
-      if (!isFirst) building.counted(known, more, known.startMs, takenAtMs);
-      known.startMs = takenAtMs;
-    }
-    known.lastMs = takenAtMs;
-  }
-
-  #poolOf(source: string, app: string): Pool {
+  #poolOf({ source, app }: Taken): Pool<Table> {
     const key = `${app} ${source}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       pool = {
         source,
         app,
-        known: new Map(),
         directory: undefined,
-        keys: new Map(),
+        directoryBytes: -1,
+        valueCount: -1,
+        blocks: new Map(),
+        before: new Float64Array(),
+        spare: undefined,
         round: 0,
         lastMs: 0,
       };
@@ -192,188 +266,157 @@ export class OtlpEncoder {
     }
     return pool;
   }
+}
 
-  #knownOf(
-    pool: Pool,
-    directory: Directory,
-    metric: Metric,
-    service: string,
-    id: number,
-    startMs: number,
-  ): Known {
-    let key = pool.keys.get(id);
-    if (key === undefined) {
-      key = keyOf(service, metric.definition, directory.labelValues(id));
-      pool.keys.set(id, key);
-    }
-    let known = pool.known.get(key);
-    if (known === undefined) {
-      const labelValues = directory.labelValues(id);
-      known = {
-        ...describe(metric.definition, labelValues),
-        metric,
-        service,
-        startMs,
-        lastMs: startMs,
-        before: new Float64Array(metric.slots),
-        present: false,
-        round: 0,
-      };
-      pool.known.set(key, known);
-    }
-    known.metric = metric;
-    return known;
+/** Points of gauges that have a value, and ends of those that have lost it. */
+function* addGauges<Table>(
+  filling: Filling<Table>,
+  block: Block<Table>,
+  resource: Attributes,
+  values: Float64Array,
+): Generator<Part<Table>> {
+  const { present, valueAt } = block;
+  const states = new Uint8Array(block.count);
+  for (let i = 0; i < states.length; i++) {
+    const has = !Number.isNaN(values[valueAt[i]!]!);
+    states[i] = has ? GAUGE.shown : present[i] === 1 ? GAUGE.lost : GAUGE.absent;
+    present[i] = has ? 1 : 0;
+  }
+  for (const [from, to, state] of runs(states, states.length)) {
+    if (state === GAUGE.absent) continue;
+    yield* filling.add(block, resource, from, to, state === GAUGE.lost);
   }
 }
 
-/** A request that grows: metrics by service and scope, and by name. */
-class Building {
-  readonly #parts = new Map<string, ResourceMetrics & { byName: Map<string, OtlpMetric> }>();
-
-  constructor(
-    readonly encoder: OtlpEncoder,
-    readonly pool: Pool,
-    readonly host: Attributes,
-  ) {}
-
-  resources(): OtlpRequest["resources"] {
-    return Array.from(this.#parts.values(), ({ byName: _, ...part }) => part);
+/** Counts that went back began anew, since the last time that they were seen. */
+function count<Table>(block: Block<Table>, values: Float64Array, pool: Pool<Table>): void {
+  const { valueAt, startsMs, slots } = block;
+  for (let i = 0; i < block.count; i++) {
+    if (wentBack(values, pool.before, valueAt[i]!, slots)) startsMs[i] = pool.lastMs;
   }
-
-  number(known: Known, value: number, startMs: number | undefined, timeMs: number): void {
-    this.#push(known, { ...pointOf(known, startMs, timeMs), value });
-  }
-
-  /** A counter or histogram by its slots. */
-  counted(known: Known, slots: Float64Array, startMs: number, timeMs: number): void {
-    const { kind, bounds } = known.metric.definition;
-    if (kind === "counter") return this.number(known, slots[0]!, startMs, timeMs);
-    const point = pointOf(known, startMs, timeMs);
-    const sum = slots[slots.length - 1]!;
-    // Services write what they like; a count is a whole number.
-    for (let i = 0; i < slots.length - 1; i++) slots[i] = wholeCount(slots[i]!);
-    if (kind === "histogram") {
-      const counts = slots.subarray(0, bounds.length + 1);
-      this.#push(known, { ...point, sum, counts, count: counts.reduce((a, b) => a + b, 0) });
-    } else {
-      this.#push(known, {
-        ...point,
-        sum,
-        ...toExponential(this.encoder.mapOf(known.metric), slots, 0),
-      });
-    }
-  }
-
-  end(known: Known, timeMs: number): void {
-    const hasStart = known.metric.definition.kind !== "gauge" || isSum(known.metric);
-    const point = pointOf(known, hasStart ? known.startMs : undefined, timeMs);
-    const nothing = { value: 0, count: 0, sum: 0, zeroCount: 0, offset: 0 };
-    this.#push(known, { ...point, ...nothing, counts: new Float64Array(), ended: true });
-  }
-
-  #push(known: Known, point: object): void {
-    (this.#metricOf(known).points as object[]).push(point);
-  }
-
-  #metricOf({ service, scope, metric }: Known): OtlpMetric {
-    const { byName, metrics } = this.#partOf(service, scope);
-    const { name, kind, help: description, unit, dialect } = metric.definition;
-    // Several of a name have ended and begun anew as something else.
-    const key = `${kind} ${isSum(metric)} ${name}`;
-    let found = byName.get(key);
-    if (found === undefined) {
-      const isUcum = dialect !== undefined;
-      const head = { name, description, unit: isUcum ? unit : (UNITS[unit] ?? unit) };
-      found = { ...head, ...dataOf(metric, this.encoder) };
-      byName.set(key, found);
-      metrics.push(found);
-    }
-    return found;
-  }
-
-  #partOf(service: string, scope: Scope | undefined) {
-    const key = JSON.stringify([service, scope?.name, scope?.version]);
-    let part = this.#parts.get(key);
-    if (part === undefined) {
-      const { pool, host, encoder } = this;
-      part = {
-        resource: [["service.name", service], ["service.namespace", pool.app], ...host],
-        scope: scope ?? { name: SCOPE, version: encoder.options.version },
-        metrics: [],
-        byName: new Map(),
-      };
-      this.#parts.set(key, part);
-    }
-    return part;
-  }
+  block.present.fill(1, 0, block.count);
 }
 
-/** The labels as attributes, but for those that say the scope. */
-function describe(
-  { labelNames, dialect }: MetricDefinition,
-  labelValues: readonly string[],
-): Pick<Known, "attributes" | "scope"> {
-  const all = labelNames.map((name, i) => [name, labelValues[i] ?? ""] as const);
-  if (dialect === undefined) return { attributes: all, scope: undefined };
-  const known = new Map(all);
-  const name = known.get(SCOPE_LABELS.name);
-  const version = known.get(SCOPE_LABELS.version) ?? "";
-  const ofScope: readonly string[] = Object.values(SCOPE_LABELS);
-  return {
-    attributes: all.filter(([label]) => !ofScope.includes(label)),
-    scope: name === undefined ? undefined : { name, version },
-  };
-}
-
-/** Whether a gauge is one of OpenTelemetry's UpDownCounters: a sum that may fall. */
-function isSum({ definition: { kind, combine, dialect } }: Metric): boolean {
-  return dialect !== undefined && kind === "gauge" && combine === "sum";
-}
-
-function wholeCount(value: number): number {
-  return value > 0 && value <= Number.MAX_SAFE_INTEGER ? Math.round(value) : 0;
-}
-
-function dataOf(metric: Metric, encoder: OtlpEncoder) {
-  const { kind, bounds } = metric.definition;
-  switch (kind) {
-    case "counter":
-      return { kind: "sum" as const, isMonotonic: true, points: [] };
-    case "gauge":
-      return isSum(metric)
-        ? { kind: "sum" as const, isMonotonic: false, points: [] }
-        : { kind: "gauge" as const, points: [] };
-    case "histogram":
-      return { kind: "histogram" as const, bounds, points: [] };
-    case "loglinear": {
-      const { scale, zeroThreshold } = encoder.mapOf(metric);
-      return { kind: "exponential" as const, scale, zeroThreshold, points: [] };
-    }
+/** Makes of counts what came since the last time. What began anew counts from nothing. */
+function subtract<Table>(block: Block<Table>, values: Float64Array, pool: Pool<Table>): void {
+  const { valueAt, slots } = block;
+  const { before } = pool;
+  for (let i = 0; i < block.count; i++) {
+    const at = valueAt[i]!;
+    if (wentBack(values, before, at, slots)) continue;
+    for (let slot = at; slot < at + slots; slot++) values[slot]! -= before[slot]!;
   }
-}
-
-function pointOf({ attributes }: Known, startMs: number | undefined, timeMs: number) {
-  return {
-    attributes,
-    startNs: startMs === undefined ? undefined : nanoseconds(startMs),
-    timeNs: nanoseconds(timeMs),
-    ended: false,
-  };
-}
-
-/** Microseconds are what a double of milliseconds holds. */
-function nanoseconds(ms: number): bigint {
-  return BigInt(Math.floor(ms * 1000)) * 1000n;
+  // A delta begins where the one before ended, also that of a series which was not there yet.
+  block.startsMs.fill(pool.lastMs, 0, block.count);
+  block.present.fill(1, 0, block.count);
 }
 
 /** The sum, which is a histogram's last slot, may go either way. */
-function wentBack(now: Float64Array, before: Float64Array, { definition }: Metric): boolean {
-  const counts = definition.kind === "counter" ? now.length : now.length - 1;
-  for (let i = 0; i < counts; i++) if (now[i]! < before[i]!) return true;
+function wentBack(now: Float64Array, before: Float64Array, at: number, slots: number): boolean {
+  const end = at + (slots === 1 ? 1 : slots - 1);
+  for (let slot = at; slot < end; slot++) if (now[slot]! < before[slot]!) return true;
   return false;
 }
 
-function keyOf(service: string, definition: MetricDefinition, labelValues: string[]): string {
-  const { name, kind, unit, bounds, logLinear, labelNames } = definition;
-  return JSON.stringify([service, name, kind, unit, bounds, logLinear, labelNames, labelValues]);
+/** A request that is made until it is full. */
+class Filling<Table> {
+  #sections: Section<Table>[] = [];
+  #points = 0;
+  #weight = 0;
+
+  constructor(
+    readonly maxPoints: number,
+    readonly part: Omit<Part<Table>, "sections">,
+  ) {}
+
+  *add(
+    block: Block<Table>,
+    resource: Attributes,
+    from: number,
+    to: number,
+    ended: boolean,
+  ): Generator<Part<Table>> {
+    const { service, scope, head, table, slots } = block;
+    const weight = ended ? 1 : Math.max(1, Math.floor(slots / SLOTS_PER_POINT));
+    for (let at = from; at < to; ) {
+      const room = Math.max(1, Math.floor((this.maxPoints - this.#weight) / weight));
+      const end = Math.min(to, at + room);
+      const { valueAt, startsMs } = block;
+      const range = { from: at, to: end, valueAt, startsMs, ended };
+      this.#sections.push({ service, resource, scope, head, table, ...range });
+      this.#points += end - at;
+      this.#weight += (end - at) * weight;
+      at = end;
+      if (this.#weight >= this.maxPoints) yield* this.finish();
+    }
+  }
+
+  *finish(): Generator<Part<Table>> {
+    if (this.#points === 0) return;
+    const part = { ...this.part, sections: this.#sections, points: this.#points };
+    this.#sections = [];
+    this.#points = 0;
+    this.#weight = 0;
+    yield part;
+  }
+}
+
+/** Neighbours that are alike: from, to, and what they are. */
+function* runs(
+  states: Uint8Array,
+  count: number,
+): Generator<[from: number, to: number, state: number]> {
+  for (let from = 0; from < count; ) {
+    const state = states[from]!;
+    let to = from + 1;
+    while (to < count && states[to] === state) to++;
+    yield [from, to, state];
+    from = to;
+  }
+}
+
+function every(count: number, holds: (i: number) => boolean): boolean {
+  for (let i = 0; i < count; i++) if (!holds(i)) return false;
+  return true;
+}
+
+function move(
+  from: Float64Array,
+  source: number,
+  to: Float64Array,
+  target: number,
+  length: number,
+): void {
+  for (let i = 0; i < length; i++) to[target + i] = from[source + i]!;
+}
+
+/** Tells blocks apart, also those of two directories. */
+function nameOf(service: string, scope: Scope, { definition }: Metric): string {
+  const { name, kind, unit, combine, bounds, logLinear, labelNames, dialect } = definition;
+  const shape = [kind, unit, combine, bounds, logLinear, labelNames, dialect];
+  return JSON.stringify([service, scope.name, scope.version, name, ...shape]);
+}
+
+/** Blocks of a service together, in them those of a scope, and in them those of a metric: they share a head each. */
+function inOrder<Table>(blocks: ReadonlyMap<string, Block<Table>>): Map<string, Block<Table>> {
+  type Entry = [string, Block<Table>];
+  const groups = new Map<string, Map<string, Map<string, Entry[]>>>();
+  for (const entry of blocks) {
+    const { service, scope, head } = entry[1];
+    const scopes = ensure(groups, service, () => new Map<string, Map<string, Entry[]>>());
+    const key = `${scope.name} ${scope.version}`;
+    const metrics = ensure(scopes, key, () => new Map<string, Entry[]>());
+    ensure(metrics, `${head.kind} ${head.name}`, (): Entry[] => []).push(entry);
+  }
+  const scopes = [...groups.values()].flatMap((each) => [...each.values()]);
+  return new Map(scopes.flatMap((metrics) => [...metrics.values()].flat()));
+}
+
+function ensure<Value>(map: Map<string, Value>, key: string, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
 }

@@ -1,5 +1,7 @@
-// What a request of OTLP says, before it is written as protobuf or JSON.
+// What a request of OTLP says, and who writes it: as protobuf or as JSON.
 // https://github.com/open-telemetry/opentelemetry-proto/blob/v1.3.2/opentelemetry/proto/metrics/v1/metrics.proto
+
+import type { ExponentialMap } from "./exponential.ts";
 
 export type Attributes = readonly (readonly [key: string, value: string])[];
 
@@ -10,47 +12,27 @@ export type Temporality = keyof typeof TEMPORALITY;
 /** DataPointFlags: the series has no value any more. */
 export const NO_RECORDED_VALUE = 1;
 
-interface Point {
-  attributes: Attributes;
-  /** Unix time; of gauges there is no start. */
-  startNs: bigint | undefined;
-  timeNs: bigint;
-  /** The series has ended, and what else the point says does not count. */
-  ended: boolean;
-}
-
-export interface NumberPoint extends Point {
-  value: number;
-}
-
-export interface HistogramPoint extends Point {
-  count: number;
-  sum: number;
-  counts: Float64Array;
-}
-
-export interface ExponentialPoint extends Point {
-  count: number;
-  sum: number;
-  zeroCount: number;
-  /** Index of the first of `counts`. */
-  offset: number;
-  counts: Float64Array;
-}
-
-export type MetricData =
-  | { kind: "gauge"; points: NumberPoint[] }
-  /** One that may fall is cumulative whatever the request is, as the specification has its preference. */
-  | { kind: "sum"; isMonotonic: boolean; points: NumberPoint[] }
-  | { kind: "histogram"; bounds: readonly number[]; points: HistogramPoint[] }
-  | { kind: "exponential"; scale: number; zeroThreshold: number; points: ExponentialPoint[] };
+/** What is the same for all points of a metric. */
+export type MetricHead = { name: string; description: string; unit: string } & (
+  | { kind: "gauge" }
+  /** One that may fall is cumulative whatever is asked for, as the specification has its preference. */
+  | { kind: "sum"; isMonotonic: boolean }
+  | { kind: "histogram"; bounds: readonly number[] }
+  | { kind: "exponential"; map: ExponentialMap }
+);
 
 /** Of a metric in a request. */
-export function temporalityOf(metric: MetricData, asked: Temporality): number {
-  return TEMPORALITY[metric.kind === "sum" && !metric.isMonotonic ? "cumulative" : asked];
+export function temporalityOf(head: MetricHead, asked: Temporality): number {
+  return TEMPORALITY[head.kind === "sum" && !head.isMonotonic ? "cumulative" : asked];
 }
 
-export type OtlpMetric = { name: string; description: string; unit: string } & MetricData;
+/** Whether points of two tables are of one metric: its series may be declared with other names of labels each. */
+export function isSameMetric(one: MetricHead, other: MetricHead): boolean {
+  if (one.kind === "sum" && other.kind === "sum" && one.isMonotonic !== other.isMonotonic) {
+    return false;
+  }
+  return one.name === other.name && one.kind === other.kind;
+}
 
 /** What made metrics: us, or a library that is instrumented with OpenTelemetry. */
 export interface Scope {
@@ -58,14 +40,51 @@ export interface Scope {
   version: string;
 }
 
-/** The metrics of one service and scope. */
-export interface ResourceMetrics {
+/** Some points of one metric of one service: those of series that follow each other. */
+export interface Section<Table> {
+  service: string;
   resource: Attributes;
   scope: Scope;
-  metrics: OtlpMetric[];
+  head: MetricHead;
+  table: Table;
+  /** The first of the series, and the one behind the last. */
+  from: number;
+  to: number;
+  /** Index of each series' first slot among the values. */
+  valueAt: Int32Array;
+  /** Unix time at which each series began to count. */
+  startsMs: Float64Array;
+  /** The series have ended: a point without a value says so. */
+  ended: boolean;
 }
 
-export interface OtlpRequest {
+/** Whether a section is one of a service and scope. */
+export function isAlike(section: Section<unknown>, service: string, scope: Scope): boolean {
+  const { name, version } = section.scope;
+  return section.service === service && name === scope.name && version === scope.version;
+}
+
+/** One request. Sections of a service follow each other, in them those of a scope, and in them those of a metric. */
+export interface Part<Table> {
+  sections: readonly Section<Table>[];
+  /** Data points in it. */
+  points: number;
+  app: string;
   temporality: Temporality;
-  resources: ResourceMetrics[];
+  values: Float64Array;
+  timeMs: number;
+}
+
+/** A way to write requests. A table holds what can be written once of the points of a metric's series. */
+export interface OtlpForm<Table> {
+  readonly contentType: string;
+  table(head: MetricHead): Table;
+  /** Takes in one more series. */
+  append(table: Table, attributes: Attributes): void;
+  write(part: Part<Table>): Uint8Array<ArrayBuffer>;
+}
+
+/** OTLP's nanoseconds. Microseconds are what a double of milliseconds holds. */
+export function nanoseconds(ms: number): bigint {
+  return BigInt(Math.floor(ms * 1000)) * 1000n;
 }

@@ -1,12 +1,15 @@
 // OTLP over HTTP: snapshots into requests, and from a bounded backlog to the receiver. `collect` makes one for --otlp.
 // https://opentelemetry.io/docs/specs/otlp/#otlphttp
 
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import type { PoolSnapshot } from "../layout/index.ts";
 import { MemoryBacklog } from "./backlog.ts";
-import { OtlpEncoder, type OtlpEncoderOptions } from "./otlp-encoder.ts";
-import { encodeJson, parsePartialSuccess } from "./otlp-json.ts";
-import type { OtlpRequest } from "./otlp-model.ts";
-import { decodePartialSuccess, encodeProtobuf } from "./otlp-protobuf.ts";
+import { decodePartialSuccess, parsePartialSuccess } from "./otlp-answer.ts";
+import { OtlpEncoder, type OtlpEncoderOptions, type Taken } from "./otlp-encoder.ts";
+import { JsonForm } from "./otlp-json.ts";
+import type { OtlpForm, Part } from "./otlp-model.ts";
+import { ProtobufForm } from "./otlp-protobuf.ts";
 import type { ExportCounters, ExportEnd, Exporter } from "./push.ts";
 import { countersOf, Sender, type SenderOptions } from "./sender.ts";
 
@@ -30,28 +33,50 @@ const DEFAULTS = { maxMemoryBytes: 64 << 20, maxPoints: 5_000, awayMs: 60_000 } 
 const EARLY = 0.9;
 /** "Retryable response codes"; everything else is given up. */
 const RETRYABLE: readonly number[] = [429, 502, 503, 504];
+/** Fast, and what we write is so regular that more would gain little. */
+const COMPRESSION = { level: 1 } as const;
+
+const compress = promisify(gzip) as (
+  plain: Uint8Array,
+  options: typeof COMPRESSION,
+) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** What waits to be encoded. */
+type Job =
+  | { kind: "snapshot"; taken: Taken }
+  | { kind: "end"; source: string; app: string; atMs: number };
 
 export class Otlp implements Exporter {
-  readonly encoder: OtlpEncoder;
+  readonly form: OtlpForm<unknown>;
+  readonly encoder: OtlpEncoder<unknown>;
   readonly backlog: MemoryBacklog;
   readonly sender: Sender;
+  readonly #maxMemoryBytes: number;
+  readonly #jobs: Job[] = [];
+  /** Of the values of snapshots that wait. */
+  #jobBytes = 0;
+  #encoding: Promise<void> | undefined;
   /** Data points that a receiver did not take of requests that it took. */
   rejected = 0;
   readonly #seen = new Map<string, { source: string; app: string; sentMs: number; atMs: number }>();
   readonly #watch: Timer;
   #rejectionSaid = false;
+  #failureSaid = false;
 
   constructor(readonly options: OtlpOptions) {
     const { format, compression, awayMs = DEFAULTS.awayMs } = options;
-    this.encoder = new OtlpEncoder(options);
-    this.backlog = new MemoryBacklog(options.maxMemoryBytes ?? DEFAULTS.maxMemoryBytes);
+    const { maxMemoryBytes, maxPoints } = { ...DEFAULTS, ...options };
+    this.form = format === "json" ? new JsonForm() : (new ProtobufForm() as OtlpForm<unknown>);
+    this.encoder = new OtlpEncoder(options, this.form, maxPoints);
+    this.#maxMemoryBytes = maxMemoryBytes;
+    this.backlog = new MemoryBacklog(maxMemoryBytes);
     this.sender = new Sender(this.backlog, {
       ...options,
       name: `the receiver at ${new URL(options.url).host}`,
       headers: () => ({
         ...options.headers(),
         ...(compression === "gzip" ? { "content-encoding": "gzip" } : {}),
-        "content-type": format === "json" ? "application/json" : "application/x-protobuf",
+        "content-type": this.form.contentType,
         "user-agent": `microview/${options.version}`,
       }),
       mayPass: (status) => RETRYABLE.includes(status),
@@ -74,13 +99,12 @@ export class Otlp implements Exporter {
     seen.atMs = nowMs;
     if (nowMs - seen.sentMs < this.options.intervalMs * EARLY) return;
     seen.sentMs = nowMs;
-    this.#push(this.encoder.request(snapshot));
+    this.#later({ kind: "snapshot", taken: this.encoder.take(snapshot) });
   }
 
   gone(source: string, app: string): void {
     this.#seen.delete(`${app} ${source}`);
-    const request = this.encoder.end(source, app, Date.now());
-    if (request !== undefined) this.#push(request);
+    this.#later({ kind: "end", source, app, atMs: Date.now() });
   }
 
   get counters(): ExportCounters {
@@ -95,7 +119,13 @@ export class Otlp implements Exporter {
 
   async close(graceMs: number): Promise<ExportEnd> {
     clearInterval(this.#watch);
-    const left = await this.sender.stop(graceMs);
+    const startMs = performance.now();
+    const timer = Promise.withResolvers<void>();
+    const timeout = setTimeout(timer.resolve, graceMs);
+    await Promise.race([this.#encoding, timer.promise]);
+    clearTimeout(timeout);
+    this.#jobs.length = 0;
+    const left = await this.sender.stop(Math.max(0, graceMs - (performance.now() - startMs)));
     const { requests, samples, bytes, retries, refused } = this.sender.counters;
     const { dropped } = this.backlog;
     const host = new URL(this.options.url).host;
@@ -110,13 +140,59 @@ export class Otlp implements Exporter {
     return { summary: parts.join("; "), undelivered: left + dropped + refused + this.rejected };
   }
 
-  #push(request: OtlpRequest): void {
-    const encode = this.options.format === "json" ? encodeJson : encodeProtobuf;
-    for (const { part, points } of split(request, this.options.maxPoints ?? DEFAULTS.maxPoints)) {
-      const plain = encode(part) as Uint8Array<ArrayBuffer>;
-      const body = this.options.compression === "gzip" ? Bun.gzipSync(plain, { level: 1 }) : plain;
-      this.backlog.push({ body, samples: points });
+  /** Takes on a job. They are done one after the other, in pieces, so that nobody waits for them. */
+  #later(job: Job): void {
+    this.#jobs.push(job);
+    if (job.kind === "snapshot") this.#jobBytes += job.taken.values.byteLength;
+    while (this.#jobBytes > this.#maxMemoryBytes && this.#leaveOut()) {}
+    this.#encoding ??= this.#encodeAll();
+  }
+
+  /** Forgets the oldest snapshot that waits, unless it is the only one: the next tells as much, but for its time. */
+  #leaveOut(): boolean {
+    const isSnapshot = ({ kind }: Job) => kind === "snapshot";
+    const oldest = this.#jobs.findIndex(isSnapshot);
+    if (oldest === this.#jobs.findLastIndex(isSnapshot)) return false;
+    const [job] = this.#jobs.splice(oldest, 1);
+    this.#forget(job!);
+    return true;
+  }
+
+  #forget(job: Job): void {
+    if (job.kind === "snapshot") this.#jobBytes -= job.taken.values.byteLength;
+  }
+
+  async #encodeAll(): Promise<void> {
+    // Whoever has handed it over goes on first.
+    await Promise.resolve();
+    for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
+      this.#forget(job);
+      try {
+        const parts =
+          job.kind === "snapshot"
+            ? this.encoder.parts(job.taken)
+            : this.encoder.end(job.source, job.app, job.atMs);
+        for (const part of parts) await this.#encode(part);
+      } catch (error) {
+        this.#noteFailure(error as Error);
+      }
     }
+    this.#encoding = undefined;
+  }
+
+  /** Whoever pushes goes on, and so does the next snapshot. Said once, for it would be said of each. */
+  #noteFailure({ message }: Error): void {
+    if (!this.#failureSaid) this.options.onNotice(`a snapshot could not be encoded: ${message}`);
+    this.#failureSaid = true;
+  }
+
+  async #encode(part: Part<unknown>): Promise<void> {
+    const plain = this.form.write(part);
+    const isPlain = this.options.compression === "none";
+    // Compressing takes longer than all the rest, and is done by another thread.
+    const body = isPlain ? plain : await compress(plain, COMPRESSION);
+    if (isPlain) await new Promise(setImmediate);
+    this.backlog.push({ body, samples: part.points });
     this.sender.wake();
   }
 
@@ -143,35 +219,4 @@ export class Otlp implements Exporter {
       if (nowMs - atMs > awayMs) this.gone(source, app);
     }
   }
-}
-
-/** Cuts a request into some of at most so many data points. */
-function* split(
-  { temporality, resources }: OtlpRequest,
-  maxPoints: number,
-): Generator<{ part: OtlpRequest; points: number }> {
-  let part: OtlpRequest = { temporality, resources: [] };
-  let points = 0;
-  for (const { resource, scope, metrics } of resources) {
-    let last: OtlpRequest["resources"][number] | undefined;
-    for (const metric of metrics) {
-      for (let from = 0; from < metric.points.length; ) {
-        const room = maxPoints - points;
-        const some = metric.points.slice(from, from + room);
-        if (last === undefined) {
-          last = { resource, scope, metrics: [] };
-          part.resources.push(last);
-        }
-        last.metrics.push({ ...metric, points: some } as typeof metric);
-        from += some.length;
-        points += some.length;
-        if (points < maxPoints) continue;
-        yield { part, points };
-        part = { temporality, resources: [] };
-        points = 0;
-        last = undefined;
-      }
-    }
-  }
-  if (points > 0) yield { part, points };
 }

@@ -17,6 +17,7 @@ const NAMES = [
   "frameworks",
   "prom-client",
   "remote-write",
+  "otlp",
 ];
 const TIMEOUT_MS = 60_000;
 

@@ -7,8 +7,7 @@ import {
   type OtlpOptions,
   toExponential,
 } from "../../src/export/index.ts";
-import { parsePartialSuccess } from "../../src/export/otlp-json.ts";
-import { decodePartialSuccess } from "../../src/export/otlp-protobuf.ts";
+import { decodePartialSuccess, parsePartialSuccess } from "../../src/export/otlp-answer.ts";
 import {
   logLinearBounds,
   logLinearIndex,
@@ -32,7 +31,7 @@ function pushing(url: string, options: Partial<OtlpOptions> = {}): Otlp {
     temporality: "cumulative",
     intervalMs: 0,
     headers: () => ({}),
-    resourceOf: (source) => [["host.name", source]],
+    resourceOf: ({ source }) => [["host.name", source]],
     wanted: () => true,
     version: "1.2.3",
     onNotice: () => {},

@@ -58,7 +58,7 @@ const root = protobuf.parse(
   }
   `,
 ).root;
-const Request = root.lookupType("ExportMetricsServiceRequest");
+export const OtlpRequest = root.lookupType("ExportMetricsServiceRequest");
 const Answer = root.lookupType("ExportMetricsServiceResponse");
 
 /** A point as both formats say it: numbers for counts, text for times in ns. */
@@ -92,7 +92,7 @@ export interface ReceivedMetric {
 
 /** Protobuf's JSON of a message, which is OTLP's but for bytes. */
 function toJson(bytes: Uint8Array): Json {
-  return Request.toObject(Request.decode(bytes), { longs: String, json: true }) as Json;
+  return OtlpRequest.toObject(OtlpRequest.decode(bytes), { longs: String, json: true }) as Json;
 }
 
 type Json = {

@@ -38,7 +38,7 @@ export function otlpOptions(
     temporality: options.otlpTemporality ?? environment?.temporality ?? "cumulative",
     intervalMs: options.otlpInterval ?? environment?.intervalMs ?? 1000,
     headers: () => ({ ...environment?.headers, ...headers?.read() }),
-    resourceOf: (source) => resourceOf(source, attributes),
+    resourceOf: ({ source }) => resourceOf(source, attributes),
     wanted,
     version,
     onNotice,

@@ -1,0 +1,112 @@
+// Snapshots of a pool that is nowhere: a directory, and values that change. For benchmarks of what is pushed.
+
+import {
+  Directory,
+  type MetricDefinition,
+  type PoolSnapshot,
+  planRead,
+  RecordWriter,
+  SLOTS_PER_PAGE,
+  slotsPerSeries,
+  WRITER_FLAGS,
+} from "../../src/layout/index.ts";
+
+export const START_MS = Date.UTC(2026, 0, 1);
+export const HOME = { app: "shop", instance: "host-1.example:7070", service: "orders" };
+
+const BASE = {
+  unit: "",
+  help: "",
+  combine: "sum",
+  labelNames: ["method", "route", "status"],
+} as const;
+export const COUNTER: MetricDefinition = {
+  ...BASE,
+  name: "http_requests_total",
+  kind: "counter",
+  bounds: [],
+};
+export const HISTOGRAM: MetricDefinition = {
+  ...BASE,
+  name: "http_request_duration_seconds",
+  kind: "histogram",
+  bounds: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+};
+export const LOG_LINEAR: MetricDefinition = {
+  ...BASE,
+  name: "http_request_duration_seconds",
+  kind: "loglinear",
+  bounds: [],
+  logLinear: { min: 1e-6, max: 1e3, error: 0.0625 },
+};
+
+/** One metric, with so many series. */
+export interface PoolShape {
+  definition: MetricDefinition;
+  series: number;
+}
+
+export class PoolSource {
+  readonly #snapshot: PoolSnapshot;
+
+  constructor({ definition, series }: PoolShape) {
+    const slots = slotsPerSeries(definition);
+    const perPage = Math.floor(SLOTS_PER_PAGE / slots);
+    const pages = Math.ceil(series / perPage);
+    const records = new RecordWriter();
+    records.service(1, HOME.service).metric(1, 1, definition);
+    const lock = { lockOffset: 0, lockBytes: 0 };
+    const who = { pid: 1, threadId: 0, startedAtMs: 0, flags: WRITER_FLAGS.unlocked };
+    records.writer({ id: 1, service: 1, ...who, ...lock });
+    records.grant({ writer: 1, page: 0, pages, slot: 0, slots: 0 });
+    for (let i = 0; i < series; i++) records.series(i + 1, 1, labelValues(i));
+    for (let page = 0; page < pages; page++) {
+      const firstSeries = page * perPage + 1;
+      const count = Math.min(perPage, series - page * perPage);
+      records.bind({ writer: 1, firstSeries, count, page, slot: 0 });
+    }
+    const directory = new Directory(1, pages);
+    directory.append(records.bytes.bytes());
+    if (directory.damageCount > 0) throw new Error(directory.damage[0]!.reason);
+    this.#snapshot = {
+      source: "local",
+      app: HOME.app,
+      sequence: 0,
+      takenAtMs: START_MS,
+      monotonicNs: 0,
+      readMs: 0,
+      latenessMs: 0,
+      missed: 0,
+      gap: undefined,
+      generation: 0,
+      directory,
+      plan: planRead(directory),
+      slots: new Float64Array(),
+      values: new Float64Array(directory.valueCount).map((_, i) =>
+        startValue(definition, i, slots),
+      ),
+    };
+  }
+
+  next(): PoolSnapshot {
+    const { values } = this.#snapshot;
+    this.#snapshot.takenAtMs++;
+    for (let i = 0; i < values.length; i += 16) if (values[i] !== 0) values[i]!++;
+    return this.#snapshot;
+  }
+}
+
+export function labelValues(i: number): string[] {
+  return [
+    ["GET", "POST", "PUT"][i % 3]!,
+    `/api/v1/things/${i}`,
+    ["200", "404", "500"][i % 7] ?? "201",
+  ];
+}
+
+/** Of a log-linear histogram a dozen of its buckets have counted, as of a service whose requests take about as long. */
+function startValue({ kind }: MetricDefinition, i: number, slots: number): number {
+  if (kind !== "loglinear") return i * 1.5;
+  const slot = i % slots;
+  return (slot > 120 && slot < 133) || slot === slots - 1 ? i : 0;
+}
