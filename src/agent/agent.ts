@@ -47,6 +47,8 @@ export interface AgentOptions extends AccessOptions {
   rdma?: RdmaOptions;
   /** How often the processes of services are sampled; undefined does not. */
   processIntervalMs?: number;
+  /** How often their private and proportional memory is looked at as well; undefined does not. */
+  processMemoryIntervalMs?: number;
   /** Names the pods of sampled processes by this API server. */
   kubernetes?: KubernetesOptions;
   /** Tells who a process is, instead of its cgroup: for tests, which cannot choose one. */
@@ -204,10 +206,11 @@ export class Agent {
     const { processIntervalMs, kubernetes } = this.#options;
     if (processIntervalMs !== undefined) {
       if (kubernetes !== undefined) this.#podNames = watchPods(kubernetes, this.metrics, log);
-      this.#processes = new Processes(log, {
+      const who = {
         identityOf: this.#options.identityOf ?? identityOf,
-        complete: (identity) => this.#podNames?.complete(identity) ?? identity,
-      });
+        complete: (identity: ProcessIdentity) => this.#podNames?.complete(identity) ?? identity,
+      };
+      this.#processes = new Processes(log, who, this.#options.processMemoryIntervalMs);
       this.#sampling = setInterval(() => this.sampleProcesses(), processIntervalMs);
     }
     log.info("the agent serves", {

@@ -8,7 +8,7 @@ import { OTLP_FLAGS, type OtlpFlagOptions, refuseAlone } from "./push/flags.ts";
 import { CliError, UsageError } from "./support/errors.ts";
 import * as flag from "./support/flags.ts";
 import { kubernetesOf } from "./support/kubernetes.ts";
-import { parseProcessMetrics } from "./support/process-metrics.ts";
+import { parseProcessMemory, parseProcessMetrics } from "./support/process-metrics.ts";
 import { parseRdma } from "./support/rdma.ts";
 import { once, stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
@@ -136,6 +136,13 @@ export default defineSubcommand("agent", {
       description: "how often to sample processor time, memory, … of services' processes",
       default: "5s",
     }),
+    processMemory: flag.parsed(parseProcessMemory, {
+      group: POOLS,
+      hint: "off|INTERVAL",
+      description:
+        "how often to look at their private and proportional memory, which holds them up",
+      default: "off",
+    }),
 
     kubernetes: flag.text({
       group: KUBERNETES,
@@ -227,6 +234,9 @@ export default defineSubcommand("agent", {
     const pushing = await pushingBy(options, log);
     const stop = stopSignal();
     try {
+      if (options.processMemory !== "off" && options.processMetrics === "off") {
+        throw new UsageError("--process-memory is of what --process-metrics samples, which is off");
+      }
       const kubernetes = await kubernetesOf(options, process.env);
       if (kubernetes !== undefined && "unused" in kubernetes) {
         log.warn("the names of pods are not asked for", {
@@ -243,6 +253,9 @@ export default defineSubcommand("agent", {
         strategy: options.strategy,
         scanIntervalMs: options.scanInterval,
         ...(options.processMetrics === "off" ? {} : { processIntervalMs: options.processMetrics }),
+        ...(options.processMemory === "off"
+          ? {}
+          : { processMemoryIntervalMs: options.processMemory }),
         ...(kubernetes === undefined || "unused" in kubernetes ? {} : { kubernetes }),
         insecure: options.insecure,
         version,

@@ -1,8 +1,20 @@
 // What the agent tells of the processes of services, by real ones.
 
 import { describe, expect, test } from "bun:test";
-import { parseStat, parseSwitches } from "../../src/agent/processes/proc.ts";
-import { parseProcessMetrics } from "../../src/commands/support/process-metrics.ts";
+import {
+  parseAnonymousBytes,
+  parseOpenFilesMax,
+  parseRollup,
+  parseStat,
+  parseSwitches,
+  parseWaitS,
+  threadName,
+} from "../../src/agent/processes/proc.ts";
+import { roleOf } from "../../src/agent/processes/threads.ts";
+import {
+  parseProcessMemory,
+  parseProcessMetrics,
+} from "../../src/commands/support/process-metrics.ts";
 import { holds, parseNamespacePids } from "../../src/identity/index.ts";
 import { INFO_LABELS, UNKNOWN_IDENTITY } from "../../src/layout/index.ts";
 import { ROOT, TestHost } from "../support/host.ts";
@@ -58,8 +70,24 @@ describe("the processes of services", () => {
     const ageS = Date.now() / 1000 - value("microview_process_start_time_seconds")!;
     expect(ageS).toBeGreaterThan(-2);
     expect(ageS).toBeLessThan(60);
+    expect(value("microview_process_max_fds")).toBeGreaterThan(
+      value("microview_process_open_fds")!,
+    );
+    const anonymous = value("microview_process_anonymous_bytes")!;
+    expect(anonymous).toBeGreaterThan(1e6);
+    expect(anonymous).toBeLessThan(value("microview_process_resident_bytes")!);
+    expect(value("microview_process_virtual_bytes")).toBeGreaterThan(anonymous);
+    // That is only looked at when it is asked for.
+    expect(value("microview_process_private_bytes")).toBeUndefined();
     await burn(child, 15_000_000);
     await until("it has taken processor time", () => value(CPU, { mode: "user" })! > 0.05);
+    await until("its main thread has", () => {
+      return value("microview_process_thread_cpu_seconds_total", { role: "main" })! > 0.05;
+    });
+    await until(
+      "it has waited",
+      () => value("microview_process_main_thread_wait_seconds_total")! > 0,
+    );
     await until("it was switched", () => {
       return value("microview_process_context_switches_total", { kind: "voluntary" })! > 0;
     });
@@ -117,6 +145,24 @@ describe("the processes of services", () => {
     const after = value(CPU, { mode: "user" })!;
     expect(after).toBeGreaterThanOrEqual(before);
     expect(after).toBeLessThan(before + 5);
+  });
+
+  test("are told with the memory that they have to themselves, when that is asked for", async () => {
+    await using host = new TestHost();
+    await host.agent({ ...INTERVAL, processMemoryIntervalMs: 20 });
+    const [first, second] = [start(host), start(host)];
+    const value = reader(host);
+    await until("both are seen", () => value("microview_processes") === 2);
+    await until("their memory is seen", () => {
+      const [proportional, own, resident] = ["proportional", "private", "resident"].map(
+        (name) => value(`microview_process_${name}_bytes`)!,
+      );
+      // They share the runtime's code.
+      return own! > 2e6 && own! < proportional! && proportional! < resident!;
+    });
+    first.kill("SIGKILL");
+    second.kill("SIGKILL");
+    await until("it goes with them", () => !value("microview_process_private_bytes"));
   });
 
   test("are left out when the pid is another's", async () => {
@@ -200,6 +246,14 @@ describe("--process-metrics", () => {
   });
 });
 
+describe("--process-memory", () => {
+  test("takes off or an interval that leaves processes alone for a while", () => {
+    expect(parseProcessMemory("off", "--process-memory")).toBe("off");
+    expect(parseProcessMemory("1m", "--process-memory")).toBe(60_000);
+    expect(() => parseProcessMemory("1s", "--process-memory")).toThrow("too short");
+  });
+});
+
 describe("the lines of /proc", () => {
   test("are read by field, whatever the program is called", () => {
     const fields = Array.from({ length: 50 }, (_, i) => String(i + 3));
@@ -212,6 +266,7 @@ describe("the lines of /proc", () => {
       minorFaults: 10,
       majorFaults: 12,
       threads: 20,
+      virtualBytes: 23,
       residentBytes: 24 * 4096,
     });
   });
@@ -222,6 +277,46 @@ describe("the lines of /proc", () => {
       expect(parseSwitches(text)).toBeUndefined();
       expect(parseNamespacePids(text)).toEqual([]);
     }
+  });
+
+  test("tell what threads do, by what they call themselves", () => {
+    const fields = "S 1 2 3 4 5 6 7 8 9 10 11 12";
+    expect(threadName(`7 (HeapHelper) ${fields}`)).toBe("HeapHelper");
+    expect(threadName(`7 (a) (b) ${fields}`)).toBe("a) (b");
+    expect(threadName("")).toBe("");
+    expect(roleOf(true, "HeapHelper")).toBe("mainThread");
+    const roles = ["HeapHelper", "ollector Thread", "JITWorker", "Bun Pool 11", "HTTP Client"];
+    expect([...roles, "Worker", "mine", ""].map((name) => roleOf(false, name))).toEqual([
+      "collectorThreads",
+      "collectorThreads",
+      "compilerThreads",
+      "poolThreads",
+      "httpThread",
+      "workerThreads",
+      "otherThreads",
+      "otherThreads",
+    ]);
+  });
+
+  test("tell memory, limits and waiting, and nothing of what is none", () => {
+    expect(parseAnonymousBytes("25000 1000 400 1 0 900 0\n")).toBe(600 * 4096);
+    expect(parseAnonymousBytes("25000 100 400 1 0 900 0\n")).toBe(0);
+    expect(parseAnonymousBytes("")).toBeUndefined();
+    const limits =
+      "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 4096                 files\n";
+    expect(parseOpenFilesMax(limits)).toBe(1024);
+    expect(parseOpenFilesMax(limits.replace("1024", "unlimited"))).toBe(Number.POSITIVE_INFINITY);
+    expect(parseOpenFilesMax("")).toBeUndefined();
+    expect(parseWaitS("71764914 1500000000 402\n")).toBe(1.5);
+    expect(parseWaitS("")).toBeUndefined();
+    const rollup =
+      "00200000-7fff5d628000 ---p 00000000 00:00 0 [rollup]\nRss:  75620 kB\nPss:  57835 kB\nPss_Dirty:  41196 kB\nPrivate_Clean:  600 kB\nPrivate_Dirty:  41196 kB\nSwap:  8 kB\nSwapPss:  4 kB\n";
+    expect(parseRollup(rollup)).toEqual({
+      proportionalBytes: 57835 * 1024,
+      privateBytes: 41796 * 1024,
+      swapBytes: 4096,
+    });
+    expect(parseRollup("Pss: 1 kB\n")).toBeUndefined();
   });
 
   test("tell switches and namespaces", () => {

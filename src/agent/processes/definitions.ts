@@ -8,6 +8,7 @@ import {
   type MetricDefinition,
   type ProcessIdentity,
 } from "../../layout/index.ts";
+import type { MemoryShares } from "./proc.ts";
 
 function define(
   kind: "counter" | "gauge",
@@ -32,6 +33,12 @@ const CPU = define("counter", "_cpu_seconds_total", "Processor time taken.", ["m
 const FAULTS = define("counter", "_page_faults_total", "Page faults; major ones read from disk.", [
   "kind",
 ]);
+const THREADS_CPU = define(
+  "counter",
+  "_thread_cpu_seconds_total",
+  "Processor time by what threads do, in steps of 10 ms.",
+  ["role"],
+);
 const SWITCHES = define("counter", "_context_switches_total", "Context switches.", ["kind"]);
 
 /** What is told of each process, in the order of {@link Slots}. */
@@ -44,6 +51,27 @@ export const SERIES = {
   involuntary: [SWITCHES, ["involuntary"]],
   processes: [define("gauge", "es", "Processes that write."), []],
   resident: [define("gauge", "_resident_bytes", "Resident memory, shared pages included."), []],
+  mainThread: [THREADS_CPU, ["main"]],
+  workerThreads: [THREADS_CPU, ["worker"]],
+  collectorThreads: [THREADS_CPU, ["gc"]],
+  compilerThreads: [THREADS_CPU, ["jit"]],
+  poolThreads: [THREADS_CPU, ["pool"]],
+  httpThread: [THREADS_CPU, ["http"]],
+  otherThreads: [THREADS_CPU, ["other"]],
+  waited: [
+    define(
+      "counter",
+      "_main_thread_wait_seconds_total",
+      "Time in which the main thread could have run and had no processor.",
+    ),
+    [],
+  ],
+  virtual: [define("gauge", "_virtual_bytes", "Address space, most of it without memory."), []],
+  anonymous: [
+    define("gauge", "_anonymous_bytes", "Resident memory that is no file's: heaps and stacks."),
+    [],
+  ],
+  openFilesMax: [define("gauge", "_max_fds", "File descriptors that may be open."), []],
   threads: [define("gauge", "_threads", "Threads."), []],
   openFiles: [define("gauge", "_open_fds", "Open file descriptors."), []],
   start: [
@@ -58,7 +86,20 @@ export const SERIES = {
   ],
 } as const satisfies Record<string, readonly [MetricDefinition, readonly string[]]>;
 
-export type SeriesName = keyof typeof SERIES;
+/** What is told beside it with --process-memory. */
+export const MEMORY_SERIES = {
+  proportionalBytes: [
+    define("gauge", "_proportional_bytes", "Resident memory, shared pages by their part (PSS)."),
+    [],
+  ],
+  privateBytes: [
+    define("gauge", "_private_bytes", "Resident memory that nobody shares (USS)."),
+    [],
+  ],
+  swapBytes: [define("gauge", "_swap_bytes", "Memory in swap, shared pages by their part."), []],
+} as const satisfies Record<keyof MemoryShares, readonly [MetricDefinition, readonly string[]]>;
+
+export type SeriesName = keyof typeof SERIES | keyof typeof MEMORY_SERIES;
 
 /** Who a process is. Always 1; absent when it is withdrawn for one that tells more. */
 export const INFO: MetricDefinition = {

@@ -15,6 +15,7 @@ export interface ProcessStat {
   minorFaults: number;
   majorFaults: number;
   threads: number;
+  virtualBytes: number;
   residentBytes: number;
 }
 
@@ -31,9 +32,55 @@ export function parseStat(text: string): ProcessStat | undefined {
     minorFaults: field(10),
     majorFaults: field(12),
     threads: field(20),
+    virtualBytes: field(23),
     residentBytes: field(24) * PAGE_BYTES,
   };
   return Object.values(stat).every(Number.isFinite) ? stat : undefined;
+}
+
+/** What a thread calls itself. The kernel keeps 15 characters; Bun and JavaScriptCore have the last ones kept. */
+export function threadName(stat: string): string {
+  return stat.slice(stat.indexOf("(") + 1, Math.max(0, stat.lastIndexOf(")")));
+}
+
+/** Resident memory that is no file's and shared with nobody by intent: heaps and stacks. From proc_pid_statm(5). */
+export function parseAnonymousBytes(text: string): number | undefined {
+  const [, resident, shared] = text.split(" ").map(Number);
+  const bytes = (resident! - shared!) * PAGE_BYTES;
+  return Number.isFinite(bytes) ? Math.max(0, bytes) : undefined;
+}
+
+/** How many files may be open, from proc_pid_limits(5); without a limit Infinity. */
+export function parseOpenFilesMax(text: string): number | undefined {
+  const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(text) ?? [];
+  if (soft === undefined) return undefined;
+  return soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft);
+}
+
+/** How long a thread could have run and had no processor, from proc_pid_schedstat(5). */
+export function parseWaitS(text: string): number | undefined {
+  const waited = /^\d+ (\d+) \d+/.exec(text)?.[1];
+  return waited === undefined ? undefined : Number(waited) / 1e9;
+}
+
+/** What memory a process has to itself, from proc_pid_smaps(5), "smaps_rollup". */
+export interface MemoryShares {
+  /** Each shared page counted by its part: sums over processes are what there is. */
+  proportionalBytes: number;
+  privateBytes: number;
+  swapBytes: number;
+}
+
+/** @returns undefined for what is no rollup */
+export function parseRollup(text: string): MemoryShares | undefined {
+  const kibibytes = (name: string) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(text)?.[1] ?? Number.NaN);
+  const shares = {
+    proportionalBytes: kibibytes("Pss") * 1024,
+    privateBytes: (kibibytes("Private_Clean") + kibibytes("Private_Dirty")) * 1024,
+    swapBytes: kibibytes("SwapPss") * 1024,
+  };
+  return Object.values(shares).every(Number.isFinite) ? shares : undefined;
 }
 
 /** Context switches of one thread. */
@@ -56,6 +103,33 @@ export function readStat(pid: number): ProcessStat | undefined {
 
 export function readSwitches(pid: number, thread: string): Switches | undefined {
   return parseSwitches(read(`/proc/${pid}/task/${thread}/status`));
+}
+
+export function readThread(
+  pid: number,
+  thread: string,
+): { name: string; cpuS: number } | undefined {
+  const text = read(`/proc/${pid}/task/${thread}/stat`);
+  const stat = parseStat(text);
+  return stat && { name: threadName(text), cpuS: stat.userS + stat.systemS };
+}
+
+export function readAnonymousBytes(pid: number): number | undefined {
+  return parseAnonymousBytes(read(`/proc/${pid}/statm`));
+}
+
+export function readOpenFilesMax(pid: number): number | undefined {
+  return parseOpenFilesMax(read(`/proc/${pid}/limits`));
+}
+
+/** Of the main thread. */
+export function readWaitS(pid: number): number | undefined {
+  return parseWaitS(read(`/proc/${pid}/task/${pid}/schedstat`));
+}
+
+/** Takes milliseconds, in which the process cannot map memory. @returns undefined without the right to see it */
+export function readRollup(pid: number): MemoryShares | undefined {
+  return parseRollup(read(`/proc/${pid}/smaps_rollup`));
 }
 
 export function threadsOf(pid: number): string[] {

@@ -21,6 +21,9 @@ import { type NamedProcess, SampledProcess, type Who } from "./sampled-process.t
 /** A process that could not be told from others is looked for again after so many samples. */
 const RETRY_SAMPLES = 12;
 
+/** How long memory may be looked at in one sample: the agent does nothing else meanwhile. */
+const MEMORY_BUDGET_MS = 20;
+
 /** A process as a writer's record names it, in a pool of its application. */
 interface Named extends NamedProcess {
   application: Application;
@@ -29,6 +32,7 @@ interface Named extends NamedProcess {
 export class Processes {
   readonly #log: Log;
   readonly #who: Who;
+  readonly #memoryIntervalMs: number | undefined;
   readonly #bootS = bootTimeS();
   readonly #sampled = new Map<string, SampledProcess>();
   /** How many samples to wait for what was not found. */
@@ -38,9 +42,11 @@ export class Processes {
   #file: SharedFile | undefined;
   #warned = false;
 
-  constructor(log: Log, who: Who) {
+  /** @param memoryIntervalMs how often to look at memory that is shared; undefined does not */
+  constructor(log: Log, who: Who, memoryIntervalMs?: number) {
     this.#log = log;
     this.#who = who;
+    this.#memoryIntervalMs = memoryIntervalMs;
   }
 
   /** Takes a sample of every process that writes into one of the pools. */
@@ -54,6 +60,20 @@ export class Processes {
       if (!named.has(key) || !sampled.sample()) this.#forget(key, sampled);
     }
     this.#lookForNew(named, home);
+    if (this.#memoryIntervalMs !== undefined) this.#measureMemory(this.#memoryIntervalMs);
+  }
+
+  /** Whose turn it is, the longest ago first, as far as the budget goes: the next samples do the rest. */
+  #measureMemory(intervalMs: number): void {
+    const start = performance.now();
+    const due = [...this.#sampled.values()]
+      .filter(({ memoryAtMs }) => start - memoryAtMs >= intervalMs)
+      .sort((a, b) => a.memoryAtMs - b.memoryAtMs);
+    for (const sampled of due) {
+      const now = performance.now();
+      if (now - start > MEMORY_BUDGET_MS) return;
+      sampled.measureMemory(now);
+    }
   }
 
   /** Who the processes of an application are, as far as they are sampled. */
@@ -110,6 +130,7 @@ export class Processes {
       const sampled = new SampledProcess(home, writer, process, pid, {
         bootS: this.#bootS,
         who: this.#who,
+        memory: this.#memoryIntervalMs !== undefined,
       });
       if (sampled.sample()) {
         this.#waiting.delete(`${app} ${service} ${process.pid}`);

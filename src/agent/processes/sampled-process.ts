@@ -2,11 +2,20 @@
 
 import type { ProcessIdentity, Writer } from "../../layout/index.ts";
 import type { Application } from "../application.ts";
-import { INFO, infoOf, SERIES, type SeriesName } from "./definitions.ts";
-import { openFiles, readStat, readSwitches, type Switches, startTimeS, threadsOf } from "./proc.ts";
+import { INFO, infoOf, MEMORY_SERIES, SERIES, type SeriesName } from "./definitions.ts";
+import {
+  openFiles,
+  readAnonymousBytes,
+  readOpenFilesMax,
+  readRollup,
+  readStat,
+  readWaitS,
+  startTimeS,
+} from "./proc.ts";
+import { Threads } from "./threads.ts";
 
-/** Threads above this many are not asked for their context switches. */
-const MAX_THREADS = 256;
+/** What hardly ever changes is read again after so many samples. */
+const SLOW_SAMPLES = 12;
 
 /** Tells who processes are. */
 export interface Who {
@@ -32,7 +41,10 @@ export class SampledProcess {
   readonly #slots = new Map<SeriesName, number>();
   /** What counters stood at when they were looked at last; they start when the agent first sees the process. */
   readonly #last = new Map<SeriesName, number>();
-  #threads = new Map<string, Switches>();
+  readonly #threads: Threads;
+  #samples = 0;
+  /** When its memory was looked at last. */
+  memoryAtMs = Number.NEGATIVE_INFINITY;
   readonly #who: Who;
   #identity: ProcessIdentity | undefined;
   /** Slot of the series that tells the identity; -1 before there is one. */
@@ -44,15 +56,16 @@ export class SampledProcess {
     readonly named: NamedProcess,
     /** As the agent sees it. */
     readonly pid: number,
-    known: { bootS: number; who: Who },
+    known: { bootS: number; who: Who; memory: boolean },
   ) {
     this.#home = home;
     this.#bootS = known.bootS;
     this.#startTicks = readStat(pid)?.startTicks ?? -1;
-    const names = Object.keys(SERIES) as SeriesName[];
+    this.#threads = new Threads(pid);
     const { app } = named;
-    const requests = names.map((name) => {
-      const [definition, labels] = SERIES[name];
+    const series = Object.entries({ ...SERIES, ...(known.memory ? MEMORY_SERIES : {}) });
+    const names = series.map(([name]) => name as SeriesName);
+    const requests = series.map(([, [definition, labels]]) => {
       return { ...definition, series: [[app, ...labels]] };
     });
     const { results } = home.register(writer.id, requests);
@@ -83,28 +96,30 @@ export class SampledProcess {
     this.#count("system", stat.systemS);
     this.#count("minorFaults", stat.minorFaults);
     this.#count("majorFaults", stat.majorFaults);
-    this.#countSwitches();
+    this.#threads.sample((series, amount) => this.#add(series, amount));
+    this.#count("waited", readWaitS(this.pid));
     this.#set("processes", 1);
+    this.#set("virtual", stat.virtualBytes);
     this.#set("resident", stat.residentBytes);
+    this.#set("anonymous", readAnonymousBytes(this.pid));
+    if (this.#samples++ % SLOW_SAMPLES === 0) {
+      this.#set("openFilesMax", readOpenFilesMax(this.pid));
+    }
     this.#set("threads", stat.threads);
     this.#set("openFiles", files);
     this.#set("start", startTimeS(stat, this.#bootS));
     return true;
   }
 
-  /** The kernel counts them by thread, and forgets those of a thread that ended. */
-  #countSwitches(): void {
-    const threads = new Map<string, Switches>();
-    for (const thread of threadsOf(this.pid).slice(0, MAX_THREADS)) {
-      const now = readSwitches(this.pid, thread);
-      if (now === undefined) continue;
-      threads.set(thread, now);
-      const before = this.#threads.get(thread);
-      if (before === undefined) continue;
-      this.#add("voluntary", now.voluntary - before.voluntary);
-      this.#add("involuntary", now.involuntary - before.involuntary);
-    }
-    this.#threads = threads;
+  /**
+   * Looks how much memory it has to itself, which takes milliseconds of both.
+   * @param nowMs kept as {@link memoryAtMs}
+   */
+  measureMemory(nowMs: number): void {
+    this.memoryAtMs = nowMs;
+    const shares = readRollup(this.pid);
+    if (shares === undefined) return;
+    for (const [name, bytes] of Object.entries(shares)) this.#set(name as SeriesName, bytes);
   }
 
   /** Names come when an API server knows the pod, and the container's a little later. What is known stays. */
@@ -131,7 +146,8 @@ export class SampledProcess {
   }
 
   /** Takes a counter of the kernel's to where it stands now. */
-  #count(name: SeriesName, total: number): void {
+  #count(name: SeriesName, total: number | undefined): void {
+    if (total === undefined) return;
     const last = this.#last.get(name);
     if (last !== undefined) this.#add(name, total - last);
     this.#last.set(name, total);
@@ -142,8 +158,8 @@ export class SampledProcess {
     if (slot !== undefined && amount > 0) this.#home.pool.slots[slot]! += amount;
   }
 
-  #set(name: SeriesName, value: number): void {
+  #set(name: SeriesName, value: number | undefined): void {
     const slot = this.#slots.get(name);
-    if (slot !== undefined) this.#home.pool.slots[slot] = value;
+    if (slot !== undefined && value !== undefined) this.#home.pool.slots[slot] = value;
   }
 }

@@ -1,4 +1,4 @@
-// The flag --process-metrics.
+// The flags --process-metrics and --process-memory.
 
 import { formatDurationMs, parseDurationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
@@ -6,13 +6,25 @@ import { UsageError } from "./errors.ts";
 /** A process takes some tens of microseconds per sample; more often tells nothing more, for the kernel counts in 10 ms. */
 const MIN_INTERVAL_MS = 100;
 
+/** Looking at shared memory takes milliseconds, of the process too. */
+const MIN_MEMORY_INTERVAL_MS = 5000;
+
 /** Reads `off`, or an interval in ms. @throws UsageError */
 export function parseProcessMetrics(typed: string, label: string): "off" | number {
+  return offOrInterval(typed, label, MIN_INTERVAL_MS);
+}
+
+/** As {@link parseProcessMetrics}. */
+export function parseProcessMemory(typed: string, label: string): "off" | number {
+  return offOrInterval(typed, label, MIN_MEMORY_INTERVAL_MS);
+}
+
+function offOrInterval(typed: string, label: string, minMs: number): "off" | number {
   if (typed === "off") return "off";
   const intervalMs = parseDurationMs(typed, label);
-  if (intervalMs >= MIN_INTERVAL_MS) return intervalMs;
+  if (intervalMs >= minMs) return intervalMs;
   throw new UsageError(
     `${label} is too short: ${typed}`,
-    `the shortest is ${formatDurationMs(MIN_INTERVAL_MS)}`,
+    `the shortest is ${formatDurationMs(minMs)}`,
   );
 }
