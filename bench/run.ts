@@ -20,6 +20,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   otlp: () => import("./otlp.ts"),
   frameworks: () => import("./frameworks.ts"),
   "prom-client": () => import("./prom-client.ts"),
+  opentelemetry: () => import("./opentelemetry.ts"),
 };
 const FLAGS = ["--json", "--quick", "--help"];
 

@@ -68,11 +68,10 @@ function translate({ name, unit, kind, combine, labelNames }: MetricDefinition):
   if (unitText !== "" && base !== unitText && !base.endsWith(`_${unitText}`)) {
     base = `${base}_${unitText}`;
   }
-  const isHistogram = kind === "histogram" || kind === "loglinear";
   return {
     name: kind === "counter" ? `${base}_total` : base,
     unit: unitText,
-    labelNames: labelsOf(labelNames, isHistogram ? ["le"] : []),
+    labelNames: labelsOf(labelNames),
   };
 }
 
@@ -93,9 +92,12 @@ function plain(text: string): string {
   return text.replace(/[^a-zA-Z0-9]+/g, "_").replace(/^_+|_+$/g, "");
 }
 
+/** Labels of histograms and summaries alone. */
+const RESERVED = ["le", "quantile"];
+
 /** Keys that look alike now are told apart by a number: no label may stand twice. */
-function labelsOf(keys: readonly string[], reserved: readonly string[]): string[] {
-  const taken = new Set(reserved);
+function labelsOf(keys: readonly string[]): string[] {
+  const taken = new Set(RESERVED);
   return keys.map((key) => {
     const text = key.replace(/[^a-zA-Z0-9]+/g, "_");
     // Prometheus keeps what begins with two underscores for itself, and no name begins with a digit.

@@ -16,6 +16,7 @@ const NAMES = [
   "exposition",
   "frameworks",
   "prom-client",
+  "opentelemetry",
   "remote-write",
   "otlp",
 ];

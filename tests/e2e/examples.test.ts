@@ -33,6 +33,14 @@ const SERVICES: Readonly<Record<string, { ask: string[]; shows: Record<string, n
       'order_amount_euros_sum{app="shop",service="orders"}': 282,
     },
   },
+  "opentelemetry.ts": {
+    ask: ["pay/card", "pay/cash", "pay/card"],
+    shows: {
+      'payments_done_total{app="shop",method="card",network="visa",otel_scope_name="payments",otel_scope_version="1.0.0",service="payments"}': 2,
+      'payments_done_total{app="shop",method="cash",otel_scope_name="payments",otel_scope_version="1.0.0",service="payments"}': 1,
+      'payment_duration_seconds_count{app="shop",method="card",otel_scope_name="payments",otel_scope_version="1.0.0",service="payments"}': 2,
+    },
+  },
   "elysia.ts": {
     ask: ["twice/7", "orders/9", "nowhere"],
     shows: {

@@ -73,10 +73,10 @@ describe("a name in Prometheus's formats", () => {
       "_x",
       "key_0",
       "key__",
-      "le",
+      "le_2",
       "_name_",
     ]);
-    expect(shown(define.histogram("h", [1], keys))[6]).toBe("le_2");
+    expect(shown(define.histogram("h", [1], ["quantile"]))).toEqual(["quantile_2"]);
   });
 
   test("is one that Prometheus takes, whatever it is", () => {
