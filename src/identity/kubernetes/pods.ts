@@ -5,6 +5,7 @@ import { type ProcessIdentity, UNKNOWN_IDENTITY } from "../../layout/index.ts";
 
 /** A pod's own specification cannot have more by far: etcd takes 1.5 MiB. */
 const CONTAINERS_MAX = 512;
+const OWNERS_MAX = 64;
 
 /** What controls a pod. */
 export type Workload = Pick<ProcessIdentity, "workloadKind" | "workloadName" | "workloadGuessed">;
@@ -72,7 +73,7 @@ function containersOf(status: Fields): Map<string, string> {
     if (id !== undefined && containers.size < CONTAINERS_MAX) containers.set(id, name);
   };
   for (const key of STATUSES) {
-    for (const container of list(status[key])) {
+    for (const container of list(status[key], CONTAINERS_MAX)) {
       const name = text(fields(container)["name"], LABEL);
       if (name === "") continue;
       keep(container, name);
@@ -85,7 +86,7 @@ function containersOf(status: Fields): Map<string, string> {
 
 /** What controls a pod, by its owner; of what a ReplicaSet or a Job belongs to, only their names tell here. */
 function workloadOf(metadata: Fields): Workload {
-  const owner = list(metadata["ownerReferences"])
+  const owner = list(metadata["ownerReferences"], OWNERS_MAX)
     .map(fields)
     .find(({ controller }) => controller === true);
   const workloadKind = text(owner?.["kind"], KIND);
@@ -131,8 +132,9 @@ export function fields(value: unknown): Fields {
     : {};
 }
 
-export function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
+/** The first entries of a list; of anything else none. */
+export function list(value: unknown, max: number): readonly unknown[] {
+  return Array.isArray(value) ? value.slice(0, max) : [];
 }
 
 /** A text that is as it should be, else "". */

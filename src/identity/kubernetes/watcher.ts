@@ -131,7 +131,9 @@ export class PodWatch implements AsyncDisposable {
       const answer = fields(await ask(this.#access, path, limits, this.#stop.signal));
       const metadata = fields(answer["metadata"]);
       if (answer["kind"] !== "PodList") throw new ServerError("what it answers is no list of pods");
-      for (const item of list(answer["items"])) this.#put(pods, item);
+      // More than is kept need not be looked at one by one.
+      const items = list(answer["items"], podsMax + 1);
+      for (const item of items) this.#put(pods, item);
       version = text(metadata["resourceVersion"], RESOURCE_VERSION);
       next = text(metadata["continue"], CONTINUE);
       if (next === "") break;
