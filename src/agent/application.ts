@@ -43,6 +43,8 @@ export class Application {
   readonly #books: Books;
   /** When writers attached that were not seen to hold their lock yet. */
   readonly #waitingForLock = new Map<number, number>();
+  /** Registrations of each writer that this agent has answered. */
+  readonly #turns = new Map<number, number>();
 
   constructor(
     readonly pool: Pool,
@@ -148,17 +150,30 @@ export class Application {
     const before = this.directory.seriesCount;
     const response = register(this.#books, this.writer(writerId), requests, (w) => this.lives(w));
     this.events.registered(this.directory.seriesCount - before);
-    return response;
+    const turn = (this.#turns.get(writerId) ?? 0) + 1;
+    this.#turns.set(writerId, turn);
+    return { ...response, turn };
   }
 
   /**
    * Takes series back from a living writer, which stores into them no more: what they hold is dropped, their slots are
    * the writer's for other series, and a series that nobody else has is forgotten.
+   * @param turn of the writer's last registration, as far as the caller knows
    * @returns how many it had; those that it has not are none
-   * @throws AgentError 404 for an unknown writer, LimitError when the directory cannot be written anew
+   * @throws AgentError 404 for an unknown writer, 409 when a registration has overtaken the call, LimitError when the
+   *   directory cannot be written anew
    */
-  release(writerId: number, releases: readonly SeriesRelease[]): number {
-    const series = boundSeries(this.#books, this.writer(writerId), releases);
+  release(writerId: number, releases: readonly SeriesRelease[], turn: number): number {
+    const writer = this.writer(writerId);
+    if (turn !== this.#turns.get(writerId)) {
+      throw new AgentError(
+        "release-overtaken",
+        `writer ${writerId} of ${this.name} has registered series since turn ${turn}`,
+        "register, with no metrics if there are none, and release by the turn of the answer",
+        409,
+      );
+    }
+    const series = boundSeries(this.#books, writer, releases);
     if (series.size === 0) return 0;
     // Not by a record of its own: a directory that stays has the series' names in it for ever.
     if (!this.pool.compact({ writer: writerId, series })) {
@@ -234,6 +249,7 @@ export class Application {
     try {
       const { series, refused } = fold(this.#books, writer.id);
       this.#waitingForLock.delete(writer.id);
+      this.#turns.delete(writer.id);
       this.events.folded(writer, series);
       if (refused > 0) this.events.valuesRefused(refused);
       return true;

@@ -32,7 +32,7 @@ export function register(
   writer: Writer,
   requests: readonly SeriesRequest[],
   lives: (writer: Writer) => boolean,
-): RegisterResponse {
+): Omit<RegisterResponse, "turn"> {
   const results: RegisterResult[] = requests.map(() => ({ runs: [] }));
   const ids = declare(books, writer, requests, results, lives);
   const change = new Change();

@@ -83,6 +83,11 @@ const RegisterBody = t.Object({
 });
 
 const ReleaseBody = t.Object({
+  turn: t.Integer({
+    minimum: 0,
+    description:
+      "of the last registration's answer; the release is refused when there was another since",
+  }),
   metrics: t.Array(
     t.Object({
       name: t.String(),
@@ -269,7 +274,7 @@ export function createRoutes(context: RoutesContext) {
     .delete(
       "/v1/apps/:app/writers/:writer/series",
       ({ apps, params, body }): ReleaseResponse => ({
-        released: apps.get(params.app).release(params.writer, body.metrics),
+        released: apps.get(params.app).release(params.writer, body.metrics, body.turn),
       }),
       {
         params: WriterParams,

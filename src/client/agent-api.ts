@@ -6,6 +6,8 @@ import type {
   AttachResponse,
   RegisterRequest,
   RegisterResponse,
+  ReleaseRequest,
+  ReleaseResponse,
 } from "../layout/index.ts";
 import { requestUnix } from "./unix-http.ts";
 
@@ -41,6 +43,10 @@ export class AgentApi {
 
   register(writer: number, request: RegisterRequest): Promise<RegisterResponse> {
     return this.#call("POST", `writers/${writer}/series`, request);
+  }
+
+  release(writer: number, request: ReleaseRequest): Promise<ReleaseResponse> {
+    return this.#call("DELETE", `writers/${writer}/series`, request);
   }
 
   async detach(writer: number): Promise<void> {

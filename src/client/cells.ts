@@ -43,6 +43,8 @@ export interface Series {
   readonly slots: number;
   /** Whether its values are in a page of the pool. */
   placed: boolean;
+  /** Whether it was removed. */
+  gone?: true;
 }
 
 /** Points a series to other memory, taking its values along. */

@@ -10,14 +10,17 @@ type Level<Child> = Map<string, Level<Child> | Child>;
 export class Family<Child extends Cell, Label extends string = string> {
   readonly #children: Level<Child> = new Map();
   readonly #create: (labelValues: string[]) => Child;
+  readonly #forget: (child: Cell) => void;
 
   /** @internal */
   constructor(
     readonly name: string,
     readonly labelNames: readonly Label[],
     create: (labelValues: string[]) => Child,
+    forget: (child: Cell) => void,
   ) {
     this.#create = create;
+    this.#forget = forget;
   }
 
   /** The child for label values, by name: `requests.labels({ method: "GET", route: "/users/:id" })`. Keep it. */
@@ -25,16 +28,7 @@ export class Family<Child extends Cell, Label extends string = string> {
   /** The child for label values, in the order of the label names: `requests.labels("GET", "/users/:id")`. Keep it. */
   labels(...values: LabelValue[]): Child;
   labels(...given: [Readonly<Record<Label, LabelValue>>] | LabelValue[]): Child {
-    const [first] = given;
-    const values =
-      typeof first === "object" && first !== null
-        ? this.#ordered(first)
-        : (given as LabelValue[]).map((value, i) => this.#text(value, i));
-    if (values.length !== this.labelNames.length) {
-      throw new TypeError(
-        `${this.name} has the labels [${this.labelNames.join(", ")}], got ${values.length} values`,
-      );
-    }
+    const values = this.#values(given);
     const last = values.length - 1;
     let level = this.#children;
     for (let i = 0; i < last; i++) {
@@ -52,6 +46,48 @@ export class Family<Child extends Cell, Label extends string = string> {
       level.set(values[last]!, child);
     }
     return child;
+  }
+
+  /**
+   * Forgets the child for label values: what this thread has stored for it is nobody's, and its room is for others. A
+   * handle that was kept counts into private memory; asking for the child again gives a new one, from zero.
+   * @returns whether there was one
+   */
+  remove(values: Readonly<Record<Label, LabelValue>>): boolean;
+  remove(...values: LabelValue[]): boolean;
+  remove(...given: [Readonly<Record<Label, LabelValue>>] | LabelValue[]): boolean {
+    const values = this.#values(given);
+    const last = values.pop()!;
+    const levels = [this.#children];
+    for (const value of values) {
+      const next = levels.at(-1)!.get(value) as Level<Child> | undefined;
+      if (next === undefined) return false;
+      levels.push(next);
+    }
+    const child = levels.at(-1)!.get(last) as Child | undefined;
+    if (child === undefined) return false;
+    levels.pop()!.delete(last);
+    // Levels that are empty go with it.
+    for (let i = levels.length - 1; i >= 0; i--) {
+      if ((levels[i]!.get(values[i]!) as Level<Child>).size > 0) break;
+      levels[i]!.delete(values[i]!);
+    }
+    this.#forget(child);
+    return true;
+  }
+
+  #values(given: [Readonly<Record<Label, LabelValue>>] | LabelValue[]): string[] {
+    const [first] = given;
+    const values =
+      typeof first === "object" && first !== null
+        ? this.#ordered(first)
+        : (given as LabelValue[]).map((value, i) => this.#text(value, i));
+    if (values.length !== this.labelNames.length) {
+      throw new TypeError(
+        `${this.name} has the labels [${this.labelNames.join(", ")}], got ${values.length} values`,
+      );
+    }
+    return values;
   }
 
   #ordered(byName: Readonly<Record<string, LabelValue>>): string[] {

@@ -179,7 +179,9 @@ export class MicroView {
     const metric =
       definition.labelNames.length === 0
         ? newSeries([])
-        : new Family<Child>(definition.name, definition.labelNames, newSeries);
+        : new Family<Child>(definition.name, definition.labelNames, newSeries, (cell) =>
+            this.#writer.remove(cell),
+          );
     this.#metrics.set(key, { definition, metric });
     return metric;
   }

@@ -2,22 +2,25 @@
 // Nothing here is on the way of a store; without an agent all goes on in private memory.
 
 import { threadId } from "node:worker_threads";
-import type {
-  ApiError,
-  MetricDefinition,
-  PlacedRun,
-  RegisterResponse,
-  SeriesRequest,
+import {
+  type ApiError,
+  initialValue,
+  type MetricDefinition,
+  type PlacedRun,
+  type RegisterResponse,
+  type SeriesRequest,
 } from "../layout/index.ts";
 import { AgentApi, AgentRefusal } from "./agent-api.ts";
 import { Attachment } from "./attachment.ts";
-import { moveSeries, PrivateMemory, type Series } from "./cells.ts";
+import { type Cell, moveSeries, PrivateMemory, type Series } from "./cells.ts";
+import { Releases } from "./releases.ts";
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 5_000;
 /** How often an attached writer looks whether its pool is still the one that others read. */
 const CHECK_INTERVAL_MS = 2_000;
 const SERIES_PER_REQUEST = 5_000;
+const RELEASE_INTERVAL_MS = 5_000;
 /** How long close() waits for series that have no page yet. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
@@ -35,12 +38,15 @@ export class ThreadWriter {
   readonly #options: WriterOptions;
   readonly #api: AgentApi;
   readonly #memory = new PrivateMemory();
-  readonly #series: Series[] = [];
+  readonly #series = new Map<Cell, Series>();
   #waiting: Series[] = [];
   #attachment: Attachment | undefined;
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
   #retryMs = FIRST_RETRY_MS;
+  /** Series that were removed and that the agent is to be told of. */
+  readonly #releases = new Releases();
+  #nextReleaseMs = 0;
   #seriesPerRequest = SERIES_PER_REQUEST;
   #closed = false;
   #isReady = false;
@@ -78,10 +84,20 @@ export class ThreadWriter {
 
   /** Takes care of a series from now on. */
   add(series: Series): void {
-    this.#series.push(series);
+    this.#series.set(series.cell, series);
     this.#waiting.push(series);
+    this.#releases.withdraw(series);
     // What is made in one go is registered in one go.
-    if (this.#attachment !== undefined || this.#series.length === 1) this.#schedule(0);
+    if (this.#attachment !== undefined || this.#series.size === 1) this.#schedule(0);
+  }
+
+  /** Forgets a series: it counts on in private memory, and its place is given up at one of the next looks. */
+  remove(cell: Cell): void {
+    const series = this.#series.get(cell);
+    if (series === undefined) return;
+    this.#series.delete(cell);
+    series.gone = true;
+    if (series.placed) this.#vacate(series);
   }
 
   /**
@@ -135,6 +151,7 @@ export class ThreadWriter {
       if (this.#attachment?.isCurrent() === false) this.#leave();
       this.#attachment ??= await this.#attach();
       if (this.#attachment === undefined) return FIRST_RETRY_MS;
+      await this.#release(this.#attachment);
       const refused = await this.#register(this.#attachment);
       this.#resolveReady();
       if (!refused) {
@@ -171,7 +188,9 @@ export class ThreadWriter {
     const refused: Series[] = [];
     try {
       while (this.#waiting.length > 0 && this.#attachment === attachment && !this.#closed) {
+        this.#waiting = this.#waiting.filter(({ gone }) => !gone);
         const batch = this.#waiting.slice(0, this.#seriesPerRequest);
+        if (batch.length === 0) break;
         const groups = groupByMetric(batch);
         const answer = await this.#ask(attachment, groups, batch.length);
         // Too long for the agent: the same again in smaller parts.
@@ -181,6 +200,8 @@ export class ThreadWriter {
         for (const [i, { series }] of groups.entries()) {
           const result = answer.results[i];
           const placed = place(attachment, series, result?.runs ?? []);
+          // Removed while it was registered.
+          for (const each of series.slice(0, placed)) if (each.gone) this.#vacate(each);
           refused.push(...series.slice(placed));
           if (result?.error !== undefined) this.#warn(result.error);
         }
@@ -211,23 +232,52 @@ export class ThreadWriter {
     } catch (error) {
       if (!(error instanceof AgentRefusal) || error.code !== "body-full") throw error;
       // One that is too long by itself must not stand in the way of the others.
-      if (count === 1) return { results: [{ runs: [], error }], extents: [] };
+      if (count === 1) return { results: [{ runs: [], error }], extents: [], turn: 0 };
       this.#seriesPerRequest = Math.ceil(count / 2);
       return undefined;
     }
+  }
+
+  /** Takes a removed series out of its place, which then reads as if nobody had stored there. */
+  #vacate(series: Series): void {
+    const { values, at } = series.cell;
+    const own = this.#memory.take(series.slots);
+    moveSeries(series, own.values, own.at);
+    values.fill(0, at, at + series.slots);
+    values[at] = initialValue(series.metric);
+    series.placed = false;
+    this.#releases.add(series);
+  }
+
+  /** Tells the agent what was removed: many at once and not often, for its directory is written anew each time. */
+  async #release(attachment: Attachment): Promise<void> {
+    if (this.#releases.size === 0 || Date.now() < this.#nextReleaseMs) return;
+    this.#nextReleaseMs = Date.now() + RELEASE_INTERVAL_MS;
+    const { request, series } = this.#releases.batch(SERIES_PER_REQUEST);
+    try {
+      // A release that the agent hears late must not undo a registration that it has heard before.
+      const { turn } = await this.#api.register(attachment.writer, { metrics: [] });
+      await this.#api.release(attachment.writer, { turn, metrics: request });
+    } catch (error) {
+      // An agent that cannot, for want of room or of this call, is asked again; the series are empty meanwhile.
+      if (!(error instanceof AgentRefusal) || error.code.startsWith("unknown-")) throw error;
+      return;
+    }
+    this.#releases.done(series);
   }
 
   /** Takes all values back into private memory and lets go of the pool. @returns the writer's id */
   #leave(): number | undefined {
     const attachment = this.#attachment;
     if (attachment === undefined) return undefined;
-    for (const series of this.#series) {
+    this.#releases.clear();
+    for (const series of this.#series.values()) {
       if (!series.placed) continue;
       const { values, at } = this.#memory.take(series.slots);
       moveSeries(series, values, at);
       series.placed = false;
     }
-    this.#waiting = [...this.#series];
+    this.#waiting = [...this.#series.values()];
     this.#attachment = undefined;
     attachment.close();
     return attachment.writer;

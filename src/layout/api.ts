@@ -53,6 +53,8 @@ export interface RegisterResponse {
   results: RegisterResult[];
   /** What was handed to the writer in this call. */
   extents: Extent[];
+  /** How many registrations of the writer this agent has answered. */
+  turn: number;
 }
 
 /** Series of a metric, as label values in the order of the label names. */
@@ -64,6 +66,8 @@ export interface SeriesRelease {
 
 /** DELETE /v1/apps/:app/writers/:writer/series: what the writer stores into no more. */
 export interface ReleaseRequest {
+  /** Of the last registration: a release that another has overtaken is refused. */
+  turn: number;
   metrics: SeriesRelease[];
 }
 

@@ -94,7 +94,7 @@ const ROUTES: Readonly<Record<string, Expected>> = {
   },
   "DELETE /v1/apps/:app/writers/:writer/series": {
     need: "register",
-    body: { metrics: [{ name: "walked_total", labelNames: [], series: [[]] }] },
+    body: { turn: 1, metrics: [{ name: "walked_total", labelNames: [], series: [[]] }] },
     right: "200",
     otherApp: "404 unknown-app",
   },

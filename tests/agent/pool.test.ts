@@ -440,18 +440,18 @@ describe("a crash at every store", () => {
   });
 
   test.each(strategies)("of a release loses nothing of the others: %s", (strategy) => {
-    const { pool, app, writers, expected } = start(strategy);
+    const { pool, writers, expected } = start(strategy);
     const many = Array.from({ length: 40 }, (_, i) => [`/many-${i}`]);
     for (const writer of writers) writer.register(ask(requests, many), ask(latency, many));
     const images = imagesOf(pool, () => {
       const some = many.filter((_, i) => i % 3 === 0);
       const { labelNames } = requests;
-      app.release(writers[0]!.id, [
+      writers[0]!.release(
         { name: "requests_total", labelNames, series: some },
         { name: "latency_seconds", labelNames, series: some },
-      ]);
+      );
       writers[0]!.register(ask(requests, [["/later"], ...some.slice(0, 5)]));
-      app.release(writers[1]!.id, [{ name: "requests_total", labelNames, series: many }]);
+      writers[1]!.release({ name: "requests_total", labelNames, series: many });
     });
     expect(images.length).toBeGreaterThan(10);
     expectEachSound(images, expected, strategy);

@@ -53,7 +53,7 @@ describe("a release", () => {
       writer.put(inFlight, [path], 3);
     }
     const before = placesByName(app.directory);
-    expect(app.release(writer.id, [of(requests, "/b"), of(inFlight, "/a", "/b")])).toBe(3);
+    expect(writer.release(of(requests, "/b"), of(inFlight, "/a", "/b"))).toBe(3);
     const names = ['requests_total["/b"]', 'in_flight["/a"]', 'in_flight["/b"]'];
     for (const name of names) delete before[`${writer.id} auth/${name}`];
     expect(placesByName(app.directory)).toEqual(before);
@@ -77,7 +77,7 @@ describe("a release", () => {
     other!.put(requests, ["/"], 20);
     other!.put(requests, ["/other"], 1);
     writer!.put(requests, ["/"], 40);
-    expect(app.release(writer!.id, [of(requests, "/", "/other")])).toBe(1);
+    expect(writer!.release(of(requests, "/", "/other"))).toBe(1);
     expect(totals(pool)).toEqual({
       'auth/requests_total["/"]': [30],
       'auth/requests_total["/other"]': [1],
@@ -96,7 +96,7 @@ describe("a release", () => {
           paths.map((path) => [path]),
         ),
       );
-      expect(app.release(writer.id, [of(requests, ...paths)])).toBe(300);
+      expect(writer.release(of(requests, ...paths))).toBe(300);
     }
     expect(app.pagesUsed).toBe(1);
     expect(app.directory.seriesCount).toBe(0);
@@ -114,10 +114,27 @@ describe("a release", () => {
       { ...of(requests, "/"), labelNames: ["route"] },
       { ...of(requests), series: [[], ["/", "/"]] },
     ];
-    expect(app.release(writer.id, wrong)).toBe(0);
+    expect(writer.release(...wrong)).toBe(0);
     expect([app.directory.epoch, app.directory.length]).toEqual([epoch, length]);
-    expect(app.release(writer.id, [of(requests, "/", "/")])).toBe(1);
-    expect(app.release(writer.id, [of(requests, "/")])).toBe(0);
+    expect(writer.release(of(requests, "/", "/"))).toBe(1);
+    expect(writer.release(of(requests, "/"))).toBe(0);
+    pool.close();
+  });
+
+  test("that a registration has overtaken is refused, and its series stay", () => {
+    const { pool, app } = start();
+    const writer = new TestWriter(app);
+    const { turn } = app.register(writer.id, [ask(requests, [["/"]])]);
+    app.register(writer.id, [ask(requests, [["/"]])]);
+    expect(errorOf(() => app.release(writer.id, [of(requests, "/")], turn))).toMatchObject({
+      code: "release-overtaken",
+      status: 409,
+    });
+    // Of the agent before this one.
+    const next = application(pool);
+    const error = errorOf(() => next.release(writer.id, [of(requests, "/")], turn));
+    expect(error.code).toBe("release-overtaken");
+    expect(next.directory.seriesCount).toBe(1);
     pool.close();
   });
 
@@ -129,7 +146,7 @@ describe("a release", () => {
     scan(app);
     const keeper = [...app.directory.writers.values()].find(({ retained }) => retained)!;
     for (const id of [writer.id, keeper.id, 99]) {
-      expect(errorOf(() => app.release(id, [of(requests, "/")])).status).toBe(404);
+      expect(errorOf(() => app.release(id, [of(requests, "/")], 1)).status).toBe(404);
     }
     expect(totals(pool)).toEqual({ 'auth/requests_total["/"]': [1] });
     pool.close();
@@ -141,7 +158,7 @@ describe("a release", () => {
     writer.put(requests, ["/"], 1);
     const before = placesByName(app.directory);
     pool.compact = () => false;
-    expect(errorOf(() => app.release(writer.id, [of(requests, "/")]))).toBeInstanceOf(LimitError);
+    expect(errorOf(() => writer.release(of(requests, "/")))).toBeInstanceOf(LimitError);
     expect(placesByName(app.directory)).toEqual(before);
     pool.close();
   });
@@ -167,9 +184,10 @@ describe("a release", () => {
           const names = paths.map((path) => `${id} auth/${metric.name}["${path}"]`);
           if (kind === "restart") {
             app = application(pool, { strategy });
+            for (const each of writers) each.app = app;
           } else if (kind === "release") {
             const had = names.filter((name) => model.delete(name)).length;
-            expect(app.release(id, [of(metric, ...paths)])).toBe(had);
+            expect(writers[writer]!.release(of(metric, ...paths))).toBe(had);
           } else {
             app.register(id, [
               ask(

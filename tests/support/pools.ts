@@ -21,6 +21,7 @@ import {
   type PoolSizes,
   type PoolState,
   type RegisterResult,
+  type SeriesRelease,
   type SeriesRequest,
   SLOTS_PER_PAGE,
   slotIndex,
@@ -173,7 +174,7 @@ export class TestWriter {
   readonly #file: SharedFile;
 
   constructor(
-    readonly app: Application,
+    public app: Application,
     request: Partial<AttachRequest> = {},
   ) {
     const writer = app.attach({ service: "auth", pid: 1, threadId: 1, ...request });
@@ -191,6 +192,12 @@ export class TestWriter {
     for (const { error } of this.app.register(this.id, requests).results) {
       if (error !== undefined) throw new Error(`${error.code}: ${error.message}`);
     }
+  }
+
+  /** Gives series back, as of now. @returns how many it had */
+  release(...releases: SeriesRelease[]): number {
+    const { turn } = this.app.register(this.id, []);
+    return this.app.release(this.id, releases, turn);
   }
 
   /** Stores values into consecutive slots of a series. */
