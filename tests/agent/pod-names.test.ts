@@ -140,6 +140,8 @@ describe("--kubernetes", () => {
     const inPod = { ...env, NODE_NAME: "node-1" };
     expect(await kubernetesOf(flags, inPod, folder)).toEqual({ access, nodeName: "node-1" });
     expect(await kubernetesOf(flags, {}, folder)).toBeUndefined();
+    // It means something else to whoever set it.
+    expect(await kubernetesOf(flags, { NODE_NAME: "My node" }, folder)).toBeUndefined();
     expect(await kubernetesOf(flags, inPod, "/nowhere")).toBeUndefined();
     expect(await kubernetesOf({ ...flags, processMetrics: "off" }, inPod, folder)).toBeUndefined();
     expect(await kubernetesOf({ ...flags, kubernetes: "off" }, inPod, folder)).toBeUndefined();

@@ -403,6 +403,7 @@ describe("a server", () => {
     ["a line without end", "x".repeat(20_000), "a line is longer than 16384 bytes"],
     ["an error", line("ERROR", { code: 500, message: "etcd is away" }), "etcd is away"],
     ["an error of no kind", line("ERROR", null), "the watch ended"],
+    ["an error of a kind of its own", line("ERROR", { code: 1e300 }), "the watch ended"],
   ])("that tells who watches %s is listed anew", async (_, text, message) => {
     await using server = new FakeKubernetes();
     await using watched = new Watched(server, { changeBytesMax: 16_384 });
@@ -411,6 +412,19 @@ describe("a server", () => {
     await until("it is listed anew", () => watched.states.length === 3);
     expect(watched.states).toEqual([true, message, true]);
     expect(watched.watch.size).toBe(HERE);
+    for (const each of watched.requested) expect(each).toMatch(/^(list|watch) (ok|error|500)$/);
+  });
+
+  test("is followed on when what is told of it is not taken", async () => {
+    await using server = new FakeKubernetes();
+    server.instead.push(forbidden);
+    const fail = () => {
+      throw new Error("full");
+    };
+    const events = { requested: fail, leftOut: fail, changed: fail };
+    const limits = { backoffFirstMs: 1, backoffMaxMs: 20 };
+    await using watch = new PodWatch(server.access, NODE, events, limits);
+    await until("pods are known", () => watch.size === HERE);
   });
 
   test("that sends pods that are none leaves them out", async () => {

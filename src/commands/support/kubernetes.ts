@@ -34,10 +34,10 @@ export async function kubernetesOf(
     ...(kubernetesTokenFile === undefined ? {} : { tokenFile: kubernetesTokenFile }),
     ...(kubernetesCa === undefined ? {} : { caFile: kubernetesCa }),
   };
-  const nodeName = nodeNameOf(flags, env);
   if (kubernetes === "auto") {
     const found = inCluster(env, serviceAccount);
     if (found === undefined || flags.processMetrics === "off") return undefined;
+    const nodeName = nodeNameOf(flags, env);
     if (nodeName !== undefined) return { access: { ...found, ...more }, nodeName };
     return { unused: "the node's name is not known" };
   }
@@ -56,6 +56,7 @@ export async function kubernetesOf(
       "give --process-metrics an interval",
     );
   }
+  const nodeName = nodeNameOf(flags, env);
   if (nodeName === undefined) {
     throw new UsageError(
       "--kubernetes asks for the pods of one node, and its name is not known",

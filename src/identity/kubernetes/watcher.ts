@@ -74,7 +74,7 @@ export class PodWatch implements AsyncDisposable {
     limits: Partial<PodWatchLimits> = {},
   ) {
     this.#access = access;
-    this.#events = events;
+    this.#events = harmless(events);
     this.#limits = { ...POD_WATCH_LIMITS, ...limits };
     this.#selector = `spec.nodeName=${nodeName}`;
     this.#pods = new PodIndex(this.#limits.podsMax);
@@ -172,7 +172,7 @@ export class PodWatch implements AsyncDisposable {
   #apply({ type, object }: Readonly<Record<string, unknown>>): void {
     const value = fields(object);
     if (type === "ERROR") {
-      const status = typeof value["code"] === "number" ? value["code"] : 0;
+      const status = statusOf(value["code"]);
       const message = text(value["message"], /^.{1,300}$/s) || "the watch ended";
       throw new ServerError(message, { status, lost: true });
     }
@@ -222,4 +222,27 @@ export class PodWatch implements AsyncDisposable {
       this.#stop.signal.removeEventListener("abort", stop);
     });
   }
+}
+
+/** A code that a Status can have: it becomes a label. */
+function statusOf(code: unknown): number {
+  return Number.isInteger(code) && Number(code) >= 400 && Number(code) < 600 ? Number(code) : 0;
+}
+
+/** What cannot be told does not end what is told of. */
+function harmless(events: PodWatchEvents): PodWatchEvents {
+  const quietly =
+    <Told extends unknown[]>(tell: (...told: Told) => void) =>
+    (...told: Told) => {
+      try {
+        tell(...told);
+      } catch {
+        // Whoever listens knows its own limits.
+      }
+    };
+  return {
+    requested: quietly(events.requested),
+    leftOut: quietly(events.leftOut),
+    changed: quietly(events.changed),
+  };
 }
