@@ -151,6 +151,12 @@ export function checkDefinition(metric: MetricDefinition): void {
   if (new Set(labelNames).size !== labelNames.length) {
     throw new DefinitionError(`${name}: a label name stands twice in [${labelNames.join(", ")}]`);
   }
+  // A set of keys has one order, so that it is one metric whoever registers it.
+  if (dialect === DIALECT && labelNames.some((label, i) => i > 0 && label < labelNames[i - 1]!)) {
+    throw new DefinitionError(
+      `${name}: the attribute keys [${labelNames.join(", ")}] are not in the order of their UTF-16 code units`,
+    );
+  }
   checkBounds(metric);
   if (kind === "loglinear") {
     const { min, max, error } = metric.logLinear ?? {};

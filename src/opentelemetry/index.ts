@@ -2,7 +2,7 @@
 
 export { type AggregationOption, AggregationType, InstrumentType } from "./aggregation.ts";
 export { MeterProvider, type MeterProviderOptions } from "./provider.ts";
-export type { IAttributesProcessor } from "./streams.ts";
+export type { IAttributesProcessor } from "./series-table.ts";
 export {
   createAllowListAttributesProcessor,
   createDenyListAttributesProcessor,

@@ -31,7 +31,8 @@ import {
   UpDownCounterInstrument,
 } from "./instruments.ts";
 import { ObservableInstrument, type ObservableRegistry } from "./observables.ts";
-import { type IAttributesProcessor, type Stream, streamOf } from "./streams.ts";
+import type { IAttributesProcessor } from "./series-table.ts";
+import { type Stream, streamOf } from "./streams.ts";
 import type { MeterIdentity, View, ViewOptions } from "./views.ts";
 
 /** What all meters of a provider share. */

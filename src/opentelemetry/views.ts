@@ -9,7 +9,7 @@ import {
   type Descriptor,
   type InstrumentType,
 } from "./aggregation.ts";
-import type { IAttributesProcessor } from "./streams.ts";
+import type { IAttributesProcessor } from "./series-table.ts";
 
 export interface ViewOptions {
   /** What the metric is called; only for a view of one instrument. */

@@ -44,8 +44,8 @@ describe("metrics of OpenTelemetry's", () => {
       },
       { definition: otel(define.counter("http.requests"), "{request}"), series: [[[], 2]] },
       {
-        definition: otel(define.histogram("took", [1], ["le", "app"]), "s"),
-        series: [[["x", "y"], 1, 0, 0.5]],
+        definition: otel(define.histogram("took", [1], ["app", "le"]), "s"),
+        series: [[["y", "x"], 1, 0, 0.5]],
       },
     ]);
     expect(text(shop)).toBe(
@@ -56,10 +56,10 @@ describe("metrics of OpenTelemetry's", () => {
         'http_requests_total{app="shop",service="auth"} 2',
         "# HELP took_seconds ",
         "# TYPE took_seconds histogram",
-        'took_seconds_bucket{le_2="x",app="y",service="auth",le="1"} 1',
-        'took_seconds_bucket{le_2="x",app="y",service="auth",le="+Inf"} 1',
-        'took_seconds_sum{le_2="x",app="y",service="auth"} 0.5',
-        'took_seconds_count{le_2="x",app="y",service="auth"} 1',
+        'took_seconds_bucket{app="y",le_2="x",service="auth",le="1"} 1',
+        'took_seconds_bucket{app="y",le_2="x",service="auth",le="+Inf"} 1',
+        'took_seconds_sum{app="y",le_2="x",service="auth"} 0.5',
+        'took_seconds_count{app="y",le_2="x",service="auth"} 1',
         "",
       ].join("\n"),
     );
@@ -90,7 +90,7 @@ describe("metrics of OpenTelemetry's", () => {
     const key = fc.stringMatching(/^[ab0][._-]?[ab]?$/);
     const metric = fc.record({
       name,
-      labelNames: fc.uniqueArray(key, { maxLength: 3 }),
+      labelNames: fc.uniqueArray(key, { maxLength: 3 }).map((keys) => keys.sort()),
       unit: fc.constantFrom("", "s", "1", "{x}"),
       kind: fc.constantFrom("counter" as const, "gauge" as const),
     });

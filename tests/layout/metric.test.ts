@@ -98,6 +98,11 @@ describe("a name in OpenTelemetry's dialect", () => {
     expect(() => checkDefinition(counterOf({ labelNames: [key] }))).toThrow(DefinitionError);
   });
 
+  test("has its attributes' keys in order, so that a set of them is one", () => {
+    expect(() => checkDefinition(counterOf({ labelNames: ["B", "a", "b"] }))).not.toThrow();
+    expect(() => checkDefinition(counterOf({ labelNames: ["b", "a"] }))).toThrow(/order/);
+  });
+
   test("is of no other dialect", () => {
     expect(() => checkDefinition(counterOf({ dialect: "latin" as never }))).toThrow(/"latin"/);
   });

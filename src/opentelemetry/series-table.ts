@@ -1,0 +1,154 @@
+// From the attributes of a call to its series: known ones by the cache, others by declaring a metric for their keys, and
+// what is more than a stream may have by the series for all others.
+
+import type { Attributes, Context } from "@opentelemetry/api";
+import {
+  type Counter,
+  Family,
+  type Gauge,
+  type Histogram,
+  type MicroView,
+} from "../client/index.ts";
+import { LIMITS, SCOPE_LABELS } from "../layout/index.ts";
+import type { Plan } from "./aggregation.ts";
+import { activeContext, type Diagnostics } from "./api.ts";
+import { AttributeCache } from "./attribute-cache.ts";
+import { cutTo, type LabelSet, labelSetOf } from "./attributes.ts";
+
+export type Handle = Counter | Gauge | Histogram;
+
+/** Changes the attributes of a measurement, as `@opentelemetry/sdk-metrics` has it. */
+export interface IAttributesProcessor {
+  process(incoming: Attributes, context?: Context): Attributes;
+}
+
+/** What made an instrument. */
+export interface Scope {
+  name: string;
+  version: string;
+}
+
+/** All that a stream is made of. */
+export interface StreamSource {
+  client: MicroView;
+  diagnostics: Diagnostics;
+  name: string;
+  description: string;
+  unit: string;
+  scope: Scope;
+  plan: Plan;
+  /** Series at most, the one for the others included. */
+  cardinalityLimit: number;
+  processors: readonly IAttributesProcessor[];
+}
+
+/** Sets of attribute keys of a stream at most; the agent allows a service 128 for a name. */
+const KEY_SETS_MAX = 32;
+/** What stands for the attributes of measurements that have no series of their own. */
+const OVERFLOW: LabelSet = { keys: ["otel.metric.overflow"], values: ["true"] };
+/** Orders of keys, and attributes that a view leaves out, may lead to a series by several ways. */
+const WAYS_PER_SERIES = 4;
+
+/** The series of a stream, by attributes: one class for all kinds of stream, so that its code is made for it. */
+export class SeriesTable<H extends Handle> {
+  readonly #source: StreamSource;
+  readonly #scope: LabelSet;
+  readonly #declare: (labels: readonly string[]) => H | Family<H>;
+  readonly #isProcessed: boolean;
+  readonly #cache: AttributeCache<H>;
+  readonly #handles = new Map<string, H>();
+  readonly #keySets = new Set<string>();
+  #bare: H | undefined;
+  #overflow: H | undefined;
+
+  constructor(source: StreamSource, declare: (labels: readonly string[]) => H | Family<H>) {
+    this.#source = source;
+    this.#scope = scopeLabels(source.scope);
+    this.#declare = declare;
+    this.#isProcessed = source.processors.length > 0;
+    this.#cache = new AttributeCache(source.cardinalityLimit * WAYS_PER_SERIES);
+  }
+
+  /** The series of attributes; undefined when not even that for the others can be had. */
+  of(given: Attributes | undefined, context: Context | undefined): H | undefined {
+    const attributes = this.#isProcessed ? this.#process(given, context) : given;
+    if (attributes === undefined || attributes === null) {
+      this.#bare ??= this.#resolve({});
+      return this.#bare;
+    }
+    return this.#cache.get(attributes) ?? this.#resolve(attributes);
+  }
+
+  #process(given: Attributes | undefined, context = activeContext()): Attributes {
+    const { processors, name, diagnostics } = this.#source;
+    let attributes = given ?? {};
+    try {
+      for (const processor of processors) attributes = processor.process(attributes, context);
+    } catch (error) {
+      diagnostics.warn(`an attributes processor of ${name} has thrown: ${String(error)}`);
+    }
+    return attributes;
+  }
+
+  #resolve(attributes: Attributes): H | undefined {
+    const { name, diagnostics, cardinalityLimit } = this.#source;
+    const labels = labelSetOf(attributes, name, diagnostics);
+    const id = JSON.stringify(labels);
+    let handle = this.#handles.get(id);
+    if (handle === undefined) {
+      const keys = JSON.stringify(labels.keys);
+      const why = this.#refusal(labels, keys);
+      if (why !== undefined) {
+        diagnostics.warn(`${name} ${why}: what is more goes to otel.metric.overflow="true"`);
+        this.#overflow ??= this.#create(OVERFLOW);
+        return this.#overflow;
+      }
+      handle = this.#create(labels);
+      if (handle === undefined) return undefined;
+      this.#keySets.add(keys);
+      this.#handles.set(id, handle);
+    }
+    if (cardinalityLimit > 0) this.#cache.put(attributes, handle);
+    return handle;
+  }
+
+  /** Why a set of labels gets no series of its own. */
+  #refusal({ keys }: LabelSet, keySet: string): string | undefined {
+    const { cardinalityLimit } = this.#source;
+    if (this.#handles.size >= cardinalityLimit - 1) {
+      return `has ${cardinalityLimit} sets of attributes, as many as it may`;
+    }
+    const keysMax = LIMITS.labelsPerMetric - this.#scope.keys.length;
+    if (keys.length > keysMax) return `is given more than ${keysMax} attributes`;
+    if (this.#keySets.size < KEY_SETS_MAX || this.#keySets.has(keySet)) return undefined;
+    return `has ${KEY_SETS_MAX} sets of attribute keys, as many as it may`;
+  }
+
+  #create({ keys, values }: LabelSet): H | undefined {
+    const labels = new Map(keys.map((key, i) => [key, values[i]!]));
+    for (const [i, key] of this.#scope.keys.entries()) labels.set(key, this.#scope.values[i]!);
+    const names = [...labels.keys()].sort();
+    try {
+      const metric = this.#declare(names);
+      return metric instanceof Family
+        ? metric.labels(...names.map((name) => labels.get(name)!))
+        : metric;
+    } catch (error) {
+      const { name, diagnostics } = this.#source;
+      diagnostics.warn(`${name} is not shared: ${(error as Error).message}`);
+      return undefined;
+    }
+  }
+}
+
+function scopeLabels({ name, version }: Scope): LabelSet {
+  const labels: LabelSet = { keys: [], values: [] };
+  const add = (key: string, value: string) => {
+    if (value === "") return;
+    labels.keys.push(key);
+    labels.values.push(cutTo(value.toWellFormed(), LIMITS.labelValueBytes));
+  };
+  add(SCOPE_LABELS.name, name);
+  add(SCOPE_LABELS.version, version);
+  return labels;
+}
