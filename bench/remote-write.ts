@@ -10,7 +10,7 @@
 
 import { join } from "node:path";
 import protobuf from "protobufjs";
-import { type Encoded, RemoteWrite, RemoteWriteEncoder } from "../src/export/index.ts";
+import { RemoteWrite, RemoteWriteEncoder, type WireVersion } from "../src/export/index.ts";
 import type { MetricDefinition } from "../src/layout/index.ts";
 import type { Bench } from "./lib/bench.ts";
 import { alternate, type Rounds, type Work } from "./lib/measure.ts";
@@ -47,9 +47,11 @@ const bench: Bench = {
   async run({ quick, scratch, progress }) {
     const rounds = quick ? { count: 3, ms: 5 } : { count: 51, ms: 40 };
     const rows: Row[] = [];
-    for (const shape of SHAPES) {
-      progress(shape.name);
-      rows.push(...(await encoding(shape, rounds, quick)));
+    for (const protocol of [1, 2] as const) {
+      for (const shape of SHAPES) {
+        progress(`${shape.name}, ${protocol}.0`);
+        rows.push(...(await encoding(shape, protocol, rounds, quick)));
+      }
     }
     for (const folder of [undefined, scratch.folder("disk")]) {
       progress(`through HTTP${folder === undefined ? "" : ", written ahead"}`);
@@ -60,13 +62,18 @@ const bench: Bench = {
 };
 export default bench;
 
-async function encoding(shape: Shape, rounds: Rounds, quick: boolean): Promise<Row[]> {
-  const source = new PoolSource(shape);
-  const peer = new Peer(shape);
-  const ours = new Ours(source, shape.depth);
+async function encoding(
+  shape: Shape,
+  protocol: WireVersion,
+  rounds: Rounds,
+  quick: boolean,
+): Promise<Row[]> {
+  const source = new PoolSource({ ...shape, startedAtMs: START_MS });
+  const peer = new Peer(shape, protocol);
+  const ours = new Ours(source, shape.depth, protocol);
   const [one, other] = [ours.request(), peer.request()];
   const { samples } = one;
-  check(one, other);
+  check(samples, other, protocol);
   const {
     ours: own,
     peer: its,
@@ -75,22 +82,23 @@ async function encoding(shape: Shape, rounds: Rounds, quick: boolean): Promise<R
     {
       ours: repeat(() => ours.request()),
       peer: repeat(() => peer.request()),
-      anew: repeat(() => new Ours(source, shape.depth).request()),
+      anew: repeat(() => new Ours(source, shape.depth, protocol).request()),
     },
     rounds,
     quick,
   );
+  const name = `${shape.name}, ${protocol}.0`;
   const rate = (taken: Samples) => taken.map((ns) => (samples * 1e9) / ns);
   return [
-    rateRow(shape.name, "samples/s", rate(own!), { [PROTOBUFJS]: rate(its!) }, [
+    rateRow(name, "samples/s", rate(own!), { [PROTOBUFJS]: rate(its!) }, [
       atLeast(1e6),
       { text: `ours / ${PROTOBUFJS} ≥ 4`, holds: (_, ratios) => ratios[PROTOBUFJS]! >= 4 },
     ]),
-    row(`${shape.name}: size`, "bytes/sample", [one.body.length / samples], {
+    row(`${name}: size`, "bytes/sample", [one.bytes / samples], {
       [PROTOBUFJS]: [other.length / samples],
     }),
     row(
-      `${shape.name}: the first of a structure`,
+      `${name}: the first of a structure`,
       "ns/series",
       anew!.map((ns) => ns / (samples / shape.depth)),
     ),
@@ -98,8 +106,8 @@ async function encoding(shape: Shape, rounds: Rounds, quick: boolean): Promise<R
 }
 
 /** Ours and the peer's are the same message, but for the order of labels of equal names. */
-function check({ samples }: Encoded, other: Uint8Array): void {
-  const { timeseries } = WriteRequest.decode(other) as unknown as {
+function check(samples: number, other: Uint8Array, protocol: WireVersion): void {
+  const { timeseries } = MESSAGES[protocol].decode(other) as unknown as {
     timeseries: { samples: unknown[] }[];
   };
   const found = timeseries.reduce((sum, each) => sum + each.samples.length, 0);
@@ -119,6 +127,7 @@ async function wholeWay(folder: string | undefined, rounds: Rounds, quick: boole
   });
   const push = new RemoteWrite({
     ...OPTIONS,
+    protocol: "1",
     url: `http://127.0.0.1:${server.port}/`,
     headers: () => ({}),
     version: "bench",
@@ -157,25 +166,32 @@ const OPTIONS = { labels: [], wanted: () => true, instanceOf: () => HOME.instanc
 
 class Ours {
   readonly #encoder: RemoteWriteEncoder;
-  #last: Encoded = { body: new Uint8Array(), samples: 0 };
+  #samples = 0;
+  #bytes = 0;
 
   constructor(
     readonly source: PoolSource,
     readonly depth: number,
+    protocol: WireVersion,
   ) {
     this.#encoder = new RemoteWriteEncoder({
       ...OPTIONS,
+      protocol,
       maxSamples: MAX_SAMPLES,
-      onRequest: (request) => {
-        this.#last = request;
+      onRequest: ({ body, samples }) => {
+        this.#samples += samples;
+        this.#bytes += body.length;
       },
     });
   }
 
-  request(): Encoded {
+  /** What so many snapshots become, which are several requests where 2.0 has no room for all names in one. */
+  request(): { samples: number; bytes: number } {
+    this.#samples = 0;
+    this.#bytes = 0;
     for (let i = 0; i < this.depth; i++) this.#encoder.write(this.source.next());
     this.#encoder.flush();
-    return this.#last;
+    return { samples: this.#samples, bytes: this.#bytes };
   }
 }
 
@@ -190,11 +206,36 @@ const WriteRequest = protobuf
   `)
   .root.lookupType("WriteRequest");
 
+// https://github.com/prometheus/prometheus/blob/main/prompb/io/prometheus/write/v2/types.proto
+const Request2 = protobuf
+  .parse(`
+    syntax = "proto3";
+    message Request { repeated string symbols = 4; repeated TimeSeries timeseries = 5; }
+    message TimeSeries {
+      repeated uint32 labels_refs = 1;
+      repeated Sample samples = 2;
+      Metadata metadata = 5;
+    }
+    message Sample { double value = 1; int64 timestamp = 2; int64 start_timestamp = 3; }
+    message Metadata { uint32 type = 1; uint32 help_ref = 3; uint32 unit_ref = 4; }
+  `)
+  .root.lookupType("Request");
+
+const MESSAGES: Readonly<Record<WireVersion, protobuf.Type>> = { 1: WriteRequest, 2: Request2 };
+
 class Peer {
-  readonly #message: { timeseries: { samples: { value: number; timestamp: number }[] }[] };
+  readonly #message: {
+    symbols?: string[];
+    timeseries: {
+      samples: { value: number; timestamp: number; startTimestamp?: number }[];
+    }[];
+  };
   #timeMs = START_MS;
 
-  constructor({ definition, series, depth }: Shape) {
+  constructor(
+    { definition, series, depth }: Shape,
+    readonly protocol: WireVersion,
+  ) {
     const samples = () => Array.from({ length: depth }, () => ({ value: 0, timestamp: 0 }));
     const timeseries = Array.from({ length: series }, (_, i) => {
       const values = labelValues(i);
@@ -207,7 +248,7 @@ class Peer {
         return { labels: all.map(([key, value]) => ({ name: key, value })), samples: samples() };
       });
     }).flat();
-    this.#message = { timeseries };
+    this.#message = protocol === 1 ? { timeseries } : symbolized(timeseries);
   }
 
   request(): Uint8Array {
@@ -218,8 +259,29 @@ class Peer {
       }
     }
     this.#timeMs++;
-    return WriteRequest.encode(this.#message).finish();
+    return MESSAGES[this.protocol].encode(this.#message).finish();
   }
+}
+
+/** The same with its strings in a table, with metadata, and with starts, as ours has them. */
+function symbolized(
+  all: {
+    labels: { name: string; value: string }[];
+    samples: { value: number; timestamp: number }[];
+  }[],
+) {
+  const refs = new Map([["", 0]]);
+  const refOf = (text: string) => {
+    const ref = refs.get(text) ?? refs.size;
+    refs.set(text, ref);
+    return ref;
+  };
+  const timeseries = all.map(({ labels, samples }) => ({
+    labelsRefs: labels.flatMap(({ name, value }) => [refOf(name), refOf(value)]),
+    samples: samples.map((sample) => ({ ...sample, startTimestamp: START_MS })),
+    metadata: { type: 1, helpRef: 0, unitRef: 0 },
+  }));
+  return { symbols: [...refs.keys()], timeseries };
 }
 
 /** The labels that a histogram's series have besides. */

@@ -44,19 +44,21 @@ export const LOG_LINEAR: MetricDefinition = {
 export interface PoolShape {
   definition: MetricDefinition;
   series: number;
+  /** When its writer began; 0 does not say. */
+  startedAtMs?: number;
 }
 
 export class PoolSource {
   readonly #snapshot: PoolSnapshot;
 
-  constructor({ definition, series }: PoolShape) {
+  constructor({ definition, series, startedAtMs = 0 }: PoolShape) {
     const slots = slotsPerSeries(definition);
     const perPage = Math.floor(SLOTS_PER_PAGE / slots);
     const pages = Math.ceil(series / perPage);
     const records = new RecordWriter();
     records.service(1, HOME.service).metric(1, 1, definition);
     const lock = { lockOffset: 0, lockBytes: 0 };
-    const who = { pid: 1, threadId: 0, startedAtMs: 0, flags: WRITER_FLAGS.unlocked };
+    const who = { pid: 1, threadId: 0, startedAtMs, flags: WRITER_FLAGS.unlocked };
     records.writer({ id: 1, service: 1, ...who, ...lock });
     records.grant({ writer: 1, page: 0, pages, slot: 0, slots: 0 });
     for (let i = 0; i < series; i++) records.series(i + 1, 1, labelValues(i));

@@ -5,6 +5,8 @@ export interface Request {
   body: Uint8Array<ArrayBuffer>;
   /** Samples or data points in it, for the counts. */
   samples: number;
+  /** Of the protocol, in which it is written, where there are several; 1 unless given. */
+  version?: number;
 }
 
 /** Requests in the order of their making, which is the order of sending: receivers take no other. */

@@ -43,7 +43,7 @@ export function wholeCount(value: number): number {
 
 /** Puts counts, the underflow first and the overflow last, into exponential buckets from the first that has any. */
 export function toExponential(
-  { targets }: ExponentialMap,
+  { targets }: Pick<ExponentialMap, "targets">,
   slots: Float64Array,
   at: number,
 ): { zeroCount: number; count: number; offset: number; counts: Float64Array } {

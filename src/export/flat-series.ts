@@ -3,6 +3,7 @@
 
 import {
   type Buckets,
+  countingSince,
   type Directory,
   formatValue,
   type Metric,
@@ -11,8 +12,13 @@ import {
   type ShownBuckets,
   shownBuckets,
 } from "../layout/index.ts";
+import { type NativeShape, nativeShape } from "./native-histogram.ts";
 import { ProtoWriter } from "./protobuf.ts";
-import type { EncodedLabels } from "./template.ts";
+import { METRIC_TYPE, type SeriesAbout } from "./symbols.ts";
+import { type EncodedLabels, MAX_TIME_MS, MIN_TIME_MS } from "./template.ts";
+
+/** How log-linear histograms are sent. */
+export type HistogramForm = Buckets | "native";
 
 /** A label that is added to every series that has none of its name. */
 export type ExtraLabel = readonly [name: string, value: string];
@@ -22,8 +28,8 @@ export interface FlatOptions {
   wanted: (service: string, metric: Metric) => boolean;
   /** Added to those of a pool's own series, which go first; then `app`, `service` and `instance`. */
   labels: readonly ExtraLabel[];
-  /** Which buckets of log-linear histograms are sent; powers of two unless told otherwise. */
-  histograms?: Buckets;
+  /** Which buckets of log-linear histograms are sent, or whether they are native; powers of two unless told otherwise. */
+  histograms?: HistogramForm;
   /** What the label `instance` says of a source. */
   instanceOf: (source: string) => string;
 }
@@ -33,6 +39,17 @@ export interface FlatSeries {
   /** Tells it apart from all others. */
   readonly key: number;
   readonly labels: EncodedLabels;
+  readonly about: SeriesAbout;
+  /** A histogram that stays one. */
+  readonly isNative: boolean;
+}
+
+/** A histogram that stays one. */
+export interface NativeSeries {
+  readonly series: FlatSeries;
+  readonly shape: NativeShape;
+  /** Where its slots begin among the values that {@link FlatPool.values} computes. */
+  readonly at: number;
 }
 
 /** Which pool stores a series at the receiver. Two with the same labels would make it refuse whole requests. */
@@ -53,6 +70,10 @@ type Encoded = readonly FlatSeries[];
 export class FlatPool {
   /** In the order of the values that {@link FlatPool.values} computes. */
   series: FlatSeries[] = [];
+  /** Their slots follow behind those values. */
+  natives: NativeSeries[] = [];
+  /** Values that {@link FlatPool.values} computes. */
+  width = 0;
   /** Raised whenever `series` has changed. */
   version = 0;
   /** Series left out because another has the same labels. */
@@ -64,9 +85,14 @@ export class FlatPool {
   #valueCount = -1;
   #sources = new Int32Array();
   #histograms: Histogram[] = [];
+  /** Where the slots of each native histogram begin among a snapshot's values. */
+  #nativeSources = new Int32Array();
+  #shapes = new Map<Metric, NativeShape>();
+  #since = new Map<number, number>();
   #encoded = new Map<number, Encoded>();
   #buckets = new Map<Metric, ShownBuckets>();
   #names = new Map<Metric, FlatLabel[][]>();
+  #about = new Map<Metric, SeriesAbout>();
   readonly #writer = new ProtoWriter();
 
   constructor(
@@ -86,6 +112,8 @@ export class FlatPool {
       this.#encoded = new Map();
       this.#buckets = new Map();
       this.#names = new Map();
+      this.#about = new Map();
+      this.#shapes = new Map();
     }
     this.#directory = directory;
     this.#directoryBytes = directory.length;
@@ -95,9 +123,10 @@ export class FlatPool {
 
   /** Gives its series free. @returns them */
   end(): FlatSeries[] {
-    const { series } = this;
+    const series = this.#all();
     for (const { key } of series) this.owners.delete(key);
     this.series = [];
+    this.natives = [];
     this.#directory = undefined;
     this.version++;
     return series;
@@ -118,14 +147,25 @@ export class FlatPool {
       into[target + cuts.length] = values[source + slot]!;
       into[target + cuts.length + 1] = count;
     }
+    for (let i = 0; i < this.natives.length; i++) {
+      const { at, shape } = this.natives[i]!;
+      const source = this.#nativeSources[i]!;
+      into.set(values.subarray(source, source + shape.targets.length + 2), at);
+    }
+  }
+
+  #all(): FlatSeries[] {
+    return [...this.series, ...this.natives.map(({ series }) => series)];
   }
 
   #rebuild({ directory, app, source, values }: PoolSnapshot): FlatSeries[] {
-    const before = this.series;
+    const before = this.#all();
+    this.#since = countingSince(directory);
     const { instanceOf, labels: extra } = this.options;
     const home: ExtraLabel[] = [...extra, ["app", app], ["instance", instanceOf(source)]];
     const scalars: { series: FlatSeries; source: number; gauge: boolean }[] = [];
     const histograms: { series: Encoded; source: number; metric: Metric }[] = [];
+    const natives: { series: FlatSeries; source: number; metric: Metric }[] = [];
     const held = new Set<number>();
     this.clashes = 0;
     for (const metric of directory.metrics.values()) {
@@ -139,6 +179,8 @@ export class FlatPool {
         if (!this.#hold(encoded, held)) this.clashes++;
         else if (kind === "counter" || kind === "gauge") {
           scalars.push({ series: encoded[0]!, source: index, gauge: kind === "gauge" });
+        } else if (this.#isNative(metric)) {
+          natives.push({ series: encoded[0]!, source: index, metric });
         } else {
           histograms.push({ series: encoded, source: index, metric });
         }
@@ -152,10 +194,21 @@ export class FlatPool {
       for (const each of series) this.series.push(each);
       return { source, cuts: this.#bucketsOf(metric).cuts, target };
     });
+    this.width = this.series.length;
+    this.natives = natives.map(({ series, metric }) => {
+      const at = this.width;
+      this.width += metric.slots;
+      return { series, shape: this.#shapeOf(metric), at };
+    });
+    this.#nativeSources = Int32Array.from(natives, ({ source }) => source);
     this.version++;
     const ended = before.filter(({ key }) => !held.has(key));
     for (const { key } of ended) if (this.owners.get(key) === this) this.owners.delete(key);
     return ended;
+  }
+
+  #isNative({ definition: { kind } }: Metric): boolean {
+    return kind === "loglinear" && this.options.histograms === "native";
   }
 
   /** Takes a series' keys, or none of them where one is taken. */
@@ -182,16 +235,22 @@ export class FlatPool {
     if (known !== undefined) return known;
     let names = this.#names.get(metric);
     if (names === undefined) {
-      names = flatNames(metric, this.#bucketsOf(metric), service, home);
+      const buckets = this.#isNative(metric) ? undefined : this.#bucketsOf(metric);
+      names = flatNames(metric, buckets, service, home);
       this.#names.set(metric, names);
     }
     const labelValues = directory.labelValues(id);
-    const encoded = names.map((labels) => this.#flat(labels, labelValues));
+    const kind = { about: this.#aboutOf(metric), isNative: this.#isNative(metric) };
+    const encoded = names.map((labels) => this.#flat(labels, labelValues, kind));
     this.#encoded.set(id, encoded);
     return encoded;
   }
 
-  #flat(labels: readonly FlatLabel[], labelValues: readonly string[]): FlatSeries {
+  #flat(
+    labels: readonly FlatLabel[],
+    labelValues: readonly string[],
+    kind: Pick<FlatSeries, "about" | "isNative">,
+  ): FlatSeries {
     const writer = this.#writer;
     writer.clear();
     for (const label of labels) {
@@ -204,13 +263,38 @@ export class FlatPool {
       if (value !== "") writer.open(1).string(1, label.name).string(2, value).close();
     }
     const bytes = writer.bytes.slice();
-    return { key: keyOf(bytes), labels: bytes };
+    return { key: keyOf(bytes), labels: bytes, ...kind };
+  }
+
+  /** The same for all series of a metric. */
+  #aboutOf(metric: Metric): SeriesAbout {
+    let about = this.#about.get(metric);
+    if (about === undefined) {
+      const { kind, help } = metric.definition;
+      const { unit } = prometheusNames(metric.definition);
+      const type = METRIC_TYPE[kind === "loglinear" ? "histogram" : kind];
+      const since = Math.round(this.#since.get(metric.service) ?? 0);
+      const hasStart = kind !== "gauge" && since >= MIN_TIME_MS && since <= MAX_TIME_MS;
+      about = { type, help, unit, startMs: hasStart ? since : 0 };
+      this.#about.set(metric, about);
+    }
+    return about;
+  }
+
+  #shapeOf(metric: Metric): NativeShape {
+    let shape = this.#shapes.get(metric);
+    if (shape === undefined) {
+      shape = nativeShape(metric);
+      this.#shapes.set(metric, shape);
+    }
+    return shape;
   }
 
   #bucketsOf(metric: Metric): ShownBuckets {
+    const { histograms } = this.options;
     let buckets = this.#buckets.get(metric);
     if (buckets === undefined) {
-      buckets = shownBuckets(metric, this.options.histograms ?? "powers");
+      buckets = shownBuckets(metric, histograms === "all" ? "all" : "powers");
       this.#buckets.set(metric, buckets);
     }
     return buckets;
@@ -220,10 +304,13 @@ export class FlatPool {
 /** A label of a metric's series: the same for all of them, and encoded; or the series' own. */
 type FlatLabel = Uint8Array | { name: string; place: number };
 
-/** The labels of each series that one of the metric becomes, in the order of the bytes of their names. */
+/**
+ * The labels of each series that one of the metric becomes, in the order of the bytes of their names.
+ * @param buckets of a histogram that is not native
+ */
 function flatNames(
   metric: Metric,
-  { bounds }: ShownBuckets,
+  buckets: ShownBuckets | undefined,
   service: string,
   home: readonly ExtraLabel[],
 ): FlatLabel[][] {
@@ -243,9 +330,9 @@ function flatNames(
         return [writer.open(1).string(1, label).string(2, value).close().bytes.slice()];
       });
   };
-  if (kind === "counter" || kind === "gauge") return [of(name)];
+  if (kind === "counter" || kind === "gauge" || buckets === undefined) return [of(name)];
   return [
-    ...bounds.map((bound) => of(`${name}_bucket`, formatValue(bound))),
+    ...buckets.bounds.map((bound) => of(`${name}_bucket`, formatValue(bound))),
     of(`${name}_sum`),
     of(`${name}_count`),
   ];

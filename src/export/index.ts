@@ -7,7 +7,8 @@
 
 export { type Backlog, MemoryBacklog, type Request } from "./backlog.ts";
 export { exponentialError, exponentialMap, toExponential } from "./exponential.ts";
-export type { ExtraLabel, FlatOptions } from "./flat-series.ts";
+export type { ExtraLabel, FlatOptions, HistogramForm } from "./flat-series.ts";
+export type { RemoteWriteProtocol } from "./negotiation.ts";
 export { Otlp, type OtlpOptions } from "./otlp.ts";
 export { type Origin, OtlpEncoder, type OtlpEncoderOptions } from "./otlp-encoder.ts";
 export { JsonForm } from "./otlp-json.ts";
@@ -16,8 +17,9 @@ export { ProtobufForm } from "./otlp-protobuf.ts";
 export type { ExportCounters, ExportEnd, Exporter, Protocol } from "./push.ts";
 export { RemoteWrite, type RemoteWriteOptions } from "./remote-write.ts";
 export {
-  type Encoded,
   RemoteWriteEncoder,
   type RemoteWriteEncoderOptions,
 } from "./remote-write-encoder.ts";
+export type { Encoded } from "./request-builder.ts";
+export type { WireVersion } from "./template.ts";
 export { MIN_WRITE_AHEAD_BYTES, WriteAhead, WriteAheadError } from "./write-ahead.ts";

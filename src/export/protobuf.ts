@@ -6,6 +6,7 @@ const encoder = new TextEncoder();
 const VARINT = 0;
 const FIXED64 = 1;
 const BYTES = 2;
+const FIXED32 = 5;
 
 export class ProtoWriter {
   #bytes: Uint8Array<ArrayBuffer>;
@@ -123,6 +124,16 @@ export class ProtoWriter {
     return this.close();
   }
 
+  /** A packed repeated field of sint64 up to 2^52 either way: zigzag. */
+  packedSints(field: number, values: ArrayLike<number>): this {
+    this.open(field);
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
+      this.#varint(value < 0 ? -2 * value - 1 : 2 * value);
+    }
+    return this.close();
+  }
+
   /** Begins a message that is a field of the one around it. */
   open(field: number): this {
     this.#varint((field << 3) | BYTES);
@@ -164,6 +175,59 @@ export function varintBytes(value: number): number {
   let bytes = 1;
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++;
   return bytes;
+}
+
+/**
+ * Goes through a message's fields.
+ * @param visit told each field's number, where its value begins and ends, and where its tag begins
+ * @throws RangeError for a message that ends within a field, or has groups
+ */
+export function eachField(
+  bytes: Uint8Array,
+  visit: (field: number, start: number, end: number, tagStart: number) => void,
+): void {
+  let at = 0;
+  while (at < bytes.length) {
+    const tagStart = at;
+    const tag = readVarint(bytes, at);
+    at = tag.end;
+    let start = at;
+    let end: number;
+    switch (tag.value % 8) {
+      case VARINT:
+        end = readVarint(bytes, at).end;
+        break;
+      case FIXED64:
+        end = at + 8;
+        break;
+      case BYTES: {
+        const length = readVarint(bytes, at);
+        start = length.end;
+        end = start + length.value;
+        break;
+      }
+      case FIXED32:
+        end = at + 4;
+        break;
+      default:
+        throw new RangeError(`a field of wire type ${tag.value % 8}`);
+    }
+    if (end > bytes.length) throw new RangeError("a message that ends within a field");
+    visit(Math.floor(tag.value / 8), start, end, tagStart);
+    at = end;
+  }
+}
+
+/** @throws RangeError for one that goes on beyond the end, or beyond 2^53 */
+export function readVarint(bytes: Uint8Array, at: number): { value: number; end: number } {
+  let value = 0;
+  let factor = 1;
+  for (let end = at; end < bytes.length && factor <= 2 ** 49; factor *= 128) {
+    const byte = bytes[end++]!;
+    value += (byte & 127) * factor;
+    if (byte < 128) return { value, end };
+  }
+  throw new RangeError("a varint without an end");
 }
 
 /** @returns where the varint ends */

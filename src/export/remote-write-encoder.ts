@@ -1,21 +1,32 @@
-// Snapshots into remote-write requests, version 1.0, compressed. Several snapshots of a pool share the names of its
-// series, several pools share a request.
+// Snapshots into remote-write requests of either version, compressed. Several snapshots of a pool share the names of its
+// series. In 1.0 several pools share a request; in 2.0, where a request begins with the names, it has those of one part.
 // https://prometheus.io/docs/specs/prw/remote_write_spec/
+// https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/
 
 import type { PoolSnapshot } from "../layout/index.ts";
 import { type FlatOptions, FlatPool, type FlatSeries, type Owners } from "./flat-series.ts";
-import { putVarint } from "./protobuf.ts";
-import { MAX_TIME_MS, MIN_TIME_MS, Template } from "./template.ts";
-
-/** A request's body. */
-export interface Encoded {
-  body: Uint8Array<ArrayBuffer>;
-  samples: number;
-}
+import { writeNative, writeStaleNative } from "./native-histogram.ts";
+import { ProtoWriter } from "./protobuf.ts";
+import { type Encoded, RequestBuilder } from "./request-builder.ts";
+import {
+  type Layout,
+  layoutOf,
+  NATIVE_SAMPLES,
+  type Named,
+  type NativePart,
+  NOTHING,
+  namedIn,
+  type Part,
+  presentOf,
+} from "./request-layout.ts";
+import { compress } from "./snappy.ts";
+import { MAX_TIME_MS, MIN_TIME_MS, SERIES_FIELD, Template, type WireVersion } from "./template.ts";
 
 export interface RemoteWriteEncoderOptions extends FlatOptions {
   /** Samples after which a request is full. */
   maxSamples: number;
+  /** Version of the protocol to begin with. */
+  protocol: WireVersion;
   /** Receives each request when it is complete. */
   onRequest: (request: Encoded) => void;
 }
@@ -40,9 +51,6 @@ const MAX_LEAD_MS = 3;
 
 /** Pools of which it is remembered when they ended; it matters for milliseconds. */
 const MAX_ENDED = 1000;
-/** Series that share a template, on the average. */
-const PART_SERIES = 512;
-
 interface Pool {
   source: string;
   app: string;
@@ -59,21 +67,6 @@ interface Pool {
   clashes: number;
 }
 
-/** The series that are written, and what was made of them. */
-interface Layout {
-  columns: Int32Array;
-  parts: Part[];
-}
-
-/** Series that share a template, by how many snapshots it is for. */
-interface Part {
-  columns: Int32Array;
-  series: FlatSeries[];
-  templates: Map<number, Template>;
-}
-
-const NOTHING: Layout = { columns: new Int32Array(), parts: [] };
-
 export class RemoteWriteEncoder {
   readonly counters: EncoderCounters = { samples: 0, ended: 0, clashes: 0, late: 0 };
   readonly #pools = new Map<string, Pool>();
@@ -81,9 +74,19 @@ export class RemoteWriteEncoder {
   /** When pools have ended that may come again. */
   readonly #endedMs = new Map<string, number>();
   readonly #request: RequestBuilder;
+  readonly #writer = new ProtoWriter(64 << 10);
+  #version: WireVersion;
 
   constructor(readonly options: RemoteWriteEncoderOptions) {
     this.#request = new RequestBuilder(options.maxSamples, options.onRequest);
+    this.#version = options.protocol;
+  }
+
+  /** Writes what comes from now on in another version of the protocol. */
+  speak(version: WireVersion): void {
+    this.flush();
+    this.#version = version;
+    for (const pool of this.#pools.values()) pool.version = -1;
   }
 
   /** Whether something waits to be flushed. */
@@ -101,7 +104,7 @@ export class RemoteWriteEncoder {
     const ended = pool.flat.follow(snapshot);
     if (ended !== undefined) this.#restructure(pool, ended, timeMs);
     const { flat } = pool;
-    const round = pool.spare.pop() ?? new Float64Array(flat.series.length);
+    const round = pool.spare.pop() ?? new Float64Array(flat.width);
     flat.values(snapshot.values, round);
     this.#followGauges(pool, round, timeMs);
     pool.rounds.push(round);
@@ -116,7 +119,7 @@ export class RemoteWriteEncoder {
       if (pool.source !== source || (app !== undefined && pool.app !== app)) continue;
       this.#put(pool);
       const timeMs = Math.max(Math.round(nowMs), pool.lastMs + 1);
-      this.#putEnded(presentOf(pool), timeMs);
+      this.#putEnded(presentOf(pool.layout), timeMs);
       pool.flat.end();
       this.#pools.delete(key);
       if (this.#endedMs.size >= MAX_ENDED) this.#endedMs.clear();
@@ -127,7 +130,7 @@ export class RemoteWriteEncoder {
   /** Completes the request that is being made. */
   flush(): void {
     for (const pool of this.#pools.values()) this.#put(pool);
-    this.#request.finish();
+    this.#request.finish(this.#version);
   }
 
   #poolOf({ source, app }: PoolSnapshot): Pool {
@@ -167,7 +170,7 @@ export class RemoteWriteEncoder {
     const { flat } = pool;
     // What was absent has been said to have ended, or was never there.
     const isAsked = ended.length > 0 || flat.gauges.length > 0;
-    const known = new Set(isAsked ? presentOf(pool).map(({ key }) => key) : []);
+    const known = new Set(isAsked ? presentOf(pool.layout).map(({ key }) => key) : []);
     this.#put(pool);
     this.#putEnded(
       ended.filter(({ key }) => known.has(key)),
@@ -201,153 +204,142 @@ export class RemoteWriteEncoder {
     if (!changed) return;
     this.#put(pool);
     this.#putEnded(ended, timeMs);
-    pool.layout = this.#layoutOf(pool);
+    const { maxSamples } = this.options;
+    pool.layout = layoutOf(this.#version, flat, present, pool.layout, maxSamples);
     pool.version = flat.version;
   }
 
-  #layoutOf({ flat, present, layout }: Pool): Layout {
-    const absent = new Uint8Array(flat.series.length);
-    for (let i = 0; i < present.length; i++) if (present[i] === 0) absent[flat.gauges[i]!] = 1;
-    const columns = new Int32Array(flat.series.length);
-    let count = 0;
-    for (let i = 0; i < columns.length; i++) if (absent[i] === 0) columns[count++] = i;
-    const active = columns.slice(0, count);
-    const parts: Part[] = [];
-    const before = new Map(layout.parts.map((part) => [part.series[0]!.key, part]));
-    for (let from = 0; from < count; ) {
-      const to = partEnd(flat.series, active, from, this.options.maxSamples);
-      const series = Array.from(active.subarray(from, to), (column) => flat.series[column]!);
-      const known = before.get(series[0]!.key);
-      const isSame = known !== undefined && sameSeries(known.series, series);
-      const templates = isSame ? known.templates : new Map<number, Template>();
-      parts.push({ columns: active.slice(from, to), series, templates });
-      from = to;
-    }
-    return { columns: active, parts };
-  }
-
   /** How many snapshots of a pool are written together. */
-  #depth({ layout }: Pool): number {
-    const fit = Math.floor(this.options.maxSamples / Math.max(1, layout.columns.length));
+  #depth({ layout, flat }: Pool): number {
+    const samples = layout.columns.length + NATIVE_SAMPLES * flat.natives.length;
+    const fit = Math.floor(this.options.maxSamples / Math.max(1, samples));
     return Math.max(1, Math.min(MAX_DEPTH, fit));
   }
 
   /** Writes a pool's waiting snapshots. */
   #put(pool: Pool): void {
-    const { rounds, timesMs } = pool;
-    for (let first = 0; first < rounds.length; ) {
-      const depth = 2 ** Math.floor(Math.log2(rounds.length - first));
-      for (const part of pool.layout.parts) {
-        let template = part.templates.get(depth);
-        if (template === undefined) {
-          template = new Template(
-            part.series.map(({ labels }) => labels),
-            depth,
-          );
-          part.templates.set(depth, template);
-        }
-        const at = this.#request.reserve(template.bytes.length);
-        template.fill(this.#request.view, at, part.columns, rounds, timesMs, first);
-        this.#add(template);
+    const { rounds, timesMs, layout } = pool;
+    if (rounds.length === 0) return;
+    if (layout.version === 1) {
+      // All parts of a moment before those of the next: requests stay in the order of time.
+      for (const { first, depth } of depths(rounds.length)) {
+        for (const part of layout.parts) this.#putPart(part, 1, pool, first, depth);
       }
-      first += depth;
+      for (const part of layout.natives) this.#putNatives(part, 1, pool);
+    } else {
+      for (const part of layout.parts) {
+        this.#begin(part);
+        for (const { first, depth } of depths(rounds.length)) {
+          this.#putPart(part, 2, pool, first, depth);
+        }
+        this.#request.finish(2);
+      }
+      for (const part of layout.natives) {
+        this.#begin(part);
+        this.#putNatives(part, 2, pool);
+        this.#request.finish(2);
+      }
     }
     pool.spare.push(...rounds);
     rounds.length = 0;
     timesMs.length = 0;
   }
 
+  /** A request of 2.0 begins with its table of strings. */
+  #begin({ table }: Named): void {
+    this.#request.finish(2);
+    if (table !== undefined) this.#request.put(table.table.bytes, table.plainBytes, 0);
+  }
+
+  #putPart(
+    part: Part,
+    version: WireVersion,
+    { rounds, timesMs }: Pool,
+    first: number,
+    depth: number,
+  ): void {
+    let template = part.templates.get(depth);
+    if (template === undefined) {
+      template = new Template(part.heads, depth, version);
+      part.templates.set(depth, template);
+    }
+    const at = this.#request.reserve(template.bytes.length);
+    template.fill(this.#request.view, at, part.columns, rounds, timesMs, first);
+    this.#add(template, version);
+  }
+
+  #putNatives({ natives, heads }: NativePart, version: WireVersion, pool: Pool): void {
+    const { rounds, timesMs } = pool;
+    const w = this.#writer;
+    w.clear();
+    for (const [i, { shape, at }] of natives.entries()) {
+      const { fields, startMs } = heads[i]!;
+      w.open(SERIES_FIELD[version]).raw(fields);
+      for (const [k, round] of rounds.entries()) {
+        writeNative(w, version, shape, round, at, timesMs[k]!, startMs);
+      }
+      w.close();
+    }
+    this.#putWritten(natives.length * rounds.length, version);
+  }
+
+  /** Compresses what the writer has, and adds it. */
+  #putWritten(samples: number, version: WireVersion): void {
+    const { bytes } = this.#writer;
+    this.#request.put(compress(Uint16Array.from(bytes)).bytes, bytes.length, samples);
+    this.counters.samples += samples;
+    if (version === 1 && this.#request.isFull) this.#request.finish(version);
+  }
+
   #putEnded(ended: readonly FlatSeries[], timeMs: number): void {
-    const { maxSamples } = this.options;
-    for (let from = 0; from < ended.length; from += maxSamples) {
-      const part = ended.slice(from, from + maxSamples);
-      const template = new Template(
-        part.map(({ labels }) => labels),
-        1,
-      );
-      const at = this.#request.reserve(template.bytes.length);
-      template.fillStale(this.#request.view, at, timeMs);
-      this.#add(template);
+    const version = this.#version;
+    for (const isNative of [false, true]) {
+      const all = ended.filter((series) => series.isNative === isNative);
+      const step = isNative
+        ? Math.max(1, Math.floor(this.options.maxSamples / NATIVE_SAMPLES))
+        : this.options.maxSamples;
+      for (let from = 0; from < all.length; from += step) {
+        const part = all.slice(from, from + step);
+        const named = namedIn(version, part);
+        if (version === 2) this.#begin(named);
+        if (isNative) this.#putEndedNatives(named, version, timeMs);
+        else this.#putEndedScalars(named, version, timeMs);
+        if (version === 2) this.#request.finish(version);
+      }
     }
     this.counters.ended += ended.length;
   }
 
-  #add(template: Template): void {
-    this.counters.samples += template.samples;
-    this.#request.add(template);
+  #putEndedScalars({ heads }: Named, version: WireVersion, timeMs: number): void {
+    const template = new Template(heads, 1, version);
+    const at = this.#request.reserve(template.bytes.length);
+    template.fillStale(this.#request.view, at, timeMs);
+    this.#add(template, version);
   }
-}
 
-/**
- * Where a part that begins at `from` ends. It depends on the series alone, by numbers that are as good as random: when
- * one comes or goes, the parts before and behind it stay what they are, and need not be compressed anew.
- */
-function partEnd(
-  series: readonly FlatSeries[],
-  active: Int32Array,
-  from: number,
-  maxSeries: number,
-): number {
-  const end = Math.min(active.length, from + maxSeries);
-  for (let i = from; i < end; i++) if (series[active[i]!]!.key % PART_SERIES === 0) return i + 1;
-  return end;
-}
-
-function sameSeries(one: readonly FlatSeries[], other: readonly FlatSeries[]): boolean {
-  return one.length === other.length && one.every(({ key }, i) => key === other[i]!.key);
-}
-
-/** The series of which the receiver has a value. */
-function presentOf({ layout }: Pool): FlatSeries[] {
-  return layout.parts.flatMap(({ series }) => series);
-}
-
-/** A request that grows until it is full. */
-class RequestBuilder {
-  view = new DataView(new ArrayBuffer(64 << 10));
-  samples = 0;
-  #plainBytes = 0;
-  #length = LENGTH_ROOM;
-
-  constructor(
-    readonly maxSamples: number,
-    readonly onRequest: (request: Encoded) => void,
-  ) {}
-
-  /** Room for a part that is about to be added. @returns where it begins */
-  reserve(bytes: number): number {
-    const needed = this.#length + bytes;
-    if (needed > this.view.byteLength) {
-      const grown = new Uint8Array(Math.max(needed, this.view.byteLength * 2));
-      grown.set(new Uint8Array(this.view.buffer, 0, this.#length));
-      this.view = new DataView(grown.buffer);
+  #putEndedNatives({ heads }: Named, version: WireVersion, timeMs: number): void {
+    const w = this.#writer;
+    w.clear();
+    for (const { fields } of heads) {
+      w.open(SERIES_FIELD[version]).raw(fields);
+      writeStaleNative(w, version, timeMs);
+      w.close();
     }
-    return this.#length;
+    this.#putWritten(heads.length, version);
   }
 
-  /** The part that {@link RequestBuilder.reserve} made room for was written. */
-  add({ bytes, plainBytes, samples }: Template): void {
-    this.#length += bytes.length;
-    this.#plainBytes += plainBytes;
-    this.samples += samples;
-    if (this.samples >= this.maxSamples) this.finish();
-  }
-
-  finish(): void {
-    if (this.samples === 0) return;
-    const bytes = new Uint8Array(this.view.buffer);
-    // The block begins with how long it is when decompressed.
-    const length = new Uint8Array(LENGTH_ROOM);
-    const lengthBytes = putVarint(length, 0, this.#plainBytes);
-    const start = LENGTH_ROOM - lengthBytes;
-    bytes.set(length.subarray(0, lengthBytes), start);
-    const { samples } = this;
-    const body = bytes.slice(start, this.#length);
-    this.samples = 0;
-    this.#plainBytes = 0;
-    this.#length = LENGTH_ROOM;
-    this.onRequest({ body, samples });
+  #add({ bytes, plainBytes, samples }: Template, version: WireVersion): void {
+    this.counters.samples += samples;
+    this.#request.add({ bytes: bytes.length, plainBytes, samples });
+    if (version === 1 && this.#request.isFull) this.#request.finish(version);
   }
 }
 
-const LENGTH_ROOM = 5;
+/** Cuts rounds into powers of two, for each of which there is a template. */
+function* depths(rounds: number): Generator<{ first: number; depth: number }> {
+  for (let first = 0; first < rounds; ) {
+    const depth = 2 ** Math.floor(Math.log2(rounds - first));
+    yield { first, depth };
+    first += depth;
+  }
+}

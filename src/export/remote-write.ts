@@ -4,6 +4,7 @@
 import type { PoolSnapshot } from "../layout/index.ts";
 import { type Backlog, MemoryBacklog } from "./backlog.ts";
 import type { FlatOptions } from "./flat-series.ts";
+import { Negotiation, type RemoteWriteProtocol } from "./negotiation.ts";
 import type { ExportCounters, ExportEnd, Exporter } from "./push.ts";
 import { RemoteWriteEncoder } from "./remote-write-encoder.ts";
 import { countersOf, Sender, type SenderOptions } from "./sender.ts";
@@ -23,6 +24,9 @@ export interface RemoteWriteOptions
   delayMs?: number;
   /** A source that has brought no snapshot for so long has ended, as far as the receiver is concerned. */
   awayMs?: number;
+  /** Version of remote write: auto tries 2.0, and 1.0 where the receiver does not know it. */
+  protocol?: RemoteWriteProtocol;
+  /** Of microview. */
   version: string;
 }
 
@@ -37,6 +41,7 @@ export class RemoteWrite implements Exporter {
   readonly encoder: RemoteWriteEncoder;
   readonly backlog: Backlog;
   readonly sender: Sender;
+  readonly negotiation: Negotiation;
   readonly #delayMs: number;
   readonly #awayMs: number;
   /** When a pool was read last, by source and application. */
@@ -54,8 +59,15 @@ export class RemoteWrite implements Exporter {
       writeAhead === undefined
         ? new MemoryBacklog(maxMemoryBytes)
         : openWriteAhead(writeAhead.folder, writeAhead.maxBytes, onNotice);
+    this.negotiation = new Negotiation(options.protocol ?? "auto", (reason) => {
+      this.encoder.speak(1);
+      onNotice(
+        `the receiver at ${hostOf(options.url)} speaks remote write 1.0, and is spoken to in that: ${reason}`,
+      );
+    });
     this.encoder = new RemoteWriteEncoder({
       ...options,
+      protocol: this.negotiation.version,
       maxSamples: options.maxSamples ?? DEFAULTS.maxSamples,
       onRequest: (request) => {
         this.backlog.push(request);
@@ -65,13 +77,14 @@ export class RemoteWrite implements Exporter {
     this.sender = new Sender(this.backlog, {
       ...options,
       name: `the receiver at ${hostOf(options.url)}`,
-      headers: () => ({
+      headers: (request) => ({
         ...options.headers(),
         "content-encoding": "snappy",
-        "content-type": "application/x-protobuf",
         "user-agent": `microview/${options.version}`,
-        "x-prometheus-remote-write-version": "0.1.0",
+        ...this.negotiation.headersOf(request),
       }),
+      bodyOf: (request) => this.negotiation.bodyOf(request),
+      assess: (request, response) => this.negotiation.assess(request, response),
       // "Recoverable errors": everything of the server's, and too many requests.
       mayPass: (status) => status >= 500 || status === 429,
     });

@@ -9,7 +9,11 @@ export interface SenderOptions {
   /** How it is called in what is said. */
   name: string;
   /** Made anew for each request: a token's file may have changed. @throws Error telling why they cannot be made */
-  headers: () => Record<string, string>;
+  headers: (request: Request) => Record<string, string>;
+  /** What is sent of a request, where that is not as it waits. @throws Error telling why it cannot be sent */
+  bodyOf?: (request: Request) => Uint8Array<ArrayBuffer>;
+  /** Told of each answer; may know better than its status. */
+  assess?: (request: Request, response: Response) => Verdict | undefined;
   /** Certificates to trust instead of the system's, PEM. */
   ca?: string;
   /** Certificate and key to show the receiver, PEM; made anew for each request too. */
@@ -23,6 +27,9 @@ export interface SenderOptions {
   timeoutMs?: number;
   backoffMs?: { first: number; last: number };
 }
+
+/** What an answer says: send it again at once in another way, or so many of the samples were written. */
+export type Verdict = "again" | { written: number; reason?: string };
 
 export interface SenderCounters {
   requests: number;
@@ -49,8 +56,9 @@ const MAX_REASON_LENGTH = 300;
 const MAX_ANSWER_BYTES = 64 << 10;
 
 type Outcome =
-  | { kind: "taken" }
-  | { kind: "refused"; reason: string }
+  | { kind: "taken"; written: number; reason: string }
+  | { kind: "refused"; written: number; reason: string }
+  | { kind: "again" }
   | { kind: "away"; reason: string; retryAfterMs: number | undefined };
 
 export class Sender {
@@ -104,6 +112,7 @@ export class Sender {
         continue;
       }
       const outcome = await this.#send(request);
+      if (outcome.kind === "again") continue;
       if (outcome.kind === "away") {
         if (signal.aborted) return;
         this.#noteAway(outcome.reason);
@@ -116,14 +125,23 @@ export class Sender {
       backoffMs = first;
       this.backlog.shift(request);
       this.#noteBack();
-      if (outcome.kind === "refused") this.#noteRefused(request, outcome.reason);
-      else this.counters.samples += request.samples;
+      const written = Math.min(outcome.written, request.samples);
+      this.counters.samples += written;
+      if (written < request.samples || outcome.kind === "refused") {
+        this.#noteRefused(request.samples - written, outcome.reason);
+      }
     }
   }
 
   async #send(request: Request): Promise<Outcome> {
-    const { body } = request;
-    const { url, headers, ca, identity, mayPass, timeoutMs = DEFAULT_TIMEOUT_MS } = this.options;
+    const { url, headers, ca, identity, timeoutMs = DEFAULT_TIMEOUT_MS } = this.options;
+    const { mayPass, assess, bodyOf = ({ body }) => body } = this.options;
+    let body: Uint8Array<ArrayBuffer>;
+    try {
+      body = bodyOf(request);
+    } catch (error) {
+      return { kind: "refused", written: 0, reason: (error as Error).message };
+    }
     let response: Response;
     let answer: Uint8Array;
     try {
@@ -131,7 +149,7 @@ export class Sender {
       this.counters.bytes += body.length;
       response = await fetch(url, {
         method: "POST",
-        headers: headers(),
+        headers: headers(request),
         body,
         // What carries a token goes where it was told to, and nowhere else.
         redirect: "manual",
@@ -145,13 +163,18 @@ export class Sender {
       return { kind: "away", reason: reasonOf(error as Error), retryAfterMs: undefined };
     }
     const { status } = response;
+    const verdict = assess?.(request, response);
+    if (verdict === "again") return { kind: "again" };
     if (status >= 200 && status < 300) {
       this.options.onTaken?.(request, answer, response.headers.get("content-type") ?? "");
-      return { kind: "taken" };
+      const reason = verdict?.reason ?? `${status}, with fewer written than were sent`;
+      return { kind: "taken", written: verdict?.written ?? request.samples, reason };
     }
     const text = new TextDecoder().decode(answer).trim().slice(0, MAX_REASON_LENGTH);
     const reason = `${status}${text === "" ? "" : `: ${text}`}`;
-    if (!mayPass(status)) return { kind: "refused", reason };
+    if (!mayPass(status)) {
+      return { kind: "refused", written: verdict?.written ?? 0, reason: verdict?.reason ?? reason };
+    }
     return { kind: "away", reason, retryAfterMs: retryAfterMs(response, Date.now()) };
   }
 
@@ -177,7 +200,7 @@ export class Sender {
   }
 
   /** Says each reason once: a receiver that refuses one request mostly refuses many. */
-  #noteRefused({ samples }: Request, reason: string): void {
+  #noteRefused(samples: number, reason: string): void {
     this.counters.refused += samples;
     const kind = reason.slice(0, 3);
     if (this.#refusals.has(kind)) return;

@@ -2,6 +2,8 @@
 // pool's series once and puts the values in at each snapshot.
 // https://github.com/google/snappy/blob/main/format_description.txt
 
+import { readVarint } from "./protobuf.ts";
+
 /** A symbol below this is a byte. From here on it names a byte that is to come: equal symbols will be equal bytes. */
 export const LATER = 256;
 /** A byte that is to come and equals none: it is always written out, never copied nor copied from. */
@@ -14,6 +16,7 @@ export interface Compressed {
   places: Uint32Array;
 }
 
+const DAMAGED = "a block that is damaged";
 const HASH_BITS = 14;
 const MIN_MATCH = 4;
 const MAX_OFFSET = 0xffff;
@@ -100,4 +103,42 @@ function matchLength(symbols: Uint16Array, before: number, at: number, end: numb
     j++;
   }
   return j - at;
+}
+
+/**
+ * Undoes {@link compress}: a whole block, its length before it.
+ * @throws RangeError for what is no block, or longer than allowed
+ */
+export function decompress(block: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
+  const { value: size, end: start } = readVarint(block, 0);
+  if (size > maxBytes) throw new RangeError(`a block of ${size} bytes, at most ${maxBytes}`);
+  const out = new Uint8Array(size);
+  let length = 0;
+  let at = start;
+  while (at < block.length) {
+    const tag = block[at++]!;
+    const kind = tag & 3;
+    if (kind === 0) {
+      let count = tag >> 2;
+      if (count >= 60) {
+        const extra = count - 59;
+        count = 0;
+        for (let i = 0; i < extra; i++) count += (block[at++] ?? 0) * 256 ** i;
+      }
+      count++;
+      if (at + count > block.length || length + count > size) throw new RangeError(DAMAGED);
+      out.set(block.subarray(at, at + count), length);
+      at += count;
+      length += count;
+      continue;
+    }
+    const count = kind === 1 ? ((tag >> 2) & 7) + 4 : (tag >> 2) + 1;
+    let offset = kind === 1 ? (tag >> 5) << 8 : 0;
+    const offsetBytes = kind === 3 ? 4 : kind;
+    for (let i = 0; i < offsetBytes; i++) offset += (block[at++] ?? 0) * 256 ** i;
+    if (offset === 0 || offset > length || length + count > size) throw new RangeError(DAMAGED);
+    for (const end = length + count; length < end; length++) out[length] = out[length - offset]!;
+  }
+  if (length !== size) throw new RangeError(DAMAGED);
+  return out;
 }

@@ -1,6 +1,7 @@
-// A part of a remote-write request of which everything but values and times is known: encoded and compressed once for
+// A part of a remote-write request, of either version, of which everything but values and times is known: encoded and compressed once for
 // a list of series, filled for every snapshot. A sample then costs storing eight bytes.
-// The message: https://github.com/prometheus/prometheus/blob/v2.42.0/prompb/types.proto
+// 1.0: https://github.com/prometheus/prometheus/blob/v2.42.0/prompb/types.proto
+// 2.0: https://github.com/prometheus/prometheus/blob/main/prompb/io/prometheus/write/v2/types.proto
 
 import { putVarint, varintBytes } from "./protobuf.ts";
 import { compress, LATER, UNIQUE } from "./snappy.ts";
@@ -10,13 +11,14 @@ export const TIME_BYTES = 6;
 export const MIN_TIME_MS = 2 ** 35;
 export const MAX_TIME_MS = 2 ** 42 - 1;
 
-// WriteRequest.timeseries = 1; TimeSeries.samples = 2 {double value = 1; int64 timestamp = 2}
-const TIME_SERIES = 0x0a;
+// TimeSeries.samples = 2 {double value = 1; int64 timestamp = 2; of 2.0 also int64 start_timestamp = 3}
 const SAMPLE = 0x12;
 const VALUE = 0x09;
 const TIME = 0x10;
 const SAMPLE_BYTES = 1 + 8 + 1 + TIME_BYTES;
-const SAMPLE_FIELD_BYTES = 2 + SAMPLE_BYTES;
+const BYTES = 2;
+const START = 0x18;
+const START_BYTES = 1 + TIME_BYTES;
 
 /**
  * What Prometheus stores to say that a series has ended: one NaN of its own.
@@ -25,8 +27,22 @@ const SAMPLE_FIELD_BYTES = 2 + SAMPLE_BYTES;
 const STALE_HIGH = 0x7ff0_0000;
 const STALE_LOW = 0x0000_0002;
 
+/** Versions of the protocol. */
+export type WireVersion = 1 | 2;
+
+/** What a request's series are: WriteRequest.timeseries and Request.timeseries. */
+export const SERIES_FIELD: Readonly<Record<WireVersion, number>> = { 1: 1, 2: 5 };
+
 /** A series' labels, as the fields of a TimeSeries message. */
 export type EncodedLabels = Uint8Array;
+
+/** What a TimeSeries message has beside its samples. */
+export interface SeriesHead {
+  /** Its labels, as the version has them, and what else is told of the series. */
+  fields: Uint8Array;
+  /** When it began to count, in unix ms, as long as all times; 0 does not say. Only 2.0 has it. */
+  startMs: number;
+}
 
 export class Template {
   /** Bytes that it becomes, before the values are put in. */
@@ -41,10 +57,11 @@ export class Template {
 
   /** @param depth samples of each series */
   constructor(
-    series: readonly EncodedLabels[],
+    series: readonly SeriesHead[],
     readonly depth: number,
+    version: WireVersion,
   ) {
-    const symbols = symbolsOf(series, depth);
+    const symbols = symbolsOf(series, depth, (SERIES_FIELD[version] << 3) | BYTES);
     const { bytes, places } = compress(symbols);
     this.bytes = bytes;
     this.plainBytes = symbols.length;
@@ -116,29 +133,38 @@ export class Template {
   }
 }
 
-function symbolsOf(series: readonly EncodedLabels[], depth: number): Uint16Array {
+function symbolsOf(series: readonly SeriesHead[], depth: number, tag: number): Uint16Array {
   let total = 0;
-  const sampleFields = depth * SAMPLE_FIELD_BYTES;
-  for (const { length } of series) {
-    const size = length + sampleFields;
+  for (const head of series) {
+    const size = seriesBytes(head, depth);
     total += 1 + varintBytes(size) + size;
   }
   const symbols = new Uint16Array(total);
   let at = 0;
-  for (const labels of series) {
-    symbols[at++] = TIME_SERIES;
-    at = putVarint(symbols, at, labels.length + sampleFields);
-    symbols.set(labels, at);
-    at += labels.length;
+  for (const head of series) {
+    const { fields, startMs } = head;
+    const sampleBytes = SAMPLE_BYTES + (startMs > 0 ? START_BYTES : 0);
+    symbols[at++] = tag;
+    at = putVarint(symbols, at, seriesBytes(head, depth));
+    symbols.set(fields, at);
+    at += fields.length;
     for (let k = 0; k < depth; k++) {
       symbols[at++] = SAMPLE;
-      symbols[at++] = SAMPLE_BYTES;
+      symbols[at++] = sampleBytes;
       symbols[at++] = VALUE;
       symbols.fill(UNIQUE, at, at + 8);
       at += 8;
       symbols[at++] = TIME;
       for (let i = 0; i < TIME_BYTES; i++) symbols[at++] = LATER + k * TIME_BYTES + i;
+      if (startMs > 0) {
+        symbols[at++] = START;
+        at = putVarint(symbols, at, startMs);
+      }
     }
   }
   return symbols;
+}
+
+function seriesBytes({ fields, startMs }: SeriesHead, depth: number): number {
+  return fields.length + depth * (2 + SAMPLE_BYTES + (startMs > 0 ? START_BYTES : 0));
 }

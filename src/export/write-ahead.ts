@@ -4,7 +4,8 @@
 //
 //   DIR/lock            held by the collector that writes here
 //   DIR/position        up to where all was delivered: segment, offset, checksum of both (u32 each)
-//   DIR/00000001.wal …  segments: records of length, checksum, samples (u32 each) and the request
+//   DIR/00000001.wal …  segments: records of length, checksum, samples (u32 each) and the request; the upper four bits of
+//                       the samples are the version of the protocol, where it is not 1
 //
 // A segment goes when all of it was delivered, or when it is the oldest and there is no room.
 
@@ -26,6 +27,8 @@ import { SharedFile } from "../ffi/index.ts";
 import type { Backlog, Request } from "./backlog.ts";
 
 const HEADER_BYTES = 12;
+/** What a version is multiplied by: no request has so many samples. */
+const VERSION = 2 ** 28;
 const MAX_SEGMENT_BYTES = 16 << 20;
 const MIN_SEGMENT_BYTES = 16 << 10;
 /** The smallest limit that leaves room for whole segments to go. */
@@ -93,7 +96,7 @@ export class WriteAhead implements Backlog {
   }
 
   push(request: Request): void {
-    const { body, samples } = request;
+    const { body, samples, version = 1 } = request;
     const size = HEADER_BYTES + body.length;
     while (this.bytes + size > this.maxBytes && this.#segments.length > 1) this.#dropOldest();
     let last = this.#segments.at(-1)!;
@@ -102,7 +105,7 @@ export class WriteAhead implements Backlog {
     }
     const record = Buffer.alloc(size);
     record.writeUInt32LE(body.length, 0);
-    record.writeUInt32LE(samples, 8);
+    record.writeUInt32LE(samples + (version === 1 ? 0 : version * VERSION), 8);
     record.set(body, HEADER_BYTES);
     record.writeUInt32LE(Bun.hash.crc32(record.subarray(8)), 4);
     try {
@@ -264,7 +267,8 @@ function readRecord({ fd, bytes }: Segment, offset: number): Request | undefined
   if (Bun.hash.crc32(checked) !== header.readUInt32LE(4)) return undefined;
   const body = new Uint8Array(length);
   body.set(checked.subarray(4));
-  return { body, samples: header.readUInt32LE(8) };
+  const word = header.readUInt32LE(8);
+  return { body, samples: word % VERSION, version: Math.floor(word / VERSION) || 1 };
 }
 
 /** Goes through a segment's whole records. */
@@ -275,7 +279,7 @@ function scan(bytes: Buffer, start: number): { end: number; samples: number } {
     const end = at + HEADER_BYTES + bytes.readUInt32LE(at);
     if (end > bytes.length) break;
     if (Bun.hash.crc32(bytes.subarray(at + 8, end)) !== bytes.readUInt32LE(at + 4)) break;
-    samples += bytes.readUInt32LE(at + 8);
+    samples += bytes.readUInt32LE(at + 8) % VERSION;
     at = end;
   }
   return { end: at, samples };

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { TestHost } from "../support/host.ts";
 import { OtlpReceiver } from "../support/otlp.ts";
 import { decodeWriteRequest } from "../support/remote-write.ts";
+import { checkHeaders2, decodeRequest2, writtenHeaders } from "../support/remote-write-2.ts";
 import { runCli } from "./run-cli.ts";
 
 /** A host with a service that counts, and a receiver that keeps what it is sent. */
@@ -22,7 +23,11 @@ async function serving(host: TestHost, status = 204) {
     async fetch(request) {
       const { headers, url } = request;
       requests.push({ headers, body: await request.bytes(), path: new URL(url).pathname });
-      return new Response(null, { status });
+      // Both versions are taken.
+      return new Response(null, {
+        status,
+        ...(status === 204 ? { headers: writtenHeaders(1000) } : {}),
+      });
     },
   });
   host.onEnd(() => server.stop(true));
@@ -35,7 +40,7 @@ test("--remote-write sends what was read, and prints nothing unless that is aske
   await using host = new TestHost();
   const { requests, collect, url } = await serving(host);
   const push = ["--remote-write", `${url}/api/v1/write`, "--metric", "requests_*"];
-  const label = ["--remote-write-label", "cluster=eu,zone=1"];
+  const label = ["--remote-write-label", "cluster=eu,zone=1", "--remote-write-protocol", "1"];
   expect(await collect(...push, ...label)).toEqual({ exitCode: 0, stdout: "", stderr: "" });
   const [{ headers, body, path } = { headers: new Headers(), body: new Uint8Array(), path: "" }] =
     requests;
@@ -61,6 +66,32 @@ test("--remote-write sends what was read, and prints nothing unless that is aske
   ]);
   const { stdout } = await collect(...push, "--format", "prometheus");
   expect(stdout).toContain("requests_total{");
+});
+
+test("--remote-write speaks 2.0 to who knows it, and --remote-write-histograms says in which form", async () => {
+  await using host = new TestHost();
+  const { requests, collect, url } = await serving(host);
+  const mv = host.client({ service: "slow" });
+  mv.histogram("took_seconds").observe(0.25);
+  await mv.ready;
+  const series = async (...flags: string[]) => {
+    requests.length = 0;
+    const push = ["--remote-write", url, "--app", "shop", ...flags];
+    expect(await collect(...push)).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    for (const { headers } of requests) checkHeaders2(headers);
+    return requests.flatMap(({ body }) => decodeRequest2(body));
+  };
+  const buckets = async (form: string) =>
+    (await series("--remote-write-histograms", form)).filter(({ labels }) =>
+      labels.some(({ value }) => value === "took_seconds_bucket"),
+    ).length;
+  expect(await buckets("powers")).toBe(32);
+  expect(await buckets("all")).toBeGreaterThan(200);
+  const native = (await series("--remote-write-histograms", "native")).flatMap(
+    ({ histograms }) => histograms,
+  );
+  expect(native).toEqual([expect.objectContaining({ count: 1, sum: 0.25, schema: 3 })]);
+  expect((await series()).map(({ type }) => type)).toContain(1);
 });
 
 test.each([

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { RemoteWrite, type RemoteWriteOptions } from "../../src/export/index.ts";
+import { logLinearIndex, shapeOf, slotsPerSeries } from "../../src/layout/index.ts";
 import { Source } from "../sinks/snapshots.ts";
 import { TestHost } from "../support/host.ts";
 import { define, Scratch, scan } from "../support/pools.ts";
@@ -110,7 +111,8 @@ test.each([
     const exporter = pushing(receiver.writeUrl, { onNotice: (text) => notices.push(text) });
     const service = new Service();
     for (let i = 0; i < 100; i++) service.tick(exporter);
-    await until("something is stored", () => exporter.sender.counters.samples > 0);
+    // All of it: what is taken just before the end would be refused when it is sent again.
+    await until("it is stored", () => !exporter.encoder.pending && exporter.backlog.samples === 0);
     await receiver.kill();
     for (let i = 0; i < 100; i++) service.tick(exporter);
     await until("it is missed", () => exporter.sender.counters.retries > 1);
@@ -124,9 +126,48 @@ test.each([
     expect(undelivered).toBe(0);
     expect(plain(await receiver.stored())).toEqual(plain(service.sent));
     expect(notices).toEqual([
-      expect.stringContaining("which is kept and tried again: nothing listens there"),
+      expect.stringContaining("speaks remote write 1.0"),
+      expect.stringContaining("which is kept and tried again"),
       expect.stringContaining("nothing was lost"),
     ]);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "Prometheus computes quantiles of native histograms as near as is promised, sent by 1.0 after 2.0 was tried",
+  async () => {
+    await using receiver = await new Prometheus(["native-histograms"]).start();
+    const exporter = pushing(receiver.writeUrl, { histograms: "native" });
+    const source = new Source(scratch);
+    const definition = define.logLinear("took_seconds", { min: 1e-6, max: 1e3, error: 0.0625 });
+    const shape = shapeOf(definition);
+    const slots = new Array<number>(slotsPerSeries(definition)).fill(0);
+    source.writer.put(definition, [], ...slots);
+    // Spread over four powers of ten, as latencies are.
+    const values = Array.from({ length: 5000 }, (_, i) => 0.0002 * 10 ** ((4 * i) / 5000));
+    const startMs = Date.now() - 60_000;
+    for (let s = 0; s <= 20; s++) {
+      for (const value of values.slice((s - 1) * 250, s * 250)) {
+        slots[logLinearIndex(shape, value)]!++;
+        slots[slots.length - 1]! += value;
+      }
+      source.writer.store("took_seconds", [], ...slots);
+      exporter.write(source.snapshot(s, { takenAtMs: startMs + s * 1000 }));
+    }
+    await until("it is stored", () => !exporter.encoder.pending && exporter.backlog.samples === 0);
+    const ask = async (query: string) =>
+      Number((await receiver.query(query, startMs + 20_000))[0]?.value?.[1]);
+    expect(await ask("histogram_count(took_seconds)")).toBe(values.length);
+    expect(await ask("histogram_sum(took_seconds)")).toBeCloseTo(slots.at(-1)!, 6);
+    for (const q of [0.01, 0.1, 0.5, 0.9, 0.99, 0.999]) {
+      const truth = values[Math.ceil(q * values.length) - 1]!;
+      const told = await ask(`histogram_quantile(${q}, took_seconds)`);
+      expect(Math.abs(told / truth - 1)).toBeLessThan(0.155);
+    }
+    exporter.gone("host:7070", "shop");
+    expect((await exporter.close(5000)).undelivered).toBe(0);
+    expect(await receiver.query("took_seconds", Date.now() + 1000)).toEqual([]);
   },
   TIMEOUT_MS,
 );

@@ -1,9 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Encoded, RemoteWriteEncoder } from "../../src/export/index.ts";
+import { type Encoded, RemoteWriteEncoder, type WireVersion } from "../../src/export/index.ts";
 import { Source } from "../sinks/snapshots.ts";
 import { ask, define, Scratch, scan, TestWriter } from "../support/pools.ts";
-import { decodeWriteRequest, Store, staleCount } from "../support/remote-write.ts";
+import {
+  type DecodedSeries,
+  decodeWriteRequest,
+  Store,
+  staleCount,
+} from "../support/remote-write.ts";
+import { decodeRequest2 } from "../support/remote-write-2.ts";
 
 const scratch = new Scratch();
 const START_MS = Date.UTC(2026, 0, 2);
@@ -14,17 +20,27 @@ class Pipe {
   readonly requests: Encoded[] = [];
   readonly encoder: RemoteWriteEncoder;
 
-  constructor(maxSamples = 1000, labels: [string, string][] = []) {
+  constructor(
+    readonly protocol: WireVersion,
+    maxSamples = 1000,
+    labels: [string, string][] = [],
+  ) {
     this.encoder = new RemoteWriteEncoder({
       labels,
       wanted: () => true,
       instanceOf: (source) => source,
+      protocol,
       maxSamples,
       onRequest: (request) => {
         this.requests.push(request);
-        this.store.take(request.body);
+        this.store.takeAll(this.decode(request));
       },
     });
+  }
+
+  decode({ body, version }: Encoded): DecodedSeries[] {
+    expect(version).toBe(this.protocol);
+    return version === 2 ? decodeRequest2(body) : decodeWriteRequest(body);
   }
 
   write(source: Source, afterMs: number, app = "shop"): void {
@@ -40,7 +56,7 @@ class Pipe {
 
 const HOME = 'app="shop",instance="host:7070"';
 
-describe("requests of remote write", () => {
+describe.each([1, 2] as const)("requests of remote write %d.0", (protocol) => {
   test("hold what was in the snapshots, whatever comes and goes meanwhile", () => {
     // Each step: which of four gauges have a value, whether a series is added, and whether it is flushed.
     const step = fc.record({
@@ -53,7 +69,7 @@ describe("requests of remote write", () => {
         fc.array(step, { maxLength: 40 }),
         fc.integer({ min: 1, max: 40 }),
         (steps, max) => {
-          const pipe = new Pipe(max);
+          const pipe = new Pipe(protocol, max);
           const source = new Source(scratch);
           const gauges = [0, 1, 2, 3].map((i) => define.gauge(`g${i}`, "max"));
           for (const gauge of gauges) source.writer.put(gauge, [], Number.NaN);
@@ -79,9 +95,9 @@ describe("requests of remote write", () => {
           }
           for (const [name, samples] of expected) expect(pipe.samples(name)).toEqual(samples);
           expect(pipe.store.stored.size).toBe(expected.size);
-          for (const { body, samples } of pipe.requests) {
-            const found = decodeWriteRequest(body).flatMap((each) => each.samples);
-            expect(found).toHaveLength(samples);
+          for (const request of pipe.requests) {
+            const found = pipe.decode(request).flatMap((each) => each.samples);
+            expect(found).toHaveLength(request.samples);
           }
         },
       ),
@@ -92,7 +108,7 @@ describe("requests of remote write", () => {
   test("are no longer than was asked for, but for the snapshots of a moment", () => {
     const source = new Source(scratch);
     for (let i = 0; i < 30; i++) source.writer.put(define.counter("c_total", ["n"]), [`${i}`], i);
-    const pipe = new Pipe(12);
+    const pipe = new Pipe(protocol, 12);
     for (let at = 0; at < 5; at++) pipe.write(source, at);
     pipe.encoder.flush();
     expect(Math.max(...pipe.requests.map(({ samples }) => samples))).toBeLessThan(24);
@@ -107,7 +123,7 @@ describe("requests of remote write", () => {
     const late = define.counter("z_total", ["n"]);
     const names = (count: number) => Array.from({ length: count }, (_, n) => [`${n}`]);
     source.writer.register(ask(requests, names(1500)), ask(late, names(500)));
-    const pipe = new Pipe(700);
+    const pipe = new Pipe(protocol, 700);
     for (let at = 0; at < 6; at++) {
       source.writer.put(requests, [`${1500 + at}`], at);
       source.writer.store("a_total", ["7"], at);
@@ -126,7 +142,7 @@ describe("requests of remote write", () => {
     const source = new Source(scratch);
     source.writer.put(define.gauge("load", "max"), [], 1);
     source.writer.put(define.counter("c_total"), [], 1);
-    const pipe = new Pipe();
+    const pipe = new Pipe(protocol);
     pipe.write(source, 0);
     source.writer.die();
     scan(source.app);
@@ -153,7 +169,7 @@ describe("requests of remote write", () => {
     const source = new Source(scratch);
     source.writer.put(define.counter("a_total"), [], 1);
     source.writer.put(define.gauge("size", "sum", ["x"]), ["1"], 4);
-    const pipe = new Pipe();
+    const pipe = new Pipe(protocol);
     pipe.write(source, 0);
     source.writer.die();
     scan(source.app);
@@ -179,7 +195,7 @@ describe("requests of remote write", () => {
     two.writer.put(define.counter("c_total", ["app"]), ["shop"], 7);
     two.writer.put(define.counter("took_count", ["app"]), ["shop"], 7);
     two.writer.put(define.counter("own_total"), [], 7);
-    const pipe = new Pipe();
+    const pipe = new Pipe(protocol);
     pipe.write(one, 0);
     pipe.write(two, 0, "bank");
     expect(pipe.samples(`c_total{${HOME},service="auth"}`)).toEqual([[0, 1]]);
@@ -192,10 +208,10 @@ describe("requests of remote write", () => {
   test("take labels of a series' own before those that are added, and order them by their bytes", () => {
     const source = new Source(scratch);
     source.writer.put(define.counter("c_total", ["Zone", "cluster", "b"]), ["z", "own", ""], 1);
-    const pipe = new Pipe(10, [["cluster", "eu"]]);
+    const pipe = new Pipe(protocol, 10, [["cluster", "eu"]]);
     pipe.write(source, 0);
     pipe.encoder.flush();
-    const [{ labels } = { labels: [] }] = decodeWriteRequest(pipe.requests[0]!.body);
+    const [{ labels } = { labels: [] }] = pipe.decode(pipe.requests[0]!);
     expect(labels.map(({ name, value }) => `${name}=${value}`)).toEqual([
       "Zone=z",
       "__name__=c_total",
@@ -209,7 +225,7 @@ describe("requests of remote write", () => {
   test("give two snapshots of a millisecond two times, and leave out those of a clock that was put back", () => {
     const source = new Source(scratch);
     source.writer.put(define.counter("c_total"), [], 1);
-    const pipe = new Pipe();
+    const pipe = new Pipe(protocol);
     for (const at of [10.1, 10.9, 11.2, 5, 9, 14]) pipe.write(source, at);
     const times = pipe.samples(`c_total{${HOME},service="auth"}`).map(([at]) => at);
     expect(times).toEqual([10, 11, 12, 14]);

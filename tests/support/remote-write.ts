@@ -8,7 +8,11 @@ import { type Stored, seriesName } from "./receivers.ts";
 const root = protobuf.parse(`
   syntax = "proto3";
   message WriteRequest { repeated TimeSeries timeseries = 1; reserved 2; }
-  message TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; }
+  message TimeSeries {
+    repeated Label labels = 1;
+    repeated Sample samples = 2;
+    repeated bytes histograms = 4;
+  }
   message Label { string name = 1; string value = 2; }
   message Sample { double value = 1; int64 timestamp = 2; }
 `).root;
@@ -17,6 +21,8 @@ export const WriteRequest = root.lookupType("WriteRequest");
 export interface DecodedSeries {
   labels: { name: string; value: string }[];
   samples: { value: number; timestamp: number; stale: boolean }[];
+  /** Native histograms: the bytes of each in 1.0, decoded in 2.0. */
+  histograms: unknown[];
 }
 
 /** @throws Error for a block or message that is not as specified */
@@ -26,10 +32,12 @@ export function decodeWriteRequest(body: Uint8Array): DecodedSeries[] {
     timeseries: {
       labels: { name: string; value: string }[];
       samples: { value: number; timestamp: { toNumber(): number } | number }[];
+      histograms: Uint8Array[];
     }[];
   };
   const bits = new DataView(new ArrayBuffer(8));
-  return message.timeseries.map(({ labels, samples }) => ({
+  return message.timeseries.map(({ labels, samples, histograms }) => ({
+    histograms,
     labels: labels.map(({ name, value }) => ({ name, value })),
     samples: samples.map(({ value, timestamp }) => {
       bits.setFloat64(0, value);
@@ -52,9 +60,13 @@ export function staleCount(body: Uint8Array): number {
 export class Store {
   readonly stored: Stored = new Map();
 
-  /** @throws Error for labels that are not in order or stand twice, and samples that are not newer than the one before */
   take(body: Uint8Array): void {
-    for (const { labels, samples } of decodeWriteRequest(body)) {
+    this.takeAll(decodeWriteRequest(body));
+  }
+
+  /** @throws Error for labels that are not in order or stand twice, and samples that are not newer than the one before */
+  takeAll(all: readonly DecodedSeries[]): void {
+    for (const { labels, samples } of all) {
       const names = labels.map(({ name }) => name);
       if (!Bun.deepEquals(names, [...new Set(names)].sort())) throw new Error(`labels ${names}`);
       if (labels.some(({ value }) => value === "")) throw new Error("an empty label");

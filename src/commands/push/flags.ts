@@ -1,6 +1,5 @@
 // The flags that push snapshots to receivers: of `microview collect`, and OTLP's of `microview agent` too.
 
-import { BUCKETS } from "../../layout/index.ts";
 import { UsageError } from "../support/errors.ts";
 import * as flag from "../support/flags.ts";
 
@@ -33,9 +32,15 @@ export const REMOTE_WRITE_FLAGS = {
     },
     parseLabel,
   ),
-  remoteWriteHistograms: flag.choice(BUCKETS, {
+  remoteWriteProtocol: flag.choice(["auto", "1", "2"], {
     group: REMOTE_WRITE,
-    description: "which buckets of log-linear histograms are sent",
+    description:
+      "version of remote write; auto tries 2.0, and 1.0 where the receiver does not know it",
+    shownDefault: "auto",
+  }),
+  remoteWriteHistograms: flag.choice(["powers", "all", "native"], {
+    group: REMOTE_WRITE,
+    description: "which buckets of log-linear histograms are sent, or that they are native ones",
     shownDefault: "powers",
   }),
   remoteWriteTokenFile: flag.path({

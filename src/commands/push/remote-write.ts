@@ -38,6 +38,7 @@ export function remoteWriteOf(
       headers: () => Object.assign({}, ...headers.map((each) => each.read())),
       labels: options.remoteWriteLabel ?? [],
       histograms: options.remoteWriteHistograms ?? "powers",
+      protocol: options.remoteWriteProtocol ?? "auto",
       wanted: wantedBy(filter).metric,
       instanceOf,
       version,
