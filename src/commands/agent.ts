@@ -326,7 +326,7 @@ export default defineSubcommand("agent", {
 
 /** What begins to push an agent's snapshots, where that is asked for. @throws UsageError before anything has begun */
 async function pushingBy(
-  options: Partial<OtlpFlagOptions>,
+  options: Partial<OtlpFlagOptions> & { nodeName: string | undefined },
   log: Log,
 ): Promise<((agent: Agent) => AgentPush) | undefined> {
   const { otlp } = options;
@@ -334,21 +334,8 @@ async function pushingBy(
     refuseAlone(options, "otlp");
     return undefined;
   }
-  const { Otlp } = await import("../export/index.ts");
   const { AgentPush } = await import("./agent/push.ts");
-  const { otlpOptions } = await import("./push/otlp.ts");
-  const all = otlpOptions(
-    options,
-    otlp,
-    () => true,
-    (text) => log.warn(text),
-  );
-  const onError = (error: unknown) => {
-    log.error("a snapshot could not be pushed", { error: String(error) });
-  };
-  // A snapshot is taken when one is to be sent: the exporter takes them all.
-  return (agent) =>
-    new AgentPush(agent, new Otlp({ ...all, intervalMs: 0 }), all.intervalMs, onError);
+  return AgentPush.prepare(options, otlp, log);
 }
 
 /** The data plane's thread hands over what went wrong as text alone. */

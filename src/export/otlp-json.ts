@@ -155,7 +155,9 @@ function texts(counts: Float64Array): string {
 }
 
 function attributes(pairs: Attributes): string {
-  return JSON.stringify(pairs.map(([key, value]) => ({ key, value: { stringValue: value } })));
+  const anyValue = (value: string | number) =>
+    typeof value === "string" ? { stringValue: value } : { intValue: String(value) };
+  return JSON.stringify(pairs.map(([key, value]) => ({ key, value: anyValue(value) })));
 }
 
 /** Protobuf's JSON has words for what JSON has no number for. */

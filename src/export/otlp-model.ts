@@ -3,7 +3,8 @@
 
 import type { ExponentialMap } from "./exponential.ts";
 
-export type Attributes = readonly (readonly [key: string, value: string])[];
+/** Numbers are whole and not negative. */
+export type Attributes = readonly (readonly [key: string, value: string | number])[];
 
 /** DELTA says what came since the point before, CUMULATIVE since the start. */
 export const TEMPORALITY = { delta: 1, cumulative: 2 } as const;

@@ -21,6 +21,8 @@ export interface OtlpOptions
   headers: () => Record<string, string>;
   /** A snapshot of each application is sent at most so often. */
   intervalMs: number;
+  /** Sees each snapshot that is sent, before any of it is. */
+  observe?: (snapshot: PoolSnapshot) => void;
   maxMemoryBytes?: number;
   /** Data points after which a request is full. */
   maxPoints?: number;
@@ -99,6 +101,7 @@ export class Otlp implements Exporter {
     seen.atMs = nowMs;
     if (nowMs - seen.sentMs < this.options.intervalMs * EARLY) return;
     seen.sentMs = nowMs;
+    this.options.observe?.(snapshot);
     this.#later({ kind: "snapshot", taken: this.encoder.take(snapshot) });
   }
 

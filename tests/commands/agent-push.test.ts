@@ -47,6 +47,20 @@ test("agent --otlp pushes every application, its own too, and what is left at it
   expect(agent.find("pushing has ended")?.["summary"]).toContain("by OTLP");
 });
 
+test("agent --otlp says which process a service's only one is, as soon as it has looked", async () => {
+  await using host = new TestHost();
+  await using receiver = new OtlpReceiver();
+  const all = ["--otlp", receiver.url, ...FAST, "--process-metrics", "100ms"];
+  await host.agentProcess(...all);
+  const mv = host.client();
+  mv.counter("requests_total").inc();
+  await mv.ready;
+  await until("it is said", () => {
+    const last = receiver.metrics.findLast(({ name }) => name === "requests_total");
+    return last?.resource["process.pid"] === String(process.pid);
+  });
+});
+
 test("agent --otlp says that an application's series have ended when its pool has gone", async () => {
   await using host = new TestHost();
   await using receiver = new OtlpReceiver();

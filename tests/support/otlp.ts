@@ -104,7 +104,7 @@ type Json = {
     }[];
   }[];
 };
-type Pair = { key: string; value: { stringValue: string } };
+type Pair = { key: string; value: { stringValue?: string; intValue?: string } };
 
 const KINDS = ["gauge", "sum", "histogram", "exponentialHistogram"];
 
@@ -165,7 +165,8 @@ function pointOf(point: Record<string, unknown>): ReceivedPoint {
 }
 
 function pairs(attributes: Pair[] = []): Record<string, string> {
-  return Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue]));
+  const textOf = ({ stringValue, intValue }: Pair["value"]) => stringValue ?? String(intValue);
+  return Object.fromEntries(attributes.map(({ key, value }) => [key, textOf(value)]));
 }
 
 /** An answer that says that some points were not taken. */

@@ -1,46 +1,82 @@
 // What `microview agent --otlp` does beside the agent: takes a snapshot of every application at an interval, hands it to
 // an exporter, and tells it of applications that have gone.
 
-import type { Agent } from "../../agent/index.ts";
-import type { ExportEnd, Exporter } from "../../export/index.ts";
+import type { Agent, Log } from "../../agent/index.ts";
+import { type ExportEnd, type Exporter, Otlp } from "../../export/index.ts";
+import type { OtlpFlagOptions } from "../push/flags.ts";
+import { type ProcessesOf, processesOfAgent } from "../push/identities.ts";
+import { otlpOptions } from "../push/otlp.ts";
 
 /** How long the agent's end waits for the receiver: together with its own second it is within two. */
-export const PUSH_GRACE_MS = 1_500;
+const GRACE_MS = 1_500;
 
 export class AgentPush {
-  #apps = new Set<string>();
+  readonly #agent: Agent;
+  readonly #exporter: Exporter;
+  readonly #log: Log;
   readonly #timer: Timer;
+  #apps = new Set<string>();
 
-  constructor(
-    readonly agent: Agent,
-    readonly exporter: Exporter,
-    intervalMs: number,
-    readonly onError: (error: unknown) => void,
-  ) {
+  private constructor(agent: Agent, exporter: Exporter, intervalMs: number, log: Log) {
+    this.#agent = agent;
+    this.#exporter = exporter;
+    this.#log = log;
+    // Who the processes are is known from the first point on, of services that were there before the agent.
+    agent.sampleProcesses();
     this.#timer = setInterval(() => this.push(), intervalMs);
+  }
+
+  /**
+   * Checks what is asked for, before there is an agent.
+   * @throws UsageError telling what is wrong with it
+   */
+  static prepare(
+    options: Partial<OtlpFlagOptions> & { nodeName: string | undefined },
+    otlp: string,
+    log: Log,
+  ): (agent: Agent) => AgentPush {
+    let processesOf: ProcessesOf = () => undefined;
+    const all = otlpOptions(
+      options,
+      otlp,
+      { host: options.nodeName ?? nodeName(process.env), processesOf: (of) => processesOf(of) },
+      () => true,
+      (text) => log.warn(text),
+    );
+    return (agent) => {
+      processesOf = processesOfAgent(agent);
+      // A snapshot is taken when one is to be sent: the exporter takes them all.
+      return new AgentPush(agent, new Otlp({ ...all, intervalMs: 0 }), all.intervalMs, log);
+    };
   }
 
   /** Pushes what every application holds now. */
   push(): void {
     try {
-      this.agent.reportPush(this.exporter.counters);
+      this.#agent.reportPush(this.#exporter.counters);
       const apps = new Set<string>();
-      for (const snapshot of this.agent.snapshots()) {
+      for (const snapshot of this.#agent.snapshots()) {
         apps.add(snapshot.app);
-        this.exporter.write(snapshot);
+        this.#exporter.write(snapshot);
       }
-      for (const app of this.#apps) if (!apps.has(app)) this.exporter.gone("local", app);
+      for (const app of this.#apps) if (!apps.has(app)) this.#exporter.gone("local", app);
       this.#apps = apps;
     } catch (error) {
       // The agent goes on whatever becomes of what it tells others.
-      this.onError(error);
+      this.#log.error("a snapshot could not be pushed", { error: String(error) });
     }
   }
 
-  /** Pushes once more, and sends what is left for at most {@link PUSH_GRACE_MS}. Call it while there are pools. */
+  /** Pushes once more, and sends what is left for at most {@link GRACE_MS}. Call it while there are pools. */
   close(): Promise<ExportEnd> {
     clearInterval(this.#timer);
     this.push();
-    return this.exporter.close(PUSH_GRACE_MS);
+    return this.#exporter.close(GRACE_MS);
   }
+}
+
+/** In a pod the host's name is the pod's, and another one after each restart. */
+function nodeName(environment: Readonly<Record<string, string | undefined>>): string | undefined {
+  const { KUBERNETES_SERVICE_HOST: cluster, NODE_NAME: node } = environment;
+  return cluster === undefined || node === "" ? undefined : node;
 }

@@ -8,7 +8,15 @@ import { readTextFile } from "../support/files.ts";
 import { otlpEnvironment } from "./environment.ts";
 import { FROM_ENVIRONMENT, type OtlpFlagOptions } from "./flags.ts";
 import { headersFrom } from "./header-files.ts";
-import { resourceAttributes, resourceOf } from "./resource.ts";
+import type { ProcessesOf } from "./identities.ts";
+import { Resources, resourceAttributes } from "./resource.ts";
+
+/** Whose snapshots are pushed. */
+export interface PushOrigins {
+  /** What this host is called, where it is not by its own name. */
+  host?: string | undefined;
+  processesOf: ProcessesOf;
+}
 
 /**
  * @param onNotice told what a person should know, in words
@@ -17,6 +25,7 @@ import { resourceAttributes, resourceOf } from "./resource.ts";
 export function otlpOptions(
   options: Partial<OtlpFlagOptions>,
   given: string,
+  origins: PushOrigins,
   wanted: OtlpOptions["wanted"],
   onNotice: (text: string) => void,
 ): OtlpOptions {
@@ -31,6 +40,7 @@ export function otlpOptions(
     options.otlpClientKey ?? environment?.clientKey,
   );
   const attributes = resourceAttributes(process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "");
+  const resources = new Resources({ ...origins, given: attributes });
   return {
     url: environment?.url ?? given,
     format: options.otlpFormat ?? environment?.format ?? "protobuf",
@@ -38,7 +48,7 @@ export function otlpOptions(
     temporality: options.otlpTemporality ?? environment?.temporality ?? "cumulative",
     intervalMs: options.otlpInterval ?? environment?.intervalMs ?? 1000,
     headers: () => ({ ...environment?.headers, ...headers?.read() }),
-    resourceOf: ({ source }) => resourceOf(source, attributes),
+    resourceOf: (origin) => resources.of(origin),
     wanted,
     version,
     onNotice,
