@@ -1,7 +1,7 @@
 // Reads the blocks of a recording out of its Parquet file, through DuckDB.
 
 import type { Database, DuckDBConnection } from "../duckdb/index.ts";
-import { RECORDING_VERSION } from "./format.ts";
+import { RECORDING_VERSION, type SnapshotDetail } from "./format.ts";
 
 const MAX_BLOCKS = 1 << 20;
 /** 1.3 GB while they are sorted; our own have half a million, or four times as many as a pool has slots. */
@@ -72,6 +72,8 @@ export class BlockReader {
     readonly blocks: readonly BlockPlace[],
     /** Of all blocks. */
     readonly pools: readonly { source: string; app: string }[],
+    /** Writers were recorded by themselves. */
+    readonly perWriter: boolean,
   ) {}
 
   /** @param file a path without a quote, to which the database has access */
@@ -113,11 +115,16 @@ export class BlockReader {
       `SELECT DISTINCT source, app FROM read_parquet('${file}') WHERE part = 'snapshot' ORDER BY ALL LIMIT ${MAX_POOLS + 1}`,
     );
     if (pools.length > MAX_POOLS) throw new RangeError(`it has more than ${MAX_POOLS} pools`);
+    const columns = await query(
+      connection,
+      `SELECT column_name FROM (DESCRIBE FROM read_parquet('${file}')) WHERE column_name = 'writer'`,
+    );
     return new BlockReader(
       database,
       file,
       blocks,
       pools.map(([source, app]) => ({ source: text(source), app: text(app) })),
+      columns.length > 0,
     );
   }
 
@@ -134,24 +141,25 @@ export class BlockReader {
   async #snapshots(block: number, count: number): Promise<SnapshotRow[]> {
     const found = await query(
       this.database.connection,
-      `SELECT epoch_us(time), source, app, sequence, generation, monotonic_ns, read_ms, lateness_ms, missed, gap, snapshot
+      `SELECT snapshot, epoch_us(time), source, app, missed, lateness_ms, detail
        FROM read_parquet('${this.file}') WHERE block = ${block} AND part = 'snapshot' ORDER BY snapshot`,
     );
     return found.map((row, i) => {
-      if (Number(row[10]) !== i || count !== found.length) {
+      if (Number(row[0]) !== i || count !== found.length) {
         throw new RangeError(`block ${block} lacks snapshot ${i}`);
       }
+      const detail = JSON.parse(text(row[6])) as Partial<SnapshotDetail>;
       return {
-        timeUs: number(row[0]),
-        source: text(row[1]),
-        app: text(row[2]),
-        sequence: number(row[3]),
-        generation: number(row[4]),
-        monotonicNs: number(row[5]),
-        readMs: number(row[6]),
-        latenessMs: number(row[7]),
-        missed: number(row[8]),
-        gap: row[9] === null ? undefined : text(row[9]),
+        timeUs: number(row[1]),
+        source: text(row[2]),
+        app: text(row[3]),
+        missed: number(row[4]),
+        latenessMs: number(row[5]),
+        sequence: number(detail.sequence),
+        generation: number(detail.generation),
+        monotonicNs: number(detail.monotonicNs),
+        readMs: number(detail.readMs),
+        gap: detail.gap === undefined ? undefined : text(detail.gap),
       };
     });
   }
@@ -159,10 +167,11 @@ export class BlockReader {
   async #series(block: number): Promise<SeriesRow[]> {
     const found = await query(
       this.database.connection,
-      `SELECT series, snapshot, source, app, service, metric, kind, unit, labels, definition, writer, pid, thread
+      `SELECT series, snapshot, source, app, service, metric, kind, unit, labels, detail
+         ${this.perWriter ? ", writer, pid, thread" : ""}
        FROM read_parquet('${this.file}') WHERE block = ${block} AND part = 'series' ORDER BY snapshot, series`,
     );
-    const optional = (value: Plain | undefined) => (value === null ? undefined : number(value));
+    const optional = (value: Plain | undefined) => (value == null ? undefined : number(value));
     return found.map((row) => ({
       series: number(row[0]),
       snapshot: number(row[1]),

@@ -2,7 +2,7 @@
 
 import { Database } from "../duckdb/index.ts";
 import { MemoryFile } from "../ffi/index.ts";
-import { BLOCK_TABLES, blockCopy, TABLES } from "./format.ts";
+import { BLOCK_TABLES, blockCopy, LOOKUPS, TABLES } from "./format.ts";
 import type { Block, Rows, SeriesNews, SnapshotColumns } from "./worker-protocol.ts";
 
 const MEMORY_BYTES = 1.5e9;
@@ -10,7 +10,8 @@ const MEMORY_BYTES = 1.5e9;
 export class BlockWriter {
   /** Blocks so far. */
   #blocks = 0;
-  /** By number. */
+  /** By number, as the next. */
+  readonly #pools: { source: string; app: string }[] = [];
   readonly #series: SeriesNews[] = [];
   /** Series of each cell, by number. */
   #seriesOfCell = new Int32Array(1024);
@@ -19,10 +20,11 @@ export class BlockWriter {
   private constructor(
     readonly database: Database,
     readonly part: MemoryFile,
+    readonly perWriter: boolean,
   ) {}
 
   /** @throws DuckDbMissingError */
-  static async open(): Promise<BlockWriter> {
+  static async open(perWriter: boolean): Promise<BlockWriter> {
     const part = MemoryFile.create("microview-part");
     const database = await Database.open({
       threads: 1,
@@ -33,7 +35,7 @@ export class BlockWriter {
     await connection.run(TABLES);
     // Rows come out in the order in which they went in only while the small tables are those that are looked up in.
     await connection.run("SET disabled_optimizers = 'join_order,build_side_probe_side'");
-    return new BlockWriter(database, part);
+    return new BlockWriter(database, part, perWriter);
   }
 
   /** @returns a whole Parquet file */
@@ -41,7 +43,6 @@ export class BlockWriter {
     const { connection } = this.database;
     await this.#appendNews(block);
     await this.#appendSnapshots(block.snapshots);
-    await this.#appendGaps(block.gaps);
     const { INTEGER } = this.database.api;
     await this.database.append("present", block.present.series.length, [
       { type: INTEGER, data: Int32Array.from(block.present.series) },
@@ -49,7 +50,7 @@ export class BlockWriter {
     ]);
     await this.#appendRows(rows);
     this.part.truncate();
-    await connection.run(blockCopy(this.#blocks++, this.part.path));
+    await connection.run(blockCopy(this.#blocks++, this.perWriter, this.part.path));
     for (const table of BLOCK_TABLES) await connection.run(`DELETE FROM ${table}`);
     return this.part.read();
   }
@@ -60,61 +61,46 @@ export class BlockWriter {
   }
 
   async #appendNews({ pools, series }: Block): Promise<void> {
+    if (pools.length + series.length === 0) return;
     const { connection } = this.database;
-    if (pools.length > 0) {
-      const appender = await connection.createAppender("pools");
-      for (const { pool, source, app } of pools) {
-        appender.appendInteger(pool);
-        appender.appendVarchar(source);
-        appender.appendVarchar(app);
-        appender.endRow();
+    const appender = await connection.createAppender("known");
+    const append = (values: readonly (number | string | null)[]) => {
+      for (const value of values) {
+        if (value === null) appender.appendNull();
+        else if (typeof value === "number") appender.appendInteger(value);
+        else appender.appendVarchar(value);
       }
-      appender.closeSync();
+      appender.endRow();
+    };
+    for (const { pool, source, app } of pools) {
+      this.#pools[pool] = { source, app };
+      const nothing = new Array<null>(9).fill(null);
+      append([null, pool, source, app, ...nothing]);
     }
-    if (series.length === 0) return;
-    const appender = await connection.createAppender("names");
     for (const each of series) {
       this.#series[each.series] = each;
       this.#reserve(each.firstCell + each.slots);
       this.#seriesOfCell.fill(each.series, each.firstCell, each.firstCell + each.slots);
-      appender.appendInteger(each.series);
-      appender.appendInteger(each.pool);
-      for (const text of [each.service, each.metric, each.kind, each.unit, each.labels]) {
-        appender.appendVarchar(text);
-      }
-      for (const number of [each.writer, each.pid, each.thread]) {
-        if (number === null) appender.appendNull();
-        else appender.appendInteger(number);
-      }
-      appender.appendVarchar(each.definition);
-      appender.endRow();
+      const { source, app } = this.#pools[each.pool]!;
+      append([
+        ...[each.series, each.pool, source, app, each.service, each.metric, each.labels],
+        ...[each.kind, each.unit, each.writer, each.pid, each.thread, each.definition],
+      ]);
     }
     appender.closeSync();
+    for (const sql of LOOKUPS) await connection.run(sql);
   }
 
   async #appendSnapshots(columns: SnapshotColumns): Promise<void> {
-    const { INTEGER, BIGINT, DOUBLE, TIMESTAMPTZ } = this.database.api;
-    const { length } = columns.pool;
-    const big = (values: readonly number[]) => BigInt64Array.from(values, BigInt);
-    await this.database.append("snapshots", length, [
-      { type: INTEGER, data: Int32Array.from({ length }, (_, i) => i) },
-      { type: INTEGER, data: Int32Array.from(columns.pool) },
-      { type: TIMESTAMPTZ, data: big(columns.timeUs) },
-      { type: BIGINT, data: big(columns.sequence) },
-      { type: BIGINT, data: big(columns.generation) },
-      { type: BIGINT, data: big(columns.monotonicNs) },
-      { type: DOUBLE, data: Float64Array.from(columns.readMs) },
-      { type: DOUBLE, data: Float64Array.from(columns.latenessMs) },
-      { type: BIGINT, data: big(columns.missed) },
-    ]);
-  }
-
-  async #appendGaps(gaps: Block["gaps"]): Promise<void> {
-    if (gaps.length === 0) return;
-    const appender = await this.database.connection.createAppender("gaps");
-    for (const [snapshot, text] of gaps) {
-      appender.appendInteger(snapshot);
-      appender.appendVarchar(text);
+    const appender = await this.database.connection.createAppender("snapshots");
+    const { timestampTZValue } = this.database.api;
+    for (const [i, pool] of columns.pool.entries()) {
+      appender.appendInteger(i);
+      appender.appendInteger(pool);
+      appender.appendTimestampTZ(timestampTZValue(BigInt(columns.timeUs[i]!)));
+      appender.appendBigInt(BigInt(columns.missed[i]!));
+      appender.appendDouble(columns.latenessMs[i]!);
+      appender.appendVarchar(JSON.stringify(columns.detail[i]));
       appender.endRow();
     }
     appender.closeSync();

@@ -88,13 +88,15 @@ export class Changes {
     const { snapshots } = this.#open;
     snapshots.pool.push(pool.id);
     snapshots.timeUs.push(Math.round(snapshot.takenAtMs * 1000));
-    snapshots.sequence.push(snapshot.sequence);
-    snapshots.generation.push(snapshot.generation);
-    snapshots.monotonicNs.push(Math.round(snapshot.monotonicNs));
-    snapshots.readMs.push(snapshot.readMs);
-    snapshots.latenessMs.push(snapshot.latenessMs);
     snapshots.missed.push(missed);
-    if (gap !== undefined) this.#open.gaps.push([number, gap]);
+    snapshots.latenessMs.push(snapshot.latenessMs);
+    snapshots.detail.push({
+      sequence: snapshot.sequence,
+      generation: snapshot.generation,
+      monotonicNs: snapshot.monotonicNs,
+      readMs: snapshot.readMs,
+      ...(gap === undefined ? {} : { gap }),
+    });
 
     const rows = pool.rows.follow(snapshot);
     const data = pool.rows.data(snapshot);
@@ -303,17 +305,7 @@ function emptyBlock(): Open {
   return {
     pools: [],
     series: [],
-    snapshots: {
-      pool: [],
-      timeUs: [],
-      sequence: [],
-      generation: [],
-      monotonicNs: [],
-      readMs: [],
-      latenessMs: [],
-      missed: [],
-    },
-    gaps: [],
+    snapshots: { pool: [], timeUs: [], missed: [], latenessMs: [], detail: [] },
     present: { series: [], snapshots: [] },
   };
 }

@@ -10,61 +10,90 @@
 /** Raised whenever an older reader would misread a file. */
 export const RECORDING_VERSION = "1";
 
-/** Tables of a block, as the recorder fills them before it is written. */
+const PARTS = ["snapshot", "series", "value", "set_at", "bucket", "sum"];
+/** Columns of text that are the same in many rows. */
+const NAMES = ["source", "app", "service", "metric", "labels", "kind", "unit"] as const;
+
+/** Tables that the recorder fills before a block is written. */
 export const TABLES = `
-CREATE TABLE pools (pool INTEGER, source VARCHAR, app VARCHAR);
-CREATE TABLE names (
-  series INTEGER, pool INTEGER, service VARCHAR, metric VARCHAR, kind VARCHAR, unit VARCHAR, labels VARCHAR,
-  writer INTEGER, pid INTEGER, thread INTEGER, definition VARCHAR
+CREATE TABLE known (
+  series INTEGER, pool INTEGER, source VARCHAR, app VARCHAR, service VARCHAR, metric VARCHAR, labels VARCHAR,
+  kind VARCHAR, unit VARCHAR, writer INTEGER, pid INTEGER, thread INTEGER, definition VARCHAR
 );
 CREATE TABLE snapshots (
-  snapshot INTEGER, pool INTEGER, time TIMESTAMPTZ, sequence BIGINT, generation BIGINT, monotonic_ns BIGINT,
-  read_ms DOUBLE, lateness_ms DOUBLE, missed BIGINT
+  snapshot INTEGER, pool INTEGER, time TIMESTAMPTZ, missed BIGINT, lateness_ms DOUBLE, detail VARCHAR
 );
-CREATE TABLE gaps (snapshot INTEGER, gap VARCHAR);
 CREATE TABLE present (series INTEGER, snapshot INTEGER);
 CREATE TABLE rows (series INTEGER, slot INTEGER, snapshot INTEGER, value DOUBLE, le DOUBLE);
+CREATE TYPE part_name AS ENUM (${PARTS.map((part) => `'${part}'`).join(", ")});
 `;
 
 /** Those that are emptied after each block. */
-export const BLOCK_TABLES = ["snapshots", "gaps", "present", "rows"] as const;
+export const BLOCK_TABLES = ["snapshots", "present", "rows"] as const;
+
+/**
+ * Brings `names` and `pools` up to `known`: the same with numbers for texts, as they are looked up for every row. A pool
+ * stands in `known` as a series without a number.
+ */
+export const LOOKUPS: readonly string[] = [
+  "DROP TABLE IF EXISTS names",
+  "DROP TABLE IF EXISTS pools",
+  ...NAMES.flatMap((name) => [
+    `DROP TYPE IF EXISTS ${name}_name`,
+    `CREATE TYPE ${name}_name AS ENUM (SELECT DISTINCT ${name} FROM known WHERE ${name} IS NOT NULL)`,
+  ]),
+  `CREATE TABLE names AS
+   SELECT series, ${NAMES.map((name) => `${name}::${name}_name AS ${name}`).join(", ")},
+     writer, pid, thread, definition
+   FROM known WHERE series IS NOT NULL`,
+  `CREATE TABLE pools AS
+   SELECT pool, source::source_name AS source, app::app_name AS app FROM known WHERE series IS NULL`,
+];
 
 /** Selects the rows of a block, in the order in which they are written. */
-export function blockQuery(block: number): string {
+function blockQuery(block: number, perWriter: boolean): string {
+  const writers = (columns: string) => (perWriter ? `${columns},` : "");
   return `
-SELECT ${block}::INTEGER AS block, 'snapshot' AS part, time, source, app,
-  NULL::VARCHAR AS service, NULL::VARCHAR AS metric, NULL::VARCHAR AS labels, NULL::DOUBLE AS le, NULL::DOUBLE AS value,
-  NULL::VARCHAR AS kind, NULL::VARCHAR AS unit, NULL::INTEGER AS writer, NULL::INTEGER AS pid, NULL::INTEGER AS thread,
-  missed, gap, lateness_ms, read_ms, snapshot,
-  NULL::INTEGER AS series, NULL::INTEGER AS slot, sequence, generation, monotonic_ns, NULL::VARCHAR AS definition
-FROM snapshots LEFT JOIN gaps USING (snapshot) JOIN pools USING (pool)
+SELECT ${block}::INTEGER AS block, 'snapshot'::part_name AS part, time, source, app,
+  NULL::service_name AS service, NULL::metric_name AS metric, NULL::labels_name AS labels,
+  NULL::DOUBLE AS le, NULL::DOUBLE AS value, NULL::kind_name AS kind, NULL::unit_name AS unit,
+  ${writers("NULL::INTEGER AS writer, NULL::INTEGER AS pid, NULL::INTEGER AS thread")}
+  missed, lateness_ms, snapshot, NULL::INTEGER AS series, NULL::INTEGER AS slot, detail
+FROM snapshots JOIN pools USING (pool)
 UNION ALL
-SELECT ${block}, 'series', time, source, app,
-  service, metric, labels, NULL, NULL,
-  kind, unit, writer, pid, thread,
-  NULL, NULL, NULL, NULL, snapshot,
-  series, NULL, NULL, NULL, NULL, definition
-FROM present JOIN names USING (series) JOIN (SELECT snapshot, time FROM snapshots) USING (snapshot) JOIN pools USING (pool)
+SELECT ${block}, 'series'::part_name, time, source, app, service, metric, labels, NULL, NULL, kind, unit,
+  ${writers("writer, pid, thread")} NULL, NULL, snapshot, series, NULL, definition
+FROM present JOIN names USING (series) JOIN (SELECT snapshot, time FROM snapshots) USING (snapshot)
 UNION ALL
 SELECT ${block},
-  CASE WHEN NOT isnan(le) THEN 'bucket' WHEN slot = 0 THEN 'value' WHEN kind = 'gauge' THEN 'set_at' ELSE 'sum' END,
-  time, source, app,
-  service, metric, labels, CASE WHEN isnan(le) THEN NULL ELSE le END, value,
-  kind, unit, writer, pid, thread,
-  NULL, NULL, NULL, NULL, snapshot,
-  series, slot, NULL, NULL, NULL, NULL
-FROM rows JOIN names USING (series) JOIN (SELECT snapshot, time FROM snapshots) USING (snapshot) JOIN pools USING (pool)`;
+  CASE WHEN NOT isnan(le) THEN 'bucket'::part_name WHEN slot = 0 THEN 'value'::part_name
+    WHEN kind = 'gauge' THEN 'set_at'::part_name ELSE 'sum'::part_name END,
+  time, source, app, service, metric, labels, CASE WHEN isnan(le) THEN NULL ELSE le END, value, kind, unit,
+  ${writers("writer, pid, thread")} NULL, NULL, snapshot, series, slot, NULL
+FROM rows JOIN names USING (series) JOIN (SELECT snapshot, time FROM snapshots) USING (snapshot)`;
 }
 
-/** Writes a block to a file of its own, as one row group. */
-export function blockCopy(block: number, file: string): string {
-  return `COPY (${blockQuery(block)}) TO '${file}' (
+/**
+ * Writes a block to a file of its own, as one row group.
+ * @param file a path without a quote
+ */
+export function blockCopy(block: number, perWriter: boolean, file: string): string {
+  return `COPY (${blockQuery(block, perWriter)}) TO '${file}' (
   FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE 100000000,
   WRITE_BLOOM_FILTER false, USE_TMP_FILE false, KV_METADATA {microview: '${RECORDING_VERSION}'}
 )`;
 }
 
-/** What a series' row says besides its columns, as JSON. */
+/** What a snapshot's row says besides its columns, as JSON in `detail`. */
+export interface SnapshotDetail {
+  sequence: number;
+  generation: number;
+  monotonicNs: number;
+  readMs: number;
+  gap?: string;
+}
+
+/** What a series' row says besides its columns, likewise. */
 export interface Definition {
   help: string;
   combine: string;

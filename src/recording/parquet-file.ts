@@ -34,7 +34,10 @@ const FRAME_HEAD_BYTES = 8;
 const FRAME_FIELDS_BYTES = 20;
 
 /** Field numbers of parquet.thrift. */
-const FILE_META = { rows: 3, rowGroups: 4 } as const;
+const FILE_META = { schema: 2, rows: 3, rowGroups: 4 } as const;
+const SCHEMA = { convertedType: 6, logicalType: 10 } as const;
+const CONVERTED = { utf8: 0n, enum: 4n } as const;
+const LOGICAL = { string: 1, enum: 4 } as const;
 const ROW_GROUP = { columns: 1, rows: 3, fileOffset: 5, ordinal: 7 } as const;
 const COLUMN = { fileOffset: 2, meta: 3, offsetIndex: 4, columnIndex: 6 } as const;
 const COLUMN_META = { data: 9, index: 10, dictionary: 11, bloomFilter: 14 } as const;
@@ -117,6 +120,9 @@ export class ParquetFile {
     fdatasyncSync(this.fd);
     const endOffset = this.#offset + dataEnd - MAGIC.length;
     if (this.#contents === undefined) {
+      for (const element of (fieldOf(footer, FILE_META.schema) as List).items) {
+        sayText(element as Struct);
+      }
       const template = footer.map((field) =>
         field.id === FILE_META.rowGroups
           ? { ...field, value: { type: TYPE.struct, items: [] } }
@@ -265,6 +271,18 @@ function footerOf(part: Uint8Array): { footer: Struct; dataEnd: number } {
   const length = tail.readUInt32LE(part.length - TAIL_BYTES);
   const dataEnd = part.length - TAIL_BYTES - length;
   return { footer: readStruct(part.subarray(dataEnd, part.length - TAIL_BYTES)), dataEnd };
+}
+
+/** Text that has few values is an enumeration to DuckDB, which other readers take for bytes: it is called text. */
+function sayText(element: Struct): void {
+  for (const field of element) {
+    if (field.id === SCHEMA.convertedType && field.value === CONVERTED.enum) {
+      field.value = CONVERTED.utf8;
+    } else if (field.id === SCHEMA.logicalType) {
+      for (const kind of field.value as Struct)
+        if (kind.id === LOGICAL.enum) kind.id = LOGICAL.string;
+    }
+  }
 }
 
 /** Moves what a row group says of its place. */

@@ -89,7 +89,8 @@ export class Recorder {
   static async open(options: RecorderOptions): Promise<Recorder> {
     const recorder = new Recorder(options);
     const opened = recorder.#answer();
-    recorder.#post({ kind: "open", path: options.path, replace: options.replace });
+    const { path, replace, perWriter = false } = options;
+    recorder.#post({ kind: "open", path, replace, perWriter });
     const answer = await opened;
     if (answer.kind === "failed") {
       recorder.#end();

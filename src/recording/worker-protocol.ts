@@ -1,5 +1,7 @@
 // What the collecting thread and the one that writes a recording tell each other.
 
+import type { SnapshotDetail } from "./format.ts";
+
 /** A pool that the file knows from now on. */
 export interface PoolNews {
   pool: number;
@@ -42,12 +44,9 @@ export interface Rows {
 export interface SnapshotColumns {
   pool: number[];
   timeUs: number[];
-  sequence: number[];
-  generation: number[];
-  monotonicNs: number[];
-  readMs: number[];
-  latenessMs: number[];
   missed: number[];
+  latenessMs: number[];
+  detail: SnapshotDetail[];
 }
 
 /** All rows of a block have been told; this is the rest of it. */
@@ -56,13 +55,12 @@ export interface Block {
   pools: PoolNews[];
   series: SeriesNews[];
   snapshots: SnapshotColumns;
-  gaps: [snapshot: number, text: string][];
   /** Series that are there, and from which snapshot on. */
   present: { series: number[]; snapshots: number[] };
 }
 
 export type ToRecorder =
-  | { kind: "open"; path: string; replace: boolean }
+  | { kind: "open"; path: string; replace: boolean; perWriter: boolean }
   | Rows
   | Block
   | { kind: "close" };

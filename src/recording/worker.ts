@@ -29,7 +29,7 @@ async function handle(message: ToRecorder): Promise<void> {
   switch (message.kind) {
     case "open":
       // DuckDB first: without it there is to be no file.
-      writer = await BlockWriter.open();
+      writer = await BlockWriter.open(message.perWriter);
       file = ParquetFile.create(message.path, message.replace);
       return tell({ kind: "opened" });
     case "rows":
