@@ -83,6 +83,7 @@ export default defineSubcommand("demo", {
           duration,
           format: "table",
           out: undefined,
+          outBlock: undefined,
           force: false,
           transport: "mmap",
           socket,

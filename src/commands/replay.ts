@@ -4,6 +4,7 @@ import { LISTEN_FLAGS } from "./collect/listen-flags.ts";
 import { OUTPUT_FLAGS } from "./output/flags.ts";
 import { OTLP_FLAGS, REMOTE_WRITE_FLAGS } from "./push/flags.ts";
 import { parseMoment, parseSpeed } from "./replay/flags.ts";
+import { UsageError } from "./support/errors.ts";
 import * as flag from "./support/flags.ts";
 import { stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
@@ -33,13 +34,11 @@ export default defineSubcommand("replay", {
       does: "make a smaller recording of it",
     },
   ],
-  operands: flag.required(
-    flag.list({
-      hint: "FILE",
-      completes: "path",
-      description: "recordings, replayed one after the other",
-    }),
-  ),
+  operands: flag.list({
+    hint: "FILE",
+    completes: "path",
+    description: "recordings, replayed one after the other",
+  }),
   flags: {
     app: flag.list({ group: WHAT, hint: "GLOB", description: "only these applications" }),
     service: flag.list({ group: WHAT, hint: "GLOB", description: "only these services" }),
@@ -76,6 +75,12 @@ export default defineSubcommand("replay", {
     ...OTLP_FLAGS,
   },
   async run(options, files) {
+    if (files.length === 0) {
+      throw new UsageError(
+        "FILE is missing",
+        "name a recording, e.g. microview replay run.parquet",
+      );
+    }
     const { ReplayRun } = await import("./replay/run.ts");
     const run = new ReplayRun(options, files, {
       stdout: process.stdout,

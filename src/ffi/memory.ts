@@ -21,6 +21,15 @@ export interface FileStat {
   allocatedBytes: number;
 }
 
+/**
+ * Locks a file that is open for writing against others who do so too, until it is closed or its process ends.
+ * @returns false when another opening holds it; where the file system has no locks everybody gets it
+ */
+export function lockWhole(fd: number): boolean {
+  const status = shim().mv_lock(fd, 0, 1);
+  return status !== -11 && status !== -13;
+}
+
 /** An open file whose locks belong to this opening of it. */
 export class SharedFile {
   private constructor(

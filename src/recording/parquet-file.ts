@@ -5,6 +5,7 @@
 
 import {
   closeSync,
+  constants,
   existsSync,
   fdatasyncSync,
   fstatSync,
@@ -15,6 +16,7 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
+import { lockWhole } from "../ffi/index.ts";
 import {
   fieldOf,
   type List,
@@ -42,6 +44,10 @@ const ROW_GROUP = { columns: 1, rows: 3, fileOffset: 5, ordinal: 7 } as const;
 const COLUMN = { fileOffset: 2, meta: 3, offsetIndex: 4, columnIndex: 6 } as const;
 const COLUMN_META = { data: 9, index: 10, dictionary: 11, bloomFilter: 14 } as const;
 
+/** What the system says when there is no more room. */
+const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
+const IN_USE = "it is being recorded by another process";
+
 /** The file is no Parquet file, or cannot be completed. */
 export class ParquetFileError extends Error {
   override readonly name = "ParquetFileError";
@@ -68,6 +74,7 @@ interface Contents {
 export class ParquetFile {
   #contents: Contents | undefined;
   #offset = MAGIC.length;
+  #journalOffset = JOURNAL_MAGIC.length;
 
   private constructor(
     readonly path: string,
@@ -77,20 +84,24 @@ export class ParquetFile {
 
   /**
    * @param replace whether a file may be there already
-   * @throws the system's error, EEXIST when there is one
+   * @throws the system's error, EEXIST when there is one; ParquetFileError when another process writes it
    */
   static create(path: string, replace: boolean): ParquetFile {
-    const flags = replace ? "w+" : "wx+";
-    const fd = openSync(path, flags, 0o644);
+    const { O_RDWR, O_CREAT, O_EXCL } = constants;
+    const fd = openSync(path, O_RDWR | O_CREAT | (replace ? 0 : O_EXCL), 0o644);
+    let journalFd: number | undefined;
     try {
-      const journalFd = openSync(journalOf(path), "w+", 0o644);
-      const file = new ParquetFile(path, fd, journalFd);
+      // Only who has the lock may empty it.
+      if (!lockWhole(fd)) throw new ParquetFileError(IN_USE);
+      ftruncateSync(fd, 0);
+      journalFd = openSync(journalOf(path), "w+", 0o644);
       writeAll(fd, MAGIC, 0);
       writeAll(journalFd, JOURNAL_MAGIC, 0);
-      return file;
+      return new ParquetFile(path, fd, journalFd);
     } catch (error) {
       closeSync(fd);
-      unlinkSync(path);
+      if (journalFd !== undefined) closeSync(journalFd);
+      if (!replace) unlinkSync(path);
       throw error;
     }
   }
@@ -150,7 +161,7 @@ export class ParquetFile {
       unlinkSync(journalOf(this.path));
       return;
     }
-    this.#offset = finish(this.fd, this.#contents);
+    this.#offset = complete(this.fd, this.journalFd, this.#contents);
     closeSync(this.fd);
     closeSync(this.journalFd);
     unlinkSync(journalOf(this.path));
@@ -161,8 +172,6 @@ export class ParquetFile {
     closeSync(this.fd);
     closeSync(this.journalFd);
   }
-
-  #journalOffset = JOURNAL_MAGIC.length;
 
   #frame(endOffset: number, rows: number, groups: number, payload: Uint8Array): void {
     const frame = Buffer.alloc(FRAME_HEAD_BYTES + FRAME_FIELDS_BYTES + payload.length);
@@ -192,12 +201,15 @@ export interface Completed {
 export function completeParquet(path: string): Completed | undefined {
   const journalPath = journalOf(path);
   if (!existsSync(journalPath)) return undefined;
-  const contents = readJournal(readFileSync(journalPath));
-  if (contents === undefined || contents.groupCount === 0) {
-    throw new ParquetFileError("nothing had been closed when its recording was interrupted");
-  }
   const fd = openSync(path, "r+");
+  let journalFd: number | undefined;
   try {
+    if (!lockWhole(fd)) throw new ParquetFileError(IN_USE);
+    journalFd = openSync(journalPath, "r+");
+    const contents = readJournal(readFileSync(journalFd));
+    if (contents === undefined || contents.groupCount === 0) {
+      throw new ParquetFileError("nothing had been closed when its recording was interrupted");
+    }
     const { size } = fstatSync(fd);
     if (size < contents.endOffset) {
       throw new ParquetFileError(
@@ -207,11 +219,35 @@ export function completeParquet(path: string): Completed | undefined {
     const start = Buffer.alloc(MAGIC.length);
     readSync(fd, start, 0, MAGIC.length, 0);
     if (!start.equals(MAGIC)) throw new ParquetFileError("it is no Parquet file");
-    const bytes = finish(fd, contents);
+    const bytes = complete(fd, journalFd, contents);
     unlinkSync(journalPath);
     return { rows: contents.rows, bytes };
   } finally {
     closeSync(fd);
+    if (journalFd !== undefined) closeSync(journalFd);
+  }
+}
+
+/**
+ * Writes the footer. Where the disk is full it takes the place of the journal, which is as long.
+ * @returns the length of the file
+ */
+function complete(fd: number, journalFd: number, contents: Contents): number {
+  try {
+    return finish(fd, contents);
+  } catch (error) {
+    if (!FULL.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    ftruncateSync(fd, contents.endOffset);
+    const journal = Buffer.alloc(fstatSync(journalFd).size);
+    readSync(journalFd, journal, 0, journal.length, 0);
+    ftruncateSync(journalFd, 0);
+    try {
+      return finish(fd, contents);
+    } catch (again) {
+      ftruncateSync(fd, contents.endOffset);
+      writeAll(journalFd, journal, 0);
+      throw again;
+    }
   }
 }
 
@@ -256,12 +292,13 @@ function finish(fd: number, { template, groups, groupCount, rows, endOffset }: C
       return { ...field, value: { count: groupCount, bytes: Buffer.concat(groups) } };
     }),
   );
+  // What was begun behind it may have taken the last of the disk.
+  ftruncateSync(fd, endOffset);
   const tail = Buffer.alloc(footer.length + TAIL_BYTES);
   tail.set(footer);
   tail.writeUInt32LE(footer.length, footer.length);
   tail.set(MAGIC, footer.length + 4);
   writeAll(fd, tail, endOffset);
-  ftruncateSync(fd, endOffset + tail.length);
   fdatasyncSync(fd);
   return endOffset + tail.length;
 }

@@ -82,7 +82,7 @@ export class Recorder {
       this.#waitingRows += rows.count;
       this.#post(rows, [rows.cells.buffer, rows.snapshots.buffer, rows.values.buffer]);
     });
-    this.#timer = setInterval(() => this.#closeAged(), AGE_CHECK_MS);
+    this.#timer = setInterval(() => this.#closeAged(), Math.min(AGE_CHECK_MS, options.blockMs / 2));
   }
 
   /** @throws RecordingError when the file cannot be made, or DuckDB is not there */

@@ -17,6 +17,12 @@ export const OUTPUT_FLAGS = {
     completes: "path",
     description: "write to a file: .parquet, .ndjson or .csv; the latter two also with .gz or .zst",
   }),
+  outBlock: flag.duration({
+    group: OUTPUT,
+    description: "close a part of a .parquet file at least so often; a crash loses the open one",
+    shownDefault: "50 intervals, from 10s to 5m",
+    min: "10ms",
+  }),
   force: flag.toggle({ group: OUTPUT, description: "replace the file of --out if it is there" }),
 };
 

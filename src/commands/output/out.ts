@@ -13,11 +13,6 @@ import { CliError } from "../support/errors.ts";
 import type { OutFile } from "./flags.ts";
 import { TextFile } from "./text-file.ts";
 
-/** A block is closed at least so often, in snapshots and in time: each begins with all values. */
-const BLOCK_SNAPSHOTS = 50;
-const BLOCK_MS_MIN = 10_000;
-const BLOCK_MS_MAX = 300_000;
-
 /** Writes snapshots to a file. */
 export interface Out {
   write(snapshot: PoolSnapshot): void;
@@ -30,7 +25,8 @@ export interface Out {
 export interface OutOptions extends Pick<SinkOptions, "wanted" | "perWriter"> {
   file: OutFile;
   replace: boolean;
-  intervalMs: number;
+  /** When a block of a recording is closed at the latest. */
+  blockMs: number;
   /** Told when the file cannot be written on. */
   onFailure: (error: CliError) => void;
 }
@@ -41,7 +37,7 @@ export function openOut(options: OutOptions): Promise<Out> {
 }
 
 async function openRecording(options: OutOptions): Promise<Out> {
-  const { file, replace, intervalMs, onFailure, wanted, perWriter = false } = options;
+  const { file, replace, blockMs, onFailure, wanted, perWriter = false } = options;
   const { path } = file;
   const { Recorder } = await import("../../recording/index.ts");
   try {
@@ -49,7 +45,7 @@ async function openRecording(options: OutOptions): Promise<Out> {
       path,
       replace,
       perWriter,
-      blockMs: Math.min(Math.max(intervalMs * BLOCK_SNAPSHOTS, BLOCK_MS_MIN), BLOCK_MS_MAX),
+      blockMs,
       onFailure: (error) => onFailure(failure(path, error)),
       ...(wanted === undefined ? {} : { wanted }),
     });
@@ -60,6 +56,7 @@ async function openRecording(options: OutOptions): Promise<Out> {
       },
       async close() {
         const { snapshots, samples, bytes, dropped } = await recorder.close();
+        if (snapshots === 0) return `${path}: nothing to record, not kept`;
         const each = samples === 0 ? "" : `, ${(bytes / samples).toFixed(2)} bytes per sample`;
         const left = dropped === 0 ? "" : `; ${dropped} snapshots left out, writing fell behind`;
         return `${path}: ${snapshots} snapshots, ${samples} samples, ${formatBytes(bytes)}${each}${left}`;

@@ -17,21 +17,31 @@ import type { ListenOptions } from "../collect/listen-flags.ts";
 import type { ScrapeServer } from "../collect/scrape-server.ts";
 import { exportersOf } from "../push/exporters.ts";
 import type { PushOptions } from "../push/flags.ts";
-import type { CliError } from "../support/errors.ts";
+import { type CliError, UsageError } from "../support/errors.ts";
 import { styleFor } from "../support/style.ts";
 import type { OutFile } from "./flags.ts";
 import { type Out, openOut } from "./out.ts";
 
 /** How long the end waits for receivers of what was pushed. */
 const EXPORT_GRACE_MS = 5_000;
+/** When a block of a recording is closed: after so many snapshots, within these limits. */
+const BLOCK_SNAPSHOTS = 50;
+const BLOCK_MS_MIN = 10_000;
+const BLOCK_MS_MAX = 300_000;
 /** Of what is said while the screen is the table's. */
 const MAX_KEPT_NOTICES = 100;
+
+/** A block begins with all values, so that short ones cost more; what is not closed is lost in a crash. */
+function blockOf(intervalMs: number): number {
+  return Math.min(Math.max(intervalMs * BLOCK_SNAPSHOTS, BLOCK_MS_MIN), BLOCK_MS_MAX);
+}
 
 /** What the flags say of where snapshots go. */
 export interface OutputOptions extends Partial<PushOptions>, Partial<ListenOptions> {
   perWriter: boolean;
   format: "table" | "ndjson" | "csv" | "prometheus" | undefined;
   out: OutFile | undefined;
+  outBlock: number | undefined;
   force: boolean;
 }
 
@@ -148,11 +158,21 @@ export class Outputs {
   }
 
   async #openOut(): Promise<void> {
-    const { out: file, force: replace, perWriter } = this.#options;
-    if (file === undefined) return;
+    const { out: file, outBlock: blockMs, force: replace, perWriter } = this.#options;
+    if (file === undefined) {
+      if (blockMs !== undefined) throw new UsageError("--out-block needs --out");
+      if (replace) throw new UsageError("--force needs --out");
+      return;
+    }
+    if (blockMs !== undefined && file.format !== "parquet") {
+      throw new UsageError("--out-block is for --out with .parquet");
+    }
     const { filter, intervalMs, onFailure } = this.#surroundings;
     const wanted = wantedBy(filter).metric;
-    this.#out = await openOut({ file, replace, perWriter, wanted, intervalMs, onFailure });
+    this.#out = await openOut({
+      ...{ file, replace, perWriter, wanted, onFailure },
+      blockMs: blockMs ?? blockOf(intervalMs),
+    });
   }
 
   async #listen(): Promise<void> {
