@@ -426,6 +426,19 @@ API int mv_local_port(int fd) {
                                              : ((struct sockaddr_in *)&address)->sin_port);
 }
 
+// The peer's port; its address goes to `text`, ended by 0.
+API int mv_peer(int fd, char *text, uint32_t bytes) {
+  struct sockaddr_storage address;
+  socklen_t length = sizeof address;
+  if (getpeername(fd, (struct sockaddr *)&address, &length) < 0) return -errno;
+  int is6 = address.ss_family == AF_INET6;
+  struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+  struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
+  const void *number = is6 ? (const void *)&v6->sin6_addr : (const void *)&v4->sin_addr;
+  if (inet_ntop(address.ss_family, number, text, bytes) == NULL) return -errno;
+  return ntohs(is6 ? v6->sin6_port : v4->sin_port);
+}
+
 API int64_t mv_recv(int fd, uint8_t *buffer, uint64_t offset, uint64_t bytes) {
   ssize_t n = recv(fd, buffer + offset, bytes, MSG_DONTWAIT);
   return n < 0 ? -errno : n;

@@ -7,11 +7,14 @@ import {
   type PoolSnapshot,
   type ProcessesResponse,
   type ProcessIdentity,
+  STATUS,
 } from "../layout/index.ts";
-import { type AccessOptions, checkExposure, checkRequest } from "./access.ts";
+import { type AccessOptions, checkExposure } from "./access.ts";
+import { Audit } from "./audit.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
-import type { Grant } from "./grants.ts";
+import { Gate } from "./gate.ts";
+import { type Grant, grantOf, peerOf } from "./grants.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
@@ -31,6 +34,15 @@ import type { TokenEntry } from "./tokens.ts";
 
 /** How long before its end a certificate is warned of. */
 const WARN_AHEAD_MS = 7 * 24 * 3600e3;
+
+/** Why a connection to the data port is refused, in the words that REST has for it. */
+const CODES: Readonly<Record<number, string>> = {
+  [STATUS.denied]: "denied",
+  [STATUS.expired]: "expired-token",
+  [STATUS.unscoped]: "needs-read-scope",
+  [STATUS.busy]: "too-many-connections",
+  [STATUS.tooManyWrong]: "too-many-wrong-tokens",
+};
 
 export interface AgentOptions extends AccessOptions {
   socketPath: string;
@@ -64,6 +76,8 @@ export class Agent {
   readonly #lock: InstanceLock;
   readonly #readings = new Readings();
   readonly #keeper: TokenKeeper | undefined;
+  readonly #gate: Gate;
+  readonly #audit: Audit;
   #rest: RestServer | undefined;
   #data: DataServer | undefined;
   #rdma: Rdma | undefined;
@@ -78,6 +92,8 @@ export class Agent {
     this.#lock = InstanceLock.take(options.socketPath);
     const { poolDir, poolMode, gid, limits, strategy, log, tokens } = options;
     this.#keeper = tokens && new TokenKeeper(tokens, log, () => this.#dropRights());
+    this.#gate = new Gate(this.#keeper?.tokens, limits);
+    this.#audit = new Audit(log, (text) => this.#keeper?.tokens.has(text) === true);
     this.pools = new Pools(
       {
         mode: poolMode,
@@ -162,6 +178,10 @@ export class Agent {
       host,
       port: dataPort,
       maxConnections: limits.connections,
+      maxConnectionsEach: limits.connectionsEach,
+      wrongPerS: limits.wrongPerS,
+      mayTry: (address) => this.#gate.mayTry(address),
+      refused: (status, token, peer) => this.#noteConnection(status, token, peer),
       ...(tokens === undefined ? {} : { tokens: tokens.known }),
       ...(tls === undefined ? {} : { tls }),
     });
@@ -185,6 +205,10 @@ export class Agent {
       dataPort: () => this.dataPort,
       upgrade: (request, data) => this.#rest?.upgrade(request, data) === true,
       tokens: () => tokens?.list() ?? [],
+      refused: (request, code) => {
+        this.metrics.add("denied");
+        this.#noteRefused(request, grantOf(request), peerOf(request), code);
+      },
     });
     this.#rest = new RestServer({
       socketPath,
@@ -193,10 +217,11 @@ export class Agent {
       routes,
       maxBodyBytes: limits.bodyBytes,
       websocket: sessionSockets(() => this.#rdma),
-      check: (request) => checkRequest(request, tokens),
-      refused: ({ status, code }) => {
-        if (status === 413) this.metrics.add("limits", 1, code);
+      check: (request, peer) => this.#gate.admit(request, peer),
+      refused: ({ status, code }, request, grant, peer) => {
+        if (status === 413 || status === 429) this.metrics.add("limits", 1, code);
         if (status === 401 || status === 403) this.metrics.add("denied");
+        this.#noteRefused(request, grant, peer, code);
       },
       answered: (status) => this.metrics.add("requests", 1, String(status)),
       ...(gid === undefined ? {} : { gid }),
@@ -276,6 +301,7 @@ export class Agent {
     }
     this.#rdma?.scan(nowMs);
     this.#keeper?.look(nowMs);
+    this.#audit.count();
     this.metrics.add("scans");
     this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
     this.#measure();
@@ -287,6 +313,21 @@ export class Agent {
     if (tokens === undefined) return;
     this.#data?.renewTokens(tokens.known);
     this.#rdma?.endSessions((grant: Grant) => grant.name !== "local" && !tokens.holds(grant));
+  }
+
+  #noteRefused(request: Request, grant: Grant, peer: string, code: string): void {
+    const { pathname: path } = new URL(request.url);
+    const { method } = request;
+    const transport = path.startsWith("/v1/rdma") ? "rdma" : "rest";
+    this.#audit.refused({ transport, code, token: grant.name, peer, method, path });
+  }
+
+  /** A connection to the data port was refused. */
+  #noteConnection(status: number | string, token: string, peer: string): void {
+    const isWrong = status === STATUS.denied || status === STATUS.expired;
+    if (isWrong && this.#options.tls !== undefined) this.#gate.wasWrong(peer);
+    const code = typeof status === "string" ? `tls ${status}` : (CODES[status] ?? String(status));
+    this.#audit.refused({ transport: "data", code, token, peer });
   }
 
   #checkTls(tls: TlsIdentity): void {

@@ -38,9 +38,10 @@ import {
   WIRE_VERSION,
   type WirePool,
 } from "../layout/index.ts";
+import { DataDoor, type DataDoorOptions, type Peer } from "./data-door.ts";
 import { DATA_COUNTERS, type ServedPool } from "./data-protocol.ts";
-import { ANYONE, type Grant, NOBODY } from "./grants.ts";
-import { ExpiredTokenError, type KnownToken, Tokens } from "./tokens.ts";
+import { type Grant, NOBODY } from "./grants.ts";
+import type { KnownToken } from "./tokens.ts";
 
 /** A connection that has not said who it is by then is closed, so that silent ones do not use up the limit. */
 const HELLO_TIMEOUT_NS = 10e9;
@@ -65,21 +66,15 @@ interface Readable {
   pagesEnd: number;
 }
 
-export interface DataPlaneOptions {
+export interface DataPlaneOptions extends DataDoorOptions {
   host: string;
   /** 0 takes any free port. */
   port: number;
-  /** Undefined when none is asked for. */
-  tokens?: readonly KnownToken[];
-  maxConnections: number;
-  /** By {@link DATA_COUNTERS}. */
-  counters: Float64Array;
 }
 
 export class DataPlane {
   readonly port: number;
   readonly counters: Float64Array;
-  readonly #tokens: Tokens | undefined;
   readonly #pools = new Map<number, Served>();
   readonly #connections = new Map<number, Connection>();
   /** Those that have not said who they are, the oldest first. */
@@ -87,7 +82,7 @@ export class DataPlane {
   readonly #listenFd: number;
   /** When connections are accepted again after there was no room for one; −1 when they are. */
   #acceptsAgainNs = -1;
-  readonly #maxConnections: number;
+  readonly door: DataDoor;
 
   /** @throws SystemError when the address cannot be listened on */
   constructor(
@@ -95,8 +90,7 @@ export class DataPlane {
     options: DataPlaneOptions,
   ) {
     this.counters = options.counters;
-    this.#tokens = options.tokens === undefined ? undefined : new Tokens(options.tokens);
-    this.#maxConnections = options.maxConnections;
+    this.door = new DataDoor(options, this.#connections);
     this.#listenFd = tcpListen(options.host, options.port);
     this.port = localPort(this.#listenFd);
     poll.add(this.#listenFd, POLL.in);
@@ -143,11 +137,9 @@ export class DataPlane {
 
   /** Takes other tokens, and closes connections whose own is gone, grants something else or has expired. */
   renewTokens(known: readonly KnownToken[]): void {
-    const tokens = this.#tokens;
-    if (tokens === undefined) return;
-    tokens.replace(known);
+    this.door.renewTokens(known);
     for (const connection of [...this.#connections.values()]) {
-      if (connection.grant !== NOBODY && !tokens.holds(connection.grant)) this.#close(connection);
+      if (!this.door.holds(connection.grant)) this.#close(connection);
     }
   }
 
@@ -174,18 +166,6 @@ export class DataPlane {
       if (nowNs - connection.openedNs < HELLO_TIMEOUT_NS) return;
       this.counters[DATA_COUNTERS.malformed]!++;
       this.#close(connection);
-    }
-  }
-
-  /** What a token grants, or the status with which who sent it is refused. */
-  identify(token: Uint8Array): Grant | number {
-    try {
-      const grant = this.#tokens === undefined ? ANYONE : this.#tokens.find(token);
-      if (grant === undefined) return STATUS.denied;
-      return grant.scopes.has("read") ? grant : STATUS.unscoped;
-    } catch (error) {
-      if (error instanceof ExpiredTokenError) return STATUS.expired;
-      throw error;
     }
   }
 
@@ -233,14 +213,13 @@ export class DataPlane {
   }
 
   #admit(fd: number): void {
-    if (this.#connections.size >= this.#maxConnections) {
-      this.counters[DATA_COUNTERS.refused]!++;
-      Connection.refuse(fd);
-      return;
-    }
     let connection: Connection;
     try {
-      connection = new Connection(this, fd);
+      const peer = this.door.peerOf(fd);
+      if (peer === undefined) return closeFd(fd);
+      const obstacle = this.door.obstacle(peer);
+      if (obstacle !== undefined) return Connection.refuse(fd, obstacle);
+      connection = new Connection(this, fd, peer);
     } catch (error) {
       closeFd(fd);
       throw error;
@@ -262,7 +241,10 @@ export class DataPlane {
 }
 
 /** One collector's connection: hello, then requests answered in their order. */
-class Connection {
+class Connection implements Peer {
+  readonly address: string;
+  readonly port: number;
+  readonly origin: string;
   readonly #input = allocateBuffer(INPUT_BYTES);
   readonly #bytes = this.#input.bytes();
   readonly #view = new DataView(this.#input.buffer);
@@ -282,12 +264,17 @@ class Connection {
   constructor(
     readonly plane: DataPlane,
     readonly fd: number,
-  ) {}
+    { address, port, origin }: Peer,
+  ) {
+    this.address = address;
+    this.port = port;
+    this.origin = origin;
+  }
 
-  /** Says that there is no room and hangs up. */
-  static refuse(fd: number): void {
+  /** Says why there is no room and hangs up. */
+  static refuse(fd: number, status: number): void {
     const reply = allocateBuffer(HELLO_REPLY_BYTES);
-    new DataView(reply.buffer).setUint32(0, STATUS.busy, true);
+    new DataView(reply.buffer).setUint32(0, status, true);
     const output = new Gathered(1);
     output.add(reply.address, HELLO_REPLY_BYTES);
     try {
@@ -347,11 +334,8 @@ class Connection {
     }
     const end = HELLO_BYTES + tokenBytes;
     if (this.#filled < end) return 0;
-    const grant = this.plane.identify(this.#bytes.subarray(HELLO_BYTES, end));
-    if (typeof grant === "number") {
-      this.plane.counters[DATA_COUNTERS.denied]!++;
-      return this.#greet(grant, end);
-    }
+    const grant = this.plane.door.identify(this.#bytes.subarray(HELLO_BYTES, end), this);
+    if (typeof grant === "number") return this.#greet(grant, end);
     this.grant = grant;
     return this.#greet(STATUS.ok, end);
   }

@@ -19,6 +19,11 @@ export type ToWorker =
       /** Undefined when none is asked for. */
       tokens?: readonly KnownToken[];
       maxConnections: number;
+      /** Of one token, and of one address. */
+      maxConnectionsEach: number;
+      wrongPerS: number;
+      /** Everybody comes from a tunnel on this host, which has counted them by their address. */
+      tunnelled: boolean;
       wakeFd: number;
       /** Int32: how many messages were posted. */
       posted: SharedArrayBuffer;
@@ -30,10 +35,22 @@ export type ToWorker =
   | { kind: "tokens"; tokens: readonly KnownToken[] }
   | { kind: "stop" };
 
+/** A connection that was not let in. */
+export interface DataRefusal {
+  /** By STATUS. */
+  status: number;
+  /** Name of the token, or `nobody`. */
+  token: string;
+  /** Where it comes from: the end of a tunnel, if it came through one. */
+  address: string;
+  port: number;
+}
+
 export type FromWorker =
   | { kind: "listening"; port: number }
   | { kind: "failed"; message: string }
   | { kind: "dropped"; id: number }
+  | ({ kind: "refused" } & DataRefusal)
   | { kind: "stopped" };
 
 /** What the worker counts. */

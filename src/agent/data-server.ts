@@ -1,13 +1,17 @@
 // The main thread's side of the data plane: starts its thread, tells it which pools there are, and ends it.
 
-import { startTunnel, type Tunnel, WakeEvent } from "../ffi/index.ts";
+import { startTunnel, type Tunnel, type TunnelGuard, WakeEvent } from "../ffi/index.ts";
+import { STATUS } from "../layout/index.ts";
 import {
   DATA_COUNTER_COUNT,
+  type DataRefusal,
   type FromWorker,
   type ServedPool,
   type ToWorker,
 } from "./data-protocol.ts";
+import { NOBODY } from "./grants.ts";
 import type { Pool } from "./pool.ts";
+import { originOf } from "./rate.ts";
 import { serverTls, type TlsIdentity } from "./tls.ts";
 import type { KnownToken } from "./tokens.ts";
 
@@ -23,8 +27,16 @@ export interface DataServerOptions {
   /** Undefined when none is asked for. */
   tokens?: readonly KnownToken[];
   maxConnections: number;
+  /** Of one token, and of one address. */
+  maxConnectionsEach: number;
+  /** Wrong tokens per second of an address. */
+  wrongPerS: number;
   /** Takes TLS on the port, and carries it to the thread on loopback. */
   tls?: TlsIdentity;
+  /** Whether somebody may try from an address; asked where TLS is taken. */
+  mayTry(address: string): boolean;
+  /** Somebody was not let in. @param status by STATUS, or OpenSSL's word for what his certificate is */
+  refused(status: number | string, token: string, address: string): void;
 }
 
 export class DataServer {
@@ -37,6 +49,7 @@ export class DataServer {
   readonly #pools = new Map<Pool, number>();
   readonly #waiting = new Map<string, () => void>();
   readonly #tunnel: Tunnel | undefined;
+  #refused: (refusal: DataRefusal) => void = () => {};
   #nextId = 1;
 
   private constructor(
@@ -53,6 +66,7 @@ export class DataServer {
     this.#tunnel = tunnel;
     this.port = tunnel?.port ?? port;
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      if (data.kind === "refused") return this.#refused(data);
       const key = data.kind === "dropped" ? `dropped ${data.id}` : data.kind;
       this.#waiting.get(key)?.();
       this.#waiting.delete(key);
@@ -60,8 +74,10 @@ export class DataServer {
   }
 
   /** @throws Error when the port cannot be listened on */
-  static async start({ tls, ...options }: DataServerOptions): Promise<DataServer> {
-    const plain = tls === undefined ? options : { ...options, host: "127.0.0.1", port: 0 };
+  static async start(given: DataServerOptions): Promise<DataServer> {
+    const { tls, mayTry, refused, ...options } = given;
+    const tunnelled = tls !== undefined;
+    const plain = tunnelled ? { ...options, host: "127.0.0.1", port: 0 } : options;
     const worker = new Worker(WORKER_URL.href);
     const wake = WakeEvent.create();
     const shared: Shared = {
@@ -79,6 +95,7 @@ export class DataServer {
         worker.postMessage({
           kind: "start",
           ...plain,
+          tunnelled,
           ...shared,
           wakeFd: wake.fd,
         } satisfies ToWorker);
@@ -89,8 +106,12 @@ export class DataServer {
           : startTunnel(
               { hostname: options.host, port: options.port, tls: serverTls(tls) },
               { hostname: "127.0.0.1", port },
+              guardOf(given),
             );
-      return new DataServer(worker, wake, shared, port, tunnel);
+      const server = new DataServer(worker, wake, shared, port, tunnel);
+      server.#refused = ({ status, token, address, port }) =>
+        refused(status, token, tunnel === undefined ? address : (tunnel.originAt(port) ?? ""));
+      return server;
     } catch (error) {
       worker.terminate();
       wake.close();
@@ -149,6 +170,31 @@ export class DataServer {
     this.#worker.postMessage(message);
     this.#wake.set();
   }
+}
+
+/** Counts who comes through the tunnel as the thread counts those who come without. */
+function guardOf({ maxConnectionsEach, mayTry, refused }: DataServerOptions): TunnelGuard {
+  const counts = new Map<string, number>();
+  return {
+    admit(address) {
+      const origin = originOf(address);
+      const count = counts.get(origin) ?? 0;
+      const mayCome = mayTry(address);
+      if (!mayCome || count >= maxConnectionsEach) {
+        refused(mayCome ? STATUS.busy : STATUS.tooManyWrong, NOBODY.name, address);
+        return false;
+      }
+      counts.set(origin, count + 1);
+      return true;
+    },
+    left(address) {
+      const origin = originOf(address);
+      const count = (counts.get(origin) ?? 1) - 1;
+      if (count === 0) counts.delete(origin);
+      else counts.set(origin, count);
+    },
+    refused: (address, reason) => refused(reason, NOBODY.name, address),
+  };
 }
 
 interface Shared {

@@ -37,7 +37,11 @@ function serve(): void {
 function start(message: Extract<ToWorker, { kind: "start" }>): void {
   posted = new Int32Array(message.posted);
   try {
-    plane = new DataPlane(poll, { ...message, counters: new Float64Array(message.counters) });
+    plane = new DataPlane(poll, {
+      ...message,
+      counters: new Float64Array(message.counters),
+      refused: (refusal) => tell({ kind: "refused", ...refusal }),
+    });
   } catch (error) {
     tell({ kind: "failed", message: (error as Error).message });
     return;

@@ -36,19 +36,37 @@ function everything(name: string): Grant {
   return { name, all: true, scopes: new Set(DEFAULT_SCOPES), allows: () => true };
 }
 
-const granted = new WeakMap<Request, Grant>();
+interface Admission {
+  grant: Grant;
+  peer: string;
+}
 
-/** Says what a request may see; only listeners do. @returns the request */
-export function withGrant(request: Request, grant: Grant): Request {
-  granted.set(request, grant);
+const admitted = new WeakMap<Request, Admission>();
+
+/**
+ * Says what a request may see; only listeners do.
+ * @param peer the address it comes from; empty on the Unix socket
+ * @returns the request
+ */
+export function withGrant(request: Request, grant: Grant, peer = ""): Request {
+  admitted.set(request, { grant, peer });
   return request;
 }
 
 /** What a request may see. @throws Error for one that no listener has taken in */
 export function grantOf(request: Request): Grant {
-  const grant = granted.get(request);
-  if (grant === undefined) throw new Error("the request came without a grant");
-  return grant;
+  return admissionOf(request).grant;
+}
+
+/** The address that a request comes from. @throws Error for one that no listener has taken in */
+export function peerOf(request: Request): string {
+  return admissionOf(request).peer;
+}
+
+function admissionOf(request: Request): Admission {
+  const admission = admitted.get(request);
+  if (admission === undefined) throw new Error("the request came without a grant");
+  return admission;
 }
 
 /** The applications of a host as a grant shows them: what it does not allow does not exist. */

@@ -1,8 +1,10 @@
 // The agent: owns pools, hands out pages, notices deaths; never touches a live value.
 
-export { checkRequest, ExposedError, isLoopback } from "./access.ts";
+export { ExposedError, isLoopback } from "./access.ts";
 export { Agent, type AgentOptions } from "./agent.ts";
+export { Audit } from "./audit.ts";
 export { AgentError } from "./errors.ts";
+export { Gate, TooManyError } from "./gate.ts";
 export type { Grant } from "./grants.ts";
 export { AgentRunningError, isServed } from "./instance-lock.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";

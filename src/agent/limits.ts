@@ -15,6 +15,12 @@ export interface Limits {
   bodyBytes: number;
   /** Connections to the binary read protocol. */
   connections: number;
+  /** Of those, the ones of one token, and of one address. */
+  connectionsEach: number;
+  /** Requests per second of a token over TCP. */
+  requestsPerS: number;
+  /** Wrong tokens per second of an address. */
+  wrongPerS: number;
 }
 
 export const DEFAULT_LIMITS: Readonly<Limits> = {
@@ -25,4 +31,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   writers: 10_000,
   bodyBytes: 16 << 20,
   connections: 1024,
+  connectionsEach: 256,
+  requestsPerS: 1000,
+  wrongPerS: 5,
 };

@@ -3,7 +3,8 @@
 import { chmodSync, chownSync } from "node:fs";
 import { checkBody } from "./access.ts";
 import { AgentError } from "./errors.ts";
-import { type Grant, LOCAL, withGrant } from "./grants.ts";
+import { TooManyError } from "./gate.ts";
+import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";
 import type { SocketData } from "./rdma/routes.ts";
 import type { createRoutes } from "./routes.ts";
 import { serverTls, type TlsIdentity } from "./tls.ts";
@@ -30,7 +31,7 @@ export interface RestOptions {
   /** Says what a request over TCP may see. @throws AgentError when it is to be refused */
   check(request: Request, peer: string): Grant;
   /** A request was refused before it came to a route. */
-  refused(error: AgentError): void;
+  refused(error: AgentError, request: Request, grant: Grant, peer: string): void;
   answered(status: number): void;
 }
 
@@ -50,7 +51,10 @@ export class RestServer {
     const { socketPath, gid } = options;
     this.#unix = Bun.serve({
       unix: socketPath,
-      ...this.#common(() => LOCAL),
+      ...this.#common(
+        () => LOCAL,
+        () => "",
+      ),
     });
     try {
       // The directory's permissions and the group decide who may attach.
@@ -107,13 +111,17 @@ export class RestServer {
       reusePort: false,
       idleTimeout: IDLE_TIMEOUT_S,
       ...(tls === undefined ? {} : { tls: serverTls(tls) }),
-      ...this.#common((request, server) =>
-        this.#options.check(request, server.requestIP(request)?.address ?? ""),
+      ...this.#common(
+        (request, peer) => this.#options.check(request, peer),
+        (request, server) => server.requestIP(request)?.address ?? "",
       ),
     });
   }
 
-  #common(check: (request: Request, server: Listener) => Grant) {
+  #common(
+    check: (request: Request, peer: string) => Grant,
+    peerOf: (request: Request, server: Listener) => string,
+  ) {
     const { websocket, answered } = this.#options;
     return {
       // The limit is our own, so that who exceeds it is told so as of every other.
@@ -121,7 +129,8 @@ export class RestServer {
       development: false,
       websocket,
       fetch: async (request: Request, server: Listener) => {
-        const response = await this.#answer(request, server, check);
+        const peer = peerOf(request, server);
+        const response = await this.#answer(request, server, peer, check);
         answered(response?.status ?? 101);
         return response;
       },
@@ -135,20 +144,29 @@ export class RestServer {
   async #answer(
     request: Request,
     server: Listener,
-    check: (request: Request, server: Listener) => Grant,
+    peer: string,
+    check: (request: Request, peer: string) => Grant,
   ): Promise<Response | undefined> {
     const { maxBodyBytes, routes, refused } = this.#options;
+    let grant = NOBODY;
     try {
-      const grant = check(request, server);
+      grant = check(request, peer);
       const whole = await checkBody(request, maxBodyBytes);
       this.#listeners.set(whole, server);
-      const response = await routes.handle(withGrant(whole, grant));
+      const response = await routes.handle(withGrant(whole, grant, peer));
       return this.#upgraded.has(whole) ? undefined : response;
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      refused(error);
-      const { status, code, message, hint } = error;
-      return Response.json({ code, message, hint }, { status });
+      refused(error, request, grant, peer);
+      return errorResponse(error);
     }
   }
+}
+
+/** An error as its caller is told it. */
+export function errorResponse(error: AgentError): Response {
+  const { status, code, message, hint } = error;
+  const headers =
+    error instanceof TooManyError ? { "retry-after": String(error.retryAfterS) } : undefined;
+  return Response.json({ code, message, hint }, { status, ...(headers && { headers }) });
 }

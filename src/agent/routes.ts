@@ -46,6 +46,8 @@ export interface RoutesContext {
   startedAtMs: number;
   dataPort(): number;
   upgrade: Upgrade;
+  /** Takes note of a request that a route has refused, for want of a right. */
+  refused(request: Request, code: string): void;
   tokens(): TokenListing[];
 }
 
@@ -142,12 +144,7 @@ export function createRoutes(context: RoutesContext) {
     .use(docsPage())
     .onError(({ error, code, set, request }) => {
       const { status, ...body } = describe(error, code);
-      if (status === 403) {
-        metrics.add("denied");
-        const { pathname: path } = new URL(request.url);
-        const { name: token } = grantOf(request);
-        context.log.warn("a request was denied", { token, method: request.method, path });
-      }
+      if (status === 403) context.refused(request, body.code);
       if (error instanceof LimitError) metrics.add("limits", 1, error.code);
       if (status >= 500 && !(error instanceof AgentError)) {
         context.log.error("a request failed", { error: String((error as Error).stack ?? error) });

@@ -114,6 +114,11 @@ export class Tokens {
     return grantOfLiving(this.#find(token));
   }
 
+  /** Whether a text is one of them, be it expired, and so may not be shown. */
+  has(text: string): boolean {
+    return this.#find(text) !== undefined;
+  }
+
   /** How long it takes tells nothing of the tokens: each is compared, whichever fits. */
   #find(token: string | Uint8Array): Entry | undefined {
     const hash = hashOf(token);

@@ -209,6 +209,24 @@ export default defineSubcommand("agent", {
       description: "connections to the data port",
       default: "1024",
     }),
+    maxConnectionsEach: flag.integer({
+      group: LIMITS,
+      min: 1,
+      description: "of those, the ones of one token, and of one address",
+      default: "256",
+    }),
+    maxRequests: flag.integer({
+      group: LIMITS,
+      min: 1,
+      description: "requests per second of a token over TCP, and twice that at once",
+      default: "1000",
+    }),
+    maxWrongTokens: flag.integer({
+      group: LIMITS,
+      min: 1,
+      description: "wrong tokens per second of an address, and six times that at once",
+      default: "5",
+    }),
 
     ...OTLP_FLAGS,
 
@@ -268,6 +286,9 @@ export default defineSubcommand("agent", {
           writers: options.maxWriters,
           bodyBytes: options.maxBody,
           connections: options.maxConnections,
+          connectionsEach: options.maxConnectionsEach,
+          requestsPerS: options.maxRequests,
+          wrongPerS: options.maxWrongTokens,
         },
         ...(options.rdma === "off"
           ? {}

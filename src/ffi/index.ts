@@ -8,5 +8,5 @@ export * from "./rdma-cm.ts";
 export * from "./rdma-ports.ts";
 export { shim } from "./shim.ts";
 export * from "./socket.ts";
-export { startTunnel, type Tunnel, type TunnelEnd } from "./tunnel.ts";
+export { startTunnel, type Tunnel, type TunnelEnd, type TunnelGuard } from "./tunnel.ts";
 export * from "./verbs.ts";

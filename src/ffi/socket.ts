@@ -31,6 +31,16 @@ export function localPort(fd: number): number {
   return check(shim().mv_local_port(fd), "cannot tell the port");
 }
 
+/** Room for an IPv6 address as text, INET6_ADDRSTRLEN. */
+const ADDRESS_BYTES = 46;
+
+/** Where a connection comes from. @throws SystemError when it has gone already */
+export function peerOf(fd: number): { address: string; port: number } {
+  const text = new Uint8Array(ADDRESS_BYTES);
+  const port = check(shim().mv_peer(fd, text, ADDRESS_BYTES), "cannot tell the peer");
+  return { address: new TextDecoder().decode(text.subarray(0, text.indexOf(0))), port };
+}
+
 /** The error that a socket met while connecting, if any. */
 export function socketError(fd: number, what: string): SystemError | undefined {
   const status = shim().mv_socket_error(fd);

@@ -4,6 +4,8 @@
 import type { Socket } from "bun";
 
 interface Side {
+  /** The address that it comes from, once its guard has let it in. */
+  admitted: string | undefined;
   peer: Socket<Side> | undefined;
   /** What this side has said while it had no peer. */
   early: Uint8Array[];
@@ -19,6 +21,22 @@ interface Side {
 /** A stream whose reader does not keep up holds no more than this. */
 const MAX_KEPT_BYTES = 64 << 20;
 
+/** Streams of which is remembered where they come from, the youngest. */
+const MAX_ORIGINS = 4096;
+
+/** Who has not finished to greet by TLS by then is hung up on. */
+const HANDSHAKE_TIMEOUT_S = 10;
+
+/** Decides who may come in through a tunnel, and is told of them. */
+export interface TunnelGuard {
+  /** @returns false to hang up at once */
+  admit(address: string): boolean;
+  /** Somebody who was let in has gone. */
+  left(address: string): void;
+  /** Somebody was hung up on for what his certificate is, by OpenSSL's name for it. */
+  refused(address: string, reason: string): void;
+}
+
 /** Where a tunnel's accepted streams go. */
 export interface TunnelEnd {
   hostname: string;
@@ -28,6 +46,8 @@ export interface TunnelEnd {
 
 export interface Tunnel {
   readonly port: number;
+  /** The address of whom the stream is that reaches the target from one of this host's ports. */
+  originAt(localPort: number): string | undefined;
   /** Shows another certificate to those who connect from now on; streams that stand go on. */
   renewTls(tls: Bun.TLSOptions): void;
   stop(): void;
@@ -37,7 +57,8 @@ export interface Tunnel {
  * Listens on one address and carries every connection to another; either side may be TLS.
  * @throws Error when the address cannot be listened on
  */
-export function startTunnel(listen: TunnelEnd, target: TunnelEnd): Tunnel {
+export function startTunnel(listen: TunnelEnd, target: TunnelEnd, guard?: TunnelGuard): Tunnel {
+  const origins = new Map<number, string>();
   const handler = {
     data: (socket: Socket<Side>, bytes: Uint8Array) => {
       const { peer } = socket.data;
@@ -51,6 +72,10 @@ export function startTunnel(listen: TunnelEnd, target: TunnelEnd): Tunnel {
     },
     error: (socket: Socket<Side>) => void socket.end(),
   };
+  const begin = (socket: Socket<Side>) => {
+    socket.timeout(0);
+    void connect(socket, target, handler, origins);
+  };
   const accept = ({ hostname, port, tls }: TunnelEnd) =>
     Bun.listen<Side>({
       hostname,
@@ -60,7 +85,26 @@ export function startTunnel(listen: TunnelEnd, target: TunnelEnd): Tunnel {
         ...handler,
         open(socket) {
           socket.data = newSide();
-          void connect(socket, target, handler);
+          const address = socket.remoteAddress;
+          if (guard?.admit(address) === false) return void socket.terminate();
+          socket.data.admitted = address;
+          if (tls === undefined) begin(socket);
+          else socket.timeout(HANDSHAKE_TIMEOUT_S);
+        },
+        // Nothing reaches the target of who has not shown what he is asked for.
+        handshake(socket, isDone, error) {
+          const asks = typeof tls === "object" && tls.requestCert === true;
+          if (isDone && (!asks || socket.authorized)) return begin(socket);
+          const { admitted } = socket.data;
+          const reason = (error as NodeJS.ErrnoException | null)?.code ?? "";
+          if (asks && admitted !== undefined) guard?.refused(admitted, reason);
+          socket.terminate();
+        },
+        timeout: (socket) => void socket.terminate(),
+        close(socket) {
+          const { admitted } = socket.data;
+          if (admitted !== undefined) guard?.left(admitted);
+          handler.close(socket);
         },
       },
     });
@@ -71,6 +115,7 @@ export function startTunnel(listen: TunnelEnd, target: TunnelEnd): Tunnel {
   const replaced: (typeof first)[] = [];
   return {
     port,
+    originAt: (localPort) => origins.get(localPort),
     renewTls(tls) {
       server.stop(false);
       replaced.push(server);
@@ -86,6 +131,7 @@ async function connect(
   accepted: Socket<Side>,
   target: TunnelEnd,
   handler: Omit<Bun.SocketHandler<Side>, "open">,
+  origins: Map<number, string>,
 ): Promise<void> {
   try {
     const peer = await Bun.connect<Side>({
@@ -93,13 +139,25 @@ async function connect(
       port: target.port,
       ...(target.tls === undefined ? {} : { tls: target.tls }),
       data: newSide(),
-      socket: { ...handler, open() {} },
+      socket: {
+        ...handler,
+        open: (socket) => remember(origins, socket.localPort, accepted.remoteAddress),
+      },
     });
     join(accepted, peer);
     join(peer, accepted);
   } catch {
     accepted.end();
   }
+}
+
+/** Kept beyond the stream's end: the target may speak of it later. */
+function remember(origins: Map<number, string>, localPort: number, address: string): void {
+  origins.delete(localPort);
+  origins.set(localPort, address);
+  if (origins.size <= MAX_ORIGINS) return;
+  const [oldest] = origins.keys();
+  origins.delete(oldest!);
 }
 
 /** From now on what one side says goes to the other, and what it has said so far goes first. */
@@ -115,6 +173,7 @@ function join(from: Socket<Side>, to: Socket<Side>): void {
 
 function newSide(): Side {
   return {
+    admitted: undefined,
     peer: undefined,
     early: [],
     waiting: [],

@@ -29,6 +29,8 @@ export const STATUS = {
   expired: 6,
   /** The token is right, and is not for reading. */
   unscoped: 7,
+  /** The address has sent too many wrong tokens: wait. */
+  tooManyWrong: 8,
 } as const;
 
 export const STATUS_TEXT: Readonly<Record<number, string>> = {
@@ -39,6 +41,7 @@ export const STATUS_TEXT: Readonly<Record<number, string>> = {
   [STATUS.busy]: "the agent serves as many connections as it may",
   [STATUS.expired]: "the token has expired",
   [STATUS.unscoped]: "the token has not the scope read",
+  [STATUS.tooManyWrong]: "too many wrong tokens came from this address",
 };
 
 export const HELLO_BYTES = 12;

@@ -394,6 +394,10 @@ describe("silence", () => {
       host: "127.0.0.1",
       port: 0,
       maxConnections: 9,
+      maxConnectionsEach: 9,
+      wrongPerS: 5,
+      tunnelled: false,
+      refused: () => {},
       counters,
     });
     const serve = () => {

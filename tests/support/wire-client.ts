@@ -1,6 +1,7 @@
 // A client of the binary read protocol that sends what it is told, right or wrong, byte by byte if need be.
 
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import {
   encodeHello,
   encodeRange,
@@ -30,8 +31,11 @@ export class WireClient implements Disposable {
   #receivedBytes = 0;
   #wake: () => void = () => {};
 
-  constructor(port: number) {
-    this.socket = connect({ port, host: "127.0.0.1" });
+  /** @param tls speaks TLS with localhost */
+  constructor(port: number, tls?: { ca: string }) {
+    const to = { port, host: "127.0.0.1" };
+    this.socket =
+      tls === undefined ? connect(to) : connectTls({ ...to, ...tls, servername: "localhost" });
     this.socket.on("data", (bytes) => {
       this.#received.push(bytes as Buffer);
       this.#receivedBytes += bytes.length;

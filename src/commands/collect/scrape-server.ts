@@ -2,13 +2,16 @@
 
 import {
   AgentError,
-  checkRequest,
+  Audit,
   checkScope,
   createLog,
+  DEFAULT_LIMITS,
+  Gate,
   type Grant,
   isLoopback,
   serverTls,
   TokenKeeper,
+  TooManyError,
 } from "../../agent/index.ts";
 import type { TargetStatistics } from "../../collector/index.ts";
 import type { ExportCounters } from "../../export/index.ts";
@@ -35,8 +38,8 @@ const STALE_INTERVALS = 10;
 const STALE_MS_MIN = 5_000;
 /** How long scrapes that were begun may take while the command ends. */
 const DRAIN_MS = 1_000;
-/** How often is looked whether a token ends. */
-const TOKEN_LOOK_MS = 10_000;
+/** How often is looked whether a token ends, and whether there is more to say of those refused. */
+const LOOK_MS = 10_000;
 
 const TOKEN_FLAG = "--listen-token-file";
 const TLS_FLAGS = {
@@ -74,6 +77,8 @@ export class ScrapeServer {
   readonly #endpoint = new MetricsEndpoint();
   readonly #latest = new Map<string, Latest>();
   readonly #keeper: TokenKeeper | undefined;
+  readonly #gate: Gate;
+  readonly #audit: Audit;
   readonly #looking: Timer;
   readonly #renewal: Renewal;
   readonly #self: SelfPool;
@@ -90,7 +95,12 @@ export class ScrapeServer {
     const tls = this.#readTls();
     // Each request is asked for its token: nothing is open that would have to end with one.
     this.#keeper = tokens && new TokenKeeper(tokens, log, () => {});
-    this.#looking = setInterval(() => this.#keeper?.look(), TOKEN_LOOK_MS);
+    this.#gate = new Gate(this.#keeper?.tokens, DEFAULT_LIMITS);
+    this.#audit = new Audit(log, (text) => this.#keeper?.tokens.has(text) === true);
+    this.#looking = setInterval(() => {
+      this.#keeper?.look();
+      this.#audit.count();
+    }, LOOK_MS);
     this.#looking.unref();
     const isKnown = tokens !== undefined || tls?.clientCa !== undefined;
     if (!isLoopback(host) && !isKnown && !listenInsecure) {
@@ -141,7 +151,7 @@ export class ScrapeServer {
       idleTimeout: 30,
       development: false,
       ...(tls === undefined ? {} : { tls: serverTls(tls) }),
-      fetch: (request) => this.#answer(request),
+      fetch: (request, server) => this.#answer(request, server.requestIP(request)?.address ?? ""),
     });
   }
 
@@ -194,7 +204,7 @@ export class ScrapeServer {
     await this.#server.stop(true);
   }
 
-  #answer(request: Request): Response {
+  #answer(request: Request, peer: string): Response {
     try {
       const { pathname, searchParams: query } = new URL(request.url);
       if (!["/metrics", "/healthz"].includes(pathname)) {
@@ -205,7 +215,7 @@ export class ScrapeServer {
       }
       // It tells nothing, so that whoever looks after the process needs no token.
       if (pathname === "/healthz") return new Response("ok\n");
-      const grant = this.#admit(request);
+      const grant = this.#admit(request, peer);
       const format = negotiate(request.headers.get("accept"), ["openmetrics"]);
       const acceptEncoding = request.headers.get("accept-encoding");
       return this.#endpoint.answer({ query, format, acceptEncoding }, (selection) =>
@@ -221,15 +231,27 @@ export class ScrapeServer {
       }
       if (!(error instanceof AgentError)) throw error;
       const { status, code, message, hint } = error;
-      return errorResponse(status, { code, message, hint });
+      const retryAfterS = error instanceof TooManyError ? error.retryAfterS : undefined;
+      return errorResponse(status, { code, message, hint }, retryAfterS);
     }
   }
 
-  /** What a request may see. @throws AgentError */
-  #admit(request: Request): Grant {
-    const grant = checkRequest(request, this.#keeper?.tokens);
-    checkScope(grant, "read");
-    return grant;
+  /** What a request may see; one that may see nothing leaves a line. @throws AgentError */
+  #admit(request: Request, peer: string): Grant {
+    let token = "nobody";
+    try {
+      const grant = this.#gate.admit(request, peer);
+      token = grant.name;
+      checkScope(grant, "read");
+      return grant;
+    } catch (error) {
+      if (error instanceof AgentError) {
+        const { pathname: path } = new URL(request.url);
+        const { method } = request;
+        this.#audit.refused({ transport: "listen", code: error.code, token, peer, method, path });
+      }
+      throw error;
+    }
   }
 
   #pools({ app, perWriter }: Selection, allows: (app: string) => boolean): ExposedPool[] {
@@ -265,6 +287,7 @@ function copyInto(known: Float64Array | undefined, values: Float64Array): Float6
   return known;
 }
 
-function errorResponse(status: number, error: ApiError): Response {
-  return Response.json(error, { status });
+function errorResponse(status: number, error: ApiError, retryAfterS?: number): Response {
+  const headers = retryAfterS === undefined ? {} : { "retry-after": String(retryAfterS) };
+  return Response.json(error, { status, headers });
 }

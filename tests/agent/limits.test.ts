@@ -1,0 +1,315 @@
+// How often and how much: limits of requests, wrong tokens and connections, and the lines that refused calls leave.
+
+import { describe, expect, test } from "bun:test";
+import { connect } from "node:net";
+import fc from "fast-check";
+import { Audit } from "../../src/agent/audit.ts";
+import { createLog } from "../../src/agent/log.ts";
+import { Buckets, originOf } from "../../src/agent/rate.ts";
+import type { TokenEntry } from "../../src/agent/tokens.ts";
+import { STATUS } from "../../src/layout/index.ts";
+import { Authority } from "../support/certificates.ts";
+import { type LogLine, TestHost } from "../support/host.ts";
+import { until } from "../support/wait.ts";
+import { WireClient } from "../support/wire-client.ts";
+
+const OPS: TokenEntry = { token: "ops-token-of-the-tests", name: "ops" };
+const TEAM: TokenEntry = { token: "team-token-of-the-tests", name: "team", apps: ["shop"] };
+
+describe("buckets", () => {
+  test("hold what they hold, fill at their rate, and say when there is one again", () => {
+    const buckets = new Buckets(2, 3);
+    const taken = () => [1, 2, 3, 4].map(() => buckets.take("a", 1000));
+    expect(taken()).toEqual([true, true, true, false]);
+    expect([buckets.has("a", 1000), buckets.has("b", 1000)]).toEqual([false, true]);
+    expect(buckets.waitS("a", 1000)).toBe(1);
+    expect(buckets.take("a", 1499)).toBe(false);
+    expect(buckets.take("a", 1501)).toBe(true);
+    expect([1, 2, 3, 4].map(() => buckets.take("a", 1e9))).toEqual([true, true, true, false]);
+    // A clock that goes back gives nothing.
+    expect(buckets.take("a", 0)).toBe(false);
+  });
+
+  test("never give more than their burst and their rate together", () => {
+    const steps = fc.array(fc.integer({ min: 0, max: 500 }), { minLength: 1, maxLength: 200 });
+    fc.assert(
+      fc.property(
+        steps,
+        fc.integer({ min: 1, max: 50 }),
+        fc.integer({ min: 1, max: 9 }),
+        (waits, rate, burst) => {
+          const buckets = new Buckets(rate, burst);
+          let nowMs = 0;
+          let given = 0;
+          for (const wait of waits) {
+            nowMs += wait;
+            if (buckets.take("a", nowMs)) given++;
+          }
+          expect(given).toBeLessThanOrEqual(burst + (nowMs / 1000) * rate + 1e-6);
+        },
+      ),
+    );
+  });
+
+  test("of any number of names take bounded memory", () => {
+    const buckets = new Buckets(1, 1);
+    for (let i = 0; i < 10_000; i++) buckets.take(`name ${i}`, i);
+    expect(buckets.size).toBeLessThanOrEqual(4096);
+    expect(buckets.has("name 9999", 10_000)).toBe(false);
+  });
+});
+
+test.each([
+  ["10.0.0.1", "10.0.0.1"],
+  ["::ffff:10.0.0.1", "10.0.0.1"],
+  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+  ["2001:db8:1:2::6", "2001:db8:1:2::/64"],
+  ["2001:DB8::6", "2001:db8:0:0::/64"],
+  ["::1", "0:0:0:0::/64"],
+  ["fe80::1%eth0", "fe80:0:0:0::/64"],
+  ["", ""],
+])("who comes from %s is counted as %s", (address, origin) => {
+  expect(originOf(address)).toBe(origin);
+});
+
+function asking(port: number, token?: string) {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return async (path = "/v1/apps") => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+    const text = await response.text();
+    const code = response.ok ? "" : (JSON.parse(text).code as string);
+    return { status: response.status, code, retryAfter: response.headers.get("retry-after") };
+  };
+}
+
+describe("requests", () => {
+  test("beyond what a token may make are answered 429, and those of others are not", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ tokens: [OPS, TEAM], limits: { requestsPerS: 0.5 } });
+    const [ops, team] = [asking(agent.port, OPS.token), asking(agent.port, TEAM.token)];
+    const answers = [await ops(), await ops(), await ops(), await ops()];
+    const last = answers.at(-1)!;
+    expect(last).toEqual({
+      status: 429,
+      code: "too-many-requests",
+      retryAfter: expect.any(String),
+    });
+    expect(Number(last.retryAfter)).toBeWithin(1, 3);
+    expect(answers[0]!.status).toBe(200);
+    expect((await team()).status).toBe(200);
+    const local = () => fetch("http://localhost/v1/apps", { unix: host.socketPath });
+    for (let i = 0; i < 10; i++) expect((await local()).status).toBe(200);
+    await until("it is counted", () => {
+      const labels = { code: "too-many-requests" };
+      return host.view("microview").value("agent", "microview_agent_limit_reached_total", labels);
+    });
+  });
+
+  test("without a token are limited by address", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ limits: { requestsPerS: 0.5 } });
+    const ask = asking(agent.port);
+    const answers = [await ask(), await ask(), await ask(), await ask()];
+    expect(answers.at(-1)!.code).toBe("too-many-requests");
+  });
+});
+
+describe("wrong tokens", () => {
+  test("make an address wait on REST, and a right one is no way to tell that it is right", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ tokens: [OPS], limits: { wrongPerS: 0.5 } });
+    const wrong = asking(agent.port, "guessed");
+    const first = await wrong();
+    expect(first).toEqual({ status: 401, code: "denied", retryAfter: null });
+    await until("it has to wait", async () => (await wrong()).status === 429);
+    const right = await asking(agent.port, OPS.token)();
+    expect(right).toMatchObject({ status: 429, code: "too-many-wrong-tokens" });
+    expect(Number(right.retryAfter)).toBeWithin(1, 3);
+    // Its time passes.
+    const ops = asking(agent.port, OPS.token);
+    await until("it is answered again", async () => (await ops()).status === 200);
+  });
+
+  test.each([false, true])(
+    "make an address wait on the data port, with TLS: %p",
+    async (isTls) => {
+      await using host = new TestHost();
+      using authority = new Authority();
+      const tls = isTls ? { tls: authority.sign("server") } : {};
+      const agent = await host.agent({ tokens: [OPS], limits: { wrongPerS: 0.5 }, ...tls });
+      const greet = async (token: string) => {
+        using client = isTls
+          ? new WireClient(agent.dataPort, { ca: authority.cert })
+          : new WireClient(agent.dataPort);
+        try {
+          return await client.hello(token);
+        } catch {
+          return "hung up";
+        }
+      };
+      const statuses = new Set<unknown>();
+      await until("it is let in no more", async () => {
+        const status = await greet("guessed");
+        statuses.add(status);
+        return status !== STATUS.denied;
+      });
+      expect([...statuses][0]).toBe(STATUS.denied);
+      expect([STATUS.tooManyWrong, "hung up"]).toContain((await greet(OPS.token)) as never);
+      await until("it is let in again", async () => (await greet(OPS.token)) === STATUS.ok);
+      expect(host.log).toContainEqual(
+        expect.objectContaining({
+          ...{ audit: "refused", transport: "data", code: "denied", peer: "127.0.0.1" },
+        }),
+      );
+    },
+    30_000,
+  );
+});
+
+describe("connections to the data port", () => {
+  test("are as many as one token may have, and an address", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ tokens: [OPS, TEAM], limits: { connectionsEach: 3 } });
+    const greeted = async (token: string) => {
+      const client = new WireClient(agent.dataPort);
+      host.onEnd(() => client[Symbol.dispose]());
+      return { client, status: await client.hello(token) };
+    };
+    const [first] = [await greeted(OPS.token), await greeted(TEAM.token), await greeted(OPS.token)];
+    expect((await greeted(TEAM.token)).status).toBe(STATUS.busy);
+    first.client[Symbol.dispose]();
+    await until("there is room", async () => (await greeted(TEAM.token)).status === STATUS.ok);
+  });
+
+  test.each([false, true])(
+    "that say nothing are closed, with TLS: %p",
+    async (isTls) => {
+      await using host = new TestHost();
+      using authority = new Authority();
+      const tls = isTls ? { tls: authority.sign("server") } : {};
+      const agent = await host.agent({ tokens: [OPS], ...tls });
+      const socket = connect(agent.dataPort, "127.0.0.1");
+      host.onEnd(() => socket.destroy());
+      let closed = false;
+      socket.on("close", () => {
+        closed = true;
+      });
+      socket.on("error", () => {});
+      socket.resume();
+      await until("it is closed", () => closed, 25_000);
+    },
+    30_000,
+  );
+});
+
+describe("a call that is refused", () => {
+  test("leaves one line that says who, from where, what and why", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({
+      tokens: [OPS, TEAM, { ...OPS, token: `${OPS.token}-2`, name: "looks", scopes: ["read"] }],
+    });
+    const lines = () => host.log.filter(({ audit }) => audit === "refused");
+    await asking(agent.port, "guessed")("/v1/apps?token=guessed");
+    await asking(agent.port, `${OPS.token}-2`)("/v1/tokens");
+    await fetch(`http://127.0.0.1:${agent.port}/v1/apps/bank/writers`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${TEAM.token}`, "content-type": "application/json" },
+      body: JSON.stringify({ service: "a", pid: 1, threadId: 0 }),
+    });
+    await asking(agent.port, "guessed")("/v1/rdma");
+    const common = { level: "warn", message: "a call was refused", audit: "refused" };
+    const peer = "127.0.0.1";
+    expect(lines()).toEqual(
+      [
+        {
+          ...common,
+          transport: "rest",
+          code: "denied",
+          token: "nobody",
+          method: "GET",
+          path: "/v1/apps",
+        },
+        {
+          ...common,
+          transport: "rest",
+          code: "needs-admin-scope",
+          token: "looks",
+          method: "GET",
+          path: "/v1/tokens",
+        },
+        {
+          ...common,
+          transport: "rest",
+          code: "denied-app",
+          token: "team",
+          method: "POST",
+          path: "/v1/apps/bank/writers",
+        },
+        {
+          ...common,
+          transport: "rdma",
+          code: "denied",
+          token: "nobody",
+          method: "GET",
+          path: "/v1/rdma",
+        },
+      ].map((line) => expect.objectContaining({ ...line, peer })),
+    );
+    expect(JSON.stringify(lines())).not.toContain("guessed");
+  });
+
+  test("shows no token, though it stands in its path, and nothing that a terminal obeys", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ tokens: [OPS] });
+    for (const path of [
+      `/v1/apps/${OPS.token}`,
+      `/v1/apps/${OPS.token.replace("o", "%6f")}/x`,
+      "/v1/%1b[31m%0aforged",
+      "/‮evil/\u{9b}2J",
+      `/${"a".repeat(5000)}`,
+    ]) {
+      await asking(agent.port, "guessed")(path);
+    }
+    const paths = host.log.flatMap(({ audit, path }) =>
+      audit === "refused" ? [String(path)] : [],
+    );
+    expect(paths).toHaveLength(5);
+    expect(paths[0]).toBe("/v1/apps/…");
+    expect(paths[1]).toBe("/v1/apps/…/x");
+    expect(paths.join("")).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+    expect(Math.max(...paths.map((path) => path.length))).toBeLessThan(300);
+  });
+
+  test("leaves so many lines at most, and the others are counted", () => {
+    const lines: LogLine[] = [];
+    const audit = new Audit(createLog("info", true, (line) => lines.push(JSON.parse(line))));
+    const refusal = { transport: "rest", code: "denied", token: "nobody", peer: "::1" } as const;
+    for (let i = 0; i < 1000; i++) audit.refused({ ...refusal, path: `/${i}` }, 50_000 + i / 100);
+    audit.count(50_020);
+    audit.count(50_030);
+    expect(lines).toHaveLength(101);
+    expect(lines.at(-1)).toMatchObject({ audit: "left-out", calls: 900 });
+    audit.refused(refusal, 60_000);
+    audit.count(70_000);
+    expect(lines).toHaveLength(102);
+  });
+
+  test("shows hostile text as numbers, in lines for people too", () => {
+    let text = "";
+    const audit = new Audit(
+      createLog("info", false, (line) => {
+        text += line;
+      }),
+    );
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), fc.string(), (path, method) => {
+        text = "";
+        audit.refused(
+          { transport: "rest", code: "denied", token: "nobody", peer: "", path, method },
+          1e12 * Math.random(),
+        );
+        expect(text.trimEnd()).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      }),
+    );
+  });
+});
