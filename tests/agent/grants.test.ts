@@ -97,6 +97,9 @@ function pairOf(app: string) {
 const BODIES: Readonly<Record<string, unknown>> = {
   "POST /v1/apps/{app}/writers": WRITER,
   "POST /v1/apps/{app}/writers/{writer}/series": SERIES,
+  "DELETE /v1/apps/{app}/writers/{writer}/series": {
+    metrics: [{ name: "intruded_total", labelNames: [], series: [[]] }],
+  },
 };
 
 /** Every call that names an application, as the agent itself lists them. */
