@@ -98,6 +98,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
   "POST /v1/apps/{app}/writers": WRITER,
   "POST /v1/apps/{app}/writers/{writer}/series": SERIES,
   "DELETE /v1/apps/{app}/writers/{writer}/series": {
+    turn: 0,
     metrics: [{ name: "intruded_total", labelNames: [], series: [[]] }],
   },
 };
