@@ -36,10 +36,7 @@ export interface SharingOptions {
   socket?: string;
   /** Where this process sees pools. Default: MICROVIEW_POOL_DIR, else where the agent says. */
   poolDir?: string;
-  /**
-   * Series of one metric that are shared, also such as were removed since; more stay private. A pool never forgets a
-   * series of a living writer. Default: 10,000, as the agent's own limit.
-   */
+  /** Series of one metric that are shared; more stay private. Default: 10,000, as the agent's own limit. */
   seriesPerMetricMax?: number;
   /**
    * How often `collect()` of metrics is called for who reads the pool, in ms. Default: never; they then have the values
@@ -98,13 +95,17 @@ class Claim<H extends Handle> {
   readonly owner: WeakRef<object>;
   readonly #shape: Shape<H>;
   readonly #holders = new Map<H, Holder<H>>();
-  /** All series that were ever made: the client keeps them. */
-  readonly #series: Set<H>;
+  /** Label values of all series that the pool has, or will have. */
+  readonly #series: Map<H, readonly string[]>;
+  /** Series that nobody holds, since the last look and before it. A child that is made again finds its own there. */
+  #idle = new Set<H>();
+  #idleBefore = new Set<H>();
 
   /** @param before who had the name until now */
   constructor(family: H | Family<H>, owner: object, shape: Shape<H>, before?: Claim<H>) {
     this.family = family;
-    this.#series = before?.family === family ? before.#series : new Set();
+    this.#series = before?.family === family ? before.#series : new Map();
+    this.#idle = new Set(this.#series.keys());
     this.owner = new WeakRef(owner);
     this.#shape = shape;
   }
@@ -116,11 +117,16 @@ class Claim<H extends Handle> {
     // Labels that differ for prom-client and not for a pool: one left out, and one that is empty.
     if (this.#holders.has(handle)) return "another child has the same labels";
     this.#holders.set(handle, holder);
+    this.#idle.delete(handle);
+    this.#idleBefore.delete(handle);
     return handle;
   }
 
   give(handle: H): void {
-    if (this.#holders.delete(handle)) this.#shape.clear(handle);
+    if (!this.#holders.delete(handle)) return;
+    this.#shape.clear(handle);
+    if (this.family instanceof Family) this.#idle.add(handle);
+    lookForIdle();
   }
 
   /** Makes all that hold series go on alone. */
@@ -132,14 +138,33 @@ class Claim<H extends Handle> {
     this.#holders.clear();
   }
 
+  /** Gives the pool back what has been idle for one look. */
+  forgetIdle(): void {
+    this.#forget(this.#idleBefore);
+    this.#idleBefore = this.#idle;
+    this.#idle = new Set();
+  }
+
+  #forget(handles: Set<H>): void {
+    for (const handle of handles) {
+      (this.family as Family<H>).remove(...this.#series.get(handle)!);
+      this.#series.delete(handle);
+    }
+    handles.clear();
+  }
+
   #handle(labels: Labels): H | string {
     if (!(this.family instanceof Family)) return this.family;
     const max = options.seriesPerMetricMax ?? SERIES_PER_METRIC_MAX;
-    if (this.#series.size >= max) return `it has had ${max} series`;
+    if (this.#series.size >= max) {
+      this.#forget(this.#idleBefore);
+      this.#forget(this.#idle);
+      if (this.#series.size >= max) return `it has ${max} series`;
+    }
     try {
-      const { labelNames } = this.#shape;
-      const handle = this.family.labels(...labelNames.map((name) => labelText(labels[name]) ?? ""));
-      this.#series.add(handle);
+      const values = this.#shape.labelNames.map((name) => labelText(labels[name]) ?? "");
+      const handle = this.family.labels(...values);
+      this.#series.set(handle, values);
       return handle;
     } catch (error) {
       return (error as Error).message;
@@ -148,6 +173,21 @@ class Claim<H extends Handle> {
 }
 
 const claims = new Map<string, Claim<Handle>>();
+
+const IDLE_LOOK_MS = 30_000;
+let idleLook: Timer | undefined;
+
+/** From now on, what was removed and is not made again within a look or two is forgotten by the pool, too. */
+function lookForIdle(): void {
+  if (idleLook !== undefined) return;
+  idleLook = setInterval(forgetIdle, IDLE_LOOK_MS);
+  idleLook.unref();
+}
+
+/** One look. */
+export function forgetIdle(): void {
+  for (const claim of claims.values()) claim.forgetIdle();
+}
 
 /** A metric's share of the pool. Gives its children handles: on pages when it can, on private memory when not. */
 export class Share<H extends Handle> {

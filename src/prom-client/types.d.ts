@@ -330,7 +330,7 @@ export interface SharingOptions {
   socket?: string;
   /** Where this process sees pools. Default: MICROVIEW_POOL_DIR, else where the agent says. */
   poolDir?: string;
-  /** Series of one metric that are shared, those removed since included. Default 10,000. */
+  /** Series of one metric that are shared. Default 10,000. */
   seriesPerMetricMax?: number;
   /**
    * How often `collect()` of metrics is called for who reads the pool, in ms. Default: never; they then have the values
