@@ -55,7 +55,7 @@ export class SeriesTable<H extends Handle> {
   readonly #scope: LabelSet;
   readonly #declare: (labels: readonly string[]) => H | Family<H>;
   readonly #isProcessed: boolean;
-  readonly #cache: AttributeCache<H>;
+  #cache: AttributeCache<H>;
   readonly #handles = new Map<string, H>();
   readonly #keySets = new Set<string>();
   #bare: H | undefined;
@@ -66,7 +66,7 @@ export class SeriesTable<H extends Handle> {
     this.#scope = scopeLabels(source.scope);
     this.#declare = declare;
     this.#isProcessed = source.processors.length > 0;
-    this.#cache = new AttributeCache(source.cardinalityLimit * WAYS_PER_SERIES);
+    this.#cache = this.#newCache();
   }
 
   /** The series of attributes; undefined when not even that for the others can be had. */
@@ -77,6 +77,23 @@ export class SeriesTable<H extends Handle> {
       return this.#bare;
     }
     return this.#cache.get(attributes) ?? this.#resolve(attributes);
+  }
+
+  /** Gives up series, so that there is room for others. Those of no labels stay. */
+  forget(gone: ReadonlySet<H>): void {
+    for (const [id, handle] of this.#handles) {
+      if (!gone.has(handle)) continue;
+      const { metric, values } = this.#metricOf(JSON.parse(id) as LabelSet);
+      if (!(metric instanceof Family)) continue;
+      metric.remove(...values);
+      this.#handles.delete(id);
+    }
+    this.#bare = undefined;
+    this.#cache = this.#newCache();
+  }
+
+  #newCache(): AttributeCache<H> {
+    return new AttributeCache(this.#source.cardinalityLimit * WAYS_PER_SERIES);
   }
 
   #process(given: Attributes | undefined, context = activeContext()): Attributes {
@@ -124,20 +141,23 @@ export class SeriesTable<H extends Handle> {
     return `has ${KEY_SETS_MAX} sets of attribute keys, as many as it may`;
   }
 
-  #create({ keys, values }: LabelSet): H | undefined {
-    const labels = new Map(keys.map((key, i) => [key, values[i]!]));
-    for (const [i, key] of this.#scope.keys.entries()) labels.set(key, this.#scope.values[i]!);
-    const names = [...labels.keys()].sort();
+  #create(labels: LabelSet): H | undefined {
     try {
-      const metric = this.#declare(names);
-      return metric instanceof Family
-        ? metric.labels(...names.map((name) => labels.get(name)!))
-        : metric;
+      const { metric, values } = this.#metricOf(labels);
+      return metric instanceof Family ? metric.labels(...values) : metric;
     } catch (error) {
       const { name, diagnostics } = this.#source;
       diagnostics.warn(`${name} is not shared: ${(error as Error).message}`);
       return undefined;
     }
+  }
+
+  /** The metric for a set of keys, and the values in the order of its labels, which are those of the scope too. */
+  #metricOf({ keys, values }: LabelSet): { metric: H | Family<H>; values: string[] } {
+    const labels = new Map(keys.map((key, i) => [key, values[i]!]));
+    for (const [i, key] of this.#scope.keys.entries()) labels.set(key, this.#scope.values[i]!);
+    const names = [...labels.keys()].sort();
+    return { metric: this.#declare(names), values: names.map((name) => labels.get(name)!) };
   }
 }
 

@@ -6,12 +6,17 @@ import { DIALECT } from "../layout/index.ts";
 import { declareHistogram } from "./aggregation.ts";
 import { type Handle, SeriesTable, type StreamSource } from "./series-table.ts";
 
+/** Rounds in which an asynchronous instrument tells nothing of a series, after which it is given up. */
+const FORGET_AFTER_ROUNDS = 6;
+
 export abstract class Stream<H extends Handle = Handle> {
   protected readonly source: StreamSource;
   protected readonly series: SeriesTable<H>;
   /** What an asynchronous instrument has told in this round, and in the one before. */
   #told = new Map<H, number>();
   #before = new Map<H, number>();
+  /** For how many rounds it has told nothing of a series. */
+  readonly #absent = new Map<H, number>();
 
   constructor(source: StreamSource) {
     this.source = source;
@@ -31,10 +36,30 @@ export abstract class Stream<H extends Handle = Handle> {
 
   /** Ends a round: stores what was told in it, and makes absent what was not told again. */
   settle(): void {
-    for (const [handle, value] of this.#told) this.put(handle, value);
-    for (const handle of this.#before.keys()) if (!this.#told.has(handle)) this.clear(handle);
+    for (const [handle, value] of this.#told) {
+      this.put(handle, value);
+      this.#absent.delete(handle);
+    }
+    for (const handle of this.#before.keys()) {
+      if (this.#told.has(handle)) continue;
+      this.clear(handle);
+      this.#absent.set(handle, 0);
+    }
     this.#before = this.#told;
     this.#told = new Map();
+    this.#forgetAbsent();
+  }
+
+  /** What comes and goes keeps its series; what has gone for good makes room for others. */
+  #forgetAbsent(): void {
+    const gone = new Set<H>();
+    for (const [handle, rounds] of this.#absent) {
+      this.#absent.set(handle, rounds + 1);
+      if (rounds + 1 >= FORGET_AFTER_ROUNDS) gone.add(handle);
+    }
+    if (gone.size === 0) return;
+    for (const handle of gone) this.#absent.delete(handle);
+    this.series.forget(gone);
   }
 
   protected abstract declare(labels: readonly string[]): H | Family<H>;

@@ -110,6 +110,9 @@ function buildImage(): Uint8Array {
         ask(define.gauge("version", "last")),
         ask(define.histogram("latency_seconds", [0.1, 1, 10], ["path"]), [["/"], ["/a"]]),
         ask(define.logLinear("size_bytes", { min: 1, max: 1e6, error: 0.2 })),
+        ...[[], ["http.method"], ["http.method", "日本"]].map((keys) =>
+          ask({ ...define.gauge("http.active", "sum", keys), dialect: "opentelemetry" }, [keys]),
+        ),
       );
       writer.put(define.counter("requests_total", labels), series[i]!, 100 + i);
       writer.put(define.histogram("latency_seconds", [0.1, 1, 10], ["path"]), ["/"], 1, 2, 3, 4, 5);

@@ -84,6 +84,35 @@ describe("an observable instrument", () => {
     expect(first("g")).toEqual([Number.NaN, Number.NaN]);
   });
 
+  test("gives up what it has told nothing of for some rounds, and has room for others", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const messages = told(host);
+    const provider = providerOn(host, { cardinalityLimit: 10 });
+    const meter = provider.getMeter("m");
+    let round = 0;
+    for (const kind of ["Counter", "UpDownCounter", "Gauge"] as const) {
+      meter[`createObservable${kind}`](kind).addCallback((result) => {
+        result.observe(1, { connection: round });
+        result.observe(round);
+      });
+    }
+    for (round = 1; round <= 50; round++) await provider.forceFlush();
+    await provider.ready;
+    expect(messages).toEqual([]);
+    for (const name of ["Counter", "UpDownCounter", "Gauge"]) {
+      await until("nobody sees the old ones", () => Object.keys(seriesOf(host, name)).length <= 7);
+      const series = seriesOf(host, name);
+      expect(series['[["connection","50"]]']![0]).toBe(1);
+      expect(series["[]"]![0]).toBe(50);
+      expect(series['[["connection","1"]]']).toBeUndefined();
+    }
+    // One that comes again begins anew.
+    round = 1;
+    await provider.forceFlush();
+    await until("it is there again", () => seriesOf(host, "Counter")['[["connection","1"]]']);
+  });
+
   test("may share a callback with others, which tells of them alone", async () => {
     await using host = new TestHost();
     await host.agent();
