@@ -9,6 +9,8 @@ export {
   holds,
   identityOf,
   type OpenFile,
+  parseLocks,
   parseNamespacePids,
   processesInside,
+  type WriterLock,
 } from "./process.ts";

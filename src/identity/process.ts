@@ -16,9 +16,15 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
   return place && { ...UNKNOWN_IDENTITY, ...place };
 }
 
+/** The bytes of a pool that a writer's process holds locked while it lives. */
+export interface WriterLock {
+  offset: number;
+  bytes: number;
+}
+
 /**
- * The process that a writer's record means: it has the pool open. A pid alone proves nothing, for it may be one of
- * another pid namespace, and it may be somebody else's by now.
+ * The process that a writer's record means: it holds the writer's lock. A pid alone proves nothing, for it may be one of
+ * another pid namespace, where most containers have a process 1, and it may be somebody else's by now.
  * @param pid in the pid namespace of the process
  * @param inside asked for {@link processesInside} when it is needed
  * @returns undefined as well without the right to see whose files are open
@@ -26,12 +32,19 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
 export function findProcess(
   pid: number,
   file: OpenFile,
+  lock: WriterLock,
   inside: () => ReadonlyMap<number, readonly number[]>,
 ): number | undefined {
-  if (holds(pid, file)) return pid;
-  const others = (inside().get(pid) ?? []).filter((other) => holds(other, file));
-  // Two containers may each have a process of that number in one pool: better none than the wrong one.
-  return others.length === 1 ? others[0] : undefined;
+  const own = openingsOf(pid, file);
+  if (own.open && covers(own, lock)) return pid;
+  const candidates = [pid, ...(inside().get(pid) ?? [])]
+    .map((each) => ({ pid: each, openings: openingsOf(each, file) }))
+    .filter(({ openings }) => openings.open);
+  const holder = candidates.find(({ openings }) => covers(openings, lock));
+  if (holder !== undefined) return holder.pid;
+  // One that attaches just now has no lock yet, and not every kernel tells of locks. Better none than the wrong one.
+  const told = candidates.some(({ openings }) => openings.locks.length > 0);
+  return candidates.length === 1 && !told ? candidates[0]!.pid : undefined;
 }
 
 /** Processes by the number that they have in their own pid namespace, where that is not the reader's. */
@@ -57,15 +70,42 @@ export function parseNamespacePids(text: string): number[] {
 
 /** Whether a process has a file open. False as well without the right to see it. */
 export function holds(pid: number, file: OpenFile): boolean {
+  return openingsOf(pid, file).open;
+}
+
+/** How a process has a file open: bytes from first to last that it holds locked. */
+interface Openings {
+  open: boolean;
+  locks: { first: number; last: number }[];
+}
+
+function openingsOf(pid: number, file: OpenFile): Openings {
+  const openings: Openings = { open: false, locks: [] };
   for (const fd of list(`/proc/${pid}/fd`)) {
     try {
       const { ino, dev } = statSync(`/proc/${pid}/fd/${fd}`);
-      if (ino === file.inode && dev === file.device) return true;
+      if (ino !== file.inode || dev !== file.device) continue;
     } catch {
       // Closed meanwhile.
+      continue;
     }
+    openings.open = true;
+    openings.locks.push(...parseLocks(read(`/proc/${pid}/fdinfo/${fd}`)));
   }
-  return false;
+  return openings;
+}
+
+/** Locks of an open file description (proc_pid_fdinfo(5)). Neighbours are one, so a lock may be within another. */
+export function parseLocks(text: string): { first: number; last: number }[] {
+  const lines = text.matchAll(/^lock:\s+\d+:\s+OFDLCK\s.*\s(\d+) (\d+|EOF)$/gm);
+  return [...lines].map(([, first, last]) => ({
+    first: Number(first),
+    last: last === "EOF" ? Number.POSITIVE_INFINITY : Number(last),
+  }));
+}
+
+function covers({ locks }: Openings, { offset, bytes }: WriterLock): boolean {
+  return locks.some(({ first, last }) => first <= offset && last >= offset + bytes - 1);
 }
 
 /** Nothing, when the process has gone. */

@@ -15,8 +15,10 @@ import {
 } from "../layout/index.ts";
 import type { PoolFile, PoolReading } from "./pool-file.ts";
 
-/** Of a service, beyond which processes are not looked for one by one. */
+/** Writers of a service, beyond which their processes are not looked for. */
 const LOOKED_FOR_MAX = 1000;
+/** Writers come and go while one watches. */
+const FOUND_MAX = 10_000;
 
 export interface ProcessReport {
   /** As its writers have it, in its own pid namespace. */
@@ -80,6 +82,7 @@ export class ProcessFinder {
   /** Forgets which processes there are: call it before each look. */
   begin(): void {
     this.#inside = undefined;
+    if (this.#found.size > FOUND_MAX) this.#found.clear();
   }
 
   /** The processes of a service's living writers. */
@@ -88,30 +91,31 @@ export class ProcessFinder {
     // What lies there under the names of services are samples of their processes, which the agent writes.
     if (app === AGENT_APP) return [];
     const file = pool.file.stat();
-    const oldest = new Map<number, Writer>();
-    for (const writer of writers) if (!oldest.has(writer.pid)) oldest.set(writer.pid, writer);
-    return [...oldest.values()].slice(0, LOOKED_FOR_MAX).map(({ pid, startedAtMs }) => {
-      const found = this.#find(`${pool.path} ${pid} ${startedAtMs}`, pid, file);
+    const reports = new Map<string, ProcessReport>();
+    for (const writer of writers.slice(0, LOOKED_FOR_MAX)) {
+      const { pid } = writer;
+      const found = this.#find(pool.path, writer, file);
+      const hostPid = found?.hostPid ?? null;
+      // One process may write by many threads. What is not found is told apart by what it says of itself.
+      const key = `${pid} ${hostPid}`;
+      if (reports.has(key)) continue;
       const own = found?.identity;
       const told =
-        this.told.find(app, service, found?.hostPid ?? pid) ??
+        this.told.find(app, service, hostPid ?? pid) ??
         (own === undefined ? undefined : this.told.inContainer(own.containerId));
-      return {
-        pid,
-        hostPid: found?.hostPid ?? null,
-        identity: {
-          ...(told ?? own ?? UNKNOWN_IDENTITY),
-          // The agent tells its first digits.
-          ...(own === undefined ? {} : { containerId: own.containerId }),
-        },
-      };
-    });
+      const identity = told ?? own ?? UNKNOWN_IDENTITY;
+      // The agent tells a container's first digits.
+      const containerId = own?.containerId ?? identity.containerId;
+      reports.set(key, { pid, hostPid, identity: { ...identity, containerId } });
+    }
+    return [...reports.values()];
   }
 
-  #find(key: string, pid: number, file: OpenFile) {
+  #find(path: string, { id, pid, startedAtMs, lockOffset, lockBytes }: Writer, file: OpenFile) {
+    const key = `${path} ${id} ${startedAtMs}`;
     const known = this.#found.get(key);
     if (known !== undefined) return known;
-    const hostPid = findProcess(pid, file, () => {
+    const hostPid = findProcess(pid, file, { offset: lockOffset, bytes: lockBytes }, () => {
       this.#inside ??= processesInside();
       return this.#inside;
     });

@@ -218,6 +218,28 @@ describe("the processes of services", () => {
     expect(await ask("bank")).toMatchObject({ code: "unknown-app" });
   });
 
+  test.skipIf(!mayUnshare)("are told apart when each is the first of its namespace", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent(INTERVAL);
+    // As containers have it: of two pods of one service, each process is number 1.
+    const unshare = ["unshare", "--pid", "--fork", "--kill-child"];
+    const first = start(host, "auth", ...unshare);
+    start(host, "auth", ...unshare);
+    const value = reader(host);
+    await until("both are seen", () => value("microview_processes") === 2);
+    expect(
+      host
+        .view("shop")
+        .writers("auth")
+        .map(({ pid }) => pid),
+    ).toEqual([1, 1]);
+    const told = agent.processesOf("shop");
+    expect(new Set(told.map(({ hostPid }) => hostPid)).size).toBe(2);
+    first.kill("SIGKILL");
+    await until("one is left", () => value("microview_processes") === 1);
+    expect(told).toContainEqual(agent.processesOf("shop")[0]!);
+  });
+
   test("are not looked at unless asked for", async () => {
     await using host = new TestHost();
     const agent = await host.agent();

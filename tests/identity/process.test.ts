@@ -1,8 +1,9 @@
 // Real processes: who they are by the cgroup that they are in.
 
-import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { findProcess, identityOf } from "../../src/identity/index.ts";
+import { afterAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { SharedFile } from "../../src/ffi/index.ts";
+import { findProcess, identityOf, parseLocks } from "../../src/identity/index.ts";
 import { UNKNOWN_IDENTITY } from "../../src/layout/index.ts";
 import { until } from "../support/wait.ts";
 
@@ -52,7 +53,58 @@ test.skipIf(cgroup === undefined)(
   },
 );
 
-test("a process that has not the file open is not meant", () => {
-  expect(findProcess(process.pid, { inode: 1, device: 1 }, () => new Map())).toBeUndefined();
-  expect(findProcess(0xffff_ffff, { inode: 1, device: 1 }, () => new Map())).toBeUndefined();
+describe("the process of a writer", () => {
+  const path = `/dev/shm/microview-test-locks-${process.pid}`;
+  afterAll(() => rmSync(path, { force: true }));
+  const create = () => {
+    writeFileSync(path, Buffer.alloc(65_536));
+    return SharedFile.open(path, true);
+  };
+  const nobody = () => new Map<number, number[]>();
+
+  test("is the one that holds its lock", () => {
+    using stack = new DisposableStack();
+    const file = stack.adopt(create(), (each) => each.close());
+    const other = stack.adopt(SharedFile.open(path, true), (each) => each.close());
+    file.lock(4096, 4096);
+    // Neighbours of one opening become one lock.
+    other.lock(8192, 4096);
+    other.lock(12_288, 4096);
+    const find = (offset: number, inside = nobody) =>
+      findProcess(process.pid, file.stat(), { offset, bytes: 4096 }, inside);
+    expect(find(4096)).toBe(process.pid);
+    expect(find(12_288)).toBe(process.pid);
+    expect(find(16_384)).toBeUndefined();
+    expect(find(6000)).toBeUndefined();
+    // By the number that it has in another namespace.
+    const inside = () => new Map([[7, [1, process.pid]]]);
+    const lock = { offset: 4096, bytes: 4096 };
+    expect(findProcess(7, file.stat(), lock, inside)).toBe(process.pid);
+    expect(findProcess(8, file.stat(), lock, inside)).toBeUndefined();
+  });
+
+  test("is the only one that has the file open, while there are no locks to be seen", () => {
+    using stack = new DisposableStack();
+    const file = stack.adopt(create(), (each) => each.close());
+    const lock = { offset: 4096, bytes: 4096 };
+    expect(findProcess(process.pid, file.stat(), lock, nobody)).toBe(process.pid);
+    const twice = () => new Map([[process.pid, [process.pid]]]);
+    expect(findProcess(process.pid, file.stat(), lock, twice)).toBeUndefined();
+  });
+
+  test("is none that has not the file open", () => {
+    const lock = { offset: 0, bytes: 1 };
+    expect(findProcess(process.pid, { inode: 1, device: 1 }, lock, nobody)).toBeUndefined();
+    expect(findProcess(0xffff_ffff, { inode: 1, device: 1 }, lock, nobody)).toBeUndefined();
+  });
+});
+
+test("locks of an open file are read as the kernel tells them", () => {
+  const text =
+    "pos:\t0\nflags:\t02100002\nlock:\t1: OFDLCK  ADVISORY  WRITE -1 00:1b:214336 135270464 135274495\nlock:\t2: OFDLCK ADVISORY  READ -1 00:1b:214336 0 EOF\nlock:\t3: POSIX  ADVISORY  WRITE 7 00:1b:214336 1 2\n";
+  expect(parseLocks(text)).toEqual([
+    { first: 135270464, last: 135274495 },
+    { first: 0, last: Number.POSITIVE_INFINITY },
+  ]);
+  expect(parseLocks("")).toEqual([]);
 });

@@ -5,7 +5,7 @@
 // pools of the applications are left alone.
 
 import { SharedFile } from "../../ffi/index.ts";
-import { findProcess, processesInside } from "../../identity/index.ts";
+import { findProcess, processesInside, type WriterLock } from "../../identity/index.ts";
 import {
   type ProcessesResponse,
   UNKNOWN_IDENTITY,
@@ -27,6 +27,7 @@ const MEMORY_BUDGET_MS = 20;
 /** A process as a writer's record names it, in a pool of its application. */
 interface Named extends NamedProcess {
   application: Application;
+  lock: WriterLock;
 }
 
 export class Processes {
@@ -34,8 +35,11 @@ export class Processes {
   readonly #who: Who;
   readonly #memoryIntervalMs: number | undefined;
   readonly #bootS = bootTimeS();
+  /** By application, service and pid as the agent sees it. */
   readonly #sampled = new Map<string, SampledProcess>();
-  /** How many samples to wait for what was not found. */
+  /** The key there of the process that a writer is of, by the writer's own. */
+  readonly #processOf = new Map<string, string>();
+  /** How many samples to wait for a writer whose process was not found. */
   readonly #waiting = new Map<string, number>();
   #home: Application | undefined;
   /** Holds the locks of the writers that stand for processes. */
@@ -56,8 +60,10 @@ export class Processes {
     if (home !== this.#home) this.#move(home);
     if (home === undefined) return;
     const named = namedProcesses(all);
+    for (const key of this.#processOf.keys()) if (!named.has(key)) this.#processOf.delete(key);
+    const writing = new Set(this.#processOf.values());
     for (const [key, sampled] of this.#sampled) {
-      if (!named.has(key) || !sampled.sample()) this.#forget(key, sampled);
+      if (!writing.has(key) || !sampled.sample()) this.#forget(key, sampled);
     }
     this.#lookForNew(named, home);
     if (this.#memoryIntervalMs !== undefined) this.#measureMemory(this.#memoryIntervalMs);
@@ -95,6 +101,7 @@ export class Processes {
   /** The agent's own pool is another one, or none. */
   #move(home: Application | undefined): void {
     this.#sampled.clear();
+    this.#processOf.clear();
     this.#waiting.clear();
     this.#file?.close();
     this.#file = home === undefined ? undefined : SharedFile.open(home.pool.path, true);
@@ -104,20 +111,29 @@ export class Processes {
   #lookForNew(named: ReadonlyMap<string, Named>, home: Application): void {
     for (const key of this.#waiting.keys()) if (!named.has(key)) this.#waiting.delete(key);
     let inside: Map<number, number[]> | undefined;
-    for (const [key, process] of named) {
-      if (this.#sampled.has(key)) continue;
-      const left = this.#waiting.get(key) ?? 0;
+    for (const [writer, process] of named) {
+      if (this.#processOf.has(writer)) continue;
+      const left = this.#waiting.get(writer) ?? 0;
       if (left > 0) {
-        this.#waiting.set(key, left - 1);
+        this.#waiting.set(writer, left - 1);
         continue;
       }
-      const pid = findProcess(process.pid, process.application.pool.file.stat(), () => {
+      const { app, service, application, lock } = process;
+      const pid = findProcess(process.pid, application.pool.file.stat(), lock, () => {
         inside ??= processesInside();
         return inside;
       });
-      const sampled = pid === undefined ? undefined : this.#start(process, pid, home);
-      if (sampled === undefined) this.#waiting.set(key, RETRY_SAMPLES);
-      else this.#sampled.set(key, sampled);
+      const key = `${app} ${service} ${pid}`;
+      if (pid !== undefined && !this.#sampled.has(key)) {
+        const sampled = this.#start(process, pid, home);
+        if (sampled !== undefined) this.#sampled.set(key, sampled);
+      }
+      if (this.#sampled.has(key)) {
+        this.#processOf.set(writer, key);
+        this.#waiting.delete(writer);
+      } else {
+        this.#waiting.set(writer, RETRY_SAMPLES);
+      }
     }
   }
 
@@ -132,10 +148,7 @@ export class Processes {
         who: this.#who,
         memory: this.#memoryIntervalMs !== undefined,
       });
-      if (sampled.sample()) {
-        this.#waiting.delete(`${app} ${service} ${process.pid}`);
-        return sampled;
-      }
+      if (sampled.sample()) return sampled;
     } catch (error) {
       // A limit of the agent's own pool: it has counted it.
       if (!this.#warned) {
@@ -149,6 +162,8 @@ export class Processes {
 
   #forget(key: string, { writer }: SampledProcess): void {
     this.#sampled.delete(key);
+    // Its writers are looked for anew: they may be of the next process of that number.
+    for (const [of, process] of this.#processOf) if (process === key) this.#processOf.delete(of);
     this.#release(writer);
   }
 
@@ -163,16 +178,18 @@ export class Processes {
   }
 }
 
-/** The processes that write, each once for a service however many threads of it do. */
+/** The living writers of services, and what they say of their processes. */
 function namedProcesses(applications: readonly Application[]): Map<string, Named> {
   const named = new Map<string, Named>();
   for (const application of applications) {
     const { name: app } = application;
     if (app === SELF_APP) continue;
-    for (const { serviceName: service, pid, flags } of application.writers()) {
+    for (const writer of application.writers()) {
+      const { id, serviceName: service, pid, flags, lockOffset, lockBytes } = writer;
       // The prototype's clients hold no file of ours by which they could be known again.
       if (pid <= 0 || (flags & WRITER_FLAGS.unlocked) !== 0) continue;
-      named.set(`${app} ${service} ${pid}`, { app, service, pid, application });
+      const lock = { offset: lockOffset, bytes: lockBytes };
+      named.set(`${app} ${id}`, { app, service, pid, application, lock });
     }
   }
   return named;
