@@ -17,6 +17,7 @@ import {
 import { Source } from "../sinks/snapshots.ts";
 import { OtlpReceiver, partialSuccess, type ReceivedMetric } from "../support/otlp.ts";
 import { define, Scratch, scan } from "../support/pools.ts";
+import { until } from "../support/wait.ts";
 
 const scratch = new Scratch();
 const FORMATS = ["protobuf", "json"] as const;
@@ -226,6 +227,58 @@ describe("OTLP", () => {
     expect(points.length + undelivered).toBe(50);
     expect(push.backlog.dropped).toBe(undelivered);
     expect(undelivered).toBeGreaterThan(30);
+  });
+
+  test("goes as it is where that is asked for", async () => {
+    await using receiver = new OtlpReceiver();
+    const source = new Source(scratch);
+    source.writer.put(define.counter("a_total"), [], 1);
+    const push = pushing(receiver.url, { compression: "none" });
+    push.write(source.snapshot(0));
+    expect((await push.close(5000)).undelivered).toBe(0);
+    expect(receiver.headers[0]?.get("content-encoding")).toBeNull();
+    expect(pointsOf(receiver.metrics, "a_total")).toHaveLength(1);
+  });
+
+  test("leaves out the oldest snapshots that wait to be encoded beyond its bound, and never the last", async () => {
+    await using receiver = new OtlpReceiver();
+    const source = new Source(scratch);
+    source.writer.put(define.logLinear("took"), [], 1);
+    const bytes = source.app.directory.valueCount * 8;
+    const push = pushing(receiver.url, { maxMemoryBytes: 4 * bytes, temporality: "delta" });
+    // Nobody encodes before this has gone on.
+    for (let i = 0; i < 10; i++) {
+      source.writer.store("took", [], i);
+      push.write(source.snapshot(i, { takenAtMs: START_MS + i }));
+    }
+    push.gone("host:7070", "shop");
+    expect((await push.close(5000)).undelivered).toBe(0);
+    const points = pointsOf(receiver.metrics, "took");
+    expect(points.map((each) => each.timeUnixNano).slice(0, 3)).toEqual([ns(7), ns(8), ns(9)]);
+    expect(points.at(-1)?.flags).toBe(1);
+  });
+
+  test("goes on when a snapshot cannot be encoded, and says so once", async () => {
+    await using receiver = new OtlpReceiver();
+    const source = new Source(scratch);
+    source.writer.put(define.counter("a_total"), [], 1);
+    const notices: string[] = [];
+    let fails = true;
+    const push = pushing(receiver.url, {
+      onNotice: (text) => notices.push(text),
+      resourceOf: () => {
+        if (fails) throw new Error("no resource");
+        return [];
+      },
+    });
+    push.write(source.snapshot(0));
+    push.write(source.snapshot(1));
+    await until("it is said", () => notices.length > 0);
+    fails = false;
+    push.write(source.snapshot(2));
+    await push.close(5000);
+    expect(notices).toEqual(["a snapshot could not be encoded: no resource"]);
+    expect(pointsOf(receiver.metrics, "a_total")).toHaveLength(1);
   });
 
   test("splits what is large, and loses nothing by it", async () => {

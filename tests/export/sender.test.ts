@@ -92,6 +92,39 @@ describe("a sender", () => {
     expect(receiver.atMs[1]! - receiver.atMs[0]!).toBeGreaterThan(950);
   });
 
+  test("waits until the date that the receiver names", async () => {
+    // Dates are whole seconds.
+    const untilMs = Math.floor(Date.now() / 1000) * 1000 + 2000;
+    const headers = { "retry-after": new Date(untilMs).toUTCString() };
+    const askedAtMs: number[] = [];
+    const asked = (answer: () => Response) => () => {
+      askedAtMs.push(Date.now());
+      return answer();
+    };
+    const answers = [asked(answer(503, "", headers)), asked(answer(204))];
+    await using receiver = new Receiver(answers);
+    const { made } = sender(receiver.url, 1);
+    expect(await made.stop(10_000)).toBe(0);
+    // A clock's ticks and a timer's are not the same ones.
+    expect(askedAtMs[1]!).toBeGreaterThan(untilMs - 50);
+  });
+
+  test.each([301, 302, 303, 307, 308])(
+    "follows no redirect (%i): what it sends and who it is are for the receiver that was named",
+    async (status) => {
+      await using other = new Receiver();
+      await using receiver = new Receiver([answer(status, "", { location: other.url })]);
+      const headers = () => ({ authorization: "Bearer s3cret" });
+      const { made, notices } = sender(receiver.url, 2, { headers });
+      await made.stop(5000);
+      expect(other.bodies).toEqual([]);
+      expect(receiver.bodies).toEqual([1, 2]);
+      expect(made.counters).toMatchObject({ samples: 10, refused: 10, retries: 0 });
+      expect(notices[0]).toContain(`which are dropped: ${status}`);
+      expect(notices[0]).not.toContain("s3cret");
+    },
+  );
+
   test("ends in time when the receiver does not answer, and tells what was not delivered", async () => {
     const hanging = Promise.withResolvers<Response>();
     await using receiver = new Receiver([() => hanging.promise]);
@@ -141,6 +174,41 @@ describe("a sender", () => {
     expect(receiver.bodies.at(-1)).toBe(52);
     expect(notices[1]).toContain("24 samples were dropped, for which there was no room");
   });
+});
+
+test("shows a receiver that asks for it who we are, by a certificate that may have been replaced", async () => {
+  const folder = mkdtempSync("/tmp/microview-test-");
+  const pem = async (name: string) => {
+    const [cert, key] = [join(folder, `${name}.crt`), join(folder, `${name}.key`)];
+    const made = Bun.spawnSync([
+      ...["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"],
+      ...["-subj", `/CN=${name}`, "-addext", "subjectAltName=DNS:localhost"],
+      ...["-keyout", key, "-out", cert],
+    ]);
+    expect(made.exitCode).toBe(0);
+    return { cert: await Bun.file(cert).text(), key: await Bun.file(key).text() };
+  };
+  const [server, ours, others] = [await pem("server"), await pem("ours"), await pem("others")];
+  rmSync(folder, { recursive: true });
+  let taken = 0;
+  const listener = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    tls: { ...server, ca: ours.cert, requestCert: true, rejectUnauthorized: true },
+    fetch() {
+      taken++;
+      return new Response(null, { status: 204 });
+    },
+  });
+  const url = `https://localhost:${listener.port}/`;
+  let shown = others;
+  const { made, notices } = sender(url, 1, { ca: server.cert, identity: () => shown });
+  await until("the wrong one is refused", () => notices.length > 0);
+  expect(taken).toBe(0);
+  shown = ours;
+  expect(await made.stop(5000)).toBe(0);
+  expect(taken).toBe(1);
+  await listener.stop(true);
 });
 
 test("over TLS a receiver is trusted by the certificates that are given, and by no others", async () => {
