@@ -55,9 +55,12 @@ class PointTable {
   readonly numbersAt: number;
   /** Fields that all points have, their numbers still to be put in. */
   readonly fields: Bytes;
+  readonly #writer: ProtoWriter;
 
-  constructor(head: MetricHead) {
+  /** @param writer for use while a series is taken in */
+  constructor(head: MetricHead, writer: ProtoWriter) {
     this.head = head;
+    this.#writer = writer;
     const { name, description, unit, kind } = head;
     const w = new ProtoWriter(64 + description.length * 3).string(1, name);
     if (description !== "") w.string(2, description);
@@ -69,7 +72,8 @@ class PointTable {
   }
 
   append(attributes: Attributes): void {
-    const own = new ProtoWriter(64);
+    const own = this.#writer;
+    own.clear();
     writeAttributes(own, ATTRIBUTES_FIELD[this.head.kind], attributes);
     const size = this.fields.length + own.length;
     const index = this.count++;
@@ -117,7 +121,7 @@ export class ProtobufForm implements OtlpForm<PointTable> {
   readonly #scratch = new ProtoWriter(64 << 10);
 
   table(head: MetricHead): PointTable {
-    return new PointTable(head);
+    return new PointTable(head, this.#scratch);
   }
 
   append(table: PointTable, attributes: Attributes): void {

@@ -6,6 +6,8 @@ const encoder = new TextEncoder();
 const VARINT = 0;
 const FIXED64 = 1;
 const BYTES = 2;
+/** Characters up to which a text is written by hand; their number takes one byte. */
+const MAX_PLAIN = 64;
 const FIXED32 = 5;
 
 export class ProtoWriter {
@@ -68,6 +70,7 @@ export class ProtoWriter {
   string(field: number, text: string): this {
     this.#varint((field << 3) | BYTES);
     this.#reserve(text.length * 3 + 10);
+    if (text.length <= MAX_PLAIN && this.#plain(text)) return this;
     // Most lengths take one byte: the text is written behind it, and moved where that was too little.
     const start = this.#length + 1;
     const { written } = encoder.encodeInto(text, this.#bytes.subarray(start));
@@ -75,6 +78,20 @@ export class ProtoWriter {
     if (extra > 0) this.#bytes.copyWithin(start + extra, start, start + written);
     this.#length = putVarint(this.#bytes, this.#length, written) + written;
     return this;
+  }
+
+  /** Writes a short text of ASCII, faster than the encoder is called. @returns whether it is one */
+  #plain(text: string): boolean {
+    const bytes = this.#bytes;
+    const start = this.#length + 1;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      if (code > 127) return false;
+      bytes[start + i] = code;
+    }
+    bytes[start - 1] = text.length;
+    this.#length = start + text.length;
+    return true;
   }
 
   bytesField(field: number, bytes: Uint8Array): this {
