@@ -97,7 +97,7 @@ describe("instruments over shared memory", () => {
 
   test("of processes that give other attributes are one name's, and none refuses the other", async () => {
     await using host = new TestHost();
-    await host.agent();
+    const agent = await host.agent();
     const [one, two] = [new Service(host), new Service(host)];
     const count = (attributes: string, by: number) =>
       `metrics.getMeter("m").createCounter("jobs.done").add(${by}, ${attributes}); await provider.ready`;
@@ -116,6 +116,8 @@ describe("instruments over shared memory", () => {
     await until("all has its place", () =>
       Bun.deepEquals(seriesOf(host, "jobs.done"), expected, true),
     );
+    // The agent has seen it hold its lock; it would give it seconds to take it otherwise.
+    agent.scan();
     await one.end("SIGKILL");
     const view = host.view();
     const isRetained = ({ retained }: { retained: boolean }) => retained;
@@ -123,7 +125,7 @@ describe("instruments over shared memory", () => {
       [...view.read().directory.writers.values()].some(isRetained),
     );
     expect(seriesOf(host, "jobs.done")).toEqual(expected);
-  });
+  }, 60_000);
 
   test("go on where they were when the agent comes later", async () => {
     await using host = new TestHost();
