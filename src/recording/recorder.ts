@@ -26,6 +26,8 @@ export interface RecorderOptions extends Pick<SinkOptions, "wanted" | "perWriter
   replace: boolean;
   /** A block is closed after this time, and can be read from then on. */
   blockMs: number;
+  /** Rows after which a block is closed; half a million unless told otherwise. */
+  blockRows?: number;
   /** It could not be written on: nothing more is recorded. */
   onFailure: (error: RecordingError) => void;
 }
@@ -64,6 +66,7 @@ export class Recorder {
   /** Snapshots that were left out, by pool, since the last that was not. */
   readonly #dropped = new Map<string, { count: number; missed: number; gap: string | undefined }>();
   #waitingRows = 0;
+  #waitingBlocks = 0;
   #openedAtMs = performance.now();
   #isOpen = false;
   #failure: RecordingError | undefined;
@@ -105,6 +108,11 @@ export class Recorder {
     return this.#waitingRows + this.#changes.rowCount > MAX_WAITING_ROWS / 2;
   }
 
+  /** Blocks that are closed are not all in the file yet. */
+  get isWriting(): boolean {
+    return this.#waitingBlocks > 0;
+  }
+
   /** Takes a snapshot in; its arrays may be used again afterwards. */
   write(snapshot: PoolSnapshot): void {
     if (this.#failure !== undefined) return;
@@ -132,7 +140,8 @@ export class Recorder {
     this.#summary.samples += this.#changes.add(snapshot, missed, gap);
     this.#summary.snapshots++;
     const { rowCount, keyRows } = this.#changes;
-    if (rowCount >= Math.max(MAX_BLOCK_ROWS, keyRows * MIN_BLOCK_TO_KEY)) this.#closeBlock();
+    const { blockRows = MAX_BLOCK_ROWS } = this.options;
+    if (rowCount >= Math.max(blockRows, keyRows * MIN_BLOCK_TO_KEY)) this.#closeBlock();
   }
 
   /** Writes what is left and completes the file. */
@@ -160,6 +169,7 @@ export class Recorder {
   }
 
   #closeBlock(): void {
+    this.#waitingBlocks++;
     this.#post(this.#changes.finish());
   }
 
@@ -173,6 +183,7 @@ export class Recorder {
   #receive(message: FromRecorder): void {
     if (message.kind === "written") {
       this.#waitingRows -= message.rows;
+      this.#waitingBlocks--;
       this.#summary.bytes = message.bytes;
       return;
     }

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
@@ -214,6 +214,29 @@ describe.each([
       // With the agent gone, the pools tell the same.
       const after = await host.outcome("collect", "--once", "--app", "shop", ...placeFlags(host));
       expect(numbersOf(JSON.parse(after.stdout).metrics)).toEqual(NUMBERS);
+    },
+  );
+
+  test.skipIf(skipped)(
+    `records a run and replays it, with the DuckDB that it has inside, and leaves nothing else behind${why}`,
+    async () => {
+      await using host = new Place(mountOptions);
+      const agent = host.builtAgent();
+      await agent.serves();
+      await startService(host);
+      const run = join(host.folder, "run.parquet");
+      const flags = ["--app", "shop", "--count", "5", "--interval", "10ms", ...placeFlags(host)];
+      const printed = await host.outcome("collect", ...flags, "--format", "ndjson", "--out", run);
+      expect(printed.stderr).toContain("bytes per sample");
+      expect(printed.exitCode).toBe(0);
+      const replay = ["replay", run, "--speed", "max"];
+      const replayed = await host.outcome(...replay, "--format", "ndjson");
+      expect(replayed.stdout).toBe(printed.stdout);
+      const again = join(host.folder, "again.parquet");
+      expect(await host.outcome(...replay, "--out", again)).toMatchObject({ exitCode: 0 });
+      expect(readFileSync(again)).toEqual(readFileSync(run));
+      expect(readdirSync(host.temporary)).toEqual([]);
+      expect(readdirSync(host.cwd)).toEqual([]);
     },
   );
 });
