@@ -9,6 +9,7 @@ export type { Grant } from "./grants.ts";
 export { AgentRunningError, isServed } from "./instance-lock.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
+export type { WriterProcess } from "./processes/processes.ts";
 export { checkScope, type Scope } from "./scopes.ts";
 export type { StrategyName } from "./strategies/index.ts";
 export { checkTls, serverTls, TlsError, type TlsIdentity } from "./tls.ts";

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { hostname } from "node:os";
-import { ToldProcesses } from "../../src/commands/push/identities.ts";
+import { processesOfAgent, ToldProcesses } from "../../src/commands/push/identities.ts";
 import { commonOf, Resources } from "../../src/commands/push/resource.ts";
 import {
   Directory,
@@ -114,6 +114,24 @@ describe("a resource", () => {
   });
 });
 
+test("an agent knows of a service's processes when it knows that of each writer, whatever their numbers", () => {
+  const source = new Source(scratch, "other");
+  const attach = () => new TestWriter(source.app, { service: "auth", pid: 1 }).id;
+  const [thread, other, elsewhere] = [attach(), attach(), attach()];
+  const known = new Map([
+    [thread, { pid: 1, hostPid: 70, identity: POD }],
+    [other, { pid: 1, hostPid: 70, identity: POD }],
+  ]);
+  const { directory } = source.app;
+  const of = () =>
+    processesOfAgent({ processesByWriter: () => known })({
+      ...{ source: "local", app: "shop", service: "auth", directory },
+    });
+  expect(of()).toBeUndefined();
+  known.set(elsewhere, { pid: 1, hostPid: 80, identity: UNKNOWN_IDENTITY });
+  expect(of()).toEqual({ pids: [1, 1], identities: [POD, UNKNOWN_IDENTITY] });
+});
+
 describe("what agents tell collectors of processes", () => {
   const INFO = define.gauge(INFO_METRIC, "max", ["app", ...Object.keys(INFO_LABELS)]);
   const COUNT = define.gauge("microview_processes", "sum", ["app"]);
@@ -150,6 +168,8 @@ describe("what agents tell collectors of processes", () => {
     const identities = [POD, { ...UNKNOWN_IDENTITY }];
     expect(told.of(writing([1, 1, 2]))).toEqual({ pids: [1, 2], identities });
     expect(told.of(writing([1, 2, 3]))).toBeUndefined();
+    // Two containers, in each of which the service is process 1.
+    expect(told.of(writing([1, 1]))).toEqual({ pids: [1], identities });
     expect(told.of({ ...writing([1, 2]), service: "none" })).toBeUndefined();
     expect(told.of({ ...writing([1, 2]), source: "db2:7070" })).toBeUndefined();
   });

@@ -1,7 +1,7 @@
 // Who the processes of a service are, for OTLP's resources: by what the agent knows of them, or by what it tells
 // collectors in its own application.
 
-import type { Agent } from "../../agent/index.ts";
+import type { Agent, WriterProcess } from "../../agent/index.ts";
 import type { Origin } from "../../export/index.ts";
 import {
   AGENT_APP,
@@ -20,8 +20,11 @@ import {
 /** Each sampled process that writes has a series of it there. */
 const PROCESSES_METRIC = "microview_processes";
 
+/** What the agent knows changes with its looks at processes, which are at least so long apart. */
+const SAME_LOOK_MS = 100;
+
 export interface Processes {
-  /** As they have them themselves, each in its own pid namespace. */
+  /** As they have them themselves, each in its own pid namespace; the same number may stand once for several. */
   pids: number[];
   identities: ProcessIdentity[];
 }
@@ -30,16 +33,24 @@ export interface Processes {
 export type ProcessesOf = (origin: Origin) => Processes | undefined;
 
 /** By what an agent of this process knows. */
-export function processesOfAgent(agent: Pick<Agent, "processesOf">): ProcessesOf {
+export function processesOfAgent(agent: Pick<Agent, "processesByWriter">): ProcessesOf {
+  // Asked for service by service, and the same for all of an application.
+  let last = { app: "", atMs: Number.NEGATIVE_INFINITY, known: new Map<number, WriterProcess>() };
   return ({ app, service, directory }) => {
-    const pids = writingPids(directory, service);
-    if (pids === undefined) return undefined;
-    const known = new Map<number, ProcessIdentity>();
-    for (const each of agent.processesOf(app)) {
-      if (each.service === service) known.set(each.pid, each.identity);
+    const nowMs = performance.now();
+    if (last.app !== app || nowMs - last.atMs > SAME_LOOK_MS) {
+      last = { app, atMs: nowMs, known: agent.processesByWriter(app) };
     }
-    if (pids.some((pid) => !known.has(pid))) return undefined;
-    return { pids, identities: pids.map((pid) => known.get(pid)!) };
+    const { known } = last;
+    const processes = new Map<number, WriterProcess>();
+    for (const { id } of living(directory, service)) {
+      const process = known.get(id);
+      if (process === undefined) return undefined;
+      processes.set(process.hostPid, process);
+    }
+    if (processes.size === 0) return undefined;
+    const all = [...processes.values()];
+    return { pids: all.map(({ pid }) => pid), identities: all.map(({ identity }) => identity) };
   };
 }
 
@@ -64,10 +75,11 @@ export class ToldProcesses {
   }
 
   readonly of: ProcessesOf = ({ source, app, service, directory }) => {
-    const pids = writingPids(directory, service);
-    const identities = this.#told.get(source)?.get(`${app} ${service}`);
-    // Numbers as processes have them do not tell which is which: that all are told of is seen by their count.
-    if (pids === undefined || identities?.length !== pids.length) return undefined;
+    const writers = living(directory, service);
+    const pids = [...new Set(writers.map(({ pid }) => pid))];
+    const identities = this.#told.get(source)?.get(`${app} ${service}`) ?? [];
+    // Which is which is not told. That all are told of is seen by their count: in containers several may be process 1.
+    if (writers.some(isUnlocked) || identities.length < Math.max(1, pids.length)) return undefined;
     return { pids, identities };
   };
 }
@@ -97,13 +109,20 @@ function labelsOf(directory: Directory, { metric, firstSeries }: Run, index: num
   return (name: string) => values[metric.definition.labelNames.indexOf(name)];
 }
 
-/** Of living writers; undefined when some of them cannot be known again, or there are none. */
-function writingPids(directory: Directory, service: string): number[] | undefined {
-  const pids = new Set<number>();
-  for (const { serviceName, retained, flags, pid } of directory.writers.values()) {
-    if (retained || serviceName !== service) continue;
-    if (pid <= 0 || (flags & WRITER_FLAGS.unlocked) !== 0) return undefined;
-    pids.add(pid);
+const byService = new WeakMap<Directory, { length: number; writers: Map<string, Writer[]> }>();
+
+/** Writers of a service, without those that keep the counts of the dead. */
+function living(directory: Directory, service: string): readonly Writer[] {
+  let known = byService.get(directory);
+  if (known?.length !== directory.length) {
+    const all = [...directory.writers.values()].filter(({ retained }) => !retained);
+    known = { length: directory.length, writers: Map.groupBy(all, (each) => each.serviceName) };
+    byService.set(directory, known);
   }
-  return pids.size === 0 ? undefined : [...pids];
+  return known.writers.get(service) ?? [];
+}
+
+/** The prototype's clients hold no lock by which they could be known again. */
+function isUnlocked({ flags }: Writer): boolean {
+  return (flags & WRITER_FLAGS.unlocked) !== 0;
 }
