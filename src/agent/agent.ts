@@ -55,6 +55,8 @@ export interface AgentOptions extends AccessOptions {
   strategy: StrategyName;
   limits: Limits;
   scanIntervalMs: number;
+  /** How long a long answer of /metrics may be taken, where that is not as usual. */
+  scrapeDeadlineMs?: number;
   /** Lets collectors read by RDMA where this host has a device; undefined does not look for one. */
   rdma?: RdmaOptions;
   /** How often the processes of services are sampled; undefined does not. */
@@ -169,6 +171,7 @@ export class Agent {
 
   async #start(): Promise<void> {
     const { host, port, dataPort, tls, limits, log, socketPath, gid } = this.#options;
+    const { scrapeDeadlineMs } = this.#options;
     const tokens = this.#keeper?.tokens;
     if (tls !== undefined) this.#checkTls(tls);
     this.metrics.set("startTime", Date.now() / 1000);
@@ -198,6 +201,10 @@ export class Agent {
       processesOf: (app) => this.processesOf(app),
       metrics: this.metrics,
       readings: this.#readings,
+      scrapes: {
+        atOnce: limits.scrapes,
+        ...(scrapeDeadlineMs === undefined ? {} : { deadlineMs: scrapeDeadlineMs }),
+      },
       log,
       version: this.#options.version,
       bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),

@@ -5,6 +5,8 @@ import {
   MetricsEndpoint,
   negotiate,
   QueryError,
+  type ScrapeEvents,
+  type ScrapeLimits,
   type Selection,
 } from "../exposition/index.ts";
 import { PAGE_BYTES, PAGE_HEADER_BYTES, SLOTS_PER_PAGE } from "../layout/index.ts";
@@ -14,9 +16,19 @@ import type { Readings } from "./reading.ts";
 
 /** Answers scrapes of one agent. */
 export class MetricsRoute {
-  readonly #endpoint = new MetricsEndpoint();
+  readonly #endpoint: MetricsEndpoint;
 
-  constructor(readonly readings: Readings) {}
+  /**
+   * @param limits what scrapers may hold
+   * @param events told of those who wanted more
+   */
+  constructor(
+    readonly readings: Readings,
+    limits: Partial<ScrapeLimits>,
+    events: ScrapeEvents,
+  ) {
+    this.#endpoint = new MetricsEndpoint(limits, events);
+  }
 
   /**
    * @param applications those that the caller may see

@@ -15,6 +15,8 @@ export interface Limits {
   bodyBytes: number;
   /** Connections to the binary read protocol. */
   connections: number;
+  /** Long texts of /metrics that are being taken at once. */
+  scrapes: number;
   /** Of those, the ones of one token, and of one address. */
   connectionsEach: number;
   /** Requests per second of a token over TCP. */
@@ -31,6 +33,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   writers: 10_000,
   bodyBytes: 16 << 20,
   connections: 1024,
+  scrapes: 8,
   connectionsEach: 256,
   requestsPerS: 1000,
   wrongPerS: 5,

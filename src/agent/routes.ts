@@ -4,6 +4,7 @@ import { basename, dirname } from "node:path";
 import { openapi } from "@elysiajs/openapi";
 import { Elysia, t } from "elysia";
 import { ValidationError } from "elysia/error";
+import type { ScrapeLimits } from "../exposition/index.ts";
 import {
   type AttachResponse,
   COMBINES,
@@ -40,6 +41,8 @@ export interface RoutesContext {
   processesOf(app: string): ProcessesResponse["processes"];
   metrics: SelfMetrics;
   readings: Readings;
+  /** What scrapers may hold. */
+  scrapes: Partial<ScrapeLimits>;
   log: Log;
   version: string;
   bootId: string;
@@ -114,7 +117,10 @@ const WriterParams = t.Object({ app: t.String(), writer: t.Integer({ minimum: 1 
 /** All routes; `handle` is what listeners serve. */
 export function createRoutes(context: RoutesContext) {
   const { pools, metrics } = context;
-  const exposition = new MetricsRoute(context.readings);
+  const exposition = new MetricsRoute(context.readings, context.scrapes, {
+    refused: () => metrics.add("limits", 1, "scrapes-full"),
+    cut: () => metrics.add("scrapesCut"),
+  });
   // What is not granted to a caller does not exist for it: no route reaches for `pools` itself.
   const granted = ({ request }: { request: Request }) => ({
     apps: new GrantedPools(pools, grantOf(request)),
@@ -168,12 +174,16 @@ export function createRoutes(context: RoutesContext) {
             description: `only these: a glob, as often as needed`,
             schema: { type: "array" as const, items: { type: "string" as const } },
           })),
-          {
-            name: "per_writer",
-            in: "query",
-            description: "1: each writer by itself instead of their sum",
-            schema: { type: "string" },
-          },
+          ...Object.entries({
+            per_writer: "1: each writer by itself instead of their sum",
+            created: "0: without the moment when counters and histograms began, in OpenMetrics",
+            buckets: "all: all buckets of log-linear histograms instead of powers of two",
+          }).map(([name, description]) => ({
+            name,
+            in: "query" as const,
+            description,
+            schema: { type: "string" as const },
+          })),
         ],
       },
     })

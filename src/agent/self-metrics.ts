@@ -58,6 +58,12 @@ const METRICS = {
     "REST requests refused for want of a token, or of the right to an application.",
     [],
   ],
+  scrapesCut: [
+    "counter",
+    "microview_agent_scrapes_cut_total",
+    "Long answers to scrapes that were not taken in time.",
+    [],
+  ],
   scanSeconds: [
     "counter",
     "microview_agent_scan_seconds_total",

@@ -203,6 +203,12 @@ export default defineSubcommand("agent", {
       description: "size of a request",
       default: "16MiB",
     }),
+    maxScrapes: flag.integer({
+      group: LIMITS,
+      min: 1,
+      description: "answers of /metrics above 1MiB that are being taken at once",
+      default: "8",
+    }),
     maxConnections: flag.integer({
       group: LIMITS,
       min: 1,
@@ -286,6 +292,7 @@ export default defineSubcommand("agent", {
           writers: options.maxWriters,
           bodyBytes: options.maxBody,
           connections: options.maxConnections,
+          scrapes: options.maxScrapes,
           connectionsEach: options.maxConnectionsEach,
           requestsPerS: options.maxRequests,
           wrongPerS: options.maxWrongTokens,

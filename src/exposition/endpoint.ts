@@ -6,6 +6,14 @@ import type { ExposedPool, Wants } from "./families.ts";
 import { CONTENT_TYPE, type Format } from "./format.ts";
 import { GzipPieces } from "./gzip.ts";
 import { acceptsGzip } from "./negotiate.ts";
+import {
+  BusyError,
+  RETRY_AFTER_S,
+  SCRAPE_LIMITS,
+  type ScrapeEvents,
+  ScrapeGate,
+  type ScrapeLimits,
+} from "./scrape-gate.ts";
 
 /** Up to here a text is answered whole, with its length; beyond, piece by piece as it is taken. */
 const WHOLE_BYTES_MAX = 1 << 20;
@@ -42,14 +50,20 @@ export interface MetricsRequest {
 }
 
 export class MetricsEndpoint {
-  readonly exposition: Exposition;
+  readonly exposition = new Exposition();
+  readonly gate: ScrapeGate;
   readonly #selections = new Map<string, Selection>();
 
-  constructor(exposition = new Exposition()) {
-    this.exposition = exposition;
+  /**
+   * @param limits what scrapers may hold
+   * @param events told of those who wanted more
+   */
+  constructor(limits: Partial<ScrapeLimits>, events: ScrapeEvents) {
+    this.gate = new ScrapeGate({ ...SCRAPE_LIMITS, ...limits }, events);
   }
 
   /**
+   * What is asked for; status 503 when as many are being answered as may be.
    * @param poolsOf the pools that the asker may see and has selected, with their values now
    * @throws QueryError for a query that cannot be
    */
@@ -67,7 +81,31 @@ export class MetricsEndpoint {
       vary: "accept, accept-encoding",
       ...(gzip ? { "content-encoding": "gzip" } : {}),
     };
-    return new Response(bodyOf(gzip ? new GzipPieces(scrape) : scrape), { headers });
+    try {
+      return new Response(this.#bodyOf(gzip ? new GzipPieces(scrape) : scrape), { headers });
+    } catch (error) {
+      if (!(error instanceof BusyError)) throw error;
+      const { message, hint } = error;
+      return Response.json(
+        { code: "scrapes-full", message, hint },
+        { status: 503, headers: { "retry-after": String(RETRY_AFTER_S) } },
+      );
+    }
+  }
+
+  /** What is short is answered whole; what is long is made as it is taken. @throws BusyError */
+  #bodyOf(pieces: {
+    next(): Uint8Array | undefined;
+  }): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> {
+    const first: Uint8Array[] = [];
+    let bytes = 0;
+    for (;;) {
+      const piece = pieces.next();
+      if (piece === undefined) return Buffer.concat(first);
+      first.push(piece);
+      bytes += piece.length;
+      if (bytes > WHOLE_BYTES_MAX) return this.gate.open(first, pieces);
+    }
   }
 
   #selection(query: URLSearchParams): Selection {
@@ -142,29 +180,4 @@ function remember(test: (name: string) => boolean): (name: string) => boolean {
     }
     return answer;
   };
-}
-
-/** What is short is answered whole; what is long is made as it is taken, at the pace of whoever takes it. */
-function bodyOf(pieces: {
-  next(): Uint8Array | undefined;
-}): Uint8Array<ArrayBuffer> | ReadableStream {
-  const first: Uint8Array[] = [];
-  let bytes = 0;
-  for (;;) {
-    const piece = pieces.next();
-    if (piece === undefined) return Buffer.concat(first);
-    first.push(piece);
-    bytes += piece.length;
-    if (bytes > WHOLE_BYTES_MAX) break;
-  }
-  return new ReadableStream<Uint8Array>(
-    {
-      pull(controller) {
-        const piece = first.shift() ?? pieces.next();
-        if (piece === undefined) controller.close();
-        else controller.enqueue(piece);
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }

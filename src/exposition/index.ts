@@ -1,6 +1,6 @@
 // Prometheus exposition: both text formats of what pools hold, in pieces, and how they are asked for over HTTP.
 //
-//   const endpoint = new MetricsEndpoint();
+//   const endpoint = new MetricsEndpoint({ atOnce: 8 }, { refused() {}, cut() {} });
 //   const format = negotiate(request.headers.get("accept"), ["openmetrics"]);
 //   endpoint.answer({ query, format, acceptEncoding }, (selection) => pools);
 
@@ -12,4 +12,5 @@ export { GzipPieces } from "./gzip.ts";
 export { acceptsGzip, negotiate } from "./negotiate.ts";
 export { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
 export { PIECE_BYTES, type Scrape } from "./scrape.ts";
+export type { ScrapeEvents, ScrapeLimits } from "./scrape-gate.ts";
 export { type WriterPart, WriterValues } from "./writer-values.ts";

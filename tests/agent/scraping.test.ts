@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { writeDensePool } from "../../bench/lib/dense-pool.ts";
 import type { Agent } from "../../src/agent/agent.ts";
@@ -393,6 +393,74 @@ describe("a text of a million series", () => {
     expect(memoryOf(agent.pid).most - before).toBeLessThan(48 * KIB);
     await reader.cancel();
   }, 120_000);
+});
+
+describe("long texts", () => {
+  /** Series whose text is longer than what sockets keep. */
+  const PAGES = 600;
+
+  /** Asks for everything and reads nothing of it. */
+  async function stall(agent: Agent): Promise<Socket> {
+    const socket = connect(agent.port, "127.0.0.1");
+    socket.on("error", () => {});
+    await new Promise<void>((resolve) => socket.once("connect", () => resolve()));
+    socket.pause();
+    socket.write("GET /metrics?app=dense HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+    return socket;
+  }
+
+  test("are refused beyond the limit with a time to come again, and short ones are not", async () => {
+    await using host = new TestHost();
+    writeDensePool(host.poolDir, "dense", PAGES);
+    const agent = await host.agent({ limits: { scrapes: 2 } });
+    const stalled = [await stall(agent), await stall(agent)];
+    host.onEnd(() => stalled.forEach((socket) => void socket.destroy()));
+    const refusal = await until("the limit is reached", async () => {
+      const response = await fetch(url(agent, "?app=dense"));
+      if (response.status === 503) return response;
+      await response.body?.cancel();
+      return undefined;
+    });
+    expect(Number(refusal.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect(await refusal.json()).toMatchObject({
+      code: "scrapes-full",
+      hint: expect.stringContaining("?app="),
+    });
+    const limits = await samples(agent, "microview_agent_limit_reached_total", "?app=microview");
+    const [name, count] = Object.entries(limits)[0]!;
+    expect(name).toContain('code="scrapes-full"');
+    expect(count).toBeGreaterThan(0);
+    for (const socket of stalled) socket.destroy();
+    await until("there is room again", async () => {
+      const response = await fetch(url(agent, "?app=dense"));
+      await response.body?.cancel();
+      return response.status === 200;
+    });
+  }, 30_000);
+
+  test("are cut when they are not taken in time, and that is counted", async () => {
+    await using host = new TestHost();
+    writeDensePool(host.poolDir, "dense", PAGES);
+    const agent = await host.agent({ limits: { scrapes: 1 }, scrapeDeadlineMs: 100 });
+    const socket = await stall(agent);
+    host.onEnd(() => void socket.destroy());
+    await until("it is cut", async () => {
+      const cut = await samples(agent, "microview_agent_scrapes_cut_total", "?app=microview");
+      return Object.values(cut)[0] === 1;
+    });
+    // Whoever reads on finds no end: neither the last chunk nor a mark.
+    let tail = "";
+    socket.on("data", (bytes) => {
+      tail = (tail + bytes.toString("latin1")).slice(-100);
+    });
+    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    socket.resume();
+    await closed;
+    expect(tail).not.toEndWith("0\r\n\r\n");
+    const response = await fetch(url(agent, "?app=dense"));
+    expect(response.status).toBe(200);
+    await response.body?.cancel();
+  }, 60_000);
 });
 
 describe("a scrape while the structure moves", () => {

@@ -26,6 +26,12 @@ export const LISTEN_FLAGS = {
     group: SCRAPES,
     description: "only scrapers whose certificate one of these has signed, PEM",
   }),
+  listenMaxScrapes: flag.integer({
+    group: SCRAPES,
+    min: 1,
+    description: "answers above 1MiB that are being taken at once",
+    default: "8",
+  }),
   listenInsecure: flag.toggle({
     group: SCRAPES,
     description: "listen beyond loopback without a token",

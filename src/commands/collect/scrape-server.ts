@@ -31,7 +31,7 @@ import { Renewal } from "../support/renewal.ts";
 import { readServerTls } from "../support/tls-files.ts";
 import { readTokens } from "../support/token-file.ts";
 import type { ListenOptions } from "./listen-flags.ts";
-import { SelfPool } from "./self-pool.ts";
+import { type ScrapeCounts, SelfPool } from "./self-pool.ts";
 
 /** A pool that was not read for so many intervals, and for so long, is not shown any more. */
 const STALE_INTERVALS = 10;
@@ -74,7 +74,8 @@ interface Latest {
 
 export class ScrapeServer {
   readonly #options: ScrapeServerOptions;
-  readonly #endpoint = new MetricsEndpoint();
+  readonly #endpoint: MetricsEndpoint;
+  readonly #counts: ScrapeCounts = { refused: 0, cut: 0 };
   readonly #latest = new Map<string, Latest>();
   readonly #keeper: TokenKeeper | undefined;
   readonly #gate: Gate;
@@ -87,7 +88,12 @@ export class ScrapeServer {
   /** @throws UsageError when strangers could read and nobody has said that they may; CliError when the port is taken */
   constructor(options: ScrapeServerOptions) {
     this.#options = options;
-    this.#self = new SelfPool(options.statistics, options.pushes);
+    this.#self = new SelfPool(options.statistics, options.pushes, this.#counts);
+    const { listenMaxScrapes: atOnce } = options;
+    this.#endpoint = new MetricsEndpoint(atOnce === undefined ? {} : { atOnce }, {
+      refused: () => this.#counts.refused++,
+      cut: () => this.#counts.cut++,
+    });
     const { listenTokenFile, listenInsecure = false, listen } = options;
     const { host, port } = listen!;
     const log = createLog("info", false, (line) => options.say(line.trimEnd()));

@@ -92,6 +92,27 @@ const PUSH_METRICS: readonly SelfMetric<ExportCounters>[] = [
   },
 ];
 
+/** What has become of scrapes of this collector. */
+export interface ScrapeCounts {
+  refused: number;
+  cut: number;
+}
+
+const SCRAPE_METRICS: readonly SelfMetric<ScrapeCounts>[] = [
+  {
+    name: "microview_collect_scrapes_refused_total",
+    kind: "counter",
+    help: "Scrapes that were told to come again, for as many were being answered as may be.",
+    of: ({ refused }) => refused,
+  },
+  {
+    name: "microview_collect_scrapes_cut_total",
+    kind: "counter",
+    help: "Long answers to scrapes that were not taken in time.",
+    of: ({ cut }) => cut,
+  },
+];
+
 const WRITER = 1;
 
 export class SelfPool {
@@ -101,10 +122,12 @@ export class SelfPool {
   /**
    * @param statistics of the agents that are read, which stay the same ones
    * @param pushes what exporters have done, which stay the same ones too
+   * @param scrapes those of this collector
    */
   constructor(
     readonly statistics: () => readonly TargetStatistics[],
     readonly pushes: () => readonly ExportCounters[],
+    readonly scrapes: ScrapeCounts,
   ) {
     const records = new RecordWriter().service(1, "collect");
     records.writer({
@@ -121,20 +144,24 @@ export class SelfPool {
     let series = 0;
     const declare = (
       metrics: readonly Pick<SelfMetric<never>, "name" | "kind" | "help">[],
-      label: string,
+      label: string | undefined,
       values: readonly string[],
     ) => {
       if (values.length === 0) return;
+      const labelNames = label === undefined ? [] : [label];
       for (const { name, kind, help } of metrics) {
-        const rest = { unit: "", labelNames: [label], combine: "sum", bounds: [] } as const;
+        const rest = { unit: "", labelNames, combine: "sum", bounds: [] } as const;
         records.metric(++metric, 1, { name, kind, help, ...rest });
-        for (const value of values) records.series(++series, metric, [value]);
+        for (const value of values) {
+          records.series(++series, metric, label === undefined ? [] : [value]);
+        }
       }
     };
     const sources = statistics().map(({ source }) => source);
     declare(TARGET_METRICS, "instance", sources);
     const protocols = pushes().map(({ protocol }) => protocol);
     declare(PUSH_METRICS, "protocol", protocols);
+    declare(SCRAPE_METRICS, undefined, [""]);
     // Each has a page that does not exist: values are told, and not stored.
     for (let id = 1; id <= series; id++) {
       records.bind({ writer: WRITER, firstSeries: id, count: 1, page: id, slot: 0 });
@@ -149,6 +176,7 @@ export class SelfPool {
     const values = [
       ...TARGET_METRICS.flatMap(({ of }) => statistics.map(of)),
       ...PUSH_METRICS.flatMap(({ of }) => pushes.map(of)),
+      ...SCRAPE_METRICS.map(({ of }) => of(this.scrapes)),
     ];
     return { app: this.app, directory: this.#directory, values: Float64Array.from(values) };
   }

@@ -1,0 +1,53 @@
+// Long texts that are being taken: how many at once, for how long, and what is held of them afterwards.
+
+import { expect, test } from "bun:test";
+import { BusyError, ScrapeGate } from "../../src/exposition/scrape-gate.ts";
+import { until } from "../support/wait.ts";
+
+function gate(atOnce: number, deadlineMs = 60_000) {
+  const told = { refused: 0, cut: 0 };
+  const made = new ScrapeGate(
+    { atOnce, deadlineMs },
+    { refused: () => told.refused++, cut: () => told.cut++ },
+  );
+  return { made, told };
+}
+
+function pieces(count: number) {
+  let left = count;
+  return { next: () => (left-- > 0 ? Uint8Array.of(left) : undefined) };
+}
+
+test("no more are taken at once than may be, and there is room again however one ends", async () => {
+  const { made, told } = gate(2);
+  const whole = made.open([Uint8Array.of(7)], pieces(3));
+  const left = made.open([], pieces(3));
+  expect(() => made.open([], pieces(1))).toThrow(BusyError);
+  expect({ active: made.active, ...told }).toEqual({ active: 2, refused: 1, cut: 0 });
+  expect([...(await new Response(whole).bytes())]).toEqual([7, 2, 1, 0]);
+  expect(made.active).toBe(1);
+  await left.cancel();
+  expect(made.active).toBe(0);
+  expect(told.cut).toBe(0);
+});
+
+test("what is not taken in time breaks off, and does not just end", async () => {
+  const { made, told } = gate(1, 5);
+  const reader = made.open([Uint8Array.of(1), Uint8Array.of(2)], pieces(9)).getReader();
+  expect((await reader.read()).done).toBe(false);
+  await until("it is cut", () => told.cut === 1);
+  expect(made.active).toBe(0);
+  expect(reader.read()).rejects.toThrow("not taken in time");
+});
+
+test("pieces are made as they are taken, and none ahead", async () => {
+  const { made } = gate(1);
+  let asked = 0;
+  const stream = made.open([Uint8Array.of(1)], { next: () => Uint8Array.of(++asked) });
+  const reader = stream.getReader();
+  await reader.read();
+  expect(asked).toBe(0);
+  await reader.read();
+  expect(asked).toBe(1);
+  await reader.cancel();
+});
