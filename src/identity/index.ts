@@ -9,8 +9,8 @@ export {
   holds,
   identityOf,
   type OpenFile,
+  ProcessLook,
   parseLocks,
   parseNamespacePids,
-  processesInside,
   type WriterLock,
 } from "./process.ts";

@@ -22,23 +22,44 @@ export interface WriterLock {
   bytes: number;
 }
 
+/** One look at the processes of this host: what was read of them is not read again for the next writer. */
+export class ProcessLook {
+  #inside: Map<number, number[]> | undefined;
+  readonly #openings = new Map<string, Openings>();
+
+  /** Processes that have such a number in a pid namespace of their own. */
+  inside(pid: number): readonly number[] {
+    this.#inside ??= processesInside();
+    return this.#inside.get(pid) ?? [];
+  }
+
+  openings(pid: number, file: OpenFile): Openings {
+    const key = `${pid} ${file.device} ${file.inode}`;
+    let openings = this.#openings.get(key);
+    if (openings === undefined) {
+      openings = openingsOf(pid, file);
+      this.#openings.set(key, openings);
+    }
+    return openings;
+  }
+}
+
 /**
  * The process that a writer's record means: it holds the writer's lock. A pid alone proves nothing, for it may be one of
  * another pid namespace, where most containers have a process 1, and it may be somebody else's by now.
  * @param pid in the pid namespace of the process
- * @param inside asked for {@link processesInside} when it is needed
  * @returns undefined as well without the right to see whose files are open
  */
 export function findProcess(
   pid: number,
   file: OpenFile,
   lock: WriterLock,
-  inside: () => ReadonlyMap<number, readonly number[]>,
+  look: Pick<ProcessLook, "inside" | "openings">,
 ): number | undefined {
-  const own = openingsOf(pid, file);
+  const own = look.openings(pid, file);
   if (own.open && covers(own, lock)) return pid;
-  const candidates = [pid, ...(inside().get(pid) ?? [])]
-    .map((each) => ({ pid: each, openings: openingsOf(each, file) }))
+  const candidates = [pid, ...look.inside(pid)]
+    .map((each) => ({ pid: each, openings: look.openings(each, file) }))
     .filter(({ openings }) => openings.open);
   const holder = candidates.find(({ openings }) => covers(openings, lock));
   if (holder !== undefined) return holder.pid;
@@ -74,7 +95,7 @@ export function holds(pid: number, file: OpenFile): boolean {
 }
 
 /** How a process has a file open: bytes from first to last that it holds locked. */
-interface Openings {
+export interface Openings {
   open: boolean;
   locks: { first: number; last: number }[];
 }

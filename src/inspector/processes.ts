@@ -1,7 +1,7 @@
 // Which processes write, and where they live: by their cgroups as far as this user may look, and by what the agent tells of
 // them in its own pool, which has the names of pods.
 
-import { findProcess, identityOf, type OpenFile, processesInside } from "../identity/index.ts";
+import { findProcess, identityOf, type OpenFile, ProcessLook } from "../identity/index.ts";
 import {
   AGENT_APP,
   CONTAINER_ID_SHOWN,
@@ -77,11 +77,11 @@ export class ProcessFinder {
   /** What the agent tells now. */
   told = new ToldProcesses();
   readonly #found = new Map<string, { hostPid: number; identity: ProcessIdentity | undefined }>();
-  #inside: Map<number, number[]> | undefined;
+  #look = new ProcessLook();
 
   /** Forgets which processes there are: call it before each look. */
   begin(): void {
-    this.#inside = undefined;
+    this.#look = new ProcessLook();
     if (this.#found.size > FOUND_MAX) this.#found.clear();
   }
 
@@ -115,10 +115,7 @@ export class ProcessFinder {
     const key = `${path} ${id} ${startedAtMs}`;
     const known = this.#found.get(key);
     if (known !== undefined) return known;
-    const hostPid = findProcess(pid, file, { offset: lockOffset, bytes: lockBytes }, () => {
-      this.#inside ??= processesInside();
-      return this.#inside;
-    });
+    const hostPid = findProcess(pid, file, { offset: lockOffset, bytes: lockBytes }, this.#look);
     if (hostPid === undefined) return undefined;
     const found = { hostPid, identity: identityOf(hostPid) };
     this.#found.set(key, found);

@@ -3,7 +3,13 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { SharedFile } from "../../src/ffi/index.ts";
-import { findProcess, identityOf, parseLocks } from "../../src/identity/index.ts";
+import {
+  findProcess,
+  identityOf,
+  type OpenFile,
+  ProcessLook,
+  parseLocks,
+} from "../../src/identity/index.ts";
 import { UNKNOWN_IDENTITY } from "../../src/layout/index.ts";
 import { until } from "../support/wait.ts";
 
@@ -60,7 +66,14 @@ describe("the process of a writer", () => {
     writeFileSync(path, Buffer.alloc(65_536));
     return SharedFile.open(path, true);
   };
-  const nobody = () => new Map<number, number[]>();
+  /** A look, and who has which number inside. */
+  const looking = (inside: Record<number, number[]> = {}) => {
+    const look = new ProcessLook();
+    return {
+      inside: (pid: number) => inside[pid] ?? [],
+      openings: (pid: number, file: OpenFile) => look.openings(pid, file),
+    };
+  };
 
   test("is the one that holds its lock", () => {
     using stack = new DisposableStack();
@@ -70,14 +83,14 @@ describe("the process of a writer", () => {
     // Neighbours of one opening become one lock.
     other.lock(8192, 4096);
     other.lock(12_288, 4096);
-    const find = (offset: number, inside = nobody) =>
-      findProcess(process.pid, file.stat(), { offset, bytes: 4096 }, inside);
+    const find = (offset: number) =>
+      findProcess(process.pid, file.stat(), { offset, bytes: 4096 }, looking());
     expect(find(4096)).toBe(process.pid);
     expect(find(12_288)).toBe(process.pid);
     expect(find(16_384)).toBeUndefined();
     expect(find(6000)).toBeUndefined();
     // By the number that it has in another namespace.
-    const inside = () => new Map([[7, [1, process.pid]]]);
+    const inside = looking({ 7: [1, process.pid] });
     const lock = { offset: 4096, bytes: 4096 };
     expect(findProcess(7, file.stat(), lock, inside)).toBe(process.pid);
     expect(findProcess(8, file.stat(), lock, inside)).toBeUndefined();
@@ -87,15 +100,15 @@ describe("the process of a writer", () => {
     using stack = new DisposableStack();
     const file = stack.adopt(create(), (each) => each.close());
     const lock = { offset: 4096, bytes: 4096 };
-    expect(findProcess(process.pid, file.stat(), lock, nobody)).toBe(process.pid);
-    const twice = () => new Map([[process.pid, [process.pid]]]);
+    expect(findProcess(process.pid, file.stat(), lock, looking())).toBe(process.pid);
+    const twice = looking({ [process.pid]: [process.pid] });
     expect(findProcess(process.pid, file.stat(), lock, twice)).toBeUndefined();
   });
 
   test("is none that has not the file open", () => {
     const lock = { offset: 0, bytes: 1 };
-    expect(findProcess(process.pid, { inode: 1, device: 1 }, lock, nobody)).toBeUndefined();
-    expect(findProcess(0xffff_ffff, { inode: 1, device: 1 }, lock, nobody)).toBeUndefined();
+    expect(findProcess(process.pid, { inode: 1, device: 1 }, lock, looking())).toBeUndefined();
+    expect(findProcess(0xffff_ffff, { inode: 1, device: 1 }, lock, looking())).toBeUndefined();
   });
 });
 

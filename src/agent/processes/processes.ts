@@ -5,7 +5,7 @@
 // pools of the applications are left alone.
 
 import { SharedFile } from "../../ffi/index.ts";
-import { findProcess, processesInside, type WriterLock } from "../../identity/index.ts";
+import { findProcess, ProcessLook, type WriterLock } from "../../identity/index.ts";
 import {
   type ProcessesResponse,
   type ProcessIdentity,
@@ -133,7 +133,7 @@ export class Processes {
 
   #lookForNew(named: ReadonlyMap<string, Named>, home: Application): void {
     for (const key of this.#waiting.keys()) if (!named.has(key)) this.#waiting.delete(key);
-    let inside: Map<number, number[]> | undefined;
+    const look = new ProcessLook();
     for (const [writer, process] of named) {
       if (this.#processOf.has(writer)) continue;
       const left = this.#waiting.get(writer) ?? 0;
@@ -142,10 +142,7 @@ export class Processes {
         continue;
       }
       const { app, service, application, lock } = process;
-      const pid = findProcess(process.pid, application.pool.file.stat(), lock, () => {
-        inside ??= processesInside();
-        return inside;
-      });
+      const pid = findProcess(process.pid, application.pool.file.stat(), lock, look);
       const key = `${app} ${service} ${pid}`;
       if (pid !== undefined && !this.#sampled.has(key)) {
         const sampled = this.#start(process, pid, home);
