@@ -28,12 +28,16 @@ export function compactDirectory(
   let metrics = 0;
   for (const metric of directory.metrics.values()) {
     if (metric.retired) continue;
+    const kept = metric.series.filter((series) => {
+      if (gone.has(series)) return false;
+      // A counter counts on when its writers are gone; a gauge that nobody holds is history.
+      return metric.definition.kind !== "gauge" || bound.has(series);
+    });
+    // One of many of its name: those that have nothing would fill what a name may have.
+    if (metric.definition.dialect !== undefined && kept.length === 0) continue;
     const id = ++metrics;
     records.metric(id, services.get(metric.service)!, metric.definition);
-    for (const series of metric.series) {
-      // A counter counts on when its writers are gone; a gauge that nobody holds is history.
-      if (gone.has(series)) continue;
-      if (metric.definition.kind === "gauge" && !bound.has(series)) continue;
+    for (const series of kept) {
       newSeries.set(series, newSeries.size + 1);
       records.series(newSeries.size, id, directory.labelValues(series));
     }

@@ -110,18 +110,24 @@ export function planOf(
     case AggregationType.LAST_VALUE:
       return { kind: "gauge", combine, bounds: [], adds: false };
     case AggregationType.EXPLICIT_BUCKET_HISTOGRAM:
-      return explicit(aggregation.options?.boundaries ?? advice.explicitBucketBoundaries);
+      return explicit(aggregation.options?.boundaries ?? advised(advice));
     case AggregationType.EXPONENTIAL_HISTOGRAM:
       return logLinear(unit, aggregation.options);
   }
   if (isGauge.includes(type)) return { kind: "gauge", combine, bounds: [], adds: false };
   if (type !== "HISTOGRAM") return sum(isMonotonic.includes(type));
-  const { explicitBucketBoundaries } = advice;
+  const explicitBucketBoundaries = advised(advice);
   // Who advises bounds knows better than a default.
   if (explicitBucketBoundaries !== undefined || histogram === "explicit_bucket_histogram") {
     return explicit(explicitBucketBoundaries);
   }
   return logLinear(unit);
+}
+
+/** The bounds that an instrument's maker advises; anything may stand there. */
+function advised(advice: MetricAdvice): readonly number[] | undefined {
+  const given: unknown = advice.explicitBucketBoundaries;
+  return Array.isArray(given) ? given : undefined;
 }
 
 function sum(monotonic: boolean): Plan {

@@ -2,6 +2,7 @@
 // https://github.com/open-telemetry/opentelemetry-js, api/src/internal/global-utils.ts
 
 import type { Context, ContextManager, DiagLogger } from "@opentelemetry/api";
+import type { ApiError } from "../layout/index.ts";
 
 interface Api {
   diag?: DiagLogger;
@@ -23,16 +24,39 @@ export function activeContext(): Context | undefined {
 /** Tells the program's `diag` logger what it does wrong, each thing once; nobody, where it has set none. */
 export class Diagnostics {
   readonly #said = new Set<string>();
+  readonly #onWarning: (warning: ApiError) => void;
+
+  /** @param onWarning is told of what is lost whole, whether there is a logger or not */
+  constructor(onWarning: (warning: ApiError) => void) {
+    this.#onWarning = onWarning;
+  }
 
   warn(message: string): void {
     const logger = api()?.diag;
     // Whoever sets a logger later is told then.
-    if (logger === undefined || this.#said.has(message) || this.#said.size >= WARNINGS_MAX) return;
+    if (logger === undefined || !this.#isNew(message)) return;
+    attempt(() => logger.warn(`microview: ${message}`));
+  }
+
+  /** Tells of an instrument that nobody will see. */
+  lost(message: string, hint: string): void {
+    if (!this.#isNew(message)) return;
+    attempt(() => this.#onWarning({ code: "not-shared", message, hint }));
+    attempt(() => api()?.diag?.warn(`microview: ${message} (${hint})`));
+  }
+
+  #isNew(message: string): boolean {
+    if (this.#said.has(message) || this.#said.size >= WARNINGS_MAX) return false;
     this.#said.add(message);
-    try {
-      logger.warn(`microview: ${message}`);
-    } catch {
-      // A logger of the program's: what it throws is no reason to let a measurement fail.
-    }
+    return true;
+  }
+}
+
+/** Calls what is the program's: an error of it is no reason to let a measurement fail. */
+function attempt(call: () => void): void {
+  try {
+    call();
+  } catch {
+    // There is nobody to tell.
   }
 }

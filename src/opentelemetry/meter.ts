@@ -158,30 +158,39 @@ export class Meter implements MeterApi {
   /** The name as it is stored; undefined, and told to `diag`, when it cannot be. */
   #nameFor(given: string, unit: string, plan: Plan): string | undefined {
     const { diagnostics, names } = this.#shared;
-    const refuse = (why: string) => {
-      diagnostics.warn(
-        `the instrument ${JSON.stringify(given.slice(0, 80))} ${why}, its values go nowhere`,
-      );
+    const refuse = (why: string, hint: string) => {
+      const what = `the instrument ${JSON.stringify(given.slice(0, 80))}`;
+      diagnostics.lost(`${what} ${why}, its values go nowhere`, hint);
       return undefined;
     };
-    if (!isInstrumentName(given)) return refuse("has no valid name");
+    if (!isInstrumentName(given)) {
+      return refuse(
+        "has no valid name",
+        "a letter, then letters, digits, and _ . - /, 255 at most",
+      );
+    }
     const meaning = JSON.stringify([plan, unit]);
     const known = names.get(given.toLowerCase());
     if (known?.meaning === meaning) return known.name;
-    if (known !== undefined) return refuse("is another one than that of its name");
+    if (known !== undefined) {
+      const hint =
+        "one name has one kind, unit and buckets in a service; a view may give it another";
+      return refuse("is another one than that of its name", hint);
+    }
     try {
       const labelNames: string[] = [];
       checkDefinition({ ...plan, name: given, unit, help: "", labelNames, dialect: DIALECT });
     } catch (error) {
-      return refuse(`cannot be stored (${(error as Error).message})`);
+      return refuse("cannot be stored", (error as Error).message);
     }
     names.set(given.toLowerCase(), { name: given, meaning });
     return given;
   }
 }
 
-function describe(name: string, type: InstrumentType, options: MetricOptions = {}): Descriptor {
-  const { description, unit, valueType, advice } = options;
+function describe(name: string, type: InstrumentType, options?: MetricOptions): Descriptor {
+  // Programs without types give null, or anything.
+  const { description, unit, valueType, advice } = options ?? {};
   return {
     name: String(name),
     type,

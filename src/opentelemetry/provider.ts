@@ -6,6 +6,7 @@ import type {
   MeterProvider as MeterProviderApi,
 } from "@opentelemetry/api";
 import { MicroView, type MicroViewOptions } from "../client/index.ts";
+import type { ApiError } from "../layout/index.ts";
 import { type DefaultHistogram, HISTOGRAMS } from "./aggregation.ts";
 import { Diagnostics } from "./api.ts";
 import { Meter, type Shared } from "./meter.ts";
@@ -43,8 +44,8 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
    * @throws DefinitionError for names of application or service that break a rule, Error for a view that selects nothing
    */
   constructor(options: MeterProviderOptions = {}) {
-    const { socket, poolDir, onWarning, readers = [], views = [] } = options;
-    const diagnostics = new Diagnostics();
+    const { socket, poolDir, onWarning = warnOnStderr, readers = [], views = [] } = options;
+    const diagnostics = new Diagnostics(onWarning);
     if (readers.length > 0) diagnostics.warn("readers of a provider are not used: the agent reads");
     this.#shared = {
       views: views.map((view) => new View(view)),
@@ -53,7 +54,7 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
         service: options.service ?? serviceOf(options),
         ...(socket === undefined ? {} : { socket }),
         ...(poolDir === undefined ? {} : { poolDir }),
-        ...(onWarning === undefined ? {} : { onWarning }),
+        onWarning,
       }),
       diagnostics,
       registry: new ObservableRegistry(
@@ -71,11 +72,11 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
     return this.#shared.client.ready;
   }
 
-  getMeter(name: string, version = "", options: MeterOptions = {}): MeterApi {
+  getMeter(name: string, version?: string, options?: MeterOptions): MeterApi {
     const identity = {
       name: String(name ?? ""),
-      version: String(version),
-      schemaUrl: String(options.schemaUrl ?? ""),
+      version: String(version ?? ""),
+      schemaUrl: String(options?.schemaUrl ?? ""),
     };
     const key = JSON.stringify(identity);
     let meter = this.#meters.get(key);
@@ -108,6 +109,10 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
   }
+}
+
+function warnOnStderr({ message, hint }: ApiError): void {
+  process.stderr.write(`microview: ${message}${hint ? ` (${hint})` : ""}\n`);
 }
 
 function atLeastOne(given: number | undefined, fallback: number): number {

@@ -147,7 +147,7 @@ export class SeriesTable<H extends Handle> {
       return metric instanceof Family ? metric.labels(...values) : metric;
     } catch (error) {
       const { name, diagnostics } = this.#source;
-      diagnostics.warn(`${name} is not shared: ${(error as Error).message}`);
+      diagnostics.lost(`${name} is not shared with all its attributes`, (error as Error).message);
       return undefined;
     }
   }

@@ -351,6 +351,31 @@ describe("a name whose labels are open", () => {
     pool.close();
   });
 
+  test("forgets sets of labels of which nobody holds a series any more", () => {
+    const { pool, app } = start();
+    const gauge = (label: string): MetricDefinition => ({
+      ...define.gauge("active.now", "sum", [label]),
+      dialect: "opentelemetry",
+    });
+    const writer = new TestWriter(app);
+    writer.register(ask(gauge("a"), [["1"]]), ask(gauge("b"), [["1"], ["2"]]));
+    const other = new TestWriter(app);
+    other.register(ask(gauge("c"), [["1"]]), ask(open(["c"]), [["1"]]));
+    other.store("requests.done", ["1"], 3);
+    other.die();
+    scan(app);
+    expect(writer.release({ name: "active.now", labelNames: ["a"], series: [["1"]] })).toBe(1);
+    pool.compact();
+    const left = [...app.directory.metrics.values()].map(({ definition }) => definition);
+    expect(left.map(({ name, labelNames }) => [name, ...labelNames])).toEqual([
+      ["active.now", "b"],
+      ["requests.done", "c"],
+    ]);
+    writer.register(ask(gauge("a"), [["1"]]));
+    expect(totals(pool)).toEqual({ 'auth/requests.done["1"]': [3] });
+    pool.close();
+  });
+
   test("is declared otherwise by nobody while a writer of any of its metrics lives", () => {
     const { pool, app } = start();
     const writer = new TestWriter(app);

@@ -351,6 +351,7 @@ describe("a request that is wrong", () => {
       [series, { metrics: SECRET }],
       [series, { metrics: [{ ...counter, kind: SECRET }] }],
       [series, { metrics: [{ ...counter, combine: SECRET }] }],
+      [series, { metrics: [{ ...counter, dialect: SECRET }] }],
       [series, { metrics: [{ ...counter, bounds: [SECRET] }] }],
       [series, { metrics: [{ ...counter, series: [SECRET] }] }],
       [series, { metrics: [{ ...counter, series: [[5]] }] }],

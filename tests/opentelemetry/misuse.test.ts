@@ -107,9 +107,27 @@ describe("an instrument", () => {
     expect(seriesOf(host, "ok")).toEqual({ "[]": [2] });
     expect(messages.filter((text) => text.includes("has no valid name"))).toHaveLength(5);
     expect(messages.filter((text) => text.includes("another one than that of its name"))).toEqual([
-      'microview: the instrument "ok" is another one than that of its name, its values go nowhere',
-      'microview: the instrument "OK" is another one than that of its name, its values go nowhere',
+      'microview: the instrument "ok" is another one than that of its name, its values go nowhere (one name has one kind, unit and buckets in a service; a view may give it another)',
+      'microview: the instrument "OK" is another one than that of its name, its values go nowhere (one name has one kind, unit and buckets in a service; a view may give it another)',
     ]);
+    // It is told to those too who have set no logger.
+    expect(host.warnings.map(({ code }) => code)).toEqual(Array(7).fill("not-shared"));
+  });
+
+  test("is made of whatever a program without types gives", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const provider = providerOn(host);
+    const meter = provider.getMeter(null as never, null as never, null as never);
+    meter.createCounter("c", null as never).add(1, null as never);
+    meter.createHistogram("h", { advice: { explicitBucketBoundaries: "5" as never } }).record(1);
+    meter.createHistogram("i", { advice: null as never, unit: 5 as never }).record(1);
+    meter.addBatchObservableCallback(null as never, null as never);
+    meter.removeBatchObservableCallback(null as never, null as never);
+    await provider.ready;
+    expect(seriesOf(host, "c")).toEqual({ "[]": [1] });
+    expect(seriesOf(host, "h")["[]"]).toHaveLength(17);
+    expect(seriesOf(host, "i")["[]"]).toHaveLength(17);
   });
 
   test("made twice is one", async () => {
