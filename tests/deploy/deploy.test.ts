@@ -388,6 +388,29 @@ describe("the chart", () => {
     expect(template("--set", "sockt=x").exitCode).not.toBe(0);
   });
 
+  test.skipIf(lacks("helm"))(
+    "pushes where that is asked for, with headers that are in no command line",
+    () => {
+      const push = ["--set", "otlp.endpoint=https://otlp.example:4318"];
+      const specOf = (...more: string[]) => {
+        const documents = parseYaml(template(...push, ...more).output);
+        return documents.find(({ kind }) => kind === "DaemonSet").spec.template.spec;
+      };
+      const [plain] = specOf().containers;
+      expect(plain.args).toContain("--otlp=https://otlp.example:4318");
+      expect(plain.args).toContain("--otlp-interval=1s");
+      expect(plain.args.join(" ")).not.toContain("--otlp-header-file");
+      expect(plain.env[0].name).toBe("NODE_NAME");
+      const { containers, volumes } = specOf("--set", "otlp.headersSecret=otlp");
+      expect(containers[0].args).toContain("--otlp-header-file=/etc/microview-otlp/headers");
+      const mount = { name: "otlp", mountPath: "/etc/microview-otlp", readOnly: true };
+      expect(containers[0].volumeMounts).toContainEqual(mount);
+      expect(volumes.find(({ name }: Document) => name === "otlp").secret.secretName).toBe("otlp");
+      expect(template("--set", "otlp.endpoint=https://me:secret@otlp").exitCode).not.toBe(0);
+      expect(template("--set", "otlp.endpoint=localhost:4318").exitCode).not.toBe(0);
+    },
+  );
+
   test.skipIf(lacks("helm"))("gives rights only with what needs them", () => {
     const agentOf = (...more: string[]) => {
       const documents = parseYaml(template(...more).output);
