@@ -1,6 +1,7 @@
 // The project's own habits: what a newcomer types, and what the files promise.
 
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { countJunit } from "../scripts/junit.ts";
@@ -49,6 +50,15 @@ describe("package.json", () => {
   test("has its version in the change log", async () => {
     const text = await Bun.file(join(ROOT, "CHANGELOG.md")).text();
     expect(text).toContain(packageJson.version);
+  });
+});
+
+describe("docs/compatibility.md", () => {
+  test("names tests that are there", async () => {
+    const text = await Bun.file(join(ROOT, "docs/compatibility.md")).text();
+    const named = [...text.matchAll(/`(tests\/[^`]+)`/g)].map((match) => match[1]!);
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
 });
 
