@@ -120,18 +120,42 @@ function atLeastOne(given: number | undefined, fallback: number): number {
 }
 
 function appOf({ resource }: MeterProviderOptions): string {
-  const namespace = resource?.attributes["service.namespace"];
-  if (typeof namespace === "string" && namespace !== "") return namespace;
-  return process.env["MICROVIEW_APP"] || "default";
+  const environment = environmentResource(process.env["OTEL_RESOURCE_ATTRIBUTES"]);
+  return (
+    text(resource?.attributes["service.namespace"]) ??
+    text(process.env["MICROVIEW_APP"]) ??
+    environment.get("service.namespace") ??
+    "default"
+  );
 }
 
 /** As the specification names a service that nobody names. */
 function serviceOf({ resource }: MeterProviderOptions): string {
-  const name = resource?.attributes["service.name"];
-  if (typeof name === "string" && name !== "") return name;
+  const environment = environmentResource(process.env["OTEL_RESOURCE_ATTRIBUTES"]);
   return (
-    process.env["OTEL_SERVICE_NAME"] || process.env["MICROVIEW_SERVICE"] || "unknown_service:bun"
+    text(resource?.attributes["service.name"]) ??
+    text(process.env["OTEL_SERVICE_NAME"]) ??
+    text(process.env["MICROVIEW_SERVICE"]) ??
+    environment.get("service.name") ??
+    "unknown_service:bun"
   );
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** `key=value,…`, percent-encoded; nothing of one that cannot be read, as the specification asks. */
+function environmentResource(given = ""): ReadonlyMap<string, string> {
+  const pairs = given.split(",").map((pair) => pair.split("=", 2).map((part) => part.trim()));
+  try {
+    const decoded = pairs.map(
+      ([key = "", value = ""]) => [key, decodeURIComponent(value)] as const,
+    );
+    return new Map(decoded.filter(([, value]) => value !== ""));
+  } catch {
+    return new Map();
+  }
 }
 
 function histogramOf(env: Readonly<Record<string, string | undefined>>): DefaultHistogram {

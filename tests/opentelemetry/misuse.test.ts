@@ -215,6 +215,31 @@ describe("a provider", () => {
     expect(messages).toEqual(["microview: readers of a provider are not used: the agent reads"]);
   });
 
+  test.each([
+    [{}, "default", "unknown_service:bun"],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "service.name=a%20b, service.namespace=n,x" }, "n", "a b"],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "service.name=%zz" }, "default", "unknown_service:bun"],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "service.name=a", OTEL_SERVICE_NAME: "b" }, "default", "b"],
+    [{ MICROVIEW_APP: "m", MICROVIEW_SERVICE: "s", OTEL_SERVICE_NAME: "" }, "m", "s"],
+  ])("of an environment of %j is of application %j and service %j", async (env, app, service) => {
+    await using host = new TestHost();
+    await host.agent();
+    const code = `
+      import { MeterProvider } from "${import.meta.dir}/../../src/opentelemetry/index.ts";
+      const provider = new MeterProvider();
+      provider.getMeter("m").createCounter("c").add(1);
+      await provider.ready;
+      await provider.shutdown();`;
+    const places = { MICROVIEW_SOCKET: host.socketPath, MICROVIEW_POOL_DIR: host.poolDir };
+    const child = host.own(
+      Bun.spawn([process.execPath, "-e", code], {
+        env: { PATH: process.env["PATH"] ?? "", ...places, ...env },
+      }),
+    );
+    expect(await child.exited).toBe(0);
+    expect(seriesOf(host, "c", { app, service })).toEqual({ "[]": [1] });
+  });
+
   test("does not keep a program from ending", async () => {
     await using host = new TestHost();
     const child = host.own(

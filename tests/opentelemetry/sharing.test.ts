@@ -142,6 +142,22 @@ describe("instruments over shared memory", () => {
     });
   });
 
+  test("go on when the agent was restarted, with the attributes there were and with others", async () => {
+    await using host = new TestHost();
+    const before = await host.agent();
+    const provider = providerOn(host);
+    const counter = provider.getMeter("m").createCounter("c");
+    counter.add(1, { a: "1" });
+    counter.add(1, { b: "1" });
+    await provider.ready;
+    await before.stop();
+    counter.add(10, { a: "1" });
+    counter.add(10, { c: "1" });
+    await host.agent();
+    const expected = { '[["a","1"]]': [11], '[["b","1"]]': [1], '[["c","1"]]': [10] };
+    await until("all is there", () => Bun.deepEquals(seriesOf(host, "c"), expected, true));
+  });
+
   test("keep private what another process of the service means otherwise", async () => {
     await using host = new TestHost();
     await host.agent();
