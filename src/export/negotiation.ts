@@ -21,6 +21,10 @@ const HEADERS: Readonly<Record<WireVersion, Record<string, string>>> = {
   },
 };
 
+/** How a server answers that fails by itself, and not because it is away. */
+const FAILURES: readonly number[] = [500, 501];
+const FAILURES_MAX = 5;
+
 /** Of what a request has in it; there are no exemplars. */
 const WRITTEN = ["samples", "histograms", "exemplars"].map(
   (what) => `x-prometheus-remote-write-${what}-written`,
@@ -31,6 +35,8 @@ export class Negotiation {
   version: WireVersion;
   /** The receiver has shown that it knows 2.0. */
   #isConfirmed = false;
+  /** Answers in a row that may be those of one that fails over what it does not know. */
+  #failures = 0;
   #converted: { request: Request; body: Uint8Array<ArrayBuffer> } | undefined;
 
   /** @param onFallback told that the receiver speaks 1.0, and by what that was seen */
@@ -64,8 +70,10 @@ export class Negotiation {
       return { written };
     }
     const isTaken = status >= 200 && status < 300;
-    // 1.x refuses what it does not know with 400, or takes it for an empty request.
-    const isUnknown = status === 415 || isTaken || (status === 400 && !this.#isConfirmed);
+    // 1.x refuses what it does not know with 400, takes it for an empty request, or fails over it each time.
+    this.#failures = FAILURES.includes(status) ? this.#failures + 1 : 0;
+    const isOld = status === 400 || this.#failures >= FAILURES_MAX;
+    const isUnknown = status === 415 || isTaken || (isOld && !this.#isConfirmed);
     if (!isUnknown) return undefined;
     const reason = isTaken ? `${status}, not saying what was written` : String(status);
     if (this.protocol === "2") {
