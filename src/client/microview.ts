@@ -93,6 +93,11 @@ export class MicroView {
     return this.#writer.ready;
   }
 
+  /** Calls back when {@link MicroView.ready} resolves; a program that is done does not wait for it. */
+  onReady(call: () => void): void {
+    this.#writer.onReady(call);
+  }
+
   /** Whether stores go to the pool now, and not to private memory. */
   get attached(): boolean {
     return this.#writer.attached;

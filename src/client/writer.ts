@@ -72,6 +72,11 @@ export class ThreadWriter {
     return this.#ready;
   }
 
+  /** Calls back when it is ready, and keeps no process from ending until then. */
+  onReady(call: () => void): void {
+    void this.#ready.then(call);
+  }
+
   /** Whether stores go to the pool. */
   get attached(): boolean {
     return this.#attachment !== undefined;

@@ -256,7 +256,7 @@ export function warn(message: string, hint = PRIVATE, key = message): void {
   if (warned.has(key) || warned.size >= WARNINGS_MAX) return;
   warned.add(key);
   const what = warning("not-shared", message, hint);
-  void client?.ready.then(() => tell(what));
+  client?.onReady(() => tell(what));
 }
 
 function warning(code: string, message: string, hint: string): ApiError {

@@ -152,7 +152,11 @@ describe("with an agent that hangs", () => {
   test("a program that is done ends, and does not wait for it", async () => {
     await using host = new TestHost();
     await using hung = await Listener.on(host.socketPath, () => {});
-    const result = await run(host, hung.path, `console.log("done");`);
+    const result = await run(
+      host,
+      hung.path,
+      `client.onReady(() => console.log("ready")); console.log("done");`,
+    );
     expect(result).toMatchObject({ stdout: "done\n", exitCode: 0 });
     // A request is given up after 5 s.
     expect(result.tookMs).toBeLessThan(4_500);
