@@ -45,6 +45,8 @@ export interface Shared {
   defaultHistogram: DefaultHistogram;
   /** What each name means, by its lower case: names differ in more than that. */
   names: Map<string, { name: string; meaning: string }>;
+  /** Kinds of instrument by scope and name: a sum that is added to is not one that is told as a whole. */
+  types: Map<string, InstrumentType>;
 }
 
 /** `ValueType.INT` of the API, whose values are not loaded. */
@@ -134,7 +136,7 @@ export class Meter implements MeterApi {
     const plan = planOf(descriptor, aggregation, defaultHistogram, combine);
     if (plan === undefined) return undefined;
     const unit = cutTo(descriptor.unit, LIMITS.unitBytes);
-    const name = this.#nameFor(view.name ?? descriptor.name, unit, plan);
+    const name = this.#nameFor(view.name ?? descriptor.name, descriptor.type, unit, plan);
     if (name === undefined) return undefined;
     const key = JSON.stringify([name, descriptor.type, descriptor.isInteger]);
     let stream = this.#streams.get(key);
@@ -156,8 +158,8 @@ export class Meter implements MeterApi {
   }
 
   /** The name as it is stored; undefined, and told to `diag`, when it cannot be. */
-  #nameFor(given: string, unit: string, plan: Plan): string | undefined {
-    const { diagnostics, names } = this.#shared;
+  #nameFor(given: string, type: InstrumentType, unit: string, plan: Plan): string | undefined {
+    const { diagnostics, names, types } = this.#shared;
     const refuse = (why: string, hint: string) => {
       const what = `the instrument ${JSON.stringify(given.slice(0, 80))}`;
       diagnostics.lost(`${what} ${why}, its values go nowhere`, hint);
@@ -171,12 +173,16 @@ export class Meter implements MeterApi {
     }
     const meaning = JSON.stringify([plan, unit]);
     const known = names.get(given.toLowerCase());
-    if (known?.meaning === meaning) return known.name;
-    if (known !== undefined) {
+    const { name, version } = this.#identity;
+    const place = JSON.stringify([name, version, given.toLowerCase()]);
+    const isOther = known !== undefined && known.meaning !== meaning;
+    if (isOther || (types.get(place) ?? type) !== type) {
       const hint =
         "one name has one kind, unit and buckets in a service; a view may give it another";
       return refuse("is another one than that of its name", hint);
     }
+    types.set(place, type);
+    if (known !== undefined) return known.name;
     try {
       const labelNames: string[] = [];
       checkDefinition({ ...plan, name: given, unit, help: "", labelNames, dialect: DIALECT });

@@ -33,11 +33,11 @@ export class ObservableInstrument implements Observable {
   }
 }
 
-/** What one call has told, by instrument and attributes: the last value of each counts. */
-type Observations = Map<
-  ObservableInstrument,
-  Map<string, { value: number; attributes: Attributes }>
->;
+/** Values by what tells their attributes apart. */
+type Values = Map<string, { value: number; attributes: Attributes }>;
+
+/** What one call has told: of each set of attributes the last value counts. */
+type Observations = Map<ObservableInstrument, Values>;
 
 interface Registered {
   callback: ObservableCallback | BatchObservableCallback;
@@ -127,23 +127,30 @@ export class ObservableRegistry {
     this.#store();
   }
 
-  /** Stores what was told, and ends the round for all instruments but those that are still being asked for. */
+  /** Stores what was told, and ends the round for all streams but those that are still being asked for. */
   #store(): void {
-    const late = new Set<ObservableInstrument>();
+    // Instruments that were made twice have one stream.
+    const late = new Set<Stream>();
     for (const { isRunning, instruments } of this.#registered) {
-      if (isRunning) for (const instrument of instruments) late.add(instrument);
+      if (isRunning)
+        for (const { streams } of instruments) for (const each of streams) late.add(each);
     }
+    const byStream = new Map<Stream, Values>();
+    for (const { streams } of this.#instruments) {
+      for (const stream of streams) if (!late.has(stream)) byStream.set(stream, new Map());
+    }
+    // Of what several callbacks tell of the same attributes the last counts.
     for (const registered of this.#registered) {
-      for (const [instrument, values] of registered.told ?? []) {
-        if (late.has(instrument)) continue;
-        for (const { value, attributes } of values.values()) {
-          for (const stream of instrument.streams) stream.tell(value, attributes);
+      for (const [{ streams }, values] of registered.told ?? []) {
+        for (const stream of streams) {
+          for (const [identity, told] of values) byStream.get(stream)?.set(identity, told);
         }
       }
       registered.told = undefined;
     }
-    for (const instrument of this.#instruments) {
-      if (!late.has(instrument)) for (const stream of instrument.streams) stream.settle();
+    for (const [stream, values] of byStream) {
+      for (const { value, attributes } of values.values()) stream.tell(value, attributes);
+      stream.settle();
     }
   }
 

@@ -64,6 +64,7 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
       cardinalityLimit: Math.floor(atLeastOne(options.cardinalityLimit, CARDINALITY_LIMIT)),
       defaultHistogram: options.defaultHistogram ?? histogramOf(process.env),
       names: new Map(),
+      types: new Map(),
     };
   }
 

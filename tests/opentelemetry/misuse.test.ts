@@ -114,6 +114,22 @@ describe("an instrument", () => {
     expect(host.warnings.map(({ code }) => code)).toEqual(Array(7).fill("not-shared"));
   });
 
+  test("that is asked for its values is another than one that is not, but of another meter", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const provider = providerOn(host);
+    const [one, two] = [provider.getMeter("one"), provider.getMeter("two")];
+    one.createCounter("c").add(1);
+    for (const meter of [one, two]) {
+      meter.createObservableCounter("c").addCallback((result) => result.observe(100));
+    }
+    await provider.forceFlush();
+    await provider.ready;
+    await host.shows(1, "c", { labels: { "otel.scope.name": "one" } });
+    await host.shows(100, "c", { labels: { "otel.scope.name": "two" } });
+    expect(host.warnings.map(({ code }) => code)).toEqual(["not-shared"]);
+  });
+
   test("is made of whatever a program without types gives", async () => {
     await using host = new TestHost();
     await host.agent();

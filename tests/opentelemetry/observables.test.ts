@@ -113,6 +113,22 @@ describe("an observable instrument", () => {
     await until("it is there again", () => seriesOf(host, "Counter")['[["connection","1"]]']);
   });
 
+  test("that was made twice is one, whichever of the two has the callback", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const provider = providerOn(host);
+    const meter = provider.getMeter("m");
+    for (const key of ["a", "b"]) {
+      meter.createObservableGauge("g").addCallback((result) => result.observe(1, { key }));
+      meter.createObservableUpDownCounter("u").addCallback((result) => result.observe(2));
+    }
+    for (let i = 0; i < 3; i++) await provider.forceFlush();
+    await provider.ready;
+    const gauges = Object.values(seriesOf(host, "g")).map(([value]) => value);
+    expect(gauges).toEqual([1, 1]);
+    expect(seriesOf(host, "u")).toEqual({ "[]": [2] });
+  });
+
   test("may share a callback with others, which tells of them alone", async () => {
     await using host = new TestHost();
     await host.agent();
