@@ -89,6 +89,7 @@ export class FlatPool {
   #nativeSources = new Int32Array();
   #shapes = new Map<Metric, NativeShape>();
   #since = new Map<number, number>();
+  #takenAtMs = 0;
   #encoded = new Map<number, Encoded>();
   #buckets = new Map<Metric, ShownBuckets>();
   #names = new Map<Metric, FlatLabel[][]>();
@@ -158,9 +159,10 @@ export class FlatPool {
     return [...this.series, ...this.natives.map(({ series }) => series)];
   }
 
-  #rebuild({ directory, app, source, values }: PoolSnapshot): FlatSeries[] {
+  #rebuild({ directory, app, source, values, takenAtMs }: PoolSnapshot): FlatSeries[] {
     const before = this.#all();
     this.#since = countingSince(directory);
+    this.#takenAtMs = takenAtMs;
     const { instanceOf, labels: extra } = this.options;
     const home: ExtraLabel[] = [...extra, ["app", app], ["instance", instanceOf(source)]];
     const scalars: { series: FlatSeries; source: number; gauge: boolean }[] = [];
@@ -273,7 +275,8 @@ export class FlatPool {
       const { kind, help } = metric.definition;
       const { unit } = prometheusNames(metric.definition);
       const type = METRIC_TYPE[kind === "loglinear" ? "histogram" : kind];
-      const since = Math.round(this.#since.get(metric.service) ?? 0);
+      // A clock of the agent's that is ahead of ours has begun nothing after we saw it.
+      const since = Math.floor(Math.min(this.#since.get(metric.service) ?? 0, this.#takenAtMs));
       const hasStart = kind !== "gauge" && since >= MIN_TIME_MS && since <= MAX_TIME_MS;
       about = { type, help, unit, startMs: hasStart ? since : 0 };
       this.#about.set(metric, about);

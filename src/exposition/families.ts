@@ -53,8 +53,8 @@ interface Member {
   pool: number;
   metric: Metric;
   home: Home;
-  /** When its service began to count. */
-  sinceMs: number | undefined;
+  /** When its service began to count, as text. */
+  created: Uint8Array | undefined;
 }
 
 export class Families {
@@ -146,12 +146,14 @@ function structureOf(pools: readonly ExposedPool[]): unknown[] {
 function membersByName(pools: readonly ExposedPool[], wants: Wants): Map<string, Member[]> {
   const byName = new Map<string, Member[]>();
   for (const [pool, { app, source: instance, directory, wants: has }] of pools.entries()) {
-    const since = countingSince(directory);
+    const created = new Map(
+      [...countingSince(directory)].map(([service, atMs]) => [service, createdText(atMs)]),
+    );
     for (const metric of directory.metrics.values()) {
       const service = directory.services.get(metric.service) ?? "";
       if (metric.retired || !wants(service, metric) || has?.(service, metric) === false) continue;
       const home = { app, service, instance, qualified: false };
-      const member = { pool, metric, home, sinceMs: since.get(metric.service) };
+      const member = { pool, metric, home, created: created.get(metric.service) };
       const { name } = prometheusNames(metric.definition);
       const members = byName.get(name);
       if (members === undefined) byName.set(name, [member]);
@@ -213,7 +215,7 @@ function distinguish(members: readonly Member[]): readonly Member[] {
 type PooledRun = [pool: number, run: Run];
 
 function runsOf(
-  { pool, metric, home, sinceMs }: Member,
+  { pool, metric, home, created }: Member,
   pools: readonly ExposedPool[],
   parts: ReadonlyMap<Metric, readonly WriterPart[]> | undefined,
 ): PooledRun[] {
@@ -221,13 +223,12 @@ function runsOf(
   const common = { directory, metric, home };
   if (parts === undefined) {
     const to = metric.series.length;
-    const created = createdText(sinceMs);
     return [[pool, { ...common, writer: undefined, from: 0, to, index: -1, created }]];
   }
   return (parts.get(metric) ?? []).map(({ writer, firstSeries, count, index }) => {
     const from = placeOf(metric.series, firstSeries);
-    const created = createdText(writer.startedAtMs);
-    return [pool, { ...common, writer, from, to: from + count, index, created }];
+    const own = createdText(writer.startedAtMs);
+    return [pool, { ...common, writer, from, to: from + count, index, created: own }];
   });
 }
 
@@ -235,8 +236,8 @@ function runsOf(
 const AHEAD_MS_MAX = 3_600_000;
 
 /** A moment as OpenMetrics has it, and the line's end. */
-function createdText(atMs: number | undefined): Uint8Array | undefined {
-  if (atMs === undefined || !(atMs > 0 && atMs < Date.now() + AHEAD_MS_MAX)) return undefined;
+function createdText(atMs: number): Uint8Array | undefined {
+  if (!(atMs > 0 && atMs < Date.now() + AHEAD_MS_MAX)) return undefined;
   return new TextEncoder().encode(`${Math.round(atMs) / 1000}\n`);
 }
 

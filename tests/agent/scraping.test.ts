@@ -556,6 +556,8 @@ describe("Prometheus", () => {
           );
         })?.value?.[1];
       expect(value("http_requests_total", { route: 'a"b\\c\nd' })).toBe("2.5");
+      const since = Number(value("http_requests_created", { route: "/" }));
+      expect(Math.abs(Date.now() / 1000 - since)).toBeLessThan(120);
       expect(value("queue_length")).toBe("-1.25");
       expect(value("load_ratio", { cpu: "0" })).toBe("+Inf");
       expect(value("latency_seconds_bucket", { le: "2.5" })).toBe("1");

@@ -2,8 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { writeDensePool } from "../../bench/lib/dense-pool.ts";
 import { CLI, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { promtool, promtoolFindings } from "../support/metrics-readers.ts";
@@ -115,6 +116,29 @@ describe("collect --listen", () => {
     expect(await promtoolFindings(text)).toBe("");
     expect((await scrape(url, "?app=shop")).text).not.toContain("microview_collect");
   });
+
+  test("answers as many long scrapes at once as it is told to, and tells how many it has refused", async () => {
+    await using host = new TestHost();
+    writeDensePool(host.poolDir, "dense", 600);
+    await host.agent();
+    const flags = ["--listen", "0", "--listen-max-scrapes", "1"];
+    const { url } = await listening(host, "--socket", host.socketPath, ...flags);
+    const stalled = connect(Number(new URL(url).port), "127.0.0.1");
+    host.onEnd(() => void stalled.destroy());
+    stalled.pause();
+    const refusal = await until("a second is refused", async () => {
+      // Until the pool is read there is nothing long.
+      if (stalled.writable)
+        stalled.write("GET /metrics?app=dense HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+      const response = await fetch(`${url}?app=dense`);
+      if (response.status === 503) return response;
+      await response.body?.cancel();
+      return undefined;
+    });
+    expect(refusal.headers.get("retry-after")).toMatch(/^\d+$/);
+    const refused = await sampled(url, "microview_collect_scrapes_refused_total", "?app=microview");
+    expect(Object.values(refused)[0]).toBeGreaterThan(0);
+  }, 30_000);
 
   test("tells agents apart by instance, and goes on without one that goes away", async () => {
     await using one = new TestHost();
