@@ -17,6 +17,7 @@ import { Books, Change } from "./books.ts";
 import { AgentError, LimitError } from "./errors.ts";
 import { fold } from "./fold.ts";
 import type { Limits } from "./limits.ts";
+import { Pace } from "./pace.ts";
 import type { Pool } from "./pool.ts";
 import { boundSeries, checked, register, registrationBytesMax } from "./register.ts";
 import type { AllocationStrategy } from "./strategies/index.ts";
@@ -26,6 +27,10 @@ const LOCK_GRACE_MS = 5_000;
 
 /** Bytes of the directory that an attachment takes at most: a service, a writer, a grant. */
 const ATTACH_BYTES_MAX = 1024;
+
+/** Share of the agent's time that releases of one application may take, and what they may take at once. */
+const RELEASE_SHARE = 0.05;
+const RELEASE_BURST_MS = 1_000;
 
 /** What an application tells of itself, for the agent's own metrics and log. */
 export interface ApplicationEvents {
@@ -45,6 +50,8 @@ export class Application {
   readonly #waitingForLock = new Map<number, number>();
   /** Registrations of each writer that this agent has answered. */
   readonly #turns = new Map<number, number>();
+  /** Of releases: each writes the whole directory anew, and every reader fetches it. */
+  readonly releasing = new Pace(RELEASE_SHARE, RELEASE_BURST_MS);
 
   constructor(
     readonly pool: Pool,
@@ -160,8 +167,8 @@ export class Application {
    * the writer's for other series, and a series that nobody else has is forgotten.
    * @param turn of the writer's last registration, as far as the caller knows
    * @returns how many it had; those that it has not are none
-   * @throws AgentError 404 for an unknown writer, 409 when a registration has overtaken the call, LimitError when the
-   *   directory cannot be written anew
+   * @throws AgentError 404 for an unknown writer, 409 when a registration has overtaken the call, 429 when releases have
+   *   taken more than their share of the agent's time, LimitError when the directory cannot be written anew
    */
   release(writerId: number, releases: readonly SeriesRelease[], turn: number): number {
     const writer = this.writer(writerId);
@@ -175,6 +182,16 @@ export class Application {
     }
     const series = boundSeries(this.#books, writer, releases);
     if (series.size === 0) return 0;
+    const waitS = this.releasing.waitS();
+    if (waitS > 0) {
+      throw new AgentError(
+        "release-busy",
+        `releases of ${this.name} have taken more than ${RELEASE_SHARE * 100} % of the agent's time`,
+        `release many series at once, and these in ${waitS} s`,
+        429,
+      );
+    }
+    const startMs = performance.now();
     // Not by a record of its own: a directory that stays has the series' names in it for ever.
     if (!this.pool.compact({ writer: writerId, series })) {
       throw new LimitError(
@@ -184,6 +201,7 @@ export class Application {
       );
     }
     this.#books.follow();
+    this.releasing.spent(performance.now() - startMs);
     return series.size;
   }
 

@@ -163,6 +163,17 @@ describe("a release", () => {
     pool.close();
   });
 
+  test("is put off when releases have taken their share of the agent's time", () => {
+    const { pool, app } = start();
+    const writer = new TestWriter(app);
+    writer.put(requests, ["/"], 1);
+    app.releasing.spent(60_000);
+    const error = errorOf(() => writer.release(of(requests, "/")));
+    expect(error).toMatchObject({ code: "release-busy", status: 429 });
+    expect(app.directory.seriesCount).toBe(1);
+    pool.close();
+  });
+
   test("of anything, at any time, never gives a slot to two series, nor changes what is left", () => {
     const path = fc.integer({ min: 0, max: 30 }).map((n) => `/${n}`);
     const step = fc.record({
