@@ -21,6 +21,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   frameworks: () => import("./frameworks.ts"),
   "prom-client": () => import("./prom-client.ts"),
   opentelemetry: () => import("./opentelemetry.ts"),
+  files: () => import("./files.ts"),
 };
 const FLAGS = ["--json", "--quick", "--help"];
 

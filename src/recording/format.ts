@@ -79,7 +79,7 @@ FROM rows JOIN names USING (series) JOIN (SELECT snapshot, time FROM snapshots) 
  */
 export function blockCopy(block: number, perWriter: boolean, file: string): string {
   return `COPY (${blockQuery(block, perWriter)}) TO '${file}' (
-  FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE 100000000,
+  FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE 100000000,
   WRITE_BLOOM_FILTER false, USE_TMP_FILE false, KV_METADATA {microview: '${RECORDING_VERSION}'}
 )`;
 }

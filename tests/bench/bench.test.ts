@@ -19,6 +19,7 @@ const NAMES = [
   "opentelemetry",
   "remote-write",
   "otlp",
+  "files",
 ];
 const TIMEOUT_MS = 60_000;
 

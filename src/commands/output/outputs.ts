@@ -75,6 +75,11 @@ export class Outputs {
   /** Serves the latest, where that is asked for. */
   #scrapes: ScrapeServer | undefined;
   #out: Out | undefined;
+  /** Whoever reads what is printed has not taken it yet. */
+  #isFull = false;
+  readonly #onDrain = () => {
+    this.#isFull = false;
+  };
   /** What is said when the screen is free again. */
   readonly #last: string[] = [];
 
@@ -93,11 +98,12 @@ export class Outputs {
     this.isTable = format === "table";
     this.isLive = this.isTable && isTerminal && !once;
     this.#sink = this.#makeSink(format);
+    stdout.on("drain", this.#onDrain);
   }
 
   /** Snapshots should wait, where they can. */
   get isBehind(): boolean {
-    return this.#out?.isBehind === true || this.#surroundings.stdout.writableNeedDrain === true;
+    return this.#isFull || this.#out?.isBehind === true;
   }
 
   /** Makes the file and listens. @throws CliError when that cannot be; all is closed then */
@@ -133,6 +139,7 @@ export class Outputs {
   /** Delivers what is left. @returns what was pushed and could not be delivered, in a line each */
   async close(): Promise<string[]> {
     this.#sink.close();
+    this.#surroundings.stdout.off("drain", this.#onDrain);
     const written = await this.#out?.close();
     this.#out = undefined;
     if (written !== undefined) this.#last.push(written);
@@ -197,7 +204,9 @@ export class Outputs {
   #makeSink(format: string): Sink {
     const { stdout, filter, intervalMs, labelSource, onQuit } = this.#surroundings;
     const common = {
-      write: (text: string) => void stdout.write(text),
+      write: (text: string) => {
+        if (!stdout.write(text)) this.#isFull = true;
+      },
       wanted: wantedBy(filter).metric,
       perWriter: this.#options.perWriter,
     };

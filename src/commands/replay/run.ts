@@ -137,10 +137,10 @@ export class ReplayRun {
       if (this.#isOver) break;
       this.#write(snapshot);
       this.#samples = before + recording.sampleCount;
+      while (this.#outputs.isBehind && !this.#isOver) await Bun.sleep(1);
       const nowMs = performance.now();
       if (nowMs - turnMs > TURN_MS) {
         await Bun.sleep(0);
-        while (this.#outputs.isBehind && !this.#isOver) await Bun.sleep(1);
         turnMs = performance.now();
       }
       if (nowMs - toldMs > PROGRESS_MS) {
