@@ -4,6 +4,7 @@ import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
+import { parquetMetadata, parquetReadObjects } from "hyparquet";
 import { COMBINES, type PoolSnapshot } from "../../src/layout/index.ts";
 import { Recorder, type RecorderOptions, Recording } from "../../src/recording/index.ts";
 import { NdjsonSink } from "../../src/sinks/index.ts";
@@ -83,6 +84,37 @@ test("what is read back is what was recorded", async () => {
   const [[rows]] = (await queryParquet(path, "SELECT count(*)::INTEGER FROM FILE")) as [[number]];
   // Of what stays the same nothing is written: 4 snapshots, 5 series, and 9 values.
   expect(rows).toBe(4 + 5 + 9);
+});
+
+test("a reader that has nothing to do with DuckDB finds the same in it", async () => {
+  const source = new Source(scratch);
+  const path = newPath();
+  const recording = await recorder(path, { blockRows: 1 });
+  const level = define.gauge("level", "sum", ["room"]);
+  for (let i = 0; i < 30; i++) {
+    source.writer.put(level, ["attic"], i);
+    source.writer.put(level, ["cellar"], i % 2);
+    recording.write(source.snapshot(i));
+  }
+  await recording.close();
+  const file = await Bun.file(path).arrayBuffer();
+  const metadata = parquetMetadata(file);
+  expect(metadata.row_groups.length).toBeGreaterThan(3);
+  const rows = await parquetReadObjects({
+    file,
+    compressors: { ZSTD: (input) => Bun.zstdDecompressSync(Buffer.from(input)) },
+  });
+  const snapshots = rows.filter(({ part }) => part === "snapshot");
+  expect(snapshots).toHaveLength(30);
+  // Values of the attic, which change each time: blocks begin with them again, at times that are their own.
+  const attic = rows.filter(
+    ({ part, labels }) => part === "value" && labels === '{"room":"attic"}',
+  );
+  expect(attic.map(({ value }) => value)).toEqual(Array.from({ length: 30 }, (_, i) => i));
+  expect(attic.map(({ time }) => time)).toEqual(snapshots.map(({ time }) => time));
+  expect(
+    new Set(attic.map(({ source: from, app, metric, kind }) => `${from} ${app} ${metric} ${kind}`)),
+  ).toEqual(new Set(["host:7070 shop level gauge"]));
 });
 
 test("values keep every bit: minus zero, infinities, the smallest and the largest", async () => {
