@@ -60,3 +60,12 @@ function attempt(call: () => void): void {
     // There is nobody to tell.
   }
 }
+
+/** A text for anything, as for what was thrown, or given in place of a number. */
+export function shortText(value: unknown): string {
+  try {
+    return String(value).slice(0, 300);
+  } catch {
+    return "something that is no text";
+  }
+}

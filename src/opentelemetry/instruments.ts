@@ -10,7 +10,7 @@ import type {
   UpDownCounter,
 } from "@opentelemetry/api";
 import type { Descriptor } from "./aggregation.ts";
-import type { Diagnostics } from "./api.ts";
+import { type Diagnostics, shortText } from "./api.ts";
 import type { Stream } from "./streams.ts";
 
 const NOWHERE: Pick<Stream, "record"> = { record() {} };
@@ -41,7 +41,7 @@ abstract class SyncInstrument {
 
   protected refuse(value: unknown, takes: string): void {
     const { name } = this.descriptor;
-    this.diagnostics.warn(`${name} takes ${takes}: ${String(value)} is left out`);
+    this.diagnostics.warn(`${name} takes ${takes}: ${shortText(value)} is left out`);
   }
 
   #whole(value: number): number {

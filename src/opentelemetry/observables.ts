@@ -9,7 +9,7 @@ import type {
   ObservableCallback,
 } from "@opentelemetry/api";
 import type { Descriptor } from "./aggregation.ts";
-import type { Diagnostics } from "./api.ts";
+import { type Diagnostics, shortText } from "./api.ts";
 import type { Stream } from "./streams.ts";
 
 /** Before the first round, so that a program that starts has made all it makes. */
@@ -171,7 +171,7 @@ export class ObservableRegistry {
       registered.told = told;
     } catch (error) {
       const names = [...instruments].map(({ descriptor }) => descriptor.name).join(", ");
-      this.#diagnostics.warn(`a callback of ${names} has thrown: ${String(error).slice(0, 300)}`);
+      this.#diagnostics.warn(`a callback of ${names} has thrown: ${shortText(error)}`);
     } finally {
       registered.isRunning = false;
     }
@@ -194,7 +194,7 @@ export class ObservableRegistry {
       (type !== "OBSERVABLE_GAUGE" && !Number.isFinite(value)) ||
       (type === "OBSERVABLE_COUNTER" && value < 0);
     if (isWrong) {
-      this.#diagnostics.warn(`${name} was told ${String(given)}, which is left out`);
+      this.#diagnostics.warn(`${name} was told ${shortText(given)}, which is left out`);
       return;
     }
     let values = told.get(instrument);

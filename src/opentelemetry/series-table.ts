@@ -11,7 +11,7 @@ import {
 } from "../client/index.ts";
 import { LIMITS, SCOPE_LABELS } from "../layout/index.ts";
 import type { Plan } from "./aggregation.ts";
-import { activeContext, type Diagnostics } from "./api.ts";
+import { activeContext, type Diagnostics, shortText } from "./api.ts";
 import { AttributeCache } from "./attribute-cache.ts";
 import { cutTo, type LabelSet, labelSetOf } from "./attributes.ts";
 
@@ -76,7 +76,14 @@ export class SeriesTable<H extends Handle> {
       this.#bare ??= this.#resolve({});
       return this.#bare;
     }
-    return this.#cache.get(attributes) ?? this.#resolve(attributes);
+    try {
+      return this.#cache.get(attributes) ?? this.#resolve(attributes);
+    } catch (error) {
+      // A getter of the program's, or a proxy.
+      const { name, diagnostics } = this.#source;
+      diagnostics.warn(`attributes of ${name} cannot be read: ${shortText(error)}`);
+      return undefined;
+    }
   }
 
   /** Gives up series, so that there is room for others. Those of no labels stay. */
@@ -102,7 +109,7 @@ export class SeriesTable<H extends Handle> {
     try {
       for (const processor of processors) attributes = processor.process(attributes, context);
     } catch (error) {
-      diagnostics.warn(`an attributes processor of ${name} has thrown: ${String(error)}`);
+      diagnostics.warn(`an attributes processor of ${name} has thrown: ${shortText(error)}`);
     }
     return attributes;
   }

@@ -17,7 +17,18 @@ describe("a value", () => {
     const upDown = meter.createUpDownCounter("u");
     const gauge = meter.createGauge("g");
     const histogram = meter.createHistogram("h", { advice: { explicitBucketBoundaries: [1] } });
-    const strange = [Number.NaN, "1", 1n, undefined, null, {}, Symbol("s"), () => 1] as never[];
+    const noText = Object.create(null);
+    const strange = [
+      Number.NaN,
+      "1",
+      1n,
+      undefined,
+      null,
+      {},
+      noText,
+      Symbol("s"),
+      () => 1,
+    ] as never[];
     for (const value of [...strange, Number.POSITIVE_INFINITY, -1, -1]) {
       counter.add(value, { a: 1 });
       histogram.record(value);
@@ -83,6 +94,51 @@ describe("attributes", () => {
     ]);
     expect(messages).toHaveLength(5);
   });
+});
+
+test("attributes that throw when they are looked at are left out, whoever looks", async () => {
+  await using host = new TestHost();
+  await host.agent();
+  const messages = told(host);
+  const provider = providerOn(host);
+  const meter = provider.getMeter("m");
+  const thrown = Object.create(null);
+  const hostile = [
+    {
+      get a(): string {
+        throw new Error("got");
+      },
+    },
+    new Proxy(
+      {},
+      {
+        ownKeys() {
+          throw thrown;
+        },
+      },
+    ),
+    {
+      a: {
+        toJSON() {
+          throw new Error("json");
+        },
+      } as never,
+    },
+  ];
+  const counter = meter.createCounter("c");
+  const gauge = meter.createObservableGauge("g");
+  for (const attributes of hostile) {
+    counter.add(1, attributes);
+    gauge.addCallback((result) => result.observe(1, attributes));
+  }
+  counter.add(1);
+  await provider.forceFlush();
+  await provider.ready;
+  expect(seriesOf(host, "c")).toEqual({ "[]": [1], '[["a","[object Object]"]]': [1] });
+  expect(messages).toContain("microview: attributes of c cannot be read: Error: got");
+  expect(messages).toContain(
+    "microview: attributes of c cannot be read: something that is no text",
+  );
 });
 
 describe("an instrument", () => {
