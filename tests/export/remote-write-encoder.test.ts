@@ -205,6 +205,22 @@ describe.each([1, 2] as const)("requests of remote write %d.0", (protocol) => {
     expect(pipe.encoder.counters.clashes).toBe(2);
   });
 
+  test("have names of OpenTelemetry's by Prometheus's rules; of two that become one the first, and the other is counted", () => {
+    const pipe = new Pipe(protocol);
+    const source = new Source(scratch);
+    const otel = (name: string, key: string) =>
+      ({ ...define.counter(name, [key]), unit: "By", dialect: "opentelemetry" }) as const;
+    source.writer.put(otel("sent.total", "peer.name"), ["a"], 1);
+    source.writer.put(otel("sent", "peer-name"), ["b"], 2);
+    source.writer.put(otel("sent-total", "peer_name"), ["a"], 4);
+    pipe.write(source, 0);
+    const series = (peer: string) =>
+      pipe.samples(`sent_bytes_total{${HOME},peer_name="${peer}",service="auth"}`);
+    expect(series("a")).toEqual([[0, 1]]);
+    expect(series("b")).toEqual([[0, 2]]);
+    expect(pipe.encoder.counters.clashes).toBe(1);
+  });
+
   test("take labels of a series' own before those that are added, and order them by their bytes", () => {
     const source = new Source(scratch);
     source.writer.put(define.counter("c_total", ["Zone", "cluster", "b"]), ["z", "own", ""], 1);
