@@ -151,8 +151,9 @@ export class OtlpEncoder<Table> {
       const service = directory.services.get(metric.service) ?? "";
       if (metric.retired || !this.options.wanted(service, metric)) continue;
       const sinceMs = startsMs.get(metric.service) ?? Number.POSITIVE_INFINITY;
-      // A pool may say anything.
-      const startMs = Math.min(sinceMs, taken.takenAtMs);
+      // What was not there the last time had counted nothing by then; it may have been released, and be back. When its
+      // service began says a pool, which may say anything.
+      const startMs = pool.round > 1 ? pool.lastMs : Math.min(sinceMs, taken.takenAtMs);
       for (const { scope, ids } of this.#scopes(metric, taken)) {
         const name = nameOf(service, scope, metric);
         const old = pool.blocks.get(name);

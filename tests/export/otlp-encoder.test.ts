@@ -176,6 +176,30 @@ describe("what is sent of a pool", () => {
     );
   });
 
+  test("begins with the last time of all when a series was released and is back", () => {
+    const source = new Source(scratch);
+    const encoded = new Encoded("protobuf");
+    const { writer, app } = source;
+    const startMs = Math.floor(Date.now()) + 1000;
+    const metric = define.counter("a_total", ["path"]);
+    const points = (afterMs: number) =>
+      encoded
+        .of(source.snapshot(0, { takenAtMs: startMs + afterMs }))
+        .flatMap((each) => each.points)
+        .filter(({ attributes }) => attributes["path"] === "/b")
+        .map(({ startTimeUnixNano, asDouble, flags }) => [startTimeUnixNano, asDouble, flags]);
+    const ns = (ms: number) => `${BigInt(ms)}000000`;
+    for (const path of ["/a", "/b", "/c"]) writer.put(metric, [path], 5);
+    const sinceNs = `${Math.floor(writer.record.startedAtMs * 1000)}000`;
+    expect(points(0)).toEqual([[sinceNs, 5, undefined]]);
+    const { turn } = app.register(writer.id, []);
+    app.release(writer.id, [{ name: "a_total", labelNames: ["path"], series: [["/b"]] }], turn);
+    expect(points(1)).toEqual([[sinceNs, undefined, 1]]);
+    writer.put(metric, ["/b"], 2);
+    expect(points(2)).toEqual([[ns(startMs + 1), 2, undefined]]);
+    expect(points(3)).toEqual([[ns(startMs + 1), 2, undefined]]);
+  });
+
   test("goes on with its start and its deltas when the directory is written anew", () => {
     const source = new Source(scratch);
     const encoded = new Encoded("protobuf", { temporality: "delta" });
