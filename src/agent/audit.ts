@@ -1,6 +1,7 @@
 // A line for each call that was refused: who came from where, wanted what, and why not. So many at most, with a count of
 // those that were left out, for whoever is refused may come as often as he likes.
 
+import { NOBODY } from "./grants.ts";
 import type { Log } from "./log.ts";
 import { Buckets } from "./rate.ts";
 
@@ -22,6 +23,8 @@ const LINES_AT_ONCE = 100;
 const COUNT_INTERVAL_MS = 10_000;
 /** Characters of a path that are shown. */
 const MAX_PATH = 200;
+/** A part of a path that somebody unknown has sent, and that is so long, may be somebody's token. */
+const LONG_PART = 16;
 
 export class Audit {
   readonly #lines = new Buckets(LINES_PER_SECOND, LINES_AT_ONCE);
@@ -43,7 +46,7 @@ export class Audit {
       audit: "refused",
       ...refusal,
       ...(method === undefined ? {} : { method: plain(method) }),
-      ...(path === undefined ? {} : { path: this.#shown(path) }),
+      ...(path === undefined ? {} : { path: this.#shown(path, refusal.token === NOBODY.name) }),
     });
   }
 
@@ -59,9 +62,11 @@ export class Audit {
   }
 
   /** A path as it may stand in a log: short, without what is secret, in characters that do nothing to a terminal. */
-  #shown(path: string): string {
+  #shown(path: string, isUnknown: boolean): string {
+    const hides = (part: string) =>
+      (isUnknown && part.length >= LONG_PART) || this.isSecret(decoded(part));
     const parts = path.slice(0, MAX_PATH).split("/");
-    const shown = parts.map((part) => (this.isSecret(decoded(part)) ? "…" : part)).join("/");
+    const shown = parts.map((part) => (hides(part) ? "…" : part)).join("/");
     return plain(path.length > MAX_PATH ? `${shown}…` : shown);
   }
 }
