@@ -15,6 +15,9 @@ const DRAIN_TIMEOUT_MS = 1000;
 /** A connection that says nothing for so long is closed. */
 const IDLE_TIMEOUT_S = 30;
 
+/** Answered to everybody. */
+export const LIVENESS_PATH = "/healthz";
+
 type Listener = Bun.Server<SocketData>;
 
 export interface RestOptions {
@@ -148,6 +151,7 @@ export class RestServer {
     check: (request: Request, peer: string) => Grant,
   ): Promise<Response | undefined> {
     const { maxBodyBytes, routes, refused } = this.#options;
+    if (isLivenessProbe(request)) return new Response("ok\n");
     let grant = NOBODY;
     try {
       grant = check(request, peer);
@@ -163,8 +167,13 @@ export class RestServer {
   }
 }
 
+/** It is told nothing, so that whoever looks after the process needs no token and leaves no line of being refused. */
+function isLivenessProbe({ method, url }: Request): boolean {
+  return (method === "GET" || method === "HEAD") && new URL(url).pathname === LIVENESS_PATH;
+}
+
 /** An error as its caller is told it. */
-export function errorResponse(error: AgentError): Response {
+function errorResponse(error: AgentError): Response {
   const { status, code, message, hint } = error;
   const headers =
     error instanceof TooManyError ? { "retry-after": String(error.retryAfterS) } : undefined;

@@ -278,6 +278,19 @@ const PAIR = {
   reads: 1,
 };
 
+test("that it lives is told to everybody, and nothing else", async () => {
+  await using host = new TestHost();
+  const agent = await serving(host);
+  const call = caller(agent, {});
+  for (const token of [undefined, WRONG, "token-that-has-expired", "token-without-read"]) {
+    const { response, text } = await call("GET /healthz", token, undefined);
+    expect([response.status, text]).toEqual([200, "ok\n"]);
+  }
+  expect(told(await call("POST /healthz", undefined, {}))).toBe("401 denied");
+  expect(told(await call("GET /healthz/", undefined, undefined))).toBe("401 denied");
+  expect(host.log.filter(({ audit }) => audit !== undefined)).toHaveLength(2);
+});
+
 test("the session of RDMA opens for those who may read, and for nobody else", async () => {
   await using host = new TestHost();
   const agent = await serving(host);
