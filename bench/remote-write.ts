@@ -10,7 +10,12 @@
 
 import { join } from "node:path";
 import protobuf from "protobufjs";
-import { RemoteWrite, RemoteWriteEncoder, type WireVersion } from "../src/export/index.ts";
+import {
+  type HistogramForm,
+  RemoteWrite,
+  RemoteWriteEncoder,
+  type WireVersion,
+} from "../src/export/index.ts";
 import type { MetricDefinition } from "../src/layout/index.ts";
 import type { Bench } from "./lib/bench.ts";
 import { alternate, type Rounds, type Work } from "./lib/measure.ts";
@@ -18,6 +23,7 @@ import {
   COUNTER,
   HISTOGRAM,
   HOME,
+  LOG_LINEAR,
   labelValues,
   type PoolShape,
   PoolSource,
@@ -53,6 +59,8 @@ const bench: Bench = {
         rows.push(...(await encoding(shape, protocol, rounds, quick)));
       }
     }
+    progress("native histograms");
+    rows.push(...(await natives(rounds, quick)));
     for (const folder of [undefined, scratch.folder("disk")]) {
       progress(`through HTTP${folder === undefined ? "" : ", written ahead"}`);
       rows.push(await wholeWay(folder, rounds, quick));
@@ -102,6 +110,21 @@ async function encoding(
       "ns/series",
       anew!.map((ns) => ns / (samples / shape.depth)),
     ),
+  ];
+}
+
+/** Log-linear histograms as native ones, each of whose 240 buckets holds something: the most that there is to write. */
+async function natives(rounds: Rounds, quick: boolean): Promise<Row[]> {
+  const shape = { definition: LOG_LINEAR, series: 500, startedAtMs: START_MS };
+  const ours = new Ours(new PoolSource(shape), 1, 2, "native");
+  const { samples, bytes } = ours.request();
+  if (samples !== shape.series) throw new Error(`${samples} samples of ${shape.series} histograms`);
+  const { own } = await alternate({ own: repeat(() => ours.request()) }, rounds, quick);
+  const name = `${shape.series} native histograms of 240 buckets, one snapshot, 2.0`;
+  const rate = own!.map((ns) => (samples * 1e9) / ns);
+  return [
+    rateRow(name, "histograms/s", rate, {}),
+    row(`${name}: size`, "bytes/histogram", [bytes / samples]),
   ];
 }
 
@@ -173,9 +196,11 @@ class Ours {
     readonly source: PoolSource,
     readonly depth: number,
     protocol: WireVersion,
+    histograms: HistogramForm = "powers",
   ) {
     this.#encoder = new RemoteWriteEncoder({
       ...OPTIONS,
+      histograms,
       protocol,
       maxSamples: MAX_SAMPLES,
       onRequest: ({ body, samples }) => {

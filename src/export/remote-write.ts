@@ -149,7 +149,7 @@ export class RemoteWrite implements Exporter {
     const { requests, samples, bytes, retries, refused } = this.sender.counters;
     const { late, clashes, ended } = this.encoder.counters;
     const parts = [
-      `${hostOf(this.options.url)}: ${samples} samples in ${requests} requests of ${bytes} bytes by remote write`,
+      `${hostOf(this.options.url)}: ${samples} samples in ${requests} requests of ${bytes} bytes by remote write ${this.negotiation.version}.0`,
     ];
     if (ended > 0) parts.push(`${ended} series ended`);
     if (retries > 0) parts.push(`sent again ${retries}`);
