@@ -87,14 +87,15 @@ export class ParquetFile {
    * @throws the system's error, EEXIST when there is one; ParquetFileError when another process writes it
    */
   static create(path: string, replace: boolean): ParquetFile {
-    const { O_RDWR, O_CREAT, O_EXCL } = constants;
+    const { O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW } = constants;
     const fd = openSync(path, O_RDWR | O_CREAT | (replace ? 0 : O_EXCL), 0o644);
     let journalFd: number | undefined;
     try {
       // Only who has the lock may empty it.
       if (!lockWhole(fd)) throw new ParquetFileError(IN_USE);
       ftruncateSync(fd, 0);
-      journalFd = openSync(journalOf(path), "w+", 0o644);
+      // Nobody has named it: where others may write too, a link of theirs is not followed.
+      journalFd = openSync(journalOf(path), O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o644);
       writeAll(fd, MAGIC, 0);
       writeAll(journalFd, JOURNAL_MAGIC, 0);
       return new ParquetFile(path, fd, journalFd);
@@ -211,6 +212,9 @@ export function completeParquet(path: string): Completed | undefined {
       throw new ParquetFileError("nothing had been closed when its recording was interrupted");
     }
     const { size } = fstatSync(fd);
+    if (!(Number.isSafeInteger(contents.endOffset) && contents.endOffset >= MAGIC.length)) {
+      throw new ParquetFileError(`${journalPath} is damaged`);
+    }
     if (size < contents.endOffset) {
       throw new ParquetFileError(
         `it has ${size} bytes where ${journalPath} says ${contents.endOffset}: they do not belong together`,

@@ -234,6 +234,13 @@ function complete(path: string): string | undefined {
     if (completed === undefined) return undefined;
     return `its recording was interrupted: completed with ${completed.rows} rows`;
   } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EACCES" || code === "EROFS") {
+      throw new RecordingError(
+        `${path}: its recording was interrupted, and this user may not write there to complete it`,
+        code,
+      );
+    }
     throw asRecordingError(path, error as Error);
   }
 }

@@ -1,12 +1,14 @@
 // `microview collect --out` and `microview replay`, run as people run them.
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { journalOf } from "../../src/recording/parquet-file.ts";
 import { CLI, TestHost } from "../support/host.ts";
+import { OtlpReceiver } from "../support/otlp.ts";
 import { queryParquet } from "../support/parquet.ts";
 import { canMount, mountTmpfs } from "../support/permissions.ts";
+import { type DecodedSeries, decodeWriteRequest } from "../support/remote-write.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
 
@@ -197,6 +199,92 @@ describe("a recorded run", () => {
   });
 });
 
+describe("a recorded run that is sent on", () => {
+  /** A recording of 100 ms, and what it has of its gauge by time in ms. */
+  async function recorded(host: BusyHost) {
+    await host.start(1);
+    const path = host.path("run.parquet");
+    const { stdout } = await host.record("--count", "100", "--out", path, "--format", "ndjson");
+    const levels = wholeLines(stdout).map((line) => {
+      const { time, metrics } = JSON.parse(line);
+      const { value } = metrics.find(({ name }: { name: string }) => name === "level");
+      return { ms: Date.parse(`${time.slice(0, 23)}Z`), value };
+    });
+    return { path, levels };
+  }
+
+  test("by remote write has the times at which it was recorded", async () => {
+    await using host = new BusyHost();
+    const { path, levels } = await recorded(host);
+    const samples: DecodedSeries["samples"] = [];
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      async fetch(request) {
+        for (const { labels, samples: some } of decodeWriteRequest(await request.bytes())) {
+          const name = labels.find((label) => label.name === "__name__")?.value;
+          if (name === "level") samples.push(...some.filter(({ stale }) => !stale));
+        }
+        return new Response(null, { status: 204 });
+      },
+    });
+    host.onEnd(() => server.stop(true));
+    const push = ["--remote-write", `${server.url}api/v1/write`, "--remote-write-protocol", "1"];
+    const { exitCode, stderr } = await runCli(["replay", path, "--speed", "max", ...push]);
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+    expect(stderr).toContain("100 snapshots, 300 samples in ");
+    expect(samples.map(({ value }) => value)).toEqual(levels.map(({ value }) => value));
+    // Of two in the same millisecond the later has the next one.
+    const lateMs = samples.map(({ timestamp }, i) => timestamp - levels[i]!.ms);
+    expect(Math.min(...lateMs)).toBe(0);
+    expect(Math.max(...lateMs)).toBeLessThan(10);
+  });
+
+  test("by OTLP has them too, and with --now those of its replay", async () => {
+    await using host = new BusyHost();
+    const { path, levels } = await recorded(host);
+    for (const flags of [[], ["--now"]]) {
+      await using receiver = new OtlpReceiver();
+      const before = Date.now();
+      const push = ["--otlp", receiver.url, "--otlp-interval", "10ms"];
+      const { exitCode, stderr } = await runCli(["replay", path, ...push, ...flags]);
+      expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+      const points = receiver.metrics
+        .filter(({ name }) => name === "level")
+        .flatMap(({ points: some }) => some)
+        .filter(({ asDouble }) => asDouble !== undefined);
+      expect(points.length).toBeGreaterThan(1);
+      for (const { timeUnixNano, asDouble } of points) {
+        const ms = Math.floor(Number(BigInt(timeUnixNano) / 1_000n) / 1000);
+        if (flags.length === 0) expect(levels).toContainEqual({ ms, value: asDouble! });
+        else expect(ms).toBeGreaterThanOrEqual(before);
+      }
+    }
+  });
+
+  test("can be scraped while it is replayed", async () => {
+    await using host = new BusyHost();
+    const { path } = await recorded(host);
+    const child = host.own(
+      Bun.spawn([process.execPath, CLI, "replay", path, "--loop", "--listen", "0"], {
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: Bun.file(host.path("stderr")),
+      }),
+    );
+    const [, url] = await until("it says where it is scraped", () => {
+      return /scraped at (\S+)/.exec(host.text("stderr"));
+    });
+    const text = await until("it has something", async () => {
+      const body = await (await fetch(url!)).text();
+      return body.includes("requests_total") ? body : undefined;
+    });
+    expect(text).toMatch(/^level\{app="shop",service="auth"\} /m);
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+  });
+});
+
 describe("a recording that does not end well", () => {
   test("of a collector that is killed has all parts that were closed, to the last value", async () => {
     await using host = new BusyHost();
@@ -340,6 +428,31 @@ describe("replay", () => {
     const damaged = await runCli(["replay", path]);
     expect(damaged).toMatchObject({ exitCode: 1, stdout: "" });
     expect(damaged.stderr).toStartWith(`microview: ${path}: cannot be read as a recording: `);
+  });
+
+  test("does not write over what it reads", async () => {
+    await using host = new BusyHost();
+    await host.start(1);
+    const path = host.path("run.parquet");
+    await host.record("--count", "5", "--out", path);
+    const before = readFileSync(path);
+    const { exitCode, stderr } = await runCli(["replay", path, "--out", path, "--force"]);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 2,
+      stderr: `microview: --out ${path} is the file that is replayed\n`,
+    });
+    expect(readFileSync(path)).toEqual(before);
+  });
+
+  test("follows no link where its journal is to be", async () => {
+    await using host = new BusyHost();
+    await host.start(1);
+    writeFileSync(host.path("precious"), "mine");
+    symlinkSync(host.path("precious"), host.path("run.parquet.open"));
+    const { exitCode } = await host.record("--once", "--out", host.path("run.parquet"));
+    expect(exitCode).toBe(1);
+    expect(host.text("precious")).toBe("mine");
+    expect(existsSync(host.path("run.parquet"))).toBe(false);
   });
 
   test("goes on and on with --loop, at the pace that is asked for, until it is told to end", async () => {

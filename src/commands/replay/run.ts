@@ -1,8 +1,10 @@
 // One run of `microview replay`: recordings, the pace, and where their snapshots go.
 
+import { statSync } from "node:fs";
 import type { Filter } from "../../collector/index.ts";
 import { globs, type PoolSnapshot } from "../../layout/index.ts";
 import { Recording, RecordingError } from "../../recording/index.ts";
+import { formatBytes } from "../../sinks/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { once } from "../support/stop.ts";
@@ -40,6 +42,8 @@ export class ReplayRun {
   readonly #enough = new AbortController();
   #snapshots = 0;
   #samples = 0;
+  /** Of the files. */
+  #bytes = 0;
   /** When the file was begun, and the time of its first snapshot. */
   #pace: { startedMs: number; firstMs: number } | undefined;
   /** By how much monotonic clocks are ahead of the recorded ones: later files follow earlier ones. */
@@ -66,6 +70,9 @@ export class ReplayRun {
       throw new UsageError("--loop and --out exclude each other", "the file would grow for ever");
     }
     for (const file of files) {
+      if (options.out !== undefined && isSame(file, options.out.path)) {
+        throw new UsageError(`--out ${options.out.path} is the file that is replayed`);
+      }
       const [, format] = /\.(ndjson|csv)(\.\w+)?$/.exec(file) ?? [];
       if (format === undefined) continue;
       throw new UsageError(
@@ -101,8 +108,18 @@ export class ReplayRun {
     if (this.#failure !== undefined) throw this.#failure;
     this.#outputs?.sayAllLast();
     if (stop.reason === "EPIPE") return;
+    // Of a part of a file its size says nothing.
+    const isWhole = !this.#isOver && this.#isUnfiltered && this.#bytes > 0 && this.#samples > 0;
+    const size = isWhole
+      ? `, ${formatBytes(this.#bytes)}, ${(this.#bytes / this.#samples).toFixed(2)} bytes per sample`
+      : "";
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-    this.#say(`${this.#snapshots} snapshots, ${this.#samples} samples in ${seconds} s`);
+    this.#say(`${this.#snapshots} snapshots, ${this.#samples} samples in ${seconds} s${size}`);
+  }
+
+  get #isUnfiltered(): boolean {
+    const { app, from, to } = this.#options;
+    return app.length === 0 && from === undefined && to === undefined;
   }
 
   get #isOver(): boolean {
@@ -118,6 +135,7 @@ export class ReplayRun {
     using recording = await Recording.open(file);
     if (recording.repaired !== undefined) this.#say(`${file}: ${recording.repaired}`);
     this.#outputs ??= await this.#openOutputs(recording);
+    this.#bytes += statSync(file).size;
     const { from, to } = this.#options;
     const { firstMs } = recording;
     const unixMs = (moment: Moment) =>
@@ -207,4 +225,9 @@ export class ReplayRun {
     if (this.#isLive && !this.#isOver) this.#outputs!.sayLast(text);
     else this.#surroundings.stderr.write(`${text}\n`);
   }
+}
+
+function isSame(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev;
 }
