@@ -7,14 +7,11 @@ import {
   type PoolSnapshot,
   type ProcessesResponse,
   type ProcessIdentity,
-  STATUS,
 } from "../layout/index.ts";
 import { type AccessOptions, checkExposure } from "./access.ts";
-import { Audit } from "./audit.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
-import { Gate } from "./gate.ts";
-import { type Grant, grantOf, peerOf } from "./grants.ts";
+import type { Grant } from "./grants.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
@@ -24,6 +21,7 @@ import { Processes, type WriterProcess } from "./processes/processes.ts";
 import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
 import { sessionSockets } from "./rdma/routes.ts";
 import { Readings } from "./reading.ts";
+import { Refusals } from "./refusals.ts";
 import { RestServer } from "./rest.ts";
 import { createRoutes } from "./routes.ts";
 import { type PushCounters, SELF_APP, SelfMetrics } from "./self-metrics.ts";
@@ -34,15 +32,6 @@ import type { TokenEntry } from "./tokens.ts";
 
 /** How long before its end a certificate is warned of. */
 const WARN_AHEAD_MS = 7 * 24 * 3600e3;
-
-/** Why a connection to the data port is refused, in the words that REST has for it. */
-const CODES: Readonly<Record<number, string>> = {
-  [STATUS.denied]: "denied",
-  [STATUS.expired]: "expired-token",
-  [STATUS.unscoped]: "needs-read-scope",
-  [STATUS.busy]: "too-many-connections",
-  [STATUS.tooManyWrong]: "too-many-wrong-tokens",
-};
 
 export interface AgentOptions extends AccessOptions {
   socketPath: string;
@@ -78,8 +67,7 @@ export class Agent {
   readonly #lock: InstanceLock;
   readonly #readings = new Readings();
   readonly #keeper: TokenKeeper | undefined;
-  readonly #gate: Gate;
-  readonly #audit: Audit;
+  readonly #refusals: Refusals;
   #rest: RestServer | undefined;
   #data: DataServer | undefined;
   #rdma: Rdma | undefined;
@@ -94,8 +82,7 @@ export class Agent {
     this.#lock = InstanceLock.take(options.socketPath);
     const { poolDir, poolMode, gid, limits, strategy, log, tokens } = options;
     this.#keeper = tokens && new TokenKeeper(tokens, log, () => this.#dropRights());
-    this.#gate = new Gate(this.#keeper?.tokens, limits);
-    this.#audit = new Audit(log, (text) => this.#keeper?.tokens.has(text) === true);
+    this.#refusals = new Refusals(this.#keeper?.tokens, limits, log, this.metrics);
     this.pools = new Pools(
       {
         mode: poolMode,
@@ -172,6 +159,7 @@ export class Agent {
   async #start(): Promise<void> {
     const { host, port, dataPort, tls, limits, log, socketPath, gid } = this.#options;
     const { scrapeDeadlineMs } = this.#options;
+    const refusals = this.#refusals;
     const tokens = this.#keeper?.tokens;
     if (tls !== undefined) this.#checkTls(tls);
     this.metrics.set("startTime", Date.now() / 1000);
@@ -183,8 +171,8 @@ export class Agent {
       maxConnections: limits.connections,
       maxConnectionsEach: limits.connectionsEach,
       wrongPerS: limits.wrongPerS,
-      mayTry: (address) => this.#gate.mayTry(address),
-      refused: (status, token, peer) => this.#noteConnection(status, token, peer),
+      mayTry: (address) => refusals.gate.mayTry(address),
+      refused: (...refusal) => refusals.connection(...refusal, tls !== undefined),
       ...(tokens === undefined ? {} : { tokens: tokens.known }),
       ...(tls === undefined ? {} : { tls }),
     });
@@ -192,7 +180,10 @@ export class Agent {
 
     const { rdma } = this.#options;
     if (rdma !== undefined) {
-      this.#rdma = new Rdma(rdma, log, { refused: () => this.metrics.add("rdmaRefused") });
+      this.#rdma = new Rdma(rdma, log, {
+        refused: () => this.metrics.add("rdmaRefused"),
+        strange: (code, peer) => refusals.stranger(code, peer),
+      });
     }
 
     const routes = createRoutes({
@@ -212,10 +203,7 @@ export class Agent {
       dataPort: () => this.dataPort,
       upgrade: (request, data) => this.#rest?.upgrade(request, data) === true,
       tokens: () => tokens?.list() ?? [],
-      refused: (request, code) => {
-        this.metrics.add("denied");
-        this.#noteRefused(request, grantOf(request), peerOf(request), code);
-      },
+      refused: (request, code) => refusals.byRoute(request, code),
     });
     this.#rest = new RestServer({
       socketPath,
@@ -224,12 +212,8 @@ export class Agent {
       routes,
       maxBodyBytes: limits.bodyBytes,
       websocket: sessionSockets(() => this.#rdma),
-      check: (request, peer) => this.#gate.admit(request, peer),
-      refused: ({ status, code }, request, grant, peer) => {
-        if (status === 413 || status === 429) this.metrics.add("limits", 1, code);
-        if (status === 401 || status === 403) this.metrics.add("denied");
-        this.#noteRefused(request, grant, peer, code);
-      },
+      check: (request, peer) => refusals.gate.admit(request, peer),
+      refused: (...refusal) => refusals.atTheDoor(...refusal),
       answered: (status) => this.metrics.add("requests", 1, String(status)),
       ...(gid === undefined ? {} : { gid }),
       ...(tls === undefined ? {} : { tls }),
@@ -313,7 +297,7 @@ export class Agent {
     }
     this.#rdma?.scan(nowMs);
     this.#keeper?.look(nowMs);
-    this.#audit.count();
+    this.#refusals.count();
     this.metrics.add("scans");
     this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
     this.#measure();
@@ -325,21 +309,6 @@ export class Agent {
     if (tokens === undefined) return;
     this.#data?.renewTokens(tokens.known);
     this.#rdma?.endSessions((grant: Grant) => grant.name !== "local" && !tokens.holds(grant));
-  }
-
-  #noteRefused(request: Request, grant: Grant, peer: string, code: string): void {
-    const { pathname: path } = new URL(request.url);
-    const { method } = request;
-    const transport = path.startsWith("/v1/rdma") ? "rdma" : "rest";
-    this.#audit.refused({ transport, code, token: grant.name, peer, method, path });
-  }
-
-  /** A connection to the data port was refused. */
-  #noteConnection(status: number | string, token: string, peer: string): void {
-    const isWrong = status === STATUS.denied || status === STATUS.expired;
-    if (isWrong && this.#options.tls !== undefined) this.#gate.wasWrong(peer);
-    const code = typeof status === "string" ? `tls ${status}` : (CODES[status] ?? String(status));
-    this.#audit.refused({ transport: "data", code, token, peer });
   }
 
   #checkTls(tls: TlsIdentity): void {

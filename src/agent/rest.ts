@@ -40,6 +40,7 @@ export interface RestOptions {
 
 export class RestServer {
   readonly #options: RestOptions;
+  readonly port: number;
   readonly #unix: Listener;
   #tcp: Listener;
   /** Whose certificate was replaced; they end with what was under way. */
@@ -64,27 +65,23 @@ export class RestServer {
       chmodSync(socketPath, 0o660);
       if (gid !== undefined) chownSync(socketPath, -1, gid);
       this.#tcp = this.#listen(options.port, options.tls);
+      this.port = this.#tcp.port!;
     } catch (error) {
       void this.#unix.stop(true);
       throw error;
     }
   }
 
-  get port(): number {
-    return this.#tcp.port!;
-  }
-
   /**
    * Shows another certificate to those who connect from now on. Bun takes no other one for a listener that stands, so
    * it is replaced: requests under way end as they would, and WebSockets stay.
+   * @throws Error when nothing listens now, because the port could not be taken again; it may be called again
    */
   renewTls(tls: TlsIdentity): void {
     const before = this.#tcp;
-    const { port } = this;
-    const stopped = before.stop();
-    this.#tcp = this.#listen(port, tls);
     this.#replaced.add(before);
-    void stopped.finally(() => this.#replaced.delete(before));
+    void before.stop().finally(() => this.#replaced.delete(before));
+    this.#tcp = this.#listen(this.port, tls);
   }
 
   /** Turns a request into a WebSocket. @returns false when it is none that can be */

@@ -396,9 +396,8 @@ describe("by rdma_cm", () => {
       return answer;
     });
     expect(answer).toMatchObject({ kind: "failed", reason: expect.stringContaining("refuses") });
-    expect(host.log.find(({ reason }) => reason === "it has no ticket")).toMatchObject({
-      level: "warn",
-      message: "a connection by rdma_cm is refused",
+    expect(host.log.find(({ code }) => code === "no-ticket")).toMatchObject({
+      ...{ level: "warn", message: "a call was refused", audit: "refused", transport: "rdma" },
     });
 
     agent.scan(Date.now() + 60_000);

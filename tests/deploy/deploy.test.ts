@@ -411,6 +411,40 @@ describe("the chart", () => {
     },
   );
 
+  test.skipIf(lacks("helm"))(
+    "shows certificates, and asks for them, from a secret that is renewed",
+    () => {
+      const tls = ["--set", "tls.existingSecret=agent-tls"];
+      const monitored = ["--set", "podMonitor.enabled=true"];
+      const of = (...more: string[]) => {
+        const documents = parseYaml(template(...tls, ...more).output);
+        return (kind: string) => documents.find((each) => each.kind === kind);
+      };
+      const { containers, volumes } = of()("DaemonSet").spec.template.spec;
+      const [{ args, volumeMounts, livenessProbe }] = containers;
+      expect(args).toContain("--tls-cert=/etc/microview-tls/tls.crt");
+      expect(args).toContain("--tls-key=/etc/microview-tls/tls.key");
+      expect(args.join(" ")).not.toContain("--tls-client-ca");
+      // Through a subPath it would never change.
+      const mount = { name: "tls", mountPath: "/etc/microview-tls", readOnly: true };
+      expect(volumeMounts).toContainEqual(mount);
+      expect(volumes.find(({ name }: Document) => name === "tls").secret.secretName).toBe(
+        "agent-tls",
+      );
+      expect(livenessProbe.tcpSocket).toEqual({ port: "http" });
+      expect(livenessProbe.exec).toBeUndefined();
+      const asking = of("--set", "tls.clientCaKey=ca.crt")("DaemonSet").spec.template.spec;
+      expect(asking.containers[0].args).toContain("--tls-client-ca=/etc/microview-tls/ca.crt");
+      const monitor = of(
+        ...monitored,
+        "--set",
+        "podMonitor.tlsConfig.serverName=agent",
+      )("PodMonitor");
+      const [endpoint] = monitor.spec.podMetricsEndpoints;
+      expect([endpoint.scheme, endpoint.tlsConfig]).toEqual(["https", { serverName: "agent" }]);
+    },
+  );
+
   test.skipIf(lacks("helm"))("gives rights only with what needs them", () => {
     const agentOf = (...more: string[]) => {
       const documents = parseYaml(template(...more).output);

@@ -29,6 +29,8 @@ export class ManagerDoor {
     readonly deviceName: string,
     readonly options: { host: string; port: number; library: string },
     readonly log: Log,
+    /** Somebody was not let in. */
+    readonly refused: (code: string, remote: string) => void,
   ) {
     this.#manager = ConnectionManager.open(options.library);
     try {
@@ -93,11 +95,7 @@ export class ManagerDoor {
   #admit({ link, data, device, remote }: Extract<ManagerEvent, { kind: "request" }>): void {
     const expected = this.#expected.get(data);
     if (expected === undefined || device !== this.deviceName) {
-      this.log.warn("a connection by rdma_cm is refused", {
-        remote,
-        device,
-        reason: expected === undefined ? "it has no ticket" : "it came by another device",
-      });
+      this.refused(expected === undefined ? "no-ticket" : "other-device", remote);
       return this.#manager.reject(link);
     }
     this.#expected.delete(data);

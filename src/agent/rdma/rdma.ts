@@ -47,6 +47,8 @@ export interface RdmaOptions {
 export interface RdmaEvents {
   /** A queue pair was ended because of what its collector did, or tried to do. */
   refused(): void;
+  /** Somebody came by rdma_cm whom nobody expects, or not there. */
+  strange(code: string, remote: string): void;
 }
 
 /** A queue pair of a collector. */
@@ -362,7 +364,9 @@ export class Rdma {
     if (manager === undefined) return undefined;
     try {
       const library = source?.manager ?? "";
-      return new ManagerDoor(device.name, { ...manager, library }, this.log);
+      return new ManagerDoor(device.name, { ...manager, library }, this.log, (code, remote) =>
+        this.events.strange(code, remote),
+      );
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       this.log.warn("collectors cannot connect by rdma_cm, but over REST", {

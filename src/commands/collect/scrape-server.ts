@@ -83,6 +83,7 @@ export class ScrapeServer {
   readonly #looking: Timer;
   readonly #renewal: Renewal;
   readonly #self: SelfPool;
+  readonly #port: number;
   #server: Bun.Server<undefined>;
 
   /** @throws UsageError when strangers could read and nobody has said that they may; CliError when the port is taken */
@@ -117,6 +118,7 @@ export class ScrapeServer {
     }
     try {
       this.#server = this.#serve(port, tls);
+      this.#port = this.#server.port!;
     } catch (error) {
       throw new CliError({
         message: `--listen: cannot listen on ${formatEndpoint({ host, port })}: ${(error as Error).message}`,
@@ -164,16 +166,15 @@ export class ScrapeServer {
   /** Bun takes no other certificate for a server that listens, so another one takes its place. */
   #renewTls(): void {
     const tls = this.#readTls();
-    const { port } = this.#server;
     void this.#server.stop();
-    this.#server = this.#serve(port!, tls);
+    this.#server = this.#serve(this.#port, tls);
   }
 
   /** Where it is scraped. */
   get url(): string {
     const { host } = this.#options.listen!;
     const scheme = this.#options.listenTlsCert === undefined ? "http" : "https";
-    return `${scheme}://${formatEndpoint({ host, port: this.#server.port! })}/metrics`;
+    return `${scheme}://${formatEndpoint({ host, port: this.#port })}/metrics`;
   }
 
   /** Takes a snapshot in; its arrays may be used again afterwards. */

@@ -1,0 +1,78 @@
+// Takes note of all that an agent refuses: counts it, leaves a line, and remembers who was wrong.
+
+import { STATUS } from "../layout/index.ts";
+import { Audit } from "./audit.ts";
+import type { AgentError } from "./errors.ts";
+import { Gate } from "./gate.ts";
+import { type Grant, grantOf, NOBODY, peerOf } from "./grants.ts";
+import type { Limits } from "./limits.ts";
+import type { Log } from "./log.ts";
+import type { SelfMetrics } from "./self-metrics.ts";
+import type { Tokens } from "./tokens.ts";
+
+/** Why a connection to the data port is refused, in the words that REST has for it. */
+const CODES: Readonly<Record<number, string>> = {
+  [STATUS.denied]: "denied",
+  [STATUS.expired]: "expired-token",
+  [STATUS.unscoped]: "needs-read-scope",
+  [STATUS.busy]: "too-many-connections",
+  [STATUS.tooManyWrong]: "too-many-wrong-tokens",
+};
+
+export class Refusals {
+  readonly gate: Gate;
+  readonly #audit: Audit;
+
+  /** @param tokens undefined when none is asked for */
+  constructor(
+    tokens: Tokens | undefined,
+    limits: Limits,
+    log: Log,
+    readonly metrics: SelfMetrics,
+  ) {
+    this.gate = new Gate(tokens, limits);
+    this.#audit = new Audit(log, (text) => tokens?.has(text) === true);
+  }
+
+  /** A request was refused before it came to a route. */
+  atTheDoor({ status, code }: AgentError, request: Request, grant: Grant, peer: string): void {
+    if (status === 413 || status === 429) this.metrics.add("limits", 1, code);
+    if (status === 401 || status === 403) this.metrics.add("denied");
+    this.#note(request, grant, peer, code);
+  }
+
+  /** A route refused a request, for want of a right. */
+  byRoute(request: Request, code: string): void {
+    this.metrics.add("denied");
+    this.#note(request, grantOf(request), peerOf(request), code);
+  }
+
+  /**
+   * A connection to the data port was refused; its own thread counts it.
+   * @param status by STATUS, or OpenSSL's word for what a certificate is
+   * @param isTunnelled the thread does not know who it was
+   */
+  connection(status: number | string, token: string, peer: string, isTunnelled: boolean): void {
+    const isWrong = status === STATUS.denied || status === STATUS.expired;
+    if (isWrong && isTunnelled) this.gate.wasWrong(peer);
+    const code = typeof status === "string" ? `tls ${status}` : (CODES[status] ?? String(status));
+    this.#audit.refused({ transport: "data", code, token, peer });
+  }
+
+  /** Somebody came by rdma_cm whom nobody expects. */
+  stranger(code: string, peer: string): void {
+    this.#audit.refused({ transport: "rdma", code, token: NOBODY.name, peer });
+  }
+
+  /** Says how many left no line, now and then. */
+  count(): void {
+    this.#audit.count();
+  }
+
+  #note(request: Request, grant: Grant, peer: string, code: string): void {
+    const { pathname: path } = new URL(request.url);
+    const { method } = request;
+    const transport = path.startsWith("/v1/rdma") ? "rdma" : "rest";
+    this.#audit.refused({ transport, code, token: grant.name, peer, method, path });
+  }
+}
