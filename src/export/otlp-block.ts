@@ -5,6 +5,9 @@ import { type Directory, type Metric, SCOPE_LABELS, shapeOf } from "../layout/in
 import { type ExponentialMap, exponentialMap } from "./exponential.ts";
 import type { Attributes, MetricHead, OtlpForm, Scope } from "./otlp-model.ts";
 
+/** Series that there is room for at first: most metrics of a pool may have one, and there may be very many. */
+const FIRST = 2;
+
 const SCOPE_NAMES: readonly string[] = Object.values(SCOPE_LABELS);
 
 /** UCUM's names for what people write. */
@@ -25,11 +28,11 @@ export class Block<Table> {
   /** The series' ids in their directory. */
   ids: number[] = [];
   /** Index of each series' first slot among a snapshot's values. */
-  valueAt = new Int32Array(8);
+  valueAt = new Int32Array(FIRST);
   /** Unix time at which each began to count. */
-  startsMs = new Float64Array(8);
+  startsMs = new Float64Array(FIRST);
   /** 1: a point with a value was sent, and none since that it has ended. */
-  present = new Uint8Array(8);
+  present = new Uint8Array(FIRST);
 
   constructor(
     readonly service: string,

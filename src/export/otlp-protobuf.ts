@@ -32,6 +32,7 @@ const COUNT = 0x21;
 const SUM = 0x29;
 const ZERO_COUNT = 0x39;
 const FIELD_BYTES = 9;
+const NO_NUMBER = new Uint8Array(8);
 
 /** A run of a metric's points, or any other piece of a request. */
 type Bytes = Uint8Array;
@@ -39,14 +40,14 @@ type Bytes = Uint8Array;
 /** Points of a metric's series, one behind the other. */
 class PointTable {
   readonly head: MetricHead;
-  bytes = new Uint8Array(256);
+  bytes = new Uint8Array(64);
   view = new DataView(this.bytes.buffer);
   /** Where each point begins; the last is where the next one would. */
-  offsets = new Int32Array(9);
+  offsets = new Int32Array(3);
   /** Where the fields of each point begin. */
-  bodies = new Int32Array(8);
+  bodies = new Int32Array(2);
   /** The start that stands in each. */
-  startsMs = new Float64Array(8);
+  startsMs = new Float64Array(2);
   count = 0;
   /** What stands before the points: a metric's name, description and unit. */
   readonly metricHead: Bytes;
@@ -312,15 +313,18 @@ function wordsOf(ms: number): readonly [low: number, high: number] {
   return [Number(BigInt.asIntN(32, ns)), Number(BigInt.asIntN(32, ns >> 32n))];
 }
 
+const GAUGE_FIELDS = Uint8Array.from([TIME, ...NO_NUMBER, AS_DOUBLE, ...NO_NUMBER]);
+const SUM_FIELDS = Uint8Array.from([START, ...NO_NUMBER, ...GAUGE_FIELDS]);
+
 /** The fields of a point that are as long whatever stands in them, but for its attributes. */
 function fieldsOf(head: MetricHead): Bytes {
-  const nothing = new Uint8Array(8);
-  const number = (tag: number) => [tag, ...nothing];
-  const start = head.kind === "gauge" ? [] : number(START);
+  const number = (tag: number) => [tag, ...NO_NUMBER];
+  const start = number(START);
   switch (head.kind) {
     case "gauge":
+      return GAUGE_FIELDS;
     case "sum":
-      return Uint8Array.from([...start, ...number(TIME), ...number(AS_DOUBLE)]);
+      return SUM_FIELDS;
     case "histogram": {
       const { bounds } = head;
       const counts = new ProtoWriter(64 + bounds.length * 16);
