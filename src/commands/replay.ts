@@ -68,6 +68,10 @@ export default defineSubcommand("replay", {
       group: WHEN,
       description: "give snapshots the time at which they are replayed instead of the recorded one",
     }),
+    repair: flag.toggle({
+      group: WHEN,
+      description: "complete what was interrupted, for other readers, and replay nothing",
+    }),
     loop: flag.toggle({ group: WHEN, description: "begin again at the end" }),
     ...OUTPUT_FLAGS,
     ...LISTEN_FLAGS,

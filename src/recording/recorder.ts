@@ -28,6 +28,8 @@ export interface RecorderOptions extends Pick<SinkOptions, "wanted" | "perWriter
   blockMs: number;
   /** Rows after which a block is closed; half a million unless told otherwise. */
   blockRows?: number;
+  /** Rows that may wait to be written before snapshots are left out; six million unless told otherwise. */
+  waitingRows?: number;
   /** It could not be written on: nothing more is recorded. */
   onFailure: (error: RecordingError) => void;
 }
@@ -105,7 +107,11 @@ export class Recorder {
 
   /** Whether as many rows wait as may: a source that can wait should. */
   get isBehind(): boolean {
-    return this.#waitingRows + this.#changes.rowCount > MAX_WAITING_ROWS / 2;
+    return this.#waitingRows + this.#changes.rowCount > this.#maxWaitingRows / 2;
+  }
+
+  get #maxWaitingRows(): number {
+    return this.options.waitingRows ?? MAX_WAITING_ROWS;
   }
 
   /** Blocks that are closed are not all in the file yet. */
@@ -118,7 +124,7 @@ export class Recorder {
     if (this.#failure !== undefined) return;
     const key = `${snapshot.app} ${snapshot.source}`;
     const dropped = this.#dropped.get(key);
-    if (this.#waitingRows > MAX_WAITING_ROWS) {
+    if (this.#waitingRows > this.#maxWaitingRows) {
       const { count = 0, missed = 0, gap } = dropped ?? {};
       this.#dropped.set(key, {
         count: count + 1,

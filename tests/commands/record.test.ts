@@ -299,10 +299,12 @@ describe("a recording that does not end well", () => {
     await collector.exited;
     // As it is, it has no footer; a replay completes it, and then anybody can read it.
     expect(queryParquet(path, "SELECT count(*) FROM FILE")).rejects.toThrow();
-    const { stdout, stderr } = await runCli([
-      ...["replay", path, "--speed", "max", "--format", "ndjson"],
-    ]);
-    expect(stderr).toContain("its recording was interrupted: completed with ");
+    const repair = await runCli(["replay", path, "--repair"]);
+    expect(repair).toMatchObject({ exitCode: 0, stdout: "" });
+    expect(repair.stderr).toContain("its recording was interrupted: completed with ");
+    const again = await runCli(["replay", path, "--repair"]);
+    expect(again.stderr).toContain(`${path}: it is complete; `);
+    const stdout = await replayed(path);
     const printed = host.text("stdout");
     expect(wholeLines(stdout).length).toBeGreaterThan(100);
     // What was printed last may be a part of a line that was recorded whole.

@@ -11,6 +11,7 @@ import { NdjsonSink } from "../../src/sinks/index.ts";
 import { Output, Source } from "../sinks/snapshots.ts";
 import { queryParquet } from "../support/parquet.ts";
 import { define, Scratch, scan, TestWriter } from "../support/pools.ts";
+import { until } from "../support/wait.ts";
 
 // Each recording has a thread that loads DuckDB.
 setDefaultTimeout(120_000);
@@ -132,6 +133,29 @@ test("values keep every bit: minus zero, infinities, the smallest and the larges
   const found: number[] = [];
   for await (const snapshot of read.snapshots({})) found.push(snapshot.values[0]!);
   expect(found).toEqual(values);
+});
+
+test("snapshots that are left out since writing falls behind are told by the next one", async () => {
+  const source = new Source(scratch);
+  const path = newPath();
+  const recording = await recorder(path, { blockRows: 1, waitingRows: 8 });
+  const write = (i: number, some: Partial<PoolSnapshot> = {}) => {
+    source.writer.put(define.gauge("level"), [], i);
+    recording.write(source.snapshot(i, some));
+  };
+  // The writing thread is not listened to meanwhile.
+  for (let i = 0; i < 30; i++) write(i, i === 20 ? { missed: 2, gap: "away" } : {});
+  await until("all is written", () => !recording.isWriting);
+  write(30);
+  const { snapshots, dropped } = await recording.close();
+  expect(dropped).toBeGreaterThan(10);
+  expect(snapshots).toBe(31 - dropped);
+  using read = await Recording.open(path);
+  const found: [missed: number, gap: string | undefined][] = [];
+  for await (const { missed, gap } of read.snapshots({})) found.push([missed, gap]);
+  expect(found.slice(0, -1)).toEqual(new Array(snapshots - 1).fill([0, undefined]));
+  const gap = `away; ${dropped} snapshots were not recorded: writing them fell behind`;
+  expect(found.at(-1)).toEqual([dropped + 2, gap]);
 });
 
 test("names, labels and reasons come back whatever is in them", async () => {

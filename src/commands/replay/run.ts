@@ -23,6 +23,7 @@ export interface ReplayOptions extends OutputOptions {
   speed: number;
   now: boolean;
   loop: boolean;
+  repair: boolean;
 }
 
 export interface ReplaySurroundings {
@@ -88,6 +89,7 @@ export class ReplayRun {
     stop.addEventListener("abort", () => this.#enough.abort(), { once: true });
     const startedMs = performance.now();
     try {
+      if (this.#options.repair) return await this.#repair();
       do {
         for (const file of this.#files) await this.#replay(file);
       } while (this.#options.loop && !this.#isOver);
@@ -128,6 +130,14 @@ export class ReplayRun {
 
   get #isLive(): boolean {
     return this.#outputs?.isLive === true;
+  }
+
+  async #repair(): Promise<void> {
+    for (const file of this.#files) {
+      using recording = await Recording.open(file);
+      const { repaired = "it is complete", snapshotCount } = recording;
+      this.#say(`${file}: ${repaired}; ${snapshotCount} snapshots`);
+    }
   }
 
   async #replay(file: string): Promise<void> {
