@@ -26,12 +26,9 @@ import { RestServer } from "./rest.ts";
 import { createRoutes } from "./routes.ts";
 import { type PushCounters, SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
-import { checkTls, type TlsIdentity } from "./tls.ts";
+import { CertificateEnd, checkTls, type TlsIdentity } from "./tls.ts";
 import { TokenKeeper } from "./token-keeper.ts";
 import type { TokenEntry } from "./tokens.ts";
-
-/** How long before its end a certificate is warned of. */
-const WARN_AHEAD_MS = 7 * 24 * 3600e3;
 
 export interface AgentOptions extends AccessOptions {
   socketPath: string;
@@ -67,6 +64,7 @@ export class Agent {
   readonly #lock: InstanceLock;
   readonly #readings = new Readings();
   readonly #keeper: TokenKeeper | undefined;
+  readonly #certificate: CertificateEnd;
   readonly #refusals: Refusals;
   #rest: RestServer | undefined;
   #data: DataServer | undefined;
@@ -82,6 +80,7 @@ export class Agent {
     this.#lock = InstanceLock.take(options.socketPath);
     const { poolDir, poolMode, gid, limits, strategy, log, tokens } = options;
     this.#keeper = tokens && new TokenKeeper(tokens, log, () => this.#dropRights());
+    this.#certificate = new CertificateEnd(log);
     this.#refusals = new Refusals(this.#keeper?.tokens, limits, log, this.metrics);
     this.pools = new Pools(
       {
@@ -130,9 +129,10 @@ export class Agent {
 
   /** Shows another certificate to those who connect from now on. @throws TlsError for one that cannot be used */
   renewTls(tls: TlsIdentity): void {
-    this.#checkTls(tls);
+    const endsAtMs = checkTls(tls);
     this.#rest?.renewTls(tls);
     this.#data?.renewTls(tls);
+    this.#certificate.set(endsAtMs);
     this.#options.log.info("the certificate was read anew");
   }
 
@@ -161,7 +161,7 @@ export class Agent {
     const { scrapeDeadlineMs } = this.#options;
     const refusals = this.#refusals;
     const tokens = this.#keeper?.tokens;
-    if (tls !== undefined) this.#checkTls(tls);
+    if (tls !== undefined) this.#certificate.set(checkTls(tls));
     this.metrics.set("startTime", Date.now() / 1000);
     this.pools.adoptAll();
     this.#attachSelf();
@@ -297,6 +297,7 @@ export class Agent {
     }
     this.#rdma?.scan(nowMs);
     this.#keeper?.look(nowMs);
+    this.#certificate.look(nowMs);
     this.#refusals.count();
     this.metrics.add("scans");
     this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
@@ -309,15 +310,6 @@ export class Agent {
     if (tokens === undefined) return;
     this.#data?.renewTokens(tokens.known);
     this.#rdma?.endSessions((grant: Grant) => grant.name !== "local" && !tokens.holds(grant));
-  }
-
-  #checkTls(tls: TlsIdentity): void {
-    const endsAtMs = checkTls(tls);
-    if (Date.now() < endsAtMs - WARN_AHEAD_MS) return;
-    const hasEnded = Date.now() >= endsAtMs;
-    this.#options.log.warn(hasEnded ? "the certificate has expired" : "the certificate ends soon", {
-      ends: new Date(endsAtMs).toISOString(),
-    });
   }
 
   #attachSelf(): void {

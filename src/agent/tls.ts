@@ -1,6 +1,10 @@
 // What the agent's ports, and others that serve, show and ask for by TLS; checked before it is used.
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
+import type { Log } from "./log.ts";
+
+/** How long before its end a certificate is warned of. */
+const WARN_AHEAD_MS = 7 * 24 * 3600e3;
 
 /** All of it as PEM. */
 export interface TlsIdentity {
@@ -50,6 +54,34 @@ export function checkTls(
   }
   if (!isPair) throw new TlsError(`${labels.key}: it is not the key of the certificate`);
   return Date.parse(own!.validTo);
+}
+
+/** Says in time when a certificate ends that nobody has renewed. */
+export class CertificateEnd {
+  #endsAtMs = Number.POSITIVE_INFINITY;
+  #said: "nothing" | "soon" | "over" = "nothing";
+
+  constructor(readonly log: Log) {}
+
+  /** Another certificate is shown from now on. */
+  set(endsAtMs: number): void {
+    this.#endsAtMs = endsAtMs;
+    this.#said = "nothing";
+    this.look();
+  }
+
+  look(nowMs = Date.now()): void {
+    const isOver = nowMs >= this.#endsAtMs;
+    const isSoon = nowMs >= this.#endsAtMs - WARN_AHEAD_MS;
+    const say = isOver ? "over" : isSoon ? "soon" : "nothing";
+    if (say === this.#said) return;
+    this.#said = say;
+    if (say === "nothing") return;
+    this.log.warn(isOver ? "the certificate has expired" : "the certificate ends soon", {
+      ends: new Date(this.#endsAtMs).toISOString(),
+      hint: "renew the files of --tls-cert and --tls-key: they are read anew",
+    });
+  }
 }
 
 /** As Bun's listeners take it. */

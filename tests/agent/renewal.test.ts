@@ -239,6 +239,20 @@ describe("another certificate", () => {
     expect(await shown(agent.dataPort, authority.cert)).toBe("first");
   });
 
+  test("is warned of before it ends, once, and after it has ended", async () => {
+    using authority = new Authority();
+    await using host = new TestHost();
+    const agent = await host.agent({ tls: authority.sign("first"), tokens: [OPS] });
+    const said = () =>
+      host.log.filter(({ level }) => level === "warn").map(({ message }) => message);
+    const end = Date.UTC(2049, 11, 31);
+    const day = 24 * 3600e3;
+    for (const ahead of [30, 8, 6, 1]) agent.scan(end - ahead * day);
+    expect(said()).toEqual(["the certificate ends soon"]);
+    for (const since of [0, 1]) agent.scan(end + since * day);
+    expect(said()).toEqual(["the certificate ends soon", "the certificate has expired"]);
+  });
+
   test("whose time is over is warned of", async () => {
     using authority = new Authority();
     await using host = new TestHost();
