@@ -139,6 +139,11 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
   if (response.status === 401 && answer?.code !== "expired-token") {
     throw new RefusedError(`the agent at ${name} asks for a token: give --token-file`);
   }
+  if (response.status === 429) {
+    throw new DiscoveryError(
+      `the agent at ${name} has us wait: ${answer?.message ?? "it says not why"}`,
+    );
+  }
   if (response.status === 401 || response.status === 403) {
     throw new RefusedError(`the agent at ${name} refuses: ${answer?.message ?? "it says not why"}`);
   }

@@ -182,6 +182,31 @@ test("a collector goes on with its new token, though its old one is gone meanwhi
   await until("it is read again", () => latest.get(source) === 2);
 }, 30_000);
 
+test("a collector with a wrong token is told so, and then that it has to wait, which ends", async () => {
+  await using host = new TestHost();
+  const agent = await host.agent({ tokens: [OPS], limits: { wrongPerS: 0.5 } });
+  const mv = host.client();
+  mv.counter("c_total").inc(1);
+  await mv.ready;
+  let { token } = TEAM;
+  const { latest, events } = collect(host, {
+    targets: [{ host: "127.0.0.1", port: agent.port }],
+    transport: "tcp",
+    credentials: () => ({ token }),
+  });
+  const told = (text: string) => events.find(({ message }) => message.includes(text));
+  const refused = await until("it is refused", () => told("asks for a token"));
+  expect(refused).toMatchObject({ kind: "away", fatal: true });
+  const waits = await until("it has to wait, for others guess as well", async () => {
+    await status(agent.port, "guessed");
+    return told("has us wait: this address has sent too many");
+  });
+  expect(waits).toMatchObject({ fatal: false });
+  ({ token } = OPS);
+  const source = `127.0.0.1:${agent.port} shop auth c_total{}`;
+  await until("it is read", () => latest.get(source) === 1);
+}, 60_000);
+
 /** Name in the certificate that is shown on a port. */
 async function shown(port: number, ca: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
