@@ -14,3 +14,4 @@ export {
   parseNamespacePids,
   type WriterLock,
 } from "./process.ts";
+export { listProc, readProc } from "./procfs.ts";

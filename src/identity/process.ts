@@ -1,8 +1,9 @@
 // Finds a process of this host by what a pool says of it, and reads who it is. Nothing is asked of the process itself.
 
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { type ProcessIdentity, UNKNOWN_IDENTITY } from "../layout/index.ts";
 import { parseCgroup } from "./cgroup.ts";
+import { listProc, readProc } from "./procfs.ts";
 
 /** A file as the kernel knows it. */
 export interface OpenFile {
@@ -12,7 +13,7 @@ export interface OpenFile {
 
 /** What the cgroup of a process tells. @returns undefined when it is in no container, no unit, or has gone */
 export function identityOf(pid: number): ProcessIdentity | undefined {
-  const place = parseCgroup(read(`/proc/${pid}/cgroup`));
+  const place = parseCgroup(readProc(`/proc/${pid}/cgroup`));
   return place && { ...UNKNOWN_IDENTITY, ...place };
 }
 
@@ -71,9 +72,9 @@ export function findProcess(
 /** Processes by the number that they have in their own pid namespace, where that is not the reader's. */
 export function processesInside(): Map<number, number[]> {
   const found = new Map<number, number[]>();
-  for (const name of list("/proc")) {
+  for (const name of listProc("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    const pids = parseNamespacePids(read(`/proc/${name}/status`));
+    const pids = parseNamespacePids(readProc(`/proc/${name}/status`));
     const inner = pids.at(-1);
     if (pids.length < 2 || inner === undefined) continue;
     const others = found.get(inner);
@@ -102,7 +103,7 @@ export interface Openings {
 
 function openingsOf(pid: number, file: OpenFile): Openings {
   const openings: Openings = { open: false, locks: [] };
-  for (const fd of list(`/proc/${pid}/fd`)) {
+  for (const fd of listProc(`/proc/${pid}/fd`)) {
     try {
       const { ino, dev } = statSync(`/proc/${pid}/fd/${fd}`);
       if (ino !== file.inode || dev !== file.device) continue;
@@ -111,7 +112,7 @@ function openingsOf(pid: number, file: OpenFile): Openings {
       continue;
     }
     openings.open = true;
-    openings.locks.push(...parseLocks(read(`/proc/${pid}/fdinfo/${fd}`)));
+    openings.locks.push(...parseLocks(readProc(`/proc/${pid}/fdinfo/${fd}`)));
   }
   return openings;
 }
@@ -127,21 +128,4 @@ export function parseLocks(text: string): { first: number; last: number }[] {
 
 function covers({ locks }: Openings, { offset, bytes }: WriterLock): boolean {
   return locks.some(({ first, last }) => first <= offset && last >= offset + bytes - 1);
-}
-
-/** Nothing, when the process has gone. */
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-}
-
-function list(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
 }

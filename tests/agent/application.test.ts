@@ -17,6 +17,7 @@ import {
   application,
   ask,
   define,
+  errorOf,
   grantedPages,
   overlap,
   places,
@@ -44,17 +45,6 @@ function start(options: Parameters<typeof application>[1] = {}, sizes = {}) {
 /** Label values 0 to n − 1. */
 function paths(count: number, first = 0): string[][] {
   return Array.from({ length: count }, (_, i) => [`/${first + i}`]);
-}
-
-/** The error that a call throws. */
-function errorOf(call: () => unknown): AgentError {
-  try {
-    call();
-  } catch (error) {
-    if (error instanceof AgentError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
 }
 
 /** What a change must not have changed. */

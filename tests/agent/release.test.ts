@@ -2,13 +2,14 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { AgentError, LimitError } from "../../src/agent/errors.ts";
+import { LimitError } from "../../src/agent/errors.ts";
 import type { StrategyName } from "../../src/agent/strategies/index.ts";
 import type { MetricDefinition, SeriesRelease } from "../../src/layout/index.ts";
 import {
   application,
   ask,
   define,
+  errorOf,
   overlap,
   placesByName,
   Scratch,
@@ -30,17 +31,6 @@ function start(options: Parameters<typeof application>[1] = {}, sizes = {}) {
 
 function of({ name, labelNames }: MetricDefinition, ...paths: string[]): SeriesRelease {
   return { name, labelNames, series: paths.map((path) => [path]) };
-}
-
-/** The error that a call throws. */
-function errorOf(call: () => unknown): AgentError {
-  try {
-    call();
-  } catch (error) {
-    if (error instanceof AgentError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
 }
 
 describe("a release", () => {

@@ -4,6 +4,7 @@
 import { afterAll } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Application, type ApplicationEvents } from "../../src/agent/application.ts";
+import { AgentError } from "../../src/agent/errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../src/agent/limits.ts";
 import { Pool } from "../../src/agent/pool.ts";
 import { STRATEGIES, type StrategyName } from "../../src/agent/strategies/index.ts";
@@ -351,4 +352,15 @@ export function overlap(directory: Directory): string | undefined {
     }
   });
   return found;
+}
+
+/** The agent's error that a call throws. */
+export function errorOf(call: () => unknown): AgentError {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof AgentError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
 }

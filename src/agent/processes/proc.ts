@@ -1,7 +1,8 @@
 // What the kernel tells of a process: proc_pid_stat(5), proc_pid_status(5), proc_pid_fd(5). Nothing is asked of the process
 // itself, and nothing it does is slowed down.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
+import { listProc, readProc } from "../../identity/index.ts";
 
 /** Unit of times in stat: USER_HZ, which is 100 on every architecture that Bun runs on. */
 const TICKS_PER_S = 100;
@@ -98,42 +99,42 @@ export function parseSwitches(text: string): Switches | undefined {
 }
 
 export function readStat(pid: number): ProcessStat | undefined {
-  return parseStat(read(`/proc/${pid}/stat`));
+  return parseStat(readProc(`/proc/${pid}/stat`));
 }
 
 export function readSwitches(pid: number, thread: string): Switches | undefined {
-  return parseSwitches(read(`/proc/${pid}/task/${thread}/status`));
+  return parseSwitches(readProc(`/proc/${pid}/task/${thread}/status`));
 }
 
 export function readThread(
   pid: number,
   thread: string,
 ): { name: string; cpuS: number } | undefined {
-  const text = read(`/proc/${pid}/task/${thread}/stat`);
+  const text = readProc(`/proc/${pid}/task/${thread}/stat`);
   const stat = parseStat(text);
   return stat && { name: threadName(text), cpuS: stat.userS + stat.systemS };
 }
 
 export function readAnonymousBytes(pid: number): number | undefined {
-  return parseAnonymousBytes(read(`/proc/${pid}/statm`));
+  return parseAnonymousBytes(readProc(`/proc/${pid}/statm`));
 }
 
 export function readOpenFilesMax(pid: number): number | undefined {
-  return parseOpenFilesMax(read(`/proc/${pid}/limits`));
+  return parseOpenFilesMax(readProc(`/proc/${pid}/limits`));
 }
 
 /** Of the main thread. */
 export function readWaitS(pid: number): number | undefined {
-  return parseWaitS(read(`/proc/${pid}/task/${pid}/schedstat`));
+  return parseWaitS(readProc(`/proc/${pid}/task/${pid}/schedstat`));
 }
 
 /** Takes milliseconds, in which the process cannot map memory. @returns undefined without the right to see it */
 export function readRollup(pid: number): MemoryShares | undefined {
-  return parseRollup(read(`/proc/${pid}/smaps_rollup`));
+  return parseRollup(readProc(`/proc/${pid}/smaps_rollup`));
 }
 
 export function threadsOf(pid: number): string[] {
-  return list(`/proc/${pid}/task`);
+  return listProc(`/proc/${pid}/task`);
 }
 
 /** Open files of a process. @returns undefined when it is gone or the agent has no right to see them */
@@ -147,26 +148,9 @@ export function openFiles(pid: number): number | undefined {
 
 /** When the kernel started, unix time in seconds. */
 export function bootTimeS(): number {
-  return Number(/^btime (\d+)$/m.exec(read("/proc/stat"))?.[1] ?? Number.NaN);
+  return Number(/^btime (\d+)$/m.exec(readProc("/proc/stat"))?.[1] ?? Number.NaN);
 }
 
 export function startTimeS(stat: ProcessStat, bootS: number): number {
   return bootS + stat.startTicks / TICKS_PER_S;
-}
-
-/** Nothing, when the process has gone. */
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-}
-
-function list(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
 }
