@@ -64,6 +64,8 @@ export class Agent {
   readonly #lock: InstanceLock;
   readonly #readings = new Readings();
   readonly #keeper: TokenKeeper | undefined;
+  /** Undefined without TLS, and where a renewal has failed half-way. */
+  #shownTls: TlsIdentity | undefined;
   readonly #certificate: CertificateEnd;
   readonly #refusals: Refusals;
   #rest: RestServer | undefined;
@@ -81,6 +83,7 @@ export class Agent {
     const { poolDir, poolMode, gid, limits, strategy, log, tokens } = options;
     this.#keeper = tokens && new TokenKeeper(tokens, log, () => this.#dropRights());
     this.#certificate = new CertificateEnd(log);
+    this.#shownTls = options.tls;
     this.#refusals = new Refusals(this.#keeper?.tokens, limits, log, this.metrics);
     this.pools = new Pools(
       {
@@ -130,8 +133,12 @@ export class Agent {
   /** Shows another certificate to those who connect from now on. @throws TlsError for one that cannot be used */
   renewTls(tls: TlsIdentity): void {
     const endsAtMs = checkTls(tls);
+    // The same again is no reason to cut handshakes.
+    if (Bun.deepEquals(tls, this.#shownTls)) return;
+    this.#shownTls = undefined;
     this.#rest?.renewTls(tls);
     this.#data?.renewTls(tls);
+    this.#shownTls = tls;
     this.#certificate.set(endsAtMs);
     this.#options.log.info("the certificate was read anew");
   }

@@ -242,6 +242,16 @@ describe("another certificate", () => {
     expect(collector.statistics[0]!.gaps).toBe(0);
   }, 30_000);
 
+  test("that is the same replaces nothing", async () => {
+    using authority = new Authority();
+    await using host = new TestHost();
+    const first = authority.sign("first");
+    const agent = await host.agent({ tls: first, tokens: [OPS] });
+    agent.renewTls({ ...first });
+    expect(host.log.some(({ message }) => message === "the certificate was read anew")).toBe(false);
+    expect(await shown(agent.port, authority.cert)).toBe("first");
+  });
+
   test("that cannot be used is refused, and the one before is shown on", async () => {
     using authority = new Authority();
     await using host = new TestHost();
