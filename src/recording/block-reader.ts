@@ -36,6 +36,12 @@ export interface SnapshotRow {
 export interface SeriesRow {
   series: number;
   snapshot: number;
+  /** What it is; undefined where none of a block's had to be told. */
+  named: SeriesName | undefined;
+}
+
+/** What a series is. */
+export interface SeriesName {
   source: string;
   app: string;
   service: string;
@@ -70,7 +76,7 @@ export class BlockReader {
     readonly database: Database,
     readonly file: string,
     readonly blocks: readonly BlockPlace[],
-    /** Of all blocks. */
+    /** Of the first block and the last. */
     readonly pools: readonly { source: string; app: string }[],
     /** Writers were recorded by themselves. */
     readonly perWriter: boolean,
@@ -79,6 +85,8 @@ export class BlockReader {
   /** @param file a path without a quote, to which the database has access */
   static async open(database: Database, file: string): Promise<BlockReader> {
     const { connection } = database;
+    // Each block is asked for by itself: the footer, which is long, is read once.
+    await connection.run("SET parquet_metadata_cache = true");
     const [version] = await query(
       connection,
       `SELECT decode(value)::VARCHAR FROM parquet_kv_metadata('${file}') WHERE decode(key) = 'microview'`,
@@ -90,29 +98,21 @@ export class BlockReader {
           : `it is of version ${version[0]}, this program reads version ${RECORDING_VERSION}`,
       );
     }
-    const found = await query(
-      connection,
-      `SELECT block, min(epoch_us(time)) FILTER (part = 'snapshot'), max(epoch_us(time)) FILTER (part = 'snapshot'),
-         count(*) FILTER (part = 'snapshot'), count(*)
-       FROM read_parquet('${file}') GROUP BY block ORDER BY block LIMIT ${MAX_BLOCKS + 1}`,
-    );
-    if (found.length === 0) throw new RangeError("it is empty");
-    if (found.length > MAX_BLOCKS) throw new RangeError(`it has more than ${MAX_BLOCKS} blocks`);
-    const blocks = found.map(([block, firstUs, lastUs, snapshots, rows]) => ({
-      block: Number(block),
-      firstUs: Number(firstUs),
-      lastUs: Number(lastUs),
-      snapshots: Number(snapshots),
-      rows: Number(rows),
-    }));
+    const blocks =
+      (await blocksByFooter(connection, file)) ?? (await blocksByRows(connection, file));
+    if (blocks.length === 0) throw new RangeError("it is empty");
+    if (blocks.length > MAX_BLOCKS) throw new RangeError(`it has more than ${MAX_BLOCKS} blocks`);
     for (const { block, snapshots, rows } of blocks) {
       if (rows > MAX_BLOCK_ROWS || snapshots > MAX_BLOCK_SNAPSHOTS || snapshots === 0) {
         throw new RangeError(`block ${block} has ${rows} rows, of ${snapshots} snapshots`);
       }
     }
+    // Agents are read from the beginning to the end; those between would take a look at all of it.
     const pools = await query(
       connection,
-      `SELECT DISTINCT source, app FROM read_parquet('${file}') WHERE part = 'snapshot' ORDER BY ALL LIMIT ${MAX_POOLS + 1}`,
+      `SELECT DISTINCT source, app FROM read_parquet('${file}')
+       WHERE part = 'snapshot' AND block IN (${blocks[0]!.block}, ${blocks.at(-1)!.block})
+       ORDER BY ALL LIMIT ${MAX_POOLS + 1}`,
     );
     if (pools.length > MAX_POOLS) throw new RangeError(`it has more than ${MAX_POOLS} pools`);
     const columns = await query(
@@ -128,9 +128,13 @@ export class BlockReader {
     );
   }
 
-  async read({ block, snapshots: count, rows }: BlockPlace): Promise<BlockRows> {
+  /** @param isKnown says of a series by its number that its name need not be read again */
+  async read(
+    { block, snapshots: count, rows }: BlockPlace,
+    isKnown: (series: number) => boolean,
+  ): Promise<BlockRows> {
     const snapshots = await this.#snapshots(block, count);
-    const series = await this.#series(block);
+    const series = await this.#series(block, isKnown);
     return { snapshots, series, rows: await this.#rows(block, count, rows) };
   }
 
@@ -144,10 +148,11 @@ export class BlockReader {
       `SELECT snapshot, epoch_us(time), source, app, missed, lateness_ms, detail
        FROM read_parquet('${this.file}') WHERE block = ${block} AND part = 'snapshot' ORDER BY snapshot`,
     );
+    if (found.length !== count) {
+      throw new RangeError(`block ${block} has ${found.length} snapshots instead of ${count}`);
+    }
     return found.map((row, i) => {
-      if (Number(row[0]) !== i || count !== found.length) {
-        throw new RangeError(`block ${block} lacks snapshot ${i}`);
-      }
+      if (Number(row[0]) !== i) throw new RangeError(`block ${block} lacks snapshot ${i}`);
       const detail = JSON.parse(text(row[6])) as Partial<SnapshotDetail>;
       return {
         timeUs: number(row[1]),
@@ -164,29 +169,37 @@ export class BlockReader {
     });
   }
 
-  async #series(block: number): Promise<SeriesRow[]> {
-    const found = await query(
-      this.database.connection,
-      `SELECT series, snapshot, source, app, service, metric, kind, unit, labels, detail
-         ${this.perWriter ? ", writer, pid, thread" : ""}
-       FROM read_parquet('${this.file}') WHERE block = ${block} AND part = 'series' ORDER BY snapshot, series`,
+  /** Names take long to read, and most blocks have the series of the block before. */
+  async #series(block: number, isKnown: (series: number) => boolean): Promise<SeriesRow[]> {
+    const { connection } = this.database;
+    const from = `FROM read_parquet('${this.file}') WHERE block = ${block} AND part = 'series' ORDER BY snapshot, series`;
+    const found = await query(connection, `SELECT series, snapshot ${from}`);
+    const rows = found.map(
+      (row): SeriesRow => ({ series: number(row[0]), snapshot: number(row[1]), named: undefined }),
+    );
+    if (rows.every(({ series }) => isKnown(series))) return rows;
+    const writer = this.perWriter ? ", writer, pid, thread" : "";
+    const names = await query(
+      connection,
+      `SELECT source, app, service, metric, kind, unit, labels, detail ${writer} ${from}`,
     );
     const optional = (value: Plain | undefined) => (value == null ? undefined : number(value));
-    return found.map((row) => ({
-      series: number(row[0]),
-      snapshot: number(row[1]),
-      source: text(row[2]),
-      app: text(row[3]),
-      service: text(row[4]),
-      metric: text(row[5]),
-      kind: text(row[6]),
-      unit: text(row[7]),
-      labels: text(row[8]),
-      definition: text(row[9]),
-      writer: optional(row[10]),
-      pid: optional(row[11]),
-      thread: optional(row[12]),
-    }));
+    for (const [i, row] of names.entries()) {
+      rows[i]!.named = {
+        source: text(row[0]),
+        app: text(row[1]),
+        service: text(row[2]),
+        metric: text(row[3]),
+        kind: text(row[4]),
+        unit: text(row[5]),
+        labels: text(row[6]),
+        definition: text(row[7]),
+        writer: optional(row[8]),
+        pid: optional(row[9]),
+        thread: optional(row[10]),
+      };
+    }
+    return rows;
   }
 
   /** They lie by series; a replay goes by snapshot. */
@@ -238,6 +251,49 @@ export class BlockReader {
     }
     return sorted;
   }
+}
+
+/** Where the blocks are, by what the footer says of each row group; undefined where those are others than the blocks. */
+async function blocksByFooter(
+  connection: DuckDBConnection,
+  file: string,
+): Promise<BlockPlace[] | undefined> {
+  const of = (column: string, what: string) => `max(${what}) FILTER (path_in_schema = '${column}')`;
+  const time = (what: string) => `epoch_us(TRY_CAST(${of("time", what)} AS TIMESTAMPTZ))`;
+  const found = await query(
+    connection,
+    `SELECT TRY_CAST(${of("block", "stats_min_value")} AS INTEGER), TRY_CAST(${of("block", "stats_max_value")} AS INTEGER),
+       ${time("stats_min_value")}, ${time("stats_max_value")},
+       max(row_group_num_rows) - ${of("missed", "stats_null_count")}, max(row_group_num_rows)
+     FROM parquet_metadata('${file}') GROUP BY row_group_id ORDER BY row_group_id LIMIT ${MAX_BLOCKS + 1}`,
+  );
+  const seen = new Set<number>();
+  const blocks: BlockPlace[] = [];
+  for (const row of found) {
+    if (row.includes(null) || row[0] !== row[1] || seen.has(Number(row[0]))) return undefined;
+    const [block, , firstUs, lastUs, snapshots, rows] = row.map(Number) as [
+      ...[number, number, number, number, number, number],
+    ];
+    seen.add(block);
+    blocks.push({ block, firstUs, lastUs, snapshots, rows });
+  }
+  return blocks.sort((a, b) => a.block - b.block);
+}
+
+/** The same by its rows, of a file that others have written anew. */
+async function blocksByRows(connection: DuckDBConnection, file: string): Promise<BlockPlace[]> {
+  const found = await query(
+    connection,
+    `SELECT block, min(epoch_us(time)) FILTER (part = 'snapshot'), max(epoch_us(time)) FILTER (part = 'snapshot'),
+       count(*) FILTER (part = 'snapshot'), count(*)
+     FROM read_parquet('${file}') GROUP BY block ORDER BY block LIMIT ${MAX_BLOCKS + 1}`,
+  );
+  return found.map((row) => {
+    const [block, firstUs, lastUs, snapshots, rows] = row.map(number) as [
+      ...[number, number, number, number, number],
+    ];
+    return { block, firstUs, lastUs, snapshots, rows };
+  });
 }
 
 async function query(connection: DuckDBConnection, sql: string): Promise<Plain[][]> {

@@ -4,7 +4,13 @@
 import { closeSync, existsSync, openSync } from "node:fs";
 import { Database } from "../duckdb/index.ts";
 import type { MetricDefinition, PoolSnapshot } from "../layout/index.ts";
-import { BlockReader, type BlockRows, type SeriesRow, type SnapshotRow } from "./block-reader.ts";
+import {
+  BlockReader,
+  type BlockRows,
+  type SeriesName,
+  type SeriesRow,
+  type SnapshotRow,
+} from "./block-reader.ts";
 import type { Definition } from "./format.ts";
 import { completeParquet, ParquetFileError } from "./parquet-file.ts";
 import { type Place, RecordedPool, type RecordedSeries } from "./recorded-pool.ts";
@@ -24,7 +30,6 @@ export interface RecordingRange {
 interface KnownSeries {
   place: Place;
   pool: RecordedPool;
-  text: string;
 }
 
 /** A recorded run, opened. */
@@ -81,7 +86,7 @@ export class Recording {
     try {
       for (const block of this.reader.blocks) {
         if (block.lastUs / 1000 < fromMs || block.firstUs / 1000 > toMs) continue;
-        const rows = await this.reader.read(block);
+        const rows = await this.reader.read(block, (series) => this.#series.has(series));
         for (const snapshot of this.#replay(rows, range)) {
           if (snapshot.takenAtMs < fromMs || snapshot.takenAtMs > toMs) continue;
           this.sampleCount += this.#poolOf(snapshot).seriesCount;
@@ -146,20 +151,20 @@ export class Recording {
     places: (KnownSeries | undefined)[],
     wantsApp: RecordingRange["app"],
   ): void {
-    if (wantsApp !== undefined && !wantsApp(row.app)) return;
-    const text = JSON.stringify({ ...row, snapshot: 0 });
-    let known = this.#series.get(row.series);
+    const { series, named } = row;
+    let known = this.#series.get(series);
     if (known === undefined) {
-      if (row.series < 0 || row.series > MAX_SERIES) throw new RangeError(`series ${row.series}`);
-      const pool = this.#poolOf(row);
-      known = { place: pool.add(recordedSeries(row)), pool, text };
-      this.#series.set(row.series, known);
-    } else if (known.text !== text) {
-      throw new RangeError(`series ${row.series} is defined twice`);
+      if (named === undefined || series < 0 || series > MAX_SERIES) {
+        throw new RangeError(`series ${series}`);
+      }
+      if (wantsApp !== undefined && !wantsApp(named.app)) return;
+      const pool = this.#poolOf(named);
+      known = { place: pool.add(recordedSeries(series, named)), pool };
+      this.#series.set(series, known);
     }
     const { place, pool } = known;
     if (place.isHistogram) pool.slots.fill(0, place.at, place.at + place.slots);
-    places[row.series] = known;
+    places[series] = known;
   }
 
   #apply(
@@ -200,13 +205,13 @@ function snapshotOf(row: SnapshotRow, pool: RecordedPool): PoolSnapshot {
   };
 }
 
-function recordedSeries(row: SeriesRow): RecordedSeries {
+function recordedSeries(series: number, row: SeriesName): RecordedSeries {
   const said = JSON.parse(row.definition) as Partial<Definition>;
   const { help, combine, labelNames, labelValues, bounds, logLinear, dialect } = said;
   if (typeof help !== "string" || !isTexts(labelNames) || !isTexts(labelValues)) {
-    throw new RangeError(`series ${row.series} has no definition`);
+    throw new RangeError(`series ${series} has no definition`);
   }
-  const { series, service, writer, pid, thread, metric: name, kind, unit } = row;
+  const { service, writer, pid, thread, metric: name, kind, unit } = row;
   const definition = {
     ...{ name, kind, unit, help, labelNames, combine, bounds: bounds ?? [] },
     ...(logLinear === undefined ? {} : { logLinear }),
