@@ -439,6 +439,9 @@ API int mv_peer(int fd, char *text, uint32_t bytes) {
   return ntohs(is6 ? v6->sin6_port : v4->sin_port);
 }
 
+// Ends a connection that somebody else goes on to own, and will find ended.
+API int mv_hang_up(int fd) { return shutdown(fd, SHUT_RDWR) < 0 ? -errno : 0; }
+
 API int64_t mv_recv(int fd, uint8_t *buffer, uint64_t offset, uint64_t bytes) {
   ssize_t n = recv(fd, buffer + offset, bytes, MSG_DONTWAIT);
   return n < 0 ? -errno : n;

@@ -23,6 +23,7 @@ import { sessionSockets } from "./rdma/routes.ts";
 import { Readings } from "./reading.ts";
 import { Refusals } from "./refusals.ts";
 import { RestServer } from "./rest.ts";
+import { RestConnections } from "./rest-connections.ts";
 import { createRoutes } from "./routes.ts";
 import { type PushCounters, SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
@@ -68,6 +69,7 @@ export class Agent {
   #shownTls: TlsIdentity | undefined;
   readonly #certificate: CertificateEnd;
   readonly #refusals: Refusals;
+  readonly #restConnections: RestConnections;
   #rest: RestServer | undefined;
   #data: DataServer | undefined;
   #rdma: Rdma | undefined;
@@ -85,6 +87,9 @@ export class Agent {
     this.#certificate = new CertificateEnd(log);
     this.#shownTls = options.tls;
     this.#refusals = new Refusals(this.#keeper?.tokens, limits, log, this.metrics);
+    this.#restConnections = new RestConnections(limits, (peer) =>
+      this.#refusals.restConnection(peer),
+    );
     this.pools = new Pools(
       {
         mode: poolMode,
@@ -303,6 +308,7 @@ export class Agent {
       }
     }
     this.#rdma?.scan(nowMs);
+    this.#restConnections.sweep(this.port);
     this.#keeper?.look(nowMs);
     this.#certificate.look(nowMs);
     this.#refusals.count();

@@ -13,12 +13,12 @@ export interface Limits {
   writers: number;
   /** Bytes of a request's body. */
   bodyBytes: number;
-  /** Connections to the binary read protocol. */
+  /** Connections to each of the TCP ports. */
   connections: number;
+  /** Of those, the ones of one address, and to the data port of one token. */
+  connectionsEach: number;
   /** Long texts of /metrics that are being taken at once. */
   scrapes: number;
-  /** Of those, the ones of one token, and of one address. */
-  connectionsEach: number;
   /** Requests per second of a token over TCP. */
   requestsPerS: number;
   /** Wrong tokens per second of an address. */
@@ -33,8 +33,8 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   writers: 10_000,
   bodyBytes: 16 << 20,
   connections: 1024,
-  scrapes: 8,
   connectionsEach: 256,
+  scrapes: 8,
   requestsPerS: 1000,
   wrongPerS: 5,
 };

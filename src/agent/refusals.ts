@@ -59,6 +59,13 @@ export class Refusals {
     this.#audit.refused({ transport: "data", code, token, peer });
   }
 
+  /** A connection to the REST port was ended: there were too many. */
+  restConnection(peer: string): void {
+    const code = CODES[STATUS.busy]!;
+    this.metrics.add("limits", 1, code);
+    this.#audit.refused({ transport: "rest", code, token: NOBODY.name, peer });
+  }
+
   /** Somebody came by rdma_cm whom nobody expects. */
   stranger(code: string, peer: string): void {
     this.#audit.refused({ transport: "rdma", code, token: NOBODY.name, peer });

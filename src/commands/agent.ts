@@ -212,13 +212,13 @@ export default defineSubcommand("agent", {
     maxConnections: flag.integer({
       group: LIMITS,
       min: 1,
-      description: "connections to the data port",
+      description: "connections to each of the ports",
       default: "1024",
     }),
     maxConnectionsEach: flag.integer({
       group: LIMITS,
       min: 1,
-      description: "of those, the ones of one token, and of one address",
+      description: "of those, the ones of one address, and to the data port of one token",
       default: "256",
     }),
     maxRequests: flag.integer({

@@ -41,6 +41,11 @@ export function peerOf(fd: number): { address: string; port: number } {
   return { address: new TextDecoder().decode(text.subarray(0, text.indexOf(0))), port };
 }
 
+/** Ends a connection of this process that something else owns and will close. @throws SystemError when it has gone */
+export function hangUp(fd: number): void {
+  check(shim().mv_hang_up(fd), "cannot end the connection");
+}
+
 /** The error that a socket met while connecting, if any. */
 export function socketError(fd: number, what: string): SystemError | undefined {
   const status = shim().mv_socket_error(fd);

@@ -1,6 +1,7 @@
 // How often and how much: limits of requests, wrong tokens and connections, and the lines that refused calls leave.
 
 import { describe, expect, test } from "bun:test";
+import { once } from "node:events";
 import { connect } from "node:net";
 import fc from "fast-check";
 import { Audit } from "../../src/agent/audit.ts";
@@ -201,6 +202,33 @@ describe("connections to the data port", () => {
     30_000,
   );
 });
+
+test.each([
+  ["of one address", { connectionsEach: 5 }],
+  ["in all", { connections: 5 }],
+])(
+  "connections to REST that are more than may be %s are ended, and the others serve on",
+  async (_, limits) => {
+    await using host = new TestHost();
+    const agent = await host.agent({ tokens: [OPS], limits });
+    const ended = new Set<number>();
+    for (let i = 0; i < 20; i++) {
+      const socket = connect(agent.port, "127.0.0.1");
+      host.onEnd(() => socket.destroy());
+      socket.on("error", () => {});
+      socket.on("close", () => ended.add(i));
+      socket.resume();
+      await once(socket, "connect");
+    }
+    const refused = () => host.log.filter(({ code }) => code === "too-many-connections");
+    await until("they are ended", () => ended.size >= 15);
+    await until("each leaves a line", () => refused().length >= 15);
+    expect(refused()[0]).toMatchObject({ audit: "refused", transport: "rest", peer: "127.0.0.1" });
+    expect([ended.size, refused().length]).toEqual([15, 15]);
+    // Who comes now may be one too many until the next look; the Unix socket is not touched.
+    expect((await fetch("http://agent/v1/apps", { unix: host.socketPath })).status).toBe(200);
+  },
+);
 
 test("connections to REST that say nothing, or a head or a body bit by bit, are closed", async () => {
   await using host = new TestHost();
