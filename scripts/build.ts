@@ -38,7 +38,8 @@ await mkdir("dist", { recursive: true });
 await packDuckDb();
 const built = await Bun.build({
   entrypoints: ENTRY_POINTS,
-  compile: { outfile: `${OUTPUT}.tmp` },
+  // Nothing in the folder that it is started in has a say: a bunfig.toml there could preload code.
+  compile: { outfile: `${OUTPUT}.tmp`, autoloadBunfig: false, autoloadDotenv: false },
   minify: true,
   bytecode: true,
   format: "esm",

@@ -130,7 +130,7 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
     response = await agent.fetch("GET", "/health");
   } catch (error) {
     throw new DiscoveryError(
-      `no agent answers at ${targetAddress(agent.target)}: ${reasonOf(error as Error)}`,
+      `no agent answers at ${targetAddress(agent.target)}: ${reasonOf(error as Error)}${adviceOnTls(agent, error as Error)}`,
     );
   }
   const answer = (await response.json().catch(() => undefined)) as
@@ -225,6 +225,21 @@ const SOCKET_REASONS: Readonly<Record<string, string>> = {
 /** Why nothing answered, without the advice for web pages that Bun adds. */
 function reasonOf({ code, message }: NodeJS.ErrnoException): string {
   return SOCKET_REASONS[code ?? ""] ?? message.split(". ")[0]!;
+}
+
+/** What to try where a connection failed as it does when two do not agree on TLS; starts with a dash. */
+function adviceOnTls({ target, credentials }: AgentClient, error: NodeJS.ErrnoException): string {
+  if (target.host === undefined) return "";
+  const { code = "", message } = error;
+  if (credentials.tls === undefined) {
+    return code === "ECONNRESET" ? " — it may speak TLS: give --ca or --tls" : "";
+  }
+  if (code === "EPROTO") {
+    return " — it may ask for a certificate (--client-cert and --client-key), refuse this one, or speak no TLS";
+  }
+  return /certificate/i.test(`${code} ${message}`)
+    ? " — the authority that signed its certificate is named with --ca"
+    : "";
 }
 
 /** Why an agent's pools cannot be mapped from here, or undefined when they can. */

@@ -191,7 +191,9 @@ test("from the command line: agent, collect, and collect --listen", async () => 
   const nothing = collecting("--once", "--format", "prometheus");
   expect(await new Response(once.stdout).text()).toContain('c_total{app="shop",service="auth"} 8');
   expect([await once.exited, await nothing.exited]).toEqual([0, 1]);
-  expect(await new Response(nothing.stderr).text()).toContain("no agent answers");
+  const said = await new Response(nothing.stderr).text();
+  expect(said).toContain("no agent answers");
+  expect(said).toContain("--client-cert and --client-key");
   const half = collecting("--client-cert", clientCert, "--once");
   expect(await half.exited).toBe(2);
 

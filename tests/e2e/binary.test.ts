@@ -302,6 +302,17 @@ describe("the binary's command line", () => {
   });
 });
 
+test("the binary runs nothing and takes no setting from the folder that it is started in", async () => {
+  await using host = new Place();
+  writeFileSync(join(host.cwd, "bunfig.toml"), 'preload = ["./preloaded.ts"]\n');
+  writeFileSync(join(host.cwd, "preloaded.ts"), 'console.log("preloaded");\n');
+  writeFileSync(join(host.cwd, ".env"), "MICROVIEW_SOCKET=/from-the-folder/agent.sock\n");
+  const { exitCode, stdout } = await host.outcome("doctor");
+  expect(exitCode).toBe(0);
+  expect(stdout).not.toContain("preloaded");
+  expect(stdout).not.toContain("/from-the-folder/");
+});
+
 describe("the binary's collect", () => {
   test("says with exit code 1 that no agent answers, and what to look at", async () => {
     await using host = new Place();

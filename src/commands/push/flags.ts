@@ -135,7 +135,10 @@ export function refuseAlone(
 export function parseHttpUrl(text: string, label: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !["http:", "https:"].includes(url.protocol)) {
-    throw new UsageError(`${label} is no http or https URL`, "write it with its path, as http://…");
+    throw new UsageError(
+      `${label} is no http or https URL`,
+      "write it with what it begins with, as http://HOST:PORT/PATH",
+    );
   }
   if (url.username !== "" || url.password !== "") {
     throw new UsageError(
