@@ -92,15 +92,17 @@ export class Otlp implements Exporter {
   write(snapshot: PoolSnapshot): void {
     const { source, app } = snapshot;
     const key = `${app} ${source}`;
-    const nowMs = performance.now();
+    // By the source's clock: what was recorded may come faster or slower than it was taken.
+    const takenMs = snapshot.monotonicNs / 1e6;
     let seen = this.#seen.get(key);
     if (seen === undefined) {
-      seen = { source, app, sentMs: Number.NEGATIVE_INFINITY, atMs: nowMs };
+      seen = { source, app, sentMs: Number.NEGATIVE_INFINITY, atMs: 0 };
       this.#seen.set(key, seen);
     }
-    seen.atMs = nowMs;
-    if (nowMs - seen.sentMs < this.options.intervalMs * EARLY) return;
-    seen.sentMs = nowMs;
+    seen.atMs = performance.now();
+    // A clock that has begun anew is no reason to wait.
+    if (Math.abs(takenMs - seen.sentMs) < this.options.intervalMs * EARLY) return;
+    seen.sentMs = takenMs;
     this.options.observe?.(snapshot);
     this.#later({ kind: "snapshot", taken: this.encoder.take(snapshot) });
   }
@@ -108,6 +110,14 @@ export class Otlp implements Exporter {
   gone(source: string, app: string): void {
     this.#seen.delete(`${app} ${source}`);
     this.#later({ kind: "end", source, app, atMs: Date.now() });
+  }
+
+  get isBehind(): boolean {
+    return (this.backlog.bytes + this.#jobBytes) * 2 > this.#maxMemoryBytes;
+  }
+
+  get isIdle(): boolean {
+    return this.#encoding === undefined && this.backlog.peek() === undefined;
   }
 
   get counters(): ExportCounters {

@@ -10,6 +10,10 @@ export interface Exporter {
   gone(source: string, app: string): void;
   /** What has become of it so far. */
   readonly counters: ExportCounters;
+  /** Half of its room is taken by what waits: whoever can wait too should. */
+  readonly isBehind: boolean;
+  /** Nothing waits. */
+  readonly isIdle: boolean;
   /** Sends what is left, for at most so long. */
   close(graceMs: number): Promise<ExportEnd>;
 }

@@ -42,6 +42,8 @@ export class RemoteWrite implements Exporter {
   readonly backlog: Backlog;
   readonly sender: Sender;
   readonly negotiation: Negotiation;
+  /** Of what waits. */
+  readonly #maxBytes: number;
   readonly #delayMs: number;
   readonly #awayMs: number;
   /** When a pool was read last, by source and application. */
@@ -53,6 +55,7 @@ export class RemoteWrite implements Exporter {
   /** @throws WriteAheadError when its folder cannot be used */
   constructor(readonly options: RemoteWriteOptions) {
     const { writeAhead, maxMemoryBytes = DEFAULTS.maxMemoryBytes, onNotice } = options;
+    this.#maxBytes = writeAhead?.maxBytes ?? maxMemoryBytes;
     this.#delayMs = options.delayMs ?? DEFAULTS.delayMs;
     this.#awayMs = options.awayMs ?? DEFAULTS.awayMs;
     this.backlog =
@@ -113,6 +116,14 @@ export class RemoteWrite implements Exporter {
     this.#seenMs.delete(`${app} ${source}`);
     this.encoder.end(source, app, Date.now());
     this.#later();
+  }
+
+  get isBehind(): boolean {
+    return this.backlog.bytes * 2 > this.#maxBytes;
+  }
+
+  get isIdle(): boolean {
+    return !this.encoder.pending && this.backlog.peek() === undefined;
   }
 
   get counters(): ExportCounters {

@@ -262,6 +262,48 @@ describe("a recorded run that is sent on", () => {
     }
   });
 
+  test("by OTLP at any speed has a point for each interval of the recording", async () => {
+    await using host = new BusyHost();
+    const { path, levels } = await recorded(host);
+    await using receiver = new OtlpReceiver();
+    const push = ["--otlp", receiver.url, "--otlp-interval", "10ms"];
+    const { exitCode, stderr } = await runCli(["replay", path, "--speed", "max", ...push]);
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+    const times = receiver.metrics
+      .filter(({ name }) => name === "level")
+      .flatMap(({ points }) => points.map(({ timeUnixNano }) => Number(timeUnixNano) / 1e6));
+    const lastsMs = levels.at(-1)!.ms - levels[0]!.ms;
+    expect(times.length).toBeGreaterThanOrEqual(Math.floor(lastsMs / 30));
+    const steps = times.slice(1).map((ms, i) => ms - times[i]!);
+    expect(Math.min(...steps)).toBeGreaterThan(8);
+  });
+
+  test("waits for a receiver that is away, longer than the end of collect does", async () => {
+    await using host = new BusyHost();
+    const { path, levels } = await recorded(host);
+    let values: number[] = [];
+    let openMs = 0;
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      async fetch(request) {
+        openMs ||= Date.now() + 6_000;
+        if (Date.now() < openMs) {
+          return new Response(null, { status: 503, headers: { "retry-after": "6" } });
+        }
+        const all = decodeWriteRequest(await request.bytes());
+        const ofLevel = all.filter(({ labels }) => labels.some(({ value }) => value === "level"));
+        values = [...values, ...ofLevel.flatMap(({ samples }) => samples.map((s) => s.value))];
+        return new Response(null, { status: 204 });
+      },
+    });
+    host.onEnd(() => server.stop(true));
+    const push = ["--remote-write", `${server.url}api/v1/write`, "--remote-write-protocol", "1"];
+    const { exitCode, stderr } = await runCli(["replay", path, "--speed", "max", ...push]);
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+    expect(values).toEqual(levels.map(({ value }) => value));
+  }, 30_000);
+
   test("can be scraped while it is replayed", async () => {
     await using host = new BusyHost();
     const { path } = await recorded(host);

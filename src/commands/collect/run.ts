@@ -88,6 +88,7 @@ export class CollectRun {
       intervalMs: options.interval,
       labelSource: targets.length > 1,
       once: options.once,
+      isRecorded: false,
       statistics: () => this.#collector.statistics,
       onQuit: () => this.#finished(),
       onFailure: (error) => {

@@ -55,6 +55,8 @@ export interface OutputSurroundings {
   labelSource: boolean;
   /** There is one snapshot only: no live table. */
   once: boolean;
+  /** Snapshots are replayed. */
+  isRecorded: boolean;
   statistics: () => readonly TargetStatistics[];
   /** The person at the table has had enough. */
   onQuit: () => void;
@@ -89,7 +91,11 @@ export class Outputs {
     this.#surroundings = surroundings;
     const { stdout, filter, once } = surroundings;
     const isTerminal = stdout.isTTY === true;
-    this.#exporters = exportersOf(options, filter, (text) => this.tellAside(text));
+    this.#exporters = exportersOf(options, {
+      filter,
+      isRecorded: surroundings.isRecorded,
+      onNotice: (text) => this.tellAside(text),
+    });
     // What pushes or records has said where its data goes: it is printed too where that is asked for, or somebody looks.
     const isServed =
       this.#exporters.length > 0 || options.listen !== undefined || options.out !== undefined;
@@ -103,7 +109,13 @@ export class Outputs {
 
   /** Snapshots should wait, where they can. */
   get isBehind(): boolean {
-    return this.#isFull || this.#out?.isBehind === true;
+    const isPushBehind = this.#exporters.some(({ isBehind }) => isBehind);
+    return this.#isFull || this.#out?.isBehind === true || isPushBehind;
+  }
+
+  /** Receivers have all that was pushed. */
+  get isDelivered(): boolean {
+    return this.#exporters.every(({ isIdle }) => isIdle);
   }
 
   /** Makes the file and listens. @throws CliError when that cannot be; all is closed then */

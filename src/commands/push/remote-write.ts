@@ -1,20 +1,19 @@
 // Makes what pushes by remote write, as the flags ask for it.
 
 import { version } from "../../../package.json" with { type: "json" };
-import { type Filter, wantedBy } from "../../collector/index.ts";
+import { wantedBy } from "../../collector/index.ts";
 import { type Exporter, RemoteWrite, WriteAheadError } from "../../export/index.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { readTextFile } from "../support/files.ts";
 import type { RemoteWriteOptions } from "./flags.ts";
 import { basicFrom, bearerFrom, headersFrom } from "./header-files.ts";
 import { instanceOf } from "./resource.ts";
+import type { PushSource } from "./source.ts";
 
-/** @param onNotice told what a person should know, in words */
 export function remoteWriteOf(
   options: Partial<RemoteWriteOptions>,
   url: string,
-  filter: Filter,
-  onNotice: (text: string) => void,
+  { filter, isRecorded, onNotice }: PushSource,
 ): Exporter {
   const { remoteWriteWal: folder, remoteWriteCa: ca } = options;
   const { remoteWriteTokenFile: token, remoteWriteAuthFile: auth } = options;
@@ -43,6 +42,7 @@ export function remoteWriteOf(
       instanceOf,
       version,
       onNotice,
+      ...(isRecorded ? { awayMs: Number.POSITIVE_INFINITY } : {}),
       ...(folder === undefined
         ? {}
         : { writeAhead: { folder, maxBytes: options.remoteWriteWalSize ?? 1 << 30 } }),

@@ -13,6 +13,8 @@ import type { Moment } from "./flags.ts";
 /** Others get their turn so often, however fast it goes. */
 const TURN_MS = 20;
 const PROGRESS_MS = 5_000;
+/** How often it is looked whether receivers have taken all. */
+const DELIVERY_MS = 10;
 
 export interface ReplayOptions extends OutputOptions {
   app: readonly string[];
@@ -93,6 +95,7 @@ export class ReplayRun {
       do {
         for (const file of this.#files) await this.#replay(file);
       } while (this.#options.loop && !this.#isOver);
+      while (this.#outputs?.isDelivered === false && !this.#isOver) await Bun.sleep(DELIVERY_MS);
       if (this.#isLive && !this.#isOver) await once(this.#enough.signal);
     } catch (error) {
       if (!(error instanceof RecordingError)) throw error;
@@ -214,6 +217,7 @@ export class ReplayRun {
       intervalMs: rounds > 1 ? (lastMs - firstMs) / (rounds - 1) : 1000,
       labelSource: new Set(pools.map(({ source }) => source)).size > 1,
       once: false,
+      isRecorded: true,
       statistics: () => [],
       onQuit: () => this.#enough.abort(),
       onFailure: (error) => {

@@ -1,0 +1,11 @@
+// What those who push have to know of the snapshots that they are handed.
+
+import type { Filter } from "../../collector/index.ts";
+
+export interface PushSource {
+  filter: Filter;
+  /** They were taken long ago: how fast they come says nothing of the agents. */
+  isRecorded: boolean;
+  /** Told what a person should know, in words. */
+  onNotice: (text: string) => void;
+}
