@@ -347,6 +347,13 @@ export default defineSubcommand("agent", {
           cause: error,
         });
       }
+      if (isRefusedPlace(error as NodeJS.ErrnoException)) {
+        throw new CliError({
+          message: (error as Error).message,
+          hint: "this user may not write there: name other places with --socket FILE (services find it by MICROVIEW_SOCKET) and --pool-dir DIR",
+          cause: error,
+        });
+      }
       throw error;
     }
   },
@@ -369,6 +376,11 @@ async function pushingBy(
 /** The data plane's thread hands over what went wrong as text alone. */
 function isAddressTaken({ code, message }: NodeJS.ErrnoException): boolean {
   return code === "EADDRINUSE" || message.endsWith("the address is already in use");
+}
+
+/** As for a user without XDG_RUNTIME_DIR, whose socket would be in /run. */
+function isRefusedPlace({ code, path }: NodeJS.ErrnoException): boolean {
+  return path !== undefined && ["EACCES", "EPERM", "EROFS"].includes(code ?? "");
 }
 
 /** The number of a group, given by name or number. @throws UsageError for one that this host does not know */

@@ -18,7 +18,7 @@ import {
 import { dirname, join } from "node:path";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { decodeHeader, HEADER, HEADER_BYTES_USED, poolPath } from "../../src/layout/index.ts";
-import { AgentProcess, TestHost } from "../support/host.ts";
+import { AgentProcess, CLI, TestHost } from "../support/host.ts";
 import { asNobody, canMount, mountTmpfs, nobodyUid } from "../support/permissions.ts";
 import { until } from "../support/wait.ts";
 import { request, WireClient } from "../support/wire-client.ts";
@@ -272,6 +272,29 @@ describe("a pool that cannot be used", () => {
     await other.end("SIGTERM");
     expect(host.view().value("auth", "requests_total")).toBe(1);
   });
+});
+
+describe("a socket", () => {
+  test.skipIf(asNobody === undefined)(
+    "in a folder that may not be made is a clear error, which names the flag",
+    async () => {
+      await using host = new TestHost();
+      chmodSync(host.folder, 0o755);
+      const socket = join(host.folder, "run/agent.sock");
+      const words = [process.execPath, CLI, "agent", "--port", "0", "--data-port", "0"];
+      const child = host.own(
+        Bun.spawn([...asNobody!, ...words, "--socket", socket, "--pool-dir", host.poolDir], {
+          stdin: "ignore",
+          stdout: "ignore",
+          stderr: "pipe",
+        }),
+      );
+      expect(await child.exited).toBe(1);
+      const said = await new Response(child.stderr).text();
+      expect(said).toContain("permission denied");
+      expect(said).toContain("--socket FILE");
+    },
+  );
 });
 
 describe("a pool directory", () => {

@@ -196,6 +196,9 @@ test("from the command line: agent, collect, and collect --listen", async () => 
   expect(said).toContain("--client-cert and --client-key");
   const half = collecting("--client-cert", clientCert, "--once");
   expect(await half.exited).toBe(2);
+  const unlike = collecting("--client-cert", clientCert, "--client-key", key, "--once");
+  expect(await new Response(unlike.stderr).text()).toContain("is not the key of the certificate");
+  expect(await unlike.exited).toBe(2);
 
   const scraped = collecting(
     ...[...shown, "--listen", "0.0.0.0:0", "--listen-tls-cert", cert],
