@@ -1,7 +1,7 @@
 // Ends connections to the REST port beyond what one address, and all together, may have. Bun tells nothing of its
 // connections; but they are files of this process, and the kernel knows where each comes from.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { hangUp, localPort, peerOf, SystemError } from "../ffi/index.ts";
 import { originOf } from "./rate.ts";
 
@@ -17,7 +17,13 @@ interface Connection {
   address: string;
 }
 
+/** Numbers beyond are not looked at where they have to be tried. */
+const MAX_TRIED = 1 << 20;
+
 export class RestConnections {
+  /** Files that this process may open. */
+  readonly #openMax = openFilesMax();
+
   /** @param ended told of each connection that was ended */
   constructor(
     readonly limits: ConnectionLimits,
@@ -30,10 +36,10 @@ export class RestConnections {
    */
   sweep(port: number): void {
     const { connections, connectionsEach } = this.limits;
-    const fds = readdirSync("/proc/self/fd");
+    const fds = this.#openFiles();
     // All that this process has open: most of the time few enough to ask no further.
     if (fds.length <= Math.min(connections, connectionsEach)) return;
-    const byOrigin = this.#byOrigin(fds.map(Number), port);
+    const byOrigin = this.#byOrigin(fds, port);
     let total = 0;
     for (const each of byOrigin.values()) {
       this.#end(each.splice(connectionsEach));
@@ -43,6 +49,15 @@ export class RestConnections {
       const [first, ...others] = byOrigin.values();
       const most = others.reduce((a, b) => (b.length > a.length ? b : a), first!);
       this.#end([most.pop()!]);
+    }
+  }
+
+  /** Where no file can be opened to ask, because there are too many, all numbers that they may have. */
+  #openFiles(): number[] {
+    try {
+      return readdirSync("/proc/self/fd").map(Number);
+    } catch {
+      return Array.from({ length: Math.min(this.#openMax, MAX_TRIED) }, (_, fd) => fd);
     }
   }
 
@@ -81,4 +96,9 @@ function addressOf(fd: number, port: number): string | undefined {
     if (error instanceof SystemError) return undefined;
     throw error;
   }
+}
+
+function openFilesMax(): number {
+  const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+  return Number(soft ?? MAX_TRIED);
 }

@@ -158,9 +158,10 @@ export class Collector {
 
   /** Starts to read. Agents that are not there yet are waited for. */
   start(): void {
+    // First, for where the native part cannot be loaded no thread must be left that keeps the process.
+    this.#wake = WakeEvent.create();
     const worker = new Worker(WORKER_URL.href);
     this.#worker = worker;
-    this.#wake = WakeEvent.create();
     worker.onmessage = ({ data }: MessageEvent<FromReader>) => this.#receive(data);
     worker.onerror = ({ message }) => {
       // It ends by that, and says nothing any more.

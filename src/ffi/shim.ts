@@ -96,6 +96,17 @@ export function shim(): Shim {
   return loaded;
 }
 
+function open(path: string): Library<typeof SYMBOLS> {
+  try {
+    return dlopen(path, SYMBOLS);
+  } catch (error) {
+    throw new Error(
+      `the native part of microview does not fit its sources (${(error as Error).message}): run \`make shim\``,
+      { cause: error },
+    );
+  }
+}
+
 function load(): Shim {
   if (process.platform !== "linux") {
     throw new Error(`microview stores into Linux shared memory; this is ${process.platform}`);
@@ -109,7 +120,7 @@ function load(): Shim {
   try {
     const image = readFileSync(shimPath);
     for (let at = 0; at < image.length; ) at += writeSync(fd, image, at);
-    const { symbols } = dlopen(`/proc/self/fd/${fd}`, SYMBOLS);
+    const { symbols } = open(`/proc/self/fd/${fd}`);
     const version = symbols.mv_layout_version();
     if (version !== LAYOUT_VERSION) {
       throw new Error(

@@ -333,8 +333,8 @@ export interface SharingOptions {
   /** Series of one metric that are shared. Default 10,000. */
   seriesPerMetricMax?: number;
   /**
-   * How often `collect()` of metrics is called for who reads the pool, in ms. Default: never; they then have the values
-   * of the last `metrics()` or `get()`.
+   * How often `collect()` of metrics is called for who reads the pool, in ms, while there is an agent. Default: 10,000;
+   * 0 is never: they then have the values of the last `metrics()` or `get()`.
    */
   collectIntervalMs?: number;
   /** Receives, once each, what is not shared and why; default writes a line to stderr. */

@@ -10,7 +10,7 @@ import { Buckets, originOf } from "../../src/agent/rate.ts";
 import type { TokenEntry } from "../../src/agent/tokens.ts";
 import { STATUS } from "../../src/layout/index.ts";
 import { Authority } from "../support/certificates.ts";
-import { type LogLine, TestHost } from "../support/host.ts";
+import { AgentProcess, type LogLine, TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 import { WireClient } from "../support/wire-client.ts";
 
@@ -229,6 +229,25 @@ test.each([
     expect((await fetch("http://agent/v1/apps", { unix: host.socketPath })).status).toBe(200);
   },
 );
+
+test("connections to REST that leave no file to open are ended too, and the agent answers again", async () => {
+  await using host = new TestHost();
+  const each = ["--max-connections-each", "10"];
+  const agent = new AgentProcess(host, each, ["sh", "-c", 'ulimit -n 80; exec "$@"', "sh"]);
+  await agent.serves();
+  let ended = 0;
+  for (let i = 0; i < 120; i++) {
+    const socket = connect(agent.port, "127.0.0.1");
+    host.onEnd(() => socket.destroy());
+    socket.on("error", () => {});
+    socket.on("close", () => ended++);
+    socket.resume();
+  }
+  await until("most are ended", () => ended >= 100);
+  const answers = await fetch(`http://127.0.0.1:${agent.port}/healthz`);
+  expect(await answers.text()).toBe("ok\n");
+  expect(await agent.end("SIGTERM")).toBe(0);
+});
 
 test("connections to REST that say nothing, or a head or a body bit by bit, are closed", async () => {
   await using host = new TestHost();

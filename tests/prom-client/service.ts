@@ -5,9 +5,20 @@ import type { TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 
 /** What `configure()` takes on a host: its socket and folder, the names that tests look at, and more. */
-export function options(host: TestHost, more: SharingOptions = {}): SharingOptions {
+/** Undefined takes the default. */
+type Options = { [Name in keyof SharingOptions]?: SharingOptions[Name] | undefined };
+
+export function options(host: TestHost, more: Options = {}): SharingOptions {
   const { socketPath: socket, poolDir } = host;
-  return { app: "shop", service: "auth", socket, poolDir, ...more };
+  // Only what a test does is to ask for values.
+  return {
+    app: "shop",
+    service: "auth",
+    socket,
+    poolDir,
+    collectIntervalMs: 0,
+    ...more,
+  } as SharingOptions;
 }
 
 export class Service {
@@ -16,7 +27,7 @@ export class Service {
   readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
   readonly #lines: Lines;
 
-  constructor(host: TestHost, more: SharingOptions = {}) {
+  constructor(host: TestHost, more: Options = {}) {
     this.#child = host.run("tests/prom-client/program.ts", options(host, more)) as never;
     this.#lines = new Lines(this.#child.stdout);
   }

@@ -129,6 +129,10 @@ describe("metrics over shared memory", () => {
     const regular = new Service(host, { service: "cart", collectIntervalMs: 5 });
     await regular.run(make);
     await until("it is collected", () => host.view().value("cart", "calls")! > 2);
+    // Whoever says nothing is asked soon, for the agent is what is scraped.
+    const usual = new Service(host, { service: "web", collectIntervalMs: undefined });
+    await usual.run(make);
+    await until("it is collected", () => host.view().value("web", "calls") === 1);
   });
 
   test("of Workers are added up without being configured", async () => {

@@ -124,9 +124,10 @@ export class CollectRun {
       this.#finished = resolve;
     });
     await this.#outputs.open();
-    const timer = setTimeout(() => this.#finished(), this.#options.duration ?? 2 ** 31 - 1);
-    this.#collector.start();
+    let timer: Timer | undefined;
     try {
+      this.#collector.start();
+      timer = setTimeout(() => this.#finished(), this.#options.duration ?? 2 ** 31 - 1);
       await Promise.race([finished, once(stop)]);
     } finally {
       clearTimeout(timer);

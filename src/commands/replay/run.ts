@@ -101,7 +101,10 @@ export class ReplayRun {
       if (!(error instanceof RecordingError)) throw error;
       this.#failure ??= new CliError({
         message: error.message,
-        hint: error.isMissing ? undefined : "`microview collect --out run.parquet` records a run",
+        hint:
+          error.code === "ENOENT"
+            ? "`microview collect --out run.parquet` records a run"
+            : undefined,
         cause: error,
       });
     } finally {
