@@ -121,7 +121,7 @@ describe("the names of pods", () => {
     );
     await until("it watches", () => server.watches === 1);
     expect(await agent.end("SIGTERM")).toBe(0);
-    expect(agent.find("the names of pods are known")).toBeDefined();
+    expect(agent.find("the names of pods are known")).toMatchObject({ level: "info" });
   });
 });
 
