@@ -28,6 +28,8 @@ interface Pool {
   reader: PoolReader;
   buffers: SnapshotBuffers;
   busy: boolean;
+  /** Of its last snapshot. */
+  deadlineNs: number;
   /** When a pool that was found damaged, or whose connection broke, is tried again. */
   retryAtNs: number;
   /** How long after its next breaking. */
@@ -38,6 +40,7 @@ export interface TargetReaderOptions {
   target: number;
   spec: TargetSpec;
   filter: Filter;
+  intervalNs: number;
   buffers: number;
 }
 
@@ -45,7 +48,11 @@ let nextPool = 1;
 
 export class TargetReader {
   readonly transport: Transport;
+  /** The deadline that comes. */
+  nextNs = monotonicNs();
   readonly #wanted: Wanted;
+  /** The deadline that came last. */
+  #deadlineNs = this.nextNs;
   readonly #pools = new Map<number, Pool>();
   #listing = false;
   #listedGeneration = -1;
@@ -104,10 +111,16 @@ export class TargetReader {
     this.#lose(reason);
   }
 
-  /** Starts the snapshots of a deadline; pools that are still busy with the last one miss it. */
-  tick(deadlineNs: number): void {
+  /**
+   * Starts the snapshots of the deadline that has come. Pools that are still busy with the last one miss it. A deadline
+   * that could not be kept is passed over; the ones after it stay where they were.
+   */
+  tick(now: number): void {
     if (this.#lost) return;
-    const now = monotonicNs();
+    const { intervalNs } = this.options;
+    const due = Math.max(0, Math.floor((now - this.nextNs) / intervalNs));
+    this.#deadlineNs = this.nextNs + due * intervalNs;
+    this.nextNs = this.#deadlineNs + intervalNs;
     if (this.#isBusy()) {
       if (now - this.#busySinceNs > ANSWER_TIMEOUT_NS) this.#lose("it does not answer");
     } else {
@@ -115,9 +128,10 @@ export class TargetReader {
     }
     // Asking fails as well as being answered, when the agent has gone since.
     try {
-      if (!this.#listing && this.#shouldList(now)) this.#list(deadlineNs);
+      if (!this.#listing && this.#shouldList(now)) this.#list();
       for (const pool of this.#pools.values()) {
-        if (!pool.busy && now >= pool.retryAtNs) this.#snapshot(pool, deadlineNs);
+        if (pool.busy || now < pool.retryAtNs || pool.deadlineNs === this.#deadlineNs) continue;
+        this.#snapshot(pool);
       }
       this.#wait();
     } catch (error) {
@@ -182,7 +196,7 @@ export class TargetReader {
     return now - this.#listedAtNs >= interval;
   }
 
-  #list(deadlineNs: number): void {
+  #list(): void {
     this.#listing = true;
     this.#listedAtNs = monotonicNs();
     const askedAt = this.transport.poolsGeneration;
@@ -192,15 +206,16 @@ export class TargetReader {
       // What an answer carries is of its time; what was noticed of the pools meanwhile may be newer than the answer.
       this.#listedGeneration =
         this.transport.name === "verbs" ? askedAt : this.transport.poolsGeneration;
-      this.#take(pools, deadlineNs);
+      this.#take(pools);
     });
   }
 
-  #take(listed: readonly RemotePool[], deadlineNs: number): void {
+  #take(listed: readonly RemotePool[]): void {
     const { target, buffers: count } = this.options;
     const wanted = listed.filter(({ app }) => this.#wanted.app(app));
     if (!this.#connected) {
       this.#connected = true;
+      this.#begin();
       const { name: transport } = this.transport;
       this.tell({ kind: "connected", target, transport, pools: wanted.length });
     }
@@ -223,12 +238,19 @@ export class TargetReader {
         reader: this.#newReader(remote, shown, buffers),
         buffers,
         busy: false,
+        deadlineNs: 0,
         retryAtNs: 0,
         brokenRetryNs: BROKEN_RETRY_NS,
       };
       this.#pools.set(remote.id, pool);
-      this.#snapshot(pool, deadlineNs);
+      this.#snapshot(pool);
     }
+  }
+
+  /** Reading begins now, however long it took to connect: the second snapshot comes an interval after the first. */
+  #begin(): void {
+    this.#deadlineNs = monotonicNs();
+    this.nextNs = this.#deadlineNs + this.options.intervalNs;
   }
 
   #newReader(remote: RemotePool, shown: ReadPool, buffers: SnapshotBuffers): PoolReader {
@@ -255,8 +277,10 @@ export class TargetReader {
     this.tell({ kind: "gone", target, pool: number, app });
   }
 
-  #snapshot(pool: Pool, deadlineNs: number): void {
+  #snapshot(pool: Pool): void {
+    const deadlineNs = this.#deadlineNs;
     pool.busy = true;
+    pool.deadlineNs = deadlineNs;
     const startUnixMs = unixMs();
     const startNs = monotonicNs();
     pool.reader.snapshot((outcome) => {

@@ -9,7 +9,7 @@ import type { FromReader, ToReader } from "./worker-protocol.ts";
 declare const self: Worker;
 
 const poll = new Poll();
-const targets = new Map<number, { reader: TargetReader; nextNs: number }>();
+const targets = new Map<number, TargetReader>();
 let start: Extract<ToReader, { kind: "start" }> | undefined;
 let wake: WakeEvent | undefined;
 let spinner: Spinner | undefined;
@@ -23,24 +23,18 @@ function tell(message: FromReader): void {
 
 function run(): void {
   const wakeFd = wake!.fd;
-  const { intervalNs } = start!;
   let called = false;
   while (!called && handled === Atomics.load(posted, 0)) {
     const now = monotonicNs();
     let nextNs = -1;
-    for (const [id, target] of targets) {
-      if (target.nextNs <= now) {
-        const deadlineNs = target.nextNs;
-        // A deadline that could not be kept is passed over; the ones after it stay where they were.
-        target.nextNs += Math.max(1, Math.floor((now - deadlineNs) / intervalNs) + 1) * intervalNs;
-        target.reader.tick(now - deadlineNs > intervalNs ? target.nextNs - intervalNs : deadlineNs);
-      }
-      if (target.reader.lost) {
-        target.reader.close();
+    for (const [id, reader] of targets) {
+      if (reader.nextNs <= now) reader.tick(now);
+      if (reader.lost) {
+        reader.close();
         targets.delete(id);
         spun = [];
-      } else if (nextNs < 0 || target.nextNs < nextNs) {
-        nextNs = target.nextNs;
+      } else if (nextNs < 0 || reader.nextNs < nextNs) {
+        nextNs = reader.nextNs;
       }
     }
     spinner!.spin(readers(), nextNs);
@@ -57,12 +51,12 @@ function run(): void {
 let spun: TargetReader[] = [];
 
 function readers(): readonly TargetReader[] {
-  if (spun.length !== targets.size) spun = [...targets.values()].map(({ reader }) => reader);
+  if (spun.length !== targets.size) spun = [...targets.values()];
   return spun;
 }
 
 function ready(fd: number, events: number): void {
-  for (const { reader } of targets.values()) {
+  for (const reader of targets.values()) {
     if (reader.transport.fd === fd) return reader.ready(events);
   }
 }
@@ -81,13 +75,13 @@ self.onmessage = ({ data }: MessageEvent<ToReader>) => {
       break;
     case "target": {
       const { target, spec } = data;
-      const { filter, buffers } = start!;
+      const { filter, intervalNs, buffers } = start!;
       try {
-        const options = { target, spec, filter, buffers };
+        const options = { target, spec, filter, intervalNs, buffers };
         // Only who adapts to it has to know.
         const took = start!.poll === "adaptive" ? (ns: number) => spinner!.took(ns) : undefined;
         const reader = new TargetReader(options, poll, tell, took);
-        targets.set(target, { reader, nextNs: monotonicNs() });
+        targets.set(target, reader);
         spun = [];
       } catch (error) {
         tell({ kind: "lost", target, reason: (error as Error).message });
@@ -95,14 +89,14 @@ self.onmessage = ({ data }: MessageEvent<ToReader>) => {
       break;
     }
     case "answer":
-      targets.get(data.target)?.reader.answer(data.ask, data.answer, data.error);
+      targets.get(data.target)?.answer(data.ask, data.answer, data.error);
       break;
     case "lose":
-      targets.get(data.target)?.reader.lose(data.reason);
+      targets.get(data.target)?.lose(data.reason);
       break;
     case "stop":
       stopping = true;
-      for (const { reader } of targets.values()) reader.close();
+      for (const reader of targets.values()) reader.close();
       targets.clear();
       tell({ kind: "stopped" });
       break;

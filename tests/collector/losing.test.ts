@@ -29,6 +29,7 @@ test("an agent that was killed just before it is asked is lost, and the reading 
       target: 0,
       spec: { transport: "tcp", host: "127.0.0.1", port, token: "" },
       filter: { apps: [], services: [], metrics: [] },
+      intervalNs: 1e6,
       buffers: 2,
     },
     poll,
