@@ -1,5 +1,6 @@
 // An agent's REST interface as a collector calls it: by HOST:PORT, with or without TLS, or through this host's socket.
 
+import { proxyFor, proxyOption } from "../http/index.ts";
 import { type ApiError, DEFAULT_PORT } from "../layout/index.ts";
 
 const TIMEOUT_MS = 5_000;
@@ -56,12 +57,20 @@ export class AgentClient {
     this.#local = target.host === undefined;
   }
 
+  /** Where a path is, as a URL. */
+  url(path: string): string {
+    const base = this.#local
+      ? "http://localhost"
+      : `${this.credentials.tls ? "https" : "http"}://${this.name}`;
+    return `${base}${path}`;
+  }
+
   /** @throws Error when nothing answers in time */
-  fetch(method: string, path: string, body?: unknown): Promise<Response> {
+  async fetch(method: string, path: string, body?: unknown): Promise<Response> {
     const { tls } = this.credentials;
     const { socketPath } = this.target;
-    const base = this.#local ? "http://localhost" : `${tls ? "https" : "http"}://${this.name}`;
-    return fetch(`${base}${path}`, {
+    const url = this.url(path);
+    return fetch(url, {
       method,
       signal: AbortSignal.timeout(TIMEOUT_MS),
       headers: {
@@ -71,6 +80,7 @@ export class AgentClient {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(this.#local && socketPath !== undefined ? { unix: socketPath } : {}),
       ...(tls === undefined ? {} : { tls }),
+      ...proxyOption(url),
     });
   }
 
@@ -90,8 +100,10 @@ export class AgentClient {
       ? `ws+unix://${this.target.socketPath}:${path}`
       : `${tls ? "wss" : "ws"}://${this.name}${path}`;
     // Bun's own options; the type that bun-types give WebSocket's second parameter leaves them out.
+    const proxy = this.#local ? undefined : proxyFor(url)?.url;
     const options = {
       headers: this.#headers(),
+      ...(proxy === undefined ? {} : { proxy }),
       ...(this.#local || tls === undefined ? {} : { tls }),
     };
     return new WebSocket(url, options as never);

@@ -13,6 +13,7 @@ import {
   type RdmaPortSpec,
   SharedFile,
 } from "../ffi/index.ts";
+import { byProxy } from "../http/index.ts";
 import {
   type ApiError,
   type HealthResponse,
@@ -130,7 +131,7 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
     response = await agent.fetch("GET", "/health");
   } catch (error) {
     throw new DiscoveryError(
-      `no agent answers at ${targetAddress(agent.target)}: ${reasonOf(error as Error)}${adviceOnTls(agent, error as Error)}`,
+      `no agent answers at ${targetAddress(agent.target)}: ${reasonOf(error as Error)}${byProxy(agent.url("/"))}${adviceOnTls(agent, error as Error)}`,
     );
   }
   const answer = (await response.json().catch(() => undefined)) as
@@ -149,7 +150,9 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
   }
   const health = answer as HealthResponse | undefined;
   if (!response.ok || health?.status !== "healthy") {
-    throw new DiscoveryError(`what answers at ${name} is not a microview agent`);
+    throw new DiscoveryError(
+      `what answers at ${name}${byProxy(agent.url("/"))} is not a microview agent`,
+    );
   }
   if (health.layoutVersion !== LAYOUT_VERSION) {
     throw new DiscoveryError(

@@ -1,6 +1,7 @@
 // Delivers a backlog to its receiver, one request after the other, so that nothing overtakes: with backoff while it is
 // away, without what it refuses. For both exporters.
 
+import { byProxy, proxyOption } from "../http/index.ts";
 import type { Backlog, Request } from "./backlog.ts";
 import type { ExportCounters, Protocol } from "./push.ts";
 
@@ -153,6 +154,7 @@ export class Sender {
         body,
         // What carries a token goes where it was told to, and nowhere else.
         redirect: "manual",
+        ...proxyOption(url),
         signal: AbortSignal.any([this.#aborting.signal, AbortSignal.timeout(timeoutMs)]),
         ...(ca === undefined && identity === undefined
           ? {}
@@ -160,7 +162,8 @@ export class Sender {
       });
       answer = await readAnswer(response);
     } catch (error) {
-      return { kind: "away", reason: reasonOf(error as Error), retryAfterMs: undefined };
+      const reason = reasonOf(error as Error) + byProxy(url);
+      return { kind: "away", reason, retryAfterMs: undefined };
     }
     const { status } = response;
     const verdict = assess?.(request, response);
@@ -171,7 +174,7 @@ export class Sender {
       return { kind: "taken", written: verdict?.written ?? request.samples, reason };
     }
     const text = new TextDecoder().decode(answer).trim().slice(0, MAX_REASON_LENGTH);
-    const reason = `${status}${text === "" ? "" : `: ${text}`}`;
+    const reason = `${status}${text === "" ? "" : `: ${text}`}${byProxy(url)}`;
     if (!mayPass(status)) {
       return { kind: "refused", written: verdict?.written ?? 0, reason: verdict?.reason ?? reason };
     }

@@ -1,5 +1,7 @@
 // The demo's load: an open loop of requests that ebbs and flows around a rate, on loopback, bounded by its in-flight limit.
 
+import { proxyOption } from "../../http/index.ts";
+
 const TICK_MS = 10;
 /** When the services do not keep up, requests are left out rather than piled up. */
 const MAX_IN_FLIGHT = 64;
@@ -19,7 +21,8 @@ export function startLoad(gatewayUrl: string, requestsPerSecond: number): { stop
     const items = 1 + (sent % 7);
     sent++;
     try {
-      await (await fetch(`${gatewayUrl}/buy/${user}/${items}`, { method: "POST" })).arrayBuffer();
+      const url = `${gatewayUrl}/buy/${user}/${items}`;
+      await (await fetch(url, { method: "POST", ...proxyOption(url) })).arrayBuffer();
     } catch {
       // The gateway is ending.
     } finally {

@@ -2,6 +2,7 @@
 
 import { Elysia } from "elysia";
 import { MicroView } from "../../client/index.ts";
+import { proxyOption } from "../../http/index.ts";
 
 /** What a service is told when it starts. */
 export interface ServiceOptions {
@@ -124,7 +125,7 @@ function gateway(mv: MicroView, [authUrl, ordersUrl]: readonly string[]) {
   const ask = async (service: string, url: string, method = "GET"): Promise<Response> => {
     const done = upstream.labels(service).startTimer();
     try {
-      return await fetch(url, { method });
+      return await fetch(url, { method, ...proxyOption(url) });
     } finally {
       done();
     }

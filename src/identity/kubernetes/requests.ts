@@ -1,6 +1,7 @@
 // Requests to the API server: bounded in time and size, with the token of the moment, over TLS that is checked.
 
 import { readFileSync } from "node:fs";
+import { byProxy, proxyOption } from "../../http/index.ts";
 import { type KubernetesAccess, readToken } from "./access.ts";
 
 const REASON_CHARACTERS_MAX = 300;
@@ -112,7 +113,7 @@ class Call implements Disposable {
       for await (const chunk of response.body ?? []) yield chunk as Uint8Array;
     } catch (error) {
       if (error instanceof ServerError) throw error;
-      throw new ServerError(this.#late || reasonOf(error));
+      throw new ServerError((this.#late || reasonOf(error)) + byProxy(this.access.url));
     }
   }
 
@@ -140,6 +141,7 @@ class Call implements Disposable {
         },
         // To wherever that leads the token must not go.
         redirect: "manual",
+        ...proxyOption(url),
         decompress: false,
         // Other tokens and certificates may hold by the next request.
         keepalive: false,

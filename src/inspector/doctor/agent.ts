@@ -1,5 +1,6 @@
 // Whether an agent answers on this host, and whether it is one that we understand.
 
+import { proxyOption } from "../../http/index.ts";
 import { type HealthResponse, LAYOUT_VERSION } from "../../layout/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
@@ -25,7 +26,7 @@ export async function askHealth(target: HealthTarget): Promise<HealthAnswer> {
     const response = await fetch(url, {
       signal,
       redirect: "manual",
-      ...(isSocket ? { unix: target.socket } : { proxy: "" }),
+      ...(isSocket ? { unix: target.socket } : proxyOption(url)),
     });
     const text = await limitedText(response);
     return { kind: "answer", status: response.status, body: parsed(text) };
