@@ -1,7 +1,8 @@
 // Sends a registry's metrics to a Prometheus Pushgateway, for jobs that end before anybody scrapes them.
 
-import type http from "node:http";
 import type { IncomingMessage, RequestOptions } from "node:http";
+import * as http from "node:http";
+import * as https from "node:https";
 import { urlToHttpOptions } from "node:url";
 import { gzipSync } from "node:zlib";
 import { globalRegistry, type Registry } from "./registry.ts";
@@ -94,7 +95,7 @@ function exchange(
   body: (() => Promise<string | Uint8Array>) | undefined,
 ): Promise<PushResult> {
   return new Promise((resolve, reject) => {
-    const outgoing = loadHttp(protocol).request(options, (resp) => {
+    const outgoing = requestOf(protocol)(options, (resp) => {
       let text = "";
       resp.setEncoding("utf8");
       resp.on("data", (chunk: string) => {
@@ -123,8 +124,18 @@ function exchange(
   });
 }
 
-/** Only when it is wanted, and the object that others patch who watch a program's requests. */
-function loadHttp(protocol: string): typeof http {
-  const name = protocol === "https:" ? "node:https" : "node:http";
-  return process.getBuiltinModule(name) as unknown as typeof http;
+type HttpModule = { readonly request: typeof http.request; readonly default?: HttpModule };
+
+const LOADED = { http: http.request, https: https.request };
+
+/**
+ * The function that makes a request, looked up anew each time: tests and tracers put others in its place. nock and
+ * `spyOn` do so on the object that a module is by default, `jest.mock("http", …)` gives another module, which may have
+ * nothing but names.
+ */
+function requestOf(protocol: string): typeof http.request {
+  const isSecure = protocol === "https:";
+  const module: HttpModule = isSecure ? https : http;
+  const loaded = isSecure ? LOADED.https : LOADED.http;
+  return module.request === loaded ? (module.default?.request ?? loaded) : module.request;
 }

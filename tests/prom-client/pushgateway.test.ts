@@ -2,9 +2,11 @@
 
 import { describe, expect, spyOn, test } from "bun:test";
 import http from "node:http";
+import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import * as theirs from "prom-client";
 import * as ours from "../../src/prom-client/index.ts";
+import { ROOT, TestHost } from "../support/host.ts";
 import type { Client } from "./both.ts";
 
 interface Received {
@@ -68,6 +70,37 @@ async function same(
 }
 
 const EXPOSED = "# HELP test test\n# TYPE test counter\ntest 100\n";
+
+/** A program's own tests, which mock in each of the usual ways. Nothing listens where they push to. */
+const MOCKING = `
+  import { expect, jest, mock, spyOn, test } from "bun:test";
+  import http from "node:http";
+  import https from "node:https";
+  import { Pushgateway, Registry } from ${JSON.stringify(join(ROOT, "src/prom-client/index.ts"))};
+
+  const push = (protocol) =>
+    new Pushgateway(protocol + "://127.0.0.1:1", {}, new Registry()).push({ jobName: "j" }).catch(String);
+  const fake = () => { throw new Error("mocked"); };
+
+  for (const [protocol, module] of Object.entries({ http, https })) {
+    test("spyOn", async () => {
+      const request = spyOn(module, "request").mockImplementation(fake);
+      expect(await push(protocol)).toBe("Error: mocked");
+      request.mockRestore();
+      expect(await push(protocol)).toContain("ECONNREFUSED");
+    });
+    for (const name of [protocol, "node:" + protocol]) {
+      test("jest.mock with names alone", async () => {
+        jest.mock(name, () => ({ request: fake }));
+        expect(await push(protocol)).toBe("Error: mocked");
+      });
+      test("mock.module with a default", async () => {
+        mock.module(name, () => ({ default: { request: fake }, request: fake }));
+        expect(await push(protocol)).toBe("Error: mocked");
+      });
+    }
+  }
+`;
 
 describe("a Pushgateway", () => {
   test("is sent the metrics to add, to replace and to delete", async () => {
@@ -154,6 +187,24 @@ describe("a Pushgateway", () => {
     } finally {
       request.mockRestore();
     }
+  });
+
+  test("gets no request from a program that has put a mock in the place of http or https", async () => {
+    await using host = new TestHost();
+    const path = join(host.folder, "mocked.test.ts");
+    await Bun.write(path, MOCKING);
+    const child = host.own(
+      Bun.spawn([process.execPath, "test", path], {
+        cwd: host.folder,
+        env: { PATH: process.env["PATH"] ?? "", MICROVIEW_SOCKET: host.socketPath },
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "pipe",
+      }),
+    );
+    const said = await new Response(child.stderr).text();
+    expect(said).toContain(" 10 pass");
+    expect(said).toContain(" 0 fail");
   });
 
   test("is not pushed to when the metrics cannot be collected", async () => {
