@@ -80,17 +80,22 @@ function attributesOf({ definition }: Metric, labelValues: readonly string[]): A
   return dialect === undefined ? all : all.filter(([name]) => !SCOPE_NAMES.includes(name));
 }
 
-/** Which library has made a series; ours where none is named. */
+/**
+ * Which library has made a series: ours, or in the dialect of OpenTelemetry the one that is named. A meter without a
+ * name is a scope without one.
+ */
 export function scopeOf(
   { definition }: Metric,
   labelValues: readonly string[],
   ours: Scope,
 ): Scope {
-  const { labelNames } = definition;
+  const { labelNames, dialect } = definition;
+  if (dialect === undefined) return ours;
   const valueOfLabel = (label: string) => labelValues[labelNames.indexOf(label)];
-  const name = valueOfLabel(SCOPE_LABELS.name);
-  if (name === undefined) return ours;
-  return { name, version: valueOfLabel(SCOPE_LABELS.version) ?? "" };
+  return {
+    name: valueOfLabel(SCOPE_LABELS.name) ?? "",
+    version: valueOfLabel(SCOPE_LABELS.version) ?? "",
+  };
 }
 
 /** Whether a gauge is one of OpenTelemetry's UpDownCounters: a sum that may fall. */

@@ -7,6 +7,7 @@ import {
   type Attributes,
   isAlike,
   isSameMetric,
+  longestDescribed,
   type MetricHead,
   NO_RECORDED_VALUE,
   nanoseconds,
@@ -79,7 +80,8 @@ export class JsonForm implements OtlpForm<TextTable> {
 }
 
 function metricOf(sections: readonly Section<TextTable>[], part: Part<TextTable>): string {
-  const { head, metricHead } = sections[0]!.table;
+  const { head } = sections[0]!;
+  const { metricHead } = longestDescribed(sections);
   const points: string[] = [];
   for (const section of sections) addPoints(points, section, part);
   const temporality =

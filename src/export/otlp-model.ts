@@ -35,6 +35,17 @@ export function isSameMetric(one: MetricHead, other: MetricHead): boolean {
   return one.name === other.name && one.kind === other.kind;
 }
 
+/** The table whose metric is described at most length: of several descriptions of one metric that is the one to keep. */
+export function longestDescribed<Table extends { head: MetricHead }>(
+  sections: readonly Pick<Section<Table>, "table">[],
+): Table {
+  return sections
+    .map(({ table }) => table)
+    .reduce((one, other) =>
+      other.head.description.length > one.head.description.length ? other : one,
+    );
+}
+
 /** What made metrics: us, or a library that is instrumented with OpenTelemetry. */
 export interface Scope {
   name: string;

@@ -8,6 +8,7 @@ import {
   type Attributes,
   isAlike,
   isSameMetric,
+  longestDescribed,
   type MetricHead,
   NO_RECORDED_VALUE,
   nanoseconds,
@@ -159,7 +160,7 @@ export class ProtobufForm implements OtlpForm<PointTable> {
   /** Writes the metric that begins with a section. @returns the section that follows it */
   #metric(part: Part<PointTable>, first: number, into: Message): number {
     const { sections } = part;
-    const { table, head, service, scope } = sections[first]!;
+    const { head, service, scope } = sections[first]!;
     const data = new Message();
     let next = first;
     for (; next < sections.length; next++) {
@@ -172,7 +173,7 @@ export class ProtobufForm implements OtlpForm<PointTable> {
     // is_monotonic
     if (kind === "sum" && head.isMonotonic) data.add(Uint8Array.of(0x18, 1));
     const metric = new Message();
-    metric.add(table.metricHead);
+    metric.add(longestDescribed(sections.slice(first, next)).metricHead);
     metric.field(DATA_FIELD[kind], data.pieces, data.length);
     into.field(2, metric.pieces, metric.length);
     return next;

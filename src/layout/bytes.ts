@@ -22,6 +22,13 @@ export function utf8Bytes(text: string): number {
   return Buffer.byteLength(text, "utf8");
 }
 
+/** The longest beginning of a text that has so many bytes of UTF-8 at most. */
+export function cutTo(text: string, maxBytes: number): string {
+  if (text.length * 3 <= maxBytes || utf8Bytes(text) <= maxBytes) return text;
+  const { read } = encoder.encodeInto(text, new Uint8Array(maxBytes));
+  return text.slice(0, read);
+}
+
 /** Appends fields to a growing buffer; calls chain, in the order of the format. */
 export class ByteWriter {
   #bytes: Uint8Array;

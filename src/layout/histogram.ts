@@ -104,7 +104,7 @@ export function logLinearBounds(shape: LogLinearShape): Float64Array {
  * @param lowest lower bound of bucket 0
  * @param geometric how a rank inside a bucket becomes a value: false interpolates linearly, as Prometheus's
  *   `histogram_quantile`; true takes the value that halves the relative error (harmonic middle)
- * @returns NaN when there are no observations
+ * @returns NaN when there are no observations, or no more than one bucket, of which nothing can be told
  */
 export function bucketQuantile(
   q: number,
@@ -115,7 +115,7 @@ export function bucketQuantile(
 ): number {
   let total = 0;
   for (let i = 0; i < counts.length; i++) total += counts[i]!;
-  if (!(total > 0)) return Number.NaN;
+  if (!(total > 0) || counts.length < 2) return Number.NaN;
   const rank = Math.min(Math.max(q, 0), 1) * total;
   let seen = 0;
   for (let i = 0; i < counts.length; i++) {

@@ -1,7 +1,7 @@
 // What a metric is: its kind, names and shape, the rules they keep, and how many slots a series takes.
 // Used by the client (to refuse early), by the agent (to refuse for certain) and by readers (to make sense of slots).
 
-import { utf8Bytes } from "./bytes.ts";
+import { cutTo, utf8Bytes } from "./bytes.ts";
 import { LIMITS } from "./constants.ts";
 import { type LogLinearOptions, type LogLinearShape, logLinearShape } from "./histogram.ts";
 
@@ -93,6 +93,29 @@ export function isAppName(name: string): boolean {
 export function checkServiceName(name: string): void {
   if (name === "") throw new DefinitionError("the service name is empty");
   checkLength("the service name", name, LIMITS.serviceNameBytes);
+}
+
+/**
+ * The application's name nearest to a text that nobody checked, as of an environment: accents go, and what a name cannot
+ * have becomes "_".
+ * @returns undefined when nothing is left
+ */
+export function nearestAppName(text: string): string | undefined {
+  const plain = text.normalize("NFKD").replaceAll(/\p{M}/gu, "").trim();
+  const name = plain
+    .replaceAll(/[^A-Za-z0-9._-]+/g, "_")
+    .replaceAll(/\.{2,}/g, ".")
+    .replaceAll(/\.(?=(?:new|damaged)-)/g, "_")
+    .replace(/^[^A-Za-z0-9]+/, "")
+    .slice(0, LIMITS.appNameBytes)
+    .replace(/[._-]+$/, "");
+  return isAppName(text) ? text : isAppName(name) ? name : undefined;
+}
+
+/** As {@link nearestAppName}, of a service's name, which may be any text that is not too long. */
+export function nearestServiceName(text: string): string | undefined {
+  const name = cutTo(text.toWellFormed().trim(), LIMITS.serviceNameBytes);
+  return name === "" ? undefined : name;
 }
 
 /** @throws DefinitionError when a label value is too long */
@@ -196,9 +219,10 @@ function checkBounds({ name, kind, bounds }: MetricDefinition): void {
     if (bounds.length > 0) throw new DefinitionError(`${name}: a ${kind} has no bounds`);
     return;
   }
-  if (bounds.length === 0 || bounds.length > LIMITS.boundsPerHistogram) {
+  // One without bounds is a count and a sum.
+  if (bounds.length > LIMITS.boundsPerHistogram) {
     throw new DefinitionError(
-      `${name}: a histogram has 1 to ${LIMITS.boundsPerHistogram} bounds, got ${bounds.length}`,
+      `${name}: a histogram has up to ${LIMITS.boundsPerHistogram} bounds, got ${bounds.length}`,
     );
   }
   for (let i = 0; i < bounds.length; i++) {

@@ -137,13 +137,7 @@ function sum(monotonic: boolean): Plan {
 function explicit(given: readonly number[] = DEFAULT_BOUNDS): Plan {
   const finite = given.filter((bound) => Number.isFinite(bound));
   const bounds = [...new Set(finite)].sort((a, b) => a - b).slice(0, BOUNDS_MAX);
-  // None at all is one bucket for OpenTelemetry; here there is a bound at least.
-  return {
-    kind: "histogram",
-    combine: "sum",
-    bounds: bounds.length === 0 ? [0] : bounds,
-    adds: true,
-  };
+  return { kind: "histogram", combine: "sum", bounds, adds: true };
 }
 
 function logLinear(

@@ -45,6 +45,13 @@ export class Diagnostics {
     attempt(() => api()?.diag?.warn(`microview: ${message} (${hint})`));
   }
 
+  /** Tells of something given that is not taken as it is. */
+  changed(message: string, instead: string): void {
+    if (!this.#isNew(message)) return;
+    attempt(() => this.#onWarning({ code: "changed", message, hint: instead }));
+    attempt(() => api()?.diag?.warn(`microview: ${message}: ${instead}`));
+  }
+
   #isNew(message: string): boolean {
     if (this.#said.has(message) || this.#said.size >= WARNINGS_MAX) return false;
     this.#said.add(message);

@@ -1,7 +1,7 @@
 // Attributes as labels: keys in order, values as text, within the limits of the layout.
 
 import type { Attributes } from "@opentelemetry/api";
-import { isAttributeKey, LIMITS, SCOPE_LABELS, utf8Bytes } from "../layout/index.ts";
+import { cutTo, isAttributeKey, LIMITS, SCOPE_LABELS } from "../layout/index.ts";
 import type { Diagnostics } from "./api.ts";
 
 /** A set of attributes, one for all orders of keys. */
@@ -58,11 +58,4 @@ function json(value: unknown): string {
     // It goes in circles, or has a bigint.
     return Object.prototype.toString.call(value);
   }
-}
-
-/** The longest beginning of a text that has so many bytes at most. */
-export function cutTo(text: string, maxBytes: number): string {
-  if (text.length * 3 <= maxBytes || utf8Bytes(text) <= maxBytes) return text;
-  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(maxBytes));
-  return text.slice(0, read);
 }

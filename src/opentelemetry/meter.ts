@@ -10,6 +10,7 @@ import type { MicroView } from "../client/index.ts";
 import {
   type Combine,
   checkDefinition,
+  cutTo,
   DIALECT,
   isInstrumentName,
   LIMITS,
@@ -23,7 +24,6 @@ import {
   planOf,
 } from "./aggregation.ts";
 import type { Diagnostics } from "./api.ts";
-import { cutTo } from "./attributes.ts";
 import {
   CounterInstrument,
   GaugeInstrument,
@@ -135,7 +135,9 @@ export class Meter implements MeterApi {
     const aggregation = view.aggregation ?? { type: AggregationType.DEFAULT };
     const plan = planOf(descriptor, aggregation, defaultHistogram, combine);
     if (plan === undefined) return undefined;
-    const unit = cutTo(descriptor.unit, LIMITS.unitBytes);
+    const unit = this.#cut("unit", descriptor.unit, LIMITS.unitBytes, descriptor);
+    const given = view.description ?? descriptor.description;
+    const description = this.#cut("description", given, LIMITS.helpBytes, descriptor);
     const name = this.#nameFor(view.name ?? descriptor.name, descriptor.type, unit, plan);
     if (name === undefined) return undefined;
     const key = JSON.stringify([name, descriptor.type, descriptor.isInteger]);
@@ -145,7 +147,7 @@ export class Meter implements MeterApi {
         client,
         diagnostics,
         name,
-        description: cutTo(view.description ?? descriptor.description, LIMITS.helpBytes),
+        description,
         unit,
         scope: this.#identity,
         plan,
@@ -153,8 +155,18 @@ export class Meter implements MeterApi {
         processors: (view.attributesProcessors ?? []) as IAttributesProcessor[],
       });
       this.#streams.set(key, stream);
+    } else if (stream.describe(description)) {
+      diagnostics.warn(`${name} is described in two ways: the longer one is kept`);
     }
     return stream;
+  }
+
+  #cut(what: string, text: string, maxBytes: number, { name }: Descriptor): string {
+    const cut = cutTo(text, maxBytes);
+    if (cut.length < text.length) {
+      this.#shared.diagnostics.warn(`${name}: its ${what} is cut to ${maxBytes} bytes`);
+    }
+    return cut;
   }
 
   /** The name as it is stored; undefined, and told to `diag`, when it cannot be. */

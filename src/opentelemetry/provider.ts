@@ -6,7 +6,7 @@ import type {
   MeterProvider as MeterProviderApi,
 } from "@opentelemetry/api";
 import { MicroView, type MicroViewOptions } from "../client/index.ts";
-import type { ApiError } from "../layout/index.ts";
+import { type ApiError, nearestAppName, nearestServiceName } from "../layout/index.ts";
 import { type DefaultHistogram, HISTOGRAMS } from "./aggregation.ts";
 import { Diagnostics } from "./api.ts";
 import { Meter, type Shared } from "./meter.ts";
@@ -30,6 +30,8 @@ export interface MeterProviderOptions extends Partial<MicroViewOptions> {
   defaultHistogram?: DefaultHistogram;
 }
 
+const RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES";
+const DEFAULT_HISTOGRAM = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
 const COLLECT_INTERVAL_MS = 10_000;
 const CARDINALITY_LIMIT = 2000;
 const FLUSH_TIMEOUT_MS = 30_000;
@@ -40,18 +42,20 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
   #shutdown: Promise<void> | undefined;
 
   /**
-   * Returns at once, and never fails for want of an agent.
-   * @throws DefinitionError for names of application or service that break a rule, Error for a view that selects nothing
+   * Returns at once, and never fails for want of an agent, nor for what an environment or a resource says: names that
+   * cannot be an application's or a service's become the nearest that can, with a warning.
+   * @throws DefinitionError for an `app` or `service` that breaks a rule, Error for a view that selects nothing
    */
   constructor(options: MeterProviderOptions = {}) {
     const { socket, poolDir, onWarning = warnOnStderr, readers = [], views = [] } = options;
     const diagnostics = new Diagnostics(onWarning);
     if (readers.length > 0) diagnostics.warn("readers of a provider are not used: the agent reads");
+    const found = identityOf(options, process.env, diagnostics);
     this.#shared = {
       views: views.map((view) => new View(view)),
       client: new MicroView({
-        app: options.app ?? appOf(options),
-        service: options.service ?? serviceOf(options),
+        app: options.app ?? found.app,
+        service: options.service ?? found.service,
         ...(socket === undefined ? {} : { socket }),
         ...(poolDir === undefined ? {} : { poolDir }),
         onWarning,
@@ -62,7 +66,7 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
         diagnostics,
       ),
       cardinalityLimit: Math.floor(atLeastOne(options.cardinalityLimit, CARDINALITY_LIMIT)),
-      defaultHistogram: options.defaultHistogram ?? histogramOf(process.env),
+      defaultHistogram: options.defaultHistogram ?? histogramOf(process.env, diagnostics),
       names: new Map(),
       types: new Map(),
     };
@@ -82,6 +86,9 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
     const key = JSON.stringify(identity);
     let meter = this.#meters.get(key);
     if (meter === undefined) {
+      if (identity.name === "") {
+        this.#shared.diagnostics.warn("a meter has no name: what made its instruments is not told");
+      }
       meter = new Meter(this.#shared, identity);
       this.#meters.set(key, meter);
     }
@@ -120,46 +127,74 @@ function atLeastOne(given: number | undefined, fallback: number): number {
   return given !== undefined && given >= 1 ? given : fallback;
 }
 
-function appOf({ resource }: MeterProviderOptions): string {
-  const environment = environmentResource(process.env["OTEL_RESOURCE_ATTRIBUTES"]);
-  return (
-    text(resource?.attributes["service.namespace"]) ??
-    text(process.env["MICROVIEW_APP"]) ??
-    environment.get("service.namespace") ??
-    "default"
-  );
-}
+type Environment = Readonly<Record<string, string | undefined>>;
 
-/** As the specification names a service that nobody names. */
-function serviceOf({ resource }: MeterProviderOptions): string {
-  const environment = environmentResource(process.env["OTEL_RESOURCE_ATTRIBUTES"]);
-  return (
-    text(resource?.attributes["service.name"]) ??
-    text(process.env["OTEL_SERVICE_NAME"]) ??
-    text(process.env["MICROVIEW_SERVICE"]) ??
-    environment.get("service.name") ??
-    "unknown_service:bun"
-  );
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
+/** Whose metrics these are, where the program does not say: by the resource that it gives, and by its environment. */
+function identityOf(
+  { resource }: MeterProviderOptions,
+  env: Environment,
+  diagnostics: Diagnostics,
+): { app: string; service: string } {
+  const attributes = environmentResource(env[RESOURCE_ATTRIBUTES], diagnostics);
+  const first = (
+    what: string,
+    nearest: (text: string) => string | undefined,
+    places: readonly (readonly [place: string, value: unknown])[],
+  ): string | undefined => {
+    for (const [place, value] of places) {
+      if (typeof value !== "string" || value.trim() === "") continue;
+      const name = nearest(value);
+      if (name === value) return name;
+      const said = `${JSON.stringify(value.slice(0, 80))} of ${place} cannot be the name of ${what}`;
+      if (name !== undefined) {
+        diagnostics.changed(said, `${JSON.stringify(name)} is used`);
+        return name;
+      }
+      diagnostics.changed(said, "it is ignored");
+    }
+    return undefined;
+  };
+  const app = first("an application", nearestAppName, [
+    ["the resource's service.namespace", resource?.attributes["service.namespace"]],
+    ["MICROVIEW_APP", env["MICROVIEW_APP"]],
+    [RESOURCE_ATTRIBUTES, attributes.get("service.namespace")],
+  ]);
+  // As the specification names a service that nobody names.
+  const service = first("a service", nearestServiceName, [
+    ["the resource's service.name", resource?.attributes["service.name"]],
+    ["OTEL_SERVICE_NAME", env["OTEL_SERVICE_NAME"]],
+    ["MICROVIEW_SERVICE", env["MICROVIEW_SERVICE"]],
+    [RESOURCE_ATTRIBUTES, attributes.get("service.name")],
+  ]);
+  return { app: app ?? "default", service: service ?? "unknown_service:bun" };
 }
 
 /** `key=value,…`, percent-encoded; nothing of one that cannot be read, as the specification asks. */
-function environmentResource(given = ""): ReadonlyMap<string, string> {
-  const pairs = given.split(",").map((pair) => pair.split("=", 2).map((part) => part.trim()));
+function environmentResource(given = "", diagnostics: Diagnostics): ReadonlyMap<string, string> {
+  const pairs = given.split(",").map((pair) => {
+    const [, key = "", value = ""] = /^([^=]*)=?(.*)$/s.exec(pair) ?? [];
+    return [key.trim(), value.trim()] as const;
+  });
   try {
-    const decoded = pairs.map(
-      ([key = "", value = ""]) => [key, decodeURIComponent(value)] as const,
-    );
+    const decoded = pairs.map(([key, value]) => [key, decodeURIComponent(value)] as const);
     return new Map(decoded.filter(([, value]) => value !== ""));
   } catch {
+    diagnostics.changed(
+      `${RESOURCE_ATTRIBUTES} is not percent-encoded as it should be`,
+      "it is ignored",
+    );
     return new Map();
   }
 }
 
-function histogramOf(env: Readonly<Record<string, string | undefined>>): DefaultHistogram {
-  const given = env["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"]?.toLowerCase();
-  return HISTOGRAMS.find((each) => each === given) ?? HISTOGRAMS[0];
+function histogramOf(env: Environment, diagnostics: Diagnostics): DefaultHistogram {
+  const given = env[DEFAULT_HISTOGRAM]?.trim().toLowerCase() ?? "";
+  const known = HISTOGRAMS.find((each) => each === given);
+  if (known === undefined && given !== "") {
+    diagnostics.changed(
+      `${DEFAULT_HISTOGRAM} is none of ${HISTOGRAMS.join(", ")}`,
+      "it is ignored",
+    );
+  }
+  return known ?? HISTOGRAMS[0];
 }

@@ -9,11 +9,11 @@ import {
   type Histogram,
   type MicroView,
 } from "../client/index.ts";
-import { LIMITS, SCOPE_LABELS } from "../layout/index.ts";
+import { cutTo, LIMITS, SCOPE_LABELS } from "../layout/index.ts";
 import type { Plan } from "./aggregation.ts";
 import { activeContext, type Diagnostics, shortText } from "./api.ts";
 import { AttributeCache } from "./attribute-cache.ts";
-import { cutTo, type LabelSet, labelSetOf } from "./attributes.ts";
+import { type LabelSet, labelSetOf } from "./attributes.ts";
 
 export type Handle = Counter | Gauge | Histogram;
 
@@ -33,6 +33,7 @@ export interface StreamSource {
   client: MicroView;
   diagnostics: Diagnostics;
   name: string;
+  /** The longest so far: of metrics that are declared already it is what it was. */
   description: string;
   unit: string;
   scope: Scope;

@@ -23,6 +23,14 @@ export abstract class Stream<H extends Handle = Handle> {
     this.series = new SeriesTable<H>(source, (labels) => this.declare(labels));
   }
 
+  /** Keeps the longer of two descriptions, as the specification has it. @returns whether they contradict each other */
+  describe(description: string): boolean {
+    const { source } = this;
+    const { description: before } = source;
+    if (description.length > before.length) source.description = description;
+    return description !== before && description !== "" && before !== "";
+  }
+
   /** Takes in a measurement of a synchronous instrument, which has checked its value. */
   abstract record(value: number, attributes: Attributes | undefined, context?: Context): void;
 

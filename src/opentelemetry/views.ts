@@ -56,7 +56,8 @@ export class View {
     if (selectors.every((selector) => selector === undefined)) {
       throw new Error("a view selects nothing: give it an instrumentName, or another selector");
     }
-    if (name !== undefined && (instrumentName === undefined || /[*?]/.test(instrumentName))) {
+    // As the SDK: with "?" there may be several too, of which the first has the name, as with any two of one name.
+    if (name !== undefined && (instrumentName === undefined || instrumentName.includes("*"))) {
       throw new Error(
         `the view that is named ${JSON.stringify(name)} may be for several instruments: give it one instrumentName`,
       );

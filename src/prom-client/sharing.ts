@@ -4,7 +4,7 @@
 // values, any bounds. What cannot be shared is kept in private memory and told of once; the caller sees no difference.
 
 import { type Counter, Family, type Gauge, type Histogram, MicroView } from "../client/index.ts";
-import { type ApiError, LIMITS } from "../layout/index.ts";
+import { type ApiError, cutTo, LIMITS } from "../layout/index.ts";
 import { defaultApp, defaultService } from "./identity.ts";
 import { type Labels, labelText } from "./labels.ts";
 
@@ -77,7 +77,7 @@ function connect(): MicroView | null {
   try {
     return new MicroView({
       app: options.app ?? defaultApp(),
-      service: (options.service ?? defaultService()).slice(0, LIMITS.serviceNameBytes),
+      service: cutTo(options.service ?? defaultService(), LIMITS.serviceNameBytes),
       onWarning: tell,
       ...(options.socket === undefined ? {} : { socket: options.socket }),
       ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),

@@ -129,6 +129,9 @@ describe.each(FORMATS)("OTLP as %s", (format) => {
     );
     writer.put(otel(define.gauge("in.flight", "sum", [scope[0]!])), ["web"], 3);
     writer.put(otel(define.gauge("load", "last"), "percent"), [], 0.5, 1);
+    for (const [key, help] of Object.entries({ a: "short", b: "the longest", c: "longer" })) {
+      writer.put({ ...otel(define.counter("described", [key])), help }, ["x"], 1);
+    }
     writer.put(define.counter("plain_total"), [], 9);
     const startNs = `${Math.floor(writer.record.startedAtMs * 1000)}000`;
     const push = pushing(receiver.url, { format, temporality: "delta" });
@@ -159,7 +162,12 @@ describe.each(FORMATS)("OTLP as %s", (format) => {
       { asDouble: 3, startTimeUnixNano: startNs },
       { asDouble: 1, startTimeUnixNano: startNs },
     ]);
+    // Of a meter without a name nothing is made up.
     expect(of("load")[0]).toMatchObject({ kind: "gauge", unit: "percent" });
+    expect(of("load")[0]!.scope.name ?? "").toBe("");
+    expect(of("described").map(({ description }) => description)).toEqual(
+      of("described").map(() => "the longest"),
+    );
     const plain = of("plain_total")[0];
     expect(plain).toMatchObject({ scope: { name: "microview" }, isMonotonic: true });
   });

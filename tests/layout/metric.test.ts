@@ -210,7 +210,6 @@ describe("a definition", () => {
       counter({ logLinear: { min: 1, max: 2, error: 0.1 } }),
       /belong to/,
     ],
-    ["a histogram without bounds", define.histogram("h", []), /1 to 500 bounds, got 0/],
     [
       "a histogram with 501 bounds",
       define.histogram(

@@ -202,6 +202,50 @@ describe("an instrument", () => {
     expect(seriesOf(host, "i")["[]"]).toHaveLength(17);
   });
 
+  test("whose unit or description is too long has the beginning of it, and is told of", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const messages = told(host);
+    const meter = providerOn(host).getMeter("m");
+    meter.createCounter("wordy", { description: "ä".repeat(5000), unit: "u".repeat(64) });
+    meter.createCounter("terse", { description: "ä".repeat(2048), unit: "u".repeat(63) });
+    expect(messages).toEqual([
+      "microview: wordy: its unit is cut to 63 bytes",
+      "microview: wordy: its description is cut to 4096 bytes",
+    ]);
+  });
+
+  test("that is described in two ways has the longer description, and is told of", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const messages = told(host);
+    const provider = providerOn(host);
+    const meter = provider.getMeter("m");
+    for (const description of ["", "short", "longer", "long"]) {
+      meter.createCounter("c", { description }).add(0);
+      if (description === "") meter.createCounter("d").add(0);
+    }
+    for (const description of ["short", "longer", "long"]) {
+      meter.createHistogram("h", { description });
+    }
+    meter.createHistogram("h").record(1);
+    meter.createCounter("d", { description: "later" }).add(0, { a: 1 });
+    await provider.ready;
+    const metrics = [...host.view().read().directory.metrics.values()];
+    const helps = (name: string) =>
+      metrics
+        .filter(({ definition }) => definition.name === name)
+        .map(({ definition }) => definition.help);
+    expect(helps("h")).toEqual(["longer"]);
+    // What is declared already keeps its own.
+    expect(helps("c")).toEqual([""]);
+    expect(helps("d")).toEqual(["", "later"]);
+    expect(messages).toEqual([
+      "microview: c is described in two ways: the longer one is kept",
+      "microview: h is described in two ways: the longer one is kept",
+    ]);
+  });
+
   test("made twice is one", async () => {
     await using host = new TestHost();
     await host.agent();
@@ -211,6 +255,23 @@ describe("an instrument", () => {
     expect(seriesOf(host, "c")).toEqual({ '[["a","b"]]': [3] });
   });
 });
+
+/** A program that counts, with this in its environment. */
+function counting(host: TestHost, env: Record<string, string>) {
+  const code = `
+    import { MeterProvider } from "${import.meta.dir}/../../src/opentelemetry/index.ts";
+    const provider = new MeterProvider();
+    provider.getMeter("m").createCounter("c").add(1);
+    await provider.ready;
+    await provider.shutdown();`;
+  const places = { MICROVIEW_SOCKET: host.socketPath, MICROVIEW_POOL_DIR: host.poolDir };
+  const child = Bun.spawn([process.execPath, "-e", code], {
+    env: { PATH: process.env["PATH"] ?? "", ...places, ...env },
+    stderr: "pipe",
+  });
+  host.own(child);
+  return child;
+}
 
 describe("a provider", () => {
   test("works on without an agent, and with a logger that throws", async () => {
@@ -258,6 +319,18 @@ describe("a provider", () => {
     expect(messages).toEqual(["microview: forceFlush() comes after shutdown(), and does nothing"]);
   });
 
+  test("tells of a meter without a name, whose instruments are of a scope without one", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const messages = told(host);
+    const provider = providerOn(host);
+    provider.getMeter("").createCounter("c").add(1);
+    await provider.ready;
+    expect(messages).toEqual([
+      "microview: a meter has no name: what made its instruments is not told",
+    ]);
+  });
+
   test("is what the API asks for, and serves instruments that are made by it", async () => {
     await using host = new TestHost();
     await host.agent();
@@ -296,20 +369,68 @@ describe("a provider", () => {
   ])("of an environment of %j is of application %j and service %j", async (env, app, service) => {
     await using host = new TestHost();
     await host.agent();
-    const code = `
-      import { MeterProvider } from "${import.meta.dir}/../../src/opentelemetry/index.ts";
-      const provider = new MeterProvider();
-      provider.getMeter("m").createCounter("c").add(1);
-      await provider.ready;
-      await provider.shutdown();`;
-    const places = { MICROVIEW_SOCKET: host.socketPath, MICROVIEW_POOL_DIR: host.poolDir };
-    const child = host.own(
-      Bun.spawn([process.execPath, "-e", code], {
-        env: { PATH: process.env["PATH"] ?? "", ...places, ...env },
-      }),
-    );
+    const child = counting(host, env);
     expect(await child.exited).toBe(0);
     expect(seriesOf(host, "c", { app, service })).toEqual({ "[]": [1] });
+  });
+
+  test.each([
+    [
+      { OTEL_RESOURCE_ATTRIBUTES: "service.namespace=My%20Shop,service.name=a=b" },
+      "My_Shop",
+      "a=b",
+    ],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "service.namespace=team/shop" }, "team_shop", undefined],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "service.namespace=Caf%C3%A9" }, "Cafe", undefined],
+    [
+      { OTEL_RESOURCE_ATTRIBUTES: `service.namespace=${"n".repeat(300)}` },
+      "n".repeat(64),
+      undefined,
+    ],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "service.namespace=..%2F..%2Fetc" }, "etc", undefined],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "service.namespace=shop.new-1" }, "shop_new-1", undefined],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "service.namespace=%E5%95%86%E5%BA%97" }, "default", undefined],
+    [{ MICROVIEW_APP: "my shop" }, "my_shop", undefined],
+    [{ OTEL_SERVICE_NAME: "é".repeat(300) }, "default", "é".repeat(127)],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "service.name=%", MICROVIEW_SERVICE: " " }, "default", undefined],
+    [
+      { OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION: "nonsense" },
+      "default",
+      undefined,
+    ],
+  ])(
+    "does not fail for an environment of %j, but says what it makes of it",
+    async (env, app, service = "unknown_service:bun") => {
+      await using host = new TestHost();
+      await host.agent();
+      const child = counting(host, env);
+      const said = await new Response(child.stderr).text();
+      expect(await child.exited).toBe(0);
+      expect(seriesOf(host, "c", { app, service })).toEqual({ "[]": [1] });
+      expect(said.trim().split("\n")).toEqual([expect.stringMatching(/^microview: .*\(.*\)$/)]);
+    },
+  );
+
+  test("takes names from a resource that it is given as they can be names", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const warnings: string[] = [];
+    const provider = new MeterProvider({
+      socket: host.socketPath,
+      poolDir: host.poolDir,
+      resource: { attributes: { "service.name": "é".repeat(300), "service.namespace": "a b" } },
+      onWarning: ({ message }) => warnings.push(message),
+    });
+    host.onEnd(() => provider.shutdown());
+    provider.getMeter("m").createCounter("c").add(1);
+    await provider.ready;
+    expect(seriesOf(host, "c", { app: "a_b", service: "é".repeat(127) })).toEqual({ "[]": [1] });
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toBe(
+      `"a b" of the resource's service.namespace cannot be the name of an application`,
+    );
+    // What the program itself says is a mistake of its own.
+    expect(() => new MeterProvider({ app: "a b" })).toThrow(/application name/);
   });
 
   test("does not keep a program from ending", async () => {

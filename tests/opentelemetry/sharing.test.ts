@@ -254,6 +254,8 @@ describe("a histogram", () => {
     meter.createHistogram("advised", { advice }).record(1);
     meter.createHistogram("viewed", { advice }).record(1);
     meter.createHistogram("exponential", { advice, unit: "ms" }).record(1);
+    const total = meter.createHistogram("total", { advice: { explicitBucketBoundaries: [] } });
+    for (const value of [0, 1, 2.5]) total.record(value);
     await provider.ready;
     const definitions = [...host.view().read().directory.metrics.values()].map(
       ({ definition }) => definition,
@@ -264,7 +266,9 @@ describe("a histogram", () => {
       ["histogram", [1]],
       ["histogram", [2, 3]],
       ["loglinear", []],
+      ["histogram", []],
     ]);
+    expect(seriesOf(host, "total")).toEqual({ "[]": [3, 3.5] });
     expect(definitions[3]!.logLinear).toEqual({ min: 1e-3, max: 1e6, error: 0.0625 });
   });
 

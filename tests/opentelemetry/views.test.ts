@@ -186,4 +186,19 @@ describe("a view", () => {
     expect(make({ name: "x", instrumentName: "a*" })).toThrow(/several instruments/);
     expect(make({ name: "x", instrumentType: "COUNTER" })).toThrow(/several instruments/);
   });
+
+  test("that names instruments with a ? is taken, as by the SDK", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const provider = providerOn(host, { views: [{ name: "renamed", instrumentName: "a?" }] });
+    const meter = provider.getMeter("m");
+    meter.createCounter("ab").add(1);
+    meter.createCounter("abc").add(2);
+    // Another kind under the name that a view has given is refused, as any two of one name are.
+    meter.createHistogram("ac").record(4);
+    await provider.ready;
+    expect(seriesOf(host, "renamed")).toEqual({ "[]": [1] });
+    expect(seriesOf(host, "abc")).toEqual({ "[]": [2] });
+    expect(host.warnings.map(({ code }) => code)).toEqual(["not-shared"]);
+  });
 });

@@ -107,6 +107,13 @@ describe("application and service", () => {
     expect(stderr.trim().split("\n")).toHaveLength(1);
   });
 
+  test("are cut where they are too long, and never make a program fail", async () => {
+    await using host = new TestHost();
+    const env = { MICROVIEW_SERVICE: "é".repeat(300), MICROVIEW_POOL_DIR: "/nonexistent" };
+    const { stdout, exitCode } = await run(host, "a.ts", WHO, env);
+    expect({ stdout, exitCode }).toEqual({ stdout: `default ${"é".repeat(127)}\n`, exitCode: 0 });
+  });
+
   test("can be configured before the first metric, and no more after it", async () => {
     await using host = new TestHost();
     const code = `
