@@ -2,8 +2,10 @@
 // The program `microview`. Answers `--version` at once; all else is loaded on demand.
 
 import { version } from "../package.json" with { type: "json" };
+import { guardStreams } from "./commands/support/streams.ts";
 
 const rawArgs = process.argv.slice(2);
+guardStreams();
 
 if (rawArgs.length === 1 && ["--version", "-v"].includes(rawArgs[0]!)) {
   process.stdout.write(`${version}\n`);

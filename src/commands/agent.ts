@@ -10,7 +10,7 @@ import * as flag from "./support/flags.ts";
 import { kubernetesOf } from "./support/kubernetes.ts";
 import { parseProcessMemory, parseProcessMetrics } from "./support/process-metrics.ts";
 import { parseRdma } from "./support/rdma.ts";
-import { once, stopSignal } from "./support/stop.ts";
+import { finishing, once, sayEndBy, stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
 
 const LISTENING = "Listening";
@@ -257,6 +257,7 @@ export default defineSubcommand("agent", {
     const log = createLog(options.logLevel, options.jsonLogs);
     const pushing = await pushingBy(options, log);
     const stop = stopSignal();
+    sayEndBy((text) => log.warn(text));
     try {
       if (options.processMemory !== "off" && options.processMetrics === "off") {
         throw new UsageError("--process-memory is of what --process-metrics samples, which is off");
@@ -333,8 +334,8 @@ export default defineSubcommand("agent", {
       await once(stop);
       const pushed = push?.close();
       renewal.stop();
-      await agent.stop();
-      const end = await pushed;
+      await finishing("ending connections", agent.stop());
+      const end = pushed && (await finishing("pushing what is left", pushed));
       if (end !== undefined) log.info("pushing has ended", { summary: end.summary });
     } catch (error) {
       if (error instanceof AgentRunningError || error instanceof ExposedError) {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Child } from "./demo/children.ts";
 import * as flag from "./support/flags.ts";
-import { stopSignal } from "./support/stop.ts";
+import { finishing, stopSignal } from "./support/stop.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
 
 export default defineSubcommand("demo", {
@@ -42,6 +42,9 @@ export default defineSubcommand("demo", {
       say(`removed ${left}, which a demo that was killed had left`);
     }
     const folder = mkdtempSync(`${SHM_DIR}/${DEMO_PREFIX}`);
+    const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+    // Also when it is given up to end in order.
+    process.once("exit", removeFolder);
     const poolDir = join(folder, "pools");
     const socket = join(folder, DEMO_SOCKET);
     const children: Child[] = [];
@@ -105,12 +108,17 @@ export default defineSubcommand("demo", {
       );
       await run.finish();
     } finally {
-      // The last one started is the first to end, so that nobody asks who has gone.
-      for (const child of children.reverse()) await child.stop();
-      rmSync(folder, { recursive: true, force: true });
+      await finishing("ending its services", endAll(children));
+      removeFolder();
+      process.off("exit", removeFolder);
     }
   },
 });
+
+/** The last one started is the first to end, so that nobody asks who has gone. */
+async function endAll(children: Child[]): Promise<void> {
+  for (const child of children.reverse()) await child.stop();
+}
 
 async function startAgent({
   socket,

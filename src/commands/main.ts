@@ -9,7 +9,6 @@ import { renderCommandHelp, renderRootHelp } from "./support/help.ts";
 import { nearest } from "./support/nearest.ts";
 import { unknownFlag } from "./support/parse.ts";
 import { describeError } from "./support/report.ts";
-import { endQuietlyOnClosedOutput } from "./support/stop.ts";
 import { styleFor } from "./support/style.ts";
 
 /**
@@ -18,7 +17,6 @@ import { styleFor } from "./support/style.ts";
  * @param rawArgs the command line without the program itself
  */
 export async function main(rawArgs: readonly string[], version: string): Promise<void> {
-  endQuietlyOnClosedOutput();
   try {
     await dispatch(rawArgs, version);
   } catch (error) {

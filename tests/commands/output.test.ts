@@ -63,5 +63,5 @@ test("a reader that closes the pipe ends the program quietly", () => {
     cli,
   ]);
   expect(shell.stderr.toString()).toBe("");
-  expect(shell.stdout.toString()).toBe("0\n");
+  expect(shell.stdout.toString()).toBe("141\n");
 });

@@ -543,7 +543,7 @@ test.each(["ndjson", "csv", "prometheus"])(
     ]) {
       const line = `${bun} ${command} --format ${format} | head -3; echo \${PIPESTATUS[0]} >&2`;
       const shell = Bun.spawnSync(["bash", "-c", line]);
-      expect(shell.stderr.toString()).toBe("0\n");
+      expect(shell.stderr.toString()).toBe("141\n");
       expect(wholeLines(shell.stdout.toString())).toHaveLength(3);
     }
   },

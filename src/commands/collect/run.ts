@@ -15,7 +15,7 @@ import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import type { Endpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { timeoutExponent } from "../support/rdma.ts";
-import { once } from "../support/stop.ts";
+import { finishing, once } from "../support/stop.ts";
 import { type CredentialOptions, credentialsOf } from "./credentials.ts";
 import { Sightings } from "./sightings.ts";
 import { statisticsLine } from "./statistics-line.ts";
@@ -131,7 +131,7 @@ export class CollectRun {
       await Promise.race([finished, once(stop)]);
     } finally {
       clearTimeout(timer);
-      await this.#collector.stop();
+      await finishing("ending the reads", this.#collector.stop());
       await this.#closeOutputs();
     }
     if (this.#failure !== undefined) throw this.#failure;

@@ -2,7 +2,7 @@
 // have snapshots, wherever they have them from.
 
 import { type Filter, type TargetStatistics, wantedBy } from "../../collector/index.ts";
-import type { Exporter } from "../../export/index.ts";
+import type { ExportEnd, Exporter } from "../../export/index.ts";
 import type { PoolSnapshot } from "../../layout/index.ts";
 import {
   CsvSink,
@@ -18,6 +18,7 @@ import type { ScrapeServer } from "../collect/scrape-server.ts";
 import { exportersOf } from "../push/exporters.ts";
 import type { PushOptions } from "../push/flags.ts";
 import { type CliError, UsageError } from "../support/errors.ts";
+import { finishing } from "../support/stop.ts";
 import { styleFor } from "../support/style.ts";
 import type { OutFile } from "./flags.ts";
 import { type Out, openOut } from "./out.ts";
@@ -152,13 +153,29 @@ export class Outputs {
   async close(): Promise<string[]> {
     this.#sink.close();
     this.#surroundings.stdout.off("drain", this.#onDrain);
-    const written = await this.#out?.close();
-    this.#out = undefined;
+    // At once: a receiver that does not answer must not keep the file open.
+    const [written, ends] = await Promise.all([
+      this.#closeOut(),
+      finishing("delivering what is left", this.#deliver()),
+      this.#scrapes?.close(),
+    ]);
     if (written !== undefined) this.#last.push(written);
-    await this.#scrapes?.close();
-    const ends = await Promise.all(this.#exporters.map((each) => each.close(EXPORT_GRACE_MS)));
     for (const { summary } of ends) if (!this.#surroundings.once) this.#last.push(summary);
     return ends.filter(({ undelivered }) => undelivered > 0).map(({ summary }) => summary);
+  }
+
+  async #closeOut(): Promise<string | undefined> {
+    const { out: file } = this.#options;
+    const out = this.#out;
+    this.#out = undefined;
+    if (out === undefined || file === undefined) return undefined;
+    const left =
+      file.format === "parquet" ? `microview replay ${file.path} --repair completes it` : undefined;
+    return await finishing(`completing ${file.path}`, out.close(), left);
+  }
+
+  #deliver(): Promise<ExportEnd[]> {
+    return Promise.all(this.#exporters.map((each) => each.close(EXPORT_GRACE_MS)));
   }
 
   /** Says something now. */

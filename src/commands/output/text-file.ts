@@ -1,7 +1,7 @@
 // A file of text that grows, compressed or not. Compressed pieces stand by themselves: what is written is readable
 // whatever becomes of this process.
 
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import type { OutFile } from "./flags.ts";
 
 const PIECE_BYTES = 1 << 20;
@@ -11,6 +11,7 @@ const FLUSH_MS = 1_000;
 export class TextFile {
   readonly #fd: number;
   readonly #timer: Timer;
+  readonly #atExit = () => this.#flush();
   #texts: string[] = [];
   #length = 0;
   #hasFailed = false;
@@ -28,6 +29,8 @@ export class TextFile {
   ) {
     this.#fd = openSync(file.path, replace ? "w" : "wx", 0o644);
     this.#timer = setInterval(() => this.#flush(), FLUSH_MS);
+    // Also when it is given up to end in order.
+    process.on("exit", this.#atExit);
   }
 
   write(text: string): void {
@@ -38,6 +41,7 @@ export class TextFile {
 
   close(): void {
     clearInterval(this.#timer);
+    process.off("exit", this.#atExit);
     this.#flush();
     closeSync(this.#fd);
   }
@@ -53,7 +57,17 @@ export class TextFile {
       this.bytes += piece.length;
     } catch (error) {
       this.#hasFailed = true;
+      this.#cutOff();
       this.onFailure(error as NodeJS.ErrnoException);
+    }
+  }
+
+  /** A piece of which only a part had room would keep others from reading the file to its end. */
+  #cutOff(): void {
+    try {
+      ftruncateSync(this.#fd, this.bytes);
+    } catch {
+      // A device has no length.
     }
   }
 
