@@ -35,6 +35,12 @@ const DEFAULTS = { maxMemoryBytes: 64 << 20, maxPoints: 5_000, awayMs: 60_000 } 
 const EARLY = 0.9;
 /** "Retryable response codes"; everything else is given up. */
 const RETRYABLE: readonly number[] = [429, 502, 503, 504];
+/** How a connection ends when a receiver of gRPC is spoken to in HTTP/1.1. */
+const GRPC_SIGNS: readonly string[] = ["ECONNRESET", "ConnectionClosed", "Malformed_HTTP_Response"];
+const GRPC_HINT =
+  "a port for OTLP over gRPC does so, as 4317 mostly is: give the one for OTLP over HTTP, mostly 4318";
+/** Warnings of a receiver that are shown. */
+const MAX_WARNINGS = 10;
 /** Fast, and what we write is so regular that more would gain little. */
 const COMPRESSION = { level: 1 } as const;
 
@@ -63,6 +69,7 @@ export class Otlp implements Exporter {
   readonly #seen = new Map<string, { source: string; app: string; sentMs: number; atMs: number }>();
   readonly #watch: Timer;
   #rejectionSaid = false;
+  readonly #warnings = new Set<string>();
   #failureSaid = false;
 
   constructor(readonly options: OtlpOptions) {
@@ -81,6 +88,9 @@ export class Otlp implements Exporter {
         "content-type": this.form.contentType,
         "user-agent": `microview/${options.version}`,
       }),
+      // One that has taken anything does not speak gRPC.
+      hintOf: (code) =>
+        GRPC_SIGNS.includes(code) && this.sender.counters.samples === 0 ? GRPC_HINT : undefined,
       mayPass: (status) => RETRYABLE.includes(status),
       onTaken: ({ samples }, answer, contentType) => this.#readAnswer(samples, answer, contentType),
     });
@@ -215,15 +225,25 @@ export class Otlp implements Exporter {
       ? parsePartialSuccess(new TextDecoder().decode(body))
       : decodePartialSuccess(body);
     if (partial === undefined || (partial.rejected === 0 && partial.message === "")) return;
-    const { message } = partial;
+    const message = partial.message.slice(0, 300);
     const rejected = Math.max(0, Math.min(points, partial.rejected));
     this.rejected += rejected;
-    if (this.#rejectionSaid) return;
-    this.#rejectionSaid = true;
     const { host } = new URL(this.options.url);
-    this.options.onNotice(
-      `the receiver at ${host} has taken all but ${rejected} data points: ${message.slice(0, 300)}`,
-    );
+    if (rejected === 0) this.#noteWarning(host, message);
+    else if (!this.#rejectionSaid) {
+      this.#rejectionSaid = true;
+      this.options.onNotice(
+        `the receiver at ${host} has rejected ${rejected} of ${points} data points: ${message || "it does not say why"}`,
+      );
+    }
+  }
+
+  /** "Servers MAY also use the message to convey warnings": all was taken. Each is said once. */
+  #noteWarning(host: string, message: string): void {
+    if (message === "" || this.#warnings.has(message) || this.#warnings.size >= MAX_WARNINGS)
+      return;
+    this.#warnings.add(message);
+    this.options.onNotice(`the receiver at ${host} has taken everything, and warns: ${message}`);
   }
 
   #endAway(awayMs: number): void {

@@ -23,6 +23,8 @@ export interface SenderOptions {
   mayPass: (status: number) => boolean;
   /** Told of each request that was taken, with the answer's body. */
   onTaken?: (request: Request, answer: Uint8Array, contentType: string) => void;
+  /** What else may be said of a connection that failed, by the code of its error. */
+  hintOf?: (code: string) => string | undefined;
   /** Told, in words, what a person should know. */
   onNotice: (text: string) => void;
   timeoutMs?: number;
@@ -162,7 +164,9 @@ export class Sender {
       });
       answer = await readAnswer(response);
     } catch (error) {
-      const reason = reasonOf(error as Error) + byProxy(url);
+      const hint = this.options.hintOf?.(String((error as NodeJS.ErrnoException).code));
+      const why = reasonOf(error as Error) + byProxy(url);
+      const reason = hint === undefined ? why : `${why} (${hint})`;
       return { kind: "away", reason, retryAfterMs: undefined };
     }
     const { status } = response;
@@ -239,6 +243,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
   ECONNRESET: "it has closed the connection",
   ConnectionClosed: "it has closed the connection",
+  Malformed_HTTP_Response: "it does not answer in HTTP/1.1",
   FailedToOpenSocket: "the connection cannot be made",
   TimeoutError: "it does not answer in time",
 };

@@ -1,4 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { once } from "node:events";
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
 import fc from "fast-check";
 import {
   exponentialError,
@@ -183,7 +186,30 @@ describe.each(FORMATS)("OTLP as %s", (format) => {
     const { summary, undelivered } = await push.close(5000);
     expect(undelivered).toBe(3);
     expect(summary).toContain("rejected by a partial success 3");
-    expect(notices).toEqual([expect.stringContaining("has taken all but 3 data points: too old")]);
+    expect(notices).toEqual([expect.stringContaining("has rejected 3 of 4 data points: too old")]);
+  });
+
+  test("says each warning of a receiver that took everything once, as a warning", async () => {
+    const warnings = ["beware", "beware", "", "be quick"].map(
+      (text) => () => partialSuccess(0, text, format === "json"),
+    );
+    await using receiver = new OtlpReceiver(warnings);
+    const source = new Source(scratch);
+    source.writer.put(define.counter("a_total"), [], 1);
+    const notices: string[] = [];
+    const push = pushing(receiver.url, { format, onNotice: (text) => notices.push(text) });
+    for (let i = 0; i < 5; i++) push.write(source.snapshot(i, { takenAtMs: START_MS + i }));
+    const { summary, undelivered } = await push.close(5000);
+    expect({ undelivered, counters: push.counters }).toMatchObject({
+      undelivered: 0,
+      counters: { samples: 5, refused: 0 },
+    });
+    expect(summary).not.toContain("reject");
+    const { host } = new URL(receiver.url);
+    expect(notices).toEqual([
+      `the receiver at ${host} has taken everything, and warns: beware`,
+      `the receiver at ${host} has taken everything, and warns: be quick`,
+    ]);
   });
 
   test("marks series that have ended", async () => {
@@ -221,6 +247,32 @@ describe("OTLP", () => {
     expect(undelivered).toBe(2);
     expect(push.sender.counters).toMatchObject({ retries: 4, refused: 2, samples: 1 });
     expect(pointsOf(receiver.metrics, "a_total").map((each) => each.timeUnixNano)).toEqual([ns(2)]);
+  });
+
+  test("says of a port that speaks gRPC that it may be one", async () => {
+    // As Go's gRPC does with HTTP/1.1; node:http2 answers in HTTP/2.
+    const closing = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: { data: (socket) => void socket.end() },
+    });
+    const speaking = createServer().listen(0, "127.0.0.1");
+    await once(speaking, "listening");
+    const { port } = speaking.address() as AddressInfo;
+    const source = new Source(scratch);
+    source.writer.put(define.counter("a_total"), [], 1);
+    for (const each of [closing.port, port]) {
+      const notices: string[] = [];
+      const push = pushing(`http://127.0.0.1:${each}`, {
+        onNotice: (text) => notices.push(text),
+      });
+      push.write(source.snapshot(0));
+      await until("it has said what is wrong", () => notices.length > 0);
+      await push.close(0);
+      expect(notices[0]).toMatch(/gRPC.*4317.*4318/);
+    }
+    closing.stop(true);
+    speaking.close();
   });
 
   test("keeps the newest within its bound while nobody takes it, and counts what it drops", async () => {

@@ -25,8 +25,17 @@ const COMPRESSIONS = { gzip: "gzip", none: "none" } as const;
 // "lowmemory" wants deltas where nothing has to be remembered for them; we remember anyway.
 const TEMPORALITIES = { cumulative: "cumulative", delta: "delta", lowmemory: "delta" } as const;
 
-/** @throws UsageError for what cannot be done, naming the variable and never what it holds: it may be a secret */
-export function otlpEnvironment(environment: Environment): OtlpEnvironment {
+/**
+ * As the specification asks, a word or number that is not understood is ignored, with a warning. What would send
+ * values elsewhere, in another protocol or without a password is refused.
+ * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
+ * @param onWarning told what is ignored: the variable, and never what it holds, which may be a secret
+ * @throws UsageError for what cannot be done, likewise
+ */
+export function otlpEnvironment(
+  environment: Environment,
+  onWarning: (text: string) => void,
+): OtlpEnvironment {
   /** That of metrics goes before that of all signals. */
   const read = (name: string): [variable: string, text: string] | undefined => {
     for (const prefix of ["OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_"]) {
@@ -40,10 +49,22 @@ export function otlpEnvironment(environment: Environment): OtlpEnvironment {
     if (found === undefined) return undefined;
     const [variable, text] = found;
     if (Object.hasOwn(words, text.toLowerCase())) return words[text.toLowerCase()];
-    throw new UsageError(
-      `--otlp env: ${variable} names what is not spoken`,
-      `it is one of ${Object.keys(words).join(", ")}`,
-    );
+    const known = Object.keys(words).join(", ");
+    if (text.toLowerCase() === "grpc") {
+      throw new UsageError(
+        `--otlp env: ${variable} asks for gRPC, which is not spoken here`,
+        `set it to one of ${known}, and the endpoint to the receiver's port for HTTP, mostly 4318`,
+      );
+    }
+    onWarning(`--otlp env: ${variable} is none of ${known}: it is ignored`);
+    return undefined;
+  };
+  /** Whole milliseconds. */
+  const milliseconds = (found: Found): number | undefined => {
+    if (found === undefined) return undefined;
+    if (/^\d{1,9}$/.test(found[1]) && Number(found[1]) >= 10) return Number(found[1]);
+    onWarning(`--otlp env: ${found[0]} is no number of milliseconds from 10 on: it is ignored`);
+    return undefined;
   };
   const found = {
     url: endpointOf(read("ENDPOINT")),
@@ -51,8 +72,8 @@ export function otlpEnvironment(environment: Environment): OtlpEnvironment {
     format: word("PROTOCOL", PROTOCOLS),
     compression: word("COMPRESSION", COMPRESSIONS),
     temporality: word("TEMPORALITY_PREFERENCE", TEMPORALITIES),
-    timeoutMs: millisecondsOf(read("TIMEOUT")),
-    intervalMs: millisecondsOf(
+    timeoutMs: milliseconds(read("TIMEOUT")),
+    intervalMs: milliseconds(
       pair("OTEL_METRIC_EXPORT_INTERVAL", environment["OTEL_METRIC_EXPORT_INTERVAL"]),
     ),
     ca: read("CERTIFICATE")?.[1],
@@ -115,11 +136,4 @@ function split(entry: string): [name: string, value: string | undefined] {
   } catch {
     return [name, text];
   }
-}
-
-/** Whole milliseconds. */
-function millisecondsOf(found: Found): number | undefined {
-  if (found === undefined) return undefined;
-  if (/^\d{1,9}$/.test(found[1]) && Number(found[1]) >= 10) return Number(found[1]);
-  throw new UsageError(`--otlp env: ${found[0]} is no number of milliseconds from 10 on`);
 }

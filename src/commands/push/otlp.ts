@@ -31,7 +31,7 @@ export function otlpOptions(
 ): OtlpOptions {
   const isEnvironment = given === FROM_ENVIRONMENT;
   // All of it or nothing: headers that were meant for one receiver must not go to another.
-  const environment = isEnvironment ? otlpEnvironment(process.env) : undefined;
+  const environment = isEnvironment ? otlpEnvironment(process.env, onNotice) : undefined;
   const { otlpHeaderFile: path, otlpCa: ca = environment?.ca } = options;
   const headers = path === undefined ? undefined : headersFrom(path, "--otlp-header-file");
   headers?.check();
