@@ -30,7 +30,7 @@ setup: ## install what is missing to build
 	@scripts/setup.sh
 
 .PHONY: shim
-shim: build/shim.so ## compile the native shim, build/shim.so
+shim: build/shim.base64 ## compile the native shim, build/shim.so, and its text, which bundles carry
 
 RDMA_SOURCES := c/library.c c/verbs.c c/rdma_cm.c
 SHIM_SOURCES := c/shim.c $(RDMA_SOURCES)
@@ -39,6 +39,11 @@ SHIM_SOURCES := c/shim.c $(RDMA_SOURCES)
 build/shim.so: $(SHIM_SOURCES) $(C_HEADERS) Makefile
 	@mkdir -p build
 	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -Wl,-z,defs -Ic -o $@.tmp $(SHIM_SOURCES) $(LDLIBS)
+	@mv $@.tmp $@
+
+# -n: the same library gives the same text.
+build/shim.base64: build/shim.so
+	gzip -9 -n < $< | base64 -w 0 > $@.tmp
 	@mv $@.tmp $@
 
 MOCKS := build/libibverbs-mock.so build/librdmacm-mock.so

@@ -1,5 +1,5 @@
-// `import path from "x.so" with { type: "file" }` gives the path of the file, inside the binary when compiled.
-declare module "*.so" {
-  const path: string;
-  export default path;
+// `import text from "x.base64" with { type: "text" }` gives what is in the file, inside a bundle or binary too.
+declare module "*.base64" {
+  const text: string;
+  export default text;
 }

@@ -1,10 +1,13 @@
 /// <reference path="./native.d.ts" />
 // Loads c/shim.c's library, from a memfd so that nothing is left on disk and a noexec /tmp does not matter.
+// The library comes as text, which bundlers carry along: a file beside the bundle would be looked for elsewhere, or
+// not be there at all (docs/decisions/0031).
 
 import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { closeSync, readFileSync, writeSync } from "node:fs";
-import shimPath from "../../build/shim.so" with { type: "file" };
+import libraryText from "../../build/shim.base64" with { type: "text" };
 import { LAYOUT_VERSION } from "../layout/index.ts";
+import { misfit, ShimError } from "./misfit.ts";
 
 const SYMBOLS = {
   mv_layout_version: { args: [], returns: "u32" },
@@ -85,49 +88,57 @@ const SYMBOLS = {
 
 type Shim = Library<typeof SYMBOLS>["symbols"];
 
-let loaded: Shim | undefined;
+let loaded: Shim | ShimError | undefined;
 
 /**
  * The shim's functions; loaded at the first call.
- * @throws Error when this platform cannot load it (not Linux with glibc, or the library was not built)
+ * @throws ShimError when this system cannot load it, saying why and what to do
  */
 export function shim(): Shim {
   loaded ??= load();
+  if (loaded instanceof ShimError) throw loaded;
   return loaded;
 }
 
-function open(path: string): Library<typeof SYMBOLS> {
+const REBUILD = "run `make shim` in microview's folder, on a system like this one";
+
+function load(): Shim | ShimError {
+  const { platform, arch: architecture } = process;
   try {
-    return dlopen(path, SYMBOLS);
+    const library = Bun.gunzipSync(Buffer.from(libraryText, "base64"));
+    return misfit(library, { platform, architecture, isMusl: isMusl() }) ?? loadFrom(library);
   } catch (error) {
-    throw new Error(
-      `the native part of microview does not fit its sources (${(error as Error).message}): run \`make shim\``,
-      { cause: error },
-    );
+    if (error instanceof ShimError) return error;
+    const { message } = error as Error;
+    return new ShimError(`the native part of microview cannot be loaded: ${message}`, REBUILD);
   }
 }
 
-function load(): Shim {
-  if (process.platform !== "linux") {
-    throw new Error(`microview stores into Linux shared memory; this is ${process.platform}`);
+/** Whether this process runs on musl, whatever else is installed beside it. */
+function isMusl(): boolean {
+  try {
+    return readFileSync("/proc/self/maps", "latin1").includes("/ld-musl-");
+  } catch {
+    return false;
   }
+}
+
+function loadFrom(library: Uint8Array): Shim {
   const libc = dlopen("libc.so.6", {
     memfd_create: { args: ["cstring", "u32"], returns: "i32" },
   });
   const MFD_CLOEXEC = 1;
   const fd = libc.symbols.memfd_create(Buffer.from("microview-shim\0") as never, MFD_CLOEXEC);
-  if (fd < 0) throw new Error("memfd_create failed: the native part of microview cannot be loaded");
+  if (fd < 0) throw new Error("memfd_create failed");
   try {
-    const image = readFileSync(shimPath);
-    for (let at = 0; at < image.length; ) at += writeSync(fd, image, at);
-    const { symbols } = open(`/proc/self/fd/${fd}`);
+    for (let at = 0; at < library.length; ) at += writeSync(fd, library, at);
+    const { symbols } = dlopen(`/proc/self/fd/${fd}`, SYMBOLS);
     const version = symbols.mv_layout_version();
-    if (version !== LAYOUT_VERSION) {
-      throw new Error(
-        `the native part of microview has layout version ${version}, not ${LAYOUT_VERSION}: run \`make shim\``,
-      );
-    }
-    return symbols;
+    if (version === LAYOUT_VERSION) return symbols;
+    throw new ShimError(
+      `the native part of microview has layout version ${version}, not ${LAYOUT_VERSION}`,
+      REBUILD,
+    );
   } finally {
     closeSync(fd);
     libc.close();

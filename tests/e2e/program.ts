@@ -7,7 +7,7 @@ import { until } from "../support/wait.ts";
 
 const BINARY = join(ROOT, "dist/microview");
 /** What the binary is made from. */
-const SOURCES = ["src", "package.json", "build/shim.so", "scripts/build.ts"];
+const SOURCES = ["src", "package.json", "build/shim.base64", "scripts/build.ts"];
 
 /** Where the built program is; builds it when there is none, or one that is older than its sources. */
 export function builtProgram(): string {
