@@ -9,6 +9,7 @@ import type {
   ReleaseRequest,
   ReleaseResponse,
 } from "../layout/index.ts";
+import { AgentAbsent } from "./absence.ts";
 import { requestUnix } from "./unix-http.ts";
 
 const TIMEOUT_MS = 5_000;
@@ -29,9 +30,6 @@ export class AgentRefusal extends Error implements ApiError {
 }
 
 export class AgentApi {
-  /** Whether somebody waits for what is asked, so that the process must not end before. */
-  isAwaited = false;
-
   constructor(
     readonly socketPath: string,
     readonly app: string,
@@ -53,19 +51,28 @@ export class AgentApi {
     await this.#call("DELETE", `writers/${writer}`);
   }
 
+  /** @throws AgentRefusal, AgentAbsent */
   async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const { status, body: text } = await requestUnix(this.socketPath, {
-      method,
-      path: `/v1/apps/${encodeURIComponent(this.app)}/${path}`,
-      timeoutMs: TIMEOUT_MS,
-      holdMs: this.isAwaited ? TIMEOUT_MS : HOLD_MS,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const answer = JSON.parse(text);
+    const { status, answer } = await this.#ask(method, path, body);
     if (status >= 300) {
       const { code = "unknown", message = `status ${status}`, hint = "" } = answer ?? {};
       throw new AgentRefusal(code, message, hint);
     }
     return answer as T;
+  }
+
+  async #ask(method: string, path: string, body: unknown) {
+    try {
+      const { status, body: text } = await requestUnix(this.socketPath, {
+        method,
+        path: `/v1/apps/${encodeURIComponent(this.app)}/${path}`,
+        timeoutMs: TIMEOUT_MS,
+        holdMs: HOLD_MS,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      return { status, answer: JSON.parse(text) as Partial<ApiError> | null };
+    } catch (error) {
+      throw new AgentAbsent((error as Error).message, { cause: error });
+    }
   }
 }

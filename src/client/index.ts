@@ -15,3 +15,4 @@ export {
   MicroView,
   type MicroViewOptions,
 } from "./microview.ts";
+export type { Readiness } from "./standing.ts";

@@ -4,6 +4,7 @@ import type { Cell } from "./cells.ts";
 import type { Counter } from "./counter.ts";
 import type { Gauge } from "./gauge.ts";
 import { MicroView, type MicroViewOptions } from "./microview.ts";
+import type { Readiness } from "./standing.ts";
 
 /** A metric of the prototype: its value is set, whatever its kind. */
 export class MicroViewMetric {
@@ -37,7 +38,7 @@ export class MicroViewClient {
     this.#microview = new MicroView({ app: "legacy", ...options, service });
   }
 
-  get ready(): Promise<void> {
+  get ready(): Promise<Readiness> {
     return this.#microview.ready;
   }
 

@@ -21,6 +21,7 @@ import { Counter } from "./counter.ts";
 import { Family } from "./family.ts";
 import { type Gauge, gaugeClass } from "./gauge.ts";
 import { type Histogram, histogramFactory } from "./histogram.ts";
+import type { Readiness } from "./standing.ts";
 import { ThreadWriter } from "./writer.ts";
 
 export interface MicroViewOptions {
@@ -88,12 +89,15 @@ export class MicroView {
     });
   }
 
-  /** Resolves when the series declared so far have their places in the pool; never, while there is no agent. */
-  get ready(): Promise<void> {
+  /**
+   * Resolves when the series declared so far have their places in the pool, and after five seconds in any case; says
+   * whether the service is attached, and if not why. Never rejects. It keeps the process until then.
+   */
+  get ready(): Promise<Readiness> {
     return this.#writer.ready;
   }
 
-  /** Calls back when {@link MicroView.ready} resolves; a program that is done does not wait for it. */
+  /** Calls back when the series declared so far have their places; a program that is done does not wait for it. */
   onReady(call: () => void): void {
     this.#writer.onReady(call);
   }

@@ -2,6 +2,7 @@
 // Not fetch: that keeps a process from ending while it waits, and a service that is done must not wait for a hung agent.
 
 import type { Socket, SocketHandler } from "bun";
+import { NOT_AN_AGENT } from "./absence.ts";
 
 const HEAD_BYTES_MAX = 16 * 1024;
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
@@ -116,7 +117,7 @@ class Answer {
     const status = head.match(/^HTTP\/1\.1 (\d{3}) /)?.[1];
     const length = head.match(/\r\nContent-Length: *(\d+) *(?:\r\n|$)/i)?.[1];
     if (status === undefined || length === undefined || Number(length) > BODY_BYTES_MAX) {
-      throw new Error("what listens on the agent's socket answers otherwise than an agent does");
+      throw notAnAgent();
     }
     const bodyStart = headEnd + HEAD_END.length;
     return { status: Number(status), bodyStart, end: bodyStart + Number(length) };
@@ -126,4 +127,11 @@ class Answer {
 function closed(): Error {
   const error = new Error("the agent has closed the connection before it answered");
   return Object.assign(error, { code: "ConnectionClosed" });
+}
+
+function notAnAgent(): Error {
+  const error = new Error(
+    "what listens on the agent's socket answers otherwise than an agent does",
+  );
+  return Object.assign(error, { code: NOT_AN_AGENT });
 }

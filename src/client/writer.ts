@@ -2,6 +2,7 @@
 // Nothing here is on the way of a store; without an agent all goes on in private memory.
 
 import { threadId } from "node:worker_threads";
+import { ShimError, shim } from "../ffi/index.ts";
 import {
   type ApiError,
   initialValue,
@@ -10,10 +11,12 @@ import {
   type RegisterResponse,
   type SeriesRequest,
 } from "../layout/index.ts";
+import { AgentAbsent, whyAbsent, whyUnreachable } from "./absence.ts";
 import { AgentApi, AgentRefusal } from "./agent-api.ts";
 import { Attachment } from "./attachment.ts";
 import { type Cell, moveSeries, PrivateMemory, type Series } from "./cells.ts";
 import { Releases } from "./releases.ts";
+import { type Readiness, Standing } from "./standing.ts";
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 5_000;
@@ -34,7 +37,6 @@ export interface WriterOptions {
 }
 
 export class ThreadWriter {
-  readonly #ready: Promise<void>;
   readonly #options: WriterOptions;
   readonly #api: AgentApi;
   readonly #memory = new PrivateMemory();
@@ -49,32 +51,30 @@ export class ThreadWriter {
   #nextReleaseMs = 0;
   #seriesPerRequest = SERIES_PER_REQUEST;
   #closed = false;
-  #isReady = false;
-  #resolveReady: () => void = () => {};
+  readonly #standing: Standing;
   readonly #warned = new Set<string>();
 
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#api = new AgentApi(options.socketPath, options.app);
-    this.#ready = new Promise((resolve) => {
-      this.#resolveReady = () => {
-        resolve();
-        this.#api.isAwaited = false;
-        this.#isReady = true;
-      };
-    });
+    const { app, service, socketPath } = options;
+    this.#standing = new Standing(
+      `${app}/${service}`,
+      whyAbsent(socketPath),
+      () => this.attached,
+      (warning) => this.#tell(warning),
+    );
     this.#schedule(0);
   }
 
-  /** Resolves when all series that existed when the agent first answered have pages. */
-  get ready(): Promise<void> {
-    this.#api.isAwaited = !this.#isReady;
-    return this.#ready;
+  /** Resolves when all series that existed when the agent first answered have pages, or when that takes too long. */
+  get ready(): Promise<Readiness> {
+    return this.#standing.ready;
   }
 
   /** Calls back when it is ready, and keeps no process from ending until then. */
   onReady(call: () => void): void {
-    void this.#ready.then(call);
+    this.#standing.onReady(call);
   }
 
   /** Whether stores go to the pool. */
@@ -118,7 +118,7 @@ export class ThreadWriter {
     this.#closed = true;
     clearTimeout(this.#timer);
     const writer = this.#leave();
-    this.#resolveReady();
+    this.#standing.closed();
     // The agent sees by itself that the lock is gone; telling it is quicker.
     if (writer !== undefined) {
       await atMost(
@@ -158,7 +158,7 @@ export class ThreadWriter {
       if (this.#attachment === undefined) return FIRST_RETRY_MS;
       await this.#release(this.#attachment);
       const refused = await this.#register(this.#attachment);
-      this.#resolveReady();
+      this.#standing.placed(!refused);
       if (!refused) {
         this.#retryMs = FIRST_RETRY_MS;
         return this.#waiting.length > 0 ? 0 : CHECK_INTERVAL_MS;
@@ -168,12 +168,12 @@ export class ThreadWriter {
         // The pool was replaced under us: take our values along to the new one.
         if (error.code === "unknown-writer" || error.code === "unknown-app") this.#leave();
         else this.#warn(error);
-      } else if (!isAbsence(error)) {
-        this.#warn({
-          code: "attach-failed",
-          message: (error as Error).message,
-          hint: "values are kept in private memory until it works",
-        });
+      } else if (error instanceof AgentAbsent) {
+        this.#standing.failed(whyAbsent(this.#options.socketPath, error.cause));
+      } else if (error instanceof ShimError) {
+        this.#warn(error);
+      } else {
+        this.#standing.failed(whyUnreachable(error as Error));
       }
     }
     this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
@@ -183,6 +183,8 @@ export class ThreadWriter {
 
   async #attach(): Promise<Attachment | undefined> {
     const { app, service, poolDir } = this.#options;
+    // Who could not use a place takes none.
+    shim();
     const answer = await this.#api.attach({ service, pid: process.pid, threadId });
     if (this.#closed) return undefined;
     return Attachment.open(answer, app, poolDir);
@@ -289,11 +291,19 @@ export class ThreadWriter {
   }
 
   #warn(warning: ApiError): void {
+    this.#standing.refused(warning);
     const key = `${warning.code} ${warning.message}`;
     if (this.#warned.has(key) || this.#warned.size > 100) return;
     this.#warned.add(key);
-    const { code, message, hint } = warning;
-    this.#options.onWarning({ code, message, hint });
+    this.#tell(warning);
+  }
+
+  #tell({ code, message, hint }: ApiError): void {
+    try {
+      this.#options.onWarning({ code, message, hint });
+    } catch {
+      // An application does not fail because of what it is told of us.
+    }
   }
 }
 
@@ -335,21 +345,4 @@ function place(
     }
   }
   return placed;
-}
-
-/** Errors of a call to an agent that is not there, went while it was asked, or has too many waiting (EAGAIN). */
-const ABSENCE_CODES: readonly (string | undefined)[] = [
-  "FailedToOpenSocket",
-  "ConnectionRefused",
-  "ConnectionClosed",
-  "ENOENT",
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EAGAIN",
-];
-
-/** Whether there is nothing to tell anybody: it will be tried again. */
-function isAbsence(error: unknown): boolean {
-  const { code, name } = error as { code?: string; name?: string };
-  return name === "TimeoutError" || ABSENCE_CODES.includes(code);
 }

@@ -7,6 +7,9 @@ export const SHM_DIR = "/dev/shm";
 const SHM_PREFIX = "microview.";
 const LINK_PREFIX = "microview-link.";
 
+/** Bytes that a Unix socket's path may have: sun_path of unix(7), without the zero at its end. */
+export const SOCKET_PATH_BYTES_MAX = 107;
+
 /** Ports of an agent unless told otherwise: REST, and the binary read protocol beside it. */
 export const DEFAULT_PORT = 7070;
 export const DEFAULT_DATA_PORT = 7071;

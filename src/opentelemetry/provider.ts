@@ -5,7 +5,7 @@ import type {
   MeterOptions,
   MeterProvider as MeterProviderApi,
 } from "@opentelemetry/api";
-import { MicroView, type MicroViewOptions } from "../client/index.ts";
+import { MicroView, type MicroViewOptions, type Readiness } from "../client/index.ts";
 import { type ApiError, nearestAppName, nearestServiceName } from "../layout/index.ts";
 import { type DefaultHistogram, HISTOGRAMS } from "./aggregation.ts";
 import { Diagnostics } from "./api.ts";
@@ -72,8 +72,8 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
     };
   }
 
-  /** Resolves when the series made so far have their places in the pool; never, while there is no agent. */
-  get ready(): Promise<void> {
+  /** Resolves as {@link MicroView.ready} does: in five seconds at the latest, saying what it found. */
+  get ready(): Promise<Readiness> {
     return this.#shared.client.ready;
   }
 

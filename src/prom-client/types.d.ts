@@ -349,7 +349,10 @@ export declare function microview():
   | {
       readonly app: string;
       readonly service: string;
-      readonly ready: Promise<void>;
+      readonly ready: Promise<{
+        attached: boolean;
+        reason?: { code: string; message: string; hint: string };
+      }>;
       readonly attached: boolean;
       close(): Promise<void>;
     }
