@@ -52,6 +52,8 @@ export interface CollectorEvent {
   fatal: boolean;
   /** With "connected": how many pools the filter wants there now. */
   pools?: number;
+  /** With "connected": the applications there, wanted or not. */
+  apps?: readonly string[];
   /** With "gone": the application that has ended. */
   app?: string;
 }
@@ -323,6 +325,7 @@ export class Collector {
           message: `read by ${message.transport}${state.note === undefined ? "" : ` (not by RDMA: ${state.note})`}`,
           fatal: false,
           pools: message.pools,
+          apps: message.apps,
         });
         return;
       case "lost":

@@ -217,7 +217,8 @@ export class TargetReader {
       this.#connected = true;
       this.#begin();
       const { name: transport } = this.transport;
-      this.tell({ kind: "connected", target, transport, pools: wanted.length });
+      const apps = listed.map(({ app }) => app);
+      this.tell({ kind: "connected", target, transport, pools: wanted.length, apps });
     }
     const ids = new Set(wanted.map(({ id }) => id));
     for (const [id, pool] of this.#pools) if (!ids.has(id)) this.#drop(pool);

@@ -80,7 +80,7 @@ export type FromReader =
   /** A snapshot was not taken. */
   | { kind: "skipped"; target: number; app: string; reason: SkipReason; detail: string }
   | { kind: "gone"; target: number; pool: number; app: string }
-  /** `pools` are those that the filter wants, at this moment. */
-  | { kind: "connected"; target: number; transport: TransportName; pools: number }
+  /** `pools` are those that the filter wants, at this moment; `apps` all that there are. */
+  | { kind: "connected"; target: number; transport: TransportName; pools: number; apps: string[] }
   | { kind: "lost"; target: number; reason: string }
   | { kind: "stopped" };

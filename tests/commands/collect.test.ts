@@ -1,7 +1,10 @@
 // What `microview collect` says besides what it has read: on stderr, so that data stays data.
 
 import { expect, test } from "bun:test";
-import { TestHost } from "../support/host.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CLI, TestHost } from "../support/host.ts";
+import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
 
 /** A host with an agent, and two services that have stored something. */
@@ -30,12 +33,12 @@ test.each([
     "no metric matches 'nope': there is auth_requests_total, orders_requests_total, sessions",
   ],
   [["--service", "auht"], "no service matches 'auht': did you mean auth?"],
-  [["--app", "shop,bank"], "no application matches 'bank': there is shop"],
+  [["--app", "shop,bank"], "no application matches 'bank': there is microview, shop"],
   [
     ["--service", "auth", "--metric", "orders_*"],
     "no series matches: each of the globs fits something, but nothing fits all of them",
   ],
-])("%j prints nothing of it, and says why", async (flags, reason) => {
+])("%j is an error that says why, and prints nothing of it", async (flags, reason) => {
   await using host = new TestHost();
   await serving(host);
   for (const format of ["ndjson", "csv", "prometheus", "table"]) {
@@ -45,7 +48,12 @@ test.each([
       ...app,
       ...flags,
     ]);
-    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: `${reason}\n` });
+    const [message, hint] = reason.split(": ");
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: `microview: ${message}\nhint: ${reason.slice(message!.length + 2)}\n`,
+    });
+    expect(hint).toBeDefined();
   }
 });
 
@@ -55,9 +63,67 @@ test("globs that fit something are no news, and several that do not are each tol
   const fits = await once(host, "--metric", "auth_*,sessions", "--service", "{auth,x}");
   expect(fits).toMatchObject({ exitCode: 0, stderr: "" });
   const flags = ["--metric", "auth_*,nope,sesions", "--count", "3", "--interval", "5ms"];
-  const { stderr } = await runCli(["collect", "--socket", host.socketPath, ...flags]);
-  expect(stderr.match(/no metric matches/g)).toHaveLength(2);
-  expect(stderr).toContain("no metric matches 'sesions': did you mean sessions?\n");
+  const bounded = await runCli(["collect", "--socket", host.socketPath, ...flags]);
+  expect(bounded.exitCode).toBe(1);
+  expect(bounded.stderr.match(/no metric matches/g)).toHaveLength(2);
+  expect(bounded.stderr).toContain("no metric matches 'sesions': did you mean sessions?\n");
+});
+
+test.each([
+  ["--app", "shpo", "no application matches 'shpo'"],
+  ["--metric", "sesions", "no metric matches 'sesions'"],
+])(
+  "a run without an end says at once that %s %s fits nothing yet, waits, and fails in the end",
+  async (flag, glob, message) => {
+    await using host = new TestHost();
+    await serving(host);
+    const child = host.own(
+      Bun.spawn([process.execPath, CLI, "collect", "--socket", host.socketPath, flag, glob], {
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: Bun.file(join(host.folder, "stderr")),
+      }),
+    );
+    const said = () => readFileSync(join(host.folder, "stderr"), "utf8");
+    await until("it says so", () => said().includes(`${message} yet: did you mean `));
+    expect(child.exitCode).toBeNull();
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(1);
+    expect(said()).toContain(`microview: ${message}\nhint: did you mean s`);
+  },
+);
+
+test("what fits only later is no error", async () => {
+  await using host = new TestHost();
+  await serving(host);
+  const child = host.own(
+    Bun.spawn(
+      [
+        process.execPath,
+        CLI,
+        "collect",
+        "--socket",
+        host.socketPath,
+        "--app",
+        "bank",
+        "--interval",
+        "10ms",
+      ],
+      {
+        stdin: "ignore",
+        stdout: Bun.file(join(host.folder, "stdout")),
+        stderr: Bun.file(join(host.folder, "stderr")),
+      },
+    ),
+  );
+  const said = (name: string) => readFileSync(join(host.folder, name), "utf8");
+  await until("it says that there is none", () => said("stderr").includes("'bank' yet: there is"));
+  const mv = host.client({ app: "bank" });
+  mv.counter("booked_total").inc();
+  await mv.ready;
+  await until("it is read", () => said("stdout").includes("booked_total"));
+  child.kill("SIGINT");
+  expect(await child.exited).toBe(0);
 });
 
 test("a host on which nothing is registered yet has no name to suggest", async () => {
@@ -66,8 +132,8 @@ test("a host on which nothing is registered yet has no name to suggest", async (
   await host.client().ready;
   const { exitCode, stderr } = await once(host, "--metric", "nope");
   expect({ exitCode, stderr }).toEqual({
-    exitCode: 0,
-    stderr: "no metric matches 'nope': there is none yet\n",
+    exitCode: 1,
+    stderr: "microview: no metric matches 'nope'\nhint: there is none\n",
   });
 });
 

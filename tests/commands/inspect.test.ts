@@ -98,12 +98,23 @@ describe("microview inspect", () => {
       "did you mean requests_total?",
     ],
     ["--metric", "zzz*", "no metric matches 'zzz*'", "there is hottest, items_total"],
+    ["--metric", "items_total --service auth", "no series matches", "each of the globs fits"],
   ])("with %s %s names the nearest", async (flag, glob, message, hint) => {
     const { directory } = shop();
-    const { exitCode, stdout, stderr } = await inspect(directory, flag, glob);
+    const { exitCode, stdout, stderr } = await inspect(directory, flag, ...glob.split(" "));
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr).toStartWith(`microview: ${message}\nhint: ${hint}`);
   });
+
+  test.each(["--app", "--service", "--metric"])(
+    "of an empty host with %s is an error, too",
+    async (flag) => {
+      const directory = new PoolDirectory(scratch);
+      const { exitCode, stdout, stderr } = await inspect(directory, flag, "nosuch");
+      expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+      expect(stderr).toMatch(/^microview: no \w+ matches 'nosuch'\nhint: there is none\n$/);
+    },
+  );
 
   test("without its directory says so", async () => {
     const { exitCode, stderr } = await runCli(["inspect", "--pool-dir", scratch.path()]);

@@ -1,6 +1,6 @@
 // `microview collect --out` and `microview replay`, run as people run them.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { journalOf } from "../../src/recording/parquet-file.ts";
@@ -71,6 +71,20 @@ function wholeLines(text: string): string[] {
   return text.split("\n").slice(0, -1);
 }
 
+/** A recording of a few snapshots, made once; it ends with the tests. */
+let recordedHost: Promise<{ host: BusyHost; path: string }> | undefined;
+async function smallRecording(): Promise<string> {
+  recordedHost ??= (async () => {
+    const host = new BusyHost();
+    await host.start(1);
+    const path = host.path("run.parquet");
+    await host.record("--count", "5", "--out", path);
+    return { host, path };
+  })();
+  return (await recordedHost).path;
+}
+afterAll(async () => await (await recordedHost)?.host[Symbol.asyncDispose]());
+
 async function replayed(path: string, ...flags: string[]): Promise<string> {
   const { exitCode, stdout, stderr } = await runCli([
     ...["replay", path, "--speed", "max", "--format", "ndjson"],
@@ -137,7 +151,6 @@ describe("a recorded run", () => {
     expect(gauges.map(({ metrics }) => metrics)).toEqual(
       lines.map(({ metrics }) => metrics.filter(({ name }: { name: string }) => name === "level")),
     );
-    expect(await replayed(path, "--app", "nobody")).toBe("");
     const from = lines[50].time;
     const to = lines[99].time;
     const times = (text: string) => wholeLines(text).map((line) => JSON.parse(line).time);
@@ -461,6 +474,36 @@ describe("replay", () => {
     const { exitCode, stdout, stderr } = await runCli(["replay", ...flags]);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
     expect(stderr).toStartWith(`microview: ${message}`);
+  });
+
+  test.each([
+    ["--app shpo", "no application matches 'shpo'", "did you mean shop?"],
+    ["--service aut", "no service matches 'aut'", "did you mean auth?"],
+    ["--metric levle", "no metric matches 'levle'", "did you mean level?"],
+    ["--metric zzz", "no metric matches 'zzz'", "there is level, requests_total, seconds"],
+    ["--from 3s --to 1s", "--from 3s is later than --to 1s", "give the earlier one to --from"],
+    [
+      "--from 2026-01-02 --to 2026-01-01",
+      "--from 2026-01-02 is later than --to 2026-01-01",
+      "give the earlier one to --from",
+    ],
+    ["--from 1h", "nothing was recorded from 1h", "is from 20"],
+    ["--to 2001-01-01", "nothing was recorded to 2001-01-01", "is from 20"],
+    ["--app shop --from 1h --to 2h", "nothing was recorded of shop from 1h to 2h", "is from 20"],
+  ])("%s is an error that says what there is", async (flags, message, hint) => {
+    const path = await smallRecording();
+    const { exitCode, stderr } = await runCli([
+      "replay",
+      path,
+      "--speed",
+      "max",
+      ...flags.split(" "),
+    ]);
+    expect({ exitCode, message: stderr.split("\n")[0] }).toEqual({
+      exitCode: 1,
+      message: `microview: ${message}`,
+    });
+    expect(stderr.split("\n")[1]).toContain(hint);
   });
 
   test("says what is wrong with a file", async () => {

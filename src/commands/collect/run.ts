@@ -15,9 +15,9 @@ import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import type { Endpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { timeoutExponent } from "../support/rdma.ts";
+import { Sightings } from "../support/sightings.ts";
 import { finishing, once } from "../support/stop.ts";
 import { type CredentialOptions, credentialsOf } from "./credentials.ts";
-import { Sightings } from "./sightings.ts";
 import { statisticsLine } from "./statistics-line.ts";
 
 export interface CollectOptions extends OutputOptions, CredentialOptions {
@@ -56,8 +56,9 @@ export class CollectRun {
   readonly #expected = new Map<string, number>();
   readonly #rounds = new Map<string, number>();
   readonly #sources: number;
-  /** Until every pool was read once. */
-  #sightings: Sightings | undefined;
+  readonly #sightings: Sightings;
+  /** Every pool was read once. */
+  #isLooked = false;
   #finished: () => void = () => {};
   #failure: CliError | undefined;
 
@@ -136,13 +137,16 @@ export class CollectRun {
     }
     if (this.#failure !== undefined) throw this.#failure;
     this.#outputs.sayAllLast();
-    if (!this.#options.once && stop.reason !== "EPIPE") this.#say(this.#summary());
+    if (stop.reason === "EPIPE") return;
+    if (!this.#options.once) this.#say(this.#summary());
+    const failure = this.#isComplete(1) && this.#sightings.failure((text) => this.#say(text));
+    if (failure) throw failure;
   }
 
   /** What a bounded run could not deliver makes it fail. */
   async #closeOutputs(): Promise<void> {
     const [undelivered] = await this.#outputs.close();
-    if (undelivered !== undefined && Number.isFinite(this.#wantedRounds)) {
+    if (undelivered !== undefined && this.#isBounded) {
       this.#failure ??= new CliError({ message: `not all was delivered: ${undelivered}` });
     }
   }
@@ -153,17 +157,23 @@ export class CollectRun {
     if (round > this.#wantedRounds) return;
     this.#rounds.set(key, round);
     this.#outputs.write(snapshot);
-    if (this.#sightings !== undefined) this.#see(this.#sightings, snapshot);
+    this.#sightings.add(snapshot);
+    this.#look();
     if (round === this.#wantedRounds && this.#isComplete(this.#wantedRounds)) this.#finished();
   }
 
-  /** Says, once every pool was read, which globs fit nothing: no output alone does not tell why. */
-  #see(sightings: Sightings, snapshot: PoolSnapshot): void {
-    sightings.add(snapshot);
-    if (!this.#isComplete(1)) return;
-    this.#sightings = undefined;
-    // The live table tells it in its own place.
-    if (!this.#outputs.isLive) for (const complaint of sightings.complaints()) this.#say(complaint);
+  /** Says, once every pool was read, which globs fit nothing yet, where nobody waits for the end to be told. */
+  #look(): void {
+    if (this.#isLooked || !this.#isComplete(1)) return;
+    this.#isLooked = true;
+    if (this.#outputs.isLive || this.#isBounded) return;
+    for (const { message, hint } of this.#sightings.complaints()) {
+      this.#say(`${message} yet: ${hint}`);
+    }
+  }
+
+  get #isBounded(): boolean {
+    return Number.isFinite(this.#wantedRounds);
   }
 
   /** Whether every pool of every agent has been read so often. */
@@ -177,10 +187,12 @@ export class CollectRun {
   }
 
   #note(event: CollectorEvent): void {
-    const bounded = Number.isFinite(this.#wantedRounds);
+    const bounded = this.#isBounded;
     if (event.kind === "connected") {
+      this.#sightings.addApps(event.apps ?? []);
       this.#expected.set(event.source, event.pools ?? 0);
       if (bounded && event.pools === 0) this.#failNothingThere(event.source);
+      this.#look();
       return;
     }
     if (event.kind === "away") this.#outputs.away(event.source);
@@ -204,12 +216,14 @@ export class CollectRun {
   }
 
   #failNothingThere(source: string): void {
-    const { app } = this.#options;
-    const which = app.length === 0 ? "" : ` that matches ${app.join(", ")}`;
-    this.#failure ??= new CliError({
-      message: `${source} has no application${which}`,
-      hint: "one appears when its first service attaches to `microview agent`; `microview inspect` lists them",
-    });
+    const unfit = this.#sightings.failure((text) => this.#say(text));
+    const which = this.#options.app.length === 0 ? "" : " that is asked for";
+    this.#failure ??=
+      unfit ??
+      new CliError({
+        message: `${source} has no application${which}`,
+        hint: "one appears when its first service attaches to `microview agent`; `microview inspect` lists them",
+      });
     this.#finished();
   }
 

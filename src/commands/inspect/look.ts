@@ -15,6 +15,7 @@ import {
 } from "../../inspector/index.ts";
 import { AGENT_APP, globs } from "../../layout/index.ts";
 import { CliError } from "../support/errors.ts";
+import { NOTHING_FITS_ALL } from "../support/sightings.ts";
 import { unmatched } from "../support/unmatched.ts";
 
 /** What the person asks for: globs, none of which means all. */
@@ -47,13 +48,11 @@ export class Looker {
     const { app, poolDir } = this.wanted;
     const files = list(poolDir);
     const pools = files.filter(({ kind }) => kind === "pool");
-    // Without any pool there is nothing that could have been meant.
-    if (pools.length > 0)
-      checkGlobs(
-        "application",
-        app,
-        pools.map((file) => file.app),
-      );
+    checkGlobs(
+      "application",
+      app,
+      files.map((file) => file.app),
+    );
     this.#beginLook(pools);
     const wants = globs(app);
     return {
@@ -84,13 +83,17 @@ export class Looker {
   /** @throws CliError when a glob of services or metrics fits nothing in the pools that were read */
   check(looks: readonly Look[]): void {
     const readings = looks.flatMap((each) => (each.kind === "read" ? [each.reading] : []));
-    if (readings.length === 0) return;
+    // What cannot be read is told, and may have it.
+    if (readings.length === 0 && looks.length > 0) return;
     const services = readings.flatMap(({ directory }) => [...directory.services.values()]);
     checkGlobs("service", this.wanted.service, services);
     const metrics = readings.flatMap(({ directory }) =>
       [...directory.metrics.values()].map(({ definition }) => definition.name),
     );
     checkGlobs("metric", this.wanted.metric, metrics);
+    if (looks.length > 0 && !looks.some((look) => this.shows(look))) {
+      throw new CliError(NOTHING_FITS_ALL);
+    }
   }
 
   close(): void {

@@ -4,11 +4,13 @@ import { parseDurationMs } from "../support/duration.ts";
 import { UsageError } from "../support/errors.ts";
 
 /** A time of a recording: in unix ms, or in ms after its beginning. */
-export type Moment = { unixMs: number } | { afterMs: number };
+export type Moment = ({ unixMs: number } | { afterMs: number }) & { text: string };
 
 /** @throws UsageError unless it is a date and time, or a duration */
 export function parseMoment(text: string, label: string): Moment {
-  if (/^\d+(\.\d+)?\s*[a-zµμ]+$/i.test(text)) return { afterMs: parseDurationMs(text, label) };
+  if (/^\d+(\.\d+)?\s*[a-zµμ]+$/i.test(text)) {
+    return { afterMs: parseDurationMs(text, label), text };
+  }
   const unixMs = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(unixMs)) {
     throw new UsageError(
@@ -16,7 +18,7 @@ export function parseMoment(text: string, label: string): Moment {
       "write 2026-01-31T12:00:00Z, or a duration after the beginning, e.g. 30s",
     );
   }
-  return { unixMs };
+  return { unixMs, text };
 }
 
 /** @throws UsageError unless it is a number above zero, or "max" */

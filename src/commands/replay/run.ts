@@ -4,9 +4,10 @@ import { statSync } from "node:fs";
 import type { Filter } from "../../collector/index.ts";
 import { globs, type PoolSnapshot } from "../../layout/index.ts";
 import { Recording, RecordingError } from "../../recording/index.ts";
-import { formatBytes } from "../../sinks/index.ts";
+import { formatBytes, rfc3339 } from "../../sinks/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import { CliError, UsageError } from "../support/errors.ts";
+import { Sightings } from "../support/sightings.ts";
 import { once } from "../support/stop.ts";
 import type { Moment } from "./flags.ts";
 
@@ -15,6 +16,8 @@ const TURN_MS = 20;
 const PROGRESS_MS = 5_000;
 /** How often it is looked whether receivers have taken all. */
 const DELIVERY_MS = 10;
+/** Of files in which nothing was found. */
+const SPANS_SHOWN = 3;
 
 export interface ReplayOptions extends OutputOptions {
   app: readonly string[];
@@ -39,6 +42,9 @@ export class ReplayRun {
   readonly #files: readonly string[];
   readonly #surroundings: ReplaySurroundings;
   readonly #filter: Filter;
+  readonly #sightings: Sightings;
+  /** When the files begin and end. */
+  readonly #spans: string[] = [];
   #outputs: Outputs | undefined;
   #failure: CliError | undefined;
   /** Somebody has had enough, or the output cannot be written on. */
@@ -58,6 +64,7 @@ export class ReplayRun {
     this.#files = files;
     this.#surroundings = surroundings;
     this.#filter = { apps: options.app, services: options.service, metrics: options.metric };
+    this.#sightings = new Sightings(this.#filter);
     const { speed, now, loop } = options;
     if (now && speed === Number.POSITIVE_INFINITY) {
       throw new UsageError("--now and --speed max exclude each other");
@@ -94,6 +101,7 @@ export class ReplayRun {
       if (this.#options.repair) return await this.#repair();
       do {
         for (const file of this.#files) await this.#replay(file);
+        if (!this.#isOver) this.#checkFound();
       } while (this.#options.loop && !this.#isOver);
       while (this.#outputs?.isDelivered === false && !this.#isOver) await Bun.sleep(DELIVERY_MS);
       if (this.#isLive && !this.#isOver) await once(this.#enough.signal);
@@ -150,12 +158,20 @@ export class ReplayRun {
     if (this.#isOver) return;
     using recording = await Recording.open(file);
     if (recording.repaired !== undefined) this.#say(`${file}: ${recording.repaired}`);
-    this.#outputs ??= await this.#openOutputs(recording);
-    this.#bytes += statSync(file).size;
     const { from, to } = this.#options;
     const { firstMs } = recording;
     const unixMs = (moment: Moment) =>
       "unixMs" in moment ? moment.unixMs : firstMs + moment.afterMs;
+    if (from !== undefined && to !== undefined && unixMs(from) > unixMs(to)) {
+      throw new CliError({
+        message: `--from ${from.text} is later than --to ${to.text}`,
+        hint: "give the earlier one to --from",
+      });
+    }
+    this.#outputs ??= await this.#openOutputs(recording);
+    this.#bytes += statSync(file).size;
+    this.#spans.push(`${file} ${spanOf(recording)}`);
+    this.#sightings.addApps(recording.pools.map(({ app }) => app));
     const range = {
       app: globs(this.#filter.apps),
       ...(from === undefined ? {} : { fromMs: unixMs(from) }),
@@ -169,6 +185,7 @@ export class ReplayRun {
     for await (const snapshot of recording.snapshots(range)) {
       await this.#due(snapshot);
       if (this.#isOver) break;
+      this.#sightings.add(snapshot);
       this.#write(snapshot);
       this.#samples = before + recording.sampleCount;
       while (this.#outputs.isBehind && !this.#isOver) await Bun.sleep(1);
@@ -211,6 +228,23 @@ export class ReplayRun {
     this.#snapshots++;
   }
 
+  /** @throws CliError when the files have nothing of what is asked for */
+  #checkFound(): void {
+    if (this.#snapshots === 0 && !this.#isUnfiltered) {
+      const { from, to, app } = this.#options;
+      const noApp = this.#sightings.appFailure();
+      if (noApp !== undefined) throw noApp;
+      const parts = [from && `from ${from.text}`, to && `to ${to.text}`].filter(Boolean);
+      const of = app.length === 0 ? "" : ` of ${app.join(", ")}`;
+      throw new CliError({
+        message: `nothing was recorded${of} ${parts.join(" ")}`,
+        hint: this.#spans.slice(0, SPANS_SHOWN).join("; "),
+      });
+    }
+    const failure = this.#sightings.failure((text) => this.#say(text));
+    if (failure !== undefined) throw failure;
+  }
+
   async #openOutputs(recording: Recording): Promise<Outputs> {
     const { firstMs, lastMs, snapshotCount, pools } = recording;
     const rounds = snapshotCount / Math.max(1, pools.length);
@@ -242,6 +276,11 @@ export class ReplayRun {
     if (this.#isLive && !this.#isOver) this.#outputs!.sayLast(text);
     else this.#surroundings.stderr.write(`${text}\n`);
   }
+}
+
+function spanOf({ firstMs, lastMs }: Recording): string {
+  const seconds = ((lastMs - firstMs) / 1000).toFixed(1);
+  return `is from ${rfc3339(firstMs)} to ${rfc3339(lastMs)}, ${seconds} s`;
 }
 
 function isSame(one: string, other: string): boolean {

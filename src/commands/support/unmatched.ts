@@ -1,4 +1,4 @@
-// Tells of globs that fit nothing, and what may have been meant. Used by inspect, which fails then, and by collect.
+// Tells of globs that fit nothing, and what may have been meant. A subcommand fails by it in the end.
 
 import { globs } from "../../layout/index.ts";
 import { printable } from "../../sinks/index.ts";
@@ -34,7 +34,7 @@ export function unmatched(
 function hintFor(pattern: string, names: readonly string[]): string {
   const meant = nearest(pattern, names);
   if (meant !== undefined) return `did you mean ${meant}?`;
-  if (names.length === 0) return "there is none yet";
+  if (names.length === 0) return "there is none";
   const more = names.length > NAMES_SHOWN ? ", …" : "";
   return `there is ${names.slice(0, NAMES_SHOWN).join(", ")}${more}`;
 }

@@ -1,0 +1,73 @@
+// What a run has come across, to tell the person whose globs fit none of it. For the subcommands that have snapshots: a
+// glob that has fitted nothing until the end is an error, so that a typing error never looks like an empty answer.
+
+import { type Filter, wantedBy } from "../../collector/index.ts";
+import type { Directory, PoolSnapshot } from "../../layout/index.ts";
+import { CliError } from "./errors.ts";
+import { type Unmatched, unmatched } from "./unmatched.ts";
+
+export class Sightings {
+  readonly #apps = new Set<string>();
+  readonly #services = new Set<string>();
+  readonly #metrics = new Set<string>();
+  readonly #wanted: ReturnType<typeof wantedBy>["metric"];
+  /** How much of each pool's directory was looked at. */
+  readonly #seen = new Map<string, { directory: Directory; length: number }>();
+  #isAnyWanted = false;
+
+  constructor(readonly filter: Filter) {
+    this.#wanted = wantedBy(filter).metric;
+  }
+
+  /** Applications that are there, wanted or not. */
+  addApps(apps: Iterable<string>): void {
+    for (const app of apps) this.#apps.add(app);
+  }
+
+  add({ source, app, directory }: PoolSnapshot): void {
+    const key = `${app} ${source}`;
+    const seen = this.#seen.get(key);
+    if (seen?.directory === directory && seen.length === directory.length) return;
+    this.#seen.set(key, { directory, length: directory.length });
+    this.#apps.add(app);
+    for (const service of directory.services.values()) this.#services.add(service);
+    for (const metric of directory.metrics.values()) {
+      if (metric.retired) continue;
+      this.#metrics.add(metric.definition.name);
+      this.#isAnyWanted ||= this.#wanted(directory.services.get(metric.service) ?? "", metric);
+    }
+  }
+
+  /** What is to be said of globs that fit nothing so far. */
+  complaints(): Unmatched[] {
+    const { apps, services, metrics } = this.filter;
+    const noApp = unmatched("application", apps, this.#apps);
+    // What applications that nobody looked at have cannot be told.
+    if (noApp.length > 0) return noApp;
+    const missing = [
+      ...unmatched("service", services, this.#services),
+      ...unmatched("metric", metrics, this.#metrics),
+    ];
+    const isFiltered = services.length > 0 || metrics.length > 0;
+    if (missing.length > 0 || !isFiltered || this.#isAnyWanted) return missing;
+    return [NOTHING_FITS_ALL];
+  }
+
+  /** That no application is there that the globs fit. */
+  appFailure(): CliError | undefined {
+    const [first] = unmatched("application", this.filter.apps, this.#apps);
+    return first && new CliError(first);
+  }
+
+  /** Says all of them but the first, which is what a run fails with in the end. */
+  failure(say: (text: string) => void): CliError | undefined {
+    const [first, ...others] = this.complaints();
+    for (const { message, hint } of others) say(`${message}: ${hint}`);
+    return first && new CliError(first);
+  }
+}
+
+export const NOTHING_FITS_ALL: Unmatched = {
+  message: "no series matches",
+  hint: "each of the globs fits something, but nothing fits all of them",
+};
