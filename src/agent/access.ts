@@ -70,44 +70,6 @@ export function checkRequest(request: Request, tokens: Tokens | undefined): Gran
   return ANYONE;
 }
 
-/**
- * The request, if its body is no longer than allowed; one that does not say its length is read to find out.
- * @throws AgentError 413 for a longer one, of which nothing more is read
- */
-export async function checkBody(request: Request, maxBytes: number): Promise<Request> {
-  const declared = request.headers.get("content-length");
-  if (declared !== null || request.body === null) {
-    if (Number(declared) > maxBytes) throw new BodyError(maxBytes);
-    return request;
-  }
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of request.body) {
-      bytes += chunk.length;
-      if (bytes > maxBytes) throw new BodyError(maxBytes);
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error instanceof BodyError) throw error;
-    throw new AgentError("invalid-body", "the body ended before it was whole", "send it again");
-  }
-  const { method, url, headers } = request;
-  return new Request(url, { method, headers, body: Buffer.concat(chunks) });
-}
-
-/** A body that is too long. */
-class BodyError extends AgentError {
-  constructor(maxBytes: number) {
-    super(
-      "body-full",
-      `the body is longer than ${maxBytes} bytes`,
-      "send it in parts, or start the agent with a higher --max-body",
-      413,
-    );
-  }
-}
-
 function hostName(hostAndPort: string): string {
   const inBrackets = /^\[([^\]]*)\]/.exec(hostAndPort);
   return inBrackets?.[1] ?? hostAndPort.replace(/:\d*$/, "");

@@ -7,7 +7,9 @@ import { Gate } from "./gate.ts";
 import { type Grant, grantOf, NOBODY, peerOf } from "./grants.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
+import { Buckets } from "./rate.ts";
 import type { SelfMetrics } from "./self-metrics.ts";
+import { pathOf } from "./target.ts";
 import type { Tokens } from "./tokens.ts";
 
 /** Why a connection to the data port is refused, in the words that REST has for it. */
@@ -19,15 +21,20 @@ const CODES: Readonly<Record<number, string>> = {
   [STATUS.tooManyWrong]: "too-many-wrong-tokens",
 };
 
+/** Lines of what failed. */
+const FAILURES_PER_SECOND = 1;
+const FAILURES_AT_ONCE = 10;
+
 export class Refusals {
   readonly gate: Gate;
   readonly #audit: Audit;
+  readonly #failures = new Buckets(FAILURES_PER_SECOND, FAILURES_AT_ONCE);
 
   /** @param tokens undefined when none is asked for */
   constructor(
     tokens: Tokens | undefined,
     limits: Limits,
-    log: Log,
+    readonly log: Log,
     readonly metrics: SelfMetrics,
   ) {
     this.gate = new Gate(tokens, limits);
@@ -41,10 +48,17 @@ export class Refusals {
     this.#note(request, grant, peer, code);
   }
 
-  /** A route refused a request, for want of a right. */
-  byRoute(request: Request, code: string): void {
-    this.metrics.add("denied");
-    this.#note(request, grantOf(request), peerOf(request), code);
+  /** A route refused a request, for want of a right or as too much. */
+  byRoute(error: AgentError, request: Request): void {
+    this.atTheDoor(error, request, grantOf(request), peerOf(request));
+  }
+
+  /** A request could not be answered, by a fault of ours. Whoever has found one that does it may send many. */
+  failed(error: unknown): void {
+    if (!this.#failures.take("")) return;
+    const { stack = String(error) } = error instanceof Error ? error : {};
+    this.log.error("a request failed", { error: String(error) });
+    this.log.debug("where it failed", { stack });
   }
 
   /**
@@ -77,7 +91,7 @@ export class Refusals {
   }
 
   #note(request: Request, grant: Grant, peer: string, code: string): void {
-    const { pathname: path } = new URL(request.url);
+    const path = pathOf(request);
     const { method } = request;
     const transport = path.startsWith("/v1/rdma") ? "rdma" : "rest";
     this.#audit.refused({ transport, code, token: grant.name, peer, method, path });

@@ -1,12 +1,12 @@
 // The listeners of the REST interface: this host's Unix socket, and TCP with or without TLS.
 
 import { chmodSync, chownSync } from "node:fs";
-import { checkBody } from "./access.ts";
 import { AgentError } from "./errors.ts";
 import { TooManyError } from "./gate.ts";
 import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";
 import type { SocketData } from "./rdma/routes.ts";
 import type { createRoutes } from "./routes.ts";
+import { addressed, LIVENESS_PATH, pathOf } from "./target.ts";
 import { serverTls, type TlsIdentity } from "./tls.ts";
 
 /** How long requests that were taken on may take while the agent stops. */
@@ -15,8 +15,8 @@ const DRAIN_TIMEOUT_MS = 1000;
 /** A connection that says nothing for so long is closed. */
 const IDLE_TIMEOUT_S = 30;
 
-/** Answered to everybody. */
-export const LIVENESS_PATH = "/healthz";
+/** What is told of a fault of ours. */
+const INTERNAL = new AgentError("internal", "the agent failed to answer", "its log says why", 500);
 
 type Listener = Bun.Server<SocketData>;
 
@@ -28,13 +28,14 @@ export interface RestOptions {
   /** 0 takes any free port. */
   port: number;
   tls?: TlsIdentity;
-  maxBodyBytes: number;
   routes: ReturnType<typeof createRoutes>;
   websocket: Bun.WebSocketHandler<SocketData>;
   /** Says what a request over TCP may see. @throws AgentError when it is to be refused */
   check(request: Request, peer: string): Grant;
   /** A request was refused before it came to a route. */
   refused(error: AgentError, request: Request, grant: Grant, peer: string): void;
+  /** A request could not be answered, by a fault of ours. */
+  failed(error: unknown): void;
   answered(status: number): void;
 }
 
@@ -122,7 +123,7 @@ export class RestServer {
     check: (request: Request, peer: string) => Grant,
     peerOf: (request: Request, server: Listener) => string,
   ) {
-    const { websocket, answered } = this.#options;
+    const { websocket, answered, failed } = this.#options;
     return {
       // The limit is our own, so that who exceeds it is told so as of every other.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
@@ -134,6 +135,11 @@ export class RestServer {
         answered(response?.status ?? 101);
         return response;
       },
+      // Bun would write the error to stderr, with its stack and the source around it.
+      error: (error: unknown) => {
+        failed(error);
+        return errorResponse(INTERNAL);
+      },
     };
   }
 
@@ -142,31 +148,35 @@ export class RestServer {
    * @returns undefined when it has become a WebSocket
    */
   async #answer(
-    request: Request,
+    given: Request,
     server: Listener,
     peer: string,
     check: (request: Request, peer: string) => Grant,
   ): Promise<Response | undefined> {
-    const { maxBodyBytes, routes, refused } = this.#options;
-    if (isLivenessProbe(request)) return new Response("ok\n");
+    const { routes, refused, failed } = this.#options;
     let grant = NOBODY;
     try {
+      const request = addressed(given);
+      if (isLivenessProbe(request)) return new Response("ok\n");
       grant = check(request, peer);
-      const whole = await checkBody(request, maxBodyBytes);
-      this.#listeners.set(whole, server);
-      const response = await routes.handle(withGrant(whole, grant, peer));
-      return this.#upgraded.has(whole) ? undefined : response;
+      this.#listeners.set(request, server);
+      const response = await routes.handle(withGrant(request, grant, peer));
+      return this.#upgraded.has(request) ? undefined : response;
     } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
-      refused(error, request, grant, peer);
-      return errorResponse(error);
+      if (error instanceof AgentError) {
+        refused(error, given, grant, peer);
+        return errorResponse(error);
+      }
+      failed(error);
+      return errorResponse(INTERNAL);
     }
   }
 }
 
 /** It is told nothing, so that whoever looks after the process needs no token and leaves no line of being refused. */
-function isLivenessProbe({ method, url }: Request): boolean {
-  return (method === "GET" || method === "HEAD") && new URL(url).pathname === LIVENESS_PATH;
+function isLivenessProbe(request: Request): boolean {
+  const { method } = request;
+  return (method === "GET" || method === "HEAD") && pathOf(request) === LIVENESS_PATH;
 }
 
 /** An error as its caller is told it. */

@@ -19,18 +19,21 @@ import {
   type Writer,
 } from "../layout/index.ts";
 import type { Application } from "./application.ts";
+import { Bodies } from "./bodies.ts";
 import { docsPage } from "./docs-page.ts";
 import { AgentError, LimitError } from "./errors.ts";
 import { MetricsRoute } from "./exposition.ts";
 import { GrantedPools, grantOf } from "./grants.ts";
 import { registerLegacy } from "./legacy.ts";
 import type { Log } from "./log.ts";
+import { KnownPaths, MethodError } from "./methods.ts";
 import type { Pools } from "./pools.ts";
 import type { Rdma } from "./rdma/rdma.ts";
 import { rdmaRoutes, type Upgrade } from "./rdma/routes.ts";
 import type { Readings } from "./reading.ts";
 import { checkScope, type Need, needs, needsOf } from "./scopes.ts";
 import type { SelfMetrics } from "./self-metrics.ts";
+import { LIVENESS_PATH, pathOf } from "./target.ts";
 import type { TokenListing } from "./tokens.ts";
 
 export interface RoutesContext {
@@ -49,8 +52,12 @@ export interface RoutesContext {
   startedAtMs: number;
   dataPort(): number;
   upgrade: Upgrade;
-  /** Takes note of a request that a route has refused, for want of a right. */
-  refused(request: Request, code: string): void;
+  /** Bytes of a request's body. */
+  maxBodyBytes: number;
+  /** Takes note of a request that a route has refused, for want of a right or as too much. */
+  refused(error: AgentError, request: Request): void;
+  /** Takes note of a fault of ours. */
+  failed(error: unknown): void;
   tokens(): TokenListing[];
 }
 
@@ -126,13 +133,17 @@ export function createRoutes(context: RoutesContext) {
     apps: new GrantedPools(pools, grantOf(request)),
   });
   let needed: Map<string, Need | undefined> | undefined;
-  const routes = new Elysia({ normalize: false })
+  const authorize = ({ request, route }: { request: Request; route: string }) => {
+    needed ??= needsOf(routes.routes);
+    const method = request.method === "HEAD" ? "GET" : request.method;
+    checkScope(grantOf(request), needed.get(`${method} ${route}`));
+  };
+  const bodies = new Bodies(context.maxBodyBytes, authorize);
+  let known: KnownPaths | undefined;
+  // Elysia would take hosts with less than four letters for part of the path.
+  const routes = new Elysia({ normalize: false, handler: { standardHostname: false } })
     // First of all, so that it is asked of each route that follows.
-    .onTransform(({ request, route }) => {
-      needed ??= needsOf(routes.routes);
-      const method = request.method === "HEAD" ? "GET" : request.method;
-      checkScope(grantOf(request), needed.get(`${method} ${route}`));
-    })
+    .onTransform(authorize)
     .use(
       openapi({
         provider: null,
@@ -149,16 +160,16 @@ export function createRoutes(context: RoutesContext) {
     )
     .use(docsPage())
     .onError(({ error, code, set, request }) => {
-      const { status, ...body } = describe(error, code);
-      if (status === 403) context.refused(request, body.code);
-      if (error instanceof LimitError) metrics.add("limits", 1, error.code);
-      if (status >= 500 && !(error instanceof AgentError)) {
-        context.log.error("a request failed", { error: String((error as Error).stack ?? error) });
-      }
-      set.status = status;
-      return body;
+      known ??= new KnownPaths([...routes.routes, { method: "GET", path: LIVENESS_PATH }]);
+      const told = asAgentError(error, code, () => known!.methodsOf(pathOf(request)));
+      if (told.status === 403 || told.status === 413) context.refused(told, request);
+      if (told instanceof LimitError) metrics.add("limits", 1, told.code);
+      if (told === FAILURE) context.failed(error);
+      set.status = told.status;
+      if (told instanceof MethodError) set.headers["allow"] = told.allowed.join(", ");
+      return { code: told.code, message: told.message, hint: told.hint };
     })
-    .use(rdmaRoutes(context.rdma, pools, context.upgrade))
+    .use(rdmaRoutes(context.rdma, pools, bodies, context.upgrade))
     .derive(granted)
     .get("/health", ({ apps }): HealthResponse => health(context, apps), {
       detail: { summary: "Is the agent well, and where does it serve", ...needs("read") },
@@ -188,7 +199,7 @@ export function createRoutes(context: RoutesContext) {
       },
     })
     .post("/metrics", ({ apps, body }) => registerLegacy(apps, body), {
-      body: LegacyBody,
+      ...bodies.json(LegacyBody),
       detail: { summary: "The prototype's call: one metric, one address", ...needs("register") },
     })
     .get("/v1/apps", ({ apps }) => [...apps].map(summary), {
@@ -256,7 +267,7 @@ export function createRoutes(context: RoutesContext) {
       },
       {
         params: AppParams,
-        body: AttachBody,
+        ...bodies.json(AttachBody),
         detail: { summary: "Attach a writer", ...needs("register") },
       },
     )
@@ -271,7 +282,7 @@ export function createRoutes(context: RoutesContext) {
       },
       {
         params: WriterParams,
-        body: RegisterBody,
+        ...bodies.json(RegisterBody),
         detail: {
           summary: "Register series in a batch; asking again gives the same places",
           ...needs("register"),
@@ -285,7 +296,7 @@ export function createRoutes(context: RoutesContext) {
       }),
       {
         params: WriterParams,
-        body: ReleaseBody,
+        ...bodies.json(ReleaseBody),
         detail: {
           summary: "Release series that the writer stores into no more, in a batch",
           ...needs("register"),
@@ -309,42 +320,30 @@ export function createRoutes(context: RoutesContext) {
   return routes;
 }
 
-/** An error as its caller is told it: no stack, and nothing of what the caller sent. */
-function describe(error: unknown, code: unknown) {
-  if (error instanceof AgentError) {
-    return { status: error.status, code: error.code, message: error.message, hint: error.hint };
-  }
+const FAILURE = new AgentError("internal", "the agent failed to answer", "its log says why", 500);
+
+/**
+ * An error as its caller is told it: no stack, and nothing of what the caller sent.
+ * @param methods that the path of the request has
+ */
+function asAgentError(error: unknown, code: unknown, methods: () => string[]): AgentError {
+  if (error instanceof AgentError) return error;
+  // What the reader of a body throws comes wrapped.
+  const { cause } = error as Error;
+  if (code === "PARSE" && cause instanceof AgentError) return cause;
   if (error instanceof ValidationError) {
     const { path, message } = firstFault(error);
-    return {
-      status: 422,
-      code: "invalid-request",
-      message: `${path}: ${message}`,
-      hint: "GET /openapi describes every request",
-    };
+    return new AgentError(
+      "invalid-request",
+      `${path}: ${message}`,
+      "GET /openapi describes every request",
+      422,
+    );
   }
-  if (code === "PARSE") {
-    return {
-      status: 400,
-      code: "invalid-json",
-      message: "the body is not JSON",
-      hint: "send Content-Type: application/json and a JSON body",
-    };
-  }
-  if (code === "NOT_FOUND") {
-    return {
-      status: 404,
-      code: "no-such-route",
-      message: "there is no such route",
-      hint: "GET /openapi lists them",
-    };
-  }
-  return {
-    status: 500,
-    code: "internal",
-    message: "the agent failed to answer",
-    hint: "its log says why",
-  };
+  if (code !== "NOT_FOUND") return FAILURE;
+  const allowed = methods();
+  if (allowed.length > 0) return new MethodError(allowed);
+  return new AgentError("no-such-route", "there is no such route", "GET /openapi lists them", 404);
 }
 
 function firstFault(error: ValidationError): { path: string; message: string } {

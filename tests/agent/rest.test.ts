@@ -382,7 +382,6 @@ describe("a request that is wrong", () => {
       expectError(await rest.post("/v1/apps/shop/writers", body), 400, "invalid-json");
     }
     expectError(await rest.get(`/${SECRET}`), 404, "no-such-route");
-    expectError(await rest.post("/health"), 404, "no-such-route");
     expectError(await rest.get("/v1/apps/nobody"), 404, "unknown-app");
     expectError(await rest.get("/v1/apps/nobody/metrics"), 404, "unknown-app");
     expectError(await rest.delete("/v1/apps/nobody/writers/1"), 404, "unknown-app");
@@ -392,12 +391,36 @@ describe("a request that is wrong", () => {
     expectError(unknown, 404, "unknown-writer");
   });
 
+  test("that asks a path by a method that it has not is told which it has", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent();
+    const expected: [path: string, allowed: string][] = [
+      ["/healthz", "GET, HEAD"],
+      ["/health", "GET, HEAD"],
+      ["/metrics", "GET, HEAD, POST"],
+      ["/openapi/json", "GET, HEAD"],
+      ["/v1/apps/shop/writers", "GET, HEAD, POST"],
+      ["/v1/apps/shop/writers/1/series", "DELETE, POST"],
+      ["/v1/apps/shop/writers/1", "DELETE"],
+    ];
+    for (const [path, allowed] of expected) {
+      for (const method of ["OPTIONS", "PUT", "PATCH"]) {
+        const answer = await fetch(`http://127.0.0.1:${agent.port}${path}`, { method });
+        expect([answer.status, answer.headers.get("allow")]).toEqual([405, allowed]);
+        expect(((await answer.json()) as ApiError).code).toBe("no-such-method");
+      }
+    }
+    const nowhere = await fetch(`http://127.0.0.1:${agent.port}/nowhere`, { method: "OPTIONS" });
+    expect([nowhere.status, nowhere.headers.get("allow")]).toEqual([404, null]);
+  });
+
   test("of names that could be paths makes no file", async () => {
     await using host = new TestHost();
     const rest = calls(await host.agent());
     for (const app of ["..", "../../etc", ".", "a/b", "", " ", "a\0b", "x".repeat(65)]) {
       const { status } = await rest.post(`/v1/apps/${encodeURIComponent(app)}/writers`, WRITER);
-      expect([404, 422]).toContain(status);
+      // "." leaves another path, which is there for GET.
+      expect([404, 405, 422]).toContain(status);
     }
     expect(readdirSync(host.poolDir)).toEqual(["microview"]);
     expect(readdirSync(host.folder).sort()).toEqual(["agent.sock", "agent.sock.lock"]);
@@ -430,6 +453,7 @@ describe("a request that is wrong", () => {
     const answer = await fetch(`http://127.0.0.1:${agent.port}/v1/apps/shop/writers`, {
       method: "POST",
       body: endless,
+      headers: { "content-type": "application/json" },
     }).then(
       (response) => response.status,
       () => 413,

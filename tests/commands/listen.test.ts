@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { writeDensePool } from "../../bench/lib/dense-pool.ts";
 import { CLI, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
+import { flood } from "../support/malformed.ts";
 import { promtool, promtoolFindings } from "../support/metrics-readers.ts";
 import { parseOpenMetrics } from "../support/openmetrics.ts";
 import { OtlpReceiver } from "../support/otlp.ts";
@@ -26,7 +27,7 @@ async function listening(host: TestHost, ...flags: string[]) {
   );
   const lines = new Lines(child.stderr);
   const url = (await lines.next()).replace("scraped at ", "");
-  return { child, url };
+  return { child, url, lines };
 }
 
 async function scrape(url: string, query = "", headers: Record<string, string> = {}) {
@@ -272,3 +273,43 @@ describe("collect --listen", () => {
     await samples(url.replace("0.0.0.0", "127.0.0.1"), "requests_total", 1);
   });
 });
+
+test("a scrape by another method is told which there are, and one without a host is answered", async () => {
+  await using host = new TestHost();
+  await serving(host, 3);
+  const { url } = await listening(host, "--socket", host.socketPath, "--listen", "0");
+  for (const path of ["/metrics", "/healthz"]) {
+    for (const method of ["OPTIONS", "PUT", "DELETE"]) {
+      const answer = await fetch(new URL(path, url), { method });
+      expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+    }
+  }
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  let text = "";
+  socket.on("data", (bytes) => {
+    text += bytes;
+  });
+  socket.write("GET /healthz HTTP/1.0\r\n\r\n");
+  await until("it is answered", () => text.endsWith("\r\n\r\nok\n"));
+  socket.destroy();
+});
+
+test("malformed scrapes of all kinds leave no stack and few lines, and others are answered", async () => {
+  await using host = new TestHost();
+  await serving(host, 3);
+  const { child, url, lines } = await listening(host, "--socket", host.socketPath, "--listen", "0");
+  const said: string[] = [];
+  const ended = (async () => {
+    for (;;) said.push(await lines.next());
+  })().catch(() => {});
+  const startMs = performance.now();
+  const { answers } = await flood(Number(new URL(url).port), 20_000);
+  const seconds = (performance.now() - startMs) / 1000;
+  expect([...answers.keys()].sort()).toEqual(expect.arrayContaining(["400", "404", "405"]));
+  expect(answers.get("500")).toBeUndefined();
+  await samples(url, "requests_total", 1);
+  child.kill("SIGTERM");
+  await ended;
+  expect(said.join("\n")).not.toMatch(/node_modules|\.ts\b|\bat .*:\d+:\d+/);
+  expect(said.length).toBeLessThan(150 + 12 * seconds);
+}, 120_000);

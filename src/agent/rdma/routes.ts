@@ -7,6 +7,7 @@ import type {
   RdmaSessionMessage,
   RegionsResponse,
 } from "../../layout/index.ts";
+import type { Bodies } from "../bodies.ts";
 import { AgentError } from "../errors.ts";
 import { type Grant, GrantedPools, grantOf } from "../grants.ts";
 import type { Pools } from "../pools.ts";
@@ -45,7 +46,7 @@ const PairParams = t.Object({ id: t.Integer({ minimum: 1 }) });
 export type Upgrade = (request: Request, data: SocketData) => boolean;
 
 /** @param rdma undefined when the agent was started without it */
-export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools, upgrade: Upgrade) {
+export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools, bodies: Bodies, upgrade: Upgrade) {
   const granted = (request: Request) => new GrantedPools(pools, grantOf(request));
   return new Elysia({ normalize: false })
     .get("/v1/rdma", ({ request }): RdmaResponse => describe(rdma, granted(request)), {
@@ -69,7 +70,7 @@ export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools, upgrade: Upgrad
         return served(rdma).connect(application, grantOf(request), body);
       },
       {
-        body: QueuePairBody,
+        ...bodies.json(QueuePairBody),
         detail: {
           summary: "Connect a queue pair that may read one application's pool",
           ...needs("read"),

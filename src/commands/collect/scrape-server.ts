@@ -3,12 +3,17 @@
 import {
   AgentError,
   Audit,
+  addressed,
   checkScope,
   createLog,
   DEFAULT_LIMITS,
   Gate,
   type Grant,
   isLoopback,
+  LIVENESS_PATH,
+  type Log,
+  MethodError,
+  pathOf,
   serverTls,
   TokenKeeper,
   TooManyError,
@@ -40,6 +45,12 @@ const STALE_MS_MIN = 5_000;
 const DRAIN_MS = 1_000;
 /** How often is looked whether a token ends, and whether there is more to say of those refused. */
 const LOOK_MS = 10_000;
+
+/** Of lines about faults of ours, from one to the next. */
+const FAILURE_MS = 10_000;
+
+const PATHS: readonly string[] = ["/metrics", LIVENESS_PATH];
+const METHODS: readonly string[] = ["GET", "HEAD"];
 
 const TOKEN_FLAG = "--listen-token-file";
 const TLS_FLAGS = {
@@ -84,6 +95,8 @@ export class ScrapeServer {
   readonly #renewal: Renewal;
   readonly #self: SelfPool;
   readonly #port: number;
+  readonly #log: Log;
+  #nextFailureMs = 0;
   #server: Bun.Server<undefined>;
 
   /** @throws UsageError when strangers could read and nobody has said that they may; CliError when the port is taken */
@@ -98,6 +111,7 @@ export class ScrapeServer {
     const { listenTokenFile, listenInsecure = false, listen } = options;
     const { host, port } = listen!;
     const log = createLog("info", false, (line) => options.say(line.trimEnd()));
+    this.#log = log;
     const tokens = readTokens(listenTokenFile, TOKEN_FLAG);
     const tls = this.#readTls();
     // Each request is asked for its token: nothing is open that would have to end with one.
@@ -160,6 +174,8 @@ export class ScrapeServer {
       development: false,
       ...(tls === undefined ? {} : { tls: serverTls(tls) }),
       fetch: (request, server) => this.#answer(request, server.requestIP(request)?.address ?? ""),
+      // Bun would write the error to stderr, with its stack and the source around it.
+      error: (error) => this.#failed(error),
     });
   }
 
@@ -211,17 +227,17 @@ export class ScrapeServer {
     await this.#server.stop(true);
   }
 
-  #answer(request: Request, peer: string): Response {
+  #answer(given: Request, peer: string): Response {
     try {
-      const { pathname, searchParams: query } = new URL(request.url);
-      if (!["/metrics", "/healthz"].includes(pathname)) {
+      const request = addressed(given);
+      const { searchParams: query } = new URL(request.url);
+      const path = pathOf(request);
+      if (!PATHS.includes(path)) {
         throw new AgentError("no-such-route", "there is no such route", "GET /metrics", 404);
       }
-      if (request.method !== "GET" && request.method !== "HEAD") {
-        throw new AgentError("no-such-method", "this is only read", `GET ${pathname}`, 405);
-      }
+      if (!METHODS.includes(request.method)) throw new MethodError(METHODS);
       // It tells nothing, so that whoever looks after the process needs no token.
-      if (pathname === "/healthz") return new Response("ok\n");
+      if (path === LIVENESS_PATH) return new Response("ok\n");
       const grant = this.#admit(request, peer);
       const format = negotiate(request.headers.get("accept"), ["openmetrics"]);
       const acceptEncoding = request.headers.get("accept-encoding");
@@ -230,17 +246,22 @@ export class ScrapeServer {
       );
     } catch (error) {
       if (error instanceof QueryError) {
-        return errorResponse(400, {
-          code: "invalid-query",
-          message: error.message,
-          hint: error.hint,
-        });
+        const { message, hint } = error;
+        return errorResponse(400, { code: "invalid-query", message, hint });
       }
-      if (!(error instanceof AgentError)) throw error;
-      const { status, code, message, hint } = error;
-      const retryAfterS = error instanceof TooManyError ? error.retryAfterS : undefined;
-      return errorResponse(status, { code, message, hint }, retryAfterS);
+      return error instanceof AgentError ? refusal(error) : this.#failed(error);
     }
+  }
+
+  /** A fault of ours. Whoever has found a request that does it may send many. */
+  #failed(error: unknown): Response {
+    const nowMs = performance.now();
+    if (nowMs >= this.#nextFailureMs) {
+      this.#nextFailureMs = nowMs + FAILURE_MS;
+      this.#log.error("a scrape failed", { error: String(error) });
+    }
+    const [message, hint] = ["the scrape could not be answered", "the collector's log says why"];
+    return errorResponse(500, { code: "internal", message, hint });
   }
 
   /** What a request may see; one that may see nothing leaves a line. @throws AgentError */
@@ -253,8 +274,8 @@ export class ScrapeServer {
       return grant;
     } catch (error) {
       if (error instanceof AgentError) {
-        const { pathname: path } = new URL(request.url);
         const { method } = request;
+        const path = pathOf(request);
         this.#audit.refused({ transport: "listen", code: error.code, token, peer, method, path });
       }
       throw error;
@@ -294,7 +315,19 @@ function copyInto(known: Float64Array | undefined, values: Float64Array): Float6
   return known;
 }
 
-function errorResponse(status: number, error: ApiError, retryAfterS?: number): Response {
-  const headers = retryAfterS === undefined ? {} : { "retry-after": String(retryAfterS) };
+/** A refusal as its caller is told it. */
+function refusal(error: AgentError): Response {
+  const { status, code, message, hint } = error;
+  const headers: Record<string, string> = {};
+  if (error instanceof TooManyError) headers["retry-after"] = String(error.retryAfterS);
+  if (error instanceof MethodError) headers["allow"] = error.allowed.join(", ");
+  return errorResponse(status, { code, message, hint }, headers);
+}
+
+function errorResponse(
+  status: number,
+  error: ApiError,
+  headers: Record<string, string> = {},
+): Response {
   return Response.json(error, { status, headers });
 }

@@ -1,0 +1,31 @@
+// Where a request goes to, as far as it can be told: Host and target are the caller's, and any bytes.
+
+import { AgentError } from "./errors.ts";
+
+/** Answered to everybody. */
+export const LIVENESS_PATH = "/healthz";
+
+/** Stands for the host of a request that names none, as HTTP/1.0 allows and health checks do. */
+const NO_HOST = "http://localhost";
+
+/**
+ * The request with a URL that can be parsed. Bun gives the target alone where there is no Host, or none that can be.
+ * @throws AgentError 400 for a Host or a target that can not be
+ */
+export function addressed(request: Request): Request {
+  const { url } = request;
+  const isWhole = /^https?:/.test(url) && !url.includes("#");
+  if (isWhole && URL.canParse(url)) return request;
+  const isBare = url.startsWith("/") && (request.headers.get("host") ?? "") === "";
+  if (isBare && URL.canParse(NO_HOST + url)) return new Request(NO_HOST + url, request);
+  throw new AgentError(
+    "invalid-target",
+    "the request's Host header or target is none that can be",
+    "send Host: NAME:PORT and a path",
+  );
+}
+
+/** The path of a request, of whatever kind it is. */
+export function pathOf({ url }: Request): string {
+  return URL.parse(url, NO_HOST)?.pathname ?? "";
+}

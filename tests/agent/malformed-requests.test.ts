@@ -1,0 +1,51 @@
+// A hundred thousand requests that are none: nothing throws, nothing is written but lines of the log, few of them, all
+// is counted, and the agent answers.
+
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { TestHost } from "../support/host.ts";
+import { flood } from "../support/malformed.ts";
+import { parsePrometheus } from "../support/prometheus.ts";
+import { until } from "../support/wait.ts";
+
+const COUNT = 100_000;
+
+function residentMiB(pid: number): number {
+  const [, kib] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return Number(kib) / 1024;
+}
+
+test("malformed requests of all kinds leave no stack and few lines, are counted, and the agent answers on", async () => {
+  await using host = new TestHost();
+  const agent = await host.agentProcess("--log-level", "debug");
+  const before = residentMiB(agent.pid);
+  const startMs = performance.now();
+  const { sent, answers } = await flood(agent.port, COUNT);
+  const seconds = (performance.now() - startMs) / 1000;
+  expect(sent).toBeGreaterThanOrEqual(COUNT);
+  expect([...answers.keys()].sort()).toEqual(expect.arrayContaining(["400", "403", "404", "405"]));
+  expect(answers.get("500")).toBeUndefined();
+
+  const health = await fetch(`http://127.0.0.1:${agent.port}/healthz`);
+  expect(await health.text()).toBe("ok\n");
+  expect(agent.text).toBe("");
+  const lines = agent.log.map((line) => JSON.stringify(line));
+  expect(lines.join("\n")).not.toMatch(/node_modules|\.ts\b|\bat .*:\d+:\d+/);
+  expect(lines.length).toBeLessThan(150 + 12 * seconds);
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(1000);
+  expect(residentMiB(agent.pid) - before).toBeLessThan(300);
+
+  await until("each answer is counted", async () => {
+    const response = await fetch("http://localhost/metrics", { unix: host.socketPath });
+    const family = parsePrometheus(await response.text()).get("microview_agent_requests_total")!;
+    for (const [status, count] of answers) {
+      const labels = `{app="microview",service="agent",status="${status}"}`;
+      const counted = family.samples.get(`microview_agent_requests_total${labels}`) ?? 0;
+      // Those that were answered when nobody listened any more are counted too.
+      if (counted < count || counted > count * 1.01 + 200) {
+        throw new Error(`${status}: ${counted} counted of ${count}`);
+      }
+    }
+    return true;
+  });
+}, 120_000);
