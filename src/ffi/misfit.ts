@@ -23,7 +23,10 @@ export interface System {
 }
 
 const MAGIC = "\x7fELF";
+const HEADER_BYTES = 64;
 const MACHINE_OFFSET = 18;
+/** Where the section headers are, which linkers put last; their size, and how many there are. */
+const SECTIONS = { offset: 40, entryBytes: 58, count: 60 };
 
 /** e_machine, by Node's names. */
 const MACHINES: Readonly<Record<number, string>> = { 62: "x64", 183: "arm64", 243: "riscv64" };
@@ -42,7 +45,7 @@ export function misfit(library: Uint8Array, system: System): ShimError | undefin
     );
   }
   const image = Buffer.from(library.buffer, library.byteOffset, library.byteLength);
-  if (image.length < 64 || image.toString("latin1", 0, 4) !== MAGIC) {
+  if (!isWhole(image)) {
     return new ShimError(
       "the native part of microview is damaged",
       "run `make shim` in microview's folder",
@@ -63,4 +66,12 @@ export function misfit(library: Uint8Array, system: System): ShimError | undefin
     );
   }
   return undefined;
+}
+
+/** Whether nothing is missing at its end: loading would be a SIGBUS. */
+function isWhole(image: Buffer): boolean {
+  if (image.length < HEADER_BYTES || image.toString("latin1", 0, 4) !== MAGIC) return false;
+  const start = Number(image.readBigUInt64LE(SECTIONS.offset));
+  const bytes = image.readUInt16LE(SECTIONS.entryBytes) * image.readUInt16LE(SECTIONS.count);
+  return start + bytes <= image.length;
 }
