@@ -36,13 +36,14 @@ export class MetricsRoute {
    */
   answer(request: Request, applications: Iterable<Application>): Response {
     const { headers, url } = request;
-    const format = negotiate(headers.get("accept"), ["json", "openmetrics"]);
-    if (format === "json") return Response.json(legacyRegistry(applications));
+    const as = negotiate(headers.get("accept"), ["json", "openmetrics"]);
+    if (as.format === "json") return Response.json(legacyRegistry(applications));
     const query = new URL(url).searchParams;
     const acceptEncoding = headers.get("accept-encoding");
     try {
-      return this.#endpoint.answer({ query, format, acceptEncoding }, (selection) =>
-        this.#read(applications, selection),
+      return this.#endpoint.answer(
+        { query, as: { ...as, format: as.format }, acceptEncoding },
+        (selection) => this.#read(applications, selection),
       );
     } catch (error) {
       if (!(error instanceof QueryError)) throw error;

@@ -7,6 +7,7 @@ import { ValidationError } from "elysia/error";
 import type { ScrapeLimits } from "../exposition/index.ts";
 import {
   type AttachResponse,
+  ClashLog,
   COMBINES,
   DIALECT,
   type HealthResponse,
@@ -124,9 +125,14 @@ const WriterParams = t.Object({ app: t.String(), writer: t.Integer({ minimum: 1 
 /** All routes; `handle` is what listeners serve. */
 export function createRoutes(context: RoutesContext) {
   const { pools, metrics } = context;
+  const clashes = new ClashLog((text) => {
+    metrics.add("nameClashes");
+    context.log.warn(text);
+  });
   const exposition = new MetricsRoute(context.readings, context.scrapes, {
     refused: () => metrics.add("limits", 1, "scrapes-full"),
     cut: () => metrics.add("scrapesCut"),
+    clash: (found) => clashes.see(found),
   });
   // What is not granted to a caller does not exist for it: no route reaches for `pools` itself.
   const granted = ({ request }: { request: Request }) => ({

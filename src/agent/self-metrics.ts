@@ -64,6 +64,12 @@ const METRICS = {
     "Long answers to scrapes that were not taken in time.",
     [],
   ],
+  nameClashes: [
+    "counter",
+    "microview_agent_name_clashes_total",
+    "Metrics that scrapers are shown without their type, or with one more label, for their names clash.",
+    [],
+  ],
   scanSeconds: [
     "counter",
     "microview_agent_scan_seconds_total",

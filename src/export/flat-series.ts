@@ -7,13 +7,15 @@ import {
   type Directory,
   formatValue,
   type Metric,
+  type NameScheme,
   type PoolSnapshot,
-  prometheusNames,
+  type Shown,
   type ShownBuckets,
   shownBuckets,
 } from "../layout/index.ts";
 import { type NativeShape, nativeShape } from "./native-histogram.ts";
 import { ProtoWriter } from "./protobuf.ts";
+import { isSameShown, type SharedMetric, type SharedNames } from "./shared-names.ts";
 import { METRIC_TYPE, type SeriesAbout } from "./symbols.ts";
 import { type EncodedLabels, MAX_TIME_MS, MIN_TIME_MS } from "./template.ts";
 
@@ -30,6 +32,8 @@ export interface FlatOptions {
   labels: readonly ExtraLabel[];
   /** Which buckets of log-linear histograms are sent, or whether they are native; powers of two unless told otherwise. */
   histograms?: HistogramForm;
+  /** How names are spelt that are not Prometheus's own; with underscores unless told otherwise. */
+  names?: NameScheme;
   /** What the label `instance` says of a source. */
   instanceOf: (source: string) => string;
 }
@@ -93,12 +97,15 @@ export class FlatPool {
   #encoded = new Map<number, Encoded>();
   #buckets = new Map<Metric, ShownBuckets>();
   #names = new Map<Metric, FlatLabel[][]>();
+  #shown = new Map<Metric, Shown>();
+  #namesVersion = -1;
   #about = new Map<Metric, SeriesAbout>();
   readonly #writer = new ProtoWriter();
 
   constructor(
     readonly options: FlatOptions,
     readonly owners: Owners,
+    readonly shared: SharedNames,
   ) {}
 
   /** Brings the series up to a snapshot's structure. @returns those that have ended, or undefined when nothing changed */
@@ -107,7 +114,8 @@ export class FlatPool {
     const same =
       directory === this.#directory &&
       directory.length === this.#directoryBytes &&
-      values.length === this.#valueCount;
+      values.length === this.#valueCount &&
+      this.shared.version === this.#namesVersion;
     if (same) return undefined;
     if (directory !== this.#directory) {
       this.#encoded = new Map();
@@ -115,6 +123,7 @@ export class FlatPool {
       this.#names = new Map();
       this.#about = new Map();
       this.#shapes = new Map();
+      this.#shown = new Map();
     }
     this.#directory = directory;
     this.#directoryBytes = directory.length;
@@ -126,6 +135,7 @@ export class FlatPool {
   end(): FlatSeries[] {
     const series = this.#all();
     for (const { key } of series) this.owners.delete(key);
+    this.shared.remove(this);
     this.series = [];
     this.natives = [];
     this.#directory = undefined;
@@ -163,21 +173,19 @@ export class FlatPool {
     const before = this.#all();
     this.#since = countingSince(directory);
     this.#takenAtMs = takenAtMs;
-    const { instanceOf, labels: extra } = this.options;
-    const home: ExtraLabel[] = [...extra, ["app", app], ["instance", instanceOf(source)]];
+    const metrics = this.#metricsOf(directory, app, this.options.instanceOf(source));
+    this.#follow(this.shared.take(this, metrics));
     const scalars: { series: FlatSeries; source: number; gauge: boolean }[] = [];
     const histograms: { series: Encoded; source: number; metric: Metric }[] = [];
     const natives: { series: FlatSeries; source: number; metric: Metric }[] = [];
     const held = new Set<number>();
     this.clashes = 0;
-    for (const metric of directory.metrics.values()) {
-      const service = directory.services.get(metric.service) ?? "";
-      if (metric.retired || !this.options.wanted(service, metric)) continue;
+    for (const { metric } of metrics) {
       const { kind } = metric.definition;
       for (const id of metric.series) {
         const index = directory.valueIndexOf(id);
         if (index < 0 || index + metric.slots > values.length) continue;
-        const encoded = this.#encode(directory, metric, id, service, home);
+        const encoded = this.#encode(directory, metric, id);
         if (!this.#hold(encoded, held)) this.clashes++;
         else if (kind === "counter" || kind === "gauge") {
           scalars.push({ series: encoded[0]!, source: index, gauge: kind === "gauge" });
@@ -209,6 +217,30 @@ export class FlatPool {
     return ended;
   }
 
+  #metricsOf(directory: Directory, app: string, instance: string): SharedMetric[] {
+    const metrics: SharedMetric[] = [];
+    for (const metric of directory.metrics.values()) {
+      const service = directory.services.get(metric.service) ?? "";
+      if (metric.retired || !this.options.wanted(service, metric)) continue;
+      const { definition } = metric;
+      metrics.push({ metric, definition, origin: { app, service, instance } });
+    }
+    return metrics;
+  }
+
+  /** Forgets what was made of metrics that are shown otherwise now. */
+  #follow(shown: Map<Metric, Shown>): void {
+    for (const [metric, now] of shown) {
+      const before = this.#shown.get(metric);
+      if (before === undefined || isSameShown(before, now)) continue;
+      this.#names.delete(metric);
+      this.#about.delete(metric);
+      for (const id of metric.series) this.#encoded.delete(id);
+    }
+    this.#shown = shown;
+    this.#namesVersion = this.shared.version;
+  }
+
   #isNative({ definition: { kind } }: Metric): boolean {
     return kind === "loglinear" && this.options.histograms === "native";
   }
@@ -226,19 +258,13 @@ export class FlatPool {
     return true;
   }
 
-  #encode(
-    directory: Directory,
-    metric: Metric,
-    id: number,
-    service: string,
-    home: readonly ExtraLabel[],
-  ): Encoded {
+  #encode(directory: Directory, metric: Metric, id: number): Encoded {
     const known = this.#encoded.get(id);
     if (known !== undefined) return known;
     let names = this.#names.get(metric);
     if (names === undefined) {
       const buckets = this.#isNative(metric) ? undefined : this.#bucketsOf(metric);
-      names = flatNames(metric, buckets, service, home);
+      names = flatNames(metric, this.#shown.get(metric)!, buckets, this.options.labels);
       this.#names.set(metric, names);
     }
     const labelValues = directory.labelValues(id);
@@ -273,8 +299,9 @@ export class FlatPool {
     let about = this.#about.get(metric);
     if (about === undefined) {
       const { kind, help } = metric.definition;
-      const { unit } = prometheusNames(metric.definition);
-      const type = METRIC_TYPE[kind === "loglinear" ? "histogram" : kind];
+      const shown = this.#shown.get(metric)!;
+      const { unit } = shown.names;
+      const type = METRIC_TYPE[shown.type];
       // A clock of the agent's that is ahead of ours has begun nothing after we saw it.
       const since = Math.floor(Math.min(this.#since.get(metric.service) ?? 0, this.#takenAtMs));
       const hasStart = kind !== "gauge" && since >= MIN_TIME_MS && since <= MAX_TIME_MS;
@@ -310,22 +337,22 @@ type FlatLabel = Uint8Array | { name: string; place: number };
 /**
  * The labels of each series that one of the metric becomes, in the order of the bytes of their names.
  * @param buckets of a histogram that is not native
+ * @param extra labels that are added where there is none of their name
  */
 function flatNames(
   metric: Metric,
+  { names: { name, labelNames }, added }: Shown,
   buckets: ShownBuckets | undefined,
-  service: string,
-  home: readonly ExtraLabel[],
+  extra: readonly ExtraLabel[],
 ): FlatLabel[][] {
   const { kind } = metric.definition;
-  const { name, labelNames } = prometheusNames(metric.definition);
-  const labels = new Map<string, string | number>([...home, ["service", service]]);
+  const labels = new Map<string, string | number>([...extra, ...added]);
   for (const [place, label] of labelNames.entries()) labels.set(label, place);
   const of = (flatName: string, le?: string): FlatLabel[] => {
     const all = new Map(labels).set("__name__", flatName);
     if (le !== undefined) all.set("le", le);
     return [...all]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
       .flatMap(([label, value]): FlatLabel[] => {
         if (typeof value === "number") return [{ name: label, place: value }];
         if (value === "") return [];

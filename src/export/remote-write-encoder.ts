@@ -19,6 +19,7 @@ import {
   type Part,
   presentOf,
 } from "./request-layout.ts";
+import { SharedNames } from "./shared-names.ts";
 import { compress } from "./snappy.ts";
 import { MAX_TIME_MS, MIN_TIME_MS, SERIES_FIELD, Template, type WireVersion } from "./template.ts";
 
@@ -71,6 +72,8 @@ export class RemoteWriteEncoder {
   readonly counters: EncoderCounters = { samples: 0, ended: 0, clashes: 0, late: 0 };
   readonly #pools = new Map<string, Pool>();
   readonly #owners: Owners = new Map();
+  /** How all pools' metrics are called. */
+  readonly names: SharedNames;
   /** When pools have ended that may come again. */
   readonly #endedMs = new Map<string, number>();
   readonly #request: RequestBuilder;
@@ -80,6 +83,7 @@ export class RemoteWriteEncoder {
   constructor(readonly options: RemoteWriteEncoderOptions) {
     this.#request = new RequestBuilder(options.maxSamples, options.onRequest);
     this.#version = options.protocol;
+    this.names = new SharedNames(options.names ?? "underscores");
   }
 
   /** Writes what comes from now on in another version of the protocol. */
@@ -140,7 +144,7 @@ export class RemoteWriteEncoder {
       pool = {
         source,
         app,
-        flat: new FlatPool(this.options, this.#owners),
+        flat: new FlatPool(this.options, this.#owners, this.names),
         version: -1,
         layout: NOTHING,
         present: new Uint8Array(),

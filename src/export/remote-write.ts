@@ -1,7 +1,7 @@
 // Remote write: snapshots into requests, requests into a backlog, and from there to the receiver. `collect` makes one
 // for each --remote-write.
 
-import type { PoolSnapshot } from "../layout/index.ts";
+import { ClashLog, type PoolSnapshot } from "../layout/index.ts";
 import { type Backlog, MemoryBacklog } from "./backlog.ts";
 import type { FlatOptions } from "./flat-series.ts";
 import { Negotiation, type RemoteWriteProtocol } from "./negotiation.ts";
@@ -24,6 +24,8 @@ export interface RemoteWriteOptions
   delayMs?: number;
   /** A source that has brought no snapshot for so long has ended, as far as the receiver is concerned. */
   awayMs?: number;
+  /** What is told of names that clash; shared with whatever else shows them. */
+  clashes?: ClashLog;
   /** Version of remote write: auto tries 2.0, and 1.0 where the receiver does not know it. */
   protocol?: RemoteWriteProtocol;
   /** Of microview. */
@@ -51,9 +53,11 @@ export class RemoteWrite implements Exporter {
   readonly #watch: Timer;
   #timer: Timer | undefined;
   #clashesSaid = false;
+  readonly #clashes: ClashLog;
 
   /** @throws WriteAheadError when its folder cannot be used */
   constructor(readonly options: RemoteWriteOptions) {
+    this.#clashes = options.clashes ?? new ClashLog(options.onNotice);
     const { writeAhead, maxMemoryBytes = DEFAULTS.maxMemoryBytes, onNotice } = options;
     this.#maxBytes = writeAhead?.maxBytes ?? maxMemoryBytes;
     this.#delayMs = options.delayMs ?? DEFAULTS.delayMs;
@@ -103,6 +107,7 @@ export class RemoteWrite implements Exporter {
     if (seen === undefined) this.#seenMs.set(key, { source, app, atMs: performance.now() });
     else seen.atMs = performance.now();
     this.encoder.write(snapshot);
+    this.#clashes.see(this.encoder.names.clashes);
     if (this.encoder.counters.clashes > 0 && !this.#clashesSaid) {
       this.#clashesSaid = true;
       this.options.onNotice(

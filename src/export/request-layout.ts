@@ -2,7 +2,7 @@
 // series or gauges' values come or go; what stays the same keeps its templates.
 
 import type { FlatPool, FlatSeries, NativeSeries } from "./flat-series.ts";
-import { type Symbolized, symbolize } from "./symbols.ts";
+import { type SeriesAbout, type Symbolized, symbolize } from "./symbols.ts";
 import type { SeriesHead, Template, WireVersion } from "./template.ts";
 
 /** Series that share a template, on the average; in 2.0 they are a request. */
@@ -112,7 +112,18 @@ function partEnd(
 }
 
 function sameSeries(one: readonly FlatSeries[], other: readonly FlatSeries[]): boolean {
-  return one.length === other.length && one.every(({ key }, i) => key === other[i]!.key);
+  return (
+    one.length === other.length &&
+    one.every(({ key, about }, i) => key === other[i]!.key && isSame(about, other[i]!.about))
+  );
+}
+
+function isSame(one: SeriesAbout, other: SeriesAbout): boolean {
+  if (one === other) return true;
+  const { type, help, unit, startMs } = one;
+  return (
+    type === other.type && help === other.help && unit === other.unit && startMs === other.startMs
+  );
 }
 
 /** The series of which the receiver has a value. */

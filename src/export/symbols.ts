@@ -15,7 +15,7 @@ export interface SeriesAbout {
   startMs: number;
 }
 
-export const METRIC_TYPE = { counter: 1, gauge: 2, histogram: 3 } as const;
+export const METRIC_TYPE = { unknown: 0, counter: 1, gauge: 2, histogram: 3 } as const;
 
 // Request.symbols
 const SYMBOLS = 4;

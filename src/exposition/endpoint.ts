@@ -3,9 +3,9 @@
 import { BUCKETS, type Buckets, globs, prometheusNames } from "../layout/index.ts";
 import { Exposition } from "./exposition.ts";
 import type { ExposedPool, Wants } from "./families.ts";
-import { CONTENT_TYPE, type Format } from "./format.ts";
+import type { Format } from "./format.ts";
 import { GzipPieces } from "./gzip.ts";
-import { acceptsGzip } from "./negotiate.ts";
+import { acceptsGzip, type Negotiated } from "./negotiate.ts";
 import {
   BusyError,
   RETRY_AFTER_S,
@@ -45,7 +45,8 @@ export interface Selection {
 /** What of a request decides the answer. */
 export interface MetricsRequest {
   query: URLSearchParams;
-  format: Format;
+  /** By its Accept. */
+  as: Negotiated<Format>;
   acceptEncoding: string | null;
 }
 
@@ -68,16 +69,18 @@ export class MetricsEndpoint {
    * @throws QueryError for a query that cannot be
    */
   answer(
-    { query, format, acceptEncoding }: MetricsRequest,
+    { query, as, acceptEncoding }: MetricsRequest,
     poolsOf: (selection: Selection) => readonly ExposedPool[],
   ): Response {
     const selection = this.#selection(query);
     const { wants, created, buckets, name } = selection;
-    const options = { format, created, buckets, wants, selection: name };
+    const { format, names, contentType } = as;
+    const options = { format, names, created, buckets, wants, selection: name };
     const scrape = this.exposition.scrape(poolsOf(selection), options);
+    if (scrape.clashes.length > 0) this.gate.events.clash(scrape.clashes);
     const gzip = acceptsGzip(acceptEncoding);
     const headers = {
-      "content-type": CONTENT_TYPE[format],
+      "content-type": contentType,
       vary: "accept, accept-encoding",
       ...(gzip ? { "content-encoding": "gzip" } : {}),
     };

@@ -1,7 +1,7 @@
 // Prometheus text of pools. An `Exposition` lives as long as whoever is scraped, and remembers what does not change
 // from scrape to scrape; a `Scrape` is one text, of the values that it was begun with.
 
-import type { Buckets } from "../layout/index.ts";
+import type { Buckets, NameScheme } from "../layout/index.ts";
 import { type ExposedPool, Families, type Wants } from "./families.ts";
 import type { Format } from "./format.ts";
 import { Scrape } from "./scrape.ts";
@@ -13,6 +13,8 @@ const SELECTIONS_MAX = 8;
 
 export interface ScrapeOptions {
   format: Format;
+  /** How names are spelt that are not Prometheus's own; with underscores unless told otherwise. */
+  names?: NameScheme;
   /** Tells when counters and histograms began, where the format has it; on unless told otherwise. */
   created?: boolean;
   /** Which buckets of log-linear histograms are shown; powers of two unless told otherwise. */
@@ -38,12 +40,12 @@ export class Exposition {
 
   /** Begins a text of what the pools hold. Their values must stay as they are until its end. */
   scrape(pools: readonly ExposedPool[], options: ScrapeOptions): Scrape {
-    const { format, created = true, buckets = "powers" } = options;
+    const { format, names = "underscores", created = true, buckets = "powers" } = options;
     const { wants = () => true, selection = "" } = options;
     const places = pools.map(({ app, source, parts }) => [app, source, parts !== undefined]);
-    const key = JSON.stringify([selection, places]);
+    const key = JSON.stringify([selection, names, places]);
     const known = this.#families.get(key);
-    const families = known?.fits(pools) ? known : new Families(pools, wants, known);
+    const families = known?.fits(pools) ? known : new Families(pools, wants, names, known);
     this.#families.delete(key);
     this.#forgetOldest();
     this.#families.set(key, families);

@@ -1,16 +1,20 @@
 // What an exposition consists of, in its order: metrics of one name, of whichever pool and service, are one family.
 // Found once per structure and selection; a scrape goes through it.
 
-import { countingSince, type Directory, type Metric, prometheusNames } from "../layout/index.ts";
 import {
-  type FamilyHead,
-  type FamilyType,
-  type Format,
-  openMetricsHeads,
-  textHead,
-  typeOf,
-} from "./format.ts";
-import { Block, HOME_LABELS, type Home, type Run, SERIES_PER_BLOCK } from "./templates.ts";
+  countingSince,
+  type Directory,
+  familyTypeOf,
+  type Metric,
+  type MetricDefinition,
+  type NameClash,
+  type NameScheme,
+  type Origin,
+  SampleNames,
+  type Shown,
+} from "../layout/index.ts";
+import { type FamilyHead, type Format, introduce } from "./format.ts";
+import { Block, type Part, type Run, SERIES_PER_BLOCK } from "./templates.ts";
 import type { WriterPart } from "./writer-values.ts";
 
 /** A pool's part in an exposition. */
@@ -34,17 +38,10 @@ export interface Family extends FamilyHead {
   blocks: Block[];
 }
 
-/** The lines before a family's samples, and the name of the sample that tells when a series began. */
+/** The lines before a family's samples, and what those begin with that tell when a series began. */
 export interface EncodedHead {
   head: Uint8Array;
   created: Uint8Array | undefined;
-}
-
-/** A metric that is left out, because its name has another type already. */
-export interface TypeConflict {
-  name: string;
-  type: FamilyType;
-  left: FamilyType;
 }
 
 /** A metric of one service in one pool. */
@@ -52,39 +49,57 @@ interface Member {
   /** Index of its pool among those exposed. */
   pool: number;
   metric: Metric;
-  home: Home;
+  definition: MetricDefinition;
+  origin: Origin;
   /** When its service began to count, as text. */
   created: Uint8Array | undefined;
 }
 
+/** What goes into one family. */
+interface Gathered {
+  name: string;
+  members: { member: Member; shown: Shown; part: Part }[];
+}
+
 export class Families {
   readonly all: readonly Family[];
-  readonly conflicts: TypeConflict[] = [];
+  /** Metrics that are shown otherwise than they were declared, and how many there are. */
+  readonly clashes: readonly NameClash[];
+  readonly clashCount: number;
   /** Bytes that the last scrape came to. */
   lastBytes = 0;
   readonly #structure: readonly unknown[];
   readonly #heads: Partial<Record<Format, ReadonlyMap<string, EncodedHead>>> = {};
 
   /** @param before families of the same selection, whose texts may still be good */
-  constructor(pools: readonly ExposedPool[], wants: Wants, before?: Families) {
+  constructor(
+    pools: readonly ExposedPool[],
+    wants: Wants,
+    scheme: NameScheme = "underscores",
+    before?: Families,
+  ) {
     this.#structure = structureOf(pools);
     const parts = pools.map((pool) => pool.parts && byMetric(pool.parts));
     const known = new Map(before?.all.map((family) => [family.name, family]));
-    this.all = [...membersByName(pools, wants)].map(([name, members]) => {
-      const { definition } = members[0]!.metric;
-      const type = typeOf(definition);
-      const same = members.filter(({ metric }) => typeOf(metric.definition) === type);
-      const others = new Set(members.map(({ metric }) => typeOf(metric.definition)));
-      others.delete(type);
-      // One name has one type in an exposition.
-      for (const left of others) this.conflicts.push({ name, type, left });
-      const blocks = blocksOf(
-        distinguish(qualify(same)).flatMap((member) => runsOf(member, pools, parts[member.pool])),
-        type === "histogram",
+    const members = membersOf(pools, wants);
+    const names = new SampleNames(members, scheme);
+    this.clashes = names.clashes;
+    this.clashCount = names.clashCount;
+    this.all = gather(members, names).map(({ name, members: own }) => {
+      const { definition } = own.map(({ member }) => member).reduce(firstByOrigin);
+      const isUntyped = own.some(({ shown }) => shown.type === "unknown");
+      const runs = own.flatMap(({ member, shown, part }) =>
+        runsOf(member, shown, scheme, part, pools, parts[member.pool]),
       );
+      const blocks = blocksOf(runs);
       for (const [i, block] of (known.get(name)?.blocks ?? []).entries()) blocks[i]?.inherit(block);
-      const { unit } = prometheusNames(definition);
-      return { name, type, help: definition.help, unit, blocks };
+      return {
+        name,
+        type: isUntyped ? "unknown" : own[0]!.shown.type,
+        help: definition.help,
+        unit: own[0]!.shown.names.unit,
+        blocks,
+      };
     });
     this.lastBytes = before?.lastBytes ?? 0;
   }
@@ -105,23 +120,22 @@ export class Families {
     );
   }
 
-  /** The lines before a family's samples, by name; a family that the format cannot have is missing. */
+  /** The lines before a family's samples, by name. */
   heads(format: Format): ReadonlyMap<string, EncodedHead> {
     let heads = this.#heads[format];
     if (heads === undefined) {
-      const texts =
-        format === "openmetrics"
-          ? openMetricsHeads(this.all)
-          : new Map(this.all.map((family) => [family.name, textHead(family)]));
       const encoder = new TextEncoder();
       heads = new Map(
-        [...texts].map(([name, { head, created }]) => [
-          name,
-          {
-            head: encoder.encode(head),
-            created: created === undefined ? undefined : encoder.encode(created),
-          },
-        ]),
+        this.all.map((family) => {
+          const { head, created } = introduce(family, format);
+          return [
+            family.name,
+            {
+              head: encoder.encode(head),
+              created: created === undefined ? undefined : encoder.encode(created),
+            },
+          ];
+        }),
       );
       this.#heads[format] = heads;
     }
@@ -143,8 +157,8 @@ function structureOf(pools: readonly ExposedPool[]): unknown[] {
   ]);
 }
 
-function membersByName(pools: readonly ExposedPool[], wants: Wants): Map<string, Member[]> {
-  const byName = new Map<string, Member[]>();
+function membersOf(pools: readonly ExposedPool[], wants: Wants): Member[] {
+  const members: Member[] = [];
   for (const [pool, { app, source: instance, directory, wants: has }] of pools.entries()) {
     const created = new Map(
       [...countingSince(directory)].map(([service, atMs]) => [service, createdText(atMs)]),
@@ -152,15 +166,41 @@ function membersByName(pools: readonly ExposedPool[], wants: Wants): Map<string,
     for (const metric of directory.metrics.values()) {
       const service = directory.services.get(metric.service) ?? "";
       if (metric.retired || !wants(service, metric) || has?.(service, metric) === false) continue;
-      const home = { app, service, instance, qualified: false };
-      const member = { pool, metric, home, created: created.get(metric.service) };
-      const { name } = prometheusNames(metric.definition);
-      const members = byName.get(name);
-      if (members === undefined) byName.set(name, [member]);
-      else members.push(member);
+      const { definition } = metric;
+      const origin = { app, service, instance };
+      members.push({ pool, metric, definition, origin, created: created.get(metric.service) });
     }
   }
-  return byName;
+  return members;
+}
+
+/** Metrics by the family that they are shown in; of a histogram without type each name of samples is one. */
+function gather(members: readonly Member[], names: SampleNames<Member>): Gathered[] {
+  const families = new Map<string, Gathered>();
+  for (const member of members) {
+    const shown = names.of(member);
+    for (const part of partsOf(member, shown)) {
+      const { name: own } = shown.names;
+      const name = part.startsWith("_") ? own + part : own;
+      const family = families.get(name);
+      if (family === undefined) families.set(name, { name, members: [{ member, shown, part }] });
+      else family.members.push({ member, shown, part });
+    }
+  }
+  return [...families.values()];
+}
+
+function partsOf({ definition }: Member, { type }: Shown): readonly Part[] {
+  if (familyTypeOf(definition) !== "histogram") return ["value"];
+  return type === "histogram" ? ["histogram"] : ["_bucket", "_sum", "_count"];
+}
+
+/** Whose help is shown must not depend on who came first. */
+function firstByOrigin(a: Member, b: Member): Member {
+  const [one, other] = [a, b].map(({ origin: { app, service, instance }, definition }) =>
+    JSON.stringify([app, service, instance, definition.name]),
+  );
+  return other! < one! ? b : a;
 }
 
 function byMetric(parts: readonly WriterPart[]): Map<Metric, WriterPart[]> {
@@ -173,62 +213,27 @@ function byMetric(parts: readonly WriterPart[]): Map<Metric, WriterPart[]> {
   return found;
 }
 
-/** Where a metric's own labels hide ours, members of a family may look alike: then ours come under other names. */
-function qualify(members: readonly Member[]): readonly Member[] {
-  if (members.length === 1) return members;
-  const isHidden = ({ metric }: Member) =>
-    HOME_LABELS.some((name) => prometheusNames(metric.definition).labelNames.includes(name));
-  if (!members.some(isHidden)) return members;
-  const shown = ({ metric, home }: Member) => {
-    const { labelNames } = prometheusNames(metric.definition);
-    const visible = HOME_LABELS.map((name) => (labelNames.includes(name) ? null : home[name]));
-    return JSON.stringify([visible, [...labelNames].sort()]);
-  };
-  const alike = new Map<string, number>();
-  for (const each of members) alike.set(shown(each), (alike.get(shown(each)) ?? 0) + 1);
-  return members.map((each) =>
-    alike.get(shown(each)) === 1 ? each : { ...each, home: { ...each.home, qualified: true } },
-  );
-}
-
-/** Metrics of one service that look alike under Prometheus's names, as `a.b` and `a-b` do, say what they are called. */
-function distinguish(members: readonly Member[]): readonly Member[] {
-  const isTranslated = ({ metric }: Member) => metric.definition.dialect !== undefined;
-  if (members.length === 1 || !members.some(isTranslated)) return members;
-  const shown = ({ pool, metric }: Member) =>
-    JSON.stringify([
-      pool,
-      metric.service,
-      [...prometheusNames(metric.definition).labelNames].sort(),
-    ]);
-  const alike = new Map<string, number>();
-  for (const each of members) alike.set(shown(each), (alike.get(shown(each)) ?? 0) + 1);
-  return members.map((each) => {
-    if (alike.get(shown(each)) === 1 || !isTranslated(each)) return each;
-    const { name, labelNames } = each.metric.definition;
-    const original = labelNames.length === 0 ? name : `${name}{${labelNames.join(",")}}`;
-    return { ...each, home: { ...each.home, original } };
-  });
-}
-
-/** A run that does not yet know its block's pool. */
-type PooledRun = [pool: number, run: Run];
+/** A run that does not yet know its block. */
+type LooseRun = [pool: number, part: Part, run: Run];
 
 function runsOf(
-  { pool, metric, home, created }: Member,
+  { pool, metric, created }: Member,
+  shown: Shown,
+  scheme: NameScheme,
+  part: Part,
   pools: readonly ExposedPool[],
   parts: ReadonlyMap<Metric, readonly WriterPart[]> | undefined,
-): PooledRun[] {
+): LooseRun[] {
   const { directory } = pools[pool]!;
-  const common = { directory, metric, home };
+  const common = { directory, metric, shown, scheme };
   if (parts === undefined) {
     const to = metric.series.length;
-    return [[pool, { ...common, writer: undefined, from: 0, to, index: -1, created }]];
+    return [[pool, part, { ...common, writer: undefined, from: 0, to, index: -1, created }]];
   }
   return (parts.get(metric) ?? []).map(({ writer, firstSeries, count, index }) => {
     const from = placeOf(metric.series, firstSeries);
     const own = createdText(writer.startedAtMs);
-    return [pool, { ...common, writer, from, to: from + count, index, created: own }];
+    return [pool, part, { ...common, writer, from, to: from + count, index, created: own }];
   });
 }
 
@@ -242,14 +247,14 @@ function createdText(atMs: number): Uint8Array | undefined {
 }
 
 /** Cuts runs into blocks of a size; what is short shares one, unless each has bounds of its own. */
-function blocksOf(runs: readonly PooledRun[], isHistogram: boolean): Block[] {
+function blocksOf(runs: readonly LooseRun[]): Block[] {
   const blocks: Block[] = [];
   let block: Block | undefined;
-  for (const [pool, run] of runs) {
-    if (isHistogram || block?.pool !== pool) block = undefined;
+  for (const [pool, part, run] of runs) {
+    if (part !== "value" || block?.part !== part || block.pool !== pool) block = undefined;
     for (let from = run.from; from < run.to; ) {
       if (block === undefined || block.count >= SERIES_PER_BLOCK) {
-        block = new Block(pool, isHistogram);
+        block = new Block(pool, part);
         blocks.push(block);
       }
       const to = Math.min(run.to, from + SERIES_PER_BLOCK - block.count);

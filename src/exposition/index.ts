@@ -1,15 +1,15 @@
 // Prometheus exposition: both text formats of what pools hold, in pieces, and how they are asked for over HTTP.
 //
 //   const endpoint = new MetricsEndpoint({ atOnce: 8 }, { refused() {}, cut() {} });
-//   const format = negotiate(request.headers.get("accept"), ["openmetrics"]);
-//   endpoint.answer({ query, format, acceptEncoding }, (selection) => pools);
+//   const as = negotiate(request.headers.get("accept"), ["openmetrics"]);
+//   endpoint.answer({ query, as, acceptEncoding }, (selection) => pools);
 
 export { MetricsEndpoint, type MetricsRequest, QueryError, type Selection } from "./endpoint.ts";
 export { Exposition, type ScrapeOptions } from "./exposition.ts";
-export type { ExposedPool, TypeConflict, Wants } from "./families.ts";
-export { CONTENT_TYPE, type Format } from "./format.ts";
+export type { ExposedPool, Wants } from "./families.ts";
+export type { Format } from "./format.ts";
 export { GzipPieces } from "./gzip.ts";
-export { acceptsGzip, negotiate } from "./negotiate.ts";
+export { acceptsGzip, type Negotiated, negotiate } from "./negotiate.ts";
 export { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
 export { PIECE_BYTES, type Scrape } from "./scrape.ts";
 export type { ScrapeEvents, ScrapeLimits } from "./scrape-gate.ts";

@@ -1,7 +1,10 @@
 // What a scraper asks for, by its Accept and Accept-Encoding (RFC 9110, 12.5.1 and 12.5.3).
 // Prometheus 2.42 sends: application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,
 // text/plain;version=0.0.4;q=0.5,*/*;q=0.1
+// Prometheus 3 says besides how it takes names that are not its own: text/plain;version=1.0.0;escaping=allow-utf-8
+// (https://prometheus.io/docs/instrumenting/content_negotiation/).
 
+import { NAME_SCHEMES, type NameScheme } from "../layout/index.ts";
 import type { Format } from "./format.ts";
 
 interface Range {
@@ -12,41 +15,74 @@ interface Range {
 }
 
 interface Offer {
+  format: "json" | Format;
   type: string;
   version?: string;
   /** Only given to those who name it: a wildcard means whatever is usual. */
   named?: true;
+  /** Names may be spelt as is asked for; in the others they are always spelt with underscores. */
+  escapes?: true;
 }
 
 /** In the order in which they are preferred by whoever wants several alike. */
-const OFFERS: Readonly<Record<"json" | Format, Offer>> = {
-  json: { type: "application/json", named: true },
-  openmetrics: { type: "application/openmetrics-text", version: "1.0.0", named: true },
-  text: { type: "text/plain", version: "0.0.4" },
-};
+const OFFERS: readonly Offer[] = [
+  { format: "json", type: "application/json", named: true },
+  {
+    format: "openmetrics",
+    type: "application/openmetrics-text",
+    version: "1.0.0",
+    named: true,
+    escapes: true,
+  },
+  { format: "text", type: "text/plain", version: "0.0.4" },
+  { format: "text", type: "text/plain", version: "1.0.0", named: true, escapes: true },
+];
+const USUAL = OFFERS.find(({ format, version }) => format === "text" && version === "0.0.4")!;
 
 /** Longer headers than any scraper's are not read to their end. */
 const RANGES_MAX = 64;
 
+/** What is answered with. */
+export interface Negotiated<Of extends "json" | Format = "json" | Format> {
+  format: Of;
+  contentType: string;
+  names: NameScheme;
+}
+
 /**
- * What to answer with; text for those who want nothing that there is.
+ * What to answer with; the text format 0.0.4 for those who want nothing that there is.
  * @param offered more than text, which is always offered
  */
 export function negotiate<Offered extends "json" | "openmetrics">(
   accept: string | null,
   offered: readonly Offered[],
-): Offered | "text" {
+): Negotiated<Offered | "text"> {
   const ranges = rangesOf(accept ?? "");
-  let best: Offered | "text" = "text";
+  const formats: readonly string[] = [...offered, "text"];
+  let best = USUAL;
   let bestQ = 0;
-  for (const name of [...offered, "text"] as const) {
-    const q = qualityOf(OFFERS[name], ranges);
-    if (q > bestQ) {
-      best = name;
-      bestQ = q;
-    }
+  let names: NameScheme | undefined;
+  for (const offer of OFFERS) {
+    if (!formats.includes(offer.format)) continue;
+    const range = rangeFor(offer, ranges);
+    if (range === undefined || range.q <= bestQ) continue;
+    best = offer;
+    bestQ = range.q;
+    names = offer.escapes === true ? schemeOf(range) : undefined;
   }
-  return best;
+  const parameters = [
+    ...(best.version === undefined ? [] : [`version=${best.version}`, "charset=utf-8"]),
+    ...(names === undefined ? [] : [`escaping=${names}`]),
+  ];
+  return {
+    format: best.format as Offered | "text",
+    contentType: [best.type, ...parameters].join("; "),
+    names: names ?? "underscores",
+  };
+}
+
+function schemeOf({ parameters }: Range): NameScheme | undefined {
+  return NAME_SCHEMES.find((scheme) => scheme === parameters.get("escaping"));
 }
 
 /** Whether a text may be sent with gzip, and would rather be than without. */
@@ -57,22 +93,29 @@ export function acceptsGzip(acceptEncoding: string | null): boolean {
   return gzip > 0 && gzip >= q("identity");
 }
 
-function qualityOf({ type, version, named }: Offer, ranges: readonly Range[]): number {
-  let quality = 0;
-  let specificity = -1;
+/** The range that decides about an offer. */
+function rangeFor(
+  { type, version, named, escapes }: Offer,
+  ranges: readonly Range[],
+): Range | undefined {
+  let best: Range | undefined;
+  let bestSpecificity = -1;
   for (const range of ranges) {
     const wanted = range.parameters.get("version");
     if (wanted !== undefined && wanted !== version) continue;
     const wildcards = named ? [] : [`${type.split("/")[0]}/*`, "*/*"];
     const distance = [type, ...wildcards].indexOf(range.type);
     if (distance < 0) continue;
+    const isSpelt = range.parameters.has("escaping");
+    // Who says neither a version nor how names are spelt means the oldest text.
+    if (type === USUAL.type && wanted === undefined && isSpelt !== (escapes ?? false)) continue;
     // What names more decides: of several alike the best.
     const own = 2 * (2 - distance) + (wanted === undefined ? 0 : 1);
-    if (own < specificity || (own === specificity && range.q <= quality)) continue;
-    specificity = own;
-    quality = range.q;
+    if (own < bestSpecificity || (own === bestSpecificity && range.q <= best!.q)) continue;
+    bestSpecificity = own;
+    best = range;
   }
-  return quality;
+  return best;
 }
 
 function rangesOf(header: string): Range[] {

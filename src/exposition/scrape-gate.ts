@@ -1,6 +1,8 @@
 // How many long texts are being taken at once, and for how long each may be: whoever takes one slowly, or not at all,
 // holds the values that it is made of.
 
+import type { NameClash } from "../layout/index.ts";
+
 /** What scrapers may hold. */
 export interface ScrapeLimits {
   /** Texts that are too long to be answered whole, at once. */
@@ -15,6 +17,8 @@ export interface ScrapeEvents {
   refused(): void;
   /** A text was not taken in time. */
   cut(): void;
+  /** Metrics are shown otherwise than they were declared, for their names clash; told with each scrape. */
+  clash(clashes: readonly NameClash[]): void;
 }
 
 export const SCRAPE_LIMITS: Readonly<ScrapeLimits> = { atOnce: 8, deadlineMs: 25_000 };

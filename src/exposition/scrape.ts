@@ -1,9 +1,9 @@
 // One exposition, made as it is taken: nobody ever holds all of it. Lines are put together from bytes that were made
 // before, and numbers.
 
-import type { Buckets } from "../layout/index.ts";
+import { type Buckets, type NameClash, sampleLead } from "../layout/index.ts";
 import type { ScrapeOptions } from "./exposition.ts";
-import type { EncodedHead, ExposedPool, Families, Family, TypeConflict } from "./families.ts";
+import type { EncodedHead, ExposedPool, Families, Family } from "./families.ts";
 import { OPENMETRICS_END } from "./format.ts";
 import { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
 import {
@@ -21,14 +21,13 @@ const PIECE_BYTES_MIN = 4 << 10;
 /** `} ` before a number, and the line's end behind it. */
 const AROUND_NUMBER = 3;
 
-const OPENING_BRACE = 123;
 const BRACE = 125;
 const SPACE = 32;
 const NEWLINE = 10;
 
 export class Scrape {
-  /** Metrics that are left out because their names have another type already. */
-  readonly conflicts: readonly TypeConflict[];
+  /** Metrics that are shown otherwise than they were declared, the first hundred. */
+  readonly clashes: readonly NameClash[];
   readonly #pools: readonly ExposedPool[];
   readonly #families: Families;
   readonly #isOpenMetrics: boolean;
@@ -47,7 +46,7 @@ export class Scrape {
   #family = -1;
   #block = 0;
   #series = 0;
-  /** Of the family: what its samples are called that tell when a series began. */
+  /** Of the family: what lines begin with that tell when a series began. */
   #created: Uint8Array | undefined;
   /** Of the block. */
   #texts: Texts | undefined;
@@ -70,7 +69,7 @@ export class Scrape {
     this.#tellsCreated = created;
     this.#buckets = buckets;
     this.#mayKeep = mayKeep;
-    this.conflicts = families.conflicts;
+    this.clashes = families.clashes;
     // The next text is about as long as the last.
     const expected = families.lastBytes + (families.lastBytes >> 3);
     this.#out = new Uint8Array(Math.min(PIECE_BYTES, Math.max(PIECE_BYTES_MIN, expected)));
@@ -87,10 +86,10 @@ export class Scrape {
     const family = this.#families.all[this.#family];
     const block = family?.blocks[this.#block];
     if (family === undefined || block === undefined) return this.#enterNextFamily();
-    if (block.isHistogram) {
+    if (block.part !== "value") {
       if (this.#writeHistogram(block, this.#series++) < block.count) return;
     } else if (this.#created !== undefined) {
-      this.#writeCreated(block, this.#created);
+      this.#writeCreated(family, block, this.#created);
     } else {
       this.#writeScalars(family, block);
     }
@@ -102,8 +101,7 @@ export class Scrape {
 
   #enterNextFamily(): void {
     const { all } = this.#families;
-    do this.#family++;
-    while (this.#family < all.length && !this.#heads.has(all[this.#family]!.name));
+    this.#family++;
     this.#block = 0;
     const family = all[this.#family];
     if (family === undefined) return this.#finish();
@@ -138,11 +136,11 @@ export class Scrape {
   }
 
   /** Counters in OpenMetrics: behind each total the moment when it began, with the same labels. */
-  #writeCreated(block: Block, created: Uint8Array): void {
+  #writeCreated({ name }: Family, block: Block, created: Uint8Array): void {
     const { values } = this.#pools[block.pool]!;
     const { bytes, ends } = block.texts(this.#maker, this.#mayKeep);
     const indexes = block.indexes();
-    const nameBytes = bytes.indexOf(OPENING_BRACE);
+    const leadBytes = Buffer.byteLength(sampleLead(name));
     let start = 0;
     let i = 0;
     for (const { from, to, created: since } of block.runs) {
@@ -157,7 +155,7 @@ export class Scrape {
           out[at++] = NEWLINE;
           if (since !== undefined) {
             at = copy(created, 0, created.length, out, at);
-            at = copy(bytes, start + nameBytes, end, out, at);
+            at = copy(bytes, start + leadBytes, end, out, at);
             at = copy(since, 0, since.length, out, at);
           }
           this.#at = at;
@@ -170,7 +168,8 @@ export class Scrape {
   /** @returns how many of the block's series are behind */
   #writeHistogram(block: Block, i: number): number {
     const { values } = this.#pools[block.pool]!;
-    const { metric, created: since } = block.runs[0]!;
+    const { part } = block;
+    const { metric, shown, created: since } = block.runs[0]!;
     this.#indexes ??= block.indexes();
     const index = this.#indexes[i]!;
     if (index < 0 || index + metric.slots > values.length) return i + 1;
@@ -179,9 +178,10 @@ export class Scrape {
     const { bytes } = texts;
     const start = i === 0 ? 0 : texts.ends[i - 1]!;
     const end = texts.ends[i]!;
-    const shared = histogramTexts(metric, this.#buckets);
+    const shared = histogramTexts(metric, shown.names, this.#buckets);
     const { cuts } = shared;
     const { bytes: bounds, ends: boundEnds } = shared.bounds;
+    const hasBuckets = part === "histogram" || part === "_bucket";
     let slot = 0;
     let count = 0;
     let boundStart = 0;
@@ -192,6 +192,7 @@ export class Scrape {
         // Only what can be a count is counted, so that buckets never go down.
         if (more > 0) count += more;
       }
+      if (!hasBuckets) continue;
       this.#room(end - start + boundEnd - boundStart + NUMBER_BYTES_MAX + AROUND_NUMBER);
       const out = this.#out;
       let at = copy(bytes, start, end, out, this.#at);
@@ -205,10 +206,9 @@ export class Scrape {
     const lowest = metric.definition.bounds[0] ?? 0;
     const labels = bytes.subarray(start + shared.bucketLeadBytes, end);
     // OpenMetrics wants a sum that only rises, so none where negative values count, and no count without it.
-    if (!this.#isOpenMetrics || (sum >= 0 && lowest >= 0)) {
-      this.#writeOfHistogram(shared, 0, labels, sum);
-      this.#writeOfHistogram(shared, 1, labels, count);
-    }
+    const isWhole = part === "histogram" && (!this.#isOpenMetrics || (sum >= 0 && lowest >= 0));
+    if (isWhole || part === "_sum") this.#writeOfHistogram(shared, 0, labels, sum);
+    if (isWhole || part === "_count") this.#writeOfHistogram(shared, 1, labels, count);
     if (this.#created !== undefined && since !== undefined) {
       this.#writeCreatedOf(this.#created, labels, since);
     }
@@ -238,7 +238,6 @@ export class Scrape {
     this.#room(created.length + labels.length + since.length + AROUND_NUMBER);
     const out = this.#out;
     let at = copy(created, 0, created.length, out, this.#at);
-    out[at++] = OPENING_BRACE;
     at = copy(labels, 0, labels.length, out, at);
     out[at++] = BRACE;
     out[at++] = SPACE;

@@ -7,8 +7,13 @@ import {
   type Directory,
   escapeLabel,
   formatValue,
+  freeName,
+  labelName,
   type Metric,
-  prometheusNames,
+  type NameScheme,
+  type PrometheusNames,
+  type Shown,
+  sampleLead,
   shownBuckets,
 } from "../layout/index.ts";
 
@@ -23,23 +28,8 @@ const encoder = new TextEncoder();
 /** Series that are written together. */
 export const SERIES_PER_BLOCK = 256;
 
-/** Names of {@link Home}'s labels, in the order in which they are written. */
-export const HOME_LABELS = ["app", "service", "instance"] as const;
-
-/** The labels that tell where a series comes from, beside those of its own. */
-export interface Home {
-  app: string;
-  service: string;
-  /** The agent, where there are several. */
-  instance: string | undefined;
-  /**
-   * Labels of ours that the metric has too are called `microview_…` instead of being left out: without them, series of
-   * two services would have the same labels.
-   */
-  qualified: boolean;
-  /** What the metric is really called, where another one of the service looks like it under Prometheus's names. */
-  original?: string;
-}
+/** What of a metric's samples is in a block: all of a histogram's, or, where it has no type, those of one name. */
+export type Part = "value" | "histogram" | "_bucket" | "_sum" | "_count";
 
 /** A writer whose own values are shown. */
 export interface ShownWriter {
@@ -53,7 +43,9 @@ export interface ShownWriter {
 export interface Run {
   directory: Directory;
   metric: Metric;
-  home: Home;
+  /** What it is called. */
+  shown: Shown;
+  scheme: NameScheme;
   writer: ShownWriter | undefined;
   /** Places among the metric's series, the end not included. */
   from: number;
@@ -76,7 +68,7 @@ export class Block {
   constructor(
     /** Index of the pool among those exposed. */
     readonly pool: number,
-    readonly isHistogram: boolean,
+    readonly part: Part,
   ) {}
 
   add(run: Run): void {
@@ -85,7 +77,7 @@ export class Block {
   }
 
   /**
-   * `name{labels} ` of each series; of a histogram `name_bucket{labels`.
+   * `name{labels} ` of each series; of whatever part of a histogram `name_bucket{labels`.
    * @param maker makes them where they are not kept; they are good until it makes others
    * @param mayKeep whether so many bytes may be kept
    */
@@ -117,6 +109,7 @@ export class Block {
   /** Takes over the texts of a block of an earlier structure, if they are the same. */
   inherit(before: Block): void {
     if (before.#texts === undefined || before.runs.length !== this.runs.length) return;
+    if ((before.part === "value") !== (this.part === "value")) return;
     if (!this.runs.every((run, i) => isSameText(run, before.runs[i]!))) return;
     this.#texts = before.#texts;
     this.keptBytes = before.keptBytes;
@@ -134,9 +127,13 @@ function isSameText(a: Run, b: Run): boolean {
     a.metric === b.metric &&
     a.from === b.from &&
     a.to === b.to &&
-    a.home.qualified === b.home.qualified &&
-    a.home.original === b.home.original &&
-    a.writer?.id === b.writer?.id
+    a.writer?.id === b.writer?.id &&
+    a.shown.names === b.shown.names &&
+    a.shown.added.length === b.shown.added.length &&
+    a.shown.added.every(([name, value], i) => {
+      const [otherName, otherValue] = b.shown.added[i]!;
+      return name === otherName && value === otherValue;
+    })
   );
 }
 
@@ -146,27 +143,32 @@ export interface HistogramTexts {
   bounds: Texts;
   /** Slots after which the count so far is that of each. */
   cuts: Int32Array;
-  /** `name_sum{` and `name_count{`. */
+  /** `name_sum{` and `name_count{`, or what stands there of names in quotes. */
   leads: Texts;
   /** Bytes of `name_bucket{`, before the labels of each series. */
   bucketLeadBytes: number;
 }
 
 const histograms = {
-  powers: new WeakMap<Metric, HistogramTexts>(),
-  all: new WeakMap<Metric, HistogramTexts>(),
+  powers: new WeakMap<PrometheusNames, HistogramTexts>(),
+  all: new WeakMap<PrometheusNames, HistogramTexts>(),
 } as const satisfies Record<Buckets, object>;
 
-export function histogramTexts(metric: Metric, buckets: Buckets): HistogramTexts {
-  let texts = histograms[buckets].get(metric);
+/** @param names those of the metric, in one scheme or another */
+export function histogramTexts(
+  metric: Metric,
+  names: PrometheusNames,
+  buckets: Buckets,
+): HistogramTexts {
+  let texts = histograms[buckets].get(names);
   if (texts === undefined) {
-    const { name } = prometheusNames(metric.definition);
+    const { name } = names;
     texts = {
       ...bucketTexts(metric, buckets),
-      leads: textsOf([`${name}_sum{`, `${name}_count{`]),
-      bucketLeadBytes: `${name}_bucket{`.length,
+      leads: textsOf([sampleLead(`${name}_sum`), sampleLead(`${name}_count`)]),
+      bucketLeadBytes: Buffer.byteLength(sampleLead(`${name}_bucket`)),
     };
-    histograms[buckets].set(metric, texts);
+    histograms[buckets].set(names, texts);
   }
   return texts;
 }
@@ -208,23 +210,26 @@ export class TextMaker {
   readonly #ends = new Uint32Array(SERIES_PER_BLOCK);
   #count = 0;
 
-  make({ runs, isHistogram }: Block): Texts {
+  make({ runs, part }: Block): Texts {
     this.#length = 0;
     this.#count = 0;
-    for (const run of runs) this.#addRun(run, isHistogram);
+    for (const run of runs) this.#addRun(run, part !== "value");
     return {
       bytes: this.#bytes.subarray(0, this.#length),
       ends: this.#ends.subarray(0, this.#count),
     };
   }
 
-  #addRun({ directory, metric, home, writer, from, to }: Run, isHistogram: boolean): void {
-    const { name, labelNames } = prometheusNames(metric.definition);
-    const shared =
-      homeLabels(home, labelNames) +
-      (writer === undefined ? "" : writerLabels(writer, labelNames)) +
-      (isHistogram ? "" : "} ");
-    const lead = isHistogram ? `${name}_bucket{` : `${name}{`;
+  #addRun(run: Run, isHistogram: boolean): void {
+    const { directory, metric, shown, scheme, writer, from, to } = run;
+    const { name, labelNames } = shown.names;
+    let shared = "";
+    for (const [label, value] of shown.added) {
+      shared += `,${labelName(label)}="${escapeLabel(value)}"`;
+    }
+    if (writer !== undefined) shared += writerLabels(writer, labelNames, scheme);
+    if (!isHistogram) shared += "} ";
+    const lead = sampleLead(isHistogram ? `${name}_bucket` : name);
     if (labelNames.length === 0) {
       // There is one label at least: without any of the metric's own, ours are all there.
       const whole = encoder.encode(lead + shared.slice(1));
@@ -235,7 +240,7 @@ export class TextMaker {
       return;
     }
     const before = labelNames.map((label, i) =>
-      encoder.encode(i === 0 ? `${lead}${label}="` : `",${label}="`),
+      encoder.encode(`${i === 0 ? lead : '",'}${labelName(label)}="`),
     );
     const behind = encoder.encode(`"${shared}`);
     const { log } = directory;
@@ -283,29 +288,15 @@ export class TextMaker {
   }
 }
 
-function homeLabels(home: Home, own: readonly string[]): string {
-  let text = "";
-  for (const name of HOME_LABELS) {
-    const value = home[name];
-    if (value === undefined) continue;
-    if (!own.includes(name)) text += `,${name}="${escapeLabel(value)}"`;
-    else if (home.qualified) text += `,${freeName(name, own)}="${escapeLabel(value)}"`;
-  }
-  if (home.original !== undefined) {
-    text += `,${freeName("microview_original", own)}="${escapeLabel(home.original)}"`;
-  }
-  return text;
-}
-
 /** What the dead have counted is of no process. */
-function writerLabels({ id, pid, retained }: ShownWriter, own: readonly string[]): string {
-  const writer = freeName("writer", own);
-  return retained ? `,${writer}="retained"` : `,${writer}="${id}",${freeName("pid", own)}="${pid}"`;
-}
-
-/** A label of ours beside a metric's own: no name may stand twice, or the whole scrape is refused. */
-function freeName(name: string, own: readonly string[]): string {
-  return own.includes(name) ? freeName(`microview_${name}`, own) : name;
+function writerLabels(
+  { id, pid, retained }: ShownWriter,
+  own: readonly string[],
+  scheme: NameScheme,
+): string {
+  const nameOf = (label: string) => labelName(freeName(label, own, scheme));
+  if (retained) return `,${nameOf("writer")}="retained"`;
+  return `,${nameOf("writer")}="${id}",${nameOf("pid")}="${pid}"`;
 }
 
 function textsOf(parts: readonly string[]): Texts {

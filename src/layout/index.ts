@@ -2,6 +2,7 @@
 
 export * from "./api.ts";
 export * from "./bytes.ts";
+export { ClashLog } from "./clash-log.ts";
 export * from "./constants.ts";
 export * from "./directory.ts";
 export * from "./exposition.ts";
@@ -14,6 +15,19 @@ export * from "./metric.ts";
 export * from "./paths.ts";
 export * from "./prometheus-names.ts";
 export * from "./records.ts";
+export { freeName, type Origin } from "./sample-labels.ts";
+export {
+  type AddedLabel,
+  describeClash,
+  type FamilyType,
+  familyTypeOf,
+  type NameClash,
+  type NamedMetric,
+  SampleNames,
+  type SampleType,
+  type Shown,
+} from "./sample-names.ts";
+export { counterFamilyOf, sampleNamesOf } from "./sample-types.ts";
 export * from "./snapshot.ts";
 export * from "./starts.ts";
 export * from "./wire.ts";

@@ -1,7 +1,7 @@
 // Prometheus's text format: one whole exposition per round of snapshots, whatever number of pools it covers.
 
 import { type ExposedPool, Exposition, WriterValues } from "../exposition/index.ts";
-import type { PoolSnapshot, ReadPlan } from "../layout/index.ts";
+import { describeClash, type PoolSnapshot, type ReadPlan } from "../layout/index.ts";
 import { poolKey, Rounds, type Sink, type SinkOptions } from "./sink.ts";
 import { printable, printableLines } from "./text.ts";
 import { rfc3339 } from "./time.ts";
@@ -68,9 +68,7 @@ export class PrometheusSink implements Sink {
     });
     let text = this.#written ? "\n" : "";
     text += this.#remarks;
-    for (const { name, type, left } of scrape.conflicts) {
-      text += `# microview: ${name} is a ${type} and a ${left}; the ${left} is left out\n`;
-    }
+    for (const clash of scrape.clashes) text += `# microview: ${describeClash(clash)}\n`;
     const decoder = new TextDecoder();
     for (let piece = scrape.next(); piece !== undefined; piece = scrape.next()) {
       text += decoder.decode(piece, { stream: true });

@@ -86,6 +86,39 @@ describe("a scrape", () => {
     ]);
   });
 
+  test("shows what clashes without a type, told once and counted, whichever service came first", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent();
+    const [auth, cart] = [host.client({ service: "auth" }), host.client({ service: "cart" })];
+    auth.counter("orders_total").inc(2);
+    await auth.ready;
+    cart.counter("orders_created_total").inc(3);
+    cart.gauge("depth").set(4);
+    await cart.ready;
+    auth.counter("depth").inc(5);
+    const shop = 'app="shop"';
+    await until("it is there", async () =>
+      (await get(agent, "?app=shop")).includes(`depth{${shop},service="auth"} 5`),
+    );
+    for (let i = 0; i < 3; i++) {
+      const families = parseOpenMetrics(await get(agent, "?app=shop", OPEN));
+      const types = [...families].map(([name, { type }]) => [name, type]).sort();
+      expect(types).toEqual([
+        ["depth", "unknown"],
+        ["orders_created_total", "unknown"],
+        ["orders_total", "unknown"],
+      ]);
+      expect(Object.fromEntries(families.get("depth")!.samples)).toEqual({
+        [`depth{${shop},service="auth"}`]: 5,
+        [`depth{${shop},service="cart"}`]: 4,
+      });
+    }
+    const counted = await samples(agent, "microview_agent_name_clashes_total", "?app=microview");
+    expect(Object.values(counted)).toEqual([4]);
+    const told = host.log.filter(({ message }) => message.includes("without its type"));
+    expect(told.length).toBe(4);
+  });
+
   test("is compressed when that is asked for, and the same", async () => {
     await using host = new TestHost();
     const agent = await host.agent();

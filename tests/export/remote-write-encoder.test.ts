@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type Encoded, RemoteWriteEncoder, type WireVersion } from "../../src/export/index.ts";
+import type { NameScheme } from "../../src/layout/index.ts";
 import { Source } from "../sinks/snapshots.ts";
 import { ask, define, Scratch, scan, TestWriter } from "../support/pools.ts";
 import {
@@ -24,11 +25,14 @@ class Pipe {
     readonly protocol: WireVersion,
     maxSamples = 1000,
     labels: [string, string][] = [],
+    instanceOf = (source: string) => source,
+    names: NameScheme = "underscores",
   ) {
     this.encoder = new RemoteWriteEncoder({
       labels,
       wanted: () => true,
-      instanceOf: (source) => source,
+      instanceOf,
+      names,
       protocol,
       maxSamples,
       onRequest: (request) => {
@@ -188,24 +192,38 @@ describe.each([1, 2] as const)("requests of remote write %d.0", (protocol) => {
     ]);
   });
 
-  test("leave out a series with the labels of another, which would have all of a request refused", () => {
+  test("say where a series comes from that could look like one of another application", () => {
     const [one, two] = [new Source(scratch), new Source(scratch)];
     one.writer.put(define.counter("c_total"), [], 1);
     one.writer.put(define.histogram("took", [1]), [], 1, 2, 3);
     two.writer.put(define.counter("c_total", ["app"]), ["shop"], 7);
-    two.writer.put(define.counter("took_count", ["app"]), ["shop"], 7);
-    two.writer.put(define.counter("own_total"), [], 7);
+    two.writer.put(define.counter("took_count", ["app"]), ["shop"], 8);
+    two.writer.put(define.counter("own_total"), [], 9);
     const pipe = new Pipe(protocol);
     pipe.write(one, 0);
     pipe.write(two, 0, "bank");
+    const forged = 'instance="host:7070",microview_app="bank",service="auth"';
     expect(pipe.samples(`c_total{${HOME},service="auth"}`)).toEqual([[0, 1]]);
+    expect(pipe.samples(`c_total{app="shop",${forged}}`)).toEqual([[0, 7]]);
+    expect(pipe.samples(`took_count{app="shop",${forged}}`)).toEqual([[0, 8]]);
     expect(pipe.samples('own_total{app="bank",instance="host:7070",service="auth"}')).toEqual([
-      [0, 7],
+      [0, 9],
     ]);
-    expect(pipe.encoder.counters.clashes).toBe(2);
+    expect(pipe.encoder.counters.clashes).toBe(0);
   });
 
-  test("have names of OpenTelemetry's by Prometheus's rules; of two that become one the first, and the other is counted", () => {
+  test("leave out a series of a pool that is read by two names which become one, and count it", () => {
+    const [one, two] = [new Source(scratch), new Source(scratch)];
+    for (const { writer } of [one, two]) writer.put(define.counter("c_total"), [], 1);
+    const pipe = new Pipe(protocol, 1000, [], () => "host");
+    pipe.encoder.write(one.snapshot(0, { source: "host:1", takenAtMs: START_MS }));
+    pipe.encoder.write(two.snapshot(0, { source: "host:2", takenAtMs: START_MS }));
+    pipe.encoder.flush();
+    expect(pipe.store.stored.size).toBe(1);
+    expect(pipe.encoder.counters.clashes).toBe(1);
+  });
+
+  test("have names of OpenTelemetry's by Prometheus's rules; what becomes one says what it is called", () => {
     const pipe = new Pipe(protocol);
     const source = new Source(scratch);
     const otel = (name: string, key: string) =>
@@ -214,11 +232,48 @@ describe.each([1, 2] as const)("requests of remote write %d.0", (protocol) => {
     source.writer.put(otel("sent", "peer-name"), ["b"], 2);
     source.writer.put(otel("sent-total", "peer_name"), ["a"], 4);
     pipe.write(source, 0);
-    const series = (peer: string) =>
-      pipe.samples(`sent_bytes_total{${HOME},peer_name="${peer}",service="auth"}`);
-    expect(series("a")).toEqual([[0, 1]]);
-    expect(series("b")).toEqual([[0, 2]]);
-    expect(pipe.encoder.counters.clashes).toBe(1);
+    const samples = (original: string, peer: string) =>
+      pipe.samples(
+        `sent_bytes_total{${HOME},microview_original="${original}",peer_name="${peer}",service="auth"}`,
+      );
+    expect(samples("sent.total{peer.name}", "a")).toEqual([[0, 1]]);
+    expect(samples("sent{peer-name}", "b")).toEqual([[0, 2]]);
+    expect(samples("sent-total{peer_name}", "a")).toEqual([[0, 4]]);
+  });
+
+  test("have names of OpenTelemetry's as they are where that is asked for", () => {
+    const pipe = new Pipe(protocol, 1000, [], undefined, "allow-utf-8");
+    const source = new Source(scratch);
+    const otel = { unit: "s", dialect: "opentelemetry" } as const;
+    source.writer.put({ ...define.counter("http.requests", ["http.route"]), ...otel }, ["/"], 3);
+    source.writer.put(
+      { ...define.histogram("took.long", [1], ["größe", "😀", "\ufb00"]), ...otel },
+      ["1", "2", "3"],
+      1,
+      2,
+      3,
+    );
+    pipe.write(source, 0);
+    expect(
+      pipe.samples(
+        `http.requests{${HOME.replace(",instance", ',http.route="/",instance')},service="auth"}`,
+      ),
+    ).toEqual([[0, 3]]);
+    const names = [...pipe.store.stored.keys()].map((series) => series.split("{")[0]);
+    expect(new Set(names)).toEqual(
+      new Set(["http.requests", "took.long_bucket", "took.long_sum", "took.long_count"]),
+    );
+    const [first] = pipe.requests.flatMap((request) => pipe.decode(request)).slice(-1);
+    // In the order of their bytes, which is not that of JavaScript's strings.
+    expect(first!.labels.map(({ name }) => name)).toEqual([
+      "__name__",
+      "app",
+      "größe",
+      "instance",
+      "service",
+      "\ufb00",
+      "😀",
+    ]);
   });
 
   test("take labels of a series' own before those that are added, and order them by their bytes", () => {

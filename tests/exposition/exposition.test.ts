@@ -253,13 +253,6 @@ describe("the text format", () => {
     );
   });
 
-  test("has one type per name: who declares it otherwise is left out", () => {
-    const shop = pool("shop", "auth", [{ definition: define.counter("c"), series: [[[], 1]] }]);
-    const bank = pool("bank", "auth", [{ definition: define.gauge("c"), series: [[[], 2]] }]);
-    expect(text(shop, bank)).not.toContain("bank");
-    expect(text(shop, bank)).toContain('c{app="shop",service="auth"} 1\n');
-  });
-
   test("leaves out gauges that are absent, retired metrics, and what is not wanted", () => {
     const shop = pool("shop", "auth", [
       { definition: define.gauge("absent", "max"), series: [[[], Number.NaN]] },
@@ -434,15 +427,6 @@ describe("OpenMetrics", () => {
     ]);
     const units = [...parseOpenMetrics(openMetrics(shop)).values()].map(({ unit }) => unit);
     expect(units).toEqual(["", "", "", "bytes"]);
-  });
-
-  test("leaves out what has the name of a histogram's samples", () => {
-    const shop = pool("shop", "auth", [
-      { definition: define.gauge("wait_count"), series: [[[], 7]] },
-      { definition: define.histogram("wait", [1]), series: [[[], 1, 0, 1]] },
-    ]);
-    expect([...parseOpenMetrics(openMetrics(shop)).keys()]).toEqual(["wait"]);
-    expect([...parsePrometheus(text(shop)).keys()]).toEqual(["wait_count", "wait"]);
   });
 
   test("has no sum and count of a histogram that observes what is negative", () => {

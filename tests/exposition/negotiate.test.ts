@@ -42,15 +42,62 @@ describe("Accept", () => {
     ["text/json", "text"],
     [`${"a/b,".repeat(1000)}application/json`, "text"],
   ] as const)("%j is answered with %s", (accept, expected) => {
-    expect(negotiate(accept, ["json", "openmetrics"])).toBe(expected);
+    expect(negotiate(accept, ["json", "openmetrics"]).format).toBe(expected);
   });
 
   test("is not answered with what is not offered", () => {
-    expect(negotiate("application/json", ["openmetrics"])).toBe("text");
-    expect(negotiate("application/json, application/openmetrics-text;q=0.2", ["openmetrics"])).toBe(
+    const formatFor = (accept: string, offered: "openmetrics"[]) =>
+      negotiate(accept, offered).format;
+    expect(formatFor("application/json", ["openmetrics"])).toBe("text");
+    expect(formatFor("application/json, application/openmetrics-text;q=0.2", ["openmetrics"])).toBe(
       "openmetrics",
     );
-    expect(negotiate("application/openmetrics-text", [])).toBe("text");
+    expect(formatFor("application/openmetrics-text", [])).toBe("text");
+  });
+
+  const OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+  const TEXT_0 = "text/plain; version=0.0.4; charset=utf-8";
+  const TEXT_1 = "text/plain; version=1.0.0; charset=utf-8";
+  test.each([
+    [null, TEXT_0, "underscores"],
+    [PROMETHEUS_2_42, OPENMETRICS, "underscores"],
+    [PROMETHEUS_3, `${OPENMETRICS}; escaping=allow-utf-8`, "allow-utf-8"],
+    [PROMETHEUS_3_PROTOBUF, `${OPENMETRICS}; escaping=allow-utf-8`, "allow-utf-8"],
+    ["text/plain", TEXT_0, "underscores"],
+    ["text/plain;version=0.0.4", TEXT_0, "underscores"],
+    // 0.0.4 has no names in quotes.
+    ["text/plain;version=0.0.4;escaping=allow-utf-8", TEXT_0, "underscores"],
+    ["text/plain;version=1.0.0", TEXT_1, "underscores"],
+    [
+      "text/plain;version=1.0.0;escaping=allow-utf-8",
+      `${TEXT_1}; escaping=allow-utf-8`,
+      "allow-utf-8",
+    ],
+    ["text/plain;escaping=allow-utf-8", `${TEXT_1}; escaping=allow-utf-8`, "allow-utf-8"],
+    [
+      "text/plain;version=1.0.0;escaping=underscores",
+      `${TEXT_1}; escaping=underscores`,
+      "underscores",
+    ],
+    ["text/plain;version=1.0.0;escaping=dots", `${TEXT_1}; escaping=dots`, "dots"],
+    ["text/plain;version=1.0.0;escaping=values;q=0.3", `${TEXT_1}; escaping=values`, "values"],
+    ["text/plain;version=1.0.0;escaping=nonsense", TEXT_1, "underscores"],
+    ["text/plain;version=2.0.0;escaping=dots", TEXT_0, "underscores"],
+    [
+      "text/plain;version=1.0.0;escaping=dots;q=0.4,text/plain;version=0.0.4;q=0.5",
+      TEXT_0,
+      "underscores",
+    ],
+    [
+      "text/plain;version=1.0.0;escaping=dots,application/openmetrics-text;escaping=values;q=0.9",
+      `${TEXT_1}; escaping=dots`,
+      "dots",
+    ],
+    ["application/openmetrics-text", OPENMETRICS, "underscores"],
+    ["application/openmetrics-text; escaping=Values", OPENMETRICS, "underscores"],
+    ["*/*;escaping=dots", TEXT_0, "underscores"],
+  ] as const)("%j is answered as %j, with %s", (accept, contentType, names) => {
+    expect(negotiate(accept, ["json", "openmetrics"])).toMatchObject({ contentType, names });
   });
 });
 

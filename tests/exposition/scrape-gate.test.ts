@@ -8,7 +8,7 @@ function gate(atOnce: number, deadlineMs = 60_000) {
   const told = { refused: 0, cut: 0 };
   const made = new ScrapeGate(
     { atOnce, deadlineMs },
-    { refused: () => told.refused++, cut: () => told.cut++ },
+    { refused: () => told.refused++, cut: () => told.cut++, clash() {} },
   );
   return { made, told };
 }

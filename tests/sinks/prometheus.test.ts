@@ -86,7 +86,7 @@ describe("an exposition", () => {
     expect(output.text).toContain("b_total{");
   });
 
-  test("leaves out a metric that another pool declares as another kind, and says so", () => {
+  test("shows a metric that another pool declares as another kind without a type, and says so", () => {
     const output = new Output();
     const [one] = twoPools();
     const other = new Source(scratch);
@@ -95,8 +95,11 @@ describe("an exposition", () => {
     sink.write(one.snapshot(0));
     sink.write(other.snapshot(0, { app: "lager" }));
     sink.close();
-    expect(output.text).not.toContain(" 7\n");
-    expect(output.text).toContain("# microview: a_total is a counter and a gauge");
+    expect(output.text).toContain("# TYPE a_total untyped\n");
+    expect(output.text).toContain(" 7\n");
+    expect(output.text).toContain(
+      "# microview: the gauge a_total is shown without its type: another metric needs the name a_total\n",
+    );
   });
 
   test("remarks missed deadlines and gaps in comments", () => {

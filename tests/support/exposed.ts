@@ -6,7 +6,12 @@ import {
   type Format,
   type ScrapeOptions,
 } from "../../src/exposition/index.ts";
-import { Directory, type MetricDefinition, RecordWriter } from "../../src/layout/index.ts";
+import {
+  Directory,
+  type MetricDefinition,
+  type PoolSnapshot,
+  RecordWriter,
+} from "../../src/layout/index.ts";
 
 export interface Exposed {
   definition: MetricDefinition;
@@ -48,6 +53,15 @@ export function exposedPool(
     throw new Error(`${directory.valueCount} values are needed, ${values.length} are given`);
   }
   return { app, directory, values: Float64Array.from(values) };
+}
+
+/** The same as a collector reads it, as far as what is sent depends on it. */
+export function snapshotOf(
+  { app, directory, values }: ExposedPool,
+  takenAtMs: number,
+  source: string,
+): PoolSnapshot {
+  return { app, source, directory, values, takenAtMs } as unknown as PoolSnapshot;
 }
 
 /** All of a scrape as one text. */

@@ -39,6 +39,25 @@ export async function readByPython(text: string): Promise<PythonFamilies> {
   return JSON.parse(await run([pythonWithClient!, "-c", PARSE], text)) as PythonFamilies;
 }
 
+const PARSE_MANY = `
+import json, sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+wrong = []
+for text in json.load(sys.stdin):
+    try:
+        list(text_string_to_metric_families(text))
+        wrong.append("")
+    except ValueError as error:
+        wrong.append(str(error) or "refused")
+json.dump(wrong, sys.stdout)
+`;
+
+/** What is wrong with each of these OpenMetrics texts; nothing is good. */
+export async function findingsOfPython(texts: readonly string[]): Promise<string[]> {
+  const command = [pythonWithClient!, "-c", PARSE_MANY];
+  return JSON.parse(await run(command, JSON.stringify(texts))) as string[];
+}
+
 async function run(command: string[], input: string): Promise<string> {
   const child = Bun.spawn(command, { stdin: Buffer.from(input), stdout: "pipe", stderr: "pipe" });
   const [output, errors, code] = await Promise.all([

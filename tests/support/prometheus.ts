@@ -34,7 +34,8 @@ export function parsePrometheus(text: string): Map<string, Family> {
         families.set(of, family);
       } else {
         if (of !== name || family === undefined || family.type !== "") throw wrong("a lost TYPE");
-        if (!["counter", "gauge", "histogram"].includes(rest)) throw wrong("an unknown type");
+        if (!["counter", "gauge", "histogram", "untyped"].includes(rest))
+          throw wrong("an unknown type");
         family.type = rest;
       }
       continue;
@@ -55,7 +56,12 @@ export function parsePrometheus(text: string): Map<string, Family> {
     family.samples.set(key, number(value, wrong));
   }
   for (const [each, { type, samples }] of families) {
-    if (type === "histogram") checkHistogram(each, samples);
+    if (type !== "histogram") continue;
+    checkHistogram(each, samples);
+    // Go's parser takes what is called so for the histogram's own.
+    for (const suffix of SUFFIXES["histogram"]!) {
+      if (families.has(each + suffix)) throw new Error(`a clash of ${each + suffix}`);
+    }
   }
   return families;
 }

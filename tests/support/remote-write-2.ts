@@ -93,7 +93,7 @@ export function decodeRequest2(body: Uint8Array): DecodedSeries2[] {
       value: symbol(labelsRefs[2 * i + 1]!),
     }));
     if (samples.length > 0 === histograms.length > 0) throw new Error("samples and histograms");
-    if (metadata?.type === undefined) throw new Error("no type");
+    if (metadata === undefined) throw new Error("no metadata");
     const times = [...samples, ...histograms].map(({ timestamp }) => Number(timestamp));
     if (times.some((time, i) => !(time > (times[i - 1] ?? 0)))) throw new Error(`times ${times}`);
     return {
@@ -103,7 +103,8 @@ export function decodeRequest2(body: Uint8Array): DecodedSeries2[] {
       }),
       starts: samples.map(({ startTimestamp = 0 }) => startTimestamp),
       histograms: histograms.map(nativeOf),
-      type: metadata.type,
+      // Zero, which is not written, is of those whose type is not known.
+      type: metadata.type ?? 0,
       help: symbol(metadata.helpRef ?? 0),
       unit: symbol(metadata.unitRef ?? 0),
       created: createdTimestamp ?? 0,

@@ -68,7 +68,9 @@ export class Store {
   takeAll(all: readonly DecodedSeries[]): void {
     for (const { labels, samples } of all) {
       const names = labels.map(({ name }) => name);
-      if (!Bun.deepEquals(names, [...new Set(names)].sort())) throw new Error(`labels ${names}`);
+      const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+      if (!Bun.deepEquals(names, [...new Set(names)].sort(byBytes)))
+        throw new Error(`labels ${names}`);
       if (labels.some(({ value }) => value === "")) throw new Error("an empty label");
       const series = seriesName(Object.fromEntries(labels.map((each) => [each.name, each.value])));
       const known = this.stored.get(series) ?? new Map<number, number>();

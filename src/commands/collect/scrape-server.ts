@@ -29,7 +29,7 @@ import {
   type Wants,
   WriterValues,
 } from "../../exposition/index.ts";
-import type { ApiError, PoolSnapshot } from "../../layout/index.ts";
+import type { ApiError, ClashLog, PoolSnapshot } from "../../layout/index.ts";
 import { formatEndpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { Renewal } from "../support/renewal.ts";
@@ -68,6 +68,8 @@ export interface ScrapeServerOptions extends Partial<ListenOptions> {
   statistics: () => readonly TargetStatistics[];
   /** What becomes of what is pushed besides. */
   pushes: () => readonly ExportCounters[];
+  /** What is told of names that clash, and counted, by all that show or send them. */
+  clashes: ClashLog;
   /** Takes lines that are for whoever runs it. */
   say: (line: string) => void;
 }
@@ -86,7 +88,7 @@ interface Latest {
 export class ScrapeServer {
   readonly #options: ScrapeServerOptions;
   readonly #endpoint: MetricsEndpoint;
-  readonly #counts: ScrapeCounts = { refused: 0, cut: 0 };
+  readonly #counts: ScrapeCounts = { refused: 0, cut: 0, clashes: 0 };
   readonly #latest = new Map<string, Latest>();
   readonly #keeper: TokenKeeper | undefined;
   readonly #gate: Gate;
@@ -107,6 +109,7 @@ export class ScrapeServer {
     this.#endpoint = new MetricsEndpoint(atOnce === undefined ? {} : { atOnce }, {
       refused: () => this.#counts.refused++,
       cut: () => this.#counts.cut++,
+      clash: (found) => options.clashes.see(found),
     });
     const { listenTokenFile, listenInsecure = false, listen } = options;
     const { host, port } = listen!;
@@ -239,9 +242,9 @@ export class ScrapeServer {
       // It tells nothing, so that whoever looks after the process needs no token.
       if (path === LIVENESS_PATH) return new Response("ok\n");
       const grant = this.#admit(request, peer);
-      const format = negotiate(request.headers.get("accept"), ["openmetrics"]);
+      const as = negotiate(request.headers.get("accept"), ["openmetrics"]);
       const acceptEncoding = request.headers.get("accept-encoding");
-      return this.#endpoint.answer({ query, format, acceptEncoding }, (selection) =>
+      return this.#endpoint.answer({ query, as, acceptEncoding }, (selection) =>
         this.#pools(selection, (app) => grant.allows(app)),
       );
     } catch (error) {
@@ -304,6 +307,7 @@ export class ScrapeServer {
         pools.push({ ...common, values: latest.values });
       }
     }
+    this.#counts.clashes = this.#options.clashes.count;
     if (isShown(this.#self.app)) pools.push(this.#self.read());
     return pools;
   }

@@ -96,6 +96,7 @@ const PUSH_METRICS: readonly SelfMetric<ExportCounters>[] = [
 export interface ScrapeCounts {
   refused: number;
   cut: number;
+  clashes: number;
 }
 
 const SCRAPE_METRICS: readonly SelfMetric<ScrapeCounts>[] = [
@@ -110,6 +111,12 @@ const SCRAPE_METRICS: readonly SelfMetric<ScrapeCounts>[] = [
     kind: "counter",
     help: "Long answers to scrapes that were not taken in time.",
     of: ({ cut }) => cut,
+  },
+  {
+    name: "microview_collect_name_clashes_total",
+    kind: "counter",
+    help: "Metrics that are shown or sent without their type, or with one more label, for their names clash.",
+    of: ({ clashes }) => clashes,
   },
 ];
 

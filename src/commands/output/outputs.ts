@@ -3,7 +3,7 @@
 
 import { type Filter, type TargetStatistics, wantedBy } from "../../collector/index.ts";
 import type { ExportEnd, Exporter } from "../../export/index.ts";
-import type { PoolSnapshot } from "../../layout/index.ts";
+import { ClashLog, type PoolSnapshot } from "../../layout/index.ts";
 import {
   CsvSink,
   NdjsonSink,
@@ -77,6 +77,7 @@ export class Outputs {
   readonly #exporters: readonly Exporter[];
   /** Serves the latest, where that is asked for. */
   #scrapes: ScrapeServer | undefined;
+  readonly #clashes = new ClashLog((text) => this.tellAside(text));
   #out: Out | undefined;
   /** Whoever reads what is printed has not taken it yet. */
   #isFull = false;
@@ -96,6 +97,7 @@ export class Outputs {
       filter,
       isRecorded: surroundings.isRecorded,
       onNotice: (text) => this.tellAside(text),
+      clashes: this.#clashes,
     });
     // What pushes or records has said where its data goes: it is printed too where that is asked for, or somebody looks.
     const isServed =
@@ -221,6 +223,7 @@ export class Outputs {
       wants: wantedBy(filter).metric,
       labelSource,
       statistics,
+      clashes: this.#clashes,
       pushes: () => this.#exporters.map(({ counters }) => counters),
       say: (line) => this.tellAside(line),
     });

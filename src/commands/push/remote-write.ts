@@ -13,7 +13,7 @@ import type { PushSource } from "./source.ts";
 export function remoteWriteOf(
   options: Partial<RemoteWriteOptions>,
   url: string,
-  { filter, isRecorded, onNotice }: PushSource,
+  { filter, isRecorded, onNotice, clashes }: PushSource,
 ): Exporter {
   const { remoteWriteWal: folder, remoteWriteCa: ca } = options;
   const { remoteWriteTokenFile: token, remoteWriteAuthFile: auth } = options;
@@ -42,6 +42,7 @@ export function remoteWriteOf(
       instanceOf,
       version,
       onNotice,
+      clashes,
       ...(isRecorded ? { awayMs: Number.POSITIVE_INFINITY } : {}),
       ...(folder === undefined
         ? {}

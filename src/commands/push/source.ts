@@ -1,6 +1,7 @@
 // What those who push have to know of the snapshots that they are handed.
 
 import type { Filter } from "../../collector/index.ts";
+import type { ClashLog } from "../../layout/index.ts";
 
 export interface PushSource {
   filter: Filter;
@@ -8,4 +9,6 @@ export interface PushSource {
   isRecorded: boolean;
   /** Told what a person should know, in words. */
   onNotice: (text: string) => void;
+  /** What is told of names that clash. */
+  clashes: ClashLog;
 }
