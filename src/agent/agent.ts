@@ -17,7 +17,7 @@ import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Pools } from "./pools.ts";
 import { type KubernetesOptions, watchPods } from "./processes/pod-names.ts";
-import { Processes, type WriterProcess } from "./processes/processes.ts";
+import { Processes } from "./processes/processes.ts";
 import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
 import { sessionSockets } from "./rdma/routes.ts";
 import { Readings } from "./reading.ts";
@@ -275,11 +275,6 @@ export class Agent {
   /** Who the processes of an application are; none while they are not sampled. */
   processesOf(app: string): ProcessesResponse["processes"] {
     return this.#processes?.of(app) ?? [];
-  }
-
-  /** The same by the ids of writers; those are not there whose process is not known. */
-  processesByWriter(app: string): Map<number, WriterProcess> {
-    return this.#processes?.byWriter(app) ?? new Map();
   }
 
   /** Looks at the processes of services, if it was asked to. */

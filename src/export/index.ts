@@ -10,7 +10,7 @@ export { exponentialError, exponentialMap, toExponential } from "./exponential.t
 export type { ExtraLabel, FlatOptions, HistogramForm } from "./flat-series.ts";
 export type { RemoteWriteProtocol } from "./negotiation.ts";
 export { Otlp, type OtlpOptions } from "./otlp.ts";
-export { type Origin, OtlpEncoder, type OtlpEncoderOptions } from "./otlp-encoder.ts";
+export { OtlpEncoder, type OtlpEncoderOptions } from "./otlp-encoder.ts";
 export { JsonForm } from "./otlp-json.ts";
 export type { Attributes, OtlpForm, Part } from "./otlp-model.ts";
 export { ProtobufForm } from "./otlp-protobuf.ts";

@@ -7,19 +7,11 @@ import { Block, scopeOf } from "./otlp-block.ts";
 import { addGauges, Filling, runs } from "./otlp-filling.ts";
 import type { Attributes, OtlpForm, Part, Scope, Temporality } from "./otlp-model.ts";
 
-/** Whose metrics a resource's are. */
-export interface Origin {
-  source: string;
-  app: string;
-  service: string;
-  directory: Directory;
-}
-
 export interface OtlpEncoderOptions {
   /** Leaves out series. */
   wanted: (service: string, metric: Metric) => boolean;
-  /** What is known of where a service runs, beside its name and application. */
-  resourceOf: (origin: Origin) => Attributes;
+  /** What a resource says beside the names of service and application. Always the same of a source. */
+  resourceOf: (source: string) => Attributes;
   temporality: Temporality;
   version: string;
 }
@@ -42,7 +34,14 @@ interface Pool<Table> {
   round: number;
   /** When it was exported last. */
   lastMs: number;
+  /** Sums that have ended with something in them, by a hash of what they are; undefined when there were too many. */
+  ended: Set<number | bigint> | undefined;
 }
+
+/** Pools that have ended and may come back, as those of an agent that was away; the first of more are forgotten. */
+const MAX_AWAY = 16;
+/** Ended sums of a pool that are remembered. */
+const MAX_ENDED = 100_000;
 
 /** A series that has ended. */
 interface Ended<Table> {
@@ -50,10 +49,23 @@ interface Ended<Table> {
   index: number;
 }
 
+/** A metric of a service, as a snapshot has it. */
+interface Wanted {
+  name: string;
+  metric: Metric;
+  service: string;
+  scope: Scope;
+  ids: number[];
+  /** When its service began to count. */
+  startMs: number;
+}
+
 const OURS = "microview";
 
 export class OtlpEncoder<Table> {
   readonly #pools = new Map<string, Pool<Table>>();
+  /** Those of them that have ended, the first to end first. */
+  readonly #away = new Set<string>();
   readonly #maps = new Map<string, ExponentialMap>();
 
   /** @param maxPoints data points after which a request is full; large histograms count more than once */
@@ -80,18 +92,14 @@ export class OtlpEncoder<Table> {
     const { values, takenAtMs } = taken;
     const pool = this.#poolOf(taken);
     pool.round++;
+    // A clock was put back.
+    pool.lastMs = Math.min(pool.lastMs, takenAtMs);
     const ended = this.#follow(pool, taken);
     const isDelta = this.options.temporality === "delta";
     const shown = isDelta ? values.slice() : values;
     const filling = new Filling<Table>(this.maxPoints, this.#partOf(pool, shown, takenAtMs));
-    const { source, app } = pool;
-    const { directory } = taken;
-    let last: string | undefined;
-    let resource: Attributes = [];
+    const resource = this.options.resourceOf(pool.source);
     for (const block of pool.blocks.values()) {
-      const { service } = block;
-      if (service !== last) resource = this.options.resourceOf({ source, app, service, directory });
-      last = service;
       if (block.metric.definition.kind === "gauge") {
         yield* addGauges(filling, block, resource, values);
       } else if (!isDelta) {
@@ -104,9 +112,7 @@ export class OtlpEncoder<Table> {
       }
     }
     for (const { block, index } of ended) {
-      const { service } = block;
-      const of = this.options.resourceOf({ source, app, service, directory });
-      yield* filling.add(block, of, index, index + 1, true);
+      yield* filling.add(block, resource, index, index + 1, true);
     }
     yield* filling.finish();
     pool.spare = pool.before;
@@ -114,22 +120,30 @@ export class OtlpEncoder<Table> {
     pool.lastMs = takenAtMs;
   }
 
-  /** Says that an application's series have ended. */
+  /**
+   * Says that an application's series have ended. What was counted is remembered: when it is back, as an agent that was
+   * away, its sums go on where they were.
+   */
   *end(source: string, app: string, nowMs: number): Generator<Part<Table>> {
     const key = `${app} ${source}`;
     const pool = this.#pools.get(key);
-    const directory = pool?.directory;
-    if (pool === undefined || directory === undefined) return;
-    this.#pools.delete(key);
+    if (pool?.directory === undefined || this.#away.has(key)) return;
+    this.#away.add(key);
+    for (const oldest of this.#away) {
+      if (this.#away.size <= MAX_AWAY) break;
+      this.#away.delete(oldest);
+      this.#pools.delete(oldest);
+    }
     const filling = new Filling<Table>(this.maxPoints, this.#partOf(pool, pool.before, nowMs));
+    const resource = this.options.resourceOf(source);
     for (const block of pool.blocks.values()) {
-      const { service } = block;
-      const resource = this.options.resourceOf({ source, app, service, directory });
       for (const [from, to, present] of runs(block.present, block.count)) {
         if (present === 1) yield* filling.add(block, resource, from, to, true);
       }
+      block.present.fill(0);
     }
     yield* filling.finish();
+    pool.lastMs = Math.max(pool.lastMs, nowMs);
   }
 
   /** Brings the blocks up to a snapshot's structure. @returns series that are there no more */
@@ -151,14 +165,13 @@ export class OtlpEncoder<Table> {
       const service = directory.services.get(metric.service) ?? "";
       if (metric.retired || !this.options.wanted(service, metric)) continue;
       const sinceMs = startsMs.get(metric.service) ?? Number.POSITIVE_INFINITY;
-      // What was not there the last time had counted nothing by then; it may have been released, and be back. When its
-      // service began says a pool, which may say anything.
-      const startMs = pool.round > 1 ? pool.lastMs : Math.min(sinceMs, taken.takenAtMs);
+      // When its service began says a pool, which may say anything.
+      const startMs = Math.min(sinceMs, taken.takenAtMs);
       for (const { scope, ids } of this.#scopes(metric, taken)) {
         const name = nameOf(service, scope, metric);
         const old = pool.blocks.get(name);
         if (old !== undefined) gone.delete(old);
-        const wanted = { metric, service, scope, ids, startMs };
+        const wanted = { name, metric, service, scope, ids, startMs };
         blocks.set(name, this.#blockOf(pool, old, wanted, taken, before, ended));
       }
     }
@@ -167,6 +180,7 @@ export class OtlpEncoder<Table> {
         if (block.present[index] === 1) ended.push({ block, index });
       }
     }
+    remember(pool, ended);
     pool.blocks = inOrder(blocks);
     pool.directory = directory;
     pool.directoryBytes = directory.length;
@@ -198,7 +212,7 @@ export class OtlpEncoder<Table> {
   #blockOf(
     pool: Pool<Table>,
     old: Block<Table> | undefined,
-    wanted: { metric: Metric; service: string; scope: Scope; ids: number[]; startMs: number },
+    wanted: Wanted,
     { directory }: Taken,
     before: Float64Array,
     ended: Ended<Table>[],
@@ -218,11 +232,15 @@ export class OtlpEncoder<Table> {
         old.ids[i] = ids[i]!;
       }
       old.metric = metric;
-      for (let i = old.count; i < ids.length; i++) old.append(directory, ids[i]!, startMs);
+      for (let i = old.count; i < ids.length; i++) {
+        old.append(directory, ids[i]!, startOf(pool, wanted.name, directory, ids[i]!, startMs));
+      }
       return old;
     }
     const block = new Block(service, scope, metric, this.form, this.#maps);
-    for (const id of ids) block.append(directory, id, startMs);
+    for (const id of ids) {
+      block.append(directory, id, startOf(pool, wanted.name, directory, id, startMs));
+    }
     if (old !== undefined) {
       const key = (of: Directory, id: number) => JSON.stringify(of.labelValues(id));
       const places = new Map(ids.map((id, i) => [key(directory, id), i]));
@@ -248,6 +266,7 @@ export class OtlpEncoder<Table> {
   #poolOf({ source, app }: Taken): Pool<Table> {
     const key = `${app} ${source}`;
     let pool = this.#pools.get(key);
+    this.#away.delete(key);
     if (pool === undefined) {
       pool = {
         source,
@@ -260,11 +279,48 @@ export class OtlpEncoder<Table> {
         spare: undefined,
         round: 0,
         lastMs: 0,
+        ended: new Set(),
       };
       this.#pools.set(key, pool);
     }
     return pool;
   }
+}
+
+/**
+ * When a series that was not there the last time began to count: with its service, so that whoever else exports it, as
+ * after a restart, says the same; or, when it has ended meanwhile with something in it, after the last time.
+ */
+function startOf<Table>(
+  { ended, lastMs }: Pool<Table>,
+  name: string,
+  directory: Directory,
+  id: number,
+  serviceMs: number,
+): number {
+  if (ended === undefined) return lastMs;
+  return ended.size > 0 && ended.delete(hashOf(name, directory, id)) ? lastMs : serviceMs;
+}
+
+/** Takes note of series that have ended with something in them. */
+function remember<Table>(pool: Pool<Table>, series: readonly Ended<Table>[]): void {
+  const { before, directory } = pool;
+  let last: Block<Table> | undefined;
+  let name = "";
+  for (const { block, index } of series) {
+    const at = block.valueAt[index]!;
+    const isNothing = before.subarray(at, at + block.slots).every((value) => value === 0);
+    if (block.head.kind === "gauge" || isNothing) continue;
+    if (block !== last) name = nameOf(block.service, block.scope, block.metric);
+    last = block;
+    pool.ended?.add(hashOf(name, directory!, block.ids[index]!));
+  }
+  if (pool.ended !== undefined && pool.ended.size > MAX_ENDED) pool.ended = undefined;
+}
+
+/** @param name of its metric, as {@link nameOf} has it */
+function hashOf(name: string, directory: Directory, id: number): number | bigint {
+  return Bun.hash(name + JSON.stringify(directory.labelValues(id)));
 }
 
 /** Counts that went back began anew, since the last time that they were seen. */

@@ -157,9 +157,7 @@ function texts(counts: Float64Array): string {
 }
 
 function attributes(pairs: Attributes): string {
-  const anyValue = (value: string | number) =>
-    typeof value === "string" ? { stringValue: value } : { intValue: String(value) };
-  return JSON.stringify(pairs.map(([key, value]) => ({ key, value: anyValue(value) })));
+  return JSON.stringify(pairs.map(([key, value]) => ({ key, value: { stringValue: value } })));
 }
 
 /** Protobuf's JSON has words for what JSON has no number for. */

@@ -3,8 +3,7 @@
 
 import type { ExponentialMap } from "./exponential.ts";
 
-/** Numbers are whole and not negative. */
-export type Attributes = readonly (readonly [key: string, value: string | number])[];
+export type Attributes = readonly (readonly [key: string, value: string])[];
 
 /** DELTA says what came since the point before, CUMULATIVE since the start. */
 export const TEMPORALITY = { delta: 1, cumulative: 2 } as const;

@@ -354,10 +354,7 @@ function fieldsOf(head: MetricHead): Bytes {
 
 function writeAttributes(w: ProtoWriter, field: number, pairs: Attributes): void {
   for (const [key, value] of pairs) {
-    w.open(field).string(1, key).open(2);
-    if (typeof value === "string") w.string(1, value);
-    else w.uint(3, value);
-    w.close().close();
+    w.open(field).string(1, key).open(2).string(1, value).close().close();
   }
 }
 

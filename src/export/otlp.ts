@@ -21,8 +21,6 @@ export interface OtlpOptions
   headers: () => Record<string, string>;
   /** A snapshot of each application is sent at most so often. */
   intervalMs: number;
-  /** Sees each snapshot that is sent, before any of it is. */
-  observe?: (snapshot: PoolSnapshot) => void;
   maxMemoryBytes?: number;
   /** Data points after which a request is full. */
   maxPoints?: number;
@@ -113,7 +111,6 @@ export class Otlp implements Exporter {
     // A clock that has begun anew is no reason to wait.
     if (Math.abs(takenMs - seen.sentMs) < this.options.intervalMs * EARLY) return;
     seen.sentMs = takenMs;
-    this.options.observe?.(snapshot);
     this.#later({ kind: "snapshot", taken: this.encoder.take(snapshot) });
   }
 

@@ -5,7 +5,7 @@ import { truncateSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { poolPath } from "../../src/layout/index.ts";
-import { TestHost } from "../support/host.ts";
+import { ROOT, TestHost } from "../support/host.ts";
 import { OtlpReceiver } from "../support/otlp.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
@@ -47,18 +47,48 @@ test("agent --otlp pushes every application, its own too, and what is left at it
   expect(agent.find("pushing has ended")?.["summary"]).toContain("by OTLP");
 });
 
-test("agent --otlp says which process a service's only one is, as soon as it has looked", async () => {
+test("agent --otlp has one resource and one start for a sum, whatever processes and agents come and go", async () => {
   await using host = new TestHost();
   await using receiver = new OtlpReceiver();
   const all = ["--otlp", receiver.url, ...FAST, "--process-metrics", "100ms"];
-  await host.agentProcess(...all);
-  const mv = host.client();
-  mv.counter("requests_total").inc();
-  await mv.ready;
-  await until("it is said", () => {
-    const last = receiver.metrics.findLast(({ name }) => name === "requests_total");
-    return last?.resource["process.pid"] === String(process.pid);
+  const code = `
+    import { MicroView } from ${JSON.stringify(join(ROOT, "src/client/index.ts"))};
+    const mv = new MicroView(${JSON.stringify({ app: "shop", service: "auth", socket: host.socketPath, poolDir: host.poolDir })});
+    mv.counter("requests_total").inc(10);
+    await mv.ready;
+    setInterval(() => {}, 1000);`;
+  const agents = [await host.agentProcess(...all)];
+  for (let total = 10; total <= 40; total += 10) {
+    const child = host.own(Bun.spawn([process.execPath, "-e", code], { stdin: "ignore" }));
+    await until(`${total} are pushed`, () => {
+      return points(receiver, "requests_total").at(-1)?.asDouble === total;
+    });
+    // It is sampled, and so known who it is, before it is killed.
+    const from = receiver.metrics.length;
+    await until("its process is known", () =>
+      receiver.metrics
+        .slice(from)
+        .some(({ name, points }) => name === "microview_processes" && points[0]?.asDouble === 1),
+    );
+    child.kill("SIGKILL");
+    await child.exited;
+    if (total !== 20) continue;
+    await agents[0]!.end("SIGKILL");
+    agents.push(await host.agentProcess(...all));
+  }
+  const sums = receiver.metrics.filter(({ name }) => name === "requests_total");
+  expect(new Set(sums.map(({ resource }) => JSON.stringify(resource))).size).toBe(1);
+  expect(sums[0]!.resource).toEqual({
+    "service.name": "auth",
+    "service.namespace": "shop",
+    "service.instance.id": hostname(),
+    "host.name": hostname(),
   });
+  const every = sums.flatMap((each) => each.points);
+  expect(new Set(every.map(({ startTimeUnixNano }) => startTimeUnixNano)).size).toBe(1);
+  const values = every.map(({ asDouble = 0 }) => asDouble);
+  expect(values).toEqual(values.toSorted((a, b) => a - b));
+  expect(every.filter(({ flags }) => flags === 1)).toEqual([]);
 });
 
 test("agent --otlp says that an application's series have ended when its pool has gone", async () => {
@@ -85,7 +115,8 @@ test("an agent whose receiver is away goes on, counts what it drops, and ends in
     return /microview_agent_push_waiting_samples\{[^}]*\} [1-9]/.test(text);
   });
   expect(await agent.end("SIGTERM")).toBe(0);
-  expect(agent.log.filter(({ level }) => level === "warn").map(({ message }) => message)).toEqual([
+  const warned = agent.log.filter(({ level }) => level === "warn").map(({ message }) => message);
+  expect(warned.filter((message) => message.startsWith("the receiver"))).toEqual([
     expect.stringContaining("kept and tried again: nothing listens there"),
   ]);
   expect(agent.find("pushing has ended")?.["summary"]).toMatch(/data points lost [1-9]/);
@@ -98,7 +129,7 @@ test.each([
   [
     ["--otlp", "env"],
     { OTEL_EXPORTER_OTLP_ENDPOINT: "http://x", OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" },
-    "OTEL_EXPORTER_OTLP_PROTOCOL names what is not spoken",
+    "OTEL_EXPORTER_OTLP_PROTOCOL asks for gRPC",
   ],
 ] as const)("agent %j with %j is refused, and says why", async (flags, environment, reason) => {
   await using host = new TestHost();

@@ -146,20 +146,6 @@ test.each(["protobuf", "json"])(
   },
 );
 
-test("--otlp says where a service runs, as its agent tells it in its own application", async () => {
-  await using host = new TestHost();
-  await using receiver = new OtlpReceiver();
-  await host.agent({ processIntervalMs: 20 });
-  const mv = host.client();
-  mv.counter("requests_total").inc();
-  await mv.ready;
-  await host.shows(1, "microview_processes", { app: "microview", labels: { app: "shop" } });
-  const flags = ["--interval", "10ms", "--otlp-interval", "10ms", "--count", "20"];
-  await runCli(["collect", "--socket", host.socketPath, "--otlp", receiver.url, ...flags]);
-  const last = receiver.metrics.findLast(({ name }) => name === "requests_total");
-  expect(last?.resource["process.pid"]).toBe(String(process.pid));
-});
-
 test("a bounded run fails when a receiver has not taken everything", async () => {
   await using host = new TestHost();
   const { collect, url } = await serving(host, 403);

@@ -11,6 +11,7 @@ import {
   OtlpEncoder,
   type OtlpEncoderOptions,
   type OtlpForm,
+  type Part,
   ProtobufForm,
 } from "../../src/export/index.ts";
 import type { MetricDefinition, PoolSnapshot } from "../../src/layout/index.ts";
@@ -44,8 +45,17 @@ class Encoded {
   }
 
   of(snapshot: PoolSnapshot): ReceivedMetric[] {
+    return this.#read(this.encoder.parts(this.encoder.take(snapshot)));
+  }
+
+  /** What is sent when a pool has ended. */
+  ofEnd({ source, app }: PoolSnapshot, atMs: number): ReceivedMetric[] {
+    return this.#read(this.encoder.end(source, app, atMs));
+  }
+
+  #read(parts: Iterable<Part<unknown>>): ReceivedMetric[] {
     const found: ReceivedMetric[] = [];
-    for (const part of this.encoder.parts(this.encoder.take(snapshot))) {
+    for (const part of parts) {
       found.push(...received(this.form.write(part), this.form.contentType));
     }
     return found;
@@ -199,6 +209,75 @@ describe("what is sent of a pool", () => {
     expect(points(2)).toEqual([[ns(startMs + 1), 2, undefined]]);
     expect(points(3)).toEqual([[ns(startMs + 1), 2, undefined]]);
   });
+
+  test("begins with its service when it came late, or came back having counted nothing", () => {
+    const source = new Source(scratch);
+    const encoded = new Encoded("protobuf");
+    const { writer, app } = source;
+    const startMs = Math.floor(Date.now()) + 1000;
+    const metric = define.counter("a_total", ["path"]);
+    const starts = (of: Encoded, afterMs: number) =>
+      of
+        .of(source.snapshot(0, { takenAtMs: startMs + afterMs }))
+        .flatMap((each) => each.points)
+        .map(({ startTimeUnixNano }) => startTimeUnixNano);
+    const sinceNs = `${Math.floor(writer.record.startedAtMs * 1000)}000`;
+    writer.put(metric, ["/a"], 5);
+    expect(starts(encoded, 0)).toEqual([sinceNs]);
+    writer.put(metric, ["/b"], 0);
+    expect(starts(encoded, 1)).toEqual([sinceNs, sinceNs]);
+    const { turn } = app.register(writer.id, []);
+    app.release(writer.id, [{ name: "a_total", labelNames: ["path"], series: [["/b"]] }], turn);
+    expect(starts(encoded, 2)).toEqual([sinceNs, sinceNs]);
+    writer.put(metric, ["/b"], 2);
+    expect(starts(encoded, 3)).toEqual([sinceNs, sinceNs]);
+    // Another that exports the same, as after a restart, says the same.
+    expect(starts(new Encoded("protobuf"), 4)).toEqual([sinceNs, sinceNs]);
+  });
+
+  test.each(["cumulative", "delta"] as const)(
+    "goes on as %s where it was when an agent is back that was away",
+    (temporality) => {
+      const source = new Source(scratch);
+      const encoded = new Encoded("protobuf", { temporality });
+      const { writer } = source;
+      const startMs = Math.floor(Date.now()) + 1000;
+      writer.put(define.gauge("load", "max"), [], 1);
+      const snapshot = (afterMs: number, value: number) => {
+        writer.put(define.counter("a_total"), [], value);
+        return source.snapshot(0, { takenAtMs: startMs + afterMs });
+      };
+      const told = (metrics: ReceivedMetric[], name = "a_total") =>
+        metrics
+          .filter((each) => each.name === name)
+          .flatMap(({ points }) => points)
+          .map(({ startTimeUnixNano, timeUnixNano, asDouble, flags }) => {
+            const after = (ns: string) => Number(BigInt(ns) / 1_000_000n) - startMs;
+            const began = startTimeUnixNano === undefined ? undefined : after(startTimeUnixNano);
+            return [began, after(timeUnixNano), flags === 1 ? "ended" : asDouble];
+          });
+      const since = Math.floor(writer.record.startedAtMs) - startMs;
+      const isDelta = temporality === "delta";
+      encoded.of(snapshot(0, 100));
+      expect(told(encoded.of(snapshot(10, 103)))).toEqual([
+        isDelta ? [0, 10, 3] : [since, 10, 103],
+      ]);
+      // A gap: nothing is said of it.
+      const last = snapshot(20, 105);
+      expect(told(encoded.of(last))).toEqual([isDelta ? [10, 20, 2] : [since, 20, 105]]);
+      // An absence, said once.
+      const end = encoded.ofEnd(last, startMs + 30);
+      expect(told(end)).toEqual([[isDelta ? 10 : since, 30, "ended"]]);
+      expect(told(end, "load")).toEqual([[undefined, 30, "ended"]]);
+      expect(encoded.ofEnd(last, startMs + 31)).toEqual([]);
+      const back = encoded.of(snapshot(40, 112));
+      expect(told(back)).toEqual([isDelta ? [30, 40, 7] : [since, 40, 112]]);
+      expect(told(back, "load")).toEqual([[undefined, 40, 1]]);
+      // A reset.
+      expect(told(encoded.of(snapshot(50, 4)))).toEqual([[40, 50, 4]]);
+      expect(told(encoded.of(snapshot(60, 5)))).toEqual([isDelta ? [50, 60, 1] : [40, 60, 5]]);
+    },
+  );
 
   test("goes on with its start and its deltas when the directory is written anew", () => {
     const source = new Source(scratch);

@@ -35,7 +35,7 @@ function pushing(url: string, options: Partial<OtlpOptions> = {}): Otlp {
     temporality: "cumulative",
     intervalMs: 0,
     headers: () => ({}),
-    resourceOf: ({ source }) => [["host.name", source]],
+    resourceOf: (source) => [["host.name", source]],
     wanted: () => true,
     version: "1.2.3",
     onNotice: () => {},

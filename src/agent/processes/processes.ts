@@ -8,7 +8,6 @@ import { SharedFile } from "../../ffi/index.ts";
 import { findProcess, ProcessLook, type WriterLock } from "../../identity/index.ts";
 import {
   type ProcessesResponse,
-  type ProcessIdentity,
   UNKNOWN_IDENTITY,
   WRITER_FLAGS,
   type Writer,
@@ -29,15 +28,6 @@ const MEMORY_BUDGET_MS = 20;
 interface Named extends NamedProcess {
   application: Application;
   lock: WriterLock;
-}
-
-/** The process that a writer is of. */
-export interface WriterProcess {
-  /** In its own pid namespace. */
-  pid: number;
-  /** As the agent sees it. */
-  hostPid: number;
-  identity: ProcessIdentity;
 }
 
 export class Processes {
@@ -102,19 +92,6 @@ export class Processes {
         hostPid,
         identity,
       }));
-  }
-
-  /** The same by the writers of an application; those are not there whose process is not known. */
-  byWriter(app: string): Map<number, WriterProcess> {
-    const found = new Map<number, WriterProcess>();
-    for (const [writer, key] of this.#processOf) {
-      const sampled = this.#sampled.get(key);
-      if (sampled === undefined || sampled.named.app !== app) continue;
-      const { named, pid: hostPid, identity = UNKNOWN_IDENTITY } = sampled;
-      const id = Number(writer.slice(app.length + 1));
-      found.set(id, { pid: named.pid, hostPid, identity });
-    }
-    return found;
   }
 
   close(): void {

@@ -4,7 +4,6 @@
 import type { Agent, Log } from "../../agent/index.ts";
 import { type ExportEnd, type Exporter, Otlp } from "../../export/index.ts";
 import type { OtlpFlagOptions } from "../push/flags.ts";
-import { type ProcessesOf, processesOfAgent } from "../push/identities.ts";
 import { otlpOptions } from "../push/otlp.ts";
 
 /** How long the agent's end waits for the receiver: together with its own second it is within two. */
@@ -21,8 +20,6 @@ export class AgentPush {
     this.#agent = agent;
     this.#exporter = exporter;
     this.#log = log;
-    // Who the processes are is known from the first point on, of services that were there before the agent.
-    agent.sampleProcesses();
     this.#timer = setInterval(() => this.push(), intervalMs);
   }
 
@@ -35,19 +32,16 @@ export class AgentPush {
     otlp: string,
     log: Log,
   ): (agent: Agent) => AgentPush {
-    let processesOf: ProcessesOf = () => undefined;
     const all = otlpOptions(
       options,
       otlp,
-      { host: options.nodeName ?? nodeName(process.env), processesOf: (of) => processesOf(of) },
+      options.nodeName ?? nodeName(process.env),
       () => true,
       (text) => log.warn(text),
     );
-    return (agent) => {
-      processesOf = processesOfAgent(agent);
-      // A snapshot is taken when one is to be sent: the exporter takes them all.
-      return new AgentPush(agent, new Otlp({ ...all, intervalMs: 0 }), all.intervalMs, log);
-    };
+    // A snapshot is taken when one is to be sent: the exporter takes them all.
+    return (agent) =>
+      new AgentPush(agent, new Otlp({ ...all, intervalMs: 0 }), all.intervalMs, log);
   }
 
   /** Pushes what every application holds now. */

@@ -3,7 +3,6 @@
 import { wantedBy } from "../../collector/index.ts";
 import { type Exporter, Otlp } from "../../export/index.ts";
 import { type PushOptions, refuseAlone } from "./flags.ts";
-import { ToldProcesses } from "./identities.ts";
 import { otlpOptions } from "./otlp.ts";
 import { remoteWriteOf } from "./remote-write.ts";
 import type { PushSource } from "./source.ts";
@@ -23,12 +22,6 @@ function otlpOf(
   otlp: string,
   { filter, isRecorded, onNotice }: PushSource,
 ): Exporter {
-  const told = new ToldProcesses();
-  const wanted = wantedBy(filter).metric;
-  const all = otlpOptions(options, otlp, { processesOf: told.of }, wanted, onNotice);
-  return new Otlp({
-    ...all,
-    ...(isRecorded ? { awayMs: Number.POSITIVE_INFINITY } : {}),
-    observe: (snapshot) => told.observe(snapshot),
-  });
+  const all = otlpOptions(options, otlp, undefined, wantedBy(filter).metric, onNotice);
+  return new Otlp({ ...all, ...(isRecorded ? { awayMs: Number.POSITIVE_INFINITY } : {}) });
 }

@@ -8,24 +8,17 @@ import { readTextFile } from "../support/files.ts";
 import { otlpEnvironment } from "./environment.ts";
 import { FROM_ENVIRONMENT, type OtlpFlagOptions } from "./flags.ts";
 import { headersFrom } from "./header-files.ts";
-import type { ProcessesOf } from "./identities.ts";
-import { Resources, resourceAttributes } from "./resource.ts";
-
-/** Whose snapshots are pushed. */
-export interface PushOrigins {
-  /** What this host is called, where it is not by its own name. */
-  host?: string | undefined;
-  processesOf: ProcessesOf;
-}
+import { resourceAttributes, resourceOf } from "./resource.ts";
 
 /**
+ * @param node of Kubernetes that this is
  * @param onNotice told what a person should know, in words
  * @throws UsageError for files that cannot be read, and for an environment that says nothing or what cannot be
  */
 export function otlpOptions(
   options: Partial<OtlpFlagOptions>,
   given: string,
-  origins: PushOrigins,
+  node: string | undefined,
   wanted: OtlpOptions["wanted"],
   onNotice: (text: string) => void,
 ): OtlpOptions {
@@ -40,7 +33,6 @@ export function otlpOptions(
     options.otlpClientKey ?? environment?.clientKey,
   );
   const attributes = resourceAttributes(process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "");
-  const resources = new Resources({ ...origins, given: attributes });
   return {
     url: environment?.url ?? given,
     format: options.otlpFormat ?? environment?.format ?? "protobuf",
@@ -48,7 +40,7 @@ export function otlpOptions(
     temporality: options.otlpTemporality ?? environment?.temporality ?? "cumulative",
     intervalMs: options.otlpInterval ?? environment?.intervalMs ?? 1000,
     headers: () => ({ ...environment?.headers, ...headers?.read() }),
-    resourceOf: (origin) => resources.of(origin),
+    resourceOf: (source) => resourceOf(source, { node, given: attributes }),
     wanted,
     version,
     onNotice,
