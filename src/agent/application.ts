@@ -44,6 +44,13 @@ export interface ApplicationEvents {
   valuesRefused(count: number): void;
 }
 
+export interface AttachOptions {
+  /** For the prototype's clients, which hold no lock: such a writer lives as long as its pool. */
+  unlocked?: boolean;
+  /** Of what the writer shows with each call; without one it is nobody's but the agent's. */
+  secretHash?: Uint8Array;
+}
+
 export class Application {
   readonly #books: Books;
   /** When writers attached that were not seen to hold their lock yet. */
@@ -104,9 +111,8 @@ export class Application {
 
   /**
    * A new writer of a service, with room for its first series.
-   * @param unlocked for the prototype's clients, which hold no lock: such a writer lives until it is detached
    */
-  attach(request: AttachRequest, unlocked = false): Writer {
+  attach(request: AttachRequest, { unlocked = false, secretHash }: AttachOptions = {}): Writer {
     checked(() => checkServiceName(request.service));
     this.#books.reserve(ATTACH_BYTES_MAX);
     const { directory } = this;
@@ -135,6 +141,7 @@ export class Application {
       startedAtMs: this.#startOf(service),
       lockOffset: 0,
       lockBytes: 0,
+      ...(secretHash === undefined ? {} : { secretHash }),
       grants: [],
       runs: [],
     };

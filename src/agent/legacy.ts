@@ -76,7 +76,7 @@ function writerOf(application: Application, service: string): Writer {
     .find(
       (writer) => writer.serviceName === service && (writer.flags & WRITER_FLAGS.unlocked) !== 0,
     );
-  return known ?? application.attach({ service, pid: 0, threadId: 0 }, true);
+  return known ?? application.attach({ service, pid: 0, threadId: 0 }, { unlocked: true });
 }
 
 function hasMetric(application: Application, writer: Writer, name: string): boolean {

@@ -36,6 +36,7 @@ import { checkScope, type Need, needs, needsOf } from "./scopes.ts";
 import type { SelfMetrics } from "./self-metrics.ts";
 import { LIVENESS_PATH, pathOf } from "./target.ts";
 import type { TokenListing } from "./tokens.ts";
+import { checkSecret, newSecret, SECRET_HEADER } from "./writer-secrets.ts";
 
 export interface RoutesContext {
   /** Undefined when the agent was started without RDMA. */
@@ -121,6 +122,24 @@ const LegacyBody = t.Object({
 
 const AppParams = t.Object({ app: t.String() });
 const WriterParams = t.Object({ app: t.String(), writer: t.Integer({ minimum: 1 }) });
+
+const WriterHeaders = t.Object({
+  [SECRET_HEADER]: t.Optional(t.String({ description: "of the answer to attaching" })),
+});
+
+/**
+ * The application of a writer that has shown its secret.
+ * @throws AgentError 404 for one that is not there, 403 for somebody else's
+ */
+function ownedBy(
+  apps: GrantedPools,
+  { app, writer }: { app: string; writer: number },
+  headers: { [SECRET_HEADER]?: string | undefined },
+): Application {
+  const application = apps.get(app);
+  checkSecret(application.writer(writer), headers[SECRET_HEADER]);
+  return application;
+}
 
 /** All routes; `handle` is what listeners serve. */
 export function createRoutes(context: RoutesContext) {
@@ -253,10 +272,12 @@ export function createRoutes(context: RoutesContext) {
       "/v1/apps/:app/writers",
       ({ apps, params, body }): AttachResponse => {
         const application = apps.open(params.app);
-        const writer = application.attach(body);
+        const { secret, hash } = newSecret();
+        const writer = application.attach(body, { secretHash: hash });
         const { pool } = application;
         return {
           writer: writer.id,
+          secret,
           pool: {
             path: pool.path,
             poolId: pool.header.poolId,
@@ -279,8 +300,9 @@ export function createRoutes(context: RoutesContext) {
     )
     .post(
       "/v1/apps/:app/writers/:writer/series",
-      ({ apps, params, body }): RegisterResponse => {
-        const response = apps.get(params.app).register(params.writer, body.metrics);
+      ({ apps, params, headers, body }): RegisterResponse => {
+        const application = ownedBy(apps, params, headers);
+        const response = application.register(params.writer, body.metrics);
         for (const { error } of response.results) {
           if (error?.code.endsWith("-full")) metrics.add("limits", 1, error.code);
         }
@@ -288,6 +310,7 @@ export function createRoutes(context: RoutesContext) {
       },
       {
         params: WriterParams,
+        headers: WriterHeaders,
         ...bodies.json(RegisterBody),
         detail: {
           summary: "Register series in a batch; asking again gives the same places",
@@ -297,11 +320,12 @@ export function createRoutes(context: RoutesContext) {
     )
     .delete(
       "/v1/apps/:app/writers/:writer/series",
-      ({ apps, params, body }): ReleaseResponse => ({
-        released: apps.get(params.app).release(params.writer, body.metrics, body.turn),
+      ({ apps, params, headers, body }): ReleaseResponse => ({
+        released: ownedBy(apps, params, headers).release(params.writer, body.metrics, body.turn),
       }),
       {
         params: WriterParams,
+        headers: WriterHeaders,
         ...bodies.json(ReleaseBody),
         detail: {
           summary: "Release series that the writer stores into no more, in a batch",
@@ -311,12 +335,13 @@ export function createRoutes(context: RoutesContext) {
     )
     .delete(
       "/v1/apps/:app/writers/:writer",
-      ({ apps, params }) => {
-        apps.get(params.app).detach(params.writer);
+      ({ apps, params, headers }) => {
+        ownedBy(apps, params, headers).detach(params.writer);
         return { detached: params.writer };
       },
       {
         params: WriterParams,
+        headers: WriterHeaders,
         detail: { summary: "Detach a writer; what it counted is kept", ...needs("register") },
       },
     )

@@ -29,31 +29,45 @@ export class AgentRefusal extends Error implements ApiError {
   }
 }
 
+/** Writers whose secrets are kept: the one that stores, and one that is to take its place. */
+const SECRETS_MAX = 2;
+
 export class AgentApi {
+  readonly #secrets = new Map<number, string>();
+
   constructor(
     readonly socketPath: string,
     readonly app: string,
   ) {}
 
-  attach(request: AttachRequest): Promise<AttachResponse> {
-    return this.#call("POST", "writers", request);
+  async attach(request: AttachRequest): Promise<AttachResponse> {
+    const answer = await this.#call<AttachResponse>("POST", "writers", request);
+    this.#secrets.set(answer.writer, answer.secret);
+    const [oldest] = this.#secrets.keys();
+    if (this.#secrets.size > SECRETS_MAX) this.#secrets.delete(oldest!);
+    return answer;
   }
 
   register(writer: number, request: RegisterRequest): Promise<RegisterResponse> {
-    return this.#call("POST", `writers/${writer}/series`, request);
+    return this.#call("POST", `writers/${writer}/series`, request, writer);
   }
 
   release(writer: number, request: ReleaseRequest): Promise<ReleaseResponse> {
-    return this.#call("DELETE", `writers/${writer}/series`, request);
+    return this.#call("DELETE", `writers/${writer}/series`, request, writer);
   }
 
   async detach(writer: number): Promise<void> {
-    await this.#call("DELETE", `writers/${writer}`);
+    await this.#call("DELETE", `writers/${writer}`, undefined, writer);
   }
 
-  /** @throws AgentRefusal, AgentAbsent */
-  async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const { status, answer } = await this.#ask(method, path, body);
+  /**
+   * @param writer that the call is about
+   * @throws AgentRefusal, AgentAbsent
+   */
+  async #call<T>(method: string, path: string, body?: unknown, writer?: number): Promise<T> {
+    const secret = writer === undefined ? undefined : this.#secrets.get(writer);
+    const headers = secret === undefined ? {} : { "Microview-Secret": secret };
+    const { status, answer } = await this.#ask(method, path, body, headers);
     if (status >= 300) {
       const { code = "unknown", message = `status ${status}`, hint = "" } = answer ?? {};
       throw new AgentRefusal(code, message, hint);
@@ -61,13 +75,14 @@ export class AgentApi {
     return answer as T;
   }
 
-  async #ask(method: string, path: string, body: unknown) {
+  async #ask(method: string, path: string, body: unknown, headers: Record<string, string>) {
     try {
       const { status, body: text } = await requestUnix(this.socketPath, {
         method,
         path: `/v1/apps/${encodeURIComponent(this.app)}/${path}`,
         timeoutMs: TIMEOUT_MS,
         holdMs: HOLD_MS,
+        headers,
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       return { status, answer: JSON.parse(text) as Partial<ApiError> | null };

@@ -12,6 +12,7 @@ export interface UnixRequest {
   method: string;
   /** With its leading slash, encoded. */
   path: string;
+  headers?: Readonly<Record<string, string>>;
   /** JSON. */
   body?: string;
   /** When to give up. */
@@ -84,8 +85,9 @@ async function connect(
   }
 }
 
-function encode({ method, path, body }: UnixRequest): Uint8Array {
+function encode({ method, path, headers = {}, body }: UnixRequest): Uint8Array {
   const lines = [`${method} ${path} HTTP/1.1`, "Host: localhost", "Connection: close"];
+  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
   if (body !== undefined) {
     lines.push("Content-Type: application/json", `Content-Length: ${Buffer.byteLength(body)}`);
   }

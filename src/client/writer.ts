@@ -27,6 +27,9 @@ const RELEASE_INTERVAL_MS = 5_000;
 /** How long close() waits for series that have no page yet. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
+/** Codes of an agent that does not know this writer, or knows another one by its number. */
+const GONE: readonly string[] = ["unknown-writer", "unknown-app", "wrong-secret"];
+
 export interface WriterOptions {
   app: string;
   service: string;
@@ -166,7 +169,7 @@ export class ThreadWriter {
     } catch (error) {
       if (error instanceof AgentRefusal) {
         // The pool was replaced under us: take our values along to the new one.
-        if (error.code === "unknown-writer" || error.code === "unknown-app") this.#leave();
+        if (GONE.includes(error.code)) this.#leave();
         else this.#warn(error);
       } else if (error instanceof AgentAbsent) {
         this.#standing.failed(whyAbsent(this.#options.socketPath, error.cause));
@@ -267,7 +270,7 @@ export class ThreadWriter {
       await this.#api.release(attachment.writer, { turn, metrics: request });
     } catch (error) {
       // An agent that cannot, for want of room or of this call, is asked again; the series are empty meanwhile.
-      if (!(error instanceof AgentRefusal) || error.code.startsWith("unknown-")) throw error;
+      if (!(error instanceof AgentRefusal) || GONE.includes(error.code)) throw error;
       return;
     }
     this.#releases.done(series);

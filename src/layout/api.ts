@@ -20,6 +20,8 @@ export interface Extent {
 
 export interface AttachResponse {
   writer: number;
+  /** Shown with each call about this writer, in the header Microview-Secret; nobody else is told it. */
+  secret: string;
   pool: {
     path: string;
     poolId: number;

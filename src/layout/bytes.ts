@@ -148,6 +148,19 @@ export class ByteReader {
     return this;
   }
 
+  /** Bytes that are left. */
+  get left(): number {
+    return this.#end - this.position;
+  }
+
+  /** A copy of so many bytes. */
+  raw(bytes: number): Uint8Array {
+    this.#need(bytes);
+    const start = this.position;
+    this.position += bytes;
+    return this.#bytes.slice(start, this.position);
+  }
+
   u8(): number {
     this.#need(1);
     return this.#bytes[this.position++]!;

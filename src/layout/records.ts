@@ -28,7 +28,12 @@ export interface WriterRecord {
   /** The bytes of the pool whose lock says that the writer lives. */
   lockOffset: number;
   lockBytes: number;
+  /** What the secret hashes to that the writer shows to the agent; those of the agent itself have none. */
+  secretHash?: Uint8Array;
 }
+
+/** Of a writer's secret: the first bytes of its SHA-256. */
+export const WRITER_SECRET_HASH_BYTES = 16;
 
 /** Consecutive series of one metric in consecutive slots of one page. */
 export interface BindRecord {
@@ -97,6 +102,7 @@ export class RecordWriter {
       .u32(writer.lockBytes)
       .f64(writer.startedAtMs)
       .u64(writer.lockOffset);
+    if (writer.secretHash !== undefined) this.bytes.raw(writer.secretHash);
     return this.#finish();
   }
 
@@ -200,7 +206,7 @@ export function readMetric(reader: ByteReader): {
 }
 
 export function readWriter(reader: ByteReader): WriterRecord {
-  return {
+  const record: WriterRecord = {
     id: reader.u32(),
     service: reader.u32(),
     flags: reader.u32(),
@@ -210,6 +216,10 @@ export function readWriter(reader: ByteReader): WriterRecord {
     startedAtMs: reader.f64(),
     lockOffset: reader.u64(),
   };
+  if (reader.left >= WRITER_SECRET_HASH_BYTES) {
+    record.secretHash = reader.raw(WRITER_SECRET_HASH_BYTES);
+  }
+  return record;
 }
 
 export function readGrant(reader: ByteReader): GrantRecord {

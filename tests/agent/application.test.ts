@@ -641,7 +641,7 @@ describe("a writer that died", () => {
 
   test("of the prototype, which holds no lock, lives until it is detached", () => {
     const { pool, app } = start();
-    const { id } = app.attach({ service: "auth", pid: 1, threadId: 1 }, true);
+    const { id } = app.attach({ service: "auth", pid: 1, threadId: 1 }, { unlocked: true });
     expect(scan(app)).toBe(0);
     app.detach(id);
     expect(app.writers()).toEqual([]);

@@ -140,13 +140,18 @@ async function serving(host: TestHost): Promise<Agent> {
 }
 
 /** Calls a route by its pattern with a token. */
-function caller(agent: Agent, values: Readonly<Record<string, string | number>>) {
+function caller(
+  agent: Agent,
+  values: Readonly<Record<string, string | number>>,
+  own: Readonly<Record<string, string>> = {},
+) {
   return async (route: string, token: string | undefined, body: unknown) => {
     const [method, pattern] = route.split(" ") as [string, string];
     const path = pattern.replaceAll(/:(\w+)/g, (_, name) => String(values[name]));
     const response = await fetch(`http://127.0.0.1:${agent.port}${path}`, {
       method,
       headers: {
+        ...own,
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
@@ -221,13 +226,18 @@ describe("a route", () => {
     const { poolId } = pools.find(({ app }) => app === "shop")!;
     const rdma = { ...PAIR, session: session.id, app: "shop", poolId };
     const values: Record<string, string | number> = { app: "shop" };
-    const call = caller(agent, values);
+    const own: Record<string, string> = {};
+    const call = caller(agent, values, own);
     const answers: Record<string, Told> = {};
     for (const [route, { body }] of Object.entries(ROUTES)) {
       const given = route === "POST /v1/rdma/queue-pairs" ? rdma : body;
       const answer = await call(route, "token-for-everything", given);
       answers[route] = told(answer);
-      if (route === "POST /v1/apps/:app/writers") values["writer"] = JSON.parse(answer.text).writer;
+      if (route === "POST /v1/apps/:app/writers") {
+        const { writer, secret } = JSON.parse(answer.text);
+        values["writer"] = writer;
+        own["microview-secret"] = secret;
+      }
       if (route === "POST /v1/rdma/queue-pairs") values["id"] = JSON.parse(answer.text).id;
     }
     session.close();

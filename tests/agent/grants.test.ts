@@ -149,15 +149,16 @@ describe("a token for some applications", () => {
     const call = calls(agent, TEAM);
     const attached = await call("POST", "/v1/apps/shop-new/writers", WRITER);
     expect(attached.status).toBe(200);
-    const { writer } = JSON.parse(attached.text);
+    const { writer, secret } = JSON.parse(attached.text);
     const path = `/v1/apps/shop-new/writers/${writer}`;
-    expect((await call("POST", `${path}/series`, SERIES)).status).toBe(200);
+    const own = calls(agent, TEAM, { "microview-secret": secret });
+    expect((await own("POST", `${path}/series`, SERIES)).status).toBe(200);
     for (const what of ["", "/services", "/writers", "/metrics"]) {
       const { status, text } = await call("GET", `/v1/apps/shop-new${what}`);
       expect(status).toBe(200);
       if (what !== "") expect(text).toContain("intrude");
     }
-    expect((await call("DELETE", path)).status).toBe(200);
+    expect((await own("DELETE", path)).status).toBe(200);
   });
 
   test("is answered for every other application as for one that does not exist", async () => {

@@ -148,7 +148,7 @@ describe.each(LENGTHS)("of %d bytes", (length) => {
     "%s",
     async (name) => {
       const body = BODIES[name]!(length);
-      const secret = { "microview-writer": (writer as { secret?: string }).secret ?? "" };
+      const secret = { "microview-secret": writer.secret };
       for (const route of ROUTES) {
         const plain = await costOf(() => send(route, filled(body.length, "a", '"', '"')));
         const { costMs, result } = await costOf(() => send(route, body, secret));

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:f
 import { connect, createServer } from "node:net";
 import type { Agent } from "../../src/agent/agent.ts";
 import { AgentRunningError, ExposedError } from "../../src/agent/index.ts";
+import { SharedFile } from "../../src/ffi/index.ts";
 import {
   type ApiError,
   type AttachResponse,
@@ -48,7 +49,7 @@ function calls(agent: Agent | AgentProcess, headers: Record<string, string> = {}
   return {
     get: (path: string, more = {}) => call("GET", path, undefined, more),
     post: (path: string, body?: unknown, more = {}) => call("POST", path, body, more),
-    delete: (path: string) => call("DELETE", path),
+    delete: (path: string, more = {}, body?: unknown) => call("DELETE", path, body, more),
   };
 }
 
@@ -67,10 +68,18 @@ function expectError(
 }
 
 /** Attaches a writer and registers metrics of it, by REST alone. */
-async function attach(rest: ReturnType<typeof calls>, app = "shop"): Promise<AttachResponse> {
+async function attach(rest: ReturnType<typeof calls>, app = "shop") {
   const { status, json } = await rest.post(`/v1/apps/${app}/writers`, WRITER);
   expect(status).toBe(200);
-  return json;
+  const answer = json as AttachResponse;
+  return { ...answer, own: { "microview-secret": answer.secret } };
+}
+
+/** Takes a writer's lock, as the thread does that is the writer. */
+function hold(host: TestHost, { pool, lock }: Pick<AttachResponse, "pool" | "lock">): void {
+  const file = SharedFile.open(pool.path, true);
+  host.onEnd(() => file.close());
+  expect(file.lock(lock.offset, lock.bytes)).toBe(true);
 }
 
 describe("GET", () => {
@@ -98,10 +107,9 @@ describe("GET", () => {
     await using host = new TestHost();
     const agent = await host.agent();
     const rest = calls(agent);
-    const { writer } = await attach(rest);
-    await rest.post(`/v1/apps/shop/writers/${writer}/series`, {
-      metrics: [ask(define.counter("a_total", ["x"]), [["1"], ["2"]]), ask(define.gauge("b"))],
-    });
+    const { writer, own } = await attach(rest);
+    const metrics = [ask(define.counter("a_total", ["x"]), [["1"], ["2"]]), ask(define.gauge("b"))];
+    await rest.post(`/v1/apps/shop/writers/${writer}/series`, { metrics }, own);
     const shop = {
       app: "shop",
       path: `${host.poolDir}/shop/pool`,
@@ -133,12 +141,12 @@ describe("GET", () => {
         series: 3,
       },
     ]);
-    const metrics = (await rest.get("/v1/apps/shop/metrics")).json;
-    expect(metrics).toEqual([
+    const listed = (await rest.get("/v1/apps/shop/metrics")).json;
+    expect(listed).toEqual([
       { service: "auth", ...define.counter("a_total", ["x"]), series: 2, slotsPerSeries: 1 },
       { service: "auth", ...define.gauge("b"), series: 1, slotsPerSeries: 1 },
     ]);
-    expect((await rest.get("/v1/apps/shop/metrics?service=auth")).json).toEqual(metrics);
+    expect((await rest.get("/v1/apps/shop/metrics?service=auth")).json).toEqual(listed);
     expect((await rest.get("/v1/apps/shop/metrics?service=cart")).json).toEqual([]);
   });
 
@@ -270,35 +278,35 @@ describe("a writer", () => {
   test("registers in batches; asking again gives the same places", async () => {
     await using host = new TestHost();
     const rest = calls(await host.agent());
-    const { writer } = await attach(rest);
+    const { writer, own } = await attach(rest);
     const metrics = [
       ask(define.counter("a_total", ["x"]), [["1"], ["2"]]),
       ask(define.histogram("h", [1, 2])),
       ask(define.logLinear("l")),
     ];
-    const first = await rest.post(`/v1/apps/shop/writers/${writer}/series`, { metrics });
+    const first = await rest.post(`/v1/apps/shop/writers/${writer}/series`, { metrics }, own);
     expect(first.json).toEqual({
       results: [{ runs: [[0, 0, 2]] }, { runs: [[0, 2, 1]] }, { runs: [[0, 6, 1]] }],
       extents: [],
       turn: 1,
     });
-    const second = await rest.post(`/v1/apps/shop/writers/${writer}/series`, { metrics });
+    const second = await rest.post(`/v1/apps/shop/writers/${writer}/series`, { metrics }, own);
     expect(second.json).toEqual({ ...(first.json as object), turn: 2 });
   });
 
   test("is told of one metric's mistake beside the others' places", async () => {
     await using host = new TestHost();
     const rest = calls(await host.agent({ limits: { seriesPerMetric: 1 } }));
-    const { writer } = await attach(rest);
-    const { status, json } = await rest.post(`/v1/apps/shop/writers/${writer}/series`, {
-      metrics: [
-        ask(define.counter("no dashes")),
-        ask(define.counter("a_total", ["x"]), [["1"], ["2"]]),
-        ask(define.gauge("a_total")),
-        ask(define.counter("b_total", ["x"]), [["1", "2"]]),
-        ask(define.counter("c_total")),
-      ],
-    });
+    const { writer, own } = await attach(rest);
+    const metrics = [
+      ask(define.counter("no dashes")),
+      ask(define.counter("a_total", ["x"]), [["1"], ["2"]]),
+      ask(define.gauge("a_total")),
+      ask(define.counter("b_total", ["x"]), [["1", "2"]]),
+      ask(define.counter("c_total")),
+    ];
+    const series = `/v1/apps/shop/writers/${writer}/series`;
+    const { status, json } = await rest.post(series, { metrics }, own);
     expect(status).toBe(200);
     const { results } = json as RegisterResponse;
     expect(results.map(({ error }) => error?.code)).toEqual([
@@ -318,16 +326,91 @@ describe("a writer", () => {
     await using host = new TestHost();
     const agent = await host.agent();
     const rest = calls(agent);
-    const { writer } = await attach(rest);
-    expect((await rest.delete(`/v1/apps/shop/writers/${writer}`)).json).toEqual({
-      detached: writer,
+    const first = await attach(rest);
+    const path = `/v1/apps/shop/writers/${first.writer}`;
+    expect((await rest.delete(path, first.own)).json).toEqual({ detached: first.writer });
+    expectError(await rest.delete(path, first.own), 404, "unknown-writer");
+    const { writer, own, ...place } = await attach(rest);
+    hold(host, place);
+    expectError(await rest.delete(`/v1/apps/shop/writers/${writer}`, own), 409, "writer-alive");
+  });
+
+  test("is spoken for by nobody who has not its secret, whoever he is", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({
+      tokens: [{ token: SECRET, name: "ops", scopes: ["read", "register", "admin"] }],
     });
-    expectError(await rest.delete(`/v1/apps/shop/writers/${writer}`), 404, "unknown-writer");
+    const rest = calls(agent, { authorization: `Bearer ${SECRET}` });
     const mv = host.client();
-    mv.counter("a_total");
+    const requests = mv.counter("requests_total", { labels: ["path"] });
+    requests.labels("/").inc(5);
     await mv.ready;
-    const [living] = host.view().writers();
-    expectError(await rest.delete(`/v1/apps/shop/writers/${living!.id}`), 409, "writer-alive");
+    const writer = host.view().writers()[0]!.id;
+    const other = await attach(rest);
+    const release = [{ name: "requests_total", labelNames: ["path"], series: [["/"]] }];
+    const wrong = [
+      {},
+      other.own,
+      { "microview-secret": "" },
+      { "microview-secret": "x".repeat(22) },
+    ];
+    for (const headers of wrong) {
+      const path = `/v1/apps/shop/writers/${writer}`;
+      for (let turn = 0; turn < 4; turn++) {
+        const answer = await rest.delete(`${path}/series`, headers, { turn, metrics: release });
+        expectError(answer, 403, "wrong-secret");
+      }
+      const metrics = [ask(define.counter("intruded_total"))];
+      expectError(await rest.post(`${path}/series`, { metrics }, headers), 403, "wrong-secret");
+      expectError(await rest.delete(path, headers), 403, "wrong-secret");
+    }
+    await mv.ready;
+    requests.labels("/").inc(1);
+    await host.shows(6, "requests_total", { labels: { path: "/" } });
+    // What everybody may see tells nothing of it.
+    const secrets = [other.own["microview-secret"]];
+    const seen = await Promise.all(
+      ["/v1/apps/shop", "/v1/apps/shop/writers", "/health", "/metrics"].map((path) =>
+        rest.get(path),
+      ),
+    );
+    const text = seen.map(({ text }) => text).join("") + JSON.stringify(host.log);
+    for (const secret of secrets) expect(text).not.toContain(secret);
+    expect(host.log.filter(({ code }) => code === "wrong-secret").length).toBeGreaterThan(0);
+  });
+
+  test("goes on with its secret under the next agent, and when the directory was written anew", async () => {
+    await using host = new TestHost();
+    const first = await host.agentProcess();
+    const { writer, own, ...place } = await attach(calls(first));
+    hold(host, place);
+    await first.end("SIGKILL");
+    const second = await host.agentProcess();
+    const rest = calls(second);
+    const series = `/v1/apps/shop/writers/${writer}/series`;
+    const metric = define.counter("a_total", ["x"]);
+    const metrics = [ask(metric, [["1"], ["2"]])];
+    const answer = await rest.post(series, { metrics }, own);
+    expect(answer.status).toBe(200);
+    const { turn } = answer.json as RegisterResponse;
+    const gone = [{ name: metric.name, labelNames: metric.labelNames, series: [["1"]] }];
+    expectError(await rest.delete(series, {}, { turn, metrics: gone }), 403, "wrong-secret");
+    // A release writes the directory anew.
+    expect((await rest.delete(series, own, { turn, metrics: gone })).json).toEqual({ released: 1 });
+    expect((await rest.post(series, { metrics }, own)).status).toBe(200);
+    expectError(await rest.post(series, { metrics }), 403, "wrong-secret");
+  });
+
+  test("of the prototype, which has no secret, is detached by nobody: it may store at any time", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent();
+    const request = { microservice_id: "pay", name: "a", type: false, value: 1 };
+    const rest = calls(agent);
+    await rest.post("/metrics", request);
+    for (const headers of [{}, { "microview-secret": "" }]) {
+      const answer = await rest.delete("/v1/apps/legacy/writers/1", headers);
+      expectError(answer, 403, "wrong-secret");
+    }
   });
 });
 

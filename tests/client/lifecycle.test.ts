@@ -243,7 +243,7 @@ describe("registration that fails half-way", () => {
           unix: `${host.folder}/real.sock`,
           method: request.method,
           body,
-          headers: { "content-type": "application/json" },
+          headers: request.headers,
         });
       },
     });
@@ -273,7 +273,7 @@ describe("an agent that answers nonsense", () => {
           unix: `${host.folder}/real.sock`,
           method: request.method,
           body: await request.text(),
-          headers: { "content-type": "application/json" },
+          headers: request.headers,
         });
         if (isSane || !pathname.endsWith("/writers")) return response;
         const answer = (await response.json()) as AttachResponse;

@@ -73,7 +73,7 @@ describe("a pool's file", () => {
 
   test("knows a writer without a lock", () => {
     const { file, app } = shop();
-    app.attach({ service: "old", pid: 0, threadId: 0 }, true);
+    app.attach({ service: "old", pid: 0, threadId: 0 }, { unlocked: true });
     const old = reportPool(file, file.read(), ALL).services.find(({ name }) => name === "old");
     expect(old?.writers).toMatchObject([{ life: "unlocked" }]);
   });

@@ -15,6 +15,7 @@ import {
   readMetric,
   readService,
   readWriter,
+  WRITER_SECRET_HASH_BYTES,
 } from "../../src/layout/index.ts";
 import { define } from "../support/pools.ts";
 
@@ -118,7 +119,7 @@ describe("a record", () => {
   });
 
   test("of a writer is read as it was written", () => {
-    const writer = fc.record({
+    const fields = {
       id: u32,
       service: u32,
       flags: u32,
@@ -127,7 +128,10 @@ describe("a record", () => {
       startedAtMs: fc.double({ noNaN: true }),
       lockOffset: fc.maxSafeNat(),
       lockBytes: u32,
-    });
+    };
+    const length = WRITER_SECRET_HASH_BYTES;
+    const secretHash = fc.uint8Array({ minLength: length, maxLength: length });
+    const writer = fc.oneof(fc.record(fields), fc.record({ ...fields, secretHash }));
     fc.assert(
       fc.property(writer, (given) => {
         expect(readWriter(body(new RecordWriter().writer(given)))).toEqual(given);
