@@ -182,6 +182,7 @@ export class Agent {
       port: dataPort,
       maxConnections: limits.connections,
       maxConnectionsEach: limits.connectionsEach,
+      idleMs: limits.idleMs,
       wrongPerS: limits.wrongPerS,
       mayTry: (address) => refusals.gate.mayTry(address),
       refused: (...refusal) => refusals.connection(...refusal, tls !== undefined),
@@ -351,6 +352,7 @@ export class Agent {
     if (data === undefined) return;
     metrics.set("dataConnections", data[DATA_COUNTERS.connections]!);
     metrics.set("dataRefused", data[DATA_COUNTERS.refused]!);
+    metrics.set("dataYielded", data[DATA_COUNTERS.yielded]!);
     metrics.set("dataDenied", data[DATA_COUNTERS.denied]!);
     metrics.set("dataMalformed", data[DATA_COUNTERS.malformed]!);
     metrics.set("dataReads", data[DATA_COUNTERS.requests]!);

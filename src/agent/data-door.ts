@@ -1,4 +1,5 @@
-// Who is let in to the data plane: as many as it may have in all, by token and by address, and who may read.
+// Who is let in to the data plane: as many as it may have in all, by token and by address, and who may read. Where there
+// is no room, who has the most makes some, and who is silent does: nobody can keep the others out by being there first.
 
 import { peerOf, SystemError } from "../ffi/index.ts";
 import { STATUS } from "../layout/index.ts";
@@ -12,16 +13,20 @@ import { ExpiredTokenError, type KnownToken, Tokens } from "./tokens.ts";
 const TOLD_PER_S = 20;
 const TOLD_AT_ONCE = 200;
 
+/** Connections that have not said yet who they are, beside those that have: in all, and of one address. */
+const GREETING_MAX = 256;
+export const GREETING_MAX_EACH = 64;
+
 export interface DataDoorOptions {
   /** Undefined when none is asked for. */
   tokens?: readonly KnownToken[];
   maxConnections: number;
   /** Of one token, and of one address. */
   maxConnectionsEach: number;
+  /** Who has asked for nothing for so long makes room where there is none. */
+  idleMs: number;
   /** Wrong tokens per second of an address. */
   wrongPerS: number;
-  /** Everybody comes from a tunnel on this host, which has counted them by their address. */
-  tunnelled: boolean;
   /** Somebody was not let in. */
   refused(refusal: DataRefusal): void;
   /** By {@link DATA_COUNTERS}. */
@@ -32,19 +37,27 @@ export interface DataDoorOptions {
 export interface Peer {
   address: string;
   port: number;
-  /** What is counted; empty for those who were counted before. */
+  /** What is counted; empty while it is not known. */
   origin: string;
 }
 
-export class DataDoor {
+/** A connection, as the door knows it. */
+export interface Held extends Peer {
+  /** NOBODY's until it has said who it is. */
+  grant: Grant;
+  /** When it has asked for something last, or taken something of an answer. */
+  activeNs: number;
+}
+
+export class DataDoor<C extends Held> {
   readonly #tokens: Tokens | undefined;
   readonly #wrong: Buckets;
   readonly #told = new Buckets(TOLD_PER_S, TOLD_AT_ONCE);
 
-  /** @param connections those who are in */
+  /** @param connections all there are, the oldest first */
   constructor(
     readonly options: DataDoorOptions,
-    readonly connections: ReadonlyMap<number, Peer & { grant: Grant }>,
+    readonly connections: ReadonlyMap<number, C>,
   ) {
     const { tokens, wrongPerS } = options;
     this.#tokens = tokens === undefined ? undefined : new Tokens(tokens);
@@ -64,25 +77,27 @@ export class DataDoor {
   peerOf(fd: number): Peer | undefined {
     try {
       const { address, port } = peerOf(fd);
-      // Who comes through a tunnel is known by his port alone, and counted there by his address.
-      return { address, port, origin: this.options.tunnelled ? "" : originOf(address) };
+      return { address, port, origin: originOf(address) };
     } catch (error) {
       if (error instanceof SystemError) return undefined;
       throw error;
     }
   }
 
-  /** The status with which nobody is let in from there now; undefined when somebody may be. */
+  /** The status with which nobody from there is let in now; undefined when somebody may be. */
   obstacle(peer: Peer): number | undefined {
-    const { maxConnections, maxConnectionsEach } = this.options;
-    const { origin } = peer;
-    if (this.connections.size >= maxConnections) return this.#refuse(peer, STATUS.busy);
-    if (origin === "") return undefined;
-    if (this.#tokens !== undefined && !this.#wrong.has(origin)) {
-      return this.#refuse(peer, STATUS.tooManyWrong);
-    }
-    const count = this.#countOf((each) => each.origin === origin);
-    return count < maxConnectionsEach ? undefined : this.#refuse(peer, STATUS.busy);
+    if (this.#tokens === undefined || this.#wrong.has(peer.origin)) return undefined;
+    return this.#refuse(peer, STATUS.tooManyWrong);
+  }
+
+  /** Who has to go so that another may say who he is: of too many that have not, the one that came first. */
+  tooManyGreeting(newcomer: C): C | undefined {
+    const all = this.#those((each) => each.grant === NOBODY && each !== newcomer);
+    const same = all.filter(({ origin }) => origin === newcomer.origin);
+    const [oldest] =
+      same.length >= GREETING_MAX_EACH ? same : all.length >= GREETING_MAX ? all : [];
+    if (oldest !== undefined) this.#refuse(oldest, STATUS.busy);
+    return oldest;
   }
 
   /** What a token grants, or the status with which it is refused. */
@@ -96,17 +111,47 @@ export class DataDoor {
     }
     if (grant === undefined) return this.#refuse(peer, STATUS.denied);
     if (!grant.scopes.has("read")) return this.#refuse(peer, STATUS.unscoped, grant.name);
-    const count = this.#countOf((each) => each.grant === grant);
-    if (grant !== ANYONE && count >= this.options.maxConnectionsEach) {
-      return this.#refuse(peer, STATUS.busy, grant.name);
-    }
     return grant;
   }
 
-  #countOf(is: (connection: Peer & { grant: Grant }) => boolean): number {
-    let count = 0;
-    for (const connection of this.connections.values()) if (is(connection)) count++;
-    return count;
+  /**
+   * Who has to go so that another may come in.
+   * @returns the status `busy` when nobody has to
+   */
+  makeRoom(peer: Peer, grant: Grant, nowNs: number): C[] | number {
+    const { maxConnections, maxConnectionsEach } = this.options;
+    const limits: [max: number, counts: (each: Held) => boolean][] = [
+      [maxConnectionsEach, (each) => grant !== ANYONE && each.grant === grant],
+      [maxConnectionsEach, ({ origin }) => origin === peer.origin],
+      [maxConnections, () => true],
+    ];
+    const inside = new Set(this.#those((each) => each.grant !== NOBODY));
+    const leaving: C[] = [];
+    for (const [max, counts] of limits) {
+      const group = [...inside].filter(counts);
+      if (group.length < max) continue;
+      const one = this.#yielding(group, holderOf({ ...peer, grant }), nowNs);
+      if (one === undefined) return this.#refuse(peer, STATUS.busy, grant.name);
+      inside.delete(one);
+      leaving.push(one);
+    }
+    this.options.counters[DATA_COUNTERS.yielded]! += leaving.length;
+    return leaving;
+  }
+
+  /** Who of a full group makes room: of those that have more than the newcomer would, else of the silent. */
+  #yielding(group: readonly C[], newcomer: string, nowNs: number): C | undefined {
+    const byHolder = Map.groupBy(group, holderOf);
+    const own = byHolder.get(newcomer)?.length ?? 0;
+    const most = [...byHolder.values()].reduce((a, b) => (b.length > a.length ? b : a));
+    // One less, and not the same: else two would take each other's place in turn.
+    if (most.length > own + 1) return quietest(most);
+    const quiet = quietest(group);
+    return nowNs - quiet.activeNs >= this.options.idleMs * 1e6 ? quiet : undefined;
+  }
+
+  #those(are: (connection: C) => boolean): C[] {
+    return [...this.connections.values()].filter(are);
   }
 
   /** Counts somebody who is not let in, and tells of him. */
@@ -117,4 +162,13 @@ export class DataDoor {
     if (this.#told.take("")) refused({ status, token, address, port });
     return status;
   }
+}
+
+/** Whose a connection is: what comes from one place with one token is one caller's. */
+function holderOf({ origin, grant }: Peer & { grant: Grant }): string {
+  return `${origin} ${grant.name}`;
+}
+
+function quietest<C extends Held>(group: readonly C[]): C {
+  return group.reduce((a, b) => (b.activeNs < a.activeNs ? b : a));
 }

@@ -1,6 +1,7 @@
 // Serves the binary read protocol (layout/wire.ts): ranges of pools go out of mapped memory by scatter-gather sends.
 // Runs in a thread of its own, on poll and non-blocking sockets; what comes in is hostile and is checked before use.
 
+import { timingSafeEqual } from "node:crypto";
 import {
   accept,
   allocateBuffer,
@@ -38,9 +39,11 @@ import {
   WIRE_VERSION,
   type WirePool,
 } from "../layout/index.ts";
-import { DataDoor, type DataDoorOptions, type Peer } from "./data-door.ts";
-import { DATA_COUNTERS, type ServedPool } from "./data-protocol.ts";
+import { DataDoor, type DataDoorOptions, type Held, type Peer } from "./data-door.ts";
+import { DATA_COUNTERS, PREFACE_BYTES, SECRET_BYTES, type ServedPool } from "./data-protocol.ts";
 import { type Grant, NOBODY } from "./grants.ts";
+import { type Listing, Listings } from "./listings.ts";
+import { originOf } from "./rate.ts";
 import type { KnownToken } from "./tokens.ts";
 
 /** A connection that has not said who it is by then is closed, so that silent ones do not use up the limit. */
@@ -48,6 +51,12 @@ const HELLO_TIMEOUT_NS = 10e9;
 
 /** How long no connection is accepted when the system has no room for one. */
 const ACCEPT_PAUSE_NS = 50e6;
+
+/** What a connection gets before the others have their turn. */
+const REQUESTS_PER_TURN = 16;
+const BYTES_PER_TURN = 256 << 10;
+/** Connections that are accepted before those that stand have their turn. */
+const ACCEPTED_PER_TURN = 64;
 
 const INPUT_BYTES = REQUEST_BYTES + WIRE_LIMITS.rangesPerRequest * RANGE_BYTES + 64;
 
@@ -70,6 +79,8 @@ export interface DataPlaneOptions extends DataDoorOptions {
   host: string;
   /** 0 takes any free port. */
   port: number;
+  /** Only a tunnel that knows it may connect, and says who comes through it. */
+  secret?: Uint8Array;
 }
 
 export class DataPlane {
@@ -82,7 +93,9 @@ export class DataPlane {
   readonly #listenFd: number;
   /** When connections are accepted again after there was no room for one; −1 when they are. */
   #acceptsAgainNs = -1;
-  readonly door: DataDoor;
+  readonly door: DataDoor<Connection>;
+  readonly secret: Uint8Array | undefined;
+  readonly #listings = new Listings((grant) => this.#poolsOf(grant));
 
   /** @throws SystemError when the address cannot be listened on */
   constructor(
@@ -90,6 +103,7 @@ export class DataPlane {
     options: DataPlaneOptions,
   ) {
     this.counters = options.counters;
+    this.secret = options.secret;
     this.door = new DataDoor(options, this.#connections);
     this.#listenFd = tcpListen(options.host, options.port);
     this.port = localPort(this.#listenFd);
@@ -127,7 +141,7 @@ export class DataPlane {
     if (connection === undefined) return;
     try {
       if (!connection.serve(events)) this.#close(connection);
-      else if (connection.isGreeted) this.#silent.delete(connection);
+      else if (connection.grant !== NOBODY) this.#silent.delete(connection);
     } catch (error) {
       // A peer that vanished is no news; anything else ends its connection too, and nothing more.
       if (!(error instanceof SystemError)) this.counters[DATA_COUNTERS.malformed]!++;
@@ -138,6 +152,7 @@ export class DataPlane {
   /** Takes other tokens, and closes connections whose own is gone, grants something else or has expired. */
   renewTokens(known: readonly KnownToken[]): void {
     this.door.renewTokens(known);
+    this.#listings.expire();
     for (const connection of [...this.#connections.values()]) {
       if (!this.door.holds(connection.grant)) this.#close(connection);
     }
@@ -169,8 +184,20 @@ export class DataPlane {
     }
   }
 
-  /** The pools that exist for a grant. */
-  list(grant: Grant): WirePool[] {
+  /** The pools that exist for a grant, as they are sent. */
+  list(grant: Grant): Listing {
+    return this.#listings.of(grant);
+  }
+
+  /** Lets somebody in who has said who he is, for whom others may have to go. @returns the status to tell him */
+  letIn(newcomer: Connection, grant: Grant): number {
+    const leaving = this.door.makeRoom(newcomer, grant, monotonicNs());
+    if (typeof leaving === "number") return leaving;
+    for (const connection of leaving) this.#close(connection);
+    return STATUS.ok;
+  }
+
+  #poolsOf(grant: Grant): WirePool[] {
     return [...this.#pools.values()]
       .filter(({ app }) => grant.allows(app))
       .map(({ id, app, poolId, fileBytes }) => ({ id, app, poolId, fileBytes }));
@@ -194,6 +221,7 @@ export class DataPlane {
 
   /** Has those who may see an application told that its pool has come or gone. */
   #announce(app: string): void {
+    this.#listings.expire();
     for (const connection of this.#connections.values()) {
       if (connection.grant.allows(app)) connection.poolsGeneration++;
     }
@@ -201,7 +229,11 @@ export class DataPlane {
 
   #acceptAll(): void {
     try {
-      for (let fd = accept(this.#listenFd); fd >= 0; fd = accept(this.#listenFd)) this.#admit(fd);
+      for (let i = 0; i < ACCEPTED_PER_TURN; i++) {
+        const fd = accept(this.#listenFd);
+        if (fd < 0) return;
+        this.#admit(fd);
+      }
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       // Descriptors or memory are short, or a peer left while it waited. Those who stand are served on; asking again
@@ -217,9 +249,11 @@ export class DataPlane {
     try {
       const peer = this.door.peerOf(fd);
       if (peer === undefined) return closeFd(fd);
-      const obstacle = this.door.obstacle(peer);
+      const isTunnel = this.secret !== undefined;
+      // Whose stream a tunnel carries is known by what it says first.
+      const obstacle = isTunnel ? undefined : this.door.obstacle(peer);
       if (obstacle !== undefined) return Connection.refuse(fd, obstacle);
-      connection = new Connection(this, fd, peer);
+      connection = new Connection(this, fd, isTunnel ? { ...peer, origin: "" } : peer);
     } catch (error) {
       closeFd(fd);
       throw error;
@@ -229,6 +263,15 @@ export class DataPlane {
     this.#silent.add(connection);
     this.counters[DATA_COUNTERS.connections] = this.#connections.size;
     this.poll.add(fd, POLL.in);
+    if (this.secret === undefined) this.makeGreetingRoom(connection);
+  }
+
+  /** Those who have not said who they are are limited in number: the oldest goes. */
+  makeGreetingRoom(newcomer: Connection): void {
+    const one = this.door.tooManyGreeting(newcomer);
+    if (one === undefined) return;
+    one.say(STATUS.busy);
+    this.#close(one);
   }
 
   #close(connection: Connection): void {
@@ -241,18 +284,22 @@ export class DataPlane {
 }
 
 /** One collector's connection: hello, then requests answered in their order. */
-class Connection implements Peer {
-  readonly address: string;
-  readonly port: number;
-  readonly origin: string;
+class Connection implements Held {
+  address: string;
+  port: number;
+  origin: string;
   readonly #input = allocateBuffer(INPUT_BYTES);
   readonly #bytes = this.#input.bytes();
   readonly #view = new DataView(this.#input.buffer);
+  /** Of the input: where what was not answered yet begins, and where it ends. */
+  #at = 0;
   #filled = 0;
   readonly #head = allocateBuffer(RESPONSE_BYTES);
   readonly #headView = new DataView(this.#head.buffer);
   readonly #output = new Gathered(WIRE_LIMITS.rangesPerRequest + 1);
-  #list: Mapping | undefined;
+  /** What the output is of, if it is of a list. */
+  #list: Listing | undefined;
+  #prefaced: boolean;
   #greeted = false;
   grant = NOBODY;
   /** Raised whenever a pool that it may see comes or goes; every response carries it. */
@@ -260,6 +307,7 @@ class Connection implements Peer {
   #ending = false;
   #waitsToSend = false;
   readonly openedNs = monotonicNs();
+  activeNs = this.openedNs;
 
   constructor(
     readonly plane: DataPlane,
@@ -269,6 +317,7 @@ class Connection implements Peer {
     this.address = address;
     this.port = port;
     this.origin = origin;
+    this.#prefaced = plane.secret === undefined;
   }
 
   /** Says why there is no room and hangs up. */
@@ -287,10 +336,6 @@ class Connection implements Peer {
     closeFd(fd);
   }
 
-  get isGreeted(): boolean {
-    return this.#greeted;
-  }
-
   get isSending(): boolean {
     return !this.#output.empty;
   }
@@ -302,42 +347,92 @@ class Connection implements Peer {
       if (n < 0) return false;
       this.#filled += n;
     }
-    this.#flush();
-    while (this.#output.empty && !this.#ending) {
-      const used = this.#greeted ? this.#request() : this.#hello();
-      if (used === 0) break;
-      this.#bytes.copyWithin(0, used, this.#filled);
-      this.#filled -= used;
-      this.#flush();
+    let leftBytes = BYTES_PER_TURN - this.#flush(BYTES_PER_TURN);
+    let hasMore = true;
+    for (let i = 0; i < REQUESTS_PER_TURN && leftBytes > 0; i++) {
+      if (!this.#output.empty || this.#ending) break;
+      const used = this.#next();
+      hasMore = used > 0;
+      if (!hasMore) break;
+      this.#at += used;
+      leftBytes -= this.#flush(leftBytes);
     }
+    this.#bytes.copyWithin(0, this.#at, this.#filled);
+    this.#filled -= this.#at;
+    this.#at = 0;
+    // While an answer waits for the peer, its further requests wait too. What it may have done at once and has not,
+    // for it is others' turn, comes as soon as the socket takes something.
+    this.#wantsToSend(!this.#output.empty || (hasMore && this.#filled > 0));
     return !(this.#ending && this.#output.empty);
+  }
+
+  /** Says a status instead of a greeting, if the socket takes it. */
+  say(status: number): void {
+    this.#greet(status, 0);
+    try {
+      this.#output.flush(this.fd);
+    } catch {
+      // It has gone already.
+    }
   }
 
   close(): void {
     closeFd(this.fd);
     this.#input.unmap();
     this.#head.unmap();
-    this.#list?.unmap();
+    this.#list?.release();
     this.#output.close();
   }
 
   /** @returns bytes of the input that were used; 0 when more must come first */
+  #next(): number {
+    if (!this.#prefaced) return this.#preface();
+    return this.#greeted ? this.#request() : this.#hello();
+  }
+
+  get #leftBytes(): number {
+    return this.#filled - this.#at;
+  }
+
+  /** Who comes through the tunnel, by its own word. */
+  #preface(): number {
+    const { secret, door } = this.plane;
+    if (this.#leftBytes < PREFACE_BYTES) return 0;
+    const end = PREFACE_BYTES + this.#view.getUint16(this.#at + SECRET_BYTES + 2, true);
+    const said = this.#bytes.subarray(this.#at, this.#at + SECRET_BYTES);
+    if (!timingSafeEqual(said, secret!)) throw new Error("it is not the tunnel");
+    if (this.#leftBytes < end) return 0;
+    const address = this.#bytes.subarray(this.#at + PREFACE_BYTES, this.#at + end);
+    this.address = new TextDecoder().decode(address);
+    this.port = this.#view.getUint16(this.#at + SECRET_BYTES, true);
+    this.origin = originOf(this.address);
+    this.#prefaced = true;
+    const obstacle = door.obstacle(this);
+    if (obstacle !== undefined) return this.#greet(obstacle, end);
+    this.plane.makeGreetingRoom(this);
+    return end;
+  }
+
+  /** @returns bytes of the input that were used; 0 when more must come first */
   #hello(): number {
-    if (this.#filled < HELLO_BYTES) return 0;
+    if (this.#leftBytes < HELLO_BYTES) return 0;
     const view = this.#view;
-    const tokenBytes = view.getUint32(8, true);
+    const at = this.#at;
+    const tokenBytes = view.getUint32(at + 8, true);
     const known =
-      view.getUint32(0, true) === WIRE_MAGIC && view.getUint32(4, true) === WIRE_VERSION;
+      view.getUint32(at, true) === WIRE_MAGIC && view.getUint32(at + 4, true) === WIRE_VERSION;
     if (!known || tokenBytes > WIRE_LIMITS.tokenBytes) {
       this.plane.counters[DATA_COUNTERS.malformed]!++;
-      return this.#greet(STATUS.malformed, this.#filled);
+      return this.#greet(STATUS.malformed, this.#leftBytes);
     }
     const end = HELLO_BYTES + tokenBytes;
-    if (this.#filled < end) return 0;
-    const grant = this.plane.door.identify(this.#bytes.subarray(HELLO_BYTES, end), this);
+    if (this.#leftBytes < end) return 0;
+    const token = this.#bytes.subarray(at + HELLO_BYTES, at + end);
+    const grant = this.plane.door.identify(token, this);
     if (typeof grant === "number") return this.#greet(grant, end);
-    this.grant = grant;
-    return this.#greet(STATUS.ok, end);
+    const status = this.plane.letIn(this, grant);
+    if (status === STATUS.ok) this.grant = grant;
+    return this.#greet(status, end);
   }
 
   #greet(status: number, used: number): number {
@@ -350,20 +445,21 @@ class Connection implements Peer {
   }
 
   #request(): number {
-    if (this.#filled < REQUEST_BYTES) return 0;
+    if (this.#leftBytes < REQUEST_BYTES) return 0;
     const view = this.#view;
-    const op = view.getUint32(0, true);
-    const pool = view.getUint32(4, true);
-    const ranges = view.getUint32(8, true);
-    const tag = view.getUint32(12, true);
+    const at = this.#at;
+    const op = view.getUint32(at, true);
+    const pool = view.getUint32(at + 4, true);
+    const ranges = view.getUint32(at + 8, true);
+    const tag = view.getUint32(at + 12, true);
     if (ranges > WIRE_LIMITS.rangesPerRequest || (op !== OP.read && op !== OP.list)) {
       this.plane.counters[DATA_COUNTERS.malformed]!++;
       this.#respond(STATUS.malformed, tag, 0);
       this.#ending = true;
-      return this.#filled;
+      return this.#leftBytes;
     }
     const used = REQUEST_BYTES + ranges * RANGE_BYTES;
-    if (this.#filled < used) return 0;
+    if (this.#leftBytes < used) return 0;
     this.plane.counters[DATA_COUNTERS.requests]!++;
     if (op === OP.list) this.#sendList(tag);
     else this.#sendRanges(pool, ranges, tag);
@@ -371,12 +467,16 @@ class Connection implements Peer {
   }
 
   #sendList(tag: number): void {
-    const json = new TextEncoder().encode(JSON.stringify(this.plane.list(this.grant)));
-    this.#list?.unmap();
-    this.#list = allocateBuffer(json.length);
-    this.#list.bytes().set(json);
-    this.#respond(STATUS.ok, tag, json.length);
-    this.#output.add(this.#list.address, json.length);
+    const { memory, lengthBytes } = this.#hold(this.plane.list(this.grant));
+    this.#respond(STATUS.ok, tag, lengthBytes);
+    this.#output.add(memory.address, lengthBytes);
+  }
+
+  /** Keeps a list for as long as it goes out. */
+  #hold(list: Listing): Listing {
+    this.#list?.release();
+    this.#list = list.take();
+    return list;
   }
 
   #sendRanges(pool: number, ranges: number, tag: number): void {
@@ -386,9 +486,10 @@ class Connection implements Peer {
       return;
     }
     const view = this.#view;
-    const end = REQUEST_BYTES + ranges * RANGE_BYTES;
+    const first = this.#at + REQUEST_BYTES;
+    const end = first + ranges * RANGE_BYTES;
     let total = 0;
-    for (let at = REQUEST_BYTES; at < end; at += RANGE_BYTES) {
+    for (let at = first; at < end; at += RANGE_BYTES) {
       const bytes = getU64(view, at + 8);
       total += bytes;
       if (!covers(readable, getU64(view, at), bytes) || total > WIRE_LIMITS.bytesPerRequest) {
@@ -397,7 +498,7 @@ class Connection implements Peer {
       }
     }
     this.#respond(STATUS.ok, tag, total);
-    for (let at = REQUEST_BYTES; at < end; at += RANGE_BYTES) {
+    for (let at = first; at < end; at += RANGE_BYTES) {
       this.#output.add(readable.address + getU64(view, at), getU64(view, at + 8));
     }
     this.plane.counters[DATA_COUNTERS.bytesSent]! += total;
@@ -413,10 +514,15 @@ class Connection implements Peer {
     this.#output.add(this.#head.address, RESPONSE_BYTES);
   }
 
-  #flush(): void {
-    this.#output.flush(this.fd);
-    // While a response waits for the peer, its further requests wait too.
-    const waits = !this.#output.empty;
+  /** @returns bytes sent */
+  #flush(maxBytes: number): number {
+    if (this.#output.empty) return 0;
+    const sent = this.#output.flush(this.fd, maxBytes);
+    if (sent > 0) this.activeNs = monotonicNs();
+    return sent;
+  }
+
+  #wantsToSend(waits: boolean): void {
     if (waits === this.#waitsToSend) return;
     this.#waitsToSend = waits;
     this.plane.poll.want(this.fd, waits ? POLL.out : POLL.in);

@@ -21,9 +21,11 @@ export type ToWorker =
       maxConnections: number;
       /** Of one token, and of one address. */
       maxConnectionsEach: number;
+      /** Who has asked for nothing for so long makes room where there is none. */
+      idleMs: number;
       wrongPerS: number;
-      /** Everybody comes from a tunnel on this host, which has counted them by their address. */
-      tunnelled: boolean;
+      /** Everybody comes through a tunnel on this host, which begins with a preface that has this secret. */
+      secret?: Uint8Array;
       wakeFd: number;
       /** Int32: how many messages were posted. */
       posted: SharedArrayBuffer;
@@ -41,7 +43,6 @@ export interface DataRefusal {
   status: number;
   /** Name of the token, or `nobody`. */
   token: string;
-  /** Where it comes from: the end of a tunnel, if it came through one. */
   address: string;
   port: number;
 }
@@ -62,5 +63,23 @@ export const DATA_COUNTERS = {
   requests: 4,
   bytesSent: 5,
   malformed: 6,
+  /** Connections that were closed to make room for others. */
+  yielded: 7,
 } as const;
-export const DATA_COUNTER_COUNT = 7;
+export const DATA_COUNTER_COUNT = 8;
+
+export const SECRET_BYTES = 16;
+/** What stands before the address: the secret, and u16 port, u16 bytes of the address. */
+export const PREFACE_BYTES = SECRET_BYTES + 4;
+
+/** With what a tunnel begins each stream: that it is the tunnel, and whose stream it is. */
+export function encodePreface(secret: Uint8Array, address: string, port: number): Uint8Array {
+  const text = new TextEncoder().encode(address);
+  const preface = new Uint8Array(PREFACE_BYTES + text.length);
+  const view = new DataView(preface.buffer);
+  preface.set(secret);
+  view.setUint16(SECRET_BYTES, port, true);
+  view.setUint16(SECRET_BYTES + 2, text.length, true);
+  preface.set(text, PREFACE_BYTES);
+  return preface;
+}

@@ -1,11 +1,20 @@
 // The main thread's side of the data plane: starts its thread, tells it which pools there are, and ends it.
 
-import { startTunnel, type Tunnel, type TunnelGuard, WakeEvent } from "../ffi/index.ts";
+import {
+  startTunnel,
+  type Tunnel,
+  type TunnelGuard,
+  type TunnelStream,
+  WakeEvent,
+} from "../ffi/index.ts";
 import { STATUS } from "../layout/index.ts";
+import { GREETING_MAX_EACH } from "./data-door.ts";
 import {
   DATA_COUNTER_COUNT,
   type DataRefusal,
+  encodePreface,
   type FromWorker,
+  SECRET_BYTES,
   type ServedPool,
   type ToWorker,
 } from "./data-protocol.ts";
@@ -29,6 +38,8 @@ export interface DataServerOptions {
   maxConnections: number;
   /** Of one token, and of one address. */
   maxConnectionsEach: number;
+  /** Who has asked for nothing for so long makes room where there is none. */
+  idleMs: number;
   /** Wrong tokens per second of an address. */
   wrongPerS: number;
   /** Takes TLS on the port, and carries it to the thread on loopback. */
@@ -76,8 +87,8 @@ export class DataServer {
   /** @throws Error when the port cannot be listened on */
   static async start(given: DataServerOptions): Promise<DataServer> {
     const { tls, mayTry, refused, ...options } = given;
-    const tunnelled = tls !== undefined;
-    const plain = tunnelled ? { ...options, host: "127.0.0.1", port: 0 } : options;
+    const secret = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
+    const plain = tls === undefined ? options : { ...options, host: "127.0.0.1", port: 0, secret };
     const worker = new Worker(WORKER_URL.href);
     const wake = WakeEvent.create();
     const shared: Shared = {
@@ -95,7 +106,6 @@ export class DataServer {
         worker.postMessage({
           kind: "start",
           ...plain,
-          tunnelled,
           ...shared,
           wakeFd: wake.fd,
         } satisfies ToWorker);
@@ -107,10 +117,10 @@ export class DataServer {
               { hostname: options.host, port: options.port, tls: serverTls(tls) },
               { hostname: "127.0.0.1", port },
               guardOf(given),
+              (address, port) => encodePreface(secret, address, port),
             );
       const server = new DataServer(worker, wake, shared, port, tunnel);
-      server.#refused = ({ status, token, address, port }) =>
-        refused(status, token, tunnel === undefined ? address : (tunnel.originAt(port) ?? ""));
+      server.#refused = ({ status, token, address }) => refused(status, token, address);
       return server;
     } catch (error) {
       worker.terminate();
@@ -172,26 +182,37 @@ export class DataServer {
   }
 }
 
-/** Counts who comes through the tunnel as the thread counts those who come without. */
+/**
+ * Bounds those who come through the tunnel and have not been let in by the thread. Of too many from one address, the one
+ * that has been greeting by TLS for the longest makes room.
+ */
 function guardOf({ maxConnectionsEach, mayTry, refused }: DataServerOptions): TunnelGuard {
-  const counts = new Map<string, number>();
+  const streams = new Map<string, Set<TunnelStream>>();
+  const refuse = (status: number, address: string) => refused(status, NOBODY.name, address);
   return {
-    admit(address) {
-      const origin = originOf(address);
-      const count = counts.get(origin) ?? 0;
-      const mayCome = mayTry(address);
-      if (!mayCome || count >= maxConnectionsEach) {
-        refused(mayCome ? STATUS.busy : STATUS.tooManyWrong, NOBODY.name, address);
+    admit(address, stream) {
+      if (!mayTry(address)) {
+        refuse(STATUS.tooManyWrong, address);
         return false;
       }
-      counts.set(origin, count + 1);
+      const origin = originOf(address);
+      const same = streams.get(origin) ?? new Set();
+      streams.set(origin, same);
+      if (same.size >= maxConnectionsEach + GREETING_MAX_EACH) {
+        refuse(STATUS.busy, address);
+        const oldest = [...same].find(({ isGreeting }) => isGreeting);
+        if (oldest === undefined) return false;
+        same.delete(oldest);
+        oldest.end();
+      }
+      same.add(stream);
       return true;
     },
-    left(address) {
+    left(address, stream) {
       const origin = originOf(address);
-      const count = (counts.get(origin) ?? 1) - 1;
-      if (count === 0) counts.delete(origin);
-      else counts.set(origin, count);
+      const same = streams.get(origin);
+      same?.delete(stream);
+      if (same?.size === 0) streams.delete(origin);
     },
     refused: (address, reason) => refused(reason, NOBODY.name, address),
   };

@@ -17,6 +17,8 @@ export interface Limits {
   connections: number;
   /** Of those, the ones of one address, and to the data port of one token. */
   connectionsEach: number;
+  /** Milliseconds after which a connection to the data port that asks for nothing makes room for others. */
+  idleMs: number;
   /** Long texts of /metrics that are being taken at once. */
   scrapes: number;
   /** Requests per second of a token over TCP. */
@@ -34,6 +36,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   bodyBytes: 16 << 20,
   connections: 1024,
   connectionsEach: 256,
+  idleMs: 10_000,
   scrapes: 8,
   requestsPerS: 1000,
   wrongPerS: 5,

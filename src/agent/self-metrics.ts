@@ -113,6 +113,12 @@ const METRICS = {
     "Connections to the data port above the limit.",
     [],
   ],
+  dataYielded: [
+    "counter",
+    "microview_agent_data_yielded_total",
+    "Connections to the data port closed to make room for others: of who had the most, or silent.",
+    [],
+  ],
   dataDenied: [
     "counter",
     "microview_agent_data_denied_total",

@@ -221,6 +221,13 @@ export default defineSubcommand("agent", {
       description: "of those, the ones of one address, and to the data port of one token",
       default: "256",
     }),
+    maxIdle: flag.duration({
+      group: LIMITS,
+      description:
+        "how long a connection to the data port may ask for nothing before it makes room, where there is none for others",
+      default: "10s",
+      min: "10ms",
+    }),
     maxRequests: flag.integer({
       group: LIMITS,
       min: 1,
@@ -295,6 +302,7 @@ export default defineSubcommand("agent", {
           connections: options.maxConnections,
           scrapes: options.maxScrapes,
           connectionsEach: options.maxConnectionsEach,
+          idleMs: options.maxIdle,
           requestsPerS: options.maxRequests,
           wrongPerS: options.maxWrongTokens,
         },

@@ -9,5 +9,11 @@ export * from "./rdma-cm.ts";
 export * from "./rdma-ports.ts";
 export { shim } from "./shim.ts";
 export * from "./socket.ts";
-export { startTunnel, type Tunnel, type TunnelEnd, type TunnelGuard } from "./tunnel.ts";
+export {
+  startTunnel,
+  type Tunnel,
+  type TunnelEnd,
+  type TunnelGuard,
+  type TunnelStream,
+} from "./tunnel.ts";
 export * from "./verbs.ts";

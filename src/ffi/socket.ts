@@ -101,13 +101,17 @@ export class Gathered {
     this.#set(this.#count++, address, bytes);
   }
 
-  /** Sends what the socket takes; what is left goes out at the next call. */
-  flush(fd: number): void {
-    while (!this.empty) {
-      const left = this.#count - this.#first;
-      let n = Number(shim().mv_sendv(fd, this.#memory.address as never, this.#first, left));
-      if (n === EAGAIN || n === EINTR) return;
+  /**
+   * Sends what the socket takes, up to about so many bytes; what is left goes out at the next call.
+   * @returns bytes sent
+   */
+  flush(fd: number, maxBytes = Number.POSITIVE_INFINITY): number {
+    let sent = 0;
+    while (!this.empty && sent < maxBytes) {
+      let n = this.#send(fd, maxBytes - sent);
+      if (n === EAGAIN || n === EINTR) break;
       if (n < 0) throw new SystemError("cannot send", -n);
+      sent += n;
       while (n > 0) {
         const at = this.#first * Gathered.#WORDS;
         const bytes = this.#get(at + 2);
@@ -119,6 +123,25 @@ export class Gathered {
         this.#first++;
       }
     }
+    return sent;
+  }
+
+  /** One call for as many pieces as have so many bytes, of the last of them just as much as is left. */
+  #send(fd: number, maxBytes: number): number {
+    let left = maxBytes;
+    let end = this.#first;
+    while (end < this.#count && left > 0) left -= this.#get(end++ * Gathered.#WORDS + 2);
+    const last = end - 1;
+    if (left < 0) this.#resize(last, left);
+    const count = end - this.#first;
+    const n = Number(shim().mv_sendv(fd, this.#memory.address as never, this.#first, count));
+    if (left < 0) this.#resize(last, -left);
+    return n;
+  }
+
+  #resize(piece: number, byBytes: number): void {
+    const at = piece * Gathered.#WORDS;
+    this.#set(piece, this.#get(at), this.#get(at + 2) + byBytes);
   }
 
   close(): void {

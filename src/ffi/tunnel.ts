@@ -4,8 +4,8 @@
 import type { Socket } from "bun";
 
 interface Side {
-  /** The address that it comes from, once its guard has let it in. */
-  admitted: string | undefined;
+  /** The address that it comes from, and what its guard has let in. */
+  admitted: { address: string; stream: TunnelStream } | undefined;
   peer: Socket<Side> | undefined;
   /** What this side has said while it had no peer. */
   early: Uint8Array[];
@@ -13,16 +13,15 @@ interface Side {
   waiting: Uint8Array[];
   /** Bytes of both. */
   keptBytes: number;
+  /** Nothing is read of it: its peer has not taken yet what it said. */
+  isPaused: boolean;
   /** The peer has ended: close when everything is out. */
   ending: boolean;
   closed: boolean;
 }
 
-/** A stream whose reader does not keep up holds no more than this. */
-const MAX_KEPT_BYTES = 64 << 20;
-
-/** Streams of which is remembered where they come from, the youngest. */
-const MAX_ORIGINS = 4096;
+/** What Bun hands over is garbage soon after, and by itself it collects hundreds of megabytes first. */
+const COLLECTED_AFTER_BYTES = 64 << 20;
 
 /** Who has not finished to greet by TLS by then is hung up on. */
 const HANDSHAKE_TIMEOUT_S = 10;
@@ -30,11 +29,18 @@ const HANDSHAKE_TIMEOUT_S = 10;
 /** Decides who may come in through a tunnel, and is told of them. */
 export interface TunnelGuard {
   /** @returns false to hang up at once */
-  admit(address: string): boolean;
+  admit(address: string, stream: TunnelStream): boolean;
   /** Somebody who was let in has gone. */
-  left(address: string): void;
+  left(address: string, stream: TunnelStream): void;
   /** Somebody was hung up on for what his certificate is, by OpenSSL's name for it. */
   refused(address: string, reason: string): void;
+}
+
+/** A stream that comes in, as its guard knows it. */
+export interface TunnelStream {
+  /** It has not finished to greet by TLS. */
+  isGreeting: boolean;
+  end(): void;
 }
 
 /** Where a tunnel's accepted streams go. */
@@ -46,8 +52,6 @@ export interface TunnelEnd {
 
 export interface Tunnel {
   readonly port: number;
-  /** The address of whom the stream is that reaches the target from one of this host's ports. */
-  originAt(localPort: number): string | undefined;
   /** Shows another certificate to those who connect from now on; streams that stand go on. */
   renewTls(tls: Bun.TLSOptions): void;
   stop(): void;
@@ -55,15 +59,21 @@ export interface Tunnel {
 
 /**
  * Listens on one address and carries every connection to another; either side may be TLS.
+ * @param preface what the target is told first, of whom the stream is
  * @throws Error when the address cannot be listened on
  */
-export function startTunnel(listen: TunnelEnd, target: TunnelEnd, guard?: TunnelGuard): Tunnel {
-  const origins = new Map<number, string>();
+export function startTunnel(
+  listen: TunnelEnd,
+  target: TunnelEnd,
+  guard?: TunnelGuard,
+  preface?: (address: string, port: number) => Uint8Array,
+): Tunnel {
   const handler = {
     data: (socket: Socket<Side>, bytes: Uint8Array) => {
       const { peer } = socket.data;
       if (peer === undefined) keep(socket, socket.data.early, bytes);
       else forward(peer, bytes);
+      if ((peer ?? socket).data.keptBytes > 0) pause(socket);
     },
     drain: (socket: Socket<Side>) => flush(socket),
     close: (socket: Socket<Side>) => {
@@ -74,7 +84,9 @@ export function startTunnel(listen: TunnelEnd, target: TunnelEnd, guard?: Tunnel
   };
   const begin = (socket: Socket<Side>) => {
     socket.timeout(0);
-    void connect(socket, target, handler, origins);
+    const { admitted, closed } = socket.data;
+    if (admitted !== undefined) admitted.stream.isGreeting = false;
+    if (!closed) void connect(socket, target, handler, preface);
   };
   const accept = ({ hostname, port, tls }: TunnelEnd) =>
     Bun.listen<Side>({
@@ -86,8 +98,9 @@ export function startTunnel(listen: TunnelEnd, target: TunnelEnd, guard?: Tunnel
         open(socket) {
           socket.data = newSide();
           const address = socket.remoteAddress;
-          if (guard?.admit(address) === false) return void socket.terminate();
-          socket.data.admitted = address;
+          const stream: TunnelStream = { isGreeting: true, end: () => void socket.terminate() };
+          if (guard?.admit(address, stream) === false) return void socket.terminate();
+          socket.data.admitted = { address, stream };
           if (tls === undefined) begin(socket);
           else socket.timeout(HANDSHAKE_TIMEOUT_S);
         },
@@ -97,13 +110,13 @@ export function startTunnel(listen: TunnelEnd, target: TunnelEnd, guard?: Tunnel
           if (isDone && (!asks || socket.authorized)) return begin(socket);
           const { admitted } = socket.data;
           const reason = (error as NodeJS.ErrnoException | null)?.code ?? "";
-          if (asks && admitted !== undefined) guard?.refused(admitted, reason);
+          if (asks && admitted !== undefined) guard?.refused(admitted.address, reason);
           socket.terminate();
         },
         timeout: (socket) => void socket.terminate(),
         close(socket) {
           const { admitted } = socket.data;
-          if (admitted !== undefined) guard?.left(admitted);
+          if (admitted !== undefined) guard?.left(admitted.address, admitted.stream);
           handler.close(socket);
         },
       },
@@ -115,7 +128,6 @@ export function startTunnel(listen: TunnelEnd, target: TunnelEnd, guard?: Tunnel
   const replaced: (typeof first)[] = [];
   return {
     port,
-    originAt: (localPort) => origins.get(localPort),
     renewTls(tls) {
       server.stop(false);
       replaced.push(server);
@@ -131,7 +143,7 @@ async function connect(
   accepted: Socket<Side>,
   target: TunnelEnd,
   handler: Omit<Bun.SocketHandler<Side>, "open">,
-  origins: Map<number, string>,
+  preface: ((address: string, port: number) => Uint8Array) | undefined,
 ): Promise<void> {
   try {
     const peer = await Bun.connect<Side>({
@@ -139,25 +151,18 @@ async function connect(
       port: target.port,
       ...(target.tls === undefined ? {} : { tls: target.tls }),
       data: newSide(),
-      socket: {
-        ...handler,
-        open: (socket) => remember(origins, socket.localPort, accepted.remoteAddress),
-      },
+      socket: handler,
     });
+    // It fits into the buffer of a socket that has just been made.
+    const { remoteAddress, remotePort } = accepted;
+    if (preface !== undefined) peer.write(preface(remoteAddress, remotePort));
     join(accepted, peer);
     join(peer, accepted);
+    resumeFor(peer);
+    resumeFor(accepted);
   } catch {
     accepted.end();
   }
-}
-
-/** Kept beyond the stream's end: the target may speak of it later. */
-function remember(origins: Map<number, string>, localPort: number, address: string): void {
-  origins.delete(localPort);
-  origins.set(localPort, address);
-  if (origins.size <= MAX_ORIGINS) return;
-  const [oldest] = origins.keys();
-  origins.delete(oldest!);
 }
 
 /** From now on what one side says goes to the other, and what it has said so far goes first. */
@@ -178,12 +183,21 @@ function newSide(): Side {
     early: [],
     waiting: [],
     keptBytes: 0,
+    isPaused: false,
     ending: false,
     closed: false,
   };
 }
 
+/** Bytes that were carried since the memory of earlier ones was last looked for. */
+let carriedBytes = 0;
+
 function forward(to: Socket<Side>, bytes: Uint8Array): void {
+  carriedBytes += bytes.length;
+  if (carriedBytes > COLLECTED_AFTER_BYTES) {
+    carriedBytes = 0;
+    Bun.gc(false);
+  }
   const side = to.data;
   const sent = side.waiting.length > 0 ? 0 : Math.max(0, to.write(bytes));
   if (sent < bytes.length) keep(to, side.waiting, bytes.subarray(sent));
@@ -192,7 +206,22 @@ function forward(to: Socket<Side>, bytes: Uint8Array): void {
 function keep(socket: Socket<Side>, list: Uint8Array[], bytes: Uint8Array): void {
   list.push(bytes.slice());
   socket.data.keptBytes += bytes.length;
-  if (socket.data.keptBytes > MAX_KEPT_BYTES) socket.terminate();
+}
+
+/** Reads no more of a stream while its reader has not taken what was read, so that its sender waits. */
+function pause(socket: Socket<Side>): void {
+  if (socket.data.isPaused || socket.data.closed) return;
+  socket.data.isPaused = true;
+  socket.pause();
+}
+
+/** Reads on what a side's peer says, when the side has taken all that there was. */
+function resumeFor(side: Socket<Side>): void {
+  const { peer, keptBytes } = side.data;
+  if (peer === undefined || !peer.data.isPaused || peer.data.closed) return;
+  if (keptBytes > 0) return;
+  peer.data.isPaused = false;
+  peer.resume();
 }
 
 function flush(socket: Socket<Side>): void {
@@ -207,6 +236,7 @@ function flush(socket: Socket<Side>): void {
     }
     side.waiting.shift();
   }
+  resumeFor(socket);
   if (side.ending) socket.end();
 }
 

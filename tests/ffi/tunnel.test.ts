@@ -136,3 +136,60 @@ test("a tunnel carries much, both ways, and closes only when all of it is out", 
   tunnel.stop();
   server.close();
 });
+
+test.each([false, true])(
+  "a tunnel waits for who does not read, instead of keeping it for him; TLS: %p",
+  async (isTls) => {
+    const tls = certificate();
+    const chunk = Buffer.alloc(1 << 20, "0123456789abcdef");
+    const chunks = 96;
+    let sent = 0;
+    const { server, port } = await backend((socket) => {
+      const more = () => {
+        while (sent < chunks) {
+          sent++;
+          if (!socket.write(chunk)) return;
+        }
+        socket.end();
+      };
+      socket.on("drain", more);
+      more();
+    });
+    const tunnel = startTunnel(
+      { hostname: BACKEND_ADDRESS, port: 0, ...(isTls ? { tls } : {}) },
+      { hostname: BACKEND_ADDRESS, port },
+    );
+    const socket = isTls
+      ? connectTls({
+          host: BACKEND_ADDRESS,
+          port: tunnel.port,
+          ca: tls.cert,
+          servername: "localhost",
+        })
+      : connectPlain(tunnel.port, BACKEND_ADDRESS);
+    socket.pause();
+    await until("something is on its way", () => sent > 0);
+    // What the kernel's buffers take on the way is sent; then nothing moves any more.
+    let before = -1;
+    await until("the sender waits", async () => {
+      if (before === sent) return true;
+      before = sent;
+      await Bun.sleep(300);
+      return false;
+    });
+    expect(sent).toBeLessThan(chunks / 2);
+    let received = 0;
+    let isRight = true;
+    socket.on("data", (bytes: Buffer) => {
+      isRight &&= bytes[0] === chunk[received % 16];
+      received += bytes.length;
+    });
+    socket.resume();
+    await until("all has come", () => received === chunks * chunk.length);
+    expect(isRight).toBe(true);
+    await until("it is closed", () => socket.closed || socket.readableEnded);
+    socket.destroy();
+    tunnel.stop();
+    server.close();
+  },
+);
