@@ -55,8 +55,9 @@ API uint32_t mv_layout_version(void) { return MV_LAYOUT_VERSION; }
 
 static int result(int value) { return value < 0 ? -errno : value; }
 
+// Never waits: for the other end of a FIFO, or for whoever has a lease on the file.
 API int mv_open(const char *path, int flags, int mode) {
-  return result(open(path, flags | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode));
+  return result(open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, (mode_t)mode));
 }
 
 API int mv_close(int fd) { return result(close(fd)); }
@@ -73,7 +74,7 @@ API int mv_punch(int fd, uint64_t offset, uint64_t bytes) {
       fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, (off_t)offset, (off_t)bytes));
 }
 
-// out: size, inode, device, links, allocated bytes
+// out: size, inode, device, links, allocated bytes, mode with the kind of file, user, group
 API int mv_stat(int fd, double *out) {
   struct stat s;
   if (fstat(fd, &s) < 0) return -errno;
@@ -82,17 +83,25 @@ API int mv_stat(int fd, double *out) {
   out[2] = (double)s.st_dev;
   out[3] = (double)s.st_nlink;
   out[4] = (double)s.st_blocks * 512.0;
+  out[5] = (double)s.st_mode;
+  out[6] = (double)s.st_uid;
+  out[7] = (double)s.st_gid;
   return 0;
 }
 
 // A member of an application may cut its pool short under everyone who has it mapped, and a load or store behind the
 // new end is a SIGBUS. Nobody dies of that here: the page becomes private zeroes, which readers find to be damaged.
-#define MAX_GUARDED 4096
+// As many mappings as a process may have unless its system was told otherwise; one more is refused, not left unguarded.
+#define MAX_GUARDED 65536
 struct guarded {
   _Atomic uintptr_t start;
   _Atomic size_t bytes;
 };
 static struct guarded guarded[MAX_GUARDED];
+// Entries below were used at some time: nobody looks beyond.
+static _Atomic size_t guarded_end;
+// Where to look for a free entry first: those below are probably taken.
+static _Atomic size_t guarded_low;
 static atomic_uint guard_hits;
 static struct sigaction sigbus_before;
 static pthread_once_t guard_once = PTHREAD_ONCE_INIT;
@@ -100,7 +109,8 @@ static pthread_once_t guard_once = PTHREAD_ONCE_INIT;
 static void on_sigbus(int number, siginfo_t *info, void *context) {
   (void)context;
   uintptr_t at = (uintptr_t)info->si_addr;
-  for (size_t i = 0; i < MAX_GUARDED; i++) {
+  size_t end = atomic_load(&guarded_end);
+  for (size_t i = 0; i < end; i++) {
     uintptr_t start = atomic_load(&guarded[i].start);
     if (start == 0 || at < start || at >= start + atomic_load(&guarded[i].bytes)) continue;
     void *page = (void *)(at & ~(uintptr_t)(MV_PAGE_BYTES - 1));
@@ -120,22 +130,40 @@ static void install_guard(void) {
   sigaction(SIGBUS, &action, &sigbus_before);
 }
 
-static void guard(void *address, size_t bytes) {
-  pthread_once(&guard_once, install_guard);
-  for (size_t i = 0; i < MAX_GUARDED; i++) {
-    uintptr_t none = 0;
-    // The bytes are stored first by whoever claims the entry: an entry of 0 bytes guards nothing.
-    if (!atomic_compare_exchange_strong(&guarded[i].start, &none, (uintptr_t)address)) continue;
-    atomic_store(&guarded[i].bytes, bytes);
-    return;
+static void raise_to(_Atomic size_t *value, size_t least) {
+  size_t known = atomic_load(value);
+  while (known < least && !atomic_compare_exchange_weak(value, &known, least)) {
   }
 }
 
+static int guard_from(size_t first, void *address, size_t bytes) {
+  for (size_t i = first; i < MAX_GUARDED; i++) {
+    uintptr_t none = 0;
+    // An entry of 0 bytes guards nothing: its start is stored first, by whoever claims it.
+    if (!atomic_compare_exchange_strong(&guarded[i].start, &none, (uintptr_t)address)) continue;
+    raise_to(&guarded_end, i + 1);
+    atomic_store(&guarded[i].bytes, bytes);
+    raise_to(&guarded_low, i + 1);
+    return 1;
+  }
+  return 0;
+}
+
+// Answers with 0 where no entry is free.
+static int guard(void *address, size_t bytes) {
+  pthread_once(&guard_once, install_guard);
+  return guard_from(atomic_load(&guarded_low), address, bytes) || guard_from(0, address, bytes);
+}
+
 static void unguard(const void *address) {
-  for (size_t i = 0; i < MAX_GUARDED; i++) {
+  size_t end = atomic_load(&guarded_end);
+  for (size_t i = 0; i < end; i++) {
     if (atomic_load(&guarded[i].start) != (uintptr_t)address) continue;
     atomic_store(&guarded[i].bytes, 0);
     atomic_store(&guarded[i].start, 0);
+    size_t low = atomic_load(&guarded_low);
+    while (low > i && !atomic_compare_exchange_weak(&guarded_low, &low, i)) {
+    }
     return;
   }
 }
@@ -149,7 +177,10 @@ API int mv_map(int fd, uint64_t offset, uint64_t bytes, int writable, uint64_t *
   int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
   void *address = mmap(NULL, bytes, prot, flags, fd, (off_t)offset);
   if (address == MAP_FAILED) return -errno;
-  if (fd >= 0) guard(address, bytes);
+  if (fd >= 0 && !guard(address, bytes)) {
+    munmap(address, bytes);
+    return -ENOMEM;
+  }
   *out = (uint64_t)(uintptr_t)address;
   return 0;
 }

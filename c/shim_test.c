@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ int mv_punch(int fd, uint64_t offset, uint64_t bytes);
 int mv_stat(int fd, double *out);
 int mv_map(int fd, uint64_t offset, uint64_t bytes, int writable, uint64_t *out);
 int mv_unmap(void *address, uint64_t bytes);
+uint32_t mv_guard_hits(void);
 int mv_lock(int fd, uint64_t offset, uint64_t bytes);
 int mv_unlock(int fd, uint64_t offset, uint64_t bytes);
 int mv_locked(int fd, uint64_t offset, uint64_t bytes);
@@ -97,9 +99,10 @@ static void files(void) {
 
   int fd = opening();
   HOLDS((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
-  double stat[5];
+  double stat[8];
   HOLDS(mv_truncate(fd, FILE_BYTES) == 0);
   HOLDS(mv_stat(fd, stat) == 0 && stat[0] == FILE_BYTES && stat[3] == 1 && stat[4] == 0);
+  HOLDS(stat[5] == (S_IFREG | 0600) && stat[6] == getuid() && stat[7] == getgid());
   HOLDS(mv_allocate(fd, 0, 2 * PAGE) == 0);
   HOLDS(mv_stat(fd, stat) == 0 && stat[0] == FILE_BYTES && stat[4] == 2 * PAGE);
   HOLDS(mv_punch(fd, PAGE, PAGE) == 0);
@@ -139,6 +142,49 @@ static void mappings(void) {
   mv_close(one);
   mv_close(two);
   puts("mappings: a store through one opening is read through another");
+}
+
+static void fifos(void) {
+  char fifo[sizeof path + 8];
+  snprintf(fifo, sizeof fifo, "%s.fifo", path);
+  HOLDS(mkfifo(fifo, 0600) == 0);
+  alarm(20);
+  int fd = mv_open(fifo, O_RDONLY, 0);
+  alarm(0);
+  double stat[8];
+  int known = mv_stat(fd, stat);
+  unlink(fifo);
+  HOLDS(fd >= 0 && known == 0 && S_ISFIFO((mode_t)stat[5]));
+  HOLDS(mv_close(fd) == 0);
+  puts("fifos: opening one waits for nobody, and tells what it is");
+}
+
+static void cut_files(void) {
+  enum { MANY = 5000 };
+  static uint64_t addresses[MANY];
+  int fd = opening();
+  HOLDS(mv_truncate(fd, FILE_BYTES) == 0);
+  for (int i = 0; i < MANY; i++) HOLDS(mv_map(fd, PAGE, PAGE, 0, &addresses[i]) == 0);
+  HOLDS(mv_truncate(fd, 0) == 0);
+  uint32_t before = mv_guard_hits();
+  HOLDS(*(volatile double *)(uintptr_t)addresses[0] == 0);
+  HOLDS(*(volatile double *)(uintptr_t)addresses[MANY - 1] == 0);
+  HOLDS(mv_guard_hits() == before + 2);
+  for (int i = 0; i < MANY; i++) HOLDS(mv_unmap((void *)(uintptr_t)addresses[i], PAGE) == 0);
+  // All of a process's mappings are guarded, or refused.
+  uint64_t address = 0;
+  int mapped = 0, status = 0;
+  static uint64_t all[70000];
+  while (mapped < 70000 && (status = mv_map(fd, PAGE * (uint64_t)(mapped % 2), PAGE, 0, &address)) == 0) {
+    all[mapped++] = address;
+  }
+  HOLDS(status == -ENOMEM && mapped <= 65536);
+  for (int i = mapped - 1; i >= 0; i--) HOLDS(mv_unmap((void *)(uintptr_t)all[i], PAGE) == 0);
+  HOLDS(mv_map(fd, 0, PAGE, 0, &address) == 0);
+  HOLDS(mv_unmap((void *)(uintptr_t)address, PAGE) == 0);
+  HOLDS(mv_truncate(fd, FILE_BYTES) == 0);
+  mv_close(fd);
+  puts("cut files: read as zeroes through every mapping; one mapping too many is an error");
 }
 
 static void locks(void) {
@@ -366,7 +412,9 @@ int main(void) {
   atexit(remove_file);
   mv_close(fd);
   files();
+  fifos();
   mappings();
+  cut_files();
   locks();
   writers_of_threads();
   forked_child();

@@ -1,7 +1,7 @@
 // The prototype's POST /metrics: a client names a microservice and a metric, and is told a file and a byte in it.
 // Its Python client opens that file by name and stores doubles there; it knows no locks, so its writers live on.
 
-import { linkSync, readdirSync, rmSync, statSync } from "node:fs";
+import { linkSync, lstatSync, readdirSync, rmSync, type Stats } from "node:fs";
 import {
   type MetricDefinition,
   SHM_DIR,
@@ -87,15 +87,22 @@ function hasMetric(application: Application, writer: Writer, name: string): bool
 
 /**
  * A second name of the pool. Python's resource tracker unlinks what a process has opened when it exits;
- * it may have this name, the pool keeps its own. Agents with pools of their own have names of their own.
+ * it may have this name, the pool keeps its own. Agents with pools of their own have names of their own, and what
+ * somebody else has put there under such a name is neither used nor in the way.
  */
-function linkedName({ path, header }: Pool): string {
-  const name = `${shmLinkName(LEGACY_APP)}.${header.poolId.toString(36)}`;
-  const link = `${SHM_DIR}/${name}`;
-  if (statSync(link, { throwIfNoEntry: false }) === undefined) {
-    removeOrphans();
-    linkSync(path, link);
-  }
+function linkedName(pool: Pool): string {
+  const prefix = `${shmLinkName(LEGACY_APP)}.${pool.header.poolId.toString(36)}`;
+  const { inode, device } = pool.file.stat();
+  const isPool = (name: string) => {
+    const found = statOf(name);
+    return found?.ino === inode && found.dev === device;
+  };
+  const names = readdirSync(SHM_DIR).filter((name) => name.startsWith(prefix));
+  const known = names.find(isPool);
+  if (known !== undefined) return known;
+  removeOrphans();
+  const name = names.includes(prefix) ? `${prefix}-${Math.random().toString(36).slice(2)}` : prefix;
+  linkSync(pool.path, `${SHM_DIR}/${name}`);
   return name;
 }
 
@@ -103,7 +110,12 @@ function linkedName({ path, header }: Pool): string {
 function removeOrphans(): void {
   for (const name of readdirSync(SHM_DIR)) {
     if (!name.startsWith(shmLinkName(LEGACY_APP))) continue;
-    const link = `${SHM_DIR}/${name}`;
-    if (statSync(link, { throwIfNoEntry: false })?.nlink === 1) rmSync(link, { force: true });
+    const found = statOf(name);
+    if (!found?.isFile() || found.nlink !== 1 || found.uid !== process.geteuid?.()) continue;
+    rmSync(`${SHM_DIR}/${name}`, { force: true });
   }
+}
+
+function statOf(name: string): Stats | undefined {
+  return lstatSync(`${SHM_DIR}/${name}`, { throwIfNoEntry: false });
 }

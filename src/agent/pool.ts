@@ -4,8 +4,15 @@
 // then, with an odd generation, the values and the directory's commit word. A crash before the journal's commit
 // leaves nothing, one after it leaves what `adopt` finishes. Nothing else is needed to survive kill -9 at any store.
 
-import { chmodSync, chownSync, linkSync, renameSync, rmSync } from "node:fs";
-import { type Mapping, SharedFile, SystemError } from "../ffi/index.ts";
+import { linkSync, renameSync, rmSync } from "node:fs";
+import {
+  type Mapping,
+  type Owners,
+  openOwned,
+  ownUids,
+  SharedFile,
+  SystemError,
+} from "../ffi/index.ts";
 import {
   DamageError,
   Directory,
@@ -137,9 +144,9 @@ export class Pool {
       createdAtMs: Date.now(),
       poolId: Math.floor(Math.random() * Number.MAX_SAFE_INTEGER),
     };
-    const draft = `${path}.new-${process.pid}`;
-    rmSync(draft, { force: true });
-    const file = SharedFile.create(draft, options.mode);
+    const draft = freeDraft(path);
+    // Nobody else's until it is whole.
+    const file = SharedFile.create(draft, 0o600);
     let mapping: Mapping | undefined;
     try {
       file.truncate(geometry.fileBytes);
@@ -148,9 +155,9 @@ export class Pool {
       file.allocate(geometry.journalOffset, Math.min(geometry.journalCapacity, 64 << 10));
       mapping = file.map(0, geometry.fileBytes, true);
       mapping.bytes(0, HEADER_BYTES_USED).set(encodeHeader(header));
+      if (options.gid !== undefined) file.setGroup(options.gid);
       // The umask does not decide who may open a pool.
-      chmodSync(draft, options.mode);
-      if (options.gid !== undefined) chownSync(draft, -1, options.gid);
+      file.setMode(options.mode);
       if (!file.lock(0, PAGE_BYTES)) throw new Error(`${draft} is locked by another agent`);
       // A link, unlike a rename, fails where a pool has come into being meanwhile.
       linkSync(draft, path);
@@ -169,11 +176,13 @@ export class Pool {
 
   /**
    * Takes over a pool that another agent left, finishing what it had begun.
+   * @param owners whose files it may be
    * @returns undefined when a living agent holds it
-   * @throws PoolFormatError when it is damaged beyond use or of another version; the file is not touched then
+   * @throws ForeignFileError when somebody else has put it there, PoolFormatError when it is damaged beyond use or of
+   *   another version; the file is not touched then
    */
-  static adopt(path: string): Pool | undefined {
-    const file = SharedFile.open(path, true);
+  static adopt(path: string, owners: Owners = { uids: ownUids() }): Pool | undefined {
+    const file = openOwned(path, true, owners);
     let mapping: Mapping | undefined;
     try {
       if (!file.lock(0, PAGE_BYTES)) {
@@ -181,8 +190,8 @@ export class Pool {
         return undefined;
       }
       const { bytes } = file.stat();
-      mapping = file.map(0, Math.max(bytes, HEADER_BYTES_USED), true);
-      const header = decodeHeader(mapping.bytes(0, Math.min(bytes, HEADER_BYTES_USED)), bytes);
+      const header = readHeader(file, bytes);
+      mapping = file.map(0, header.fileBytes, true);
       checkState(mapping, header);
       recover(poolMemory(mapping.buffer), header);
       const pool = new Pool(path, file, header, mapping);
@@ -434,6 +443,27 @@ export class Pool {
         "enlarge the tmpfs (e.g. `mount -o remount,size=1G /dev/shm`) or lower --max-pages",
       );
     }
+  }
+}
+
+/** A name beside the pool's for the time that it is made; where somebody else has taken the usual one, another. */
+function freeDraft(path: string): string {
+  const draft = `${path}.new-${process.pid}`;
+  try {
+    rmSync(draft, { force: true });
+    return draft;
+  } catch {
+    return `${path}.new-${Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)}`;
+  }
+}
+
+/** @throws PoolFormatError for what is no pool; nothing of the file but the header is mapped for that */
+function readHeader(file: SharedFile, fileBytes: number): PoolHeader {
+  const head = file.map(0, HEADER_BYTES_USED, false);
+  try {
+    return decodeHeader(head.bytes(0, Math.min(fileBytes, HEADER_BYTES_USED)), fileBytes);
+  } finally {
+    head.unmap();
   }
 }
 

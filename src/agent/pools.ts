@@ -1,22 +1,26 @@
 // All pools of a host: found and adopted at the start, made when an application's first writer attaches.
 
-import { mkdirSync, readdirSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { ForeignFileError, OTHERS_WRITE, type Owners, ownUids } from "../ffi/index.ts";
 import {
-  appOfShmFile,
   checkAppName,
   DamageError,
   isAppName,
+  type NamedPool,
   POOL_DEFAULTS,
   PoolFormatError,
   poolPath,
+  poolsInShm,
   SHM_DIR,
+  sparePoolPath,
 } from "../layout/index.ts";
 import { Application, type ApplicationEvents } from "./application.ts";
 import { AgentError, LimitError, unknownApp } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Pool } from "./pool.ts";
+import { folderMode, makeFolder } from "./pool-folder.ts";
 import { checked } from "./register.ts";
 import type { AllocationStrategy } from "./strategies/index.ts";
 
@@ -35,8 +39,16 @@ export interface PoolsEvents extends ApplicationEvents {
   setAside(path: string, reason: Error): void;
 }
 
+/** Files that cannot be used are logged one by one up to so many; anybody may make more of them. */
+const TOLD_MAX = 50;
+
 export class Pools {
   readonly #applications = new Map<string, Application>();
+  /** What was said last of files that cannot be used, by path. */
+  readonly #told = new Map<string, string>();
+  #untold = 0;
+  /** Names that others have taken, as they were found last. */
+  readonly #foreign = new Set<string>();
 
   constructor(
     readonly options: PoolsOptions,
@@ -57,7 +69,7 @@ export class Pools {
 
   /** Adopts every pool that an earlier agent left. */
   adoptAll(): void {
-    for (const app of this.#known()) this.#adopt(app);
+    for (const app of new Set(this.#named().map((pool) => pool.app))) this.#adopt(app);
   }
 
   /** The application, with a pool made for it if it has none. */
@@ -75,17 +87,25 @@ export class Pools {
         "start the agent with a higher --max-apps",
       );
     }
-    const path = poolPath(app, poolDir);
     const pageCapacity = Math.max(limits.pages, POOL_DEFAULTS.pageCapacity);
-    const pool = asPoolError(path, () => {
-      if (poolDir !== undefined) mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
-      return Pool.create(path, app, {
-        mode,
-        ...(gid === undefined ? {} : { gid }),
-        sizes: { pageCapacity },
+    const create = (path: string) =>
+      asPoolError(path, this.#told.get(path), () => {
+        this.#makeFolders(path);
+        return Pool.create(path, app, {
+          mode,
+          ...(gid === undefined ? {} : { gid }),
+          sizes: { pageCapacity },
+        });
       });
-    });
-    this.log.info("pool created", { app, path });
+    const usual = poolPath(app, poolDir);
+    let pool: Pool;
+    if (poolDir === undefined && this.#isTaken(usual)) {
+      // Anybody may make a file there, and agents of other users do: nobody else's is in the way of ours.
+      pool = create(sparePoolPath(app, Math.random().toString(36).slice(2, 10)));
+    } else {
+      pool = create(usual);
+    }
+    this.log.info("pool created", { app, path: pool.path });
     return this.#add(pool);
   }
 
@@ -110,24 +130,59 @@ export class Pools {
     this.#applications.clear();
   }
 
-  #known(): string[] {
+  /** Files that have the name of a pool: this agent's or not, those with an application's usual name first. */
+  #named(): NamedPool[] {
     const { poolDir } = this.options;
     try {
       const names = readdirSync(poolDir ?? SHM_DIR);
-      const apps = poolDir === undefined ? names.map(appOfShmFile) : names;
-      return apps.filter((app): app is string => app !== undefined && isAppName(app));
+      if (poolDir === undefined) return poolsInShm(names);
+      return names.filter(isAppName).map((app) => ({ app, path: poolPath(app, poolDir) }));
     } catch {
       return [];
     }
   }
 
+  /** Whose pools are adopted. */
+  get #owners(): Owners {
+    const { poolDir, mode } = this.options;
+    return {
+      uids: ownUids(),
+      refusedMode: OTHERS_WRITE & ~mode,
+      ...(poolDir === undefined ? {} : { folder: poolDir }),
+    };
+  }
+
+  /** The folders that a pool is in, so that those may enter who may open it. */
+  #makeFolders(path: string): void {
+    const { poolDir, mode, gid } = this.options;
+    if (poolDir === undefined) return;
+    makeFolder(poolDir, folderMode(mode), gid);
+    makeFolder(dirname(path), folderMode(mode), gid);
+  }
+
+  /** Whether a name was found to be another user's. */
+  #isTaken(path: string): boolean {
+    return this.#foreign.has(path);
+  }
+
+  /** Takes over an application's pool, of several files with its name the first that can be. */
   #adopt(app: string): Application | undefined {
-    const path = poolPath(app, this.options.poolDir);
+    for (const { path } of this.#named().filter((pool) => pool.app === app)) {
+      const adopted = this.#adoptFile(app, path);
+      if (adopted !== undefined) return adopted;
+    }
+    return undefined;
+  }
+
+  #adoptFile(app: string, path: string): Application | undefined {
     let pool: Pool | undefined;
+    this.#foreign.delete(path);
     try {
-      pool = Pool.adopt(path);
+      pool = Pool.adopt(path, this.#owners);
       if (pool === undefined) {
-        this.events.setAside(path, new Error("another agent holds the pool: it is left to it"));
+        // One of this user's own may be meant to be the only one; another user's is none of our business.
+        if (lstatSync(path).uid !== process.geteuid?.()) this.#foreign.add(path);
+        this.#tell(path, new Error("another agent holds the pool: it is left to it"));
         return undefined;
       }
       const { damageCount, damage } = pool.directory;
@@ -136,13 +191,25 @@ export class Pools {
         const first = damage[0]
           ? `, the first at byte ${damage[0].offset}: ${damage[0].reason}`
           : "";
-        throw new PoolFormatError(`its directory has ${damageCount} damaged places${first}`);
+        throw new PoolFormatError(
+          damageCount > 0
+            ? `its directory has ${damageCount} damaged places${first}`
+            : `it is a pool of ${pool.app}`,
+        );
       }
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      this.#setAside(path, error as Error);
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+      if (error instanceof ForeignFileError || code === "EACCES" || code === "EPERM") {
+        this.#foreign.add(path);
+        this.#tell(path, error as Error);
+      } else {
+        this.#setAside(path, error as Error);
+      }
       return undefined;
     }
+    this.#told.delete(path);
+    this.#makeFolders(path);
     this.log.info("pool adopted", {
       app,
       path,
@@ -155,11 +222,34 @@ export class Pools {
   /** A pool that cannot be used keeps its bytes under another name. What is no pool at all is not touched. */
   #setAside(path: string, error: Error): void {
     if (error instanceof PoolFormatError || error instanceof DamageError) {
-      const aside = Pool.setAside(path);
-      this.events.setAside(path, new Error(`${error.message}; it is now ${aside}`));
+      try {
+        const aside = Pool.setAside(path);
+        this.events.setAside(path, new Error(`${error.message}; it is now ${aside}`));
+      } catch (failure) {
+        this.#foreign.add(path);
+        this.#tell(path, new Error(`${error.message}; it stays: ${(failure as Error).message}`));
+      }
     } else {
-      this.events.setAside(path, error);
+      this.#tell(path, error);
     }
+  }
+
+  /** Says once of a file why it is not used, and again when that is for another reason. */
+  #tell(path: string, error: Error): void {
+    if (this.#told.get(path) === error.message) return;
+    const isNew = !this.#told.has(path);
+    if (isNew && this.#told.size >= TOLD_MAX) {
+      if (this.#untold++ === 0) {
+        this.log.error("more files have names of pools and are not used", {
+          first: path,
+          reason: error.message,
+          hint: "list them with `ls -l`: whoever may write there can make them",
+        });
+      }
+      return;
+    }
+    this.#told.set(path, error.message);
+    this.events.setAside(path, error);
   }
 
   #add(pool: Pool): Application {
@@ -172,7 +262,7 @@ export class Pools {
 }
 
 /** What the system says when a pool cannot be made, as the caller is told it. */
-function asPoolError<T>(path: string, run: () => T): T {
+function asPoolError<T>(path: string, found: string | undefined, run: () => T): T {
   try {
     return run();
   } catch (error) {
@@ -187,8 +277,8 @@ function asPoolError<T>(path: string, run: () => T): T {
       case "EEXIST":
         throw new AgentError(
           "pool-in-use",
-          `${path} exists and is not this agent's`,
-          "stop the other agent, or use --pool-dir",
+          `${path} exists and is not this agent's${found === undefined ? "" : `: ${found}`}`,
+          "remove it if nobody needs it, stop the other agent, or start this one with another --pool-dir",
           409,
         );
       case "EACCES":

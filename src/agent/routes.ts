@@ -398,6 +398,7 @@ function health(
     pid: process.pid,
     uptimeS: Math.round((Date.now() - startedAtMs) / 1000),
     bootId,
+    uid: process.geteuid?.() ?? 0,
     poolDir: pools.options.poolDir ?? null,
     dataPort: dataPort(),
     pools: [...apps].map(({ name, pool }) => ({

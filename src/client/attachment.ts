@@ -1,7 +1,15 @@
 // A writer's place in a pool: its lock and its mapped pages. Made from the agent's answer, ended with the writer.
 
 import { statSync } from "node:fs";
-import { forkCount, type Mapping, SharedFile, WriterHold } from "../ffi/index.ts";
+import { dirname } from "node:path";
+import {
+  forkCount,
+  type Mapping,
+  openOwned,
+  ownUids,
+  type SharedFile,
+  WriterHold,
+} from "../ffi/index.ts";
 import {
   type AttachResponse,
   decodeHeader,
@@ -38,16 +46,18 @@ export class Attachment {
   /**
    * Opens the pool and takes the writer's lock.
    * @param poolDir where this process sees pools, when that is not where the agent does (a container's mount)
+   * @param uids users whose pools it may be; in a folder that others may not write to it may be anybody's
    * @returns undefined when the agent has given the place up meanwhile: attach anew
-   * @throws SystemError when the pool cannot be opened, Error when it is another one than the agent's
+   * @throws ForeignFileError, SystemError when the pool cannot be opened, Error when it is another one than the agent's
    */
   static open(
     answer: AttachResponse,
     app: string,
     poolDir: string | undefined,
+    uids: readonly number[] = ownUids(),
   ): Attachment | undefined {
     const path = poolDir === undefined ? answer.pool.path : poolPath(app, poolDir);
-    const file = SharedFile.open(path, true);
+    const file = openOwned(path, true, { uids, folder: dirname(dirname(path)) });
     let attachment: Attachment;
     try {
       const { inode } = file.stat();

@@ -2,7 +2,7 @@
 // Nothing here is on the way of a store; without an agent all goes on in private memory.
 
 import { threadId } from "node:worker_threads";
-import { ShimError, shim } from "../ffi/index.ts";
+import { ownerOfSocket, ownUids, ShimError, shim } from "../ffi/index.ts";
 import {
   type ApiError,
   initialValue,
@@ -185,12 +185,12 @@ export class ThreadWriter {
   }
 
   async #attach(): Promise<Attachment | undefined> {
-    const { app, service, poolDir } = this.#options;
+    const { app, service, poolDir, socketPath } = this.#options;
     // Who could not use a place takes none.
     shim();
     const answer = await this.#api.attach({ service, pid: process.pid, threadId });
     if (this.#closed) return undefined;
-    return Attachment.open(answer, app, poolDir);
+    return Attachment.open(answer, app, poolDir, ownUids(ownerOfSocket(socketPath)));
   }
 
   /** @returns whether some series were refused and have to wait for better times */

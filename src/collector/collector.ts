@@ -56,6 +56,8 @@ export interface CollectorEvent {
   apps?: readonly string[];
   /** With "gone": the application that has ended. */
   app?: string;
+  /** With "damaged": the application of which nothing can be read, until a snapshot comes. */
+  unread?: string;
 }
 
 export interface CollectorOptions extends Partial<DiscoveryOptions> {
@@ -112,6 +114,8 @@ interface Sequence {
   count: number;
   deadlineNs: number;
   gap: string | undefined;
+  /** Why it could not be read, as it was told. */
+  told: string | undefined;
 }
 
 export class Collector {
@@ -345,9 +349,28 @@ export class Collector {
         if (message.reason === "overrun") state.statistics.overruns++;
         else if (message.reason === "broken") this.#broken(state, message.app, message.detail);
         else if (message.reason === "unsettled") state.statistics.unsettled++;
-        else this.#tell(state, "damaged", `${message.app}: ${message.detail}`, false);
+        else this.#unreadable(state, message);
         return;
     }
+  }
+
+  /** Said once for as long as it does not change: the pool is tried again and again. */
+  #unreadable(
+    state: TargetState,
+    { app, reason, detail }: Extract<FromReader, { kind: "skipped" }>,
+  ): void {
+    const message = `${app}: ${detail}`;
+    if (reason === "unreadable") return this.#tell(state, "damaged", message, false);
+    const sequence = this.#sequenceOf(state, app);
+    if (sequence.told === detail) return;
+    sequence.told = detail;
+    this.#options.onEvent?.({
+      source: state.name,
+      kind: "damaged",
+      message,
+      fatal: false,
+      unread: app,
+    });
   }
 
   /** The connection to one pool broke: the pools beside it are read on. */
@@ -415,6 +438,7 @@ export class Collector {
     const latenessUs = Math.max(0, message.startNs - message.deadlineNs) / 1e3;
     const readUs = (message.endNs - message.startNs) / 1e3;
     sequence.count++;
+    sequence.told = undefined;
     sequence.deadlineNs = message.deadlineNs;
     statistics.snapshots++;
     statistics.transfer = message.counters;
@@ -458,7 +482,7 @@ export class Collector {
     const key = `${state.name} ${app}`;
     let sequence = this.#sequences.get(key);
     if (sequence === undefined) {
-      sequence = { count: 0, deadlineNs: 0, gap: undefined };
+      sequence = { count: 0, deadlineNs: 0, gap: undefined, told: undefined };
       this.#sequences.set(key, sequence);
     }
     return sequence;

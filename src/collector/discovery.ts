@@ -8,10 +8,12 @@ import {
   ipv4OfGid,
   listRdmaPorts,
   loadVerbs,
+  openOwned,
+  ownerOfSocket,
+  ownUids,
   RDMA_SYSFS,
   type RdmaChoice,
   type RdmaPortSpec,
-  SharedFile,
 } from "../ffi/index.ts";
 import { byProxy } from "../http/index.ts";
 import {
@@ -89,7 +91,7 @@ export async function discover(target: Target, options: DiscoveryOptions): Promi
   const health = await askHealth(agent);
   if (transport === "auto" || transport === "mmap") {
     const obstacle = obstacleToMapping(health);
-    if (obstacle === undefined) return { spec: { transport: "mmap", poolDir: health.poolDir } };
+    if (obstacle === undefined) return { spec: mapped(health.poolDir, health.uid) };
     if (transport === "mmap") throw new DiscoveryError(obstacle, true);
   }
   let note: string | undefined;
@@ -112,16 +114,22 @@ export async function discover(target: Target, options: DiscoveryOptions): Promi
 
 /** This host's pools need no agent to be mapped. */
 async function mapLocal(target: Target, options: DiscoveryOptions): Promise<Discovered> {
-  const { poolDir, mustAnswer } = target;
-  if (poolDir !== undefined) return { spec: { transport: "mmap", poolDir } };
+  const { poolDir, mustAnswer, socketPath } = target;
+  const owner = socketPath === undefined ? undefined : ownerOfSocket(socketPath);
+  if (poolDir !== undefined) return { spec: mapped(poolDir, owner) };
   try {
     const health = await askHealth(new AgentClient(target, options));
-    return { spec: { transport: "mmap", poolDir: health.poolDir } };
+    return { spec: mapped(health.poolDir, owner) };
   } catch (error) {
     if (mustAnswer === true) throw error;
     const agentless = `${(error as Error).message}; the pools in ${SHM_DIR} are read without one`;
-    return { spec: { transport: "mmap", poolDir: null }, agentless };
+    return { spec: mapped(null, owner), agentless };
   }
+}
+
+/** @param agent the user that the agent runs as, if that is known */
+function mapped(poolDir: string | null, agent: number | undefined): TargetSpec {
+  return { transport: "mmap", poolDir, uids: ownUids(agent) };
 }
 
 async function askHealth(agent: AgentClient): Promise<HealthResponse> {
@@ -249,9 +257,13 @@ function adviceOnTls({ target, credentials }: AgentClient, error: NodeJS.ErrnoEx
 function obstacleToMapping(health: HealthResponse): string | undefined {
   const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   if (health.bootId !== bootId) return "the agent is on another host: its pools cannot be mapped";
+  const owners = {
+    uids: ownUids(health.uid),
+    ...(health.poolDir === null ? {} : { folder: health.poolDir }),
+  };
   for (const { path } of health.pools) {
     try {
-      SharedFile.open(path, false).close();
+      openOwned(path, false, owners).close();
     } catch (error) {
       return (error as Error).message;
     }

@@ -1,15 +1,24 @@
 // Reads pools by mapping their files, on the host where they lie. Needs only the right to read them.
 
 import { readdirSync } from "node:fs";
-import { type Mapping, SharedFile, type SystemError } from "../ffi/index.ts";
 import {
-  appOfShmFile,
-  checkAppName,
+  type Mapping,
+  type Owners,
+  openOwned,
+  ownUids,
+  type SharedFile,
+  type SystemError,
+} from "../ffi/index.ts";
+import {
   decodeHeader,
   HEADER_BYTES_USED,
+  isAppName,
   MERGE_GAP_SLOTS,
+  type NamedPool,
+  PoolFormatError,
   type PoolHeader,
   poolPath,
+  poolsInShm,
   SHM_DIR,
 } from "../layout/index.ts";
 import {
@@ -26,8 +35,13 @@ interface MappedPool extends RemotePool {
   file: SharedFile;
   mapping: Mapping;
   bytes: Uint8Array;
+  path: string;
   inode: number;
+  uid: number;
 }
+
+/** A file that could not be read as a pool is looked at again after so long: anybody may make very many of them. */
+const UNREADABLE_RETRY_MS = 1000;
 
 export class MmapTransport implements Transport {
   readonly name = "mmap";
@@ -38,20 +52,24 @@ export class MmapTransport implements Transport {
   poolsGeneration = 0;
   readonly #pools = new Map<number, MappedPool>();
   readonly #poolDir: string | undefined;
+  readonly #owners: Owners;
   readonly #onUnreadable: (app: string, reason: string) => void;
-  /** Applications whose pools cannot be read, and why. */
-  #unreadable = new Map<string, string>();
+  /** Files that cannot be read as pools, why, and when to look at them again. */
+  #unreadable = new Map<string, { reason: string; retryAtMs: number }>();
   #nextId = 1;
 
   /**
    * @param poolDir where pools lie as DIR/<app>/pool; default is /dev/shm/microview.<app>
    * @param onUnreadable told once of a file that has a pool's name and cannot be read as one
+   * @param uids users whose pools are read, the agent's first; those of others are unreadable
    */
   constructor(
     poolDir?: string,
     onUnreadable: (app: string, reason: string) => void = () => undefined,
+    uids: readonly number[] = ownUids(),
   ) {
     this.#poolDir = poolDir;
+    this.#owners = { uids, ...(poolDir === undefined ? {} : { folder: poolDir }) };
     this.#onUnreadable = onUnreadable;
   }
 
@@ -102,28 +120,51 @@ export class MmapTransport implements Transport {
   /** Maps what is new and lets go of what was replaced or removed. */
   #rescan(): void {
     const known = new Map([...this.#pools.values()].map((pool) => [pool.app, pool]));
-    const unreadable = new Map<string, string>();
-    for (const app of appsIn(this.#poolDir)) {
+    const named = namedIn(this.#poolDir);
+    const unreadable = new Map<string, { reason: string; retryAtMs: number }>();
+    for (const [app, files] of Map.groupBy(named, (file) => file.app)) {
       const pool = known.get(app);
       known.delete(app);
-      let opened: MappedPool | "same" | undefined;
-      try {
-        opened = openPool(poolPath(app, this.#poolDir), app, this.#nextId, pool?.inode);
-      } catch (error) {
-        unreadable.set(app, (error as Error).message);
-      }
-      if (opened === "same") continue;
+      const found = this.#openFirst(files, pool, unreadable);
+      if (found !== undefined && found === pool) continue;
       if (pool !== undefined) this.#drop(pool);
-      if (opened === undefined) continue;
+      if (found === undefined) continue;
       this.#nextId++;
-      this.#pools.set(opened.id, opened);
+      this.#pools.set(found.id, found);
       this.poolsGeneration++;
     }
     for (const pool of known.values()) this.#drop(pool);
-    for (const [app, reason] of unreadable) {
-      if (this.#unreadable.get(app) !== reason) this.#onUnreadable(app, reason);
-    }
     this.#unreadable = unreadable;
+  }
+
+  /** Of the files that have an application's name the agent's own, else the first that can be read. */
+  #openFirst(
+    files: readonly NamedPool[],
+    known: MappedPool | undefined,
+    unreadable: Map<string, { reason: string; retryAtMs: number }>,
+  ): MappedPool | undefined {
+    const [agent] = this.#owners.uids;
+    let first: MappedPool | undefined;
+    for (const { app, path } of files) {
+      const before = this.#unreadable.get(path);
+      if (before !== undefined && Date.now() < before.retryAtMs) {
+        unreadable.set(path, before);
+        continue;
+      }
+      try {
+        const opened = openPool(path, app, this.#nextId, this.#owners, known);
+        if (opened === undefined) continue;
+        const left = first !== undefined && opened.uid !== agent ? opened : first;
+        if (left !== opened) first = opened;
+        if (left !== undefined && left !== known) unmap(left);
+        if (opened.uid === agent) break;
+      } catch (error) {
+        const reason = (error as Error).message;
+        unreadable.set(path, { reason, retryAtMs: Date.now() + UNREADABLE_RETRY_MS });
+        if (before?.reason !== reason) this.#onUnreadable(app, reason);
+      }
+    }
+    return first;
   }
 
   #drop(pool: MappedPool): void {
@@ -138,33 +179,27 @@ function unmap(pool: MappedPool): void {
   pool.file.close();
 }
 
-/** Applications whose pools lie in a directory, readable or not. */
-function appsIn(poolDir: string | undefined): string[] {
+/** Files in a directory that have the name of a pool, readable or not. */
+function namedIn(poolDir: string | undefined): NamedPool[] {
   const names = readdirSync(poolDir ?? SHM_DIR);
-  const apps = poolDir === undefined ? names.map(appOfShmFile) : names;
-  return apps.filter((app): app is string => {
-    try {
-      checkAppName(app ?? "");
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  if (poolDir === undefined) return poolsInShm(names);
+  return names.filter(isAppName).map((app) => ({ app, path: poolPath(app, poolDir) }));
 }
 
 /**
- * Maps a pool for reading; "same" when the file is the one that is mapped, undefined when there is none.
- * @throws SystemError, PoolFormatError for what cannot be read as a pool
+ * Maps a pool for reading; gives the one that is mapped when it is the same file, undefined when there is none.
+ * @throws ForeignFileError, SystemError, PoolFormatError for what cannot be read as a pool
  */
 function openPool(
   path: string,
   app: string,
   id: number,
-  knownInode: number | undefined,
-): MappedPool | "same" | undefined {
+  owners: Owners,
+  known: MappedPool | undefined,
+): MappedPool | undefined {
   let file: SharedFile;
   try {
-    file = SharedFile.open(path, false);
+    file = openOwned(path, false, owners);
   } catch (error) {
     const { code } = error as SystemError;
     // A folder without a pool, or a file that is no folder: nobody has said that there is one.
@@ -172,12 +207,13 @@ function openPool(
     throw error;
   }
   try {
-    const { bytes: fileBytes, inode } = file.stat();
-    if (inode === knownInode) {
+    const { bytes: fileBytes, inode, uid } = file.stat();
+    if (known?.path === path && known.inode === inode) {
       file.close();
-      return "same";
+      return known;
     }
     const header = readHeader(file, fileBytes);
+    if (header.app !== app) throw new PoolFormatError(`${path} is a pool of ${header.app}`);
     const mapping = file.map(0, header.fileBytes, false);
     return {
       id,
@@ -187,7 +223,9 @@ function openPool(
       file,
       mapping,
       bytes: mapping.bytes(),
+      path,
       inode,
+      uid,
     };
   } catch (error) {
     file.close();

@@ -16,6 +16,10 @@ const RESCAN_INTERVAL_NS = 100e6;
 const ASK_INTERVAL_NS = 1e9;
 /** A pool that cannot be understood is tried again after so long. */
 const DAMAGED_RETRY_NS = 1e9;
+/** A change of structure takes microseconds: one that takes so long was left unfinished. */
+const UNSETTLED_MAX_NS = 1e9;
+/** Files that cannot be read as pools are named up to so many. */
+const FILES_NAMED_MAX = 20;
 /** A pool whose connection broke is tried again after so long, and twice as long each time that it breaks again. */
 const BROKEN_RETRY_NS = 10e6;
 const BROKEN_RETRY_MAX_NS = 1e9;
@@ -34,6 +38,8 @@ interface Pool {
   retryAtNs: number;
   /** How long after its next breaking. */
   brokenRetryNs: number;
+  /** Since when its structure was not seen to stand still; 0 while it does. */
+  unsettledSinceNs: number;
 }
 
 export interface TargetReaderOptions {
@@ -63,6 +69,8 @@ export class TargetReader {
   #events = 0;
   readonly #asks = new Map<number, (answer: unknown, error: string | undefined) => void>();
   #nextAsk = 1;
+  /** Files that cannot be read as pools and were told. */
+  #filesNamed = 0;
 
   /** @param took told how long reads took that one may spin for */
   constructor(
@@ -160,8 +168,10 @@ export class TargetReader {
   #open(spec: TargetSpec, took: ((ns: number) => void) | undefined): Transport {
     switch (spec.transport) {
       case "mmap":
-        return new MmapTransport(spec.poolDir ?? undefined, (app, reason) =>
-          this.#skip(app, "damaged", reason),
+        return new MmapTransport(
+          spec.poolDir ?? undefined,
+          (app, reason) => this.#skipFile(app, reason),
+          spec.uids,
         );
       case "tcp":
         return new TcpTransport(spec.host, spec.port, spec.token);
@@ -242,6 +252,7 @@ export class TargetReader {
         deadlineNs: 0,
         retryAtNs: 0,
         brokenRetryNs: BROKEN_RETRY_NS,
+        unsettledSinceNs: 0,
       };
       this.#pools.set(remote.id, pool);
       this.#snapshot(pool);
@@ -300,6 +311,7 @@ export class TargetReader {
     switch (outcome.kind) {
       case "taken":
         pool.brokenRetryNs = BROKEN_RETRY_NS;
+        pool.unsettledSinceNs = 0;
         buffers.give();
         this.tell({
           kind: "snapshot",
@@ -328,7 +340,30 @@ export class TargetReader {
         return;
       default:
         this.tell({ kind: "skipped", target, app, reason: outcome.kind, detail: "" });
+        if (outcome.kind === "unsettled") this.#noteUnsettled(pool);
     }
+  }
+
+  /** Names what cannot be read as a pool, up to a number: anybody may make very many such files. */
+  #skipFile(app: string, reason: string): void {
+    if (!this.#wanted.app(app) || this.#filesNamed > FILES_NAMED_MAX) return;
+    const isLast = this.#filesNamed++ === FILES_NAMED_MAX;
+    this.#skip(
+      app,
+      "unreadable",
+      isLast ? `${reason}; so are more files, which are not named` : reason,
+    );
+  }
+
+  #noteUnsettled(pool: Pool): void {
+    const now = monotonicNs();
+    if (pool.unsettledSinceNs === 0) pool.unsettledSinceNs = now;
+    if (now - pool.unsettledSinceNs < UNSETTLED_MAX_NS) return;
+    this.#skip(
+      pool.public.app,
+      "damaged",
+      "its agent has left a change of its structure unfinished: start an agent, which finishes it",
+    );
   }
 
   #skip(app: string, reason: SkipReason, detail: string): void {

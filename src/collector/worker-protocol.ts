@@ -6,7 +6,8 @@ import type { VerbsSpec } from "./verbs-transport.ts";
 
 /** How an agent is reached. */
 export type TargetSpec =
-  | { transport: "mmap"; poolDir: string | null }
+  /** `uids` are the users whose pools are read. */
+  | { transport: "mmap"; poolDir: string | null; uids: number[] }
   | { transport: "tcp"; host: string; port: number; token: string }
   | ({ transport: "verbs" } & VerbsSpec);
 
@@ -44,9 +45,9 @@ export interface ReadPool {
 
 /**
  * Why a snapshot was not taken: the consumer is slow, the structure does not stand still, or makes no sense, or the
- * connection to this pool broke.
+ * connection to this pool broke. `unreadable` is a file that is not even listed as a pool.
  */
-export type SkipReason = "overrun" | "unsettled" | "damaged" | "broken";
+export type SkipReason = "overrun" | "unsettled" | "damaged" | "broken" | "unreadable";
 
 export type FromReader =
   /** More of a pool's directory; `from` 0 starts it anew. */

@@ -7,6 +7,8 @@ import { type Style, styleFor } from "./support/style.ts";
 import { defineSubcommand } from "./support/subcommand.ts";
 
 const WATCH_EVERY_MS = 1000;
+/** Files of others that are named one by one; anybody may make very many of them. */
+const FOREIGN_NAMED = 10;
 
 export default defineSubcommand("inspect", {
   description:
@@ -36,6 +38,7 @@ export default defineSubcommand("inspect", {
     try {
       if (watch) await watchPools(looker, print, json);
       else process.stdout.write(print(looker, take(looker, true)));
+      await tellForeign(looker);
     } finally {
       looker.close();
     }
@@ -51,11 +54,21 @@ type Print = (looker: Looker, taken: Taken) => string;
 
 function take(looker: Looker, strict: boolean): Taken {
   const { pools, setAside } = looker.find();
-  const looks = pools.map((file) => looker.look(file));
+  const looks = pools.flatMap((file) => looker.look(file) ?? []);
   // While watching, a metric may come and go.
   if (strict) looker.check(looks);
   if (looks.some(isDamaged)) process.exitCode = 1;
   return { looks: looks.filter((look) => looker.shows(look)), setAside };
+}
+
+/** Names what others have put there, beside what was asked for: it is no part of the answer. */
+async function tellForeign({ foreign }: Looker): Promise<void> {
+  const { printable } = await import("../sinks/index.ts");
+  const reasons = [...foreign.values()];
+  const more = reasons.length - FOREIGN_NAMED;
+  const lines = reasons.slice(0, FOREIGN_NAMED).map((reason) => printable(reason));
+  if (more > 0) lines.push(`so are ${more} more files`);
+  for (const line of lines) process.stderr.write(`microview: ${line}\n`);
 }
 
 function isDamaged(look: Look): boolean {

@@ -5,6 +5,7 @@ export * from "./errno.ts";
 export * from "./memory.ts";
 export * from "./memory-file.ts";
 export { ShimError } from "./misfit.ts";
+export * from "./owned.ts";
 export * from "./rdma-cm.ts";
 export * from "./rdma-ports.ts";
 export { shim } from "./shim.ts";

@@ -1,12 +1,12 @@
 // Files, mappings and locks as typed functions over the shim.
 
 import { type Pointer, ptr, toArrayBuffer } from "bun:ffi";
-import { constants } from "node:fs";
+import { constants, fchmodSync, fchownSync } from "node:fs";
 import { check } from "./errno.ts";
 import { shim } from "./shim.ts";
 
 const outWord = new BigUint64Array(1);
-const outStat = new Float64Array(5);
+const outStat = new Float64Array(8);
 
 function path0(path: string): never {
   return Buffer.from(`${path}\0`) as never;
@@ -19,7 +19,16 @@ export interface FileStat {
   device: number;
   links: number;
   allocatedBytes: number;
+  /** A plain file, and no folder, FIFO, socket or device. */
+  isFile: boolean;
+  /** Permissions, e.g. 0o660. */
+  mode: number;
+  uid: number;
+  gid: number;
 }
+
+const KIND_BITS = 0o170000;
+const PLAIN_FILE = 0o100000;
 
 /**
  * Locks a file that is open for writing against others who do so too, until it is closed or its process ends.
@@ -37,7 +46,7 @@ export class SharedFile {
     readonly fd: number,
   ) {}
 
-  /** @throws SystemError when it cannot be opened; a symbolic link is refused */
+  /** Waits for nobody. @throws SystemError when it cannot be opened; a symbolic link is refused */
   static open(path: string, writable: boolean): SharedFile {
     const flags = writable ? constants.O_RDWR : constants.O_RDONLY;
     return new SharedFile(
@@ -57,14 +66,27 @@ export class SharedFile {
 
   stat(): FileStat {
     check(shim().mv_stat(this.fd, outStat as never), `cannot stat ${this.path}`);
-    const [bytes, inode, device, links, allocatedBytes] = outStat as unknown as number[];
+    const mode = outStat[5]!;
     return {
-      bytes: bytes!,
-      inode: inode!,
-      device: device!,
-      links: links!,
-      allocatedBytes: allocatedBytes!,
+      bytes: outStat[0]!,
+      inode: outStat[1]!,
+      device: outStat[2]!,
+      links: outStat[3]!,
+      allocatedBytes: outStat[4]!,
+      isFile: (mode & KIND_BITS) === PLAIN_FILE,
+      mode: mode & 0o7777,
+      uid: outStat[6]!,
+      gid: outStat[7]!,
     };
+  }
+
+  /** Sets the permissions of this very file, whatever has its name by now. */
+  setMode(mode: number): void {
+    fchmodSync(this.fd, mode);
+  }
+
+  setGroup(gid: number): void {
+    fchownSync(this.fd, -1, gid);
   }
 
   truncate(bytes: number): void {
@@ -125,7 +147,14 @@ export class Mapping {
       shim().mv_map(fd, offset, bytes, writable ? 1 : 0, outWord as never),
       `cannot map ${name}`,
     );
-    return Mapping.at(Number(outWord[0]), bytes);
+    const address = Number(outWord[0]);
+    try {
+      return Mapping.at(address, bytes);
+    } catch (error) {
+      // More than an ArrayBuffer holds: without it nobody would ever unmap the memory.
+      shim().mv_unmap(address as never, bytes);
+      throw error;
+    }
   }
 
   /** Views memory that is mapped already. */

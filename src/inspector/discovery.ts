@@ -1,7 +1,15 @@
 // Which pools a host has: by the names of files, without opening them.
 
 import { lstatSync, readdirSync } from "node:fs";
-import { appOfShmFile, checkAppName, poolPath, SHM_DIR } from "../layout/index.ts";
+import { type Owners, ownerOfSocket, ownUids } from "../ffi/index.ts";
+import {
+  appOfShmFile,
+  defaultSocketPath,
+  isAppName,
+  poolPath,
+  poolsInShm,
+  SHM_DIR,
+} from "../layout/index.ts";
 
 /** A file whose name says that it is a pool, or was one. */
 export interface FoundFile {
@@ -12,8 +20,7 @@ export interface FoundFile {
 }
 
 const POOL_FILE = "pool";
-// What an agent appends to the name of a pool that is not finished, or that it has set aside.
-const DRAFT = /\.new-\d+$/;
+// What an agent appends to the name of a pool that it has set aside.
 const SET_ASIDE = /\.damaged-[^/]*$/;
 
 /**
@@ -25,14 +32,28 @@ export function findPools(poolDir?: string): FoundFile[] {
   return found.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
+/**
+ * Whose pools are read: this user's, root's, and those of the user whose agent serves the socket.
+ * @param socketPath default as services have it
+ */
+export function readersOwners(
+  poolDir?: string,
+  socketPath = defaultSocketPath(process.env, process.getuid?.()),
+): Owners {
+  return {
+    uids: ownUids(ownerOfSocket(socketPath)),
+    ...(poolDir === undefined ? {} : { folder: poolDir }),
+  };
+}
+
 function findInShm(): FoundFile[] {
-  return readdirSync(SHM_DIR).flatMap((name): FoundFile[] => {
-    const app = appOfShmFile(name);
-    if (app === undefined || DRAFT.test(app)) return [];
-    const path = `${SHM_DIR}/${name}`;
-    if (SET_ASIDE.test(app)) return [{ app: app.replace(SET_ASIDE, ""), path, kind: "set-aside" }];
-    return isAppName(app) ? [{ app, path, kind: "pool" }] : [];
+  const names = readdirSync(SHM_DIR);
+  const pools = poolsInShm(names).map((pool): FoundFile => ({ ...pool, kind: "pool" }));
+  const setAside = names.flatMap((name): FoundFile[] => {
+    const app = SET_ASIDE.test(name) ? appOfShmFile(name.replace(SET_ASIDE, "")) : undefined;
+    return app === undefined ? [] : [{ app, path: `${SHM_DIR}/${name}`, kind: "set-aside" }];
   });
+  return [...pools, ...setAside];
 }
 
 function findBelow(poolDir: string): FoundFile[] {
@@ -54,14 +75,5 @@ function namesIn(folder: string): string[] {
   } catch {
     const pool = lstatSync(`${folder}/${POOL_FILE}`, { throwIfNoEntry: false });
     return pool === undefined ? [] : [POOL_FILE];
-  }
-}
-
-function isAppName(name: string): boolean {
-  try {
-    checkAppName(name);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,7 +1,15 @@
 // A pool's file, mapped for reading only: what is in it now, whole, without asking its agent.
 
 import { lstatSync } from "node:fs";
-import { type Mapping, monotonicNs, SharedFile, sleepUntilNs, unixMs } from "../ffi/index.ts";
+import {
+  type Mapping,
+  monotonicNs,
+  type Owners,
+  openOwned,
+  type SharedFile,
+  sleepUntilNs,
+  unixMs,
+} from "../ffi/index.ts";
 import {
   type Damage,
   Directory,
@@ -22,6 +30,7 @@ import {
   WRITER_FLAGS,
   type Writer,
 } from "../layout/index.ts";
+import { readersOwners } from "./discovery.ts";
 
 /** How long to wait for an agent that is changing the structure; a change takes microseconds. */
 const PATIENCE_MS = 200;
@@ -69,10 +78,12 @@ export class PoolFile {
   ) {}
 
   /**
-   * @throws PoolFormatError when it is no pool, of another version or damaged; SystemError when it cannot be opened
+   * @param owners whose files are read
+   * @throws ForeignFileError for those of others, PoolFormatError when it is no pool, of another version or damaged,
+   *   SystemError when it cannot be opened
    */
-  static open(path: string): PoolFile {
-    const file = openFile(path);
+  static open(path: string, owners: Owners = readersOwners()): PoolFile {
+    const file = openOwned(path, false, owners);
     let mapping: Mapping | undefined;
     try {
       const { bytes, inode } = file.stat();
@@ -193,15 +204,6 @@ export class PoolFile {
     this.#planned = of;
     return plan;
   }
-}
-
-/** Opens nothing but a plain file: a pipe would wait for its writer for ever. */
-export function openFile(path: string): SharedFile {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat !== undefined && !stat.isFile() && !stat.isSymbolicLink()) {
-    throw new PoolFormatError("this is not a file");
-  }
-  return SharedFile.open(path, false);
 }
 
 /** The first bytes of a file, as many as a header has or the file. */

@@ -1,6 +1,7 @@
 // The layout as it lies in the file, with offsets and bytes: for people who debug it. Nothing here needs the pool to
 // be well, only to be long enough; what cannot be read says so in its place.
 
+import { SharedFile } from "../ffi/index.ts";
 import {
   ByteReader,
   type Directory,
@@ -28,7 +29,7 @@ import {
   SLOT_BYTES,
   type Writer,
 } from "../layout/index.ts";
-import { headBytes, openFile, type PoolFile, type PoolReading } from "./pool-file.ts";
+import { headBytes, type PoolFile, type PoolReading } from "./pool-file.ts";
 import type { ReportFilter } from "./report.ts";
 
 /** A field of a header. */
@@ -107,7 +108,7 @@ const TYPE_NAMES = new Map<number, string>(
  * @throws SystemError when it cannot be opened
  */
 export function rawHeader(path: string): RawField[] {
-  const file = openFile(path);
+  const file = SharedFile.open(path, false);
   try {
     const bytes = new Uint8Array(HEADER_BYTES_USED);
     const head = headBytes(file, file.stat().bytes);

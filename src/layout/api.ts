@@ -94,6 +94,8 @@ export interface HealthResponse {
   uptimeS: number;
   /** Tells whether a collector is on the same host: /proc/sys/kernel/random/boot_id. */
   bootId: string;
+  /** The user whose files the pools are, as the agent sees him; agents before 0.1.0 do not say. */
+  uid?: number;
   /** Where the pools lie when that is not /dev/shm. */
   poolDir: string | null;
   /** TCP port of the binary read protocol; 0 when it is not served. */

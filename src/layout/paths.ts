@@ -1,10 +1,13 @@
 // Where things lie on a host by default. Pure naming: nothing here touches a file.
 
-import { checkAppName } from "./metric.ts";
+import { checkAppName, isAppName } from "./metric.ts";
 
 /** Where pools live unless `--pool-dir` says otherwise. */
 export const SHM_DIR = "/dev/shm";
 const SHM_PREFIX = "microview.";
+/** No application's name has it. */
+const SPARE = "~";
+const SPARE_MARK = /~[a-z0-9]+$/;
 const LINK_PREFIX = "microview-link.";
 
 /** Bytes that a Unix socket's path may have: sun_path of unix(7), without the zero at its end. */
@@ -24,9 +27,34 @@ export function poolPath(app: string, poolDir?: string): string {
   return poolDir === undefined ? `${SHM_DIR}/${SHM_PREFIX}${app}` : `${poolDir}/${app}/pool`;
 }
 
+/**
+ * The file of a pool whose usual name in {@link SHM_DIR} somebody else has taken.
+ * @param mark letters and digits that nobody could foresee
+ */
+export function sparePoolPath(app: string, mark: string): string {
+  return `${poolPath(app)}${SPARE}${mark}`;
+}
+
 /** The application whose pool a file name in {@link SHM_DIR} is, or undefined. */
 export function appOfShmFile(fileName: string): string | undefined {
-  return fileName.startsWith(SHM_PREFIX) ? fileName.slice(SHM_PREFIX.length) : undefined;
+  if (!fileName.startsWith(SHM_PREFIX)) return undefined;
+  return fileName.slice(SHM_PREFIX.length).replace(SPARE_MARK, "");
+}
+
+/** A file that has a pool's name. */
+export interface NamedPool {
+  app: string;
+  path: string;
+}
+
+/** The files of {@link SHM_DIR} that have a pool's name, those with the usual one first. */
+export function poolsInShm(fileNames: readonly string[]): NamedPool[] {
+  return fileNames
+    .flatMap((name): NamedPool[] => {
+      const app = appOfShmFile(name);
+      return app !== undefined && isAppName(app) ? [{ app, path: `${SHM_DIR}/${name}` }] : [];
+    })
+    .sort((a, b) => a.path.length - b.path.length || (a.path < b.path ? -1 : 1));
 }
 
 /**

@@ -1,8 +1,17 @@
 // What `microview collect` says besides what it has read: on stderr, so that data stays data.
 
-import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { describe, expect, test } from "bun:test";
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
+import { HEADER, poolPath } from "../../src/layout/index.ts";
 import { CLI, TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
@@ -169,4 +178,49 @@ test("without an agent, and no socket named, the pools are read, which is said",
   await serving(host);
   const { exitCode, stderr: said } = await once(host, "--pool-dir", host.poolDir);
   expect({ exitCode, stderr: said }).toEqual({ exitCode: 0, stderr: "" });
+});
+
+describe("--once beside a pool that cannot be read", () => {
+  const kinds = {
+    "cut short": (path: string) => truncateSync(path, 4096),
+    "of five bytes": (path: string) => writeFileSync(path, "five!"),
+    "whose size is no multiple of eight": (path: string) =>
+      writeFileSync(path, "MICROVW\0 and more"),
+    "that is a FIFO": (path: string) => {
+      rmSync(path);
+      expect(Bun.spawnSync(["mkfifo", path]).success).toBe(true);
+    },
+    "whose state makes no sense": (path: string) => patch(path, HEADER.pagesHighWater, 0xffff_ffff),
+    "whose agent died while it changed the structure": (path: string) =>
+      patch(path, HEADER.generation, 1),
+  };
+  /** Stores a u32 into a file. */
+  function patch(path: string, offset: number, value: number): void {
+    const fd = openSync(path, "r+");
+    writeSync(fd, new Uint8Array(new Uint32Array([value]).buffer), 0, 4, offset);
+    closeSync(fd);
+  }
+
+  test.each(Object.entries(kinds))(
+    "%s it ends with the others and names the bad one",
+    async (_, spoil) => {
+      await using host = new TestHost();
+      const agent = await host.agent();
+      for (const app of ["bank", "shop"]) {
+        const mv = host.client({ app });
+        mv.counter(`${app}_requests_total`).inc(7);
+        await mv.ready;
+      }
+      await agent.stop();
+      spoil(poolPath("bank", host.poolDir));
+      const flags = ["--pool-dir", host.poolDir, "--socket", host.socketPath];
+      const all = await runCli(["collect", "--once", "--format", "ndjson", ...flags]);
+      expect(all.stdout).toContain('"shop_requests_total"');
+      expect(all.stderr.match(/^local: bank: /gm)).toHaveLength(1);
+      expect(all.exitCode).toBe(0);
+      const only = await runCli(["collect", "--once", "--app", "bank", ...flags]);
+      expect(only).toMatchObject({ exitCode: 1, stdout: "" });
+      expect(only.stderr).toContain("bank");
+    },
+  );
 });

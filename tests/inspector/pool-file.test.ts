@@ -198,7 +198,7 @@ describe("a damaged pool", () => {
     expect(() => PoolFile.open(link)).toThrow("symbolic link");
     const pipe = scratch.path();
     spawnSync("mkfifo", [pipe]);
-    expect(() => PoolFile.open(pipe)).toThrow("not a file");
+    expect(() => PoolFile.open(pipe)).toThrow("a FIFO, and no plain file");
   });
 
   test("with any one byte of its structure changed is read or refused, never more", () => {

@@ -55,6 +55,8 @@ export class CollectRun {
   /** Pools to wait for, by agent; known once it is connected. */
   readonly #expected = new Map<string, number>();
   readonly #rounds = new Map<string, number>();
+  /** Pools of which nothing can be read, as they were told last. */
+  readonly #unread = new Set<string>();
   readonly #sources: number;
   readonly #sightings: Sightings;
   /** Every pool was read once. */
@@ -153,6 +155,7 @@ export class CollectRun {
 
   #take(snapshot: PoolSnapshot): void {
     const key = `${snapshot.source} ${snapshot.app}`;
+    this.#unread.delete(key);
     const round = (this.#rounds.get(key) ?? 0) + 1;
     if (round > this.#wantedRounds) return;
     this.#rounds.set(key, round);
@@ -179,8 +182,11 @@ export class CollectRun {
   /** Whether every pool of every agent has been read so often. */
   #isComplete(wantedRounds: number): boolean {
     if (this.#expected.size < this.#sources) return false;
-    let complete = 0;
-    for (const rounds of this.#rounds.values()) if (rounds >= wantedRounds) complete++;
+    // The others are not kept waiting by those that cannot be read.
+    let complete = this.#unread.size;
+    for (const [key, rounds] of this.#rounds) {
+      if (rounds >= wantedRounds && !this.#unread.has(key)) complete++;
+    }
     let expected = 0;
     for (const pools of this.#expected.values()) expected += pools;
     return complete >= expected;
@@ -213,6 +219,20 @@ export class CollectRun {
     else if (!this.#outputs.isTable || event.kind === "damaged" || event.kind === "agentless") {
       this.#say(text);
     }
+    if (event.unread !== undefined) this.#noteUnread(event.source, event.unread);
+  }
+
+  /** A bounded run ends with what the other pools have delivered; with none of them it fails. */
+  #noteUnread(source: string, app: string): void {
+    this.#unread.add(`${source} ${app}`);
+    if (!Number.isFinite(this.#wantedRounds) || !this.#isComplete(this.#wantedRounds)) return;
+    if (this.#rounds.size === 0) {
+      this.#failure ??= new CliError({
+        message: `no pool of ${source} can be read`,
+        hint: "`microview doctor` says what is wrong with each",
+      });
+    }
+    this.#finished();
   }
 
   #failNothingThere(source: string): void {

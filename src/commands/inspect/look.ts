@@ -1,5 +1,6 @@
 // One look at the pools of a host: opens what is there, reports what cannot be opened, and leaves out what is not wanted.
 
+import { ForeignFileError } from "../../ffi/index.ts";
 import {
   type FoundFile,
   findPools,
@@ -10,6 +11,7 @@ import {
   type RawField,
   type ReportFilter,
   rawHeader,
+  readersOwners,
   reportPool,
   ToldProcesses,
 } from "../../inspector/index.ts";
@@ -33,6 +35,8 @@ export type Look =
 /** The pools of a host, kept open from one look to the next so that only what is new is read. */
 export class Looker {
   readonly filter: ReportFilter;
+  /** What others have put there under names of pools, by path, and why it is left alone. */
+  readonly foreign = new Map<string, string>();
   readonly #open = new Map<string, PoolFile>();
   readonly #finder = new ProcessFinder();
 
@@ -61,7 +65,8 @@ export class Looker {
     };
   }
 
-  look(file: FoundFile): Look {
+  /** @returns undefined for a file of somebody who has nothing to do with the pools */
+  look(file: FoundFile): Look | undefined {
     try {
       const pool = this.#poolOf(file.path);
       const reading = pool.read();
@@ -69,6 +74,10 @@ export class Looker {
       return { kind: "read", file, pool, reading, report: this.#narrowed(report) };
     } catch (error) {
       this.#close(file.path);
+      if (error instanceof ForeignFileError) {
+        this.foreign.set(file.path, error.message);
+        return undefined;
+      }
       return { kind: "unreadable", file, error: error as Error, header: headerOf(file.path) };
     }
   }
@@ -124,7 +133,7 @@ export class Looker {
     const known = this.#open.get(path);
     if (known?.isCurrent === true) return known;
     this.#close(path);
-    const pool = PoolFile.open(path);
+    const pool = PoolFile.open(path, readersOwners(this.wanted.poolDir));
     this.#open.set(path, pool);
     return pool;
   }

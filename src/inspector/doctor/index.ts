@@ -68,7 +68,7 @@ export async function examine(options: ExamineOptions): Promise<Finding[]> {
     checkOpenFiles(host),
     checkSocket(host, socketPath, onSocket, version),
     checkPort(`${LOOPBACK}:${port}`, onPort, version),
-    ...(works ? checkPools(poolDir) : []),
+    ...(works ? checkPools(poolDir, socketPath) : []),
     checkClock(host),
     ...(works ? [checkDeadlines(host, probe())] : []),
     checkRdmaDevices(host),

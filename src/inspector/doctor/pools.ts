@@ -1,12 +1,16 @@
 // The pools of this host: their versions, their health, and who keeps them.
 
+import { ForeignFileError, type Owners } from "../../ffi/index.ts";
 import { DamageError, LAYOUT_VERSION, PoolFormatError } from "../../layout/index.ts";
-import { type FoundFile, findPools } from "../discovery.ts";
+import { type FoundFile, findPools, readersOwners } from "../discovery.ts";
 import { PoolFile } from "../pool-file.ts";
 import { Check, type Finding } from "./finding.ts";
 
+/** Files of strangers beyond so many share a finding: anybody may make very many of them. */
+const FOREIGN_MAX = 10;
+
 /** One finding for all pools that are well, and one for each other. */
-export function checkPools(poolDir?: string): Finding[] {
+export function checkPools(poolDir?: string, socketPath?: string): Finding[] {
   let files: FoundFile[];
   try {
     files = findPools(poolDir);
@@ -18,13 +22,17 @@ export function checkPools(poolDir?: string): Finding[] {
       ),
     ];
   }
+  const owners = readersOwners(poolDir, socketPath);
   const well: string[] = [];
   const findings: Finding[] = [];
+  const foreign: ForeignFileError[] = [];
   for (const file of files) {
-    const finding = file.kind === "set-aside" ? setAside(file) : checkPool(file);
+    const finding = file.kind === "set-aside" ? setAside(file) : checkPool(file, owners);
     if (finding === undefined) well.push(file.app);
+    else if (finding instanceof ForeignFileError) foreign.push(finding);
     else findings.push(finding);
   }
+  findings.push(...foreignFindings(foreign));
   const check = new Check("pools", "pools");
   if (well.length > 0) {
     findings.unshift(check.ok(`${well.length} of layout ${LAYOUT_VERSION}: ${well.join(", ")}`));
@@ -34,13 +42,27 @@ export function checkPools(poolDir?: string): Finding[] {
   return findings;
 }
 
+function foreignFindings(foreign: readonly ForeignFileError[]): Finding[] {
+  const check = new Check("foreign-files", "files of others");
+  const hint =
+    "nothing reads it; remove it if it has no business there, or run as the user whose agent made it";
+  const findings = foreign.slice(0, FOREIGN_MAX).map(({ message }) => check.warn(message, hint));
+  const more = foreign.length - findings.length;
+  if (more > 0) findings.push(check.warn(`${more} more files like these are left alone`, hint));
+  return findings;
+}
+
 /** Undefined for a pool that is well and kept. */
-function checkPool({ app, path }: FoundFile): Finding | undefined {
+function checkPool(
+  { app, path }: FoundFile,
+  owners: Owners,
+): Finding | ForeignFileError | undefined {
   const check = new Check(`pool-${app}`, `pool of ${app}`);
   let pool: PoolFile;
   try {
-    pool = PoolFile.open(path);
+    pool = PoolFile.open(path, owners);
   } catch (error) {
+    if (error instanceof ForeignFileError) return error;
     return unreadable(check, path, error as Error);
   }
   try {
