@@ -7,6 +7,18 @@ import { Cell } from "./cells.ts";
 
 /** A gauge whose writers add up; it starts at 0. */
 export class Gauge extends Cell {
+  /**
+   * @internal
+   * @param unitMs how many milliseconds the metric's unit is
+   */
+  constructor(
+    values: Float64Array,
+    at: number,
+    readonly unitMs = 1000,
+  ) {
+    super(values, at);
+  }
+
   /** @throws TypeError for what is not a number */
   set(value: number): void {
     if (value === value && typeof value === "number") this.values[this.at] = value;
@@ -23,18 +35,18 @@ export class Gauge extends Cell {
     else refuse(n);
   }
 
-  /** Sets the unix time in seconds. */
+  /** Sets the unix time: in the metric's unit where that is one of time, else in seconds. */
   setToCurrentTime(): void {
-    this.set(Date.now() / 1000);
+    this.set(Date.now() / this.unitMs);
   }
 
-  /** Starts a stopwatch; the function it returns sets the seconds since then, and gives them. */
+  /** Starts a stopwatch; the function it returns sets the time since then, and gives it, in the same unit. */
   startTimer(): () => number {
     const start = performance.now();
     return () => {
-      const seconds = (performance.now() - start) / 1000;
-      this.set(seconds);
-      return seconds;
+      const time = (performance.now() - start) / this.unitMs;
+      this.set(time);
+      return time;
     };
   }
 

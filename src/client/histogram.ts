@@ -1,6 +1,11 @@
 // Histograms: one store for the bucket and one for the sum. The count is the sum of the buckets, so it needs no store.
 
-import { type LogLinearShape, logLinearShape, type MetricDefinition } from "../layout/index.ts";
+import {
+  type LogLinearShape,
+  logLinearShape,
+  type MetricDefinition,
+  millisecondsPer,
+} from "../layout/index.ts";
 import { Cell } from "./cells.ts";
 
 // A double's upper word holds its exponent and leading bits: shifted, it is the bucket.
@@ -18,13 +23,28 @@ export abstract class Histogram extends Cell {
   /** The sum of the values that this thread has observed. */
   abstract get sum(): number;
 
-  /** Starts a stopwatch; the function it returns observes the seconds since then, and gives them. */
+  /**
+   * @internal
+   * @param unitMs how many milliseconds the metric's unit is
+   */
+  constructor(
+    values: Float64Array,
+    at: number,
+    readonly unitMs = 1000,
+  ) {
+    super(values, at);
+  }
+
+  /**
+   * Starts a stopwatch; the function it returns observes the time since then, and gives it: in the metric's unit where
+   * that is one of time, else in seconds.
+   */
   startTimer(): () => number {
     const start = performance.now();
     return () => {
-      const seconds = (performance.now() - start) / 1000;
-      this.observe(seconds);
-      return seconds;
+      const time = (performance.now() - start) / this.unitMs;
+      this.observe(time);
+      return time;
     };
   }
 
@@ -43,8 +63,8 @@ export class LogLinearHistogram extends Histogram {
   readonly #top: number;
 
   /** @internal */
-  constructor(values: Float64Array, at: number, shape: LogLinearShape) {
-    super(values, at);
+  constructor(values: Float64Array, at: number, shape: LogLinearShape, unitMs?: number) {
+    super(values, at, unitMs);
     this.#shift = shape.shift;
     this.#base = shape.base - 1;
     this.#top = shape.buckets + 1;
@@ -76,8 +96,8 @@ export class BoundedHistogram extends Histogram {
   readonly #bounds: Float64Array;
 
   /** @internal */
-  constructor(values: Float64Array, at: number, bounds: Float64Array) {
-    super(values, at);
+  constructor(values: Float64Array, at: number, bounds: Float64Array, unitMs?: number) {
+    super(values, at, unitMs);
     this.#bounds = bounds;
   }
 
@@ -114,12 +134,13 @@ export class BoundedHistogram extends Histogram {
 export function histogramFactory(
   metric: MetricDefinition,
 ): (values: Float64Array, at: number) => Histogram {
+  const unitMs = millisecondsPer(metric.unit);
   if (metric.kind === "loglinear") {
     const shape = logLinearShape(metric.logLinear);
-    return (values, at) => new LogLinearHistogram(values, at, shape);
+    return (values, at) => new LogLinearHistogram(values, at, shape, unitMs);
   }
   const bounds = new Float64Array(metric.bounds);
-  return (values, at) => new BoundedHistogram(values, at, bounds);
+  return (values, at) => new BoundedHistogram(values, at, bounds, unitMs);
 }
 
 function refuse(value: unknown): never {

@@ -13,7 +13,9 @@ import {
   definitionConflict,
   initialValue,
   type LogLinearOptions,
+  logLinearOptions,
   type MetricDefinition,
+  millisecondsPer,
   slotsPerSeries,
 } from "../layout/index.ts";
 import type { Cell } from "./cells.ts";
@@ -131,12 +133,14 @@ export class MicroView {
     const combine = options.combine ?? "sum";
     const Class = gaugeClass(combine);
     const definition = define(name, "gauge", options, { combine });
-    return this.#declare(definition, (values, at) => new Class(values, at));
+    const unitMs = millisecondsPer(definition.unit);
+    return this.#declare(definition, (values, at) => new Class(values, at, unitMs));
   }
 
   /**
-   * Declares a histogram; see {@link MicroView.counter}. Without `buckets` it is log-linear: from `min` to `max`
-   * (1 µs to 1000 s), values read back to within `error` (6.25 %), in 243 slots of 8 bytes per series.
+   * Declares a histogram; see {@link MicroView.counter}. Without `buckets` it is log-linear: from `min` to `max`, values
+   * read back to within `error`. The defaults go by the unit: without one, and of seconds, 1 µs to 1000 s to within
+   * 6.25 %, in 243 slots of 8 bytes per series. What is out of range is told once to `onWarning`.
    */
   histogram<const Label extends string>(
     name: string,
@@ -146,7 +150,9 @@ export class MicroView {
   histogram(name: string, options: HistogramOptions & Partial<Labelled<string>> = {}) {
     const definition =
       options.buckets === undefined
-        ? define(name, "loglinear", options, { logLinear: withDefaults(options) })
+        ? define(name, "loglinear", options, {
+            logLinear: logLinearOptions(options.unit ?? "", options),
+          })
         : define(name, "histogram", options, { bounds: [...options.buckets] });
     checkDefinition(definition);
     return this.#declare(definition, histogramFactory(definition));
@@ -218,10 +224,6 @@ function define(
     ...(options.dialect === undefined ? {} : { dialect: options.dialect }),
     ...more,
   };
-}
-
-function withDefaults({ min = 1e-6, max = 1e3, error = 0.0625 }: LogLinearOptions) {
-  return { min, max, error };
 }
 
 function warnOnStderr({ message, hint }: ApiError): void {

@@ -15,6 +15,7 @@ import { AgentAbsent, whyAbsent, whyUnreachable } from "./absence.ts";
 import { AgentApi, AgentRefusal } from "./agent-api.ts";
 import { Attachment } from "./attachment.ts";
 import { type Cell, moveSeries, PrivateMemory, type Series } from "./cells.ts";
+import { Ranges } from "./ranges.ts";
 import { Releases } from "./releases.ts";
 import { type Readiness, Standing } from "./standing.ts";
 
@@ -51,6 +52,7 @@ export class ThreadWriter {
   #retryMs = FIRST_RETRY_MS;
   /** Series that were removed and that the agent is to be told of. */
   readonly #releases = new Releases();
+  readonly #ranges = new Ranges((warning) => this.#tell(warning));
   #nextReleaseMs = 0;
   #seriesPerRequest = SERIES_PER_REQUEST;
   #closed = false;
@@ -94,6 +96,7 @@ export class ThreadWriter {
   add(series: Series): void {
     this.#series.set(series.cell, series);
     this.#waiting.push(series);
+    this.#ranges.add(series);
     this.#releases.withdraw(series);
     // What is made in one go is registered in one go.
     if (this.#attachment !== undefined || this.#series.size === 1) this.#schedule(0);
@@ -120,6 +123,7 @@ export class ThreadWriter {
     await atMost(CLOSE_TIMEOUT_MS, last);
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#ranges.look();
     const writer = this.#leave();
     this.#standing.closed();
     // The agent sees by itself that the lock is gone; telling it is quicker.
@@ -148,6 +152,7 @@ export class ThreadWriter {
   #run(): Promise<void> {
     this.#running ??= this.#settle().then((nextMs) => {
       this.#running = undefined;
+      this.#ranges.look();
       this.#schedule(nextMs);
     });
     return this.#running;

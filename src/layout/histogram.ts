@@ -10,11 +10,11 @@ export const DEFAULT_BOUNDS: readonly number[] = [
 
 /** Options of a log-linear histogram. */
 export interface LogLinearOptions {
-  /** Smallest value told apart; what is below goes to the underflow bucket. Default 1 µs, for seconds. */
+  /** Smallest value told apart; what is below goes to the underflow bucket. By default it goes by the unit: 1 µs. */
   min?: number;
-  /** Largest value told apart; what is above goes to the overflow bucket. Default 1000 s. */
+  /** Largest value told apart; what is above goes to the overflow bucket. By default it goes by the unit: 1000 s. */
   max?: number;
-  /** Greatest relative error of a value that is read back from its bucket. Default 0.0625. */
+  /** Greatest relative error of a value that is read back from its bucket. Default 0.0625, of units that are not known 0.125. */
   error?: number;
 }
 

@@ -14,6 +14,7 @@ export * from "./identity.ts";
 export * from "./metric.ts";
 export * from "./paths.ts";
 export * from "./prometheus-names.ts";
+export * from "./ranges.ts";
 export * from "./records.ts";
 export { freeName, type Origin } from "./sample-labels.ts";
 export {

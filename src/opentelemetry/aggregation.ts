@@ -3,7 +3,7 @@
 
 import type { MetricAdvice } from "@opentelemetry/api";
 import type { Family, Histogram, MetricOptions, MicroView } from "../client/index.ts";
-import type { Combine, MetricDefinition } from "../layout/index.ts";
+import { type Combine, logLinearOptions, type MetricDefinition } from "../layout/index.ts";
 
 /** Kinds of instrument, by the names that `@opentelemetry/sdk-metrics` has for them. */
 export const InstrumentType = {
@@ -78,16 +78,8 @@ export interface Plan extends Pick<MetricDefinition, "kind" | "combine" | "bound
 const DEFAULT_BOUNDS = [0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000];
 const BOUNDS_MAX = 500;
 
-/** From a microsecond to a thousand seconds, in each unit of time. */
-const RANGES: Readonly<Record<string, { min: number; max: number }>> = {
-  s: { min: 1e-6, max: 1e3 },
-  ms: { min: 1e-3, max: 1e6 },
-  us: { min: 1, max: 1e9 },
-  ns: { min: 1e3, max: 1e12 },
-};
-/** Of what is not time nothing is known: a wider range, in buckets twice as wide. */
-const ANY_RANGE = { min: 1e-6, max: 1e12, error: 0.125 };
-const TIME_ERROR = 0.0625;
+/** An instrument's unit may be left out for any reason: nothing is known of it then. */
+const NO_UNIT = "{any}";
 
 const isMonotonic: readonly InstrumentType[] = ["COUNTER", "OBSERVABLE_COUNTER", "HISTOGRAM"];
 const isGauge: readonly InstrumentType[] = ["GAUGE", "OBSERVABLE_GAUGE"];
@@ -144,13 +136,11 @@ function logLinear(
   unit: string,
   options: { min?: number; max?: number; error?: number } = {},
 ): Plan {
-  const range = Object.hasOwn(RANGES, unit) ? { ...RANGES[unit]!, error: TIME_ERROR } : ANY_RANGE;
-  const { min = range.min, max = range.max, error = range.error } = options;
   return {
     kind: "loglinear",
     combine: "sum",
     bounds: [],
-    logLinear: { min, max, error },
+    logLinear: logLinearOptions(unit === "" ? NO_UNIT : unit, options),
     adds: true,
   };
 }

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { DefinitionError, type MicroView } from "../../src/client/index.ts";
+import { HistogramSlots } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 
@@ -147,6 +148,99 @@ describe("a histogram", () => {
       end();
       expect(histogram.count).toBe(2);
     }
+  });
+});
+
+describe("a metric's unit", () => {
+  test("is what its timers count in, and its clock", async () => {
+    await using host = new TestHost();
+    const mv = alone(host);
+    const gauge = mv.gauge("started_milliseconds", { unit: "milliseconds" });
+    const before = Date.now();
+    gauge.setToCurrentTime();
+    expect(gauge.value).toBeGreaterThanOrEqual(before);
+    expect(gauge.value).toBeLessThanOrEqual(Date.now());
+    for (const [unit, unitMs] of [
+      ["seconds", 1000],
+      ["ms", 1],
+      ["microseconds", 1e-3],
+      ["bytes", 1000],
+    ] as const) {
+      for (const timed of [mv.gauge(`g_${unit}`, { unit }), mv.histogram(`h_${unit}`, { unit })]) {
+        const end = timed.startTimer();
+        const start = performance.now();
+        while (performance.now() - start < 2);
+        const tookMs = end() * unitMs;
+        expect(tookMs).toBeGreaterThanOrEqual(2);
+        expect(tookMs).toBeLessThan(2000);
+      }
+    }
+  });
+
+  test.each([
+    [{ unit: "milliseconds" }, 1500],
+    [{ unit: "bytes" }, 3e9],
+    [{ unit: "rows" }, 1e6],
+    [{ unit: "seconds" }, 0.25],
+    [{}, 0.25],
+  ])("decides the range of a histogram: of %j it has room for %p", async (options, value) => {
+    await using host = new TestHost();
+    await host.agent();
+    const mv = host.client();
+    const histogram = mv.histogram("took", options);
+    await mv.ready;
+    for (let i = 0; i < 100; i++) histogram.observe(value);
+    const metric = [...host.view().read().directory.metrics.values()][0]!;
+    const slots = host.view().slots("auth", "took")!;
+    const [p99] = HistogramSlots.of(metric)!.quantiles(Float64Array.from(slots), 0, [0.99]);
+    const { error } = metric.definition.logLinear!;
+    expect(Math.abs(p99! / value - 1)).toBeLessThanOrEqual(error);
+  });
+
+  test("is asked for, once, where a histogram observes what is out of its range", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const mv = host.client();
+    const took = mv.histogram("took", { labels: ["route"] });
+    const inRange = mv.histogram("in_range_seconds", { unit: "seconds" });
+    const tiny = mv.histogram("tiny_seconds", { unit: "seconds" });
+    const idle = mv.histogram("idle_seconds", { unit: "seconds" });
+    const bounded = mv.histogram("bounded", { buckets: [1] });
+    for (const route of ["/", "/a"]) took.labels(route).observe(1500);
+    for (const value of [0, 1e-6, 1e3]) inRange.observe(value);
+    for (let i = 0; i < 3; i++) {
+      tiny.observe(1e-8);
+      idle.observe(0);
+      bounded.observe(7);
+    }
+    const found = () => host.warnings.filter(({ code }) => code === "out-of-range");
+    await until("both are told", () => found().length >= 2);
+    // Closing looks once more.
+    took.labels("/").observe(1600);
+    await mv.close();
+    expect(
+      found()
+        .map(({ message }) => message)
+        .sort(),
+    ).toEqual([
+      expect.stringMatching(
+        /^the histogram tiny_seconds .* only values below .* 0\.000001 seconds/,
+      ),
+      expect.stringMatching(/^the histogram took has observed 1 value above its range, .* 1000 /),
+    ]);
+    expect(
+      found()
+        .map(({ hint }) => hint)
+        .join(),
+    ).toContain('unit: "milliseconds"');
+  });
+
+  test("is asked for by a program that is over at once, and without an agent", async () => {
+    await using host = new TestHost();
+    const mv = alone(host);
+    mv.histogram("took").observe(1500);
+    await mv.close();
+    expect(host.warnings.map(({ code }) => code)).toContain("out-of-range");
   });
 });
 
