@@ -4,11 +4,11 @@
 /** Empty texts are what is not known; names of Kubernetes come from its API and may come later than the rest. */
 export interface ProcessIdentity {
   /**
-   * "docker", "containerd", "cri-o", "podman", "lxc", "systemd-nspawn", "kubernetes" where only the pod is told, or
-   * "systemd" for what is in no container.
+   * "docker", "containerd", "cri-o", "podman", "lxc", "systemd-nspawn", "garden", "mesos"; "kubernetes" or "ecs" where
+   * only the pod or the task is told; "systemd" for what is in no container; empty for a container of nobody knows whom.
    */
   readonly runtime: string;
-  /** 64 hexadecimal digits. */
+  /** 64 hexadecimal digits; of Fargate, Garden and Mesos as they have it. */
   readonly containerId: string;
   /** As in the pod's specification; of LXC and systemd-nspawn the container's own name. */
   readonly containerName: string;
