@@ -41,6 +41,7 @@ export function microview(
   return async function measure(context, next) {
     const { req } = context;
     const routes = req.matchedRoutes;
+    const own = req.routeIndex;
     const expected = answering(routes, 0);
     const exchange = new Exchange(meters, req.raw, undefined);
     exchange.matched(expected?.path ?? UNMATCHED);
@@ -56,6 +57,8 @@ export function microview(
     const actual = answering(routes, req.routeIndex);
     if (actual !== expected && actual !== undefined) exchange.matched(actual.path);
     const response = context.res;
+    const mounted = mountedAt(routes, own, req.routeIndex, actual, response?.status);
+    if (mounted !== undefined) exchange.matched(mounted);
     if (response === undefined) {
       exchange.drop();
       return;
@@ -85,6 +88,30 @@ function answering(routes: readonly Route[], from: number): Route | undefined {
     if (handler.length < 2) return route;
   }
   return undefined;
+}
+
+/**
+ * The path of what has answered in a route's place: an app that is mounted, files that are served. Hono has them as
+ * middlewares, so one is known by having called nobody after it. Where no route follows, nothing was found may be the
+ * answer too, which is told by its status. One for all paths says no more than "(unmatched)" does.
+ * @param last the index of who was called last
+ * @param actual the route that would have answered
+ */
+function mountedAt(
+  routes: readonly Route[],
+  own: number,
+  last: number,
+  actual: Route | undefined,
+  status: number | undefined,
+): string | undefined {
+  const answered = routes[last];
+  if (last <= own || answered === undefined || answered === actual) return undefined;
+  if (isForAll(answered) || (actual !== undefined && !isForAll(actual))) return undefined;
+  return actual === undefined && status === 404 ? undefined : answered.path;
+}
+
+function isForAll({ path }: Route): boolean {
+  return path === "*" || path === "/*";
 }
 
 /** Whether a response is the one that was made, or has its body, as when a header is added afterwards. */

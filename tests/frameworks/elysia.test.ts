@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { Elysia, t } from "elysia";
 import { microview, type ServerOptions } from "../../src/frameworks/elysia.ts";
 import { until } from "../support/wait.ts";
-import { MeasuredHost, seen } from "./measured.ts";
+import { MeasuredHost, seen, serve } from "./measured.ts";
 
 const REQUESTS = "http_server_requests_total";
 const ERRORS = "http_server_request_errors_total";
@@ -103,6 +103,28 @@ describe("microview/elysia", () => {
     await host.becomes(20, REQUESTS, { method: "GET", route: "(unmatched)", status: "4xx" });
     await host.becomes(1, REQUESTS, { method: "DELETE", route: "(unmatched)", status: "4xx" });
     expect(host.labelValues(REQUESTS, "route")).toEqual(["(unmatched)"]);
+  });
+
+  test("counts what mounted apps and nested groups answer by the pattern of their place", async () => {
+    await using host = await MeasuredHost.start();
+    const inner = new Elysia().get("/hello", () => "hello");
+    const app = new Elysia()
+      .use(microview(host.options))
+      .mount("/inner", inner)
+      .group("/a", (a) =>
+        a.group("/b/:x", (b) => b.get("/:id", () => "id").mount("/other", () => new Response("o"))),
+      )
+      .use(new Elysia({ prefix: "/p" }).use(new Elysia({ prefix: "/q" }).get("/r/:z", () => "z")));
+    const url = serve(app.fetch);
+    const paths = ["/inner/hello", "/inner/none", "/a/b/1/2", "/a/b/1/other/x", "/p/q/r/1"];
+    for (const path of paths) await fetch(url + path);
+    await until("all are counted", () => host.labelValues(REQUESTS, "route").length === 4);
+    expect(host.labelValues(REQUESTS, "route")).toEqual([
+      "/a/b/:x/:id",
+      "/a/b/:x/other/*",
+      "/inner/*",
+      "/p/q/r/:z",
+    ]);
   });
 
   test("shares one value between methods that are rare", async () => {

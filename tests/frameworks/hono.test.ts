@@ -126,6 +126,59 @@ describe("microview/hono", () => {
     expect(host.labelValues(REQUESTS, "route")).toEqual(["(unmatched)"]);
   });
 
+  test("counts what a mounted app or a middleware answers where no route does, by the pattern of its place", async () => {
+    await using host = await MeasuredHost.start();
+    const app = new Hono();
+    app.use(microview(host.options));
+    app.use("/static/*", async (c, next) => {
+      if (c.req.path.endsWith("/a.css")) return c.text("a {}");
+      return next();
+    });
+    const inner = new Hono().get("/hello", (c) => c.text("hello"));
+    app.mount("/inner", inner.fetch);
+    const deep = new Hono().mount("/other", () => new Response("other"));
+    app.route(
+      "/a",
+      new Hono().route(
+        "/b",
+        deep.get("/:id", (c) => c.text("id")),
+      ),
+    );
+    app.get("/found/*", (c) => c.text("found"));
+    const url = serve(app.fetch);
+    const paths = ["/inner/hello", "/static/a.css", "/a/b/other/x", "/a/b/1", "/found/x"];
+    for (const path of paths) expect((await fetch(url + path)).status).toBe(200);
+    const missing = ["/inner/none", "/static/none", "/none"];
+    for (const path of missing) expect((await fetch(url + path)).status).toBe(404);
+    const labels = { method: "GET", status: "4xx" };
+    await host.becomes(3, REQUESTS, { ...labels, route: "(unmatched)" });
+    await until("all are counted", () => host.labelValues(REQUESTS, "route").length === 6);
+    expect(host.labelValues(REQUESTS, "route")).toEqual([
+      "(unmatched)",
+      "/a/b/:id",
+      "/a/b/other/*",
+      "/found/*",
+      "/inner/*",
+      "/static/*",
+    ]);
+    // In flight they were where nobody knew better.
+    await host.becomes(0, IN_FLIGHT, { method: "GET", route: "(unmatched)" });
+    await host.becomes(0, IN_FLIGHT, { method: "GET", route: "/inner/*" });
+  });
+
+  test("counts a mounted app by its place also beside a page for everything else", async () => {
+    await using host = await MeasuredHost.start();
+    const app = new Hono();
+    app.use(microview(host.options));
+    app.mount("/api", () => new Response("no such thing", { status: 404 }));
+    app.get("*", (c) => c.text("page"));
+    const url = serve(app.fetch);
+    await fetch(`${url}/api/x`);
+    await fetch(`${url}/x`);
+    await host.becomes(1, REQUESTS, { method: "GET", route: "/api/*", status: "4xx" });
+    await host.becomes(1, REQUESTS, { method: "GET", route: "/*", status: "2xx" });
+  });
+
   test("counts what a middleware answers under the route that it guards", async () => {
     await using host = await Shop.start();
     await host.get("/guarded/door");
