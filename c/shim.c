@@ -74,6 +74,13 @@ API int mv_punch(int fd, uint64_t offset, uint64_t bytes) {
       fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, (off_t)offset, (off_t)bytes));
 }
 
+// Gives an open file a name again. Not one that has no name left at all: that is ENOENT.
+API int mv_link(int fd, const char *path) {
+  char self[32];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+  return result(linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
+}
+
 // out: size, inode, device, links, allocated bytes, mode with the kind of file, user, group
 API int mv_stat(int fd, double *out) {
   struct stat s;

@@ -15,6 +15,7 @@ import type { Grant } from "./grants.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
+import type { Pool } from "./pool.ts";
 import { Pools } from "./pools.ts";
 import { type KubernetesOptions, watchPods } from "./processes/pod-names.ts";
 import { Processes } from "./processes/processes.ts";
@@ -75,6 +76,8 @@ export class Agent {
   #rdma: Rdma | undefined;
   #processes: Processes | undefined;
   #podNames: PodWatch | undefined;
+  /** Pools that were lost, until nobody reads them through the agent. */
+  readonly #unserved = new Map<Pool, Promise<void>>();
   #scan: Timer | undefined;
   #sampling: Timer | undefined;
   #stopped: Promise<void> | undefined;
@@ -293,11 +296,10 @@ export class Agent {
   /** Looks for dead writers in every pool, and brings the agent's own gauges up to date. */
   scan(nowMs = Date.now()): void {
     const start = performance.now();
-    for (const { pool } of this.pools.dropDamaged()) {
-      this.#rdma?.drop(pool);
-      // Its memory stays mapped until the data plane has let go of it.
-      void (this.#data?.drop(pool) ?? Promise.resolve()).then(() => pool.close());
+    for (const application of this.pools.dropDamaged()) {
+      void this.#stopServing(application.pool).then(() => application.close());
     }
+    this.pools.restoreLost();
     for (const application of this.pools) {
       try {
         application.scan();
@@ -313,6 +315,18 @@ export class Agent {
     this.metrics.add("scans");
     this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
     this.#measure();
+  }
+
+  #serve(pool: Pool): void {
+    this.#data?.add(pool);
+    // Those who read by RDMA are told of it in what they read anyway.
+    for (const application of this.pools) application.pool.notify();
+  }
+
+  /** Resolves when nobody reads a pool's memory through the agent any more. */
+  async #stopServing(pool: Pool): Promise<void> {
+    this.#rdma?.drop(pool);
+    await this.#data?.drop(pool);
   }
 
   /** Ends what was opened by tokens that are gone, grant something else or have expired. */
@@ -337,7 +351,7 @@ export class Agent {
     for (const application of this.pools) {
       const { name, directory } = application;
       apps++;
-      metrics.set("writers", application.writers().length, name);
+      metrics.set("writers", application.living, name);
       metrics.set("pages", application.pagesUsed, name);
       metrics.set("series", directory.seriesCount, name);
       metrics.set("directoryBytes", directory.length, name);
@@ -378,10 +392,21 @@ export class Agent {
         });
       },
       valuesRefused: (count) => metrics.add("valuesRefused", count),
-      opened: (application) => {
-        this.#data?.add(application.pool);
-        // Those who read by RDMA are told of it in what they read anyway.
-        for (const { pool } of this.pools) pool.notify();
+      abandoned: (lost) => {
+        void (this.#unserved.get(lost) ?? Promise.resolve()).then(() => lost.close());
+        this.#unserved.delete(lost);
+      },
+      opened: (application) => this.#serve(application.pool),
+      restored: (application, lost) => {
+        if (lost !== undefined) {
+          if (application.name === SELF_APP) {
+            metrics.follow();
+            this.#processes?.follow();
+          }
+          this.#unserved.set(lost, this.#stopServing(lost));
+          this.#serve(application.pool);
+        }
+        metrics.add("poolsLost");
       },
       setAside: (path, reason) => {
         metrics.add("setAside");

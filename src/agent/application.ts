@@ -5,6 +5,7 @@ import {
   type AttachRequest,
   checkServiceName,
   type Directory,
+  type PreviousPlace,
   type RegisterResponse,
   type SeriesRelease,
   type SeriesRequest,
@@ -14,6 +15,7 @@ import {
   type Writer,
 } from "../layout/index.ts";
 import { Books, Change } from "./books.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import { AgentError, LimitError } from "./errors.ts";
 import { fold } from "./fold.ts";
 import type { Limits } from "./limits.ts";
@@ -21,9 +23,12 @@ import { Pace } from "./pace.ts";
 import type { Pool } from "./pool.ts";
 import { boundSeries, checked, register, registrationBytesMax } from "./register.ts";
 import type { AllocationStrategy } from "./strategies/index.ts";
+import { hasSecret } from "./writer-secrets.ts";
 
-/** A writer that was told its place may take this long to lock it before it counts as dead. */
+/** A writer that was told its place may take this long to lock it. It has no series before that. */
 const LOCK_GRACE_MS = 5_000;
+/** Writers whose pool was lost under an agent that died may take this long to find the one in its place. */
+const MOVE_GRACE_MS = 30_000;
 
 /** Bytes of the directory that an attachment takes at most: a service, a writer, a grant. */
 const ATTACH_BYTES_MAX = 1024;
@@ -42,6 +47,8 @@ export interface ApplicationEvents {
   foldPostponed(writer: Writer, reason: LimitError): void;
   /** Values of a dead writer that no counter can have were left out. */
   valuesRefused(count: number): void;
+  /** Nobody stores into a pool any more that was lost; whoever is told closes it. */
+  abandoned(lost: Pool): void;
 }
 
 export interface AttachOptions {
@@ -52,21 +59,33 @@ export interface AttachOptions {
 }
 
 export class Application {
-  readonly #books: Books;
-  /** When writers attached that were not seen to hold their lock yet. */
-  readonly #waitingForLock = new Map<number, number>();
+  #pool: Pool;
+  #books: Books;
+  #living = 0;
+  /** Until when writers that hold no lock yet may come to take it. */
+  readonly #awaited = new Map<number, { sinceMs: number; graceMs: number }>();
+  readonly #elsewhere = new Elsewhere();
+  /** Pools that were lost and are still open. */
+  readonly #lost = new Set<Pool>();
   /** Registrations of each writer that this agent has answered. */
   readonly #turns = new Map<number, number>();
   /** Of releases: each writes the whole directory anew, and every reader fetches it. */
   readonly releasing = new Pace(RELEASE_SHARE, RELEASE_BURST_MS);
 
   constructor(
-    readonly pool: Pool,
+    pool: Pool,
     readonly limits: Limits,
     readonly strategy: AllocationStrategy,
     readonly events: ApplicationEvents,
   ) {
+    this.#pool = pool;
     this.#books = new Books(pool, limits, strategy);
+    // The agent before this one had the lost pool open, and this one has not: nobody can tell who lives there.
+    if (pool.elsewhere > 0) for (const { id } of this.writers()) this.#await(id, MOVE_GRACE_MS);
+  }
+
+  get pool(): Pool {
+    return this.#pool;
   }
 
   get name(): string {
@@ -79,6 +98,11 @@ export class Application {
 
   get pagesUsed(): number {
     return this.#books.pagesUsed;
+  }
+
+  /** How many writers held their lock, or need none, when they were looked at last. */
+  get living(): number {
+    return this.#living;
   }
 
   /** Writers that were not released, without the agent's own that keep the counts of the dead. */
@@ -104,9 +128,71 @@ export class Application {
   lives(writer: Writer): boolean {
     return (
       (writer.flags & WRITER_FLAGS.unlocked) !== 0 ||
-      this.#waitingForLock.has(writer.id) ||
-      this.pool.file.locked(writer.lockOffset, writer.lockBytes)
+      this.#awaited.has(writer.id) ||
+      this.pool.file.locked(writer.lockOffset, writer.lockBytes) ||
+      this.#elsewhere.holds(writer)
     );
+  }
+
+  /**
+   * The writer that has a place already, in this pool or in one that it has replaced, under the number it had there.
+   * @param secret that it shows
+   */
+  resume(
+    service: string,
+    { lineage, poolId, writer: id }: PreviousPlace,
+    secret: string | undefined,
+  ): Writer | undefined {
+    if (lineage !== this.pool.header.lineage) return undefined;
+    const writer = this.directory.writers.get(id);
+    if (writer === undefined || writer.retained || writer.serviceName !== service) return undefined;
+    if (!hasSecret(writer, secret)) return undefined;
+    if (poolId !== this.pool.header.poolId) this.#elsewhere.stay(id);
+    return writer;
+  }
+
+  /** Whether what a writer that is not here any more has stored in its place is in the totals of this pool. */
+  hasCounted({ lineage, replacements }: PreviousPlace): boolean {
+    const { header } = this.pool;
+    return lineage === header.lineage && replacements <= header.replacements;
+  }
+
+  /**
+   * A writer says that it holds its lock, and stores into this pool from now on.
+   * @throws AgentError 404 for an unknown writer, 409 when another pool has taken the place of the one that it means, or
+   *   when it does not hold the lock
+   */
+  hold(id: number, poolId: number): void {
+    const writer = this.writer(id);
+    if (poolId !== this.pool.header.poolId) throw this.#replaced(id);
+    // It is not waited for any more: without its lock it is dead by now.
+    this.#awaited.delete(id);
+    if (!this.pool.file.locked(writer.lockOffset, writer.lockBytes)) {
+      throw new AgentError(
+        "not-locked",
+        `writer ${id} of ${this.name} does not hold its lock`,
+        "take the lock that attaching has named, and hold it as long as the writer lives",
+        409,
+      );
+    }
+    this.#elsewhere.move(id);
+  }
+
+  /**
+   * Goes on in a pool that has taken the place of this one.
+   * @param pool made by {@link Pool.replace} from the one that was lost, which is kept until nobody stores into it
+   */
+  replace(pool: Pool): void {
+    this.#lost.add(this.#pool);
+    this.#elsewhere.add(this.#pool, this.writers());
+    this.#pool = pool;
+    this.#books = new Books(pool, this.limits, this.strategy);
+  }
+
+  /** Lets go of all files; what writers have stored into lost ones is in the pool. */
+  close(): void {
+    for (const writer of this.writers()) this.#elsewhere.look(writer, this.pool);
+    for (const pool of [...this.#lost, this.#pool]) pool.close();
   }
 
   /**
@@ -152,7 +238,7 @@ export class Application {
     writer.lockBytes = (grant.slots || SLOTS_PER_PAGE) * SLOT_BYTES;
     change.records.writer(writer).grant(grant);
     this.#books.commit(change);
-    if (!unlocked) this.#waitingForLock.set(writer.id, Date.now());
+    if (!unlocked) this.#await(writer.id, LOCK_GRACE_MS);
     this.events.attached();
     return this.writer(writer.id);
   }
@@ -160,6 +246,7 @@ export class Application {
   /** See {@link register}. @throws AgentError 404 for an unknown writer */
   register(writerId: number, requests: readonly SeriesRequest[]): RegisterResponse {
     this.writer(writerId);
+    if (this.#elsewhere.has(writerId)) throw this.#replaced(writerId);
     this.#books.reserve(registrationBytesMax(requests));
     const before = this.directory.seriesCount;
     const response = register(this.#books, this.writer(writerId), requests, (w) => this.lives(w));
@@ -174,11 +261,12 @@ export class Application {
    * the writer's for other series, and a series that nobody else has is forgotten.
    * @param turn of the writer's last registration, as far as the caller knows
    * @returns how many it had; those that it has not are none
-   * @throws AgentError 404 for an unknown writer, 409 when a registration has overtaken the call, 429 when releases have
+   * @throws AgentError 404 for an unknown writer, 409 when a registration has overtaken the call or the pool was replaced, 429 when releases have
    *   taken more than their share of the agent's time, LimitError when the directory cannot be written anew
    */
   release(writerId: number, releases: readonly SeriesRelease[], turn: number): number {
     const writer = this.writer(writerId);
+    if (this.#elsewhere.has(writerId)) throw this.#replaced(writerId);
     if (turn !== this.#turns.get(writerId)) {
       throw new AgentError(
         "release-overtaken",
@@ -218,7 +306,10 @@ export class Application {
    */
   detach(id: number): void {
     const writer = this.writer(id);
-    if (this.pool.file.locked(writer.lockOffset, writer.lockBytes)) {
+    const holds =
+      this.#elsewhere.look(writer, this.pool) ||
+      this.pool.file.locked(writer.lockOffset, writer.lockBytes);
+    if (holds && (writer.flags & WRITER_FLAGS.unlocked) === 0) {
       throw new AgentError(
         "writer-alive",
         `writer ${id} of ${this.name} is alive: pid ${writer.pid} of ${writer.serviceName}`,
@@ -236,15 +327,21 @@ export class Application {
   scan(nowMs = Date.now()): number {
     const { file } = this.pool;
     let folded = 0;
+    let living = 0;
     for (const writer of this.writers()) {
-      if ((writer.flags & WRITER_FLAGS.unlocked) !== 0) continue;
-      if (file.locked(writer.lockOffset, writer.lockBytes)) {
-        this.#waitingForLock.delete(writer.id);
+      const isUnlocked = (writer.flags & WRITER_FLAGS.unlocked) !== 0;
+      if (this.#elsewhere.look(writer, this.pool) || isUnlocked) {
+        living++;
         continue;
       }
-      const waitingSince = this.#waitingForLock.get(writer.id);
+      if (file.locked(writer.lockOffset, writer.lockBytes)) {
+        this.#awaited.delete(writer.id);
+        living++;
+        continue;
+      }
+      const awaited = this.#awaited.get(writer.id);
       // A clock that was set back must not keep a writer for ever.
-      if (waitingSince !== undefined && Math.abs(nowMs - waitingSince) < LOCK_GRACE_MS) continue;
+      if (awaited !== undefined && Math.abs(nowMs - awaited.sinceMs) < awaited.graceMs) continue;
       // Whoever takes the lock now, writer or agent, decides: a late writer finds it held and attaches anew.
       if (!file.lock(writer.lockOffset, writer.lockBytes)) continue;
       try {
@@ -253,8 +350,37 @@ export class Application {
         file.unlock(writer.lockOffset, writer.lockBytes);
       }
     }
+    this.#living = living;
     if (folded > 0) this.#tidy();
+    this.#tellElsewhere();
     return folded;
+  }
+
+  #await(writer: number, graceMs: number): void {
+    this.#awaited.set(writer, { sinceMs: Date.now(), graceMs });
+  }
+
+  /** Notes for the next agent whether writers are elsewhere, and lets go of pools that nobody stores into any more. */
+  #tellElsewhere(): void {
+    const moving = [...this.#awaited.values()].filter(({ graceMs }) => graceMs === MOVE_GRACE_MS);
+    const elsewhere = this.#elsewhere.size + moving.length;
+    if (this.pool.elsewhere !== elsewhere) this.pool.elsewhere = elsewhere;
+    if (this.#lost.size === 0) return;
+    const { pools } = this.#elsewhere;
+    for (const lost of this.#lost) {
+      if (pools.has(lost)) continue;
+      this.#lost.delete(lost);
+      this.events.abandoned(lost);
+    }
+  }
+
+  #replaced(writer: number): AgentError {
+    return new AgentError(
+      "pool-replaced",
+      `another pool has taken the place of the one that writer ${writer} of ${this.name} stores into`,
+      "attach anew, and say which pool and which writer it was",
+      409,
+    );
   }
 
   /** Now; where the clock was put back, not before what the service's dead have counted. */
@@ -273,7 +399,8 @@ export class Application {
   #fold(writer: Writer): boolean {
     try {
       const { series, refused } = fold(this.#books, writer.id);
-      this.#waitingForLock.delete(writer.id);
+      this.#awaited.delete(writer.id);
+      this.#elsewhere.forget(writer.id);
       this.#turns.delete(writer.id);
       this.events.folded(writer, series);
       if (refused > 0) this.events.valuesRefused(refused);

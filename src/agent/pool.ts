@@ -4,7 +4,7 @@
 // then, with an odd generation, the values and the directory's commit word. A crash before the journal's commit
 // leaves nothing, one after it leaves what `adopt` finishes. Nothing else is needed to survive kill -9 at any store.
 
-import { linkSync, renameSync, rmSync } from "node:fs";
+import { linkSync, lstatSync, renameSync, rmSync } from "node:fs";
 import {
   type Mapping,
   type Owners,
@@ -93,7 +93,7 @@ export class Pool {
   #compactedBytes = 0;
 
   private constructor(
-    readonly path: string,
+    public path: string,
     readonly file: SharedFile,
     readonly header: PoolHeader,
     readonly mapping: Mapping,
@@ -137,24 +137,64 @@ export class Pool {
    * @throws SystemError, e.g. ENOSPC when tmpfs is full
    */
   static create(path: string, app: string, options: PoolFileOptions): Pool {
-    const geometry = poolGeometry(options.sizes);
+    const poolId = newPoolId();
     const header: PoolHeader = {
-      ...geometry,
+      ...poolGeometry(options.sizes),
       app,
       createdAtMs: Date.now(),
-      poolId: Math.floor(Math.random() * Number.MAX_SAFE_INTEGER),
+      poolId,
+      lineage: poolId,
+      replacements: 0,
     };
+    return Pool.#make(path, header, options);
+  }
+
+  /**
+   * Makes a pool that takes the place of one whose file has lost its name: the same structure, places and values, under
+   * another id. From then on nobody can read the lost one: what its writers store there is not seen before it is here.
+   * @param path where it is to be
+   * @param elsewhere how many writers store into the lost one
+   * @throws SystemError, e.g. EEXIST when its name is taken, ENOSPC when tmpfs is full; the lost one is as it was then
+   */
+  static replace(lost: Pool, path: string, elsewhere: number, options: PoolFileOptions): Pool {
+    const header: PoolHeader = {
+      ...lost.header,
+      createdAtMs: Date.now(),
+      poolId: newPoolId(),
+      replacements: lost.header.replacements + 1,
+    };
+    // Odd, and so it stays: a reader that still has the lost pool must not see more there than the new one begins with.
+    lost.#beginChange();
+    try {
+      return Pool.#make(path, header, options, (file, mapping) => {
+        lost.#copyTo(file, mapping);
+        poolMemory(mapping.buffer).u32[HEADER.elsewhere / 4] = elsewhere;
+      });
+    } catch (error) {
+      lost.#endChange();
+      throw error;
+    }
+  }
+
+  /** @param fill puts into the new file what it begins with */
+  static #make(
+    path: string,
+    header: PoolHeader,
+    options: PoolFileOptions,
+    fill: (file: SharedFile, mapping: Mapping) => void = () => {},
+  ): Pool {
     const draft = freeDraft(path);
     // Nobody else's until it is whole.
     const file = SharedFile.create(draft, 0o600);
     let mapping: Mapping | undefined;
     try {
-      file.truncate(geometry.fileBytes);
+      file.truncate(header.fileBytes);
       file.allocate(0, PAGE_BYTES + DIRECTORY_CHUNK_BYTES);
       // A typical fold finds its journal's memory in place even when tmpfs is full by then.
-      file.allocate(geometry.journalOffset, Math.min(geometry.journalCapacity, 64 << 10));
-      mapping = file.map(0, geometry.fileBytes, true);
+      file.allocate(header.journalOffset, Math.min(header.journalCapacity, 64 << 10));
+      mapping = file.map(0, header.fileBytes, true);
       mapping.bytes(0, HEADER_BYTES_USED).set(encodeHeader(header));
+      fill(file, mapping);
       if (options.gid !== undefined) file.setGroup(options.gid);
       // The umask does not decide who may open a pool.
       file.setMode(options.mode);
@@ -170,6 +210,8 @@ export class Pool {
     }
     const pool = new Pool(path, file, header, mapping);
     pool.#allocated[0] = DIRECTORY_CHUNK_BYTES;
+    const side = pool.#epoch % 2;
+    pool.#allocated[side] = Math.max(pool.#allocated[side]!, pool.#committedBytes);
     pool.#setPid();
     return pool;
   }
@@ -209,6 +251,29 @@ export class Pool {
     const aside = `${path}.damaged-${new Date().toISOString().replace(/[:.]/g, "-")}`;
     renameSync(path, aside);
     return aside;
+  }
+
+  /** Gives the file a name again. @throws SystemError ENOENT when it has none left, EEXIST when the name is taken */
+  link(path: string): void {
+    this.file.link(path);
+    this.path = path;
+  }
+
+  /** Whether the pool's name still leads to its file. */
+  get isCurrent(): boolean {
+    const there = lstatSync(this.path, { throwIfNoEntry: false });
+    if (there === undefined) return false;
+    const { inode, device } = this.file.stat();
+    return there.ino === inode && there.dev === device;
+  }
+
+  /** Writers that store into a pool which this one has replaced. */
+  get elsewhere(): number {
+    return this.#memory.u32[HEADER.elsewhere / 4]!;
+  }
+
+  set elsewhere(writers: number) {
+    this.#memory.u32[HEADER.elsewhere / 4] = writers;
   }
 
   /** Index of a page's slot among the file's f64s. */
@@ -325,6 +390,27 @@ export class Pool {
   close(): void {
     this.mapping.unmap();
     this.file.close();
+  }
+
+  /** Copies what is in use: the directory, and all pages that are granted. */
+  #copyTo(file: SharedFile, mapping: Mapping): void {
+    const to = poolMemory(mapping.buffer);
+    const { bytes, u32 } = this.#memory;
+    const copy = (offset: number, length: number) => {
+      if (length === 0) return;
+      file.allocate(offset, length);
+      to.bytes.set(bytes.subarray(offset, offset + length), offset);
+    };
+    copy(directoryHalf(this.header, this.#epoch), this.#committedBytes);
+    const pages = new Set<number>();
+    for (const { grants } of this.directory.writers.values()) {
+      for (const { page, pages: count } of grants) {
+        for (let i = 0; i < count; i++) pages.add(page + i);
+      }
+    }
+    for (const page of pages) copy(this.header.pagesOffset + page * PAGE_BYTES, PAGE_BYTES);
+    to.u64[HEADER.directoryWord / 8] = directoryWord(this.#epoch, this.#committedBytes);
+    to.u32[HEADER.pagesHighWater / 4] = u32[HEADER.pagesHighWater / 4]!;
   }
 
   #state(): PoolState {
@@ -444,6 +530,10 @@ export class Pool {
       );
     }
   }
+}
+
+function newPoolId(): number {
+  return Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
 }
 
 /** A name beside the pool's for the time that it is made; where somebody else has taken the usual one, another. */

@@ -2,7 +2,13 @@
 
 import { lstatSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { ForeignFileError, OTHERS_WRITE, type Owners, ownUids } from "../ffi/index.ts";
+import {
+  ForeignFileError,
+  OTHERS_WRITE,
+  type Owners,
+  ownUids,
+  type SystemError,
+} from "../ffi/index.ts";
 import {
   checkAppName,
   DamageError,
@@ -19,10 +25,13 @@ import { Application, type ApplicationEvents } from "./application.ts";
 import { AgentError, LimitError, unknownApp } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
-import { Pool } from "./pool.ts";
+import { Pool, type PoolFileOptions } from "./pool.ts";
 import { folderMode, makeFolder } from "./pool-folder.ts";
 import { checked } from "./register.ts";
 import type { AllocationStrategy } from "./strategies/index.ts";
+
+/** A pool that could not be put under its name is tried again so much later. */
+const RESTORE_RETRY_MS = 1_000;
 
 export interface PoolsOptions {
   /** Keeps pools as DIR/<app>/pool; default is /dev/shm/microview.<app>. */
@@ -37,6 +46,12 @@ export interface PoolsEvents extends ApplicationEvents {
   opened(application: Application): void;
   /** A pool could not be used and has another name now, or was left as it is. */
   setAside(path: string, reason: Error): void;
+  /**
+   * The file of a pool was removed or replaced, and the application has one under its name again.
+   * @param lost the pool that was there, when another had to be made; told of by {@link ApplicationEvents.abandoned} when
+   *   nobody needs it any more
+   */
+  restored(application: Application, lost: Pool | undefined): void;
 }
 
 /** Files that cannot be used are logged one by one up to so many; anybody may make more of them. */
@@ -49,6 +64,8 @@ export class Pools {
   #untold = 0;
   /** Names that others have taken, as they were found last. */
   readonly #foreign = new Set<string>();
+  /** Applications whose pool cannot be put back, with the reason and when it is tried again. */
+  readonly #troubles = new Map<Application, { reason: string; retryAtMs: number }>();
 
   constructor(
     readonly options: PoolsOptions,
@@ -76,10 +93,13 @@ export class Pools {
   open(app: string): Application {
     checked(() => checkAppName(app));
     const known = this.#applications.get(app);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.#look(known);
+      return known;
+    }
     const adopted = this.#adopt(app);
     if (adopted !== undefined) return adopted;
-    const { limits, mode, gid, poolDir } = this.options;
+    const { limits, poolDir } = this.options;
     if (this.#applications.size >= limits.apps) {
       throw new LimitError(
         "apps-full",
@@ -91,22 +111,28 @@ export class Pools {
     const create = (path: string) =>
       asPoolError(path, this.#told.get(path), () => {
         this.#makeFolders(path);
-        return Pool.create(path, app, {
-          mode,
-          ...(gid === undefined ? {} : { gid }),
-          sizes: { pageCapacity },
-        });
+        return Pool.create(path, app, { ...this.#fileOptions, sizes: { pageCapacity } });
       });
     const usual = poolPath(app, poolDir);
     let pool: Pool;
     if (poolDir === undefined && this.#isTaken(usual)) {
       // Anybody may make a file there, and agents of other users do: nobody else's is in the way of ours.
-      pool = create(sparePoolPath(app, Math.random().toString(36).slice(2, 10)));
+      pool = create(spareFor(app));
     } else {
       pool = create(usual);
     }
     this.log.info("pool created", { app, path: pool.path });
     return this.#add(pool);
+  }
+
+  /** Puts pools back whose files were removed or replaced. */
+  restoreLost(): void {
+    for (const application of this) this.#look(application);
+  }
+
+  /** Why the pool of an application is not under its name, while it cannot be put back. */
+  troubleOf(application: Application): string | undefined {
+    return this.#troubles.get(application)?.reason;
   }
 
   /** Lets go of pools that a member of their application has cut short; the caller closes them. */
@@ -117,6 +143,7 @@ export class Pools {
       const { bytes } = pool.file.stat();
       if (bytes >= pool.header.fileBytes) continue;
       this.#applications.delete(name);
+      this.#troubles.delete(application);
       dropped.push(application);
       const reason = `somebody has cut it to ${bytes} of ${pool.header.fileBytes} bytes`;
       this.#setAside(pool.path, new PoolFormatError(reason));
@@ -126,8 +153,94 @@ export class Pools {
 
   /** Lets go of every pool; the files stay, and services go on storing. */
   close(): void {
-    for (const application of this) application.pool.close();
+    for (const application of this) application.close();
     this.#applications.clear();
+  }
+
+  /** Sees to it that an application's pool is under its name, if that can be. */
+  #look(application: Application): void {
+    const { pool, name: app } = application;
+    const trouble = this.#troubles.get(application);
+    if (pool.isCurrent) {
+      if (trouble !== undefined)
+        this.log.info("the pool is under its name again", { app, path: pool.path });
+      this.#troubles.delete(application);
+      return;
+    }
+    if (trouble !== undefined && Date.now() < trouble.retryAtMs) return;
+    let lost: Pool | undefined;
+    try {
+      lost = this.#restore(application);
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#troubles.set(application, { reason, retryAtMs: Date.now() + RESTORE_RETRY_MS });
+      if (trouble?.reason === reason) return;
+      this.log.error("the file of a pool was removed or replaced, and cannot be put back", {
+        app,
+        path: pool.path,
+        reason,
+        hint: "services go on, and the agent shows what they count; collectors on this host do not see it until the path is free and there is room",
+      });
+      return;
+    }
+    this.#troubles.delete(application);
+    this.log.error("the file of a pool was removed or replaced", {
+      app,
+      path: application.pool.path,
+      done:
+        lost === undefined
+          ? "the file has its name again"
+          : "a new pool has its place, with all counts; writers move to it by themselves",
+    });
+    this.events.restored(application, lost);
+  }
+
+  /** @returns the pool that was lost, unless its file has its name again */
+  #restore(application: Application): Pool | undefined {
+    const { pool } = application;
+    const path = this.#clear(application);
+    this.#makeFolders(path);
+    try {
+      pool.link(path);
+      return undefined;
+    } catch (error) {
+      // No name at all is left of it.
+      if ((error as SystemError).code !== "ENOENT") throw error;
+    }
+    const writers = application.writers().length;
+    application.replace(
+      asPoolError(path, this.#told.get(path), () =>
+        Pool.replace(pool, path, writers, this.#fileOptions),
+      ),
+    );
+    return pool;
+  }
+
+  /**
+   * Gives another name to what took a pool's name, when that is ours and nobody keeps it.
+   * @returns where the pool may be: beside its name, where a stranger has that and the place is everybody's
+   * @throws Error when a stranger has it, and the place is ours
+   */
+  #clear({ name, pool: { path } }: Application): string {
+    try {
+      const other = Pool.adopt(path, this.#owners);
+      if (other === undefined) throw new Error(`another agent holds ${path}`);
+      other.close();
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT" || code === "ENOTDIR") return path;
+      if (!(error instanceof PoolFormatError || error instanceof DamageError)) {
+        if (this.options.poolDir === undefined) return spareFor(name);
+        throw error;
+      }
+    }
+    this.#setAside(path, new PoolFormatError("it has taken the name of a pool that is in use"));
+    return path;
+  }
+
+  get #fileOptions(): PoolFileOptions {
+    const { mode, gid } = this.options;
+    return { mode, ...(gid === undefined ? {} : { gid }) };
   }
 
   /** Files that have the name of a pool: this agent's or not, those with an application's usual name first. */
@@ -259,6 +372,10 @@ export class Pools {
     this.events.opened(application);
     return application;
   }
+}
+
+function spareFor(app: string): string {
+  return sparePoolPath(app, Math.random().toString(36).slice(2, 10));
 }
 
 /** What the system says when a pool cannot be made, as the caller is told it. */

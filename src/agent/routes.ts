@@ -11,6 +11,7 @@ import {
   COMBINES,
   DIALECT,
   type HealthResponse,
+  type HoldRequest,
   KINDS,
   LAYOUT_VERSION,
   type ProcessesResponse,
@@ -66,11 +67,26 @@ export interface RoutesContext {
 const LiteralUnion = <const T extends readonly string[]>(values: T) =>
   t.Unsafe<T[number]>(t.Union(values.map((value) => t.Literal(value))));
 
+const PoolId = t.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+
 const AttachBody = t.Object({
   service: t.String({ description: "name of the microservice" }),
   pid: t.Integer({ minimum: 0, maximum: 0xffff_ffff }),
   threadId: t.Integer({ minimum: 0, maximum: 0xffff_ffff }),
+  previous: t.Optional(
+    t.Object(
+      {
+        writer: t.Integer({ minimum: 1 }),
+        poolId: PoolId,
+        lineage: PoolId,
+        replacements: t.Integer({ minimum: 0, maximum: 0xffff_ffff }),
+      },
+      { description: "where a writer that looks for its pool stores now" },
+    ),
+  ),
 });
+
+const HoldBody = t.Object({ poolId: PoolId });
 
 const RegisterBody = t.Object({
   metrics: t.Array(
@@ -270,10 +286,15 @@ export function createRoutes(context: RoutesContext) {
     )
     .post(
       "/v1/apps/:app/writers",
-      ({ apps, params, body }): AttachResponse => {
+      ({ apps, params, headers, body }): AttachResponse => {
         const application = apps.open(params.app);
-        const { secret, hash } = newSecret();
-        const writer = application.attach(body, { secretHash: hash });
+        const shown = headers[SECRET_HEADER];
+        const { previous } = body;
+        const known = previous && application.resume(body.service, previous, shown);
+        const fresh = newSecret();
+        const writer = known ?? application.attach(body, { secretHash: fresh.hash });
+        // Who has shown a secret keeps it.
+        const secret = known === undefined ? fresh.secret : shown!;
         const { pool } = application;
         return {
           writer: writer.id,
@@ -281,8 +302,13 @@ export function createRoutes(context: RoutesContext) {
           pool: {
             path: pool.path,
             poolId: pool.header.poolId,
+            lineage: pool.header.lineage,
+            replacements: pool.header.replacements,
             pagesOffset: pool.header.pagesOffset,
           },
+          ...(previous && known === undefined && application.hasCounted(previous)
+            ? { counted: true }
+            : {}),
           lock: { offset: writer.lockOffset, bytes: writer.lockBytes },
           extents: writer.grants.map(({ page, pages, slot, slots }) => ({
             page,
@@ -296,6 +322,19 @@ export function createRoutes(context: RoutesContext) {
         params: AppParams,
         ...bodies.json(AttachBody),
         detail: { summary: "Attach a writer", ...needs("register") },
+      },
+    )
+    .put(
+      "/v1/apps/:app/writers/:writer/lock",
+      ({ apps, params, headers, body }): HoldRequest => {
+        ownedBy(apps, params, headers).hold(params.writer, body.poolId);
+        return body;
+      },
+      {
+        params: WriterParams,
+        headers: WriterHeaders,
+        body: HoldBody,
+        detail: { summary: "Say that the writer has taken its lock", ...needs("register") },
       },
     )
     .post(
@@ -401,11 +440,16 @@ function health(
     uid: process.geteuid?.() ?? 0,
     poolDir: pools.options.poolDir ?? null,
     dataPort: dataPort(),
-    pools: [...apps].map(({ name, pool }) => ({
-      app: name,
-      path: pool.path,
-      poolId: pool.header.poolId,
-    })),
+    pools: [...apps].map((application) => {
+      const { name: app, pool } = application;
+      const lost = pools.troubleOf(application);
+      return {
+        app,
+        path: pool.path,
+        poolId: pool.header.poolId,
+        ...(lost === undefined ? {} : { lost }),
+      };
+    }),
   };
 }
 

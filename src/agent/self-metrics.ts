@@ -39,6 +39,12 @@ const METRICS = {
     "Values of dead writers that no counter can have.",
     [],
   ],
+  poolsLost: [
+    "counter",
+    "microview_agent_pools_lost_total",
+    "Pools whose file was removed or replaced, and that were put back.",
+    [],
+  ],
   setAside: [
     "counter",
     "microview_agent_pools_set_aside_total",
@@ -263,14 +269,23 @@ export class SelfMetrics {
 
   /** Takes a place in the agent's own pool, as a writer with a lock like all others. */
   attach(application: Application): void {
-    const { pool } = application;
     const writer = application.attach({ service: SELF_SERVICE, pid: process.pid, threadId: 0 });
-    // Held on an opening of its own until the agent ends: that is how the next one sees that this one is gone.
-    this.#file = SharedFile.open(pool.path, true);
-    this.#file.lock(writer.lockOffset, writer.lockBytes);
     this.#application = application;
     this.#writerId = writer.id;
+    this.follow();
     this.#register([...this.#values.values()]);
+  }
+
+  /** Its application has another pool, in which all places are the same. */
+  follow(): void {
+    const application = this.#application;
+    if (application === undefined) return;
+    const { lockOffset, lockBytes } = application.writer(this.#writerId);
+    this.#file?.close();
+    // Held on an opening of its own until the agent ends: that is how the next one sees that this one is gone.
+    this.#file = SharedFile.open(application.pool.path, true);
+    this.#file.lock(lockOffset, lockBytes);
+    application.hold(this.#writerId, application.pool.header.poolId);
   }
 
   /** Lets go of the pool, which is about to be unmapped; goes on in private memory. */

@@ -23,14 +23,17 @@ export function newSecret(): WriterSecret {
 
 /** @throws AgentError 403 unless the secret is the writer's; one that has none is nobody's */
 export function checkSecret(writer: Writer, secret: string | null | undefined): void {
-  const { secretHash } = writer;
-  if (secretHash !== undefined && timingSafeEqual(hashOf(secret ?? ""), secretHash)) return;
+  if (hasSecret(writer, secret)) return;
   throw new AgentError(
     "wrong-secret",
     `writer ${writer.id} is somebody else's: the secret is missing or wrong`,
     "send Microview-Secret: SECRET, of the answer to attaching",
     403,
   );
+}
+
+export function hasSecret({ secretHash }: Writer, secret: string | null | undefined): boolean {
+  return secretHash !== undefined && timingSafeEqual(hashOf(secret ?? ""), secretHash);
 }
 
 /** Of random bits no more are needed than they have. */

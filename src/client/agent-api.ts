@@ -4,6 +4,7 @@ import type {
   ApiError,
   AttachRequest,
   AttachResponse,
+  HoldRequest,
   RegisterRequest,
   RegisterResponse,
   ReleaseRequest,
@@ -41,11 +42,20 @@ export class AgentApi {
   ) {}
 
   async attach(request: AttachRequest): Promise<AttachResponse> {
-    const answer = await this.#call<AttachResponse>("POST", "writers", request);
+    const answer = await this.#call<AttachResponse>(
+      "POST",
+      "writers",
+      request,
+      request.previous?.writer,
+    );
     this.#secrets.set(answer.writer, answer.secret);
     const [oldest] = this.#secrets.keys();
     if (this.#secrets.size > SECRETS_MAX) this.#secrets.delete(oldest!);
     return answer;
+  }
+
+  async hold(writer: number, request: HoldRequest): Promise<void> {
+    await this.#call("PUT", `writers/${writer}/lock`, request, writer);
   }
 
   register(writer: number, request: RegisterRequest): Promise<RegisterResponse> {

@@ -17,14 +17,19 @@ import {
   HEADER_BYTES_USED,
   PAGE_BYTES,
   PAGE_HEADER_SLOTS,
+  type PreviousPlace,
   poolPath,
+  SLOTS_PER_PAGE,
   SLOTS_PER_PAGE_STRIDE,
 } from "../layout/index.ts";
+import type { Series } from "./cells.ts";
 
 export class Attachment {
   readonly writer: number;
   readonly poolId: number;
-  readonly #path: string;
+  /** By what the agent knows this place again when another pool has taken this one's place. */
+  readonly place: PreviousPlace;
+  #path: string;
   readonly #inode: number;
   readonly #forks: number;
   readonly #pagesOffset: number;
@@ -32,10 +37,15 @@ export class Attachment {
   readonly #mappings: Mapping[] = [];
   /** Values and index of slot 0, by page. */
   readonly #pages = new Map<number, { values: Float64Array; at: number }>();
+  /** First page of each mapping, by its values. */
+  readonly #firstPages = new Map<Float64Array, number>();
+  readonly #extents: Extent[] = [];
 
   private constructor(answer: AttachResponse, path: string, file: SharedFile, inode: number) {
     this.writer = answer.writer;
-    this.poolId = answer.pool.poolId;
+    const { poolId, lineage = poolId, replacements = 0 } = answer.pool;
+    this.poolId = poolId;
+    this.place = { writer: this.writer, poolId, lineage, replacements };
     this.#pagesOffset = answer.pool.pagesOffset;
     this.#path = path;
     this.#inode = inode;
@@ -56,7 +66,7 @@ export class Attachment {
     poolDir: string | undefined,
     uids: readonly number[] = ownUids(),
   ): Attachment | undefined {
-    const path = poolDir === undefined ? answer.pool.path : poolPath(app, poolDir);
+    const path = pathOf(answer, app, poolDir);
     const file = openOwned(path, true, { uids, folder: dirname(dirname(path)) });
     let attachment: Attachment;
     try {
@@ -82,14 +92,21 @@ export class Attachment {
     }
   }
 
+  /** The pool's file has the name that the agent says now. */
+  follow(answer: AttachResponse, app: string, poolDir: string | undefined): void {
+    this.#path = pathOf(answer, app, poolDir);
+  }
+
   /** Maps what the agent has handed out. */
   add(extents: readonly Extent[]): void {
+    this.#extents.push(...extents);
     for (const { page, pages } of extents) {
       // Several shares of one page are one mapping.
       if (this.#pages.has(page)) continue;
       const mapping = this.#hold.map(this.#pagesOffset + page * PAGE_BYTES, pages * PAGE_BYTES);
       this.#mappings.push(mapping);
       const values = new Float64Array(mapping.buffer);
+      this.#firstPages.set(values, page);
       for (let i = 0; i < pages; i++) {
         this.#pages.set(page + i, { values, at: i * SLOTS_PER_PAGE_STRIDE + PAGE_HEADER_SLOTS });
       }
@@ -97,29 +114,87 @@ export class Attachment {
   }
 
   /** Where a slot is in mapped memory. @throws Error when the agent names a page that it has not granted */
-  place(page: number, slot: number): { values: Float64Array; at: number } {
+  placeOf(page: number, slot: number): { values: Float64Array; at: number } {
     const place = this.#pages.get(page);
     if (place === undefined)
       throw new Error(`page ${page} was not handed to writer ${this.writer}`);
     return { values: place.values, at: place.at + slot };
   }
 
+  /** Whether the pool's name still leads to its file. A file that has lost its name can be stored into all the same. */
+  get isCurrent(): boolean {
+    try {
+      return statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode;
+    } catch {
+      // This process may not look there any more.
+      return false;
+    }
+  }
+
+  /** Whether this process is a fork of the one that attached: it has neither the lock nor the pages. */
+  get isForked(): boolean {
+    return forkCount() !== this.#forks;
+  }
+
   /**
-   * Whether stores still reach the pool that others read: it has not been replaced, and this process is not a fork
-   * of the one that attached.
+   * Takes all that was stored to the same places of the pool that has taken this one's place. Nothing is stored
+   * meanwhile. Whoever finds both when this thread dies on the way takes, for each series, what has counted more.
+   * @param to holds its lock already
    */
-  isCurrent(): boolean {
-    return (
-      forkCount() === this.#forks &&
-      statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode
-    );
+  moveTo(to: Attachment, placed: Iterable<Series>): void {
+    for (const extent of this.#extents) {
+      for (const [from, into] of this.#rows(extent, to)) into.set(from);
+    }
+    for (const { cell } of placed) {
+      const first = this.#firstPages.get(cell.values)!;
+      const page = first + Math.floor(cell.at / SLOTS_PER_PAGE_STRIDE);
+      const slot = (cell.at % SLOTS_PER_PAGE_STRIDE) - PAGE_HEADER_SLOTS;
+      const { values, at } = to.placeOf(page, slot);
+      cell.values = values;
+      cell.at = at;
+    }
+    this.clear();
+  }
+
+  /**
+   * Forgets what was stored here, now that it is elsewhere: were this file to come back, it would be counted twice.
+   * In ascending order, so that a histogram's sum goes after its counts.
+   */
+  clear(): void {
+    for (const extent of this.#extents) {
+      for (const [row] of this.#rows(extent, this)) {
+        for (let i = 0; i < row.length; i++) row[i] = 0;
+      }
+    }
+  }
+
+  /** The slots of an extent here and there, page by page. */
+  *#rows(
+    { page, pages, slot, slots }: Extent,
+    to: Attachment,
+  ): Generator<[here: Float64Array, there: Float64Array]> {
+    const count = slots === 0 ? SLOTS_PER_PAGE : slots;
+    for (let each = page; each < page + pages; each++) {
+      const here = this.placeOf(each, slot);
+      const there = to.placeOf(each, slot);
+      yield [
+        here.values.subarray(here.at, here.at + count),
+        there.values.subarray(there.at, there.at + count),
+      ];
+    }
   }
 
   /** Lets go of lock and pages. Nothing may point to them any more. */
   close(): void {
     this.#hold.close(this.#mappings);
     this.#pages.clear();
+    this.#firstPages.clear();
+    this.#extents.length = 0;
   }
+}
+
+function pathOf({ pool }: AttachResponse, app: string, poolDir: string | undefined): string {
+  return poolDir === undefined ? pool.path : poolPath(app, poolDir);
 }
 
 function readPoolId(file: SharedFile): number {

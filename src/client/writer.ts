@@ -22,14 +22,14 @@ import { type Readiness, Standing } from "./standing.ts";
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 5_000;
 /** How often an attached writer looks whether its pool is still the one that others read. */
-const CHECK_INTERVAL_MS = 2_000;
+const CHECK_INTERVAL_MS = 1_000;
 const SERIES_PER_REQUEST = 5_000;
 const RELEASE_INTERVAL_MS = 5_000;
 /** How long close() waits for series that have no page yet. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
-/** Codes of an agent that does not know this writer, or knows another one by its number. */
-const GONE: readonly string[] = ["unknown-writer", "unknown-app", "wrong-secret"];
+/** Codes of an agent that does not know this writer, knows another one by its number, or has another pool. */
+const GONE: readonly string[] = ["unknown-writer", "unknown-app", "wrong-secret", "pool-replaced"];
 
 export interface WriterOptions {
   app: string;
@@ -56,6 +56,8 @@ export class ThreadWriter {
   #nextReleaseMs = 0;
   #seriesPerRequest = SERIES_PER_REQUEST;
   #closed = false;
+  /** Whether the agent has said that it does not know this writer, or that its pool was replaced. */
+  #isLost = false;
   readonly #standing: Standing;
   readonly #warned = new Set<string>();
 
@@ -161,8 +163,10 @@ export class ThreadWriter {
   /** One attempt at having everything in its place. @returns when to look again, in ms */
   async #settle(): Promise<number> {
     try {
-      if (this.#attachment?.isCurrent() === false) this.#leave();
-      this.#attachment ??= await this.#attach();
+      if (this.#attachment?.isForked) this.#leave();
+      if (this.#attachment === undefined || this.#isLost || !this.#attachment.isCurrent) {
+        await this.#arrive(this.#attachment);
+      }
       if (this.#attachment === undefined) return FIRST_RETRY_MS;
       await this.#release(this.#attachment);
       const refused = await this.#register(this.#attachment);
@@ -173,8 +177,8 @@ export class ThreadWriter {
       }
     } catch (error) {
       if (error instanceof AgentRefusal) {
-        // The pool was replaced under us: take our values along to the new one.
-        if (GONE.includes(error.code)) this.#leave();
+        // It goes on storing where it is until the agent has named another place.
+        if (GONE.includes(error.code)) this.#isLost = true;
         else this.#warn(error);
       } else if (error instanceof AgentAbsent) {
         this.#standing.failed(whyAbsent(this.#options.socketPath, error.cause));
@@ -189,13 +193,70 @@ export class ThreadWriter {
     return this.#retryMs * (0.75 + Math.random() / 2);
   }
 
-  async #attach(): Promise<Attachment | undefined> {
+  /**
+   * Attaches, or asks the agent whether there is another place than the one that this writer has. It leaves none before
+   * it has arrived: what is stored is in one place at any time, and counted there.
+   */
+  async #arrive(from: Attachment | undefined): Promise<void> {
     const { app, service, poolDir, socketPath } = this.#options;
     // Who could not use a place takes none.
     shim();
-    const answer = await this.#api.attach({ service, pid: process.pid, threadId });
-    if (this.#closed) return undefined;
-    return Attachment.open(answer, app, poolDir, ownUids(ownerOfSocket(socketPath)));
+    const answer = await this.#api.attach({
+      service,
+      pid: process.pid,
+      threadId,
+      ...(from === undefined ? {} : { previous: from.place }),
+    });
+    const isKnown = answer.writer === from?.writer && answer.pool.lineage === from.place.lineage;
+    if (isKnown && answer.pool.poolId === from.poolId) {
+      // It may have another name.
+      from.follow(answer, app, poolDir);
+      this.#isLost = false;
+      return;
+    }
+    if (this.#closed) return;
+    const to = Attachment.open(answer, app, poolDir, ownUids(ownerOfSocket(socketPath)));
+    if (to === undefined) return;
+    try {
+      await this.#hold(to);
+      if (this.#closed) return to.close();
+      if (isKnown) from.moveTo(to, this.#placed());
+      else if (from !== undefined) this.#giveUp(from, answer.counted === true);
+    } catch (error) {
+      to.close();
+      throw error;
+    }
+    from?.close();
+    this.#attachment = to;
+    this.#isLost = false;
+  }
+
+  #placed(): Series[] {
+    return [...this.#series.values()].filter(({ placed }) => placed);
+  }
+
+  /** Tells the agent that the lock is taken. */
+  async #hold({ writer, poolId }: Attachment): Promise<void> {
+    try {
+      await this.#api.hold(writer, { poolId });
+    } catch (error) {
+      // An agent of an older version finds out by itself.
+      if (!(error instanceof AgentRefusal) || error.code !== "no-such-route") throw error;
+    }
+  }
+
+  /**
+   * Takes what is in a place that the agent does not know as this writer's to private memory, to be registered anew.
+   * @param counted whether the agent has counted it already
+   */
+  #giveUp(from: Attachment, counted: boolean): void {
+    this.#takeBack();
+    for (const series of this.#placed()) {
+      const { cell, metric, slots } = series;
+      if (counted && metric.kind !== "gauge") cell.values.fill(0, cell.at, cell.at + slots);
+      series.placed = false;
+    }
+    from.clear();
   }
 
   /** @returns whether some series were refused and have to wait for better times */
@@ -281,21 +342,28 @@ export class ThreadWriter {
     this.#releases.done(series);
   }
 
-  /** Takes all values back into private memory and lets go of the pool. @returns the writer's id */
+  /**
+   * Ends the attachment: what was stored stays in its place, for the agent to keep, and handles go on in private memory.
+   * @returns the writer's id
+   */
   #leave(): number | undefined {
     const attachment = this.#attachment;
     if (attachment === undefined) return undefined;
-    this.#releases.clear();
-    for (const series of this.#series.values()) {
-      if (!series.placed) continue;
-      const { values, at } = this.#memory.take(series.slots);
-      moveSeries(series, values, at);
-      series.placed = false;
-    }
-    this.#waiting = [...this.#series.values()];
+    this.#takeBack();
+    for (const series of this.#placed()) series.placed = false;
     this.#attachment = undefined;
     attachment.close();
     return attachment.writer;
+  }
+
+  /** Copies all values to private memory. */
+  #takeBack(): void {
+    this.#releases.clear();
+    for (const series of this.#placed()) {
+      const { values, at } = this.#memory.take(series.slots);
+      moveSeries(series, values, at);
+    }
+    this.#waiting = [...this.#series.values()];
   }
 
   #warn(warning: ApiError): void {
@@ -346,7 +414,7 @@ function place(
     for (let i = 0; i < count; i++) {
       const each = series[placed];
       if (each === undefined) return placed;
-      const { values, at } = attachment.place(page, slot + i * each.slots);
+      const { values, at } = attachment.placeOf(page, slot + i * each.slots);
       moveSeries(each, values, at);
       each.placed = true;
       placed++;

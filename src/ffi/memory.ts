@@ -89,6 +89,11 @@ export class SharedFile {
     fchownSync(this.fd, -1, gid);
   }
 
+  /** Gives the file a name again. @throws SystemError ENOENT when it has none left, EEXIST when the name is taken */
+  link(path: string): void {
+    check(shim().mv_link(this.fd, path0(path)), `cannot link ${path}`);
+  }
+
   truncate(bytes: number): void {
     check(shim().mv_truncate(this.fd, bytes), `cannot size ${this.path} to ${bytes} bytes`);
   }

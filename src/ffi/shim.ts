@@ -16,6 +16,7 @@ const SYMBOLS = {
   mv_truncate: { args: ["i32", "u64"], returns: "i32" },
   mv_allocate: { args: ["i32", "u64", "u64"], returns: "i32" },
   mv_punch: { args: ["i32", "u64", "u64"], returns: "i32" },
+  mv_link: { args: ["i32", "cstring"], returns: "i32" },
   mv_stat: { args: ["i32", "ptr"], returns: "i32" },
   mv_map: { args: ["i32", "u64", "u64", "i32", "ptr"], returns: "i32" },
   mv_guard_hits: { args: [], returns: "u32" },

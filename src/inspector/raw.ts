@@ -90,11 +90,14 @@ const FIELD_WIDTHS: Readonly<Record<keyof typeof HEADER, number>> = {
   app: LIMITS.appNameBytes,
   createdAtMs: 8,
   poolId: 8,
+  lineage: 8,
+  replacements: 4,
   generation: 4,
   directoryWord: 8,
   pagesHighWater: 4,
   agentPid: 4,
   notices: 4,
+  elsewhere: 4,
 };
 
 const MAX_HOLDERS_PER_PAGE = 64;

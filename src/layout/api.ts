@@ -7,6 +7,16 @@ export interface AttachRequest {
   service: string;
   pid: number;
   threadId: number;
+  /** Where the writer stores now, when its pool is not the one any more that it finds under the name. */
+  previous?: PreviousPlace;
+}
+
+/** A writer's place in a pool, as its attachment was answered. */
+export interface PreviousPlace {
+  writer: number;
+  poolId: number;
+  lineage: number;
+  replacements: number;
 }
 
 /** Part of the pool handed to a writer: whole pages, or slots of one. */
@@ -25,11 +35,22 @@ export interface AttachResponse {
   pool: {
     path: string;
     poolId: number;
+    /** Id of the first of the pools that took each other's place with all that was in them. */
+    lineage: number;
+    /** How many of those came before this one. */
+    replacements: number;
     pagesOffset: number;
   };
+  /** What the writer has stored in its previous place is counted: it must not bring it along. Absent for false. */
+  counted?: boolean;
   /** The bytes of the pool's file whose lock the writer takes and holds while it lives. */
   lock: { offset: number; bytes: number };
   extents: Extent[];
+}
+
+/** PUT /v1/apps/:app/writers/:writer/lock: the writer has taken its lock in this pool, and will store into it. */
+export interface HoldRequest {
+  poolId: number;
 }
 
 /** A metric with series of it, as label values in the order of the label names. */
@@ -100,7 +121,13 @@ export interface HealthResponse {
   poolDir: string | null;
   /** TCP port of the binary read protocol; 0 when it is not served. */
   dataPort: number;
-  pools: { app: string; path: string; poolId: number }[];
+  pools: {
+    app: string;
+    path: string;
+    poolId: number;
+    /** Why the pool is not under its path, while it is not: its file was removed or replaced and cannot be put back. */
+    lost?: string;
+  }[];
 }
 
 /** The agent's end of RDMA: what a collector has to match. */

@@ -38,6 +38,10 @@ export const HEADER = {
   app: 88,
   createdAtMs: 152,
   poolId: 160,
+  /** Pool id of the first of the pools that took each other's place with all that was in them; 0 is this pool's own. */
+  lineage: 168,
+  /** How many of those came before this one. */
+  replacements: 176,
   // What the agent changes while the pool lives has a cache line of its own.
   generation: 256,
   directoryWord: 264,
@@ -45,6 +49,8 @@ export const HEADER = {
   agentPid: 276,
   /** Raised when remote readers should ask the agent again: pools came or went, or other memory is registered. */
   notices: 280,
+  /** Writers that still stored into the pool before this one, which was lost, when the agent looked last. */
+  elsewhere: 284,
 } as const;
 
 /** Bytes a reader fetches to learn all of the header's fields. */

@@ -34,6 +34,10 @@ export interface PoolHeader extends PoolGeometry {
   createdAtMs: number;
   /** Random; tells a pool from one that took its name. */
   poolId: number;
+  /** Id of the first of the pools that took each other's place with all that was in them; this one's if it is the first. */
+  lineage: number;
+  /** How many of those came before this one. */
+  replacements: number;
 }
 
 /** What of the header changes while the pool lives. */
@@ -120,7 +124,7 @@ export function encodeHeader(header: PoolHeader): Uint8Array {
   const app = new TextEncoder().encode(header.app);
   bytes.u32(app.length).raw(app);
   while (bytes.length < HEADER.createdAtMs) bytes.u8(0);
-  bytes.f64(header.createdAtMs).u64(header.poolId);
+  bytes.f64(header.createdAtMs).u64(header.poolId).u64(header.lineage).u32(header.replacements);
   while (bytes.length < HEADER_BYTES_USED) bytes.u8(0);
   return bytes.bytes().slice();
 }
@@ -168,6 +172,8 @@ export function decodeHeader(bytes: Uint8Array, fileBytes: number): PoolHeader {
       app: "",
       createdAtMs: 0,
       poolId: 0,
+      lineage: 0,
+      replacements: 0,
     };
     const appBytes = reader.u32();
     if (appBytes > LIMITS.appNameBytes)
@@ -179,6 +185,9 @@ export function decodeHeader(bytes: Uint8Array, fileBytes: number): PoolHeader {
     reader.position = HEADER.createdAtMs;
     header.createdAtMs = reader.f64();
     header.poolId = reader.u64();
+    // Older agents wrote none.
+    header.lineage = reader.u64() || header.poolId;
+    header.replacements = reader.u32();
     checkGeometry(header, fileBytes);
     return header;
   } catch (error) {

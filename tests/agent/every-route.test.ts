@@ -86,6 +86,13 @@ const ROUTES: Readonly<Record<string, Expected>> = {
     right: "200",
     otherApp: "403 denied-app",
   },
+  // It has not taken the lock that it speaks of.
+  "PUT /v1/apps/:app/writers/:writer/lock": {
+    need: "register",
+    body: { poolId: 1 },
+    right: "409 pool-replaced",
+    otherApp: "404 unknown-app",
+  },
   "POST /v1/apps/:app/writers/:writer/series": {
     need: "register",
     body: SERIES,

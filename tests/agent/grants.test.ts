@@ -96,6 +96,7 @@ function pairOf(app: string) {
 /** A body that is right, for each call that takes one. */
 const BODIES: Readonly<Record<string, unknown>> = {
   "POST /v1/apps/{app}/writers": WRITER,
+  "PUT /v1/apps/{app}/writers/{writer}/lock": { poolId: 1 },
   "POST /v1/apps/{app}/writers/{writer}/series": SERIES,
   "DELETE /v1/apps/{app}/writers/{writer}/series": {
     turn: 0,

@@ -232,6 +232,7 @@ describe("GET", () => {
       "post /v1/apps/{app}/writers/{writer}/series",
       "post /v1/rdma/queue-pairs",
       "post /v1/rdma/queue-pairs/{id}/regions",
+      "put /v1/apps/{app}/writers/{writer}/lock",
     ]);
     for (const methods of Object.values(json.paths as Record<string, Record<string, object>>)) {
       for (const route of Object.values(methods)) expect(route).toHaveProperty("summary");
@@ -269,6 +270,8 @@ describe("a writer", () => {
     expect(pool).toEqual({
       path: `${host.poolDir}/shop/pool`,
       poolId: expect.any(Number),
+      lineage: pool.poolId,
+      replacements: 0,
       pagesOffset: expect.any(Number),
     });
     expect(extents).toEqual([{ page: 0, pages: 1, slot: 0, slots: 0 }]);

@@ -92,6 +92,7 @@ export class Told implements ApplicationEvents {
   foldedSeries = 0;
   postponed: string[] = [];
   refusedValues = 0;
+  abandonedPools: Pool[] = [];
 
   attached(): void {
     this.attachedCount++;
@@ -108,6 +109,10 @@ export class Told implements ApplicationEvents {
   }
   valuesRefused(count: number): void {
     this.refusedValues += count;
+  }
+  abandoned(lost: Pool): void {
+    this.abandonedPools.push(lost);
+    lost.close();
   }
 }
 

@@ -94,6 +94,18 @@ export class Processes {
       }));
   }
 
+  /** The agent's own application has another pool, in which all places are the same. */
+  follow(): void {
+    const home = this.#home;
+    if (home === undefined) return;
+    this.#file?.close();
+    this.#file = SharedFile.open(home.pool.path, true);
+    for (const { writer } of this.#sampled.values()) {
+      this.#file.lock(writer.lockOffset, writer.lockBytes);
+      home.hold(writer.id, home.pool.header.poolId);
+    }
+  }
+
   close(): void {
     this.#move(undefined);
   }

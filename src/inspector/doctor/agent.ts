@@ -43,6 +43,21 @@ export function poolDirOf(answer: HealthAnswer): string | undefined {
   return typeof body?.poolDir === "string" ? body.poolDir : undefined;
 }
 
+/** One finding for each pool that the agent cannot put back under its name. */
+export function checkLost(answer: HealthAnswer): Finding[] {
+  const body =
+    answer.kind === "answer" ? (answer.body as Partial<HealthResponse> | null) : undefined;
+  const pools = Array.isArray(body?.pools) ? body.pools : [];
+  return pools
+    .filter((pool) => typeof pool?.lost === "string" && typeof pool.app === "string")
+    .map(({ app, path, lost }) =>
+      new Check(`lost-${app}`, `pool of ${app}`).fail(
+        `the file ${path} was removed or replaced, and the agent cannot put it back: ${lost}`,
+        "make room, or remove what has taken its name; services and the agent's /metrics go on meanwhile",
+      ),
+    );
+}
+
 async function limitedText(response: Response): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";

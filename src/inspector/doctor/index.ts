@@ -4,6 +4,7 @@ import { forkCount } from "../../ffi/index.ts";
 import { DEFAULT_PORT, defaultSocketPath } from "../../layout/index.ts";
 import {
   askHealth,
+  checkLost,
   checkPort,
   checkSocket,
   type HealthAnswer,
@@ -69,6 +70,7 @@ export async function examine(options: ExamineOptions): Promise<Finding[]> {
     checkSocket(host, socketPath, onSocket, version),
     checkPort(`${LOOPBACK}:${port}`, onPort, version),
     ...(works ? checkPools(poolDir, socketPath) : []),
+    ...checkLost(onSocket),
     checkClock(host),
     ...(works ? [checkDeadlines(host, probe())] : []),
     checkRdmaDevices(host),
