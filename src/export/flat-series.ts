@@ -5,7 +5,7 @@ import {
   type Buckets,
   countingSince,
   type Directory,
-  formatValue,
+  formatBound,
   type Metric,
   type NameScheme,
   type PoolSnapshot,
@@ -362,7 +362,7 @@ function flatNames(
   };
   if (kind === "counter" || kind === "gauge" || buckets === undefined) return [of(name)];
   return [
-    ...buckets.bounds.map((bound) => of(`${name}_bucket`, formatValue(bound))),
+    ...buckets.bounds.map((bound) => of(`${name}_bucket`, formatBound(bound))),
     of(`${name}_sum`),
     of(`${name}_count`),
   ];

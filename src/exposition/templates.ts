@@ -6,7 +6,7 @@ import {
   type Buckets,
   type Directory,
   escapeLabel,
-  formatValue,
+  formatBound,
   freeName,
   labelName,
   type Metric,
@@ -187,7 +187,7 @@ function bucketTexts(metric: Metric, buckets: Buckets): BucketTexts {
   let texts = bucketsByShape.get(shape)?.deref();
   if (texts === undefined) {
     const { bounds, cuts } = shownBuckets(metric, buckets);
-    texts = { bounds: textsOf(bounds.map((bound) => `,le="${formatValue(bound)}"} `)), cuts };
+    texts = { bounds: textsOf(bounds.map((bound) => `,le="${formatBound(bound)}"} `)), cuts };
     bucketsByShape.set(shape, new WeakRef(texts));
     forgotten.register(texts, shape);
   }

@@ -12,6 +12,21 @@ export function formatValue(value: number): string {
   return String(value);
 }
 
+/**
+ * A bound as the label `le` has it: OpenMetrics's "canonical numbers", which is how Prometheus 3 spells the bounds of
+ * histograms that it scrapes, whatever they were. So they are the same by every way, and whether a type is shown or not.
+ */
+export function formatBound(value: number): string {
+  if (!Number.isFinite(value)) return formatValue(value);
+  const [digits = "", power = "0"] = value.toExponential().split("e");
+  const exponent = Number(power);
+  if (exponent < -4 || exponent >= 6) {
+    return `${digits}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+  }
+  const text = String(value);
+  return text.includes(".") ? text : `${text}.0`;
+}
+
 /** A label value inside its quotes. */
 export function escapeLabel(text: string): string {
   return text.replace(/\\/g, "\\\\").replace(/\n/g, "\\n").replace(/"/g, '\\"');

@@ -29,7 +29,7 @@ const SERVICES: Readonly<Record<string, { ask: string[]; shows: Record<string, n
     shows: {
       'orders_total{app="shop",country="fr",service="orders"}': 2,
       'orders_total{app="shop",country="de",service="orders"}': 1,
-      'order_amount_euros_bucket{app="shop",le="100",service="orders"}': 2,
+      'order_amount_euros_bucket{app="shop",le="100.0",service="orders"}': 2,
       'order_amount_euros_sum{app="shop",service="orders"}': 282,
     },
   },

@@ -63,17 +63,17 @@ class Service {
     expect("requests_total", 'route="/a"', n);
     expect("requests_total", 'empty="no",route="/b"', 2 * n + 0.5);
     expect("sessions", "", 7 - n);
-    expect("size_bytes_bucket", 'le="1"', n);
-    expect("size_bytes_bucket", 'le="10"', n + 1);
+    expect("size_bytes_bucket", 'le="1.0"', n);
+    expect("size_bytes_bucket", 'le="10.0"', n + 1);
     expect("size_bytes_bucket", 'le="+Inf"', 3 * n + 1);
     expect("size_bytes_sum", "", 1e300);
     expect("size_bytes_count", "", 3 * n + 1);
     expect("took_seconds_bucket", 'le="0.5"', 1);
-    expect("took_seconds_bucket", 'le="1"', n + 3);
-    expect("took_seconds_bucket", 'le="2"', n + 10);
-    expect("took_seconds_bucket", 'le="4"', n + 21);
+    expect("took_seconds_bucket", 'le="1.0"', n + 3);
+    expect("took_seconds_bucket", 'le="2.0"', n + 10);
+    expect("took_seconds_bucket", 'le="4.0"', n + 21);
     // The range ends between two powers of two.
-    expect("took_seconds_bucket", 'le="6"', n + 28);
+    expect("took_seconds_bucket", 'le="6.0"', n + 28);
     expect("took_seconds_bucket", 'le="+Inf"', n + 36);
     expect("took_seconds_sum", "", 9);
     expect("took_seconds_count", "", n + 36);

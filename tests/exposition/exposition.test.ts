@@ -56,7 +56,7 @@ describe("metrics of OpenTelemetry's", () => {
         'http_requests_total{app="shop",service="auth"} 2',
         "# HELP took_seconds ",
         "# TYPE took_seconds histogram",
-        'took_seconds_bucket{app="y",le_2="x",service="auth",le="1"} 1',
+        'took_seconds_bucket{app="y",le_2="x",service="auth",le="1.0"} 1',
         'took_seconds_bucket{app="y",le_2="x",service="auth",le="+Inf"} 1',
         'took_seconds_sum{app="y",le_2="x",service="auth"} 0.5',
         'took_seconds_count{app="y",le_2="x",service="auth"} 1',
@@ -159,7 +159,7 @@ describe("the text format", () => {
         "# HELP latency_seconds ",
         "# TYPE latency_seconds histogram",
         'latency_seconds_bucket{path="/",app="shop",service="auth",le="0.1"} 5',
-        'latency_seconds_bucket{path="/",app="shop",service="auth",le="1"} 7',
+        'latency_seconds_bucket{path="/",app="shop",service="auth",le="1.0"} 7',
         'latency_seconds_bucket{path="/",app="shop",service="auth",le="+Inf"} 8',
         'latency_seconds_sum{path="/",app="shop",service="auth"} 3.75',
         'latency_seconds_count{path="/",app="shop",service="auth"} 8',
@@ -209,10 +209,10 @@ describe("the text format", () => {
     expect(buckets({})).toEqual([
       ["0.25", 1],
       ["0.5", 5],
-      ["1", 9],
-      ["2", 13],
-      ["4", 17],
-      ["6", 19],
+      ["1.0", 9],
+      ["2.0", 13],
+      ["4.0", 17],
+      ["6.0", 19],
       ["+Inf", 20],
     ]);
     const all = buckets({ buckets: "all" });
@@ -354,7 +354,7 @@ describe("OpenMetrics", () => {
         [
           'wait_count{n="a",app="shop",service="auth"} 1',
           `wait_created{n="a",app="shop",service="auth"} ${since}`,
-          'wait_bucket{n="b",app="shop",service="auth",le="1"} 1',
+          'wait_bucket{n="b",app="shop",service="auth",le="1.0"} 1',
         ].join("\n"),
       );
       expect(all.match(/_created\{/g)).toHaveLength(4);
@@ -691,7 +691,10 @@ describe("any pool", () => {
           const own = all.find(({ definition }) => definition.name === name)!.definition.labelNames;
           const strip = Object.entries(home).filter(([label]) => !own.includes(label));
           const bare = [...samples].map(([key, value]): [string, number] => [
-            strip.reduce((rest, [label, each]) => without(rest, `${label}="${each}"`), key),
+            // It spells bounds as JavaScript does.
+            strip
+              .reduce((rest, [label, each]) => without(rest, `${label}="${each}"`), key)
+              .replace(/(?<=[{,]le="-?\d+)\.0"/, '"'),
             value,
           ]);
           expect(bare.sort()).toEqual([...theirs.get(name)!.samples].sort());

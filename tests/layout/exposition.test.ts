@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { escapeLabel, formatValue } from "../../src/layout/index.ts";
+import { escapeLabel, formatBound, formatValue } from "../../src/layout/index.ts";
 
 describe("a label value", () => {
   test("can be read back to the very label values", () => {
@@ -39,6 +39,43 @@ describe("a number", () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
         expect(Number(formatValue(value)) === value).toBe(true);
+      }),
+    );
+  });
+});
+
+describe("a bound", () => {
+  // As model/labels/float.go of Prometheus 3 writes them.
+  const bounds: [number, string][] = [
+    [0, "0.0"],
+    [1, "1.0"],
+    [-1, "-1.0"],
+    [0.1, "0.1"],
+    [2.5, "2.5"],
+    [10, "10.0"],
+    [1e-4, "0.0001"],
+    [1e-5, "1e-05"],
+    [0.000001, "1e-06"],
+    [0.00025, "0.00025"],
+    [2 ** -19, "1.9073486328125e-06"],
+    [100_000, "100000.0"],
+    [123_456.75, "123456.75"],
+    [1e6, "1e+06"],
+    [2 ** 20, "1.048576e+06"],
+    [-2_500_000, "-2.5e+06"],
+    [1e100, "1e+100"],
+    [5e-324, "5e-324"],
+    [Number.POSITIVE_INFINITY, "+Inf"],
+  ];
+  test.each(bounds)("%p is written as %p", (value, expected) => {
+    expect(formatBound(value)).toBe(expected);
+  });
+
+  test("is read back as it was, and seen to be no integer", () => {
+    fc.assert(
+      fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
+        expect(Number(formatBound(value)) === value).toBe(true);
+        expect(formatBound(value)).toMatch(/[.e]/);
       }),
     );
   });

@@ -56,7 +56,7 @@ describe("the exposition of a service of OpenTelemetry's", () => {
       [`io_bytes_total{${HOME},${SCOPE},service="auth"}`]: 7,
       [`http_server_active_requests{${HOME},le_2="x",${SCOPE},service="auth"}`]: 4,
       [`cpu_utilization_ratio{${HOME},${SCOPE},service="auth"}`]: 0.5,
-      [`http_server_request_duration_seconds_bucket{${HOME},http_route="/",le="1",le_2="taken",${SCOPE},service="auth"}`]: 1,
+      [`http_server_request_duration_seconds_bucket{${HOME},http_route="/",le="1.0",le_2="taken",${SCOPE},service="auth"}`]: 1,
     });
     expect(families.get("http_server_requests_total")).toMatchObject({
       type: "counter",
