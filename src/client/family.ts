@@ -76,6 +76,19 @@ export class Family<Child extends Cell, Label extends string = string> {
     return true;
   }
 
+  /** @internal forgets all children */
+  clear(): void {
+    this.#forgetAll(this.#children);
+    this.#children.clear();
+  }
+
+  #forgetAll(level: Level<Child>): void {
+    for (const below of level.values()) {
+      if (below instanceof Map) this.#forgetAll(below);
+      else this.#forget(below);
+    }
+  }
+
   #values(given: [Readonly<Record<Label, LabelValue>>] | LabelValue[]): string[] {
     const [first] = given;
     const values =

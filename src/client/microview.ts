@@ -20,6 +20,14 @@ import {
 } from "../layout/index.ts";
 import type { Cell } from "./cells.ts";
 import { Counter } from "./counter.ts";
+import {
+  type Declared,
+  type DeclaredMetric,
+  EVALUATION,
+  forget,
+  keep,
+  takeOver,
+} from "./declared.ts";
 import { Family } from "./family.ts";
 import { type Gauge, gaugeClass } from "./gauge.ts";
 import { type Histogram, histogramFactory } from "./histogram.ts";
@@ -65,14 +73,15 @@ export interface Labelled<Label extends string> {
   labels: readonly Label[];
 }
 
-type AnyMetric = Cell | Family<Cell>;
-
-/** A connection of this thread to the agent of its host. Returns at once, and never fails for want of an agent. */
+/**
+ * A connection of this thread to the agent of its host. Returns at once, and never fails for want of an agent. After a
+ * reload of `bun --hot` it is the one that it was before, with the same handles.
+ */
 export class MicroView {
   readonly app: string;
   readonly service: string;
-  readonly #writer: ThreadWriter;
-  readonly #metrics = new Map<string, { definition: MetricDefinition; metric: AnyMetric }>();
+  readonly #name: string;
+  readonly #declared: Declared;
 
   /** @throws DefinitionError when the application's or the service's name breaks a rule */
   constructor(options: MicroViewOptions) {
@@ -82,13 +91,30 @@ export class MicroView {
     this.app = app;
     this.service = service;
     const poolDir = options.poolDir ?? process.env["MICROVIEW_POOL_DIR"];
-    this.#writer = new ThreadWriter({
+    const socketPath = options.socket ?? defaultSocketPath(process.env, process.getuid?.());
+    const onWarning = options.onWarning ?? warnOnStderr;
+    this.#name = JSON.stringify([app, service, socketPath, poolDir]);
+    const before = takeOver(this.#name, this);
+    if (before !== undefined) {
+      before.onWarning = onWarning;
+      this.#declared = before;
+      return;
+    }
+    const writer = new ThreadWriter({
       app,
       service,
-      socketPath: options.socket ?? defaultSocketPath(process.env, process.getuid?.()),
-      onWarning: options.onWarning ?? warnOnStderr,
+      socketPath,
+      onWarning: (warning) => declared.onWarning(warning),
       ...(poolDir === undefined ? {} : { poolDir }),
     });
+    const metrics = new Map();
+    const declared: Declared = { writer, metrics, onWarning, evaluation: EVALUATION, owner: this };
+    this.#declared = declared;
+    keep(this.#name, declared);
+  }
+
+  get #writer(): ThreadWriter {
+    return this.#declared.writer;
   }
 
   /**
@@ -159,12 +185,21 @@ export class MicroView {
   }
 
   /** Gives the pages back after registering what still waits; handles then count into private memory. */
-  close(): Promise<void> {
-    return this.#writer.close();
+  async close(): Promise<void> {
+    // One that was declared again is not its own any more.
+    if (this.#declared.owner !== this) return;
+    forget(this.#name, this.#declared);
+    await this.#writer.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #removeAll({ definition, metric }: DeclaredMetric): void {
+    // Not by its class: that is another one after each evaluation.
+    if (definition.labelNames.length === 0) this.#writer.remove(metric as Cell);
+    else (metric as Family<Cell>).clear();
   }
 
   #declare<Child extends Cell>(
@@ -172,15 +207,23 @@ export class MicroView {
     create: (values: Float64Array, at: number) => Child,
   ): Child | Family<Child> {
     const key = keyOf(definition);
-    const known = this.#metrics.get(key);
+    const { metrics } = this.#declared;
+    const known = metrics.get(key);
     if (known !== undefined) {
       const conflict = definitionConflict(known.definition, definition);
-      if (conflict === undefined) return known.metric as Child | Family<Child>;
-      throw new Error(
-        `the metric ${definition.name} was declared otherwise: ${conflict}. Give it another name`,
-      );
+      if (conflict === undefined) {
+        known.evaluation = EVALUATION;
+        return known.metric as Child | Family<Child>;
+      }
+      if (known.evaluation === EVALUATION) {
+        throw new Error(
+          `the metric ${definition.name} was declared otherwise: ${conflict}. Give it another name`,
+        );
+      }
     }
     checkDefinition(definition);
+    // It was changed, and the module that declares it was loaded again.
+    if (known !== undefined) this.#removeAll(known);
     const slots = slotsPerSeries(definition);
     const initial = initialValue(definition);
     const newSeries = (labelValues: string[]): Child => {
@@ -197,7 +240,7 @@ export class MicroView {
         : new Family<Child>(definition.name, definition.labelNames, newSeries, (cell) =>
             this.#writer.remove(cell),
           );
-    this.#metrics.set(key, { definition, metric });
+    metrics.set(key, { definition, metric, evaluation: EVALUATION });
     return metric;
   }
 }

@@ -1,0 +1,56 @@
+// Writers that are killed as soon as they have attached, as in a crash loop: each is noticed at the next look.
+
+import { expect, test } from "bun:test";
+import { TestHost } from "../support/host.ts";
+import { Lines } from "../support/lines.ts";
+
+/** The agent looks when it is told to. */
+const NEVER_MS = 1e9;
+
+for (const isBare of [false, true]) {
+  const what = isBare ? "without metrics" : "with a gauge";
+  test(`a writer ${what} that dies right after attaching is folded at the next look`, async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ scanIntervalMs: NEVER_MS });
+    const view = host.view();
+    for (let life = 1; life <= 3; life++) {
+      const child = host.run("tests/client/fixtures/young.ts", { socket: host.socketPath, isBare });
+      expect(await new Lines(child.stdout).next()).toBe("ready");
+      expect(view.writers()).toHaveLength(1);
+      if (!isBare) expect(view.value("auth", "depth")).toBe(3);
+      child.kill("SIGKILL");
+      await child.exited;
+      agent.scan();
+      expect(view.writers()).toEqual([]);
+      if (!isBare) expect(view.value("auth", "depth")).toBeNaN();
+      const counted = host.view("microview").value("agent", "microview_agent_writers", {
+        app: "shop",
+      });
+      expect(counted).toBe(0);
+    }
+  });
+}
+
+test("a writer that was told its place and never came is not counted as living, and goes", async () => {
+  await using host = new TestHost();
+  const agent = await host.agent({ scanIntervalMs: NEVER_MS });
+  const application = agent.pools.open("shop");
+  application.attach({ service: "auth", pid: 1, threadId: 0 });
+  agent.scan();
+  expect(application.writers()).toHaveLength(1);
+  expect(application.living).toBe(0);
+  application.scan(Date.now() + 5_000);
+  expect(application.writers()).toEqual([]);
+});
+
+test("a writer that says that it holds its lock, and does not, is refused and gone at the next look", async () => {
+  await using host = new TestHost();
+  const agent = await host.agent({ scanIntervalMs: NEVER_MS });
+  const application = agent.pools.open("shop");
+  const { id } = application.attach({ service: "auth", pid: 1, threadId: 0 });
+  const { poolId } = application.pool.header;
+  expect(() => application.hold(id, poolId + 1)).toThrow("another pool has taken the place");
+  expect(() => application.hold(id, poolId)).toThrow("does not hold its lock");
+  agent.scan();
+  expect(application.writers()).toEqual([]);
+});
