@@ -68,6 +68,15 @@ interface Histogram {
   target: number;
 }
 
+/** Series of which it is remembered that they have ended, or when they began. */
+const MAX_REMEMBERED = 100_000;
+
+/** The values of the snapshot before, as {@link FlatPool.values} computed them, and when that was. */
+export interface Before {
+  values: Float64Array;
+  timeMs: number;
+}
+
 /** What a series of the directory becomes, kept as long as the directory. */
 type Encoded = readonly FlatSeries[];
 
@@ -100,6 +109,12 @@ export class FlatPool {
   #shown = new Map<Metric, Shown>();
   #namesVersion = -1;
   #about = new Map<Metric, SeriesAbout>();
+  /** When series began that did not begin with their service, by key. */
+  readonly #starts = new Map<number, number>();
+  /** Keys of series that have ended. */
+  readonly #ended = new Set<number>();
+  /** The series that there were at the end. */
+  #left: { series: FlatSeries[]; natives: NativeSeries[] } | undefined;
   readonly #writer = new ProtoWriter();
 
   constructor(
@@ -108,8 +123,12 @@ export class FlatPool {
     readonly shared: SharedNames,
   ) {}
 
-  /** Brings the series up to a snapshot's structure. @returns those that have ended, or undefined when nothing changed */
-  follow(snapshot: PoolSnapshot): FlatSeries[] | undefined {
+  /**
+   * Brings the series up to a snapshot's structure.
+   * @param before is brought up to it too
+   * @returns those that have ended, or undefined when nothing changed
+   */
+  follow(snapshot: PoolSnapshot, before?: Before): FlatSeries[] | undefined {
     const { directory, values } = snapshot;
     const same =
       directory === this.#directory &&
@@ -117,7 +136,10 @@ export class FlatPool {
       values.length === this.#valueCount &&
       this.shared.version === this.#namesVersion;
     if (same) return undefined;
-    if (directory !== this.#directory) {
+    const isAnew = directory !== this.#directory;
+    const { series, natives } = this.#left ?? this;
+    this.#left = undefined;
+    if (isAnew) {
       this.#encoded = new Map();
       this.#buckets = new Map();
       this.#names = new Map();
@@ -128,19 +150,67 @@ export class FlatPool {
     this.#directory = directory;
     this.#directoryBytes = directory.length;
     this.#valueCount = values.length;
-    return this.#rebuild(snapshot);
+    // In a directory that was written anew, or is another pool's with what services went on counting.
+    const going = isAnew ? startsOf(series, natives) : undefined;
+    const ended = this.#rebuild(snapshot, this.#all(), before?.timeMs ?? 0, going);
+    if (before !== undefined) before.values = this.#carried(before.values, series, natives);
+    return ended;
   }
 
-  /** Gives its series free. @returns them */
-  end(): FlatSeries[] {
-    const series = this.#all();
-    for (const { key } of series) this.owners.delete(key);
+  /**
+   * Lets what went back since the snapshot before begin anew there: a receiver that is told when series began is told
+   * that too. Sums may go either way.
+   */
+  restart(snapshot: PoolSnapshot, before: Before, now: Float64Array): void {
+    const { series } = this;
+    const began: number[] = [];
+    const last = before.values;
+    for (let i = 0; i < this.#sources.length; i++) {
+      if (now[i]! < last[i]! && series[i]!.about.startMs > 0) began.push(series[i]!.key);
+    }
+    for (const { target, cuts } of this.#histograms) {
+      if (wentBack(last, now, target, target + cuts.length)) began.push(series[target]!.key);
+    }
+    for (const { series: native, at, shape } of this.natives) {
+      // The last of the slots is the sum.
+      if (wentBack(last, now, at, at + shape.targets.length + 1)) began.push(native.key);
+    }
+    if (began.length === 0) return;
+    for (const key of began) this.#startAt(key, before.timeMs);
+    this.#rebuild(snapshot, this.#all(), before.timeMs);
+  }
+
+  /** Values in the order that series had, in the one that they have now; NaN for those that are new. */
+  #carried(
+    last: Float64Array,
+    series: readonly FlatSeries[],
+    natives: readonly NativeSeries[],
+  ): Float64Array {
+    const places = new Map<number, number>();
+    for (let i = 0; i < series.length; i++) places.set(series[i]!.key, i);
+    for (const { series: native, at } of natives) places.set(native.key, at);
+    const carried = new Float64Array(this.width).fill(Number.NaN);
+    for (let i = 0; i < this.series.length; i++) {
+      const place = places.get(this.series[i]!.key);
+      if (place !== undefined) carried[i] = last[place]!;
+    }
+    for (const { series: native, at, shape } of this.natives) {
+      const place = places.get(native.key);
+      if (place === undefined) continue;
+      carried.set(last.subarray(place, place + shape.targets.length + 2), at);
+    }
+    return carried;
+  }
+
+  /** Gives its series free. When it is followed again they go on. */
+  end(): void {
+    for (const { key } of this.#all()) this.owners.delete(key);
     this.shared.remove(this);
+    this.#left = { series: this.series, natives: this.natives };
     this.series = [];
     this.natives = [];
     this.#directory = undefined;
     this.version++;
-    return series;
   }
 
   /** Computes the values of all series. @param into has room for them; absent gauges become NaN */
@@ -169,8 +239,17 @@ export class FlatPool {
     return [...this.series, ...this.natives.map(({ series }) => series)];
   }
 
-  #rebuild({ directory, app, source, values, takenAtMs }: PoolSnapshot): FlatSeries[] {
-    const before = this.#all();
+  /**
+   * @param before the series that there were
+   * @param lastMs when they were seen last
+   * @param going when those began that go on, where that is not known of their metrics
+   */
+  #rebuild(
+    { directory, app, source, values, takenAtMs }: PoolSnapshot,
+    before: readonly FlatSeries[],
+    lastMs: number,
+    going?: ReadonlyMap<number, number>,
+  ): FlatSeries[] {
     this.#since = countingSince(directory);
     this.#takenAtMs = takenAtMs;
     const metrics = this.#metricsOf(directory, app, this.options.instanceOf(source));
@@ -185,7 +264,7 @@ export class FlatPool {
       for (const id of metric.series) {
         const index = directory.valueIndexOf(id);
         if (index < 0 || index + metric.slots > values.length) continue;
-        const encoded = this.#encode(directory, metric, id);
+        const encoded = this.#begun(id, this.#encode(directory, metric, id), lastMs, going);
         if (!this.#hold(encoded, held)) this.clashes++;
         else if (kind === "counter" || kind === "gauge") {
           scalars.push({ series: encoded[0]!, source: index, gauge: kind === "gauge" });
@@ -213,8 +292,32 @@ export class FlatPool {
     this.#nativeSources = Int32Array.from(natives, ({ source }) => source);
     this.version++;
     const ended = before.filter(({ key }) => !held.has(key));
-    for (const { key } of ended) if (this.owners.get(key) === this) this.owners.delete(key);
+    for (const { key, about } of ended) {
+      if (this.owners.get(key) === this) this.owners.delete(key);
+      this.#starts.delete(key);
+      if (about.startMs > 0 && this.#ended.size < MAX_REMEMBERED) this.#ended.add(key);
+    }
     return ended;
+  }
+
+  /** Says of a series when it began, where that is not when its service did: it was there before, or is back. */
+  #begun(
+    id: number,
+    encoded: Encoded,
+    lastMs: number,
+    going: ReadonlyMap<number, number> | undefined,
+  ): Encoded {
+    const { key, about } = encoded[0]!;
+    if (about.startMs === 0) return encoded;
+    const since = going?.get(key) ?? 0;
+    if (since > 0 && since !== about.startMs) this.#startAt(key, since);
+    else if (this.#ended.size > 0 && this.#ended.delete(key)) this.#startAt(key, lastMs);
+    const startMs = this.#starts.get(key) ?? 0;
+    if (startMs === about.startMs || startMs < MIN_TIME_MS) return encoded;
+    const own = { ...about, startMs };
+    const begun = encoded.map((series) => ({ ...series, about: own }));
+    this.#encoded.set(id, begun);
+    return begun;
   }
 
   #metricsOf(directory: Directory, app: string, instance: string): SharedMetric[] {
@@ -239,6 +342,10 @@ export class FlatPool {
     }
     this.#shown = shown;
     this.#namesVersion = this.shared.version;
+  }
+
+  #startAt(key: number, startMs: number): void {
+    if (this.#starts.size < MAX_REMEMBERED || this.#starts.has(key)) this.#starts.set(key, startMs);
   }
 
   #isNative({ definition: { kind } }: Metric): boolean {
@@ -366,6 +473,19 @@ function flatNames(
     of(`${name}_sum`),
     of(`${name}_count`),
   ];
+}
+
+function startsOf(
+  series: readonly FlatSeries[],
+  natives: readonly NativeSeries[],
+): Map<number, number> {
+  const all = [...series, ...natives.map((native) => native.series)];
+  return new Map(all.map(({ key, about }) => [key, about.startMs]));
+}
+
+function wentBack(last: Float64Array, now: Float64Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (now[i]! < last[i]!) return true;
+  return false;
 }
 
 // Nobody who names series can foresee which numbers they get.

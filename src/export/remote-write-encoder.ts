@@ -4,7 +4,13 @@
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/
 
 import type { PoolSnapshot } from "../layout/index.ts";
-import { type FlatOptions, FlatPool, type FlatSeries, type Owners } from "./flat-series.ts";
+import {
+  type Before,
+  type FlatOptions,
+  FlatPool,
+  type FlatSeries,
+  type Owners,
+} from "./flat-series.ts";
 import { writeNative, writeStaleNative } from "./native-histogram.ts";
 import { ProtoWriter } from "./protobuf.ts";
 import { type Encoded, RequestBuilder } from "./request-builder.ts";
@@ -50,6 +56,8 @@ const MAX_DEPTH = 64;
  */
 const MAX_LEAD_MS = 3;
 
+/** Pools that have ended and may come back, of which it is remembered what was sent; the first of more are forgotten. */
+const MAX_AWAY = 16;
 /** Pools of which it is remembered when they ended; it matters for milliseconds. */
 const MAX_ENDED = 1000;
 interface Pool {
@@ -64,6 +72,8 @@ interface Pool {
   rounds: Float64Array[];
   timesMs: number[];
   spare: Float64Array[];
+  /** The values that were written last, which no other may take the room of. */
+  before: Before | undefined;
   lastMs: number;
   clashes: number;
 }
@@ -76,6 +86,7 @@ export class RemoteWriteEncoder {
   readonly names: SharedNames;
   /** When pools have ended that may come again. */
   readonly #endedMs = new Map<string, number>();
+  readonly #away = new Map<string, Pick<Pool, "flat" | "before">>();
   readonly #request: RequestBuilder;
   readonly #writer = new ProtoWriter(64 << 10);
   #version: WireVersion;
@@ -105,14 +116,18 @@ export class RemoteWriteEncoder {
     const pool = this.#poolOf(snapshot);
     const timeMs = this.#timeOf(pool, snapshot.takenAtMs);
     if (timeMs === undefined) return;
-    const ended = pool.flat.follow(snapshot);
-    if (ended !== undefined) this.#restructure(pool, ended, timeMs);
     const { flat } = pool;
-    const round = pool.spare.pop() ?? new Float64Array(flat.width);
+    // 1.0 has no place for when a series began.
+    const before = this.#version === 2 ? pool.before : undefined;
+    const ended = flat.follow(snapshot, before);
+    if (ended !== undefined) this.#restructure(pool, ended, timeMs);
+    const round = roomIn(pool) ?? new Float64Array(flat.width);
     flat.values(snapshot.values, round);
+    if (before !== undefined) flat.restart(snapshot, before, round);
     this.#followGauges(pool, round, timeMs);
     pool.rounds.push(round);
     pool.timesMs.push(timeMs);
+    pool.before = { values: round, timeMs };
     pool.lastMs = timeMs;
     if (pool.rounds.length >= this.#depth(pool)) this.#put(pool);
   }
@@ -124,8 +139,14 @@ export class RemoteWriteEncoder {
       this.#put(pool);
       const timeMs = Math.max(Math.round(nowMs), pool.lastMs + 1);
       this.#putEnded(presentOf(pool.layout), timeMs);
-      pool.flat.end();
+      const { flat, before } = pool;
+      flat.end();
       this.#pools.delete(key);
+      this.#away.set(key, { flat, before: before && { ...before, timeMs } });
+      for (const oldest of this.#away.keys()) {
+        if (this.#away.size <= MAX_AWAY) break;
+        this.#away.delete(oldest);
+      }
       if (this.#endedMs.size >= MAX_ENDED) this.#endedMs.clear();
       this.#endedMs.set(key, timeMs);
     }
@@ -141,16 +162,19 @@ export class RemoteWriteEncoder {
     const key = `${app} ${source}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
+      const away = this.#away.get(key);
+      this.#away.delete(key);
       pool = {
         source,
         app,
-        flat: new FlatPool(this.options, this.#owners, this.names),
+        flat: away?.flat ?? new FlatPool(this.options, this.#owners, this.names),
         version: -1,
         layout: NOTHING,
         present: new Uint8Array(),
         rounds: [],
         timesMs: [],
         spare: [],
+        before: away?.before,
         lastMs: this.#endedMs.get(key) ?? MIN_TIME_MS - 1,
         clashes: 0,
       };
@@ -337,6 +361,15 @@ export class RemoteWriteEncoder {
     this.#request.add({ bytes: bytes.length, plainBytes, samples });
     if (version === 1 && this.#request.isFull) this.#request.finish(version);
   }
+}
+
+/** Room for a snapshot's values, if there is any. */
+function roomIn({ spare, before }: Pool): Float64Array | undefined {
+  const free = spare.pop();
+  if (free === undefined || free !== before?.values) return free;
+  const other = spare.pop();
+  spare.push(free);
+  return other;
 }
 
 /** Cuts rounds into powers of two, for each of which there is a template. */

@@ -111,6 +111,170 @@ describe("a request of 2.0", () => {
     ]);
   });
 
+  describe("says when a series began", () => {
+    /** Starts and values of each series, sample by sample, from a time on. */
+    class Told {
+      readonly requests: Encoded[] = [];
+      readonly encoder: RemoteWriteEncoder;
+
+      constructor(
+        readonly fromMs: number,
+        options: Partial<FlatOptions> = {},
+      ) {
+        this.encoder = new RemoteWriteEncoder({
+          ...{ ...OPTIONS, ...options, protocol: 2, maxSamples: 1000 },
+          onRequest: (request) => this.requests.push(request),
+        });
+      }
+
+      write(source: Source, afterMs: number): void {
+        this.encoder.write(source.snapshot(0, { takenAtMs: this.fromMs + afterMs }));
+      }
+
+      /** @returns by name and own labels: start, time and value, times from the first on */
+      all(): Record<string, [number, number, number | string][]> {
+        this.encoder.flush();
+        const all: Record<string, [number, number, number | string][]> = {};
+        for (const { body } of this.requests) {
+          for (const { labels, samples, starts, created, histograms } of decodeRequest2(body)) {
+            const own = labels.filter(({ name }) => !["app", "instance", "service"].includes(name));
+            const name = own.map(({ value }) => value).join(" ");
+            all[name] ??= [];
+            for (const [i, { timestamp, value }] of samples.entries()) {
+              expect(starts[i]).toBe(created);
+              const shown = Number.isNaN(value) ? "ended" : value;
+              all[name].push([starts[i]! - this.fromMs, timestamp - this.fromMs, shown]);
+            }
+            for (const { timestamp, startTimestamp, count } of histograms) {
+              all[name].push([startTimestamp - this.fromMs, timestamp - this.fromMs, count]);
+            }
+          }
+        }
+        return all;
+      }
+    }
+
+    test("anew where it went back, and no other", () => {
+      const source = new Source(scratch);
+      const { writer } = source;
+      const told = new Told(Math.ceil(writer.record.startedAtMs) + 100);
+      const since = Math.floor(writer.record.startedAtMs) - told.fromMs;
+      writer.put(define.counter("a_total"), [], 0);
+      writer.put(define.counter("b_total"), [], 0);
+      writer.put(define.gauge("g", "max"), [], 0);
+      writer.put(define.histogram("h", [1]), [], 0, 0, 0);
+      for (const [i, value] of [5, 7, 2, 3].entries()) {
+        writer.store("a_total", [], value);
+        writer.store("b_total", [], i);
+        writer.store("g", [], value);
+        writer.store("h", [], value, 1, -i);
+        // What comes beside it changes nothing of that.
+        if (i === 2) writer.put(define.counter("c_total"), [], 1);
+        told.write(source, i * 10);
+      }
+      const all = told.all();
+      expect(all["a_total"]).toEqual([
+        [since, 0, 5],
+        [since, 10, 7],
+        [10, 20, 2],
+        [10, 30, 3],
+      ]);
+      expect(all["b_total"]!.map(([start]) => start)).toEqual([since, since, since, since]);
+      expect(all["c_total"]!.map(([start]) => start)).toEqual([since, since]);
+      expect(all["g"]!.map(([, , value]) => value)).toEqual([5, 7, 2, 3]);
+      for (const name of ["h_bucket 1", "h_bucket +Inf", "h_sum", "h_count"]) {
+        expect(all[name]!.map(([start]) => start)).toEqual([since, since, 10, 10]);
+      }
+    });
+
+    test("anew where a native histogram went back", () => {
+      const source = new Source(scratch);
+      const { writer } = source;
+      const told = new Told(Math.ceil(writer.record.startedAtMs) + 100, { histograms: "native" });
+      const metric = define.logLinear("h", { min: 1, max: 4, error: 0.25 });
+      writer.put(metric, [], 0);
+      for (const [i, value] of [5, 6, 1].entries()) {
+        writer.store("h", [], value);
+        told.write(source, i * 10);
+      }
+      const since = Math.floor(writer.record.startedAtMs) - told.fromMs;
+      expect(told.all()["h"]).toEqual([
+        [since, 0, 5],
+        [since, 10, 6],
+        [10, 20, 1],
+      ]);
+    });
+
+    test("anew when it was released and is back", () => {
+      const source = new Source(scratch);
+      const { writer, app } = source;
+      const told = new Told(Math.ceil(writer.record.startedAtMs) + 100);
+      const since = Math.floor(writer.record.startedAtMs) - told.fromMs;
+      const metric = define.counter("a_total", ["n"]);
+      writer.put(metric, ["1"], 5);
+      told.write(source, 0);
+      const { turn } = app.register(writer.id, []);
+      app.release(writer.id, [{ name: "a_total", labelNames: ["n"], series: [["1"]] }], turn);
+      told.write(source, 10);
+      writer.put(metric, ["1"], 9);
+      told.write(source, 20);
+      told.write(source, 30);
+      expect(told.all()["a_total 1"]).toEqual([
+        [since, 0, 5],
+        [since, 10, "ended"],
+        [10, 20, 9],
+        [10, 30, 9],
+      ]);
+    });
+
+    test("where it did, when an agent is back that was away, or began anew meanwhile", () => {
+      const source = new Source(scratch);
+      const { writer } = source;
+      const told = new Told(Math.ceil(writer.record.startedAtMs) + 100);
+      const since = Math.floor(writer.record.startedAtMs) - told.fromMs;
+      for (const name of ["a_total", "b_total"]) writer.put(define.counter(name), [], 5);
+      told.write(source, 0);
+      told.encoder.end("host:7070", "shop", told.fromMs + 10);
+      writer.store("a_total", [], 7);
+      writer.store("b_total", [], 1);
+      told.write(source, 20);
+      told.write(source, 30);
+      const all = told.all();
+      expect(all["a_total"]).toEqual([
+        [since, 0, 5],
+        [since, 10, "ended"],
+        [since, 20, 7],
+        [since, 30, 7],
+      ]);
+      expect(all["b_total"]!.slice(2)).toEqual([
+        [10, 20, 1],
+        [10, 30, 1],
+      ]);
+    });
+
+    test("where it did, when its pool was made anew and it goes on with what it had counted", () => {
+      const [source, other] = [new Source(scratch), new Source(scratch)];
+      const told = new Told(Math.ceil(other.writer.record.startedAtMs) + 100);
+      source.writer.put(define.counter("a_total"), [], 1000);
+      source.writer.put(define.counter("b_total"), [], 1000);
+      told.write(source, 0);
+      const since = Math.floor(source.writer.record.startedAtMs) - told.fromMs;
+      // In another order, and one of them does not go on.
+      other.writer.put(define.counter("b_total"), [], 3);
+      other.writer.put(define.counter("a_total"), [], 1001);
+      told.write(other, 10);
+      const all = told.all();
+      expect(all["a_total"]).toEqual([
+        [since, 0, 1000],
+        [since, 10, 1001],
+      ]);
+      expect(all["b_total"]).toEqual([
+        [since, 0, 1000],
+        [0, 10, 3],
+      ]);
+    });
+  });
+
   test("is the same as one of 1.0 when it is made one, native histograms included", () => {
     const step = fc.record({
       n: fc.nat(9),
