@@ -94,6 +94,35 @@ test("--remote-write speaks 2.0 to who knows it, and --remote-write-histograms s
   expect((await series()).map(({ type }) => type)).toContain(1);
 });
 
+test("--remote-write-names utf-8 sends names of OpenTelemetry's as they are", async () => {
+  await using host = new TestHost();
+  const { requests, collect, url } = await serving(host);
+  const mv = host.client({ service: "otel" });
+  mv.counter("http.requests", {
+    dialect: "opentelemetry",
+    unit: "{request}",
+    labels: ["http.route"],
+  })
+    .labels("/")
+    .inc(2);
+  await mv.ready;
+  const namesOf = async (...flags: string[]) => {
+    requests.length = 0;
+    const push = ["--remote-write", url, "--app", "shop", "--service", "otel", ...flags];
+    expect(await collect(...push)).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    const all = requests.flatMap(({ body }) => decodeRequest2(body));
+    return all.map(({ labels }) =>
+      labels.flatMap(({ name, value }) => (/^(__name__|http)/.test(name) ? [name, value] : [])),
+    );
+  };
+  const asEver = [["__name__", "http_requests_total", "http_route", "/"]];
+  expect(await namesOf()).toEqual(asEver);
+  expect(await namesOf("--remote-write-names", "underscores")).toEqual(asEver);
+  expect(await namesOf("--remote-write-names", "utf-8")).toEqual([
+    ["__name__", "http.requests", "http.route", "/"],
+  ]);
+});
+
 test.each([
   ["token", "s3cret\n", { authorization: "Bearer s3cret" }],
   ["auth", "eva:s3:cret\n", { authorization: `Basic ${btoa("eva:s3:cret")}` }],

@@ -13,6 +13,7 @@ import {
   slotsPerSeries,
 } from "../../src/layout/index.ts";
 import { type Exposed, exposedPool, snapshotOf, textOf } from "../support/exposed.ts";
+import { hasGoReader, readByPrometheus } from "../support/go-reader.ts";
 import {
   findingsOfPython,
   promtool,
@@ -174,6 +175,26 @@ describe("all ordered pairs of kinds and of names that differ by a suffix", () =
       expect(wrong).toEqual([]);
     },
   );
+
+  test.skipIf(!hasGoReader)("are taken by the parsers of Prometheus 3", async () => {
+    const texts = pairs.flatMap((pair) => [
+      { contentType: "text/plain; version=0.0.4", text: textOf(poolsOf(...pair)) },
+      {
+        contentType: "application/openmetrics-text; version=1.0.0",
+        text: textOf(poolsOf(...pair), { format: "openmetrics" }),
+      },
+    ]);
+    const found = await readByPrometheus(texts);
+    const wrong = found.flatMap(({ wrong: why }, i) => (why === "" ? [] : [{ why, ...texts[i]! }]));
+    expect(wrong.slice(0, 3)).toEqual([]);
+    // With or without a type, it stores the same.
+    for (let i = 0; i < found.length; i += 2) {
+      const [text, open] = [found[i]!, found[i + 1]!].map(
+        ({ series }) => new Set(series.map((each) => JSON.stringify(each))),
+      );
+      expect(open!).toEqual(text!);
+    }
+  });
 
   test.skipIf(promtool === null)("are taken by promtool", async () => {
     const refused = "error while linting";

@@ -33,11 +33,9 @@ async function served(host: TestHost) {
     })
     .record(0.5, { le: "taken", "http.route": "/" });
   await provider.ready;
-  const get = async (accept: string) =>
-    (
-      await fetch(`http://127.0.0.1:${agent.port}/metrics?app=shop`, { headers: { accept } })
-    ).text();
-  return { provider, meter, get };
+  const url = `http://127.0.0.1:${agent.port}/metrics?app=shop`;
+  const get = async (accept: string) => (await fetch(url, { headers: { accept } })).text();
+  return { provider, meter, get, url };
 }
 
 const HOME = 'app="shop"';
@@ -63,6 +61,27 @@ describe("the exposition of a service of OpenTelemetry's", () => {
       help: "What it says.",
     });
     parseOpenMetrics(await get("application/openmetrics-text"));
+  });
+
+  test("has its names as they are for a Prometheus 3, which asks for that", async () => {
+    await using host = new TestHost();
+    const { get, url } = await served(host);
+    const accept =
+      "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+    const { headers } = await fetch(url, { headers: { accept } });
+    expect(headers.get("content-type")).toBe(
+      "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+    );
+    const text = await get(accept);
+    const scope = '"otel.scope.name"="lib","otel.scope.version"="1.0"';
+    expect(text).toContain(
+      `\n{"http.server.requests","http.request.method"="GET",${scope},app="shop",service="auth"} 2\n`,
+    );
+    expect(text).toContain(
+      `\n{"http.server.request.duration_bucket","http.route"="/",le_2="taken",${scope},app="shop",service="auth",le="1.0"} 1\n`,
+    );
+    expect(text).toContain('\n# TYPE "cpu.utilization" gauge\n');
+    expect(text).toEndWith("# EOF\n");
   });
 
   test("follows attributes that come later", async () => {

@@ -43,6 +43,11 @@ export const REMOTE_WRITE_FLAGS = {
     description: "which buckets of log-linear histograms are sent, or that they are native ones",
     shownDefault: "powers",
   }),
+  remoteWriteNames: flag.choice(["underscores", "utf-8"], {
+    group: REMOTE_WRITE,
+    description: "names of OpenTelemetry's by its rules for Prometheus, or as they are",
+    shownDefault: "underscores",
+  }),
   remoteWriteTokenFile: flag.path({
     group: REMOTE_WRITE,
     description: "file with the bearer token; read anew for each request",

@@ -37,6 +37,7 @@ export function remoteWriteOf(
       headers: () => Object.assign({}, ...headers.map((each) => each.read())),
       labels: options.remoteWriteLabel ?? [],
       histograms: options.remoteWriteHistograms ?? "powers",
+      names: options.remoteWriteNames === "utf-8" ? "allow-utf-8" : "underscores",
       protocol: options.remoteWriteProtocol ?? "auto",
       wanted: wantedBy(filter).metric,
       instanceOf,
