@@ -67,6 +67,7 @@ export class OtlpEncoder<Table> {
   /** Those of them that have ended, the first to end first. */
   readonly #away = new Set<string>();
   readonly #maps = new Map<string, ExponentialMap>();
+  readonly #beganMs = Date.now();
 
   /** @param maxPoints data points after which a request is full; large histograms count more than once */
   constructor(
@@ -106,8 +107,10 @@ export class OtlpEncoder<Table> {
         count(block, values, pool);
         yield* filling.add(block, resource, 0, block.count, false);
       } else if (pool.round > 1) {
-        // What was counted before the first export may have been exported by another: there the deltas begin.
         subtract(block, shown, pool);
+        yield* filling.add(block, resource, 0, block.count, false);
+      } else if (this.#isOurs(pool, block)) {
+        block.present.fill(1, 0, block.count);
         yield* filling.add(block, resource, 0, block.count, false);
       }
     }
@@ -144,6 +147,14 @@ export class OtlpEncoder<Table> {
     }
     yield* filling.finish();
     pool.lastMs = Math.max(pool.lastMs, nowMs);
+  }
+
+  /**
+   * Whether all that was counted before the first export is to be told as a delta. Another may have exported it, unless
+   * its service began since this one did, by the same clock.
+   */
+  #isOurs({ source }: Pool<Table>, { count, startsMs }: Block<Table>): boolean {
+    return source === "local" && count > 0 && startsMs[0]! >= this.#beganMs;
   }
 
   /** Brings the blocks up to a snapshot's structure. @returns series that are there no more */

@@ -279,6 +279,27 @@ describe("what is sent of a pool", () => {
     },
   );
 
+  test("is a delta from nothing where its service began since, on this host, and nobody can have sent it", () => {
+    const before = new Source(scratch);
+    // A whole millisecond later, for certain.
+    const beganMs = Math.ceil(before.writer.record.startedAtMs) + 1;
+    while (Date.now() < beganMs) Bun.sleepSync(1);
+    const encoded = new Encoded("protobuf", { temporality: "delta" });
+    const since = new Source(scratch);
+    const sent = (of: Source, source: string, app: string) => {
+      of.writer.put(define.counter("a_total"), [], 5);
+      const takenAtMs = of.writer.record.startedAtMs + 10;
+      return encoded
+        .of(of.snapshot(0, { takenAtMs, source, app }))
+        .flatMap(({ points }) => points)
+        .map(({ startTimeUnixNano, asDouble }) => [startTimeUnixNano, asDouble]);
+    };
+    const startNs = `${Math.floor(since.writer.record.startedAtMs * 1000)}000`;
+    expect(sent(before, "local", "older")).toEqual([]);
+    expect(sent(since, "db1:7070", "elsewhere")).toEqual([]);
+    expect(sent(since, "local", "newer")).toEqual([[startNs, 5]]);
+  });
+
   test("goes on with its start and its deltas when the directory is written anew", () => {
     const source = new Source(scratch);
     const encoded = new Encoded("protobuf", { temporality: "delta" });
