@@ -1,7 +1,7 @@
 // An agent's REST interface as a collector calls it: by HOST:PORT, with or without TLS, or through this host's socket.
 
 import { proxyFor, proxyOption } from "../http/index.ts";
-import { type ApiError, DEFAULT_PORT } from "../layout/index.ts";
+import { type ApiError, DEFAULT_PORT, defaultSocketPath } from "../layout/index.ts";
 
 const TIMEOUT_MS = 5_000;
 
@@ -9,7 +9,7 @@ const TIMEOUT_MS = 5_000;
 export interface Target {
   host?: string;
   port?: number;
-  /** Socket of this host's agent, when `host` is not given. */
+  /** Socket of this host's agent, when `host` is not given; default is that of services. */
   socketPath?: string;
   /** The agent has to answer at its socket; else this host's pools are mapped without one. */
   mustAnswer?: boolean;
@@ -35,7 +35,12 @@ export interface ClientTls {
 
 /** Where an agent is asked, for those who look for it there. */
 export function targetAddress(target: Target): string {
-  return target.host === undefined ? (target.socketPath ?? "its socket") : targetName(target);
+  return target.host === undefined ? socketOf(target) : targetName(target);
+}
+
+/** The socket at which this host's agent is asked. */
+export function socketOf({ socketPath }: Target): string {
+  return socketPath ?? defaultSocketPath(process.env, process.getuid?.());
 }
 
 /** How an agent is named to the user. */
@@ -68,7 +73,6 @@ export class AgentClient {
   /** @throws Error when nothing answers in time */
   async fetch(method: string, path: string, body?: unknown): Promise<Response> {
     const { tls } = this.credentials;
-    const { socketPath } = this.target;
     const url = this.url(path);
     return fetch(url, {
       method,
@@ -78,7 +82,7 @@ export class AgentClient {
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(this.#local && socketPath !== undefined ? { unix: socketPath } : {}),
+      ...(this.#local ? { unix: socketOf(this.target) } : {}),
       ...(tls === undefined ? {} : { tls }),
       ...proxyOption(url),
     });
@@ -97,7 +101,7 @@ export class AgentClient {
   webSocket(path: string): WebSocket {
     const { tls } = this.credentials;
     const url = this.#local
-      ? `ws+unix://${this.target.socketPath}:${path}`
+      ? `ws+unix://${socketOf(this.target)}:${path}`
       : `${tls ? "wss" : "ws"}://${this.name}${path}`;
     // Bun's own options; the type that bun-types give WebSocket's second parameter leaves them out.
     const proxy = this.#local ? undefined : proxyFor(url)?.url;

@@ -9,12 +9,14 @@ import {
   planBytes,
   planRead,
   type ReadPlan,
+  SHM_DIR,
 } from "../layout/index.ts";
 import {
   AgentClient,
   type ClientTls,
   type Credentials,
   type Target,
+  targetAddress,
   targetName,
 } from "./agent-client.ts";
 import {
@@ -22,6 +24,8 @@ import {
   DiscoveryError,
   type DiscoveryOptions,
   discover,
+  type MappedSpec,
+  mappedNow,
   RefusedError,
   VERBS_DEFAULTS,
 } from "./discovery.ts";
@@ -42,11 +46,15 @@ const LAST_RETRY_MS = 5_000;
 const DEFAULT_BUFFERS = 16;
 /** How long another way is taken after RDMA did not work where one may choose. */
 const AVOID_VERBS_MS = 60_000;
+/** An agent that is connected to and has nothing to read after so long is told of. */
+const EMPTY_AFTER_MS = 1_000;
+/** How often this host's agent is asked where its pools are, while they are mapped. */
+const FOLLOW_MS = 1_000;
 
 /** Something about an agent that its reader should know. */
 export interface CollectorEvent {
   source: string;
-  kind: "connected" | "agentless" | "away" | "gone" | "damaged";
+  kind: "connected" | "agentless" | "away" | "empty" | "found" | "gone" | "damaged";
   message: string;
   /** Trying again will not help, e.g. a wrong token. */
   fatal: boolean;
@@ -73,6 +81,7 @@ export interface CollectorOptions extends Partial<DiscoveryOptions> {
   poll?: PollMode;
   /** Receives each snapshot. Its `slots` and `values` are used again afterwards: copy what you keep. */
   onSnapshot: (snapshot: PoolSnapshot) => void;
+  /** Default writes what a person has to know to stderr: that nothing can be read and why, and that it can again. */
   onEvent?: (event: CollectorEvent) => void;
 }
 
@@ -96,6 +105,14 @@ interface TargetState {
   avoidVerbs: { reason: string; untilMs: number } | undefined;
   /** A snapshot came since it was reached last: only then all is well, and the next failure is a new one. */
   works: boolean;
+  /** Where pools are looked for, for people. */
+  where: string;
+  /** Somebody was told that there is nothing to read. */
+  isLacking: boolean;
+  /** Tells of an agent that has nothing to read. */
+  emptyTimer: Timer | undefined;
+  /** Asks where the pools are that are mapped. */
+  followTimer: Timer | undefined;
   /** Why it was away last, as it was told. */
   lastReason: string | undefined;
 }
@@ -154,6 +171,10 @@ export class Collector {
       note: undefined,
       avoidVerbs: undefined,
       works: false,
+      where: "",
+      isLacking: false,
+      emptyTimer: undefined,
+      followTimer: undefined,
       lastReason: undefined,
     }));
   }
@@ -192,8 +213,10 @@ export class Collector {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    for (const { timer, tunnel } of this.#targets) {
+    for (const { timer, emptyTimer, followTimer, tunnel } of this.#targets) {
       clearTimeout(timer);
+      clearTimeout(emptyTimer);
+      clearTimeout(followTimer);
       tunnel?.stop();
     }
     if (this.#worker === undefined) return this.#endSessions();
@@ -216,10 +239,14 @@ export class Collector {
 
   async #connect(state: TargetState): Promise<void> {
     try {
-      const { spec, note, agentless } = await this.#discover(state);
+      const { spec, note, where, agentless } = await this.#discover(state);
       if (this.#stopped) return this.#endSession(state);
       if (agentless !== undefined) this.#tell(state, "agentless", agentless, false);
       state.note = note;
+      state.where = where;
+      if (spec.transport === "mmap" && state.target.poolDir === undefined) {
+        this.#follow(state, spec, agentless !== undefined);
+      }
       const target = this.#targets.indexOf(state);
       this.#post({ kind: "target", target, spec: this.#overTls(state, spec) });
       if (state.session !== undefined) {
@@ -246,7 +273,7 @@ export class Collector {
     if (discovered.spec.transport !== "verbs") return discovered;
     try {
       state.session = await VerbsSession.open(new AgentClient(target, options));
-      return { spec: { ...discovered.spec, session: state.session.id } };
+      return { ...discovered, spec: { ...discovered.spec, session: state.session.id } };
     } catch (error) {
       const { message } = error as Error;
       if (options.transport === "verbs") throw error;
@@ -285,8 +312,46 @@ export class Collector {
     return { ...spec, host: "127.0.0.1", port: state.tunnel.port };
   }
 
+  /**
+   * Pools that are mapped are read whether the agent lives or not; so it is asked, now and then, where they are: it may
+   * come later, or again, and keep them elsewhere.
+   */
+  #follow(state: TargetState, spec: MappedSpec, isAgentless: boolean): void {
+    clearTimeout(state.followTimer);
+    const { discovery } = state;
+    state.followTimer = setTimeout(async () => {
+      const now = await mappedNow(state.target, discovery);
+      // Somebody else has connected to it meanwhile, or it is away.
+      if (this.#stopped || state.discovery !== discovery) return;
+      if (now === undefined) return this.#follow(state, spec, isAgentless);
+      if (Bun.deepEquals(now, spec)) {
+        if (isAgentless) {
+          const text = `the agent at ${targetAddress(state.target)} answers now; its pools are those that are read`;
+          this.#tell(state, "found", text, false);
+        }
+        return this.#follow(state, spec, false);
+      }
+      const reason = `the agent at ${targetAddress(state.target)} keeps its pools in ${now.poolDir ?? SHM_DIR}`;
+      this.#post({ kind: "lose", target: this.#targets.indexOf(state), reason });
+    }, FOLLOW_MS);
+  }
+
+  /** Says so when a while after connecting there is nothing to read. */
+  #watchEmpty(state: TargetState): void {
+    clearTimeout(state.emptyTimer);
+    state.emptyTimer = setTimeout(() => {
+      if (state.works || state.statistics.transport === undefined) return;
+      const { apps } = this.#options.filter ?? EVERYTHING;
+      const which = apps.length === 0 ? "" : ` that matches ${apps.join(", ")}`;
+      const text = `there is no application${which} in ${state.where}; it is read when it comes`;
+      this.#tell(state, "empty", text, false);
+    }, EMPTY_AFTER_MS);
+  }
+
   #away(state: TargetState, reason: string, fatal: boolean): void {
     if (this.#stopped) return;
+    clearTimeout(state.emptyTimer);
+    clearTimeout(state.followTimer);
     // RDMA that never worked is not tried again at once where there is another way.
     if (state.session !== undefined && !state.works && state.discovery.transport === "auto") {
       state.avoidVerbs = { reason, untilMs: Date.now() + AVOID_VERBS_MS };
@@ -323,6 +388,7 @@ export class Collector {
         state.statistics.transport = message.transport;
         state.statistics.away = undefined;
         this.#markGap(state);
+        if (message.pools === 0) this.#watchEmpty(state);
         this.#options.onEvent?.({
           source: state.name,
           kind: "connected",
@@ -444,6 +510,10 @@ export class Collector {
     statistics.transfer = message.counters;
     if (!state.works) {
       state.works = true;
+      if (state.isLacking) {
+        const text = `${pool.app} is read by ${statistics.transport}, from ${state.where}`;
+        this.#tell(state, "found", text, false);
+      }
       state.lastReason = undefined;
       state.retryMs = FIRST_RETRY_MS;
     }
@@ -489,7 +559,11 @@ export class Collector {
   }
 
   #tell(state: TargetState, kind: CollectorEvent["kind"], message: string, fatal: boolean): void {
-    this.#options.onEvent?.({ source: state.name, kind, message, fatal });
+    if (kind === "away" || kind === "empty") state.isLacking = true;
+    if (kind === "found") state.isLacking = false;
+    const event: CollectorEvent = { source: state.name, kind, message, fatal };
+    if (this.#options.onEvent === undefined) tellOnStderr(event);
+    else this.#options.onEvent(event);
   }
 
   #post(message: ToReader): void {
@@ -497,6 +571,10 @@ export class Collector {
     this.#worker!.postMessage(message);
     this.#wake!.set();
   }
+}
+
+function tellOnStderr({ source, message }: CollectorEvent): void {
+  process.stderr.write(`microview: ${source}: ${message}\n`);
 }
 
 /** What was asked for, with what agents are shown from now on. */

@@ -24,7 +24,13 @@ import {
   type RdmaResponse,
   SHM_DIR,
 } from "../layout/index.ts";
-import { AgentClient, type Credentials, type Target, targetAddress } from "./agent-client.ts";
+import {
+  AgentClient,
+  type Credentials,
+  socketOf,
+  type Target,
+  targetAddress,
+} from "./agent-client.ts";
 import type { TargetSpec } from "./worker-protocol.ts";
 
 export type TransportChoice = "auto" | "mmap" | "tcp" | "verbs";
@@ -54,10 +60,15 @@ export interface DiscoveryOptions extends Credentials {
   avoidVerbs?: string;
 }
 
+/** How pools of this host are mapped. */
+export type MappedSpec = Extract<TargetSpec, { transport: "mmap" }>;
+
 /** How an agent is read, and what speaks against a better way, if somebody could expect it. */
 export interface Discovered {
   spec: TargetSpec;
   note?: string;
+  /** Where pools are looked for, for people. */
+  where: string;
   /** Why pools are mapped without an agent, when nobody has asked for that. */
   agentless?: string;
 }
@@ -91,13 +102,17 @@ export async function discover(target: Target, options: DiscoveryOptions): Promi
   const health = await askHealth(agent);
   if (transport === "auto" || transport === "mmap") {
     const obstacle = obstacleToMapping(health);
-    if (obstacle === undefined) return { spec: mapped(health.poolDir, health.uid) };
+    if (obstacle === undefined) {
+      const spec = mapped(health.poolDir, health.uid);
+      return { spec, where: placeOf(target, health) };
+    }
     if (transport === "mmap") throw new DiscoveryError(obstacle, true);
   }
+  const where = `the agent at ${targetAddress(target)}`;
   let note: string | undefined;
   if (transport === "verbs" || transport === "auto") {
     const found = avoidVerbs ?? (await discoverVerbs(agent, verbs));
-    if (typeof found !== "string") return { spec: found };
+    if (typeof found !== "string") return { spec: found, where };
     if (transport === "verbs") throw new DiscoveryError(`cannot read by RDMA: ${found}`);
     note = found;
   }
@@ -109,26 +124,44 @@ export async function discover(target: Target, options: DiscoveryOptions): Promi
     port: health.dataPort,
     token: options.token ?? "",
   };
-  return note === undefined ? { spec } : { spec, note };
+  return note === undefined ? { spec, where } : { spec, where, note };
 }
 
 /** This host's pools need no agent to be mapped. */
 async function mapLocal(target: Target, options: DiscoveryOptions): Promise<Discovered> {
-  const { poolDir, mustAnswer, socketPath } = target;
-  const owner = socketPath === undefined ? undefined : ownerOfSocket(socketPath);
-  if (poolDir !== undefined) return { spec: mapped(poolDir, owner) };
+  const { poolDir, mustAnswer } = target;
+  const owner = ownerOfSocket(socketOf(target));
+  if (poolDir !== undefined) return { spec: mapped(poolDir, owner), where: poolDir };
   try {
     const health = await askHealth(new AgentClient(target, options));
-    return { spec: mapped(health.poolDir, owner) };
+    return { spec: mapped(health.poolDir, owner), where: placeOf(target, health) };
   } catch (error) {
     if (mustAnswer === true) throw error;
     const agentless = `${(error as Error).message}; the pools in ${SHM_DIR} are read without one`;
-    return { spec: mapped(null, owner), agentless };
+    const where = `${SHM_DIR}, nor an agent at ${targetAddress(target)}`;
+    return { spec: mapped(null, owner), where, agentless };
+  }
+}
+
+function placeOf(target: Target, { poolDir }: HealthResponse): string {
+  return `${poolDir ?? SHM_DIR}, where the agent at ${targetAddress(target)} keeps its pools`;
+}
+
+/** How pools are mapped now by what an agent says; undefined when none answers that can be read. */
+export async function mappedNow(
+  target: Target,
+  options: DiscoveryOptions,
+): Promise<MappedSpec | undefined> {
+  try {
+    const { poolDir, uid } = await askHealth(new AgentClient(target, options));
+    return mapped(poolDir, target.host === undefined ? ownerOfSocket(socketOf(target)) : uid);
+  } catch {
+    return undefined;
   }
 }
 
 /** @param agent the user that the agent runs as, if that is known */
-function mapped(poolDir: string | null, agent: number | undefined): TargetSpec {
+function mapped(poolDir: string | null, agent: number | undefined): MappedSpec {
   return { transport: "mmap", poolDir, uids: ownUids(agent) };
 }
 

@@ -31,6 +31,12 @@ import {
   type Transport,
 } from "./transport.ts";
 
+const FOLDER_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such folder",
+  ENOTDIR: "it is no folder",
+  EACCES: "this user may not look into it",
+};
+
 interface MappedPool extends RemotePool {
   file: SharedFile;
   mapping: Mapping;
@@ -181,9 +187,19 @@ function unmap(pool: MappedPool): void {
 
 /** Files in a directory that have the name of a pool, readable or not. */
 function namedIn(poolDir: string | undefined): NamedPool[] {
-  const names = readdirSync(poolDir ?? SHM_DIR);
+  const names = namesIn(poolDir ?? SHM_DIR);
   if (poolDir === undefined) return poolsInShm(names);
   return names.filter(isAppName).map((app) => ({ app, path: poolPath(app, poolDir) }));
+}
+
+/** @throws Error saying why a folder cannot be looked into */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    throw new Error(`there are no pools in ${folder}: ${FOLDER_REASONS[code] ?? message}`);
+  }
 }
 
 /**

@@ -35,6 +35,8 @@ export interface ViewOptions {
   /** Series above the first one shown. */
   scroll?: number;
   intervalMs?: number;
+  /** Of agents that cannot be read. */
+  troubles?: readonly string[];
   nowMs: number;
 }
 
@@ -90,7 +92,7 @@ function headLines(model: TableModel, series: number, options: ViewOptions): str
       ? `${style.dim(`${going} · `)}${loud(missed, model.missed, nowMs - model.lastMissedAtMs, style)}${style.dim(" · ")}${loud(gaps, model.gaps, nowMs - (model.lastGap?.atMs ?? 0), style)}`
       : style.dim(cut(plain, options)),
   );
-  const alarm = alarmOf(model, pools, options);
+  const alarm = alarmOf(model, pools, options) ?? options.troubles?.map(printable)[0];
   if (alarm !== undefined) lines.push(style.bold(style.red(cut(alarm, options))));
   return lines;
 }

@@ -25,6 +25,8 @@ export interface TableOptions extends SinkOptions {
   style?: TableStyle;
   /** Shown in the head. */
   intervalMs?: number;
+  /** What there is to say of agents that cannot be read; the first is shown in the head. */
+  troubles?: () => readonly string[];
   /** Called when the person has pressed q or Ctrl-C. Then close the sink. */
   onQuit?: () => void;
   clock?: TableClock;
@@ -143,7 +145,7 @@ class LiveView implements View {
   }
 
   #lines(rows: number, columns: number): string[] {
-    const { style = PLAIN_STYLE, intervalMs } = this.options;
+    const { style = PLAIN_STYLE, intervalMs, troubles } = this.options;
     return tableLines(this.model, {
       style,
       rows,
@@ -151,6 +153,7 @@ class LiveView implements View {
       scroll: this.#scroll,
       nowMs: this.#clock.nowMs(),
       ...(intervalMs === undefined ? {} : { intervalMs }),
+      troubles: troubles?.() ?? [],
     });
   }
 

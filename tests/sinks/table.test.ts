@@ -131,6 +131,16 @@ describe("the live table", () => {
     expect(live().screen()[0]).toContain("waiting for the first read");
   });
 
+  test("says why there is nothing to read, until there is", () => {
+    const troubles = ["local: no agent answers at /run/x.sock"];
+    const { screen, sink, clock } = live({ troubles: () => troubles });
+    expect(screen().join("\n")).toContain(troubles[0]!);
+    troubles.pop();
+    sink.write(manySeries(1).snapshot());
+    clock.advance(1000);
+    expect(screen().join("\n")).not.toContain("no agent answers");
+  });
+
   test("draws at most ten times per second however fast snapshots come", () => {
     const { sink, clock, frames } = live();
     const source = manySeries(2);

@@ -58,6 +58,8 @@ export class CollectRun {
   /** Pools of which nothing can be read, as they were told last. */
   readonly #unread = new Set<string>();
   readonly #sources: number;
+  /** Why there is nothing to read, by agent. */
+  readonly #troubles = new Map<string, string>();
   readonly #sightings: Sightings;
   /** Every pool was read once. */
   #isLooked = false;
@@ -93,6 +95,7 @@ export class CollectRun {
       once: options.once,
       isRecorded: false,
       statistics: () => this.#collector.statistics,
+      troubles: () => [...this.#troubles.values()],
       onQuit: () => this.#finished(),
       onFailure: (error) => {
         this.#failure ??= error;
@@ -195,6 +198,7 @@ export class CollectRun {
   #note(event: CollectorEvent): void {
     const bounded = this.#isBounded;
     if (event.kind === "connected") {
+      this.#troubles.delete(event.source);
       this.#sightings.addApps(event.apps ?? []);
       this.#expected.set(event.source, event.pools ?? 0);
       if (bounded && event.pools === 0) this.#failNothingThere(event.source);
@@ -204,6 +208,8 @@ export class CollectRun {
     if (event.kind === "away") this.#outputs.away(event.source);
     if (event.app !== undefined) this.#outputs.gone(event.source, event.app);
     const text = `${event.source}: ${printable(event.message)}`;
+    if (event.kind === "away" || event.kind === "empty") this.#troubles.set(event.source, text);
+    if (event.kind === "found") this.#troubles.delete(event.source);
     if (event.kind === "away" && (event.fatal || (bounded && !this.#expected.has(event.source)))) {
       this.#failure ??= new CliError({
         message: event.message,
@@ -214,11 +220,9 @@ export class CollectRun {
       this.#finished();
       return;
     }
-    if (event.kind === "agentless" && this.#outputs.isLive) this.#outputs.sayLast(text);
-    // The table shows the rest by itself.
-    else if (!this.#outputs.isTable || event.kind === "damaged" || event.kind === "agentless") {
-      this.#say(text);
-    }
+    // The live table shows by itself who is away, or has nothing to read.
+    if (!this.#outputs.isLive) this.#say(text);
+    else if (event.kind === "damaged" || event.kind === "agentless") this.#outputs.sayLast(text);
     if (event.unread !== undefined) this.#noteUnread(event.source, event.unread);
   }
 

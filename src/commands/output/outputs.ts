@@ -59,6 +59,8 @@ export interface OutputSurroundings {
   /** Snapshots are replayed. */
   isRecorded: boolean;
   statistics: () => readonly TargetStatistics[];
+  /** What there is to say of agents that cannot be read. */
+  troubles?: () => readonly string[];
   /** The person at the table has had enough. */
   onQuit: () => void;
   /** The file cannot be written on. */
@@ -234,7 +236,7 @@ export class Outputs {
   }
 
   #makeSink(format: string): Sink {
-    const { stdout, filter, intervalMs, labelSource, onQuit } = this.#surroundings;
+    const { stdout, filter, intervalMs, labelSource, troubles, onQuit } = this.#surroundings;
     const common = {
       write: (text: string) => {
         if (!stdout.write(text)) this.#isFull = true;
@@ -248,6 +250,7 @@ export class Outputs {
           ...common,
           style: styleFor(stdout),
           intervalMs,
+          ...(troubles === undefined ? {} : { troubles }),
           ...(this.isLive ? { terminal: processTerminal(), onQuit } : {}),
         });
       case "csv":
