@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { hostname } from "node:os";
-import { resourceAttributes, resourceOf } from "../../src/commands/push/resource.ts";
+import { passingName, resourceAttributes, resourceOf } from "../../src/commands/push/resource.ts";
 
 /** @param node of Kubernetes */
 function of(source: string, given: Record<string, string> = {}, node?: string) {
@@ -37,6 +37,14 @@ test("two agents are two instances, whatever the environment of who reads them s
     { "service.instance.id": "b:7070", "host.name": "b", "k8s.cluster.name": "a" },
   ]);
   expect(of("local", given)["service.instance.id"]).toBe("one");
+});
+
+test("a container's default name is told of, unless the environment gives another", () => {
+  expect(passingName("3f9a1c2b4d5e", new Map())).toContain("--hostname");
+  expect(passingName("3f9a1c2b4d5e", new Map([["service.instance.id", "db1"]]))).toBeUndefined();
+  for (const host of ["db1", "3f9a1c2b4d5e.example", "cafe"]) {
+    expect(passingName(host, new Map())).toBeUndefined();
+  }
 });
 
 test("the environment's attributes are read pair by pair", () => {

@@ -1,10 +1,12 @@
 // What `microview agent --otlp` does beside the agent: takes a snapshot of every application at an interval, hands it to
 // an exporter, and tells it of applications that have gone.
 
+import { hostname } from "node:os";
 import type { Agent, Log } from "../../agent/index.ts";
 import { type ExportEnd, type Exporter, Otlp } from "../../export/index.ts";
 import type { OtlpFlagOptions } from "../push/flags.ts";
 import { otlpOptions } from "../push/otlp.ts";
+import { passingName, resourceAttributes } from "../push/resource.ts";
 
 /** How long the agent's end waits for the receiver: together with its own second it is within two. */
 const GRACE_MS = 1_500;
@@ -32,10 +34,14 @@ export class AgentPush {
     otlp: string,
     log: Log,
   ): (agent: Agent) => AgentPush {
+    const node = options.nodeName ?? nodeName(process.env);
+    const given = resourceAttributes(process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "");
+    const warning = node === undefined ? passingName(hostname(), given) : undefined;
+    if (warning !== undefined) log.warn(warning);
     const all = otlpOptions(
       options,
       otlp,
-      options.nodeName ?? nodeName(process.env),
+      node,
       () => true,
       (text) => log.warn(text),
     );

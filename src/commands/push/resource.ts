@@ -32,6 +32,15 @@ export function resourceOf(source: string, { node, given }: ResourceOptions): At
   return [...all];
 }
 
+/** What is wrong with a host's name as a resource's: a container's default one is another each time that it is made. */
+export function passingName(host: string, given: ReadonlyMap<string, string>): string | undefined {
+  if (!/^[0-9a-f]{12}$/.test(host) || given.has("service.instance.id")) return undefined;
+  return (
+    `the host is called ${host}, as a container that is another after each restart: receivers would see other series ` +
+    "then; name the container (--hostname, or --uts host), or give OTEL_RESOURCE_ATTRIBUTES=service.instance.id=NAME,host.name=NAME"
+  );
+}
+
 /**
  * OTEL_RESOURCE_ATTRIBUTES: `k8s.cluster.name=a,deployment.environment.name=b`, values percent-encoded. What is none is
  * left out.
