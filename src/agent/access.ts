@@ -1,9 +1,9 @@
 // Who may speak to the agent over TCP, and on which addresses it may listen at all.
 
 import { isIP } from "node:net";
-import { hostname } from "node:os";
 import { AgentError } from "./errors.ts";
-import { ANYONE, type Grant } from "./grants.ts";
+import type { Grant } from "./grants.ts";
+import type { HostNames } from "./host-names.ts";
 import type { TlsIdentity } from "./tls.ts";
 import type { TokenEntry, Tokens } from "./tokens.ts";
 
@@ -13,6 +13,10 @@ export interface AccessOptions {
   tokens?: readonly TokenEntry[];
   tls?: TlsIdentity;
   insecure: boolean;
+  /** Lets those who come over TCP without a token register too, where none is asked for. */
+  allowRegister?: boolean;
+  /** Names of this host, beside its own and those of its certificate. */
+  allowHosts?: readonly string[];
 }
 
 /** The agent would listen to strangers. */
@@ -22,9 +26,7 @@ export class ExposedError extends Error {
     "give --token-file FILE or --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure";
 
   constructor(host: string) {
-    super(
-      `${host} is reachable from other hosts, and anybody there could read and register metrics`,
-    );
+    super(`${host} is reachable from other hosts, and anybody there could read metrics`);
   }
 }
 
@@ -38,11 +40,22 @@ export function checkExposure({ host, tokens, tls, insecure }: AccessOptions): v
   throw new ExposedError(host);
 }
 
+/** How those are taken who send no token. */
+export interface Anonymous {
+  grant: Grant;
+  names: HostNames;
+}
+
 /**
  * What a request over TCP may see. One that has no right to be answered is refused.
+ * @param tokens undefined when none is asked for
  * @throws AgentError 401 for a missing or wrong token, 403 for a page of another site in the user's browser
  */
-export function checkRequest(request: Request, tokens: Tokens | undefined): Grant {
+export function checkRequest(
+  request: Request,
+  tokens: Tokens | undefined,
+  { grant: anyone, names }: Anonymous,
+): Grant {
   if (tokens !== undefined) {
     const grant = tokens.identify(request.headers.get("authorization"));
     if (grant !== undefined) return grant;
@@ -57,17 +70,23 @@ export function checkRequest(request: Request, tokens: Tokens | undefined): Gran
   // own requests carry its origin, and a name that was bound to this address afterwards stands in Host.
   const host = hostName(request.headers.get("host") ?? "");
   const origin = request.headers.get("origin");
-  const foreign = origin !== null && hostName(origin.replace(/^https?:\/\//, "")) !== host;
-  const known = isIP(host) !== 0 || host === "localhost" || host === hostname() || host === "";
-  if (foreign || !known) {
+  if (origin !== null && hostName(origin.replace(/^https?:\/\//, "")) !== host) {
     throw new AgentError(
       "foreign-origin",
-      "the request comes from a web page of another site, or names a host that is not this one",
+      "the request comes from a web page of another site",
       "use the address of the agent, or start it with --token-file",
       403,
     );
   }
-  return ANYONE;
+  if (!names.has(host)) {
+    throw new AgentError(
+      "foreign-host",
+      "the request names a host that is not known to be this one",
+      "use its address, or start what serves it with the name as --allow-host (--listen-allow-host), with a certificate that has the name, or with tokens",
+      403,
+    );
+  }
+  return anyone;
 }
 
 function hostName(hostAndPort: string): string {

@@ -11,7 +11,8 @@ import {
 import { type AccessOptions, checkExposure } from "./access.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
-import type { Grant } from "./grants.ts";
+import { ANYONE, ANYONE_REGISTERING, type Grant } from "./grants.ts";
+import { HostNames } from "./host-names.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
@@ -70,6 +71,7 @@ export class Agent {
   #shownTls: TlsIdentity | undefined;
   readonly #certificate: CertificateEnd;
   readonly #refusals: Refusals;
+  readonly #names: HostNames;
   readonly #restConnections: RestConnections;
   #rest: RestServer | undefined;
   #data: DataServer | undefined;
@@ -89,7 +91,10 @@ export class Agent {
     this.#keeper = tokens && new TokenKeeper(tokens, log, () => this.#dropRights());
     this.#certificate = new CertificateEnd(log);
     this.#shownTls = options.tls;
-    this.#refusals = new Refusals(this.#keeper?.tokens, limits, log, this.metrics);
+    this.#names = new HostNames(options.allowHosts);
+    const grant = options.allowRegister === true ? ANYONE_REGISTERING : ANYONE;
+    const anonymous = { grant, names: this.#names };
+    this.#refusals = new Refusals(this.#keeper?.tokens, limits, log, this.metrics, anonymous);
     this.#restConnections = new RestConnections(limits, (peer) =>
       this.#refusals.restConnection(peer),
     );
@@ -140,14 +145,15 @@ export class Agent {
 
   /** Shows another certificate to those who connect from now on. @throws TlsError for one that cannot be used */
   renewTls(tls: TlsIdentity): void {
-    const endsAtMs = checkTls(tls);
+    const certificate = checkTls(tls);
     // The same again is no reason to cut handshakes.
     if (Bun.deepEquals(tls, this.#shownTls)) return;
     this.#shownTls = undefined;
     this.#rest?.renewTls(tls);
     this.#data?.renewTls(tls);
     this.#shownTls = tls;
-    this.#certificate.set(endsAtMs);
+    this.#certificate.set(certificate);
+    this.#names.certify(certificate);
     this.#options.log.info("the certificate was read anew");
   }
 
@@ -176,7 +182,11 @@ export class Agent {
     const { scrapeDeadlineMs } = this.#options;
     const refusals = this.#refusals;
     const tokens = this.#keeper?.tokens;
-    if (tls !== undefined) this.#certificate.set(checkTls(tls));
+    if (tls !== undefined) {
+      const certificate = checkTls(tls);
+      this.#certificate.set(certificate);
+      this.#names.certify(certificate);
+    }
     this.metrics.set("startTime", Date.now() / 1000);
     this.pools.adoptAll();
     this.#attachSelf();
@@ -296,7 +306,7 @@ export class Agent {
   /** Looks for dead writers in every pool, and brings the agent's own gauges up to date. */
   scan(nowMs = Date.now()): void {
     const start = performance.now();
-    for (const application of this.pools.dropDamaged()) {
+    for (const application of [...this.pools.dropDamaged(), ...this.pools.dropEmpty(nowMs)]) {
       void this.#stopServing(application.pool).then(() => application.close());
     }
     this.pools.restoreLost();

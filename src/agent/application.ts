@@ -110,6 +110,14 @@ export class Application {
     return [...this.directory.writers.values()].filter((writer) => !writer.retained);
   }
 
+  /** Whether nobody writes here, and nobody who did has left anything. */
+  get isEmpty(): boolean {
+    for (const { retained, runs } of this.directory.writers.values()) {
+      if (!retained || runs.length > 0) return false;
+    }
+    return true;
+  }
+
   /** @throws AgentError 404 when it was never there, has died or was detached */
   writer(id: number): Writer {
     const writer = this.directory.writers.get(id);

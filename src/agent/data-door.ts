@@ -4,10 +4,10 @@
 import { peerOf, SystemError } from "../ffi/index.ts";
 import { STATUS } from "../layout/index.ts";
 import { DATA_COUNTERS, type DataRefusal } from "./data-protocol.ts";
-import { WRONG_AT_ONCE } from "./gate.ts";
 import { ANYONE, type Grant, NOBODY } from "./grants.ts";
 import { Buckets, originOf } from "./rate.ts";
 import { ExpiredTokenError, type KnownToken, Tokens } from "./tokens.ts";
+import { WrongTokens } from "./wrong-tokens.ts";
 
 /** Refusals that are told in a second; counters have the others. */
 const TOLD_PER_S = 20;
@@ -51,7 +51,7 @@ export interface Held extends Peer {
 
 export class DataDoor<C extends Held> {
   readonly #tokens: Tokens | undefined;
-  readonly #wrong: Buckets;
+  readonly #wrong: WrongTokens;
   readonly #told = new Buckets(TOLD_PER_S, TOLD_AT_ONCE);
 
   /** @param connections all there are, the oldest first */
@@ -61,7 +61,7 @@ export class DataDoor<C extends Held> {
   ) {
     const { tokens, wrongPerS } = options;
     this.#tokens = tokens === undefined ? undefined : new Tokens(tokens);
-    this.#wrong = new Buckets(wrongPerS, wrongPerS * WRONG_AT_ONCE);
+    this.#wrong = new WrongTokens(wrongPerS);
   }
 
   renewTokens(known: readonly KnownToken[]): void {
@@ -86,7 +86,7 @@ export class DataDoor<C extends Held> {
 
   /** The status with which nobody from there is let in now; undefined when somebody may be. */
   obstacle(peer: Peer): number | undefined {
-    if (this.#tokens === undefined || this.#wrong.has(peer.origin)) return undefined;
+    if (this.#tokens === undefined || this.#wrong.mayTry(peer.address)) return undefined;
     return this.#refuse(peer, STATUS.tooManyWrong);
   }
 
@@ -155,10 +155,11 @@ export class DataDoor<C extends Held> {
   }
 
   /** Counts somebody who is not let in, and tells of him. */
-  #refuse({ origin, address, port }: Peer, status: number, token = NOBODY.name): number {
+  #refuse({ address, port }: Peer, status: number, token = NOBODY.name): number {
     const { counters, refused } = this.options;
     counters[status === STATUS.busy ? DATA_COUNTERS.refused : DATA_COUNTERS.denied]!++;
-    if (status === STATUS.denied || status === STATUS.expired) this.#wrong.take(origin);
+    const isWrong = status === STATUS.denied || status === STATUS.expired;
+    if (isWrong) this.#wrong.note(address);
     if (this.#told.take("")) refused({ status, token, address, port });
     return status;
   }

@@ -1,22 +1,21 @@
 // What every request over TCP passes before anything of it is looked at: how often its address was wrong, who it is,
 // and how much it has asked for.
 
-import { checkRequest } from "./access.ts";
+import { type Anonymous, checkRequest } from "./access.ts";
 import { AgentError } from "./errors.ts";
 import type { Grant } from "./grants.ts";
-import { Buckets, originOf } from "./rate.ts";
+import { Buckets } from "./rate.ts";
 import type { Tokens } from "./tokens.ts";
+import { placeOf, WrongTokens } from "./wrong-tokens.ts";
 
 export interface GateLimits {
   /** Requests that a token, or an address where no token is asked for, may make in a second; twice that at once. */
   requestsPerS: number;
-  /** Wrong tokens that an address may send in a second; six times that at once. */
+  /** Wrong tokens that an address, or this host, may send in a second; six times that at once. */
   wrongPerS: number;
 }
 
 const REQUESTS_AT_ONCE = 2;
-/** Wrong tokens at once, in seconds' worth. */
-export const WRONG_AT_ONCE = 6;
 
 /** Somebody comes too often. */
 export class TooManyError extends AgentError {
@@ -34,15 +33,16 @@ export class TooManyError extends AgentError {
 
 export class Gate {
   readonly #requests: Buckets;
-  readonly #wrong: Buckets;
+  readonly #wrong: WrongTokens;
 
   /** @param tokens undefined when none is asked for */
   constructor(
     readonly tokens: Tokens | undefined,
     { requestsPerS, wrongPerS }: GateLimits,
+    readonly anonymous: Anonymous,
   ) {
     this.#requests = new Buckets(requestsPerS, requestsPerS * REQUESTS_AT_ONCE);
-    this.#wrong = new Buckets(wrongPerS, wrongPerS * WRONG_AT_ONCE);
+    this.#wrong = new WrongTokens(wrongPerS);
   }
 
   /**
@@ -51,16 +51,15 @@ export class Gate {
    * @throws AgentError 401, 403 or 429
    */
   admit(request: Request, peer: string): Grant {
-    const origin = originOf(peer);
-    this.#checkWrong(origin);
+    this.#checkWrong(peer);
     let grant: Grant;
     try {
-      grant = checkRequest(request, this.tokens);
+      grant = checkRequest(request, this.tokens, this.anonymous);
     } catch (error) {
-      if (error instanceof AgentError && error.status === 401) this.#wrong.take(origin);
+      if (error instanceof AgentError && error.status === 401) this.#wrong.note(peer);
       throw error;
     }
-    const name = this.tokens === undefined ? `anyone ${origin}` : grant.name;
+    const name = this.tokens === undefined ? `anyone ${placeOf(peer)}` : grant.name;
     if (this.#requests.take(name)) return grant;
     throw new TooManyError(
       "too-many-requests",
@@ -72,22 +71,22 @@ export class Gate {
 
   /** Whether an address may try a token on another port. */
   mayTry(peer: string): boolean {
-    return this.tokens === undefined || this.#wrong.has(originOf(peer));
+    return this.tokens === undefined || this.#wrong.mayTry(peer);
   }
 
   /** An address has sent a wrong token on another port. */
   wasWrong(peer: string): void {
-    this.#wrong.take(originOf(peer));
+    this.#wrong.note(peer);
   }
 
   /** Who has guessed too often is not answered whether a token is right, be it so: else guessing would go on. */
-  #checkWrong(origin: string): void {
-    if (this.tokens === undefined || this.#wrong.has(origin)) return;
+  #checkWrong(peer: string): void {
+    if (this.tokens === undefined || this.#wrong.mayTry(peer)) return;
     throw new TooManyError(
       "too-many-wrong-tokens",
-      "this address has sent too many wrong tokens",
+      "this address has sent too many wrong tokens, or the network around it has",
       "wait, and send a right one",
-      this.#wrong.waitS(origin),
+      this.#wrong.waitS(peer),
     );
   }
 }

@@ -21,8 +21,11 @@ export interface Grant {
 /** Of those who may open the Unix socket: its permissions are their right. Services do, so it is no right to manage. */
 export const LOCAL: Grant = everything("local");
 
-/** Of those who come over TCP while no token is asked for. */
-export const ANYONE: Grant = everything("anyone");
+/** Of those who come over TCP while no token is asked for: on a host with several users that is each of them. */
+export const ANYONE: Grant = everything("anyone", ["read"]);
+
+/** Of the same, where the prototype's clients are to be served, which have no token to send. */
+export const ANYONE_REGISTERING: Grant = everything("anyone");
 
 /** Of those who have not said yet who they are. */
 export const NOBODY: Grant = {
@@ -32,8 +35,8 @@ export const NOBODY: Grant = {
   allows: () => false,
 };
 
-function everything(name: string): Grant {
-  return { name, all: true, scopes: new Set(DEFAULT_SCOPES), allows: () => true };
+function everything(name: string, scopes: readonly Scope[] = DEFAULT_SCOPES): Grant {
+  return { name, all: true, scopes: new Set(scopes), allows: () => true };
 }
 
 interface Admission {
@@ -98,6 +101,6 @@ export class GrantedPools {
         403,
       );
     }
-    return this.pools.open(app);
+    return this.pools.open(app, this.grant);
   }
 }

@@ -3,6 +3,8 @@
 export interface Limits {
   /** Applications, that is, pools. */
   apps: number;
+  /** Applications that one token has made, or all together who need none over TCP. The socket's callers may make all. */
+  appsEach: number;
   /** Pages in use in one pool, 4 KiB each. */
   pages: number;
   /** Series in one pool. */
@@ -29,6 +31,7 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Readonly<Limits> = {
   apps: 64,
+  appsEach: 16,
   pages: 65_536,
   series: 1_000_000,
   seriesPerMetric: 10_000,

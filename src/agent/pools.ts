@@ -1,6 +1,6 @@
 // All pools of a host: found and adopted at the start, made when an application's first writer attaches.
 
-import { lstatSync, readdirSync } from "node:fs";
+import { lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import {
   ForeignFileError,
@@ -10,6 +10,7 @@ import {
   type SystemError,
 } from "../ffi/index.ts";
 import {
+  AGENT_APP,
   checkAppName,
   DamageError,
   isAppName,
@@ -23,6 +24,7 @@ import {
 } from "../layout/index.ts";
 import { Application, type ApplicationEvents } from "./application.ts";
 import { AgentError, LimitError, unknownApp } from "./errors.ts";
+import { type Grant, LOCAL } from "./grants.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Pool, type PoolFileOptions } from "./pool.ts";
@@ -32,6 +34,9 @@ import type { AllocationStrategy } from "./strategies/index.ts";
 
 /** A pool that could not be put under its name is tried again so much later. */
 const RESTORE_RETRY_MS = 1_000;
+
+/** An application that is empty for so long is let go of. */
+const EMPTY_MS = 60_000;
 
 export interface PoolsOptions {
   /** Keeps pools as DIR/<app>/pool; default is /dev/shm/microview.<app>. */
@@ -66,6 +71,10 @@ export class Pools {
   readonly #foreign = new Set<string>();
   /** Applications whose pool cannot be put back, with the reason and when it is tried again. */
   readonly #troubles = new Map<Application, { reason: string; retryAtMs: number }>();
+  /** Who has made which application, as long as both are there; those of earlier agents are nobody's. */
+  readonly #makers = new Map<string, string>();
+  /** Since when applications are seen to be empty. */
+  readonly #emptySinceMs = new Map<string, number>();
 
   constructor(
     readonly options: PoolsOptions,
@@ -89,8 +98,11 @@ export class Pools {
     for (const app of new Set(this.#named().map((pool) => pool.app))) this.#adopt(app);
   }
 
-  /** The application, with a pool made for it if it has none. */
-  open(app: string): Application {
+  /**
+   * The application, with a pool made for it if it has none.
+   * @param by who asks; each has a limit, so that none takes the room of all
+   */
+  open(app: string, by: Pick<Grant, "name"> = LOCAL): Application {
     checked(() => checkAppName(app));
     const known = this.#applications.get(app);
     if (known !== undefined) {
@@ -107,6 +119,7 @@ export class Pools {
         "start the agent with a higher --max-apps",
       );
     }
+    this.#checkMaker(by.name);
     const pageCapacity = Math.max(limits.pages, POOL_DEFAULTS.pageCapacity);
     const create = (path: string) =>
       asPoolError(path, this.#told.get(path), () => {
@@ -121,7 +134,8 @@ export class Pools {
     } else {
       pool = create(usual);
     }
-    this.log.info("pool created", { app, path: pool.path });
+    this.log.info("pool created", { app, path: pool.path, by: by.name });
+    this.#makers.set(app, by.name);
     return this.#add(pool);
   }
 
@@ -144,11 +158,53 @@ export class Pools {
       if (bytes >= pool.header.fileBytes) continue;
       this.#applications.delete(name);
       this.#troubles.delete(application);
+      this.#makers.delete(name);
       dropped.push(application);
       const reason = `somebody has cut it to ${bytes} of ${pool.header.fileBytes} bytes`;
       this.#setAside(pool.path, new PoolFormatError(reason));
     }
     return dropped;
+  }
+
+  /**
+   * Lets go of applications that were empty for a while, and of their files: else whoever may attach takes the room of
+   * others for good.
+   * @returns those that are gone; the caller closes them
+   */
+  dropEmpty(nowMs: number): Application[] {
+    const dropped: Application[] = [];
+    for (const application of [...this]) {
+      const { name, pool } = application;
+      const sinceMs = this.#emptySinceMs.get(name);
+      if (!application.isEmpty || name === AGENT_APP) {
+        this.#emptySinceMs.delete(name);
+      } else if (sinceMs === undefined || sinceMs > nowMs) {
+        this.#emptySinceMs.set(name, nowMs);
+      } else if (nowMs - sinceMs >= EMPTY_MS) {
+        this.#emptySinceMs.delete(name);
+        this.#makers.delete(name);
+        this.#troubles.delete(application);
+        this.#applications.delete(name);
+        // Somebody may have put another file in its place.
+        const { inode } = pool.file.stat();
+        if (statSync(pool.path, { throwIfNoEntry: false })?.ino === inode) rmSync(pool.path);
+        this.log.info("an empty application is let go of", { app: name, path: pool.path });
+        dropped.push(application);
+      }
+    }
+    return dropped;
+  }
+
+  /** @throws LimitError when somebody has made as many applications as one may */
+  #checkMaker(by: string): void {
+    const { appsEach } = this.options.limits;
+    const made = [...this.#makers.values()].filter((maker) => maker === by).length;
+    if (by === LOCAL.name || made < appsEach) return;
+    throw new LimitError(
+      "apps-each-full",
+      `${by} has made ${made} applications over TCP, at most ${appsEach} are allowed`,
+      "attach through the agent's Unix socket, or start the agent with a higher --max-apps-each",
+    );
   }
 
   /** Lets go of every pool; the files stay, and services go on storing. */

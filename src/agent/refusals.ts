@@ -1,6 +1,7 @@
 // Takes note of all that an agent refuses: counts it, leaves a line, and remembers who was wrong.
 
 import { STATUS } from "../layout/index.ts";
+import type { Anonymous } from "./access.ts";
 import { Audit } from "./audit.ts";
 import type { AgentError } from "./errors.ts";
 import { Gate } from "./gate.ts";
@@ -36,8 +37,9 @@ export class Refusals {
     limits: Limits,
     readonly log: Log,
     readonly metrics: SelfMetrics,
+    anonymous: Anonymous,
   ) {
-    this.gate = new Gate(tokens, limits);
+    this.gate = new Gate(tokens, limits, anonymous);
     this.#audit = new Audit(log, (text) => tokens?.has(text) === true);
   }
 

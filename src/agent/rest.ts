@@ -47,7 +47,7 @@ export class RestServer {
   /** Whose certificate was replaced; they end with what was under way. */
   readonly #replaced = new Set<Listener>();
   /** Where requests came in that may become a WebSocket, and those that have. */
-  readonly #listeners = new WeakMap<Request, Listener>();
+  readonly #listeners = new WeakMap<Request, { listener: Listener; given: Request }>();
   readonly #upgraded = new WeakSet<Request>();
 
   /** @throws Error when an address cannot be listened on */
@@ -87,7 +87,8 @@ export class RestServer {
 
   /** Turns a request into a WebSocket. @returns false when it is none that can be */
   upgrade(request: Request, data: SocketData): boolean {
-    const done = this.#listeners.get(request)?.upgrade(request, { data }) === true;
+    const { listener, given } = this.#listeners.get(request) ?? {};
+    const done = given !== undefined && listener?.upgrade(given, { data }) === true;
     if (done) this.#upgraded.add(request);
     return done;
   }
@@ -159,7 +160,7 @@ export class RestServer {
       const request = addressed(given);
       if (isLivenessProbe(request)) return new Response("ok\n");
       grant = check(request, peer);
-      this.#listeners.set(request, server);
+      this.#listeners.set(request, { listener: server, given });
       const response = await routes.handle(withGrant(request, grant, peer));
       return this.#upgraded.has(request) ? undefined : response;
     } catch (error) {

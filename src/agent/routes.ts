@@ -181,8 +181,7 @@ export function createRoutes(context: RoutesContext) {
   };
   const bodies = new Bodies(context.maxBodyBytes, authorize);
   let known: KnownPaths | undefined;
-  // Elysia would take hosts with less than four letters for part of the path.
-  const routes = new Elysia({ normalize: false, handler: { standardHostname: false } })
+  const routes = new Elysia({ normalize: false })
     // First of all, so that it is asked of each route that follows.
     .onTransform(authorize)
     .use(
@@ -333,7 +332,7 @@ export function createRoutes(context: RoutesContext) {
       {
         params: WriterParams,
         headers: WriterHeaders,
-        body: HoldBody,
+        ...bodies.json(HoldBody),
         detail: { summary: "Say that the writer has taken its lock", ...needs("register") },
       },
     )

@@ -56,9 +56,16 @@ export function checkScope(grant: Grant, need: Need | undefined): void {
   throw new AgentError(
     `needs-${need}-scope`,
     `the token ${grant.name} has not the scope ${need}`,
-    grant.name === "local" || grant.name === "anyone"
-      ? `call over TCP with a token that has scopes=${need} in the agent's --token-file`
-      : "see scopes= in the agent's --token-file",
+    hintFor(grant, need),
     403,
   );
+}
+
+function hintFor({ name }: Grant, need: Scope): string {
+  if (name === "anyone" && need === "register") {
+    return "services attach through the agent's Unix socket; for the prototype's clients start it with --allow-register";
+  }
+  return name === "local" || name === "anyone"
+    ? `call over TCP with a token that has scopes=${need} in the agent's --token-file`
+    : "see scopes= in the agent's --token-file";
 }

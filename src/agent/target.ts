@@ -15,7 +15,7 @@ const NO_HOST = "http://localhost";
 export function addressed(request: Request): Request {
   const { url } = request;
   const isWhole = /^https?:/.test(url) && !url.includes("#");
-  if (isWhole && URL.canParse(url)) return request;
+  if (isWhole && URL.canParse(url)) return isLongEnough(url) ? request : renamed(request);
   const isBare = url.startsWith("/") && (request.headers.get("host") ?? "") === "";
   if (isBare && URL.canParse(NO_HOST + url)) return new Request(NO_HOST + url, request);
   throw new AgentError(
@@ -23,6 +23,19 @@ export function addressed(request: Request): Request {
     "the request's Host header or target is none that can be",
     "send Host: NAME:PORT and a path",
   );
+}
+
+/** Elysia looks for the path behind this many characters. */
+const HOST_END = 11;
+
+function isLongEnough(url: string): boolean {
+  return url.indexOf("/", "https://".length) >= HOST_END;
+}
+
+/** The same with a longer name in its place. */
+function renamed(request: Request): Request {
+  const { pathname, search } = new URL(request.url);
+  return new Request(NO_HOST + pathname + search, request);
 }
 
 /** The path of a request, of whatever kind it is. */

@@ -37,13 +37,13 @@ export function certificatesOf(pem: string, label: string): X509Certificate[] {
 
 /**
  * @param labels how messages name the parts, e.g. `--tls-cert`
- * @returns when the certificate ends, in milliseconds of Unix time
+ * @returns the certificate that is shown
  * @throws TlsError when they cannot be used together
  */
 export function checkTls(
   { cert, key, clientCa }: TlsIdentity,
   labels = { cert: "--tls-cert", key: "--tls-key", clientCa: "--tls-client-ca" },
-): number {
+): X509Certificate {
   const [own] = certificatesOf(cert, labels.cert);
   if (clientCa !== undefined) certificatesOf(clientCa, labels.clientCa);
   let isPair: boolean;
@@ -53,7 +53,7 @@ export function checkTls(
     throw new TlsError(`${labels.key}: it is no private key that can be read (PEM, no passphrase)`);
   }
   if (!isPair) throw new TlsError(`${labels.key}: it is not the key of the certificate`);
-  return Date.parse(own!.validTo);
+  return own!;
 }
 
 /** Says in time when a certificate ends that nobody has renewed. */
@@ -64,8 +64,8 @@ export class CertificateEnd {
   constructor(readonly log: Log) {}
 
   /** Another certificate is shown from now on. */
-  set(endsAtMs: number): void {
-    this.#endsAtMs = endsAtMs;
+  set({ validTo }: X509Certificate): void {
+    this.#endsAtMs = Date.parse(validTo);
     this.#said = "nothing";
     this.look();
   }

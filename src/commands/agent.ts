@@ -7,6 +7,7 @@ import type { AgentPush } from "./agent/push.ts";
 import { OTLP_FLAGS, type OtlpFlagOptions, refuseAlone } from "./push/flags.ts";
 import { CliError, UsageError } from "./support/errors.ts";
 import * as flag from "./support/flags.ts";
+import { parseHostName } from "./support/host-name.ts";
 import { kubernetesOf } from "./support/kubernetes.ts";
 import { parseProcessMemory, parseProcessMetrics } from "./support/process-metrics.ts";
 import { parseRdma } from "./support/rdma.ts";
@@ -77,6 +78,19 @@ export default defineSubcommand("agent", {
     tlsClientCa: flag.path({
       group: ACCESS,
       description: "only clients whose certificate one of these has signed, PEM",
+    }),
+    allowHost: flag.list(
+      {
+        group: ACCESS,
+        hint: "NAME",
+        description: "name that it may be asked by without a token, beside the certificate's",
+      },
+      parseHostName,
+    ),
+    allowRegister: flag.toggle({
+      group: ACCESS,
+      description:
+        "without --token-file, let everybody who comes over TCP register too, as the prototype's clients do",
     }),
     insecure: flag.toggle({
       group: ACCESS,
@@ -173,6 +187,12 @@ export default defineSubcommand("agent", {
       description: "applications",
       default: "64",
     }),
+    maxAppsEach: flag.integer({
+      group: LIMITS,
+      min: 1,
+      description: "of those, the ones that one token has made over TCP",
+      default: "16",
+    }),
     maxPages: flag.integer({
       group: LIMITS,
       min: 1,
@@ -266,6 +286,11 @@ export default defineSubcommand("agent", {
     const stop = stopSignal();
     sayEndBy((text) => log.warn(text));
     try {
+      if (options.allowRegister && tokenFile !== undefined) {
+        throw new UsageError(
+          "--allow-register is for an agent without --token-file: give the token scopes=register",
+        );
+      }
       if (options.processMemory !== "off" && options.processMetrics === "off") {
         throw new UsageError("--process-memory is of what --process-metrics samples, which is off");
       }
@@ -290,10 +315,13 @@ export default defineSubcommand("agent", {
           : { processMemoryIntervalMs: options.processMemory }),
         ...(kubernetes === undefined || "unused" in kubernetes ? {} : { kubernetes }),
         insecure: options.insecure,
+        allowRegister: options.allowRegister,
+        allowHosts: options.allowHost,
         version,
         log,
         limits: {
           apps: options.maxApps,
+          appsEach: options.maxAppsEach,
           pages: options.maxPages,
           series: options.maxSeries,
           seriesPerMetric: options.maxSeriesPerMetric,

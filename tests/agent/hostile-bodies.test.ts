@@ -49,6 +49,7 @@ async function send(route: string, body: string | Uint8Array<ArrayBuffer>, heade
 const ROUTES = [
   "POST /metrics",
   "POST /v1/apps/:app/writers",
+  "PUT /v1/apps/:app/writers/:writer/lock",
   "POST /v1/apps/:app/writers/:writer/series",
   "DELETE /v1/apps/:app/writers/:writer/series",
   "POST /v1/rdma/queue-pairs",

@@ -20,6 +20,9 @@ import { parsePrometheus } from "../support/prometheus.ts";
 import { until } from "../support/wait.ts";
 
 const SECRET = "s3cr3t-value-that-must-not-come-back";
+/** Lets those register who come over TCP without a token: what is asked here is not who may. */
+const OPEN = { allowRegister: true };
+
 const WRITER = { service: "auth", pid: 1, threadId: 0 };
 
 /** Calls an agent over TCP. */
@@ -85,7 +88,7 @@ function hold(host: TestHost, { pool, lock }: Pick<AttachResponse, "pool" | "loc
 describe("GET", () => {
   test("/health says who serves what, and where", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const rest = calls(agent);
     const { pool } = await attach(rest);
     const { status, json } = await rest.get("/health");
@@ -105,7 +108,7 @@ describe("GET", () => {
 
   test("/v1/apps lists applications; one of them, its services, writers and metrics are told", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const rest = calls(agent);
     const { writer, own } = await attach(rest);
     const metrics = [ask(define.counter("a_total", ["x"]), [["1"], ["2"]]), ask(define.gauge("b"))];
@@ -152,7 +155,7 @@ describe("GET", () => {
 
   test("/metrics is Prometheus text that a strict reader takes, with every kind and any label", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const mv = host.client({ service: 'auth "x"\\' });
     const requests = mv.counter("requests_total", { help: "a \\ b\nc", labels: ["path"] });
     for (const path of ["/", "", 'a"b', "a\\b", "a\nb", "é{},="]) requests.labels(path).inc(2);
@@ -190,7 +193,7 @@ describe("GET", () => {
 
   test("/metrics as JSON is what the prototype answered", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const rest = calls(agent);
     await rest.post("/metrics", { microservice_id: "pay", name: "a", type: false, value: 1 });
     await rest.post("/metrics", { microservice_id: "pay", name: "b", type: true, value: 1 });
@@ -207,7 +210,7 @@ describe("GET", () => {
 
   test("/openapi/json names every route and no other", async () => {
     await using host = new TestHost();
-    const { json } = await calls(await host.agent()).get("/openapi/json");
+    const { json } = await calls(await host.agent(OPEN)).get("/openapi/json");
     const routes = Object.entries(json.paths as Record<string, object>).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method} ${path}`),
     );
@@ -241,7 +244,7 @@ describe("GET", () => {
 
   test("/openapi is a page that needs nothing from elsewhere", async () => {
     await using host = new TestHost();
-    const rest = calls(await host.agent());
+    const rest = calls(await host.agent(OPEN));
     const page = await rest.get("/openapi");
     expect(page.status).toBe(200);
     expect(page.headers.get("content-type")).toContain("text/html");
@@ -264,7 +267,7 @@ describe("GET", () => {
 describe("a writer", () => {
   test("is told its pool, its lock and its page", async () => {
     await using host = new TestHost();
-    const rest = calls(await host.agent());
+    const rest = calls(await host.agent(OPEN));
     const { writer, pool, lock, extents } = await attach(rest);
     expect(writer).toBeGreaterThan(0);
     expect(pool).toEqual({
@@ -280,7 +283,7 @@ describe("a writer", () => {
 
   test("registers in batches; asking again gives the same places", async () => {
     await using host = new TestHost();
-    const rest = calls(await host.agent());
+    const rest = calls(await host.agent(OPEN));
     const { writer, own } = await attach(rest);
     const metrics = [
       ask(define.counter("a_total", ["x"]), [["1"], ["2"]]),
@@ -299,7 +302,7 @@ describe("a writer", () => {
 
   test("is told of one metric's mistake beside the others' places", async () => {
     await using host = new TestHost();
-    const rest = calls(await host.agent({ limits: { seriesPerMetric: 1 } }));
+    const rest = calls(await host.agent({ ...OPEN, limits: { seriesPerMetric: 1 } }));
     const { writer, own } = await attach(rest);
     const metrics = [
       ask(define.counter("no dashes")),
@@ -327,7 +330,7 @@ describe("a writer", () => {
 
   test("detaches when it holds its lock no longer, once", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const rest = calls(agent);
     const first = await attach(rest);
     const path = `/v1/apps/shop/writers/${first.writer}`;
@@ -384,11 +387,11 @@ describe("a writer", () => {
 
   test("goes on with its secret under the next agent, and when the directory was written anew", async () => {
     await using host = new TestHost();
-    const first = await host.agentProcess();
+    const first = await host.agentProcess("--allow-register");
     const { writer, own, ...place } = await attach(calls(first));
     hold(host, place);
     await first.end("SIGKILL");
-    const second = await host.agentProcess();
+    const second = await host.agentProcess("--allow-register");
     const rest = calls(second);
     const series = `/v1/apps/shop/writers/${writer}/series`;
     const metric = define.counter("a_total", ["x"]);
@@ -406,7 +409,7 @@ describe("a writer", () => {
 
   test("of the prototype, which has no secret, is detached by nobody: it may store at any time", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const request = { microservice_id: "pay", name: "a", type: false, value: 1 };
     const rest = calls(agent);
     await rest.post("/metrics", request);
@@ -420,7 +423,7 @@ describe("a writer", () => {
 describe("a request that is wrong", () => {
   test("is answered with a code, a sentence and a hint, and nothing of what it sent", async () => {
     await using host = new TestHost();
-    const rest = calls(await host.agent());
+    const rest = calls(await host.agent(OPEN));
     const { writer } = await attach(rest);
     const series = `/v1/apps/shop/writers/${writer}/series`;
     const counter = { ...define.counter("a_total"), series: [[]] };
@@ -463,7 +466,7 @@ describe("a request that is wrong", () => {
 
   test("that is no JSON, or no route, says so", async () => {
     await using host = new TestHost();
-    const rest = calls(await host.agent());
+    const rest = calls(await host.agent(OPEN));
     for (const body of ["{", `{"a":${SECRET}}`, "\u0000"]) {
       expectError(await rest.post("/v1/apps/shop/writers", body), 400, "invalid-json");
     }
@@ -479,7 +482,7 @@ describe("a request that is wrong", () => {
 
   test("that asks a path by a method that it has not is told which it has", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const expected: [path: string, allowed: string][] = [
       ["/healthz", "GET, HEAD"],
       ["/health", "GET, HEAD"],
@@ -502,7 +505,7 @@ describe("a request that is wrong", () => {
 
   test("of names that could be paths makes no file", async () => {
     await using host = new TestHost();
-    const rest = calls(await host.agent());
+    const rest = calls(await host.agent(OPEN));
     for (const app of ["..", "../../etc", ".", "a/b", "", " ", "a\0b", "x".repeat(65)]) {
       const { status } = await rest.post(`/v1/apps/${encodeURIComponent(app)}/writers`, WRITER);
       // "." leaves another path, which is there for GET.
@@ -514,7 +517,7 @@ describe("a request that is wrong", () => {
 
   test("with a body that is too long is refused without reading it, on TCP and on the socket", async () => {
     await using host = new TestHost();
-    const agent = await host.agent({ limits: { bodyBytes: 4096 } });
+    const agent = await host.agent({ ...OPEN, limits: { bodyBytes: 4096 } });
     const rest = calls(agent);
     const long = { ...WRITER, service: SECRET.repeat(200) };
     expectError(await rest.post("/v1/apps/shop/writers", long), 413, "body-full");
@@ -557,7 +560,7 @@ describe("a request that is wrong", () => {
 
   test("with a body in pieces is taken like any other", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const bytes = new TextEncoder().encode(JSON.stringify(WRITER));
     const pieces = new ReadableStream<Uint8Array>({
       start(controller) {
@@ -634,7 +637,7 @@ describe("over TCP", () => {
 
   test("a page of another site is refused, also behind a name that it has bound to this address", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const rest = calls(agent);
     const foreign = [
       { origin: "http://evil.example" },
@@ -648,8 +651,9 @@ describe("over TCP", () => {
       { host: "evil.example", origin: "http://evil.example" },
     ];
     for (const headers of foreign) {
-      expectError(await rest.get("/v1/apps", headers), 403, "foreign-origin");
-      expectError(await rest.post("/v1/apps/shop/writers", WRITER, headers), 403, "foreign-origin");
+      const code = "origin" in headers && !("host" in headers) ? "foreign-origin" : "foreign-host";
+      expectError(await rest.get("/v1/apps", headers), 403, code);
+      expectError(await rest.post("/v1/apps/shop/writers", WRITER, headers), 403, code);
     }
     const own = `127.0.0.1:${agent.port}`;
     for (const headers of [
@@ -663,7 +667,7 @@ describe("over TCP", () => {
 
   test("half a request, and one that is none, harm nobody", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const sockets = [
       "GET / HTTP/1.1\r\nHost: x",
       "\0\0\0\0",
@@ -683,8 +687,8 @@ describe("over TCP", () => {
 describe("one socket", () => {
   test("has one agent: a second is told the pid of the first, which goes on", async () => {
     await using host = new TestHost();
-    const first = await host.agentProcess();
-    await expect(host.agent()).rejects.toThrow(AgentRunningError);
+    const first = await host.agentProcess("--allow-register");
+    await expect(host.agent(OPEN)).rejects.toThrow(AgentRunningError);
     const second = new AgentProcess(host, []);
     expect(await second.exited()).toBe(1);
     expect(second.text).toContain(
@@ -696,10 +700,10 @@ describe("one socket", () => {
 
   test("that a dead agent has left is taken over", async () => {
     await using host = new TestHost();
-    const first = await host.agentProcess();
+    const first = await host.agentProcess("--allow-register");
     await first.end("SIGKILL");
     expect(existsSync(host.socketPath)).toBe(true);
-    await host.agent();
+    await host.agent(OPEN);
     const health = await fetch("http://localhost/health", { unix: host.socketPath });
     expect(((await health.json()) as HealthResponse).pid).toBe(process.pid);
     expect(statSync(host.socketPath).mode & 0o777).toBe(0o660);
@@ -708,7 +712,7 @@ describe("one socket", () => {
   test("that is no socket but somebody's file is not removed", async () => {
     await using host = new TestHost();
     writeFileSync(host.socketPath, "precious");
-    await expect(host.agent()).rejects.toThrow(/agent\.sock/);
+    await expect(host.agent(OPEN)).rejects.toThrow(/agent\.sock/);
     expect(await Bun.file(host.socketPath).text()).toBe("precious");
   });
 
@@ -759,7 +763,7 @@ describe("the prototype's clients", () => {
 
   test.skipIf(python === null)("store by name and address, and show in GET /metrics", async () => {
     await using host = new TestHost();
-    const agent = await host.agent();
+    const agent = await host.agent(OPEN);
     const client = pythonClient(host, agent);
     const created = await client.tell({ create: "auth-service", name: "requests", initial: 5 });
     expect(created.value).toBe(5);
@@ -778,7 +782,7 @@ describe("the prototype's clients", () => {
     "end without harm: pool and values stay, and the next client finds both",
     async () => {
       await using host = new TestHost();
-      const agent = await host.agent();
+      const agent = await host.agent(OPEN);
       const path = `${host.poolDir}/legacy/pool`;
       const first = pythonClient(host, agent);
       const { shm_name: name } = await first.tell({ create: "auth-service", name: "requests" });
@@ -802,7 +806,7 @@ describe("the prototype's clients", () => {
     "never store where a living thread does, though it has the same service",
     async () => {
       await using host = new TestHost();
-      const agent = await host.agent();
+      const agent = await host.agent(OPEN);
       const mv = host.client({ app: "legacy", service: "auth-service" });
       const counter = mv.counter("requests");
       await mv.ready;
@@ -824,7 +828,7 @@ describe("the prototype's clients", () => {
     const body = { microservice_id: "pay", name: "a", type: false, value: 1 };
     const names: string[] = [];
     for (const host of [one, two]) {
-      const { json } = await calls(await host.agent()).post("/metrics", body);
+      const { json } = await calls(await host.agent(OPEN)).post("/metrics", body);
       names.push(json.shm_name);
       expect(statSync(`/dev/shm/${json.shm_name}`).ino).toBe(
         statSync(`${host.poolDir}/legacy/pool`).ino,
@@ -835,7 +839,7 @@ describe("the prototype's clients", () => {
 
   test("leave no link behind to a pool that is gone", async () => {
     await using host = new TestHost();
-    const rest = calls(await host.agent());
+    const rest = calls(await host.agent(OPEN));
     const orphan = "/dev/shm/microview-link.legacy.gone-for-long";
     writeFileSync(orphan, "");
     host.onEnd(() => rmSync(orphan, { force: true }));
@@ -845,7 +849,7 @@ describe("the prototype's clients", () => {
 
   test("are told why when the pool has no name that they could open", async () => {
     await using host = new TestHost();
-    const agent = await host.agent({ poolDir: host.folder });
+    const agent = await host.agent({ ...OPEN, poolDir: host.folder });
     const answer = await calls(agent).post("/metrics", {
       microservice_id: "a",
       name: "b",
@@ -857,7 +861,7 @@ describe("the prototype's clients", () => {
 
   test("are told what is wrong with their metric", async () => {
     await using host = new TestHost();
-    const rest = calls(await host.agent());
+    const rest = calls(await host.agent(OPEN));
     const post = (name: string, type: unknown) =>
       rest.post("/metrics", { microservice_id: "a", name, type, value: 1 });
     const { json } = await post("good", 1);

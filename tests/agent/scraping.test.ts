@@ -608,7 +608,7 @@ describe("Prometheus", () => {
 
 test("the prototype's registry is for the caller's applications, and filters leave it as it was", async () => {
   await using host = new TestHost();
-  const agent = await host.agent();
+  const agent = await host.agent({ allowRegister: true });
   await fetch(url(agent), {
     method: "POST",
     headers: { "content-type": "application/json" },

@@ -58,10 +58,10 @@ export class Authority implements Disposable {
   }
 
   /** One that nobody else has signed. */
-  selfSigned(name: string): Pem {
+  selfSigned(name: string, names = "DNS:localhost"): Pem {
     this.#openssl(
       ...["req", "-x509", ...KEY, "-keyout", "self.key", "-out", "self.pem", "-days", "2"],
-      ...["-subj", `/CN=${name}`, "-addext", "subjectAltName=DNS:localhost"],
+      ...["-subj", `/CN=${name}`, "-addext", `subjectAltName=${names}`],
     );
     return { cert: this.#read("self.pem"), key: this.#read("self.key") };
   }

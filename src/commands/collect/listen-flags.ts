@@ -2,6 +2,7 @@
 
 import { type Endpoint, parseEndpoint } from "../support/endpoint.ts";
 import * as flag from "../support/flags.ts";
+import { parseHostName } from "../support/host-name.ts";
 import { parseInteger } from "../support/integer.ts";
 
 const SCRAPES = "Being scraped";
@@ -32,6 +33,14 @@ export const LISTEN_FLAGS = {
     description: "answers above 1MiB that are being taken at once",
     default: "8",
   }),
+  listenAllowHost: flag.list(
+    {
+      group: SCRAPES,
+      hint: "NAME",
+      description: "name that scrapers may ask by without a token, beside the certificate's",
+    },
+    parseHostName,
+  ),
   listenInsecure: flag.toggle({
     group: SCRAPES,
     description: "listen beyond loopback without a token",

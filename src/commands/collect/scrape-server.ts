@@ -2,13 +2,16 @@
 
 import {
   AgentError,
+  ANYONE,
   Audit,
   addressed,
   checkScope,
+  checkTls,
   createLog,
   DEFAULT_LIMITS,
   Gate,
   type Grant,
+  HostNames,
   isLoopback,
   LIVENESS_PATH,
   type Log,
@@ -92,6 +95,7 @@ export class ScrapeServer {
   readonly #latest = new Map<string, Latest>();
   readonly #keeper: TokenKeeper | undefined;
   readonly #gate: Gate;
+  readonly #names: HostNames;
   readonly #audit: Audit;
   readonly #looking: Timer;
   readonly #renewal: Renewal;
@@ -119,7 +123,10 @@ export class ScrapeServer {
     const tls = this.#readTls();
     // Each request is asked for its token: nothing is open that would have to end with one.
     this.#keeper = tokens && new TokenKeeper(tokens, log, () => {});
-    this.#gate = new Gate(this.#keeper?.tokens, DEFAULT_LIMITS);
+    this.#names = new HostNames(options.listenAllowHost);
+    if (tls !== undefined) this.#names.certify(checkTls(tls));
+    const anonymous = { grant: ANYONE, names: this.#names };
+    this.#gate = new Gate(this.#keeper?.tokens, DEFAULT_LIMITS, anonymous);
     this.#audit = new Audit(log, (text) => this.#keeper?.tokens.has(text) === true);
     this.#looking = setInterval(() => {
       this.#keeper?.look();
@@ -187,6 +194,7 @@ export class ScrapeServer {
     const tls = this.#readTls();
     void this.#server.stop();
     this.#server = this.#serve(this.#port, tls);
+    if (tls !== undefined) this.#names.certify(checkTls(tls));
   }
 
   /** Where it is scraped. */
