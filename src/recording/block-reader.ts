@@ -2,6 +2,7 @@
 
 import type { Database, DuckDBConnection } from "../duckdb/index.ts";
 import { RECORDING_VERSION, type SnapshotDetail } from "./format.ts";
+import { ParquetFileError } from "./parquet-file.ts";
 
 const MAX_BLOCKS = 1 << 20;
 /** 1.3 GB while they are sorted; our own have half a million, or four times as many as a pool has slots. */
@@ -92,15 +93,15 @@ export class BlockReader {
       `SELECT decode(value)::VARCHAR FROM parquet_kv_metadata('${file}') WHERE decode(key) = 'microview'`,
     );
     if (version?.[0] !== RECORDING_VERSION) {
-      throw new RangeError(
+      throw new ParquetFileError(
         version === undefined
-          ? "it is no recording of `microview collect --out`"
+          ? "it is a Parquet file, but no recording of `microview collect --out`"
           : `it is of version ${version[0]}, this program reads version ${RECORDING_VERSION}`,
       );
     }
     const blocks =
       (await blocksByFooter(connection, file)) ?? (await blocksByRows(connection, file));
-    if (blocks.length === 0) throw new RangeError("it is empty");
+    if (blocks.length === 0) throw new ParquetFileError("it is empty");
     if (blocks.length > MAX_BLOCKS) throw new RangeError(`it has more than ${MAX_BLOCKS} blocks`);
     for (const { block, snapshots, rows } of blocks) {
       if (rows > MAX_BLOCK_ROWS || snapshots > MAX_BLOCK_SNAPSHOTS || snapshots === 0) {

@@ -87,10 +87,11 @@ export class ParquetFile {
    * @throws the system's error, EEXIST when there is one; ParquetFileError when another process writes it
    */
   static create(path: string, replace: boolean): ParquetFile {
-    const { O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW } = constants;
-    const fd = openSync(path, O_RDWR | O_CREAT | (replace ? 0 : O_EXCL), 0o644);
+    const { O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
+    const fd = openSync(path, O_RDWR | O_CREAT | O_NONBLOCK | (replace ? 0 : O_EXCL), 0o644);
     let journalFd: number | undefined;
     try {
+      if (!fstatSync(fd).isFile()) throw new ParquetFileError("it is no plain file");
       // Only who has the lock may empty it.
       if (!lockWhole(fd)) throw new ParquetFileError(IN_USE);
       ftruncateSync(fd, 0);
@@ -188,6 +189,25 @@ export class ParquetFile {
   }
 }
 
+/** @throws ParquetFileError unless it is a plain file that begins and ends as a Parquet file does */
+export function checkParquet(fd: number): void {
+  const stat = fstatSync(fd);
+  if (stat.isDirectory()) throw new ParquetFileError("it is a directory");
+  if (!stat.isFile()) throw new ParquetFileError("it is no plain file");
+  if (stat.size === 0) throw new ParquetFileError("it is empty");
+  if (!isMagicAt(fd, 0)) throw new ParquetFileError("it is no Parquet file");
+  if (stat.size < MAGIC.length + TAIL_BYTES || !isMagicAt(fd, stat.size - MAGIC.length)) {
+    throw new ParquetFileError(
+      "its end is missing: it was cut off, or the .open file beside it is gone",
+    );
+  }
+}
+
+function isMagicAt(fd: number, offset: number): boolean {
+  const bytes = Buffer.alloc(MAGIC.length);
+  return readSync(fd, bytes, 0, MAGIC.length, offset) === MAGIC.length && bytes.equals(MAGIC);
+}
+
 /** What became of a file that had a journal. */
 export interface Completed {
   rows: number;
@@ -220,9 +240,7 @@ export function completeParquet(path: string): Completed | undefined {
         `it has ${size} bytes where ${journalPath} says ${contents.endOffset}: they do not belong together`,
       );
     }
-    const start = Buffer.alloc(MAGIC.length);
-    readSync(fd, start, 0, MAGIC.length, 0);
-    if (!start.equals(MAGIC)) throw new ParquetFileError("it is no Parquet file");
+    if (!isMagicAt(fd, 0)) throw new ParquetFileError("it is no Parquet file");
     const bytes = complete(fd, journalFd, contents);
     unlinkSync(journalPath);
     return { rows: contents.rows, bytes };

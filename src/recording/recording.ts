@@ -1,7 +1,7 @@
 // Reads a recording back as the snapshots that it was made of. A file may come from anywhere: what it says is checked
 // before it is used, and it is opened here, so that no name of it ever stands in a query.
 
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { Database } from "../duckdb/index.ts";
 import type { MetricDefinition, PoolSnapshot } from "../layout/index.ts";
 import {
@@ -12,12 +12,20 @@ import {
   type SnapshotRow,
 } from "./block-reader.ts";
 import type { Definition } from "./format.ts";
-import { completeParquet, ParquetFileError } from "./parquet-file.ts";
+import { checkParquet, completeParquet, ParquetFileError } from "./parquet-file.ts";
 import { type Place, RecordedPool, type RecordedSeries } from "./recorded-pool.ts";
 import { RecordingError } from "./recorder.ts";
 
 const MEMORY_BYTES = 2e9;
 const MAX_SERIES = 1 << 24;
+/** What the system says of a file that cannot be opened. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "a part of its path is no directory",
+  EACCES: "this user may not read it",
+  EPERM: "this user may not read it",
+  ELOOP: "its symbolic links go round in circles",
+};
 
 /** What of a recording is wanted. */
 export interface RecordingRange {
@@ -250,10 +258,15 @@ function complete(path: string): string | undefined {
   }
 }
 
+/** Opens a file that looks like a whole Parquet file. What waits for others, such as a FIFO, is not waited for. */
 function openFile(path: string): number {
+  let fd: number | undefined;
   try {
-    return openSync(path, "r");
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    checkParquet(fd);
+    return fd;
   } catch (error) {
+    if (fd !== undefined) closeSync(fd);
     throw asRecordingError(path, error as Error);
   }
 }
@@ -262,9 +275,15 @@ function asRecordingError(path: string, error: Error & { code?: string }): Error
   if (error instanceof RecordingError) return error;
   if (error.name === "DuckDbMissingError")
     return new RecordingError(error.message, undefined, true);
-  if (error.code === "ENOENT" && !existsSync(path)) {
-    return new RecordingError(`${path}: there is no such file`, error.code);
-  }
-  const what = error instanceof ParquetFileError ? "" : "cannot be read as a recording: ";
-  return new RecordingError(`${path}: ${what}${error.message.split("\n")[0]}`, error.code);
+  const { code } = error;
+  const reason = REASONS[code ?? ""];
+  if (reason !== undefined) return new RecordingError(`${path}: ${reason}`, code);
+  if (error instanceof ParquetFileError)
+    return new RecordingError(`${path}: ${error.message}`, code);
+  // DuckDB begins with the kind of its error, and knows the file by its descriptor.
+  const [line = ""] = error.message.split("\n");
+  const said = line
+    .replace(/^(\w+ )+Error: /, "")
+    .replace(/(of |in )?file '\/proc\/self[^']*'/i, "");
+  return new RecordingError(`${path}: cannot be read as a recording: ${said.trim()}`, code);
 }

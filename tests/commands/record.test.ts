@@ -1,13 +1,22 @@
 // `microview collect --out` and `microview replay`, run as people run them.
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { journalOf } from "../../src/recording/parquet-file.ts";
 import { CLI, TestHost } from "../support/host.ts";
 import { OtlpReceiver } from "../support/otlp.ts";
 import { queryParquet } from "../support/parquet.ts";
-import { canMount, mountTmpfs } from "../support/permissions.ts";
+import { asNobody, canMount, mountTmpfs } from "../support/permissions.ts";
 import { type DecodedSeries, decodeWriteRequest } from "../support/remote-write.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
@@ -448,6 +457,25 @@ describe("--out", () => {
     expect(nowhere.stderr).toContain("its folder does not exist");
   });
 
+  test.each(["run.parquet", "run.ndjson", "run.csv.gz", "run.ndjson.zst"])(
+    "refuses what is no plain file as %s, and waits for nobody",
+    async (name) => {
+      await using host = new BusyHost();
+      await host.start(1);
+      const path = host.path(name);
+      for (const make of [["mkdir"], ["mkfifo"], ["ln", "-s", "/dev/full"]]) {
+        Bun.spawnSync([...make, path]);
+        const { exitCode, stderr } = await host.record("--once", "--out", path, "--force");
+        const reason = make[0] === "mkdir" ? "it is a directory" : "it is no plain file";
+        expect({ exitCode, stderr }).toEqual({
+          exitCode: 1,
+          stderr: `microview: --out: cannot write ${path}: ${reason}\n`,
+        });
+        rmSync(path, { recursive: true });
+      }
+    },
+  );
+
   test.each([
     [["--out", "run.txt"], "--out: the end of run.txt does not say how to write it"],
     [["--out", "run.parquet.gz"], "--out: Parquet is compressed inside"],
@@ -507,14 +535,56 @@ describe("replay", () => {
   });
 
   test("says what is wrong with a file", async () => {
+    const good = readFileSync(await smallRecording());
     await using host = new TestHost();
-    const path = join(host.folder, "it's.parquet");
-    const missing = await runCli(["replay", path]);
-    expect(missing.stderr).toStartWith(`microview: ${path}: there is no such file\n`);
-    writeFileSync(path, "PAR1 and nothing else PAR1");
-    const damaged = await runCli(["replay", path]);
-    expect(damaged).toMatchObject({ exitCode: 1, stdout: "" });
-    expect(damaged.stderr).toStartWith(`microview: ${path}: cannot be read as a recording: `);
+    const path = (name: string) => join(host.folder, name);
+    const foreign = path("foreign.parquet");
+    await queryParquet(foreign, "COPY (SELECT 1 AS a) TO FILE (FORMAT parquet)");
+    writeFileSync(path("text.parquet"), "hello\n");
+    writeFileSync(path("empty.parquet"), "");
+    writeFileSync(path("it's cut.parquet"), good.subarray(0, 500));
+    writeFileSync(path("begun.parquet"), "PAR1");
+    writeFileSync(path("damaged.parquet"), "PAR1 and nothing else PAR1");
+    mkdirSync(path("folder.parquet"));
+    Bun.spawnSync(["mkfifo", path("fifo.parquet")]);
+    symlinkSync("loop.parquet", path("loop.parquet"));
+    const wrong = {
+      "missing.parquet": "there is no such file\nhint: `microview collect --out run.parquet`",
+      "text.parquet/run.parquet": "a part of its path is no directory\n",
+      "text.parquet": "it is no Parquet file\n",
+      "empty.parquet": "it is empty\n",
+      "it's cut.parquet":
+        "its end is missing: it was cut off, or the .open file beside it is gone\n",
+      "begun.parquet": "its end is missing",
+      "damaged.parquet": "cannot be read as a recording: ",
+      "folder.parquet": "it is a directory\n",
+      "fifo.parquet": "it is no plain file\n",
+      "loop.parquet": "its symbolic links go round in circles\n",
+      "foreign.parquet": "it is a Parquet file, but no recording of `microview collect --out`\n",
+    };
+    for (const [name, reason] of Object.entries(wrong)) {
+      for (const flags of [[], ["--repair"]]) {
+        const { exitCode, stdout, stderr } = await runCli(["replay", path(name), ...flags]);
+        expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+        expect(stderr).toStartWith(`microview: ${path(name)}: ${reason}`);
+        expect(stderr).not.toContain("/proc/self");
+      }
+    }
+  });
+
+  test.skipIf(asNobody === undefined)("says that this user may not read a file", async () => {
+    await using host = new TestHost();
+    chmodSync(host.folder, 0o755);
+    const path = join(host.folder, "run.parquet");
+    writeFileSync(path, "PAR1", { mode: 0o000 });
+    const command = [...asNobody!, process.execPath, CLI, "replay", path];
+    const { exitCode, stderr } = Bun.spawnSync(command, {
+      env: { PATH: "", HOME: "/nonexistent" },
+    });
+    expect({ exitCode, stderr: stderr.toString() }).toEqual({
+      exitCode: 1,
+      stderr: `microview: ${path}: this user may not read it\n`,
+    });
   });
 
   test("does not write over what it reads", async () => {

@@ -71,7 +71,7 @@ const V1 = "KV_METADATA {microview: '1'}";
 const DEFINITION = `CASE WHEN part = 'series' THEN '%' ELSE detail END AS detail`;
 
 test.each([
-  ["*", "", "it is no recording of `microview collect --out`"],
+  ["*", "", "it is a Parquet file, but no recording of `microview collect --out`"],
   ["*", "KV_METADATA {microview: '2'}", "it is of version 2, this program reads version 1"],
   ["* EXCLUDE (slot)", V1, "slot"],
   ["* EXCLUDE (time)", V1, "time"],

@@ -108,6 +108,8 @@ const REASONS: Readonly<Record<string, readonly [reason: string, hint?: string]>
   ENOTDIR: ["a part of its path is no directory"],
   EISDIR: ["it is a directory"],
   EACCES: ["this user may not write there"],
+  // A FIFO that nobody reads, or a socket.
+  ENXIO: ["it is no plain file"],
   EROFS: ["its file system is read-only"],
   ENOSPC: [
     "the disk is full",
@@ -116,10 +118,13 @@ const REASONS: Readonly<Record<string, readonly [reason: string, hint?: string]>
   EDQUOT: ["this user's quota is used up", "what was closed before is readable"],
 };
 
-function failure(path: string, error: { message: string; code?: string | undefined }): CliError {
+function failure(
+  path: string,
+  error: { message: string; code?: string | undefined; isMissing?: boolean },
+): CliError {
   const { code, message } = error;
   const [reason = message, hint] = REASONS[code ?? ""] ?? [];
   // DuckDB that is missing says by itself what to do.
-  const where = code === undefined ? "--out" : `--out: cannot write ${path}`;
+  const where = error.isMissing === true ? "--out" : `--out: cannot write ${path}`;
   return new CliError({ message: `${where}: ${reason}`, hint, cause: error });
 }

@@ -1,12 +1,24 @@
 // A file of text that grows, compressed or not. Compressed pieces stand by themselves: what is written is readable
 // whatever becomes of this process.
 
-import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import type { OutFile } from "./flags.ts";
 
 const PIECE_BYTES = 1 << 20;
 /** What is written is in the file after this time. */
 const FLUSH_MS = 1_000;
+
+/** Opens a plain file to be written anew. What waits for others, such as a FIFO, is not waited for. */
+function openPlain(path: string, replace: boolean): number {
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NONBLOCK } = constants;
+  const fd = openSync(path, O_WRONLY | O_CREAT | O_NONBLOCK | (replace ? 0 : O_EXCL), 0o644);
+  if (fstatSync(fd).isFile()) {
+    ftruncateSync(fd);
+    return fd;
+  }
+  closeSync(fd);
+  throw new Error("it is no plain file");
+}
 
 export class TextFile {
   readonly #fd: number;
@@ -20,14 +32,14 @@ export class TextFile {
 
   /**
    * @param onFailure told once, with the system's error; nothing is written any more
-   * @throws the system's error, EEXIST when there is a file that is not to be replaced
+   * @throws the system's error, EEXIST when there is a file that is not to be replaced; Error when it is no plain file
    */
   constructor(
     readonly file: OutFile,
     replace: boolean,
     readonly onFailure: (error: NodeJS.ErrnoException) => void,
   ) {
-    this.#fd = openSync(file.path, replace ? "w" : "wx", 0o644);
+    this.#fd = openPlain(file.path, replace);
     this.#timer = setInterval(() => this.#flush(), FLUSH_MS);
     // Also when it is given up to end in order.
     process.on("exit", this.#atExit);
