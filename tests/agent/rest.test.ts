@@ -98,6 +98,7 @@ describe("GET", () => {
       version: "0.0.0-test",
       layoutVersion: LAYOUT_VERSION,
       pid: process.pid,
+      uid: process.geteuid?.(),
       uptimeS: expect.any(Number),
       bootId: expect.stringMatching(/^[0-9a-f-]{36}$/),
       poolDir: host.poolDir,

@@ -369,9 +369,11 @@ export async function survive(host: TestHost, options: ChaosOptions): Promise<vo
 
   // No snapshot showed anything that must not be.
   expect(watchers.flatMap(({ violations }) => violations)).toEqual([]);
-  // Nobody who was not killed failed, or was told of anything.
+  // Nobody who was not killed failed, or was told of anything but an agent that was away for long.
   for (const account of accounts) {
-    expect(account.warnings).toBe("");
+    const warnings = account.warnings.split("\n").filter((line) => line !== "");
+    const codes = warnings.map((line) => JSON.parse(line).code as string);
+    expect(codes.filter((code) => code !== "no-agent" && code !== "attached")).toEqual([]);
     expect(account.before - account.after).toBeOneOf([0, 1]);
     if (account.killed) continue;
     expect(account).toMatchObject({ exitCode: 0, state: STATE.finished });
