@@ -11,6 +11,15 @@ export interface Log {
   debug(message: string, fields?: Record<string, unknown>): void;
 }
 
+// Controls, format characters as bidirectional overrides, separators of lines: a receiver's reason may have them, and a
+// line of the log is one line.
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+
+/** A text as one line that a terminal shows as it is. */
+function oneLine(text: string): string {
+  return text.replace(UNSAFE, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+}
+
 /** @param write receives whole lines */
 export function createLog(
   level: LogLevel,
@@ -25,7 +34,7 @@ export function createLog(
       return;
     }
     const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
-    write(`${time} ${at.padEnd(5)} ${message}${rest.join("")}\n`);
+    write(`${oneLine(`${time} ${at.padEnd(5)} ${message}${rest.join("")}`)}\n`);
   };
   return {
     error: (message, fields) => emit("error", message, fields),

@@ -109,7 +109,7 @@ export class OtlpEncoder<Table> {
       } else if (pool.round > 1) {
         subtract(block, shown, pool);
         yield* filling.add(block, resource, 0, block.count, false);
-      } else if (this.#isOurs(pool, block)) {
+      } else if (this.#isOurs(pool, block, takenAtMs)) {
         block.present.fill(1, 0, block.count);
         yield* filling.add(block, resource, 0, block.count, false);
       }
@@ -151,10 +151,11 @@ export class OtlpEncoder<Table> {
 
   /**
    * Whether all that was counted before the first export is to be told as a delta. Another may have exported it, unless
-   * its service began since this one did, by the same clock.
+   * its service began since this one did, by the same clock; it has not if that was put back meanwhile.
    */
-  #isOurs({ source }: Pool<Table>, { count, startsMs }: Block<Table>): boolean {
-    return source === "local" && count > 0 && startsMs[0]! >= this.#beganMs;
+  #isOurs({ source }: Pool<Table>, { count, startsMs }: Block<Table>, takenAtMs: number): boolean {
+    if (source !== "local" || count === 0) return false;
+    return startsMs[0]! >= this.#beganMs && startsMs[0]! < takenAtMs;
   }
 
   /** Brings the blocks up to a snapshot's structure. @returns series that are there no more */
