@@ -89,6 +89,7 @@ async function endUnfinished(withinMs: number, ...signals: [NodeJS.Signals, paus
   }
   return {
     child,
+    stdout: () => stdout,
     stderr: () => stderr,
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
@@ -116,7 +117,6 @@ describe("a program that finishes", () => {
   test.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
-    ["SIGHUP", 129],
   ] as const)(
     "gives up at a third %s within a second, and says what is left",
     async (signal, code) => {
@@ -144,6 +144,35 @@ describe("a program that finishes", () => {
     expect(await ended.child.exited).toBe(1);
     const text = "gave up, not finished after 1.5 s: completing run.parquet";
     await until("it says so", () => ended.stderr().includes(text));
+  });
+});
+
+describe("a SIGHUP", () => {
+  test("ends a program whose terminal is closed", async () => {
+    const program = join(ROOT, "tests/commands/finishing-program.ts");
+    let text = "";
+    const child = Bun.spawn([BUN, program, "30000"], {
+      terminal: {
+        data(_, bytes) {
+          text += Buffer.from(bytes).toString();
+        },
+      },
+    });
+    try {
+      await until("it runs", () => text.includes("ready"));
+      child.kill("SIGHUP");
+      await until("it finishes", () => text.includes("finishing because of SIGHUP"));
+    } finally {
+      child.kill("SIGKILL");
+      await child.exited;
+    }
+  });
+
+  test("ends none that has no terminal", async () => {
+    await using ended = await endUnfinished(30_000, ["SIGHUP", 30], ["SIGHUP", 30], ["SIGHUP", 30]);
+    expect(ended.stdout()).toBe("ready\n");
+    ended.child.kill("SIGTERM");
+    await until("it finishes", () => ended.stdout().includes("finishing because of SIGTERM"));
   });
 });
 

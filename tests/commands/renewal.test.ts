@@ -1,7 +1,7 @@
 // Files of tokens and certificates as people and systems replace them, under a command that goes on.
 
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { Authority, type Pem } from "../support/certificates.ts";
@@ -92,10 +92,50 @@ describe("a token file", () => {
   }, 30_000);
 });
 
-test("without a file to be read anew, a SIGHUP ends the agent as ever", async () => {
-  await using host = new TestHost();
-  const agent = await host.agentProcess();
-  expect(await agent.end("SIGHUP")).toBe(0);
+describe("without a file to be read anew, a SIGHUP ends", () => {
+  test("no agent: it answers on", async () => {
+    await using host = new TestHost();
+    const agent = await host.agentProcess();
+    for (let i = 0; i < 5; i++) {
+      agent.child.kill("SIGHUP");
+      const answer = await fetch(`http://127.0.0.1:${agent.port}/healthz`);
+      expect(answer.status).toBe(200);
+    }
+    expect(await agent.end("SIGTERM")).toBe(0);
+  });
+
+  test.each([
+    ["is scraped", ["--listen", "0"]],
+    ["records", ["--out", "run.ndjson"]],
+    ["prints", ["--format", "ndjson"]],
+  ])("no collector that %s and has no terminal", async (_, flags) => {
+    await using host = new TestHost();
+    await host.agent();
+    host.client().counter("c_total").inc(1);
+    const command = ["collect", "--socket", host.socketPath, "--interval", "10ms", ...flags];
+    const child = host.own(
+      Bun.spawn([process.execPath, CLI, ...command], {
+        cwd: host.folder,
+        env: { PATH: process.env["PATH"] ?? "" },
+        stdin: "ignore",
+        stdout: Bun.file(join(host.folder, "output")),
+        stderr: Bun.file(join(host.folder, "said")),
+      }),
+    );
+    const grown = () =>
+      ["output", "said", "run.ndjson"].some((name) => {
+        const stat = statSync(join(host.folder, name), { throwIfNoEntry: false });
+        return stat !== undefined && stat.size > 0;
+      });
+    await until("it works", grown);
+    for (let i = 0; i < 5; i++) {
+      child.kill("SIGHUP");
+      await Bun.sleep(20);
+    }
+    expect(child.exitCode).toBeNull();
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+  });
 });
 
 /** Name in the certificate that is shown on a port. */

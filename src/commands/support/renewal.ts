@@ -27,11 +27,10 @@ export class Renewal {
       const paths = each.paths.filter((path) => path !== undefined);
       return paths.length === 0 ? [] : [new WatchedFiles(paths, () => this.#take(each))];
     });
-    if (this.#watched.length > 0) {
-      onHangUp(() => {
-        for (const each of this.#watched) each.readNow();
-      });
-    }
+    // Also where there is nothing to be read: no server ends because it was told to read its files anew.
+    onHangUp(() => {
+      for (const each of this.#watched) each.readNow();
+    });
   }
 
   stop(): void {

@@ -1,6 +1,8 @@
-// Ends a long-running subcommand in order. Ctrl-C, SIGTERM, SIGHUP and a closed output abort one signal, which the
-// subcommand watches; it then finishes in bounded time, and says at what it is when that takes longer than a moment.
+// Ends a long-running subcommand in order. Ctrl-C, SIGTERM, a terminal that is closed and a closed output abort one
+// signal, which the subcommand watches; it then finishes in bounded time, and says at what it is when that takes longer than a moment.
 // `timeout`, shells and managers of processes send a signal twice: only three within a second give up.
+
+import { isatty } from "node:tty";
 
 /** So many signals within this time give up. */
 const GIVE_UP_SIGNALS = 3;
@@ -39,9 +41,12 @@ export function stopSignal(withinMs = FINISH_WITHIN_MS): AbortSignal {
   finishWithinMs = withinMs;
   const stopping = new AbortController();
   controller = stopping;
+  const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
       if (name === "SIGHUP" && hungUp !== undefined) return hungUp();
+      // Nothing has hung up: managers of services send it so that files are read anew.
+      if (name === "SIGHUP" && !hasTerminal) return;
       take(name, stopping);
     });
   }
