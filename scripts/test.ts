@@ -36,6 +36,8 @@ const MACHINE: Step = { name: "machine", command: [process.execPath, "tests/vm/b
 
 process.chdir(`${import.meta.dir}/..`);
 process.env["PATH"] = `${process.cwd()}/node_modules/.bin:${process.env["PATH"] ?? ""}`;
+// Of the agent that happens to run here; the tests have their own.
+delete process.env["MICROVIEW_SOCKET"];
 const selection = process.argv.slice(2);
 
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
@@ -128,6 +130,7 @@ async function runReported(
   await rm(reportPath, { force: true });
   const startedNs = Bun.nanoseconds();
   const child = Bun.spawn([process.execPath, ...command], {
+    env: process.env,
     stdin: "ignore",
     stdout: "inherit",
     stderr: "inherit",

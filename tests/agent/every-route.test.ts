@@ -18,6 +18,7 @@ import { CLI, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { MOCK_GID, MockVerbs } from "../support/mock-verbs.ts";
 import { ask, define } from "../support/pools.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 import { WireClient } from "../support/wire-client.ts";
 
@@ -361,7 +362,7 @@ test("collect --listen shows metrics to those who may read, and says to anybody 
   const flags = ["--socket", host.socketPath, "--interval", "10ms", "--listen", "0"];
   const child = host.own(
     Bun.spawn([process.execPath, CLI, "collect", ...flags, "--listen-token-file", file], {
-      env: { PATH: process.env["PATH"] ?? "" },
+      env: surroundings(),
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",

@@ -14,6 +14,7 @@ import { collect } from "../support/collecting.ts";
 import { CLI, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { MockVerbs } from "../support/mock-verbs.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 
 const TOKEN = "token-of-the-tests-of-tls";
@@ -179,7 +180,7 @@ test("from the command line: agent, collect, and collect --listen", async () => 
           ...["--token-file", token, "--ca", ca, ...flags],
         ],
         {
-          env: { PATH: process.env["PATH"] ?? "" },
+          env: surroundings(),
           stdin: "ignore",
           stdout: "pipe",
           stderr: "pipe",

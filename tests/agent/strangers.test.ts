@@ -6,6 +6,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../support/host.ts";
 import { asNobody, canMount } from "../support/permissions.ts";
+import { surroundings } from "../support/surroundings.ts";
 
 const canUnshare =
   canMount && Bun.spawnSync(["unshare", "--mount", "true"], { stderr: "ignore" }).success;
@@ -19,7 +20,7 @@ async function withOwnShm(file: string): Promise<unknown> {
     const run = `mount -t tmpfs -o size=256m,mode=1777 tmpfs /dev/shm && exec "$0" "$@"`;
     const child = Bun.spawn(
       ["unshare", "--mount", "sh", "-c", run, process.execPath, join(ROOT, file), folder],
-      { stdout: "pipe", stderr: "pipe", env: { PATH: process.env["PATH"] ?? "" } },
+      { stdout: "pipe", stderr: "pipe", env: surroundings() },
     );
     const [out, error] = await Promise.all([
       new Response(child.stdout).text(),

@@ -8,6 +8,7 @@ import { Standing } from "../../src/client/standing.ts";
 import type { ApiError } from "../../src/layout/index.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { asNobody, nobodyUid } from "../support/permissions.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 
 /** A socket that somebody has bound and left, as an agent that was killed does. */
@@ -28,7 +29,7 @@ async function run(
   const file = join(ROOT, "tests/client/fixtures", fixture);
   const child = host.own(
     Bun.spawn([...wrapper, process.execPath, file, JSON.stringify(argument)], {
-      env: { PATH: process.env["PATH"] ?? "" },
+      env: surroundings(),
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

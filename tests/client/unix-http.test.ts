@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { requestUnix, type UnixRequest } from "../../src/client/unix-http.ts";
 import { ROOT, TestHost } from "../support/host.ts";
+import { surroundings } from "../support/surroundings.ts";
 
 const REQUEST = { method: "GET", path: "/x", timeoutMs: 10_000, holdMs: 10_000 };
 const CLIENT = JSON.stringify(join(ROOT, "src/client/index.ts"));
@@ -139,7 +140,7 @@ describe("with an agent that hangs", () => {
     const started = performance.now();
     const child = host.own(
       Bun.spawn([process.execPath, file], {
-        env: { PATH: process.env["PATH"] ?? "" },
+        env: surroundings(),
         stdin: "ignore",
         stdout: "pipe",
         stderr: "inherit",

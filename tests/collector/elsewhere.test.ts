@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { CollectorEvent, CollectorOptions } from "../../src/collector/index.ts";
 import { collect } from "../support/collecting.ts";
 import { CLI, ROOT, TestHost } from "../support/host.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 
 /** A name that no pool of this machine has. */
@@ -163,7 +164,7 @@ test("`microview collect` says once where it looks, and records the agent that c
   const app = ownApp();
   const child = host.own(
     Bun.spawn([process.execPath, CLI, "collect", "--interval", "20ms", "--app", app], {
-      env: { PATH: process.env["PATH"] ?? "", MICROVIEW_SOCKET: host.socketPath },
+      env: surroundings({ MICROVIEW_SOCKET: host.socketPath }),
       stdout: "pipe",
       stderr: "pipe",
     }),

@@ -9,6 +9,7 @@ import { gunzipSync } from "node:zlib";
 import { journalOf } from "../../src/recording/parquet-file.ts";
 import { CLI, ROOT, TestHost } from "../support/host.ts";
 import { queryParquet } from "../support/parquet.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
 
@@ -50,7 +51,7 @@ class CountingHost extends TestHost {
         stdin: "ignore",
         stdout: Bun.file(this.path(`${name}.stdout`)),
         stderr: Bun.file(this.path(`${name}.stderr`)),
-        env: { PATH: process.env["PATH"] ?? "" },
+        env: surroundings(),
       }),
     );
   }
@@ -342,7 +343,7 @@ describe("output that cannot be written", () => {
 
   function shell(line: string) {
     const { exitCode, stdout, stderr } = Bun.spawnSync(["bash", "-c", line, BUN, CLI], {
-      env: { PATH: process.env["PATH"] ?? "" },
+      env: surroundings(),
     });
     return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
   }

@@ -4,6 +4,7 @@ import { HEADER, INFO_LABELS } from "../../src/layout/index.ts";
 import { addShop, PoolDirectory } from "../inspector/pools.ts";
 import { HOSTILE, hostileCharacters } from "../sinks/snapshots.ts";
 import { define, Scratch, TestWriter } from "../support/pools.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { runCli } from "./run-cli.ts";
 
 const scratch = new Scratch();
@@ -329,7 +330,7 @@ describe("microview inspect --watch", () => {
           "requests_total",
         ],
       ],
-      { env: { PATH: process.env["PATH"] ?? "" }, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+      { env: surroundings(), stdin: "ignore", stdout: "pipe", stderr: "pipe" },
     );
     const seen: number[] = [];
     let text = "";

@@ -12,6 +12,7 @@ import { promtool, promtoolFindings } from "../support/metrics-readers.ts";
 import { parseOpenMetrics } from "../support/openmetrics.ts";
 import { OtlpReceiver } from "../support/otlp.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
 
@@ -19,7 +20,7 @@ import { runCli } from "./run-cli.ts";
 async function listening(host: TestHost, ...flags: string[]) {
   const child = host.own(
     Bun.spawn([process.execPath, CLI, "collect", "--interval", "10ms", ...flags], {
-      env: { PATH: process.env["PATH"] ?? "" },
+      env: surroundings(),
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

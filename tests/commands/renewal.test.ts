@@ -7,6 +7,7 @@ import { connect as connectTls } from "node:tls";
 import { Authority, type Pem } from "../support/certificates.ts";
 import { type AgentProcess, CLI, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 
 const ONE = "first-token-of-the-tests";
@@ -169,7 +170,7 @@ test("certificates are shown anew when both files fit, on every port that shows 
         ...["--listen-tls-cert", cert!, "--listen-tls-key", key!, "--listen-token-file", token!],
       ],
       {
-        env: { PATH: process.env["PATH"] ?? "" },
+        env: surroundings(),
         stdin: "ignore",
         stdout: "ignore",
         stderr: "pipe",

@@ -1,5 +1,7 @@
 // Runs the program as people do, from its sources, and gives back what it said.
 
+import { surroundings } from "../support/surroundings.ts";
+
 export interface Outcome {
   readonly exitCode: number;
   readonly stdout: string;
@@ -14,7 +16,7 @@ export async function runCli(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Outcome> {
   const child = Bun.spawn([process.execPath, CLI, ...rawArgs], {
-    env: { PATH: process.env["PATH"] ?? "", ...environment },
+    env: surroundings(environment),
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",

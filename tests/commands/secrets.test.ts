@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { encodeHello } from "../../src/layout/index.ts";
 import { Authority } from "../support/certificates.ts";
 import { CLI, TestHost } from "../support/host.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 import { WireClient } from "../support/wire-client.ts";
 
@@ -37,7 +38,7 @@ class Written {
 function start(host: TestHost, ...words: string[]) {
   const child = host.own(
     Bun.spawn([process.execPath, CLI, ...words], {
-      env: { PATH: process.env["PATH"] ?? "" },
+      env: surroundings(),
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { CLI, ROOT, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { ScrapingPrometheus } from "../support/metrics-readers.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 
 interface Panel {
@@ -62,7 +63,7 @@ describe.skipIf(Bun.which("prometheus") === null)("with an agent and its collect
           "0",
         ],
         {
-          env: { PATH: process.env["PATH"] ?? "" },
+          env: surroundings(),
           stdin: "ignore",
           stdout: "ignore",
           stderr: "pipe",

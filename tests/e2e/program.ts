@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, type TestHost } from "../support/host.ts";
+import { NO_AGENT } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 
 const BINARY = join(ROOT, "dist/microview");
@@ -51,7 +52,7 @@ export class Program {
     this.child = host.own(
       Bun.spawn([builtProgram(), ...args], {
         cwd,
-        env: env ?? {},
+        env: { MICROVIEW_SOCKET: NO_AGENT, ...env },
         detached: detached ?? false,
         stdin: "ignore",
         stdout: "pipe",

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { type Meter, metrics, ValueType } from "@opentelemetry/api";
 import { MeterProvider } from "../../src/opentelemetry/index.ts";
 import { TestHost } from "../support/host.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { providerOn, seriesOf, told } from "./provider.ts";
 
 describe("a value", () => {
@@ -266,7 +267,7 @@ function counting(host: TestHost, env: Record<string, string>) {
     await provider.shutdown();`;
   const places = { MICROVIEW_SOCKET: host.socketPath, MICROVIEW_POOL_DIR: host.poolDir };
   const child = Bun.spawn([process.execPath, "-e", code], {
-    env: { PATH: process.env["PATH"] ?? "", ...places, ...env },
+    env: surroundings({ ...places, ...env }),
     stderr: "pipe",
   });
   host.own(child);

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, TestHost } from "../support/host.ts";
+import { surroundings } from "../support/surroundings.ts";
 
 const SOURCE = join(ROOT, "src/prom-client/index.ts");
 
@@ -15,7 +16,7 @@ async function run(host: TestHost, path: string, code: string, env: Record<strin
   const child = host.own(
     Bun.spawn([process.execPath, file], {
       cwd: host.folder,
-      env: { PATH: process.env["PATH"] ?? "", MICROVIEW_SOCKET: host.socketPath, ...env },
+      env: surroundings({ MICROVIEW_SOCKET: host.socketPath, ...env }),
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

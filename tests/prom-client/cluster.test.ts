@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { ROOT, TestHost } from "../support/host.ts";
+import { surroundings } from "../support/surroundings.ts";
 
 const OURS = join(ROOT, "src/prom-client/index.ts");
 const THEIRS = require.resolve("prom-client");
@@ -50,7 +51,7 @@ describe("a cluster's metrics", () => {
       Bun.spawn(
         [process.execPath, join(ROOT, "tests/prom-client/cluster-program.ts"), primary, worker],
         {
-          env: { PATH: process.env["PATH"] ?? "", MICROVIEW_SOCKET: host.socketPath },
+          env: surroundings({ MICROVIEW_SOCKET: host.socketPath }),
           stdin: "ignore",
           stdout: "pipe",
           stderr: "inherit",

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { ROOT, TestHost } from "../support/host.ts";
+import { surroundings } from "../support/surroundings.ts";
 
 const PRELOAD = join(ROOT, "src/prom-client/preload.ts");
 const SOURCE = JSON.stringify(join(ROOT, "src/prom-client/index.ts"));
@@ -36,7 +37,7 @@ async function run(host: TestHost, files: Record<string, string>) {
   const child = host.own(
     Bun.spawn([process.execPath, "--preload", PRELOAD, "program.ts"], {
       cwd: host.folder,
-      env: { PATH: process.env["PATH"] ?? "", MICROVIEW_SOCKET: host.socketPath },
+      env: surroundings({ MICROVIEW_SOCKET: host.socketPath }),
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

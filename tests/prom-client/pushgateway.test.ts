@@ -7,6 +7,7 @@ import { gunzipSync } from "node:zlib";
 import * as theirs from "prom-client";
 import * as ours from "../../src/prom-client/index.ts";
 import { ROOT, TestHost } from "../support/host.ts";
+import { surroundings } from "../support/surroundings.ts";
 import type { Client } from "./both.ts";
 
 interface Received {
@@ -196,7 +197,7 @@ describe("a Pushgateway", () => {
     const child = host.own(
       Bun.spawn([process.execPath, "test", path], {
         cwd: host.folder,
-        env: { PATH: process.env["PATH"] ?? "", MICROVIEW_SOCKET: host.socketPath },
+        env: surroundings({ MICROVIEW_SOCKET: host.socketPath }),
         stdin: "ignore",
         stdout: "ignore",
         stderr: "pipe",

@@ -8,6 +8,7 @@ import { MicroView, type MicroViewOptions } from "../../src/client/index.ts";
 import { type ApiError, poolPath, SHM_DIR } from "../../src/layout/index.ts";
 import { PoolView } from "./pool-view.ts";
 import type { limits } from "./pools.ts";
+import { surroundings } from "./surroundings.ts";
 import { until } from "./wait.ts";
 
 export const ROOT = join(import.meta.dir, "../..");
@@ -169,7 +170,7 @@ export class AgentProcess {
         stdin: "ignore",
         stdout: "ignore",
         stderr: "pipe",
-        env: { PATH: process.env["PATH"] ?? "" },
+        env: surroundings(),
       }),
     );
     this.#ended = this.#readLog();

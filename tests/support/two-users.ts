@@ -7,6 +7,7 @@ import { Collector } from "../../src/collector/index.ts";
 import { note } from "./collecting.ts";
 import { CLI } from "./host.ts";
 import { asNobody, nobodyUid } from "./permissions.ts";
+import { surroundings } from "./surroundings.ts";
 import { until } from "./wait.ts";
 
 const folder = process.argv[2]!;
@@ -36,7 +37,7 @@ for (const { name, wrapper, count } of users) {
       "--pool-mode",
       "0666",
     ],
-    { stdin: "ignore", stdout: "ignore", stderr: "pipe", env: { PATH: process.env["PATH"] ?? "" } },
+    { stdin: "ignore", stdout: "ignore", stderr: "pipe", env: surroundings() },
   );
   children.push(child);
   const mv = new MicroView({ app: "shop", service: "auth", socket });
