@@ -5,6 +5,7 @@ import { identityOf, type PodWatch } from "../identity/index.ts";
 import {
   LAYOUT_VERSION,
   type PoolSnapshot,
+  type Problem,
   type ProcessesResponse,
   type ProcessIdentity,
 } from "../layout/index.ts";
@@ -12,10 +13,12 @@ import { type AccessOptions, checkExposure } from "./access.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
 import { ANYONE, ANYONE_REGISTERING, type Grant } from "./grants.ts";
+import { Health } from "./health.ts";
 import { HostNames } from "./host-names.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
+import { PoolPlace } from "./place.ts";
 import type { Pool } from "./pool.ts";
 import { Pools } from "./pools.ts";
 import { type KubernetesOptions, watchPods } from "./processes/pod-names.ts";
@@ -23,6 +26,7 @@ import { Processes } from "./processes/processes.ts";
 import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
 import { sessionSockets } from "./rdma/routes.ts";
 import { Readings } from "./reading.ts";
+import { Recurring } from "./recurring.ts";
 import { Refusals } from "./refusals.ts";
 import { RestServer } from "./rest.ts";
 import { RestConnections } from "./rest-connections.ts";
@@ -65,6 +69,12 @@ export class Agent {
   readonly pools: Pools;
   readonly #options: AgentOptions;
   readonly #lock: InstanceLock;
+  readonly #place: PoolPlace;
+  readonly #health: Health;
+  readonly #scans: Recurring;
+  readonly #samplings: Recurring;
+  /** Dead writers for whose counts there is no room, by service. */
+  readonly #postponed: Recurring;
   readonly #readings = new Readings();
   readonly #keeper: TokenKeeper | undefined;
   /** Undefined without TLS, and where a renewal has failed half-way. */
@@ -88,6 +98,20 @@ export class Agent {
     this.#options = options;
     this.#lock = InstanceLock.take(options.socketPath);
     const { poolDir, poolMode, gid, limits, strategy, log, tokens } = options;
+    this.#place = new PoolPlace(poolDir, gid);
+    this.#health = new Health(log);
+    this.#scans = new Recurring(log, "a scan failed", "scans work again");
+    this.#samplings = new Recurring(
+      log,
+      "the processes could not be sampled",
+      "processes are sampled again",
+    );
+    this.#postponed = new Recurring(
+      log,
+      "a dead writer stays for now",
+      "dead writers of the service are folded again",
+      "warn",
+    );
     this.#keeper = tokens && new TokenKeeper(tokens, log, () => this.#dropRights());
     this.#certificate = new CertificateEnd(log);
     this.#shownTls = options.tls;
@@ -113,7 +137,7 @@ export class Agent {
 
   /**
    * Adopts what pools there are and starts to serve.
-   * @throws ExposedError, AgentRunningError, SystemError when a port or path cannot be used
+   * @throws ExposedError, AgentRunningError, PlaceError, SystemError when a port or path cannot be used
    */
   static async start(options: AgentOptions): Promise<Agent> {
     checkExposure(options);
@@ -187,6 +211,7 @@ export class Agent {
       this.#certificate.set(certificate);
       this.#names.certify(certificate);
     }
+    this.#place.tryOut();
     this.metrics.set("startTime", Date.now() / 1000);
     this.pools.adoptAll();
     this.#attachSelf();
@@ -199,6 +224,12 @@ export class Agent {
       wrongPerS: limits.wrongPerS,
       mayTry: (address) => refusals.gate.mayTry(address),
       refused: (...refusal) => refusals.connection(...refusal, tls !== undefined),
+      failed: (reason) => {
+        this.#health.set("data-port", {
+          message: `the thread of the data port has failed: ${reason}`,
+          hint: "restart the agent: services lose nothing",
+        });
+      },
       ...(tokens === undefined ? {} : { tokens: tokens.known }),
       ...(tls === undefined ? {} : { tls }),
     });
@@ -227,6 +258,7 @@ export class Agent {
       bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
       startedAtMs: Date.now(),
       dataPort: () => this.dataPort,
+      problems: () => this.#health.problems,
       upgrade: (request, data) => this.#rest?.upgrade(request, data) === true,
       tokens: () => tokens?.list() ?? [],
       maxBodyBytes: limits.bodyBytes,
@@ -242,6 +274,9 @@ export class Agent {
       check: (request, peer) => refusals.gate.admit(request, peer),
       refused: (...refusal) => refusals.atTheDoor(...refusal),
       failed: (error) => refusals.failed(error),
+      problems: () => this.#health.problems,
+      socketMade: () =>
+        log.warn("the socket was removed, and is there again", { path: socketPath }),
       answered: (status) => this.metrics.add("requests", 1, String(status)),
       ...(gid === undefined ? {} : { gid }),
       ...(tls === undefined ? {} : { tls }),
@@ -295,28 +330,25 @@ export class Agent {
   sampleProcesses(): void {
     if (this.#processes === undefined) return;
     const start = performance.now();
-    try {
-      this.#processes.sample(this.pools);
-    } catch (error) {
-      this.#options.log.error("the processes could not be sampled", { error: String(error) });
-    }
+    const processes = this.#processes;
+    this.#samplings.attempt("", () => processes.sample(this.pools));
     this.metrics.add("processSeconds", (performance.now() - start) / 1000);
   }
 
   /** Looks for dead writers in every pool, and brings the agent's own gauges up to date. */
   scan(nowMs = Date.now()): void {
     const start = performance.now();
-    for (const application of [...this.pools.dropDamaged(), ...this.pools.dropEmpty(nowMs)]) {
-      void this.#stopServing(application.pool).then(() => application.close());
-    }
-    this.pools.restoreLost();
-    for (const application of this.pools) {
-      try {
-        application.scan();
-      } catch (error) {
-        this.#options.log.error("a scan failed", { app: application.name, error: String(error) });
+    this.#scans.attempt("", () => {
+      for (const application of [...this.pools.dropDamaged(), ...this.pools.dropEmpty(nowMs)]) {
+        void this.#stopServing(application.pool).then(() => application.close());
       }
+      this.pools.restoreLost();
+    });
+    for (const application of this.pools) {
+      const { name } = application;
+      this.#scans.attempt(name, () => application.scan(), { app: name });
     }
+    this.#look();
     this.#rdma?.scan(nowMs);
     this.#restConnections.sweep(this.port);
     this.#keeper?.look(nowMs);
@@ -337,6 +369,28 @@ export class Agent {
   async #stopServing(pool: Pool): Promise<void> {
     this.#rdma?.drop(pool);
     await this.#data?.drop(pool);
+  }
+
+  /** Looks whether the agent can still do its work. */
+  #look(): void {
+    const trouble = this.#place.trouble();
+    this.#health.set("pools", trouble);
+    // Where none can be made, those that are lost cannot be put back; the log has them, each by itself.
+    this.#health.set("lost-pools", trouble === undefined ? this.#lostPools() : undefined, true);
+    this.#health.set("socket", this.#rest?.lookAtSocket());
+    this.#health.set("rest-port", this.#rest?.lookAtPort());
+  }
+
+  #lostPools(): Problem | undefined {
+    const lost = [...this.pools].flatMap((application) => {
+      const reason = this.pools.troubleOf(application);
+      return reason === undefined ? [] : [`${application.pool.path}: ${reason}`];
+    });
+    if (lost.length === 0) return undefined;
+    return {
+      message: `pools whose files were removed or replaced cannot be put back: ${lost.join("; ")}`,
+      hint: "free the paths, and see to it that there is room",
+    };
   }
 
   /** Ends what was opened by tokens that are gone, grant something else or have expired. */
@@ -391,15 +445,14 @@ export class Agent {
       registered: (series) => metrics.add("registered", series),
       folded: (writer, series) => {
         metrics.add("folded");
+        this.#postponed.worked(writer.serviceName, { service: writer.serviceName });
         log.debug("writer folded", { service: writer.serviceName, pid: writer.pid, series });
       },
       foldPostponed: (writer, reason) => {
         metrics.add("foldsPostponed");
-        log.warn("a dead writer stays for now", {
-          service: writer.serviceName,
-          reason: reason.message,
-          hint: reason.hint,
-        });
+        const { serviceName: service, pid } = writer;
+        const { message, hint, code } = reason;
+        this.#postponed.failed(service, message, { service, pid, hint }, code);
       },
       valuesRefused: (count) => metrics.add("valuesRefused", count),
       abandoned: (lost) => {

@@ -44,6 +44,8 @@ export interface DataServerOptions {
   wrongPerS: number;
   /** Takes TLS on the port, and carries it to the thread on loopback. */
   tls?: TlsIdentity;
+  /** The thread has ended by an error, and nobody serves the port any more. */
+  failed(reason: string): void;
   /** Whether somebody may try from an address; asked where TLS is taken. */
   mayTry(address: string): boolean;
   /** Somebody was not let in. @param status by STATUS, or OpenSSL's word for what his certificate is */
@@ -62,6 +64,7 @@ export class DataServer {
   readonly #tunnel: Tunnel | undefined;
   #refused: (refusal: DataRefusal) => void = () => {};
   #nextId = 1;
+  #failed = false;
 
   private constructor(
     worker: Worker,
@@ -86,7 +89,7 @@ export class DataServer {
 
   /** @throws Error when the port cannot be listened on */
   static async start(given: DataServerOptions): Promise<DataServer> {
-    const { tls, mayTry, refused, ...options } = given;
+    const { tls, mayTry, refused, failed, ...options } = given;
     const secret = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
     const plain = tls === undefined ? options : { ...options, host: "127.0.0.1", port: 0, secret };
     const worker = new Worker(WORKER_URL.href);
@@ -120,6 +123,10 @@ export class DataServer {
               (address, port) => encodePreface(secret, address, port),
             );
       const server = new DataServer(worker, wake, shared, port, tunnel);
+      worker.onerror = ({ message }) => {
+        server.#fail();
+        failed(message);
+      };
       server.#refused = ({ status, token, address }) => refused(status, token, address);
       return server;
     } catch (error) {
@@ -171,7 +178,15 @@ export class DataServer {
     this.#wake.close();
   }
 
+  /** The thread answers nobody any more. */
+  #fail(): void {
+    this.#failed = true;
+    for (const answered of this.#waiting.values()) answered();
+    this.#waiting.clear();
+  }
+
   #answer(key: string): Promise<void> {
+    if (this.#failed) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.set(key, resolve));
   }
 

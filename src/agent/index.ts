@@ -11,6 +11,7 @@ export { AgentRunningError, isServed } from "./instance-lock.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export { MethodError } from "./methods.ts";
+export { Recurring } from "./recurring.ts";
 export { checkScope, type Scope } from "./scopes.ts";
 export type { StrategyName } from "./strategies/index.ts";
 export { addressed, LIVENESS_PATH, pathOf } from "./target.ts";

@@ -261,10 +261,14 @@ export class Pool {
 
   /** Whether the pool's name still leads to its file. */
   get isCurrent(): boolean {
-    const there = lstatSync(this.path, { throwIfNoEntry: false });
-    if (there === undefined) return false;
-    const { inode, device } = this.file.stat();
-    return there.ino === inode && there.dev === device;
+    try {
+      const there = lstatSync(this.path);
+      const { inode, device } = this.file.stat();
+      return there.ino === inode && there.dev === device;
+    } catch {
+      // It is gone, or what leads to it is.
+      return false;
+    }
   }
 
   /** Writers that store into a pool which this one has replaced. */

@@ -1,6 +1,8 @@
 // The listeners of the REST interface: this host's Unix socket, and TCP with or without TLS.
 
-import { chmodSync, chownSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Problem } from "../layout/index.ts";
 import { AgentError } from "./errors.ts";
 import { TooManyError } from "./gate.ts";
 import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";
@@ -37,13 +39,20 @@ export interface RestOptions {
   /** A request could not be answered, by a fault of ours. */
   failed(error: unknown): void;
   answered(status: number): void;
+  /** The socket was removed, and was made again. */
+  socketMade(): void;
+  /** What keeps the agent from its work. */
+  problems(): readonly Problem[];
 }
 
 export class RestServer {
   readonly #options: RestOptions;
   readonly port: number;
-  readonly #unix: Listener;
+  #unix: Listener;
+  /** Of the socket that this has made. */
+  #inode = 0;
   #tcp: Listener;
+  #hasPort = true;
   /** Whose certificate was replaced; they end with what was under way. */
   readonly #replaced = new Set<Listener>();
   /** Where requests came in that may become a WebSocket, and those that have. */
@@ -53,18 +62,8 @@ export class RestServer {
   /** @throws Error when an address cannot be listened on */
   constructor(options: RestOptions) {
     this.#options = options;
-    const { socketPath, gid } = options;
-    this.#unix = Bun.serve({
-      unix: socketPath,
-      ...this.#common(
-        () => LOCAL,
-        () => "",
-      ),
-    });
+    this.#unix = this.#listenUnix();
     try {
-      // The directory's permissions and the group decide who may attach.
-      chmodSync(socketPath, 0o660);
-      if (gid !== undefined) chownSync(socketPath, -1, gid);
       this.#tcp = this.#listen(options.port, options.tls);
       this.port = this.#tcp.port!;
     } catch (error) {
@@ -82,7 +81,46 @@ export class RestServer {
     const before = this.#tcp;
     this.#replaced.add(before);
     void before.stop().finally(() => this.#replaced.delete(before));
+    this.#hasPort = false;
     this.#tcp = this.#listen(this.port, tls);
+    this.#hasPort = true;
+  }
+
+  /** What is wrong with the socket; one that somebody has removed is made again. */
+  lookAtSocket(): Problem | undefined {
+    const { socketPath } = this.#options;
+    const inode = inodeAt(socketPath);
+    if (inode === this.#inode) return undefined;
+    if (inode !== undefined) {
+      return {
+        message: `something else has taken the place of the agent's socket ${socketPath}`,
+        hint: "remove that: the agent makes its socket again; services that are attached go on meanwhile",
+      };
+    }
+    const before = this.#unix;
+    this.#replaced.add(before);
+    // First, for it removes what is under its name.
+    void before.stop().finally(() => this.#replaced.delete(before));
+    try {
+      mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
+      this.#unix = this.#listenUnix();
+      this.#options.socketMade();
+      return undefined;
+    } catch (error) {
+      return {
+        message: `the agent's socket ${socketPath} was removed and cannot be made again: ${(error as Error).message}`,
+        hint: "let the agent's user write to its folder; services that are attached go on meanwhile",
+      };
+    }
+  }
+
+  /** What is wrong with the port. */
+  lookAtPort(): Problem | undefined {
+    if (this.#hasPort) return undefined;
+    return {
+      message: `the REST port ${this.port} could not be taken again with another certificate`,
+      hint: "see who listens there: `ss -ltnp`",
+    };
   }
 
   /** Turns a request into a WebSocket. @returns false when it is none that can be */
@@ -103,6 +141,27 @@ export class RestServer {
     await Promise.race([Promise.all(all.map((listener) => listener.stop())), timeout]);
     clearTimeout(timer);
     for (const listener of all) void listener.stop(true);
+  }
+
+  #listenUnix(): Listener {
+    const { socketPath, gid } = this.#options;
+    const listener = Bun.serve({
+      unix: socketPath,
+      ...this.#common(
+        () => LOCAL,
+        () => "",
+      ),
+    });
+    try {
+      // The directory's permissions and the group decide who may attach.
+      chmodSync(socketPath, 0o660);
+      if (gid !== undefined) chownSync(socketPath, -1, gid);
+      this.#inode = lstatSync(socketPath).ino;
+      return listener;
+    } catch (error) {
+      void listener.stop(true);
+      throw error;
+    }
   }
 
   #listen(port: number, tls: TlsIdentity | undefined): Listener {
@@ -158,7 +217,7 @@ export class RestServer {
     let grant = NOBODY;
     try {
       const request = addressed(given);
-      if (isLivenessProbe(request)) return new Response("ok\n");
+      if (isLivenessProbe(request)) return livenessOf(this.#options.problems());
       grant = check(request, peer);
       this.#listeners.set(request, { listener: server, given });
       const response = await routes.handle(withGrant(request, grant, peer));
@@ -174,10 +233,24 @@ export class RestServer {
   }
 }
 
+/** What a path leads to, whatever it is; undefined when it leads nowhere. */
+function inodeAt(path: string): number | undefined {
+  try {
+    return lstatSync(path).ino;
+  } catch {
+    return undefined;
+  }
+}
+
 /** It is told nothing, so that whoever looks after the process needs no token and leaves no line of being refused. */
 function isLivenessProbe(request: Request): boolean {
   const { method } = request;
   return (method === "GET" || method === "HEAD") && pathOf(request) === LIVENESS_PATH;
+}
+
+function livenessOf(problems: readonly Problem[]): Response {
+  if (problems.length === 0) return new Response("ok\n");
+  return new Response(problems.map(({ message }) => `${message}\n`).join(""), { status: 503 });
 }
 
 /** An error as its caller is told it. */

@@ -14,6 +14,7 @@ import {
   type HoldRequest,
   KINDS,
   LAYOUT_VERSION,
+  type Problem,
   type ProcessesResponse,
   type RegisterResponse,
   type ReleaseResponse,
@@ -54,6 +55,8 @@ export interface RoutesContext {
   bootId: string;
   startedAtMs: number;
   dataPort(): number;
+  /** What keeps the agent from its work. */
+  problems(): Problem[];
   upgrade: Upgrade;
   /** Bytes of a request's body. */
   maxBodyBytes: number;
@@ -426,11 +429,12 @@ function firstFault(error: ValidationError): { path: string; message: string } {
 }
 
 function health(
-  { pools, version, bootId, startedAtMs, dataPort }: RoutesContext,
+  { pools, version, bootId, startedAtMs, dataPort, problems }: RoutesContext,
   apps: GrantedPools,
 ): HealthResponse {
   return {
-    status: "healthy",
+    status: problems().length === 0 ? "healthy" : "unhealthy",
+    problems: problems(),
     version,
     layoutVersion: LAYOUT_VERSION,
     pid: process.pid,

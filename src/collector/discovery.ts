@@ -190,7 +190,7 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
     throw new RefusedError(`the agent at ${name} refuses: ${answer?.message ?? "it says not why"}`);
   }
   const health = answer as HealthResponse | undefined;
-  if (!response.ok || health?.status !== "healthy") {
+  if (!response.ok || (health?.status !== "healthy" && health?.status !== "unhealthy")) {
     throw new DiscoveryError(
       `what answers at ${name}${byProxy(agent.url("/"))} is not a microview agent`,
     );

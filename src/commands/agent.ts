@@ -271,7 +271,7 @@ export default defineSubcommand("agent", {
     jsonLogs: flag.toggle({ group: LOG, description: "log as JSON lines" }),
   },
   async run(options) {
-    const { Agent, AgentRunningError, createLog, ExposedError } = await import("../agent/index.ts");
+    const { Agent, createLog } = await import("../agent/index.ts");
     const { defaultSocketPath } = await import("../layout/index.ts");
     const { readTokens } = await import("./support/token-file.ts");
     const { readServerTls } = await import("./support/tls-files.ts");
@@ -374,9 +374,6 @@ export default defineSubcommand("agent", {
       const end = pushed && (await finishing("pushing what is left", pushed));
       if (end !== undefined) log.info("pushing has ended", { summary: end.summary });
     } catch (error) {
-      if (error instanceof AgentRunningError || error instanceof ExposedError) {
-        throw new CliError({ message: error.message, hint: error.hint });
-      }
       if (isAddressTaken(error as NodeJS.ErrnoException)) {
         throw new CliError({
           message: (error as Error).message,

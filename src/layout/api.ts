@@ -107,8 +107,17 @@ export interface ApiError {
 }
 
 /** GET /health */
+/** What keeps an agent from its work, and what to do about it. */
+export interface Problem {
+  message: string;
+  hint: string;
+}
+
 export interface HealthResponse {
-  status: "healthy";
+  /** An agent that is not healthy still answers, and what it has can be read. */
+  status: "healthy" | "unhealthy";
+  /** Empty when it is healthy. */
+  problems: Problem[];
   version: string;
   layoutVersion: number;
   pid: number;

@@ -258,11 +258,13 @@ describe("a pool that cannot be used", () => {
 
   test("because another agent holds it is left to that one", async () => {
     await using host = new TestHost();
-    await host.agent();
+    await host.agent({ scanIntervalMs: 3_600_000 });
     const mv = host.client();
     const counter = mv.counter("requests_total");
     await mv.ready;
     counter.inc();
+    // One whose own pool was removed, so that nothing tells that it has this directory.
+    rmSync(poolPath("microview", host.poolDir));
     const other = await host.agentProcess("--socket", `${host.folder}/other.sock`);
     expect(other.find("a pool is not used")!["reason"]).toContain("another agent holds the pool");
     const stranger = host.client({ socket: `${host.folder}/other.sock`, service: "cart" });
@@ -306,13 +308,13 @@ describe("a pool directory", () => {
       host.onEnd(() => rmSync(poolDir, { recursive: true, force: true }));
       for (const folder of [host.folder, poolDir]) chownSync(folder, nobodyUid, -1);
       chmodSync(host.folder, 0o755);
-      chmodSync(poolDir, 0o555);
       const agent = new AgentProcess(
         host,
         ["--pool-dir", poolDir, "--pool-mode", "0666"],
         asNobody!,
       );
       await agent.serves();
+      chmodSync(poolDir, 0o555);
       const mv = host.client();
       const counter = mv.counter("requests_total");
       counter.inc(3);
@@ -358,26 +360,13 @@ describe("a pool directory", () => {
     },
   );
 
-  test("that is not there is made; one that cannot be is a clear error", async () => {
+  test("that is not there is made", async () => {
     await using host = new TestHost();
-    const agent = await host.agentProcess("--pool-dir", `${host.poolDir}/deeper/still`);
+    await host.agentProcess("--pool-dir", `${host.poolDir}/deeper/still`);
     const mv = host.client();
     mv.counter("requests_total");
     await mv.ready;
     expect(existsSync(`${host.poolDir}/deeper/still/shop/pool`)).toBe(true);
-    await agent.end("SIGTERM");
-    writeFileSync(`${host.poolDir}/file`, "");
-    const other = host.client({ service: "cart", socket: `${host.folder}/2.sock` });
-    await host.agentProcess(
-      "--pool-dir",
-      `${host.poolDir}/file`,
-      "--socket",
-      `${host.folder}/2.sock`,
-    );
-    other.counter("requests_total");
-    const warning = await until("the client is told", () => host.warnings[0]);
-    expect(warning.code).toBe("pool-denied");
-    expect(warning.message).toContain(`${host.poolDir}/file/shop`);
   });
 });
 

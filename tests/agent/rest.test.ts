@@ -95,6 +95,7 @@ describe("GET", () => {
     expect(status).toBe(200);
     expect(json).toEqual({
       status: "healthy",
+      problems: [],
       version: "0.0.0-test",
       layoutVersion: LAYOUT_VERSION,
       pid: process.pid,

@@ -10,6 +10,8 @@ import {
   hostAt,
 } from "../../src/inspector/index.ts";
 import { HEADER, LAYOUT_VERSION } from "../../src/layout/index.ts";
+import { Authority } from "../support/certificates.ts";
+import { TestHost } from "../support/host.ts";
 import { Scratch } from "../support/pools.ts";
 import { addShop, PoolDirectory } from "./pools.ts";
 
@@ -285,14 +287,37 @@ describe("the agent", () => {
 
   test("that died and left its socket is told from one that this user may not reach", async () => {
     const refused: HealthAnswer = { kind: "refused", code: "ECONNREFUSED" };
-    expect((await socket(refused)).finding).toContain("nobody listens");
+    expect(await socket(refused)).toMatchObject({
+      level: "fail",
+      finding: expect.stringContaining("nobody listens"),
+    });
     expect((await socket(refused, host({}, { writable: () => false }))).finding).toContain(
       "may not connect",
     );
   });
 
-  test("that hangs is a warning", async () => {
-    expect(await socket({ kind: "silent" })).toMatchObject({ level: "warn" });
+  test("that hangs fails", async () => {
+    expect(await socket({ kind: "silent" })).toMatchObject({ level: "fail" });
+  });
+
+  test("that cannot do its work fails, with its own reasons and what to do", async () => {
+    const problems = [
+      { message: "no pools can be kept", hint: "make room" },
+      { message: "the socket is gone", hint: "look" },
+    ];
+    for (const found of [await socket(answer({ problems })), await port(answer({ problems }))]) {
+      expect(found.level).toBe("fail");
+      expect(found.finding).toEndWith(
+        "cannot do its work: no pools can be kept; the socket is gone",
+      );
+      expect(found.advice).toBe("make room; look");
+    }
+    expect(await socket(answer({ problems: [] }))).toMatchObject({ level: "ok" });
+    expect(await socket(answer({ problems: [null, 7] }))).toMatchObject({ level: "fail" });
+  });
+
+  test("that asks for a certificate is fine", async () => {
+    expect(await port({ kind: "certificate-wanted" })).toMatchObject({ level: "ok" });
   });
 
   test("that asks for a token is fine", async () => {
@@ -335,6 +360,25 @@ describe("asking a real listener", () => {
       expect(levels).toEqual(["ok", "ok"]);
     } finally {
       await Promise.all([onSocket.stop(true), onPort.stop(true)]);
+    }
+  });
+
+  test("reaches an agent by TLS, whoever has signed for it", async () => {
+    const { askHealth } = await import("../../src/inspector/doctor/agent.ts");
+    using authority = new Authority();
+    const own = authority.sign("localhost");
+    const body = (HEALTHY as { body: object }).body;
+    const serve = (tls: Bun.TLSOptions) =>
+      Bun.serve({ hostname: "127.0.0.1", port: 0, tls, fetch: () => Response.json(body) });
+    const open = serve(own);
+    const ca = authority.cert;
+    const closed = serve({ ...own, ca, requestCert: true, rejectUnauthorized: true });
+    const target = (server: typeof open) => ({ host: "127.0.0.1", port: server.port! });
+    try {
+      expect(await askHealth(target(open))).toEqual(HEALTHY);
+      expect(await askHealth(target(closed))).toEqual({ kind: "certificate-wanted" });
+    } finally {
+      await Promise.all([open.stop(true), closed.stop(true)]);
     }
   });
 
@@ -394,10 +438,25 @@ describe("pools", () => {
 
   test("without an agent are a warning", async () => {
     const directory = new PoolDirectory(scratch);
-    addShop(directory).app.pool.close();
+    directory.add("bank").pool.close();
     expect(await of(directory)).toMatchObject([
-      { id: "pool-shop", level: "warn", finding: expect.stringContaining("no agent keeps it") },
+      { id: "pool-bank", level: "warn", finding: expect.stringContaining("no agent keeps it") },
     ]);
+  });
+
+  test("without an agent fail while services write into them", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent();
+    const mv = host.client();
+    mv.counter("requests_total").inc();
+    await mv.ready;
+    await agent.stop();
+    const all = await findings({ poolDir: host.poolDir });
+    expect(all.find(({ id }) => id === "pool-shop")).toMatchObject({
+      level: "fail",
+      finding: expect.stringContaining("no agent keeps it, and 1 of its writers live"),
+    });
+    expect(all.find(({ id }) => id === "pool-microview")).toMatchObject({ level: "warn" });
   });
 
   test("whose agent died in a change are a warning", async () => {

@@ -2,7 +2,7 @@
 // an exporter, and tells it of applications that have gone.
 
 import { hostname } from "node:os";
-import type { Agent, Log } from "../../agent/index.ts";
+import { type Agent, type Log, Recurring } from "../../agent/index.ts";
 import { type ExportEnd, type Exporter, Otlp } from "../../export/index.ts";
 import type { OtlpFlagOptions } from "../push/flags.ts";
 import { otlpOptions } from "../push/otlp.ts";
@@ -14,14 +14,18 @@ const GRACE_MS = 1_500;
 export class AgentPush {
   readonly #agent: Agent;
   readonly #exporter: Exporter;
-  readonly #log: Log;
+  readonly #pushes: Recurring;
   readonly #timer: Timer;
   #apps = new Set<string>();
 
   private constructor(agent: Agent, exporter: Exporter, intervalMs: number, log: Log) {
     this.#agent = agent;
     this.#exporter = exporter;
-    this.#log = log;
+    this.#pushes = new Recurring(
+      log,
+      "a snapshot could not be pushed",
+      "snapshots are pushed again",
+    );
     this.#timer = setInterval(() => this.push(), intervalMs);
   }
 
@@ -61,9 +65,10 @@ export class AgentPush {
       }
       for (const app of this.#apps) if (!apps.has(app)) this.#exporter.gone("local", app);
       this.#apps = apps;
+      this.#pushes.worked("");
     } catch (error) {
       // The agent goes on whatever becomes of what it tells others.
-      this.#log.error("a snapshot could not be pushed", { error: String(error) });
+      this.#pushes.failed("", (error as Error).message);
     }
   }
 

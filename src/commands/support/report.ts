@@ -9,6 +9,14 @@ export interface Report {
   readonly exitCode: number;
 }
 
+const DEFECT = "this may be a defect of microview; MICROVIEW_DEBUG=1 shows where it happened";
+
+/** What an error of another room says that is to be done. */
+function hintOf(error: unknown): string | undefined {
+  const { hint } = (error ?? {}) as { hint?: unknown };
+  return typeof hint === "string" ? hint : undefined;
+}
+
 /**
  * Turns whatever was thrown into a message for people. An error that no command threw on purpose
  * keeps its stack to itself unless MICROVIEW_DEBUG is set.
@@ -19,10 +27,7 @@ export function describeError(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Report {
   const message = error instanceof Error ? error.message || error.name : String(error);
-  const hint =
-    error instanceof CliError
-      ? error.hint
-      : "this may be a defect of microview; MICROVIEW_DEBUG=1 shows where it happened";
+  const hint = error instanceof CliError ? error.hint : (hintOf(error) ?? DEFECT);
   const debug = (environment["MICROVIEW_DEBUG"] ?? "") !== "";
   const stack = debug && error instanceof Error ? `${error.stack ?? ""}\n` : "";
   const hintLine = hint === undefined ? "" : `${style.yellow("hint:")} ${hint}\n`;

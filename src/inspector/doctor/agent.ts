@@ -1,7 +1,8 @@
 // Whether an agent answers on this host, and whether it is one that we understand.
 
+import { connect as connectTls } from "node:tls";
 import { proxyOption } from "../../http/index.ts";
-import { type HealthResponse, LAYOUT_VERSION } from "../../layout/index.ts";
+import { type HealthResponse, LAYOUT_VERSION, type Problem } from "../../layout/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
 
@@ -11,29 +12,54 @@ export type HealthTarget = { socket: string } | { host: string; port: number };
 /** What came of asking. `body` is whatever the other side said. */
 export type HealthAnswer =
   | { kind: "answer"; status: number; body: unknown }
+  /** It speaks TLS, and asks for a certificate that doctor does not have. */
+  | { kind: "certificate-wanted" }
   | { kind: "refused"; code: string }
   | { kind: "silent" };
 
 const TIMEOUT_MS = 2000;
 const MAX_BODY_BYTES = 1 << 20;
 
-/** GET /health, with a limit to its time and its size. */
+/** What fetch says of a place where nobody listens. */
+const CLOSED_CODES: readonly string[] = ["ConnectionRefused", "ECONNREFUSED"];
+
+/** GET /health, with a limit to its time and its size; on a port without TLS and, where that fails, with it. */
 export async function askHealth(target: HealthTarget): Promise<HealthAnswer> {
+  if ("socket" in target) return ask("http://localhost/health", { unix: target.socket });
+  const { host, port } = target;
+  const place = `${host}:${port}/health`;
+  const plain = await ask(`http://${place}`, proxyOption(`http://${place}`));
+  if (plain.kind !== "refused" || CLOSED_CODES.includes(plain.code)) return plain;
+  // Whose certificate it is does not matter: it is shown no token, and nothing is taken from it but its health.
+  const tls = { rejectUnauthorized: false };
+  const secure = await ask(`https://${place}`, { ...proxyOption(`https://${place}`), tls });
+  if (secure.kind === "answer") return secure;
+  return (await speaksTls(host, port)) ? { kind: "certificate-wanted" } : plain;
+}
+
+async function ask(url: string, how: BunFetchRequestInit): Promise<HealthAnswer> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const isSocket = "socket" in target;
-  const url = isSocket ? "http://localhost/health" : `http://${target.host}:${target.port}/health`;
   try {
-    const response = await fetch(url, {
-      signal,
-      redirect: "manual",
-      ...(isSocket ? { unix: target.socket } : proxyOption(url)),
-    });
+    const response = await fetch(url, { signal, redirect: "manual", ...how });
     const text = await limitedText(response);
     return { kind: "answer", status: response.status, body: parsed(text) };
   } catch (error) {
     if (signal.aborted) return { kind: "silent" };
     return { kind: "refused", code: (error as { code?: string }).code ?? "unknown" };
   }
+}
+
+/** Whether somebody shows a certificate on a port. In TLS 1.3 the client is told only afterwards that it lacks one. */
+function speaksTls(host: string, port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connectTls({ host, port, rejectUnauthorized: false, timeout: TIMEOUT_MS });
+  const end = (speaks: boolean) => {
+    socket.destroy();
+    resolve(speaks);
+  };
+  socket.on("secureConnect", () => end(true));
+  for (const failure of ["error", "timeout", "close"]) socket.on(failure, () => end(false));
+  return promise;
 }
 
 /** Where an agent of this host says that it keeps its pools, when that is not /dev/shm. */
@@ -92,35 +118,48 @@ export function checkSocket(
     );
   }
   if (answer.kind === "silent") {
-    return check.warn(
+    return check.fail(
       `${socketPath} does not answer`,
       "see the agent's log; restart it: services lose nothing",
     );
   }
-  if (answer.kind === "refused") {
+  if (answer.kind !== "answer") {
     if (!host.writable(socketPath)) {
       return check.warn(
         `this user may not connect to ${socketPath}`,
         "join the group that owns the socket: see `ls -l` and the agent's --group",
       );
     }
-    return check.warn(`nobody listens on ${socketPath}; an agent that died has left it`, START);
+    return check.fail(`nobody listens on ${socketPath}; an agent that died has left it`, START);
   }
   return judge(check, socketPath, answer, ownVersion);
 }
 
 export function checkPort(address: string, answer: HealthAnswer, ownVersion: string): Finding {
   const check = new Check("agent-port", "agent's port");
+  if (answer.kind === "certificate-wanted") {
+    return check.ok(`${address} answers by TLS, and asks for a certificate`);
+  }
   if (answer.kind !== "answer") {
     const found = answer.kind === "silent" ? "does not answer" : "is closed";
     return check.warn(
       `${address} ${found}`,
-      "collectors connect there; an agent with another --port, or with TLS, is reached by that",
+      "collectors connect there; an agent with another --port is reached by that",
     );
   }
   if (answer.status === 401 || answer.status === 429)
     return check.ok(`${address} answers, and asks for a token`);
   return judge(check, address, answer, ownVersion);
+}
+
+/** What an agent says that keeps it from its work; undefined when it is well. */
+function problemsOf(body: unknown): Problem[] | undefined {
+  const { problems } = body as Partial<HealthResponse>;
+  if (!Array.isArray(problems) || problems.length === 0) return undefined;
+  return problems.map((each: Partial<Problem> | null) => ({
+    message: String(each?.message ?? "it says not why"),
+    hint: String(each?.hint ?? "see its log"),
+  }));
 }
 
 function judge(
@@ -139,6 +178,13 @@ function judge(
     return check.warn(
       `${where} answers with status ${status}, but not as an agent does`,
       "another program listens there: give the agent another --socket or --port",
+    );
+  }
+  const problems = problemsOf(body);
+  if (problems !== undefined) {
+    return check.fail(
+      `the agent at ${where} cannot do its work: ${problems.map(({ message }) => message).join("; ")}`,
+      problems.map(({ hint }) => hint).join("; "),
     );
   }
   const finding = `${where}: version ${version}, layout ${layoutVersion}, pid ${pid}, ${pools.length} applications`;

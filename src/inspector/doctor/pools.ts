@@ -82,6 +82,15 @@ function checkPool(
       );
     }
     if (!pool.agentAlive) {
+      const living = [...directory.writers.values()].filter(
+        (each) => pool.lifeOf(each) === "alive",
+      );
+      if (living.length > 0) {
+        return check.fail(
+          `${path}: no agent keeps it, and ${living.length} of its writers live`,
+          "start an agent: it adopts the pool, and no count is lost",
+        );
+      }
       return check.warn(
         `${path}: no agent keeps it`,
         "start an agent: it adopts the pool. If the application is gone for good, remove the file",

@@ -1,0 +1,40 @@
+// What keeps the agent from its work. Said in the log once when it comes, when its reason changes and when it has gone;
+// told to whoever asks for its health.
+
+import type { Problem } from "../layout/index.ts";
+import type { Log } from "./log.ts";
+
+/** Something that can fail while the agent runs. */
+export type Part = "pools" | "lost-pools" | "socket" | "rest-port" | "data-port";
+
+export class Health {
+  readonly #problems = new Map<Part, Problem>();
+
+  constructor(readonly log: Log) {}
+
+  /** All that is wrong now. */
+  get problems(): Problem[] {
+    return [...this.#problems.values()];
+  }
+
+  /**
+   * @param problem what is wrong with a part now; undefined when all is well
+   * @param isLogged whether the log has it already
+   */
+  set(part: Part, problem: Problem | undefined, isLogged = false): void {
+    const before = this.#problems.get(part);
+    if (before?.message === problem?.message) return;
+    if (problem === undefined) this.#problems.delete(part);
+    else this.#problems.set(part, problem);
+    if (isLogged) return;
+    if (problem === undefined) {
+      this.log.info("the agent can do its work again", { part, was: before?.message });
+    } else {
+      this.log.error("the agent cannot do its work", {
+        part,
+        reason: problem.message,
+        hint: problem.hint,
+      });
+    }
+  }
+}

@@ -1,0 +1,181 @@
+// The directory that pools lie in: whether an agent can keep pools there at all, tried out when it starts and looked at
+// while it runs.
+
+import {
+  accessSync,
+  chownSync,
+  closeSync,
+  constants,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { join } from "node:path";
+import { SharedFile } from "../ffi/index.ts";
+import { AGENT_APP, HEADER, PAGE_BYTES, type Problem, poolPath, SHM_DIR } from "../layout/index.ts";
+
+/** An agent cannot keep pools where it was told to. */
+export class PlaceError extends Error implements Problem {
+  override readonly name = "PlaceError";
+
+  constructor(
+    message: string,
+    readonly hint: string,
+  ) {
+    super(message);
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EEXIST: "it is a file, and no directory",
+  ENOTDIR: "a part of its path is a file, and no directory",
+  ENOENT: "nothing can be made there",
+  EACCES: "this user may not write there",
+  EPERM: "this user may not write there, or its file system does not allow it",
+  EROFS: "its file system is read-only",
+  ENOSYS: "its file system lacks what pools need",
+  EOPNOTSUPP: "its file system lacks what pools need",
+  ENODEV: "its file system has no files that can be mapped",
+  EINVAL: "its file system lacks what pools need",
+};
+
+const ELSEWHERE = "give another --pool-dir, on a tmpfs that this user may write to";
+const MEND = "let the agent's user write there again; services go on meanwhile";
+
+export class PoolPlace {
+  readonly #path: string;
+
+  constructor(
+    readonly poolDir: string | undefined,
+    readonly gid: number | undefined,
+  ) {
+    this.#path = poolDir ?? SHM_DIR;
+  }
+
+  /**
+   * Makes the directory, if it is to be made, and tries out all that pools need: files that are made, mapped, locked and
+   * linked. Nothing of it stays. A lack of room is no reason: pools that are there are kept nevertheless.
+   * @throws PlaceError telling why no agent can work there
+   */
+  tryOut(): void {
+    this.#attempt(() => {
+      if (this.poolDir !== undefined) mkdirSync(this.#path, { recursive: true });
+      if (!statSync(this.#path).isDirectory()) throw systemError("EEXIST");
+    });
+    const probe = join(this.#path, `.microview-probe-${process.pid}`);
+    const twin = `${probe}-2`;
+    const clear = () => {
+      for (const path of [probe, twin]) rmSync(path, { force: true });
+    };
+    try {
+      this.#attempt(() => {
+        clear();
+        const file = SharedFile.create(probe, 0o600);
+        try {
+          file.truncate(PAGE_BYTES);
+          file.map(0, PAGE_BYTES, true).unmap();
+          file.lock(0, PAGE_BYTES);
+          linkSync(probe, twin);
+        } finally {
+          file.close();
+        }
+      });
+      this.#tryGroup(probe);
+    } finally {
+      try {
+        clear();
+      } catch {
+        // What could not be made need not be cleared away.
+      }
+    }
+    this.#checkOthers();
+  }
+
+  /** Why no pool could be made there now; undefined when that can be expected. Costs two system calls. */
+  trouble(): Problem | undefined {
+    try {
+      if (!statSync(this.#path).isDirectory()) throw systemError("EEXIST");
+      accessSync(this.#path, constants.W_OK | constants.X_OK);
+      return undefined;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT") return { message: `${this.#path} was removed`, hint: "make it again" };
+      return { message: this.#sentence(error), hint: MEND };
+    }
+  }
+
+  #attempt(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOSPC" || code === "EDQUOT") return;
+      throw new PlaceError(this.#sentence(error), ELSEWHERE);
+    }
+  }
+
+  #sentence(error: unknown): string {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return `no pools can be kept in ${this.#path}: ${REASONS[code ?? ""] ?? message}`;
+  }
+
+  #tryGroup(probe: string): void {
+    if (this.gid === undefined) return;
+    try {
+      chownSync(probe, -1, this.gid);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT") return;
+      throw new PlaceError(
+        `this user cannot give pools to the group ${this.gid}: ${code}`,
+        "name a group by --group that the agent's user is a member of",
+      );
+    }
+  }
+
+  /** Two agents in one directory: whoever comes second would get no pool that the first one has. */
+  #checkOthers(): void {
+    const path = poolPath(AGENT_APP, this.poolDir);
+    const known = lstatSync(path, { throwIfNoEntry: false });
+    // What somebody else has put there says nothing of agents.
+    const isOurs = known?.isFile() === true && [0, process.geteuid?.()].includes(known.uid);
+    if (!isOurs || !isHeld(path)) return;
+    throw new PlaceError(
+      `another agent, with pid ${keeperOf(path)}, keeps the pools in ${this.#path}`,
+      "stop it first, or give this one another --pool-dir",
+    );
+  }
+}
+
+function isHeld(path: string): boolean {
+  let file: SharedFile;
+  try {
+    file = SharedFile.open(path, false);
+  } catch {
+    return false;
+  }
+  try {
+    return file.locked(0, PAGE_BYTES);
+  } finally {
+    file.close();
+  }
+}
+
+/** The pid that stands in a pool's header. */
+function keeperOf(path: string): number | string {
+  const pid = Buffer.alloc(4);
+  const fd = openSync(path, "r");
+  try {
+    return readSync(fd, pid, 0, 4, HEADER.agentPid) === 4 ? pid.readUInt32LE() : "unknown";
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(code), { code });
+}

@@ -1,0 +1,58 @@
+// What fails again and again is said once: when it begins, when its reason becomes another one, and when it has ended,
+// with how often it happened. For whatever is tried by a timer.
+
+import type { Log } from "./log.ts";
+
+/** Things that are remembered as failing; of more nothing is said until some of them are well. */
+const FAILING_MAX = 1_000;
+
+export class Recurring {
+  readonly #failing = new Map<string, { identity: string; reason: string; times: number }>();
+
+  constructor(
+    readonly log: Log,
+    /** E.g. "a scan failed". */
+    readonly message: string,
+    /** E.g. "scans work again". */
+    readonly over: string,
+    readonly level: "error" | "warn" = "error",
+  ) {}
+
+  /**
+   * Tries something. What it throws is said, if it has not been.
+   * @param what it is tried with, e.g. an application; each fails by itself
+   */
+  attempt(what: string, run: () => void, fields: Record<string, unknown> = {}): void {
+    try {
+      run();
+    } catch (error) {
+      return this.failed(what, (error as Error)?.message ?? String(error), fields);
+    }
+    this.worked(what, fields);
+  }
+
+  /** @param identity what makes it the same reason, where its words have numbers in them */
+  failed(
+    what: string,
+    reason: string,
+    fields: Record<string, unknown> = {},
+    identity: string = reason,
+  ): void {
+    const known = this.#failing.get(what);
+    if (known?.identity === identity) {
+      known.times++;
+      return;
+    }
+    if (known === undefined && this.#failing.size >= FAILING_MAX) return;
+    this.#failing.set(what, { identity, reason, times: 1 });
+    const before = known === undefined ? {} : { before: known.reason, times: known.times };
+    this.log[this.level](this.message, { ...fields, reason, ...before });
+  }
+
+  worked(what: string, fields: Record<string, unknown> = {}): void {
+    const known = this.#failing.get(what);
+    if (known === undefined) return;
+    this.#failing.delete(what);
+    this.log.info(this.over, { ...fields, was: known.reason, times: known.times });
+  }
+}
