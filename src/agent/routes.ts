@@ -170,6 +170,7 @@ export function createRoutes(context: RoutesContext) {
   const exposition = new MetricsRoute(context.readings, context.scrapes, {
     refused: () => metrics.add("limits", 1, "scrapes-full"),
     cut: () => metrics.add("scrapesCut"),
+    failed: (error) => context.failed(error),
     clash: (found) => clashes.see(found),
   });
   // What is not granted to a caller does not exist for it: no route reaches for `pools` itself.
