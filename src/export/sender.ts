@@ -23,7 +23,7 @@ export interface SenderOptions {
   mayPass: (status: number) => boolean;
   /** Told of each request that was taken, with the answer's body. */
   onTaken?: (request: Request, answer: Uint8Array, contentType: string) => void;
-  /** What else may be said of a connection that failed, by the code of its error. */
+  /** What else may be said of a connection that failed, by the code of its error, and of a refusal, by its status. */
   hintOf?: (code: string) => string | undefined;
   /** Told, in words, what a person should know. */
   onNotice: (text: string) => void;
@@ -178,7 +178,9 @@ export class Sender {
       return { kind: "taken", written: verdict?.written ?? request.samples, reason };
     }
     const text = new TextDecoder().decode(answer).trim().slice(0, MAX_REASON_LENGTH);
-    const reason = `${status}${text === "" ? "" : `: ${text}`}${byProxy(url)}`;
+    const hint = this.options.hintOf?.(String(status));
+    const said = `${status}${text === "" ? "" : `: ${text}`}${byProxy(url)}`;
+    const reason = hint === undefined ? said : `${said} (${hint})`;
     if (!mayPass(status)) {
       return { kind: "refused", written: verdict?.written ?? 0, reason: verdict?.reason ?? reason };
     }
