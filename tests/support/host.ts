@@ -191,7 +191,10 @@ export class AgentProcess {
   /** What it says to people who wonder why it has ended, or does not what it should. */
   get text(): string {
     const errors = this.log.filter(({ level }) => level === "error");
-    const said = errors.map(({ message, hint }) => `${message}\nhint: ${hint ?? "none"}\n`);
+    const said = errors.map(
+      ({ message, hint }) =>
+        `microview: ${message}\n${hint === undefined ? "" : `hint: ${hint}\n`}`,
+    );
     return this.stray + said.join("");
   }
 
