@@ -76,6 +76,9 @@ const AttachBody = t.Object({
   service: t.String({ description: "name of the microservice" }),
   pid: t.Integer({ minimum: 0, maximum: 0xffff_ffff }),
   threadId: t.Integer({ minimum: 0, maximum: 0xffff_ffff }),
+  since: t.Optional(
+    t.Number({ minimum: 0, description: "unix ms at which the writer began to count" }),
+  ),
   previous: t.Optional(
     t.Object(
       {
