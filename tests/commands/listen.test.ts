@@ -84,6 +84,38 @@ describe("collect --listen", () => {
     });
   });
 
+  test("tells once of names that clash, though it is scraped and pushes, and counts them", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const [auth, cart] = [host.client({ service: "auth" }), host.client({ service: "cart" })];
+    auth.counter("depth").inc(2);
+    cart.gauge("depth").set(3);
+    await Promise.all([auth.ready, cart.ready]);
+    const { child, url, lines } = await listening(
+      host,
+      ...["--socket", host.socketPath, "--listen", "0", "--app", "shop"],
+      ...["--remote-write", "http://127.0.0.1:1/"],
+    );
+    await samples(url, "depth", 2);
+    const counted = await until("both are counted", async () => {
+      const found = Object.values(await sampled(url, "microview_collect_name_clashes_total"));
+      return found[0] === 2 && found;
+    });
+    expect(counted).toEqual([2]);
+    for (let i = 0; i < 3; i++) await scrape(url);
+    child.kill("SIGTERM");
+    const told: string[] = [];
+    try {
+      for (;;) told.push(await lines.next());
+    } catch {
+      // It has said all.
+    }
+    expect(told.filter((line) => line.includes("without its type"))).toEqual([
+      "the counter depth is shown without its type: another metric needs the name depth",
+      "the gauge depth is shown without its type: another metric needs the name depth",
+    ]);
+  });
+
   test("serves what it reads, in both formats, and prints nothing", async () => {
     await using host = new TestHost();
     await serving(host, 3);
