@@ -57,11 +57,14 @@ export function checkRequest(
   { grant: anyone, names }: Anonymous,
 ): Grant {
   if (tokens !== undefined) {
-    const grant = tokens.identify(request.headers.get("authorization"));
+    const sent = request.headers.get("authorization");
+    const grant = tokens.identify(sent);
     if (grant !== undefined) return grant;
     throw new AgentError(
       "denied",
-      "the token is missing or wrong",
+      (sent ?? "") === ""
+        ? "the agent asks for a token, and none was sent"
+        : "the agent does not know the token that was sent",
       "send Authorization: Bearer TOKEN",
       401,
     );

@@ -15,6 +15,6 @@ export { Recurring } from "./recurring.ts";
 export { checkScope, type Scope } from "./scopes.ts";
 export type { StrategyName } from "./strategies/index.ts";
 export { addressed, LIVENESS_PATH, pathOf } from "./target.ts";
-export { checkTls, serverTls, TlsError, type TlsIdentity } from "./tls.ts";
+export { checkTls, serverTls, type TlsIdentity } from "./tls.ts";
 export { TokenKeeper } from "./token-keeper.ts";
 export type { TokenEntry } from "./tokens.ts";

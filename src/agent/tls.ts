@@ -1,6 +1,7 @@
 // What the agent's ports, and others that serve, show and ask for by TLS; checked before it is used.
 
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
+import { certificatesOf, checkPair } from "../http/index.ts";
 import type { Log } from "./log.ts";
 
 /** How long before its end a certificate is warned of. */
@@ -15,26 +16,6 @@ export interface TlsIdentity {
   clientCa?: string;
 }
 
-/** Says what is wrong with certificates or keys, by the flag that names them, and never what is in them. */
-export class TlsError extends Error {
-  override readonly name = "TlsError";
-}
-
-const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
-
-/** The certificates of a PEM file. @throws TlsError when there is none, or one cannot be read */
-export function certificatesOf(pem: string, label: string): X509Certificate[] {
-  const blocks = pem.match(BLOCK);
-  if (blocks === null) throw new TlsError(`${label}: there is no certificate in it (PEM)`);
-  return blocks.map((block) => {
-    try {
-      return new X509Certificate(block);
-    } catch {
-      throw new TlsError(`${label}: a certificate in it cannot be read (PEM)`);
-    }
-  });
-}
-
 /**
  * @param labels how messages name the parts, e.g. `--tls-cert`
  * @returns the certificate that is shown
@@ -44,16 +25,9 @@ export function checkTls(
   { cert, key, clientCa }: TlsIdentity,
   labels = { cert: "--tls-cert", key: "--tls-key", clientCa: "--tls-client-ca" },
 ): X509Certificate {
-  const [own] = certificatesOf(cert, labels.cert);
+  const own = checkPair({ cert, key }, labels);
   if (clientCa !== undefined) certificatesOf(clientCa, labels.clientCa);
-  let isPair: boolean;
-  try {
-    isPair = own!.checkPrivateKey(createPrivateKey(key));
-  } catch {
-    throw new TlsError(`${labels.key}: it is no private key that can be read (PEM, no passphrase)`);
-  }
-  if (!isPair) throw new TlsError(`${labels.key}: it is not the key of the certificate`);
-  return own!;
+  return own;
 }
 
 /** Says in time when a certificate ends that nobody has renewed. */

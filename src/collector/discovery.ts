@@ -15,7 +15,7 @@ import {
   type RdmaChoice,
   type RdmaPortSpec,
 } from "../ffi/index.ts";
-import { byProxy } from "../http/index.ts";
+import { byProxy, failureOf } from "../http/index.ts";
 import {
   type ApiError,
   type HealthResponse,
@@ -171,15 +171,23 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
   try {
     response = await agent.fetch("GET", "/health");
   } catch (error) {
-    throw new DiscoveryError(
-      `no agent answers at ${targetAddress(agent.target)}: ${reasonOf(error as Error)}${byProxy(agent.url("/"))}${adviceOnTls(agent, error as Error)}`,
-    );
+    const reason = await failureOf(error, {
+      url: agent.url("/health"),
+      isSocket: agent.target.host === undefined,
+      flags: { ca: "--ca", identity: "--client-cert and --client-key", tls: "--tls or --ca" },
+      ...(agent.credentials.tls === undefined ? {} : { tls: agent.credentials.tls }),
+    });
+    throw new DiscoveryError(`no agent answers at ${targetAddress(agent.target)}: ${reason}`);
   }
   const answer = (await response.json().catch(() => undefined)) as
     | (Partial<HealthResponse> & Partial<ApiError>)
     | undefined;
   if (response.status === 401 && answer?.code !== "expired-token") {
-    throw new RefusedError(`the agent at ${name} asks for a token: give --token-file`);
+    throw new RefusedError(
+      agent.credentials.token === undefined
+        ? `the agent at ${name} asks for a token: give --token-file`
+        : `the agent at ${name} does not know the token that it was sent: see --token-file there and here`,
+    );
   }
   if (response.status === 429) {
     throw new DiscoveryError(
@@ -257,33 +265,6 @@ async function discoverVerbs(
 /** Where rdma_cm finds the agent: the address of its RDMA port if that is one of IPv4, else where REST is. */
 async function managerHost(agent: AgentClient, { gid }: RdmaEndpoint): Promise<string> {
   return ipv4OfGid(gid) ?? resolve(agent.target.host ?? "127.0.0.1");
-}
-
-/** Of a Unix socket, by code. */
-const SOCKET_REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  ECONNREFUSED: "nobody listens there",
-  EACCES: "this user may not open it",
-};
-
-/** Why nothing answered, without the advice for web pages that Bun adds. */
-function reasonOf({ code, message }: NodeJS.ErrnoException): string {
-  return SOCKET_REASONS[code ?? ""] ?? message.split(". ")[0]!;
-}
-
-/** What to try where a connection failed as it does when two do not agree on TLS; starts with a dash. */
-function adviceOnTls({ target, credentials }: AgentClient, error: NodeJS.ErrnoException): string {
-  if (target.host === undefined) return "";
-  const { code = "", message } = error;
-  if (credentials.tls === undefined) {
-    return code === "ECONNRESET" ? " — it may speak TLS: give --ca or --tls" : "";
-  }
-  if (code === "EPROTO") {
-    return " — it may ask for a certificate (--client-cert and --client-key), refuse this one, or speak no TLS";
-  }
-  return /certificate/i.test(`${code} ${message}`)
-    ? " — the authority that signed its certificate is named with --ca"
-    : "";
 }
 
 /** Why an agent's pools cannot be mapped from here, or undefined when they can. */

@@ -52,6 +52,7 @@ interface Pending {
 export class TcpTransport implements Transport {
   readonly name = "tcp";
   readonly fd: number;
+  readonly #hasToken: boolean;
   poolsGeneration = 0;
   readonly mergeGapSlots = MERGE_GAP_SLOTS;
   readonly counters = newCounters();
@@ -77,6 +78,7 @@ export class TcpTransport implements Transport {
    */
   constructor(host: string, port: number, token: string) {
     this.fd = tcpConnect(host, port);
+    this.#hasToken = token !== "";
     this.#append(encodeHello(token));
   }
 
@@ -197,11 +199,27 @@ export class TcpTransport implements Transport {
   #receiveGreeting(): boolean {
     if (!this.#fillHead(HELLO_REPLY_BYTES)) return false;
     const status = this.#headView.getUint32(0, true);
-    if (status !== STATUS.ok)
-      throw this.#lost(STATUS_TEXT[status] ?? `the agent answers ${status}`);
+    if (status !== STATUS.ok) throw this.#lost(this.#refusal(status));
     this.#headFilled = 0;
     this.#greeted = true;
     return true;
+  }
+
+  /** Why a greeting was not taken; what is no status comes from something else than an agent's data port. */
+  #refusal(status: number): string {
+    if (status === STATUS.denied && !this.#hasToken) {
+      return "the data port asks for a token, and none was sent: give --token-file";
+    }
+    if (status === STATUS.denied) return "the data port does not know the token that it was sent";
+    const text = STATUS_TEXT[status];
+    if (text !== undefined) return text;
+    const said = new TextDecoder().decode(this.#head.bytes(0, HELLO_REPLY_BYTES));
+    const what = said.startsWith("HTTP/")
+      ? "it answers in HTTP"
+      : said.startsWith("SSH-")
+        ? "it is a port of SSH"
+        : "it speaks another protocol";
+    return `what answers there is not the data port of an agent: ${what}`;
   }
 
   /** When nothing was asked, the end of the connection is all that there is to read: left unread, it wakes for ever. */

@@ -3,7 +3,7 @@
 import { LISTEN_FLAGS } from "./collect/listen-flags.ts";
 import { OUTPUT_FLAGS } from "./output/flags.ts";
 import { OTLP_FLAGS, REMOTE_WRITE_FLAGS } from "./push/flags.ts";
-import { parseEndpoint } from "./support/endpoint.ts";
+import { parseAgent } from "./support/endpoint.ts";
 import * as flag from "./support/flags.ts";
 import { parseRdmaPort } from "./support/rdma.ts";
 import { stopSignal } from "./support/stop.ts";
@@ -46,8 +46,12 @@ export default defineSubcommand("collect", {
     },
   ],
   operands: flag.list(
-    { hint: "HOST:PORT", description: "agents to read", shownDefault: "the agent of this host" },
-    parseEndpoint,
+    {
+      hint: "HOST[:PORT]",
+      description: "agents to read, at 7070 where no port is given; URLs are taken too",
+      shownDefault: "the agent of this host",
+    },
+    parseAgent,
   ),
   flags: {
     app: flag.list({ group: WHAT, hint: "GLOB", description: "only these applications" }),

@@ -15,7 +15,10 @@ import { countersOf, Sender, type SenderOptions } from "./sender.ts";
 
 export interface OtlpOptions
   extends OtlpEncoderOptions,
-    Pick<SenderOptions, "url" | "ca" | "identity" | "timeoutMs" | "onNotice" | "backoffMs"> {
+    Pick<
+      SenderOptions,
+      "url" | "ca" | "identity" | "flags" | "timeoutMs" | "onNotice" | "backoffMs"
+    > {
   format: "protobuf" | "json";
   compression: "gzip" | "none";
   headers: () => Record<string, string>;

@@ -12,7 +12,7 @@ import { WriteAhead } from "./write-ahead.ts";
 
 export interface RemoteWriteOptions
   extends FlatOptions,
-    Pick<SenderOptions, "url" | "ca" | "onNotice" | "backoffMs"> {
+    Pick<SenderOptions, "url" | "ca" | "flags" | "onNotice" | "backoffMs"> {
   /** Those that say who we are. */
   headers: () => Record<string, string>;
   /** Where requests are kept until they are delivered; in memory without it. */
@@ -38,8 +38,6 @@ const DEFAULTS = {
   delayMs: 200,
   awayMs: 60_000,
 } as const;
-
-const PROMETHEUS_PATH = "/api/v1/write";
 
 export class RemoteWrite implements Exporter {
   readonly encoder: RemoteWriteEncoder;
@@ -96,7 +94,6 @@ export class RemoteWrite implements Exporter {
       assess: (request, response) => this.negotiation.assess(request, response),
       // "Recoverable errors": everything of the server's, and too many requests.
       mayPass: (status) => status >= 500 || status === 429,
-      hintOf: (code) => (["404", "405"].includes(code) ? pathHint(options.url) : undefined),
     });
     this.sender.start();
     this.#watch = setInterval(() => this.#endAway(), Math.min(1000, this.#awayMs / 4));
@@ -181,14 +178,6 @@ export class RemoteWrite implements Exporter {
     if (clashes > 0) parts.push(`series with the labels of others ${clashes}`);
     return parts.join("; ");
   }
-}
-
-/** What may be wrong with an address at which nothing takes remote write. */
-function pathHint(url: string): string {
-  const { pathname } = new URL(url);
-  return pathname === PROMETHEUS_PATH
-    ? "Prometheus takes it there with --web.enable-remote-write-receiver"
-    : `is that the whole address? Prometheus and VictoriaMetrics take remote write at ${PROMETHEUS_PATH}, Mimir at /api/v1/push`;
 }
 
 /** Opens what is kept in files, and says what an earlier run has left there. */

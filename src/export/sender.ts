@@ -1,7 +1,7 @@
 // Delivers a backlog to its receiver, one request after the other, so that nothing overtakes: with backoff while it is
 // away, without what it refuses. For both exporters.
 
-import { byProxy, proxyOption } from "../http/index.ts";
+import { type Attempt, byProxy, failureOf, proxyOption, shortReason } from "../http/index.ts";
 import type { Backlog, Request } from "./backlog.ts";
 import type { ExportCounters, Protocol } from "./push.ts";
 
@@ -23,7 +23,9 @@ export interface SenderOptions {
   mayPass: (status: number) => boolean;
   /** Told of each request that was taken, with the answer's body. */
   onTaken?: (request: Request, answer: Uint8Array, contentType: string) => void;
-  /** What else may be said of a connection that failed, by the code of its error, and of a refusal, by its status. */
+  /** How the person may say what is missing for TLS. */
+  flags?: Attempt["flags"];
+  /** What else may be said of a connection that failed, by the code of its error. */
   hintOf?: (code: string) => string | undefined;
   /** Told, in words, what a person should know. */
   onNotice: (text: string) => void;
@@ -165,7 +167,7 @@ export class Sender {
       answer = await readAnswer(response);
     } catch (error) {
       const hint = this.options.hintOf?.(String((error as NodeJS.ErrnoException).code));
-      const why = reasonOf(error as Error) + byProxy(url);
+      const why = await this.#whyAway(error as Error);
       const reason = hint === undefined ? why : `${why} (${hint})`;
       return { kind: "away", reason, retryAfterMs: undefined };
     }
@@ -178,13 +180,21 @@ export class Sender {
       return { kind: "taken", written: verdict?.written ?? request.samples, reason };
     }
     const text = new TextDecoder().decode(answer).trim().slice(0, MAX_REASON_LENGTH);
-    const hint = this.options.hintOf?.(String(status));
-    const said = `${status}${text === "" ? "" : `: ${text}`}${byProxy(url)}`;
-    const reason = hint === undefined ? said : `${said} (${hint})`;
+    const reason = `${status}${text === "" ? "" : `: ${text}`}${byProxy(url)}`;
     if (!mayPass(status)) {
       return { kind: "refused", written: verdict?.written ?? 0, reason: verdict?.reason ?? reason };
     }
     return { kind: "away", reason, retryAfterMs: retryAfterMs(response, Date.now()) };
+  }
+
+  /** Why nothing was answered; looked into only where it will be said. */
+  async #whyAway(error: Error): Promise<string> {
+    const { url, ca, identity, flags } = this.options;
+    if (!Number.isNaN(this.#awaySinceMs) || this.#aborting.signal.aborted) {
+      return shortReason(error);
+    }
+    const tls = { ...(ca === undefined ? {} : { ca }), ...identitySafely(identity) };
+    return failureOf(error, { url, tls, ...(flags === undefined ? {} : { flags }) });
   }
 
   #noteAway(reason: string): void {
@@ -220,6 +230,15 @@ export class Sender {
   }
 }
 
+/** Files that cannot be read at the moment are an error of their own. */
+function identitySafely(identity: SenderOptions["identity"]): { cert?: string; key?: string } {
+  try {
+    return identity?.() ?? {};
+  } catch {
+    return {};
+  }
+}
+
 /** As much of an answer as may matter. */
 async function readAnswer(response: Response): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
@@ -238,23 +257,6 @@ export function retryAfterMs({ headers }: Response, nowMs: number): number | und
   if (text === null) return undefined;
   const ms = /^\d+$/.test(text.trim()) ? Number(text) * 1000 : Date.parse(text) - nowMs;
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), MAX_RETRY_AFTER_MS);
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ConnectionRefused: "nothing listens there",
-  ECONNREFUSED: "nothing listens there",
-  ECONNRESET: "it has closed the connection",
-  ConnectionClosed: "it has closed the connection",
-  Malformed_HTTP_Response: "it does not answer in HTTP/1.1",
-  FailedToOpenSocket: "the connection cannot be made",
-  TimeoutError: "it does not answer in time",
-};
-
-function reasonOf(error: Error): string {
-  const { code } = error as NodeJS.ErrnoException;
-  return (
-    REASONS[typeof code === "string" ? code : error.name] ?? REASONS[error.name] ?? error.message
-  );
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -12,12 +12,11 @@ import { until } from "../support/wait.ts";
 
 test("an agent that was killed just before it is asked is lost, and the reading thread lives on", async () => {
   let connection: Socket | undefined;
+  let isAsked = false;
   const server = createServer((socket) => {
     connection = socket.on("error", () => {});
     socket.once("data", () => {
-      const reply = Buffer.alloc(HELLO_REPLY_BYTES);
-      reply.writeUInt32LE(STATUS.ok);
-      socket.write(reply);
+      isAsked = true;
     });
   }).listen(0, "127.0.0.1");
   await until("it listens", () => server.listening);
@@ -46,8 +45,11 @@ test("an agent that was killed just before it is asked is lost, and the reading 
   const [readable, hungUp] = [1, 16];
   await until("it is connected", () => {
     poll.wait(monotonicNs(), (_fd, events) => reader.ready(events));
-    return connection !== undefined;
+    return isAsked;
   });
+  const reply = Buffer.alloc(HELLO_REPLY_BYTES);
+  reply.writeUInt32LE(STATUS.ok);
+  connection!.write(reply);
   await until("it is greeted", () => looks(readable));
   reader.ready(readable);
   connection!.resetAndDestroy();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatDurationMs, parseDurationMs } from "../../src/commands/support/duration.ts";
-import { formatEndpoint, parseEndpoint } from "../../src/commands/support/endpoint.ts";
+import { formatEndpoint, parseAgent, parseEndpoint } from "../../src/commands/support/endpoint.ts";
 import { UsageError } from "../../src/commands/support/errors.ts";
 import { parseFileMode, parseInteger } from "../../src/commands/support/integer.ts";
 import { splitList } from "../../src/commands/support/list.ts";
@@ -172,4 +172,49 @@ describe("an RDMA port", () => {
     expect(timeoutExponent(0.001)).toBe(1);
     expect(timeoutExponent(30_000)).toBe(23);
   });
+});
+
+describe("an agent", () => {
+  test.each([
+    ["localhost:7070", { host: "localhost", port: 7070 }],
+    ["db1", { host: "db1", port: 7070 }],
+    ["db1.example.com", { host: "db1.example.com", port: 7070 }],
+    ["10.0.0.1", { host: "10.0.0.1", port: 7070 }],
+    ["::1", { host: "::1", port: 7070 }],
+    ["fe80::1%eth0", { host: "fe80::1%eth0", port: 7070 }],
+    ["[::1]", { host: "::1", port: 7070 }],
+    ["[::1]:80", { host: "::1", port: 80 }],
+    ["http://db1", { host: "db1", port: 7070, tls: false }],
+    ["http://db1:80/", { host: "db1", port: 80, tls: false }],
+    ["HTTPS://db1:7070", { host: "db1", port: 7070, tls: true }],
+    ["https://[::1]", { host: "::1", port: 7070, tls: true }],
+  ])("written %p is taken", (text, expected) => {
+    expect(parseAgent(text, "HOST:PORT")).toEqual(expected);
+  });
+
+  test.each([
+    ["7070", "HOST:PORT has no host: '7070'; write localhost:7070"],
+    ["http://db1:7070/metrics", "more in its URL than an address"],
+    ["http://db1:7070?app=shop", "more in its URL than an address"],
+    ["http://db1#x", "more in its URL than an address"],
+    ["ftp://db1", "is of ftp"],
+    ["http://", "is not an address"],
+    ["", "is not an address"],
+    ["a b", "is not an address"],
+    ["db1:", "the port in 'db1:'"],
+    ["db1:70700", "the port in 'db1:70700'"],
+    ["[db1]:7070", "is not an address"],
+    ["/run/agent.sock", "is not an address"],
+  ])("written %p is refused: %s", (text, reason) => {
+    expect(complaint(() => parseAgent(text, "HOST:PORT"))).toContain(reason);
+  });
+
+  test.each(["http://eva:s3cret@db1", "https://s3cret@db1:7070/x", "ftp://eva:s3cret@db1"])(
+    "with a user or password is refused, which is not repeated",
+    (text) => {
+      const said = complaint(() => parseAgent(text, "HOST:PORT"));
+      expect(said).toContain("has a user or password in its URL");
+      expect(said).not.toContain("s3cret");
+    },
+  );
 });

@@ -42,14 +42,16 @@ export class Authority implements Disposable {
     writeFileSync(join(this.#folder, "serial"), "01");
   }
 
-  /** A certificate for localhost that it has signed. @param ended its time is over */
-  sign(name: string, ended = false): Pem {
+  /** A certificate for localhost that it has signed. */
+  sign(name: string, time: "now" | "ended" | "to come" = "now"): Pem {
     this.#openssl(
       ...["req", ...KEY, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", `/CN=${name}`],
     );
-    const [from, to] = ended
-      ? ["200101000000Z", "210101000000Z"]
-      : ["200101000000Z", "491231000000Z"];
+    const [from, to] = {
+      now: ["200101000000Z", "491231000000Z"],
+      ended: ["200101000000Z", "210101000000Z"],
+      "to come": ["480101000000Z", "491231000000Z"],
+    }[time];
     this.#openssl(
       ...["ca", "-batch", "-notext", "-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key"],
       ...["-in", "leaf.csr", "-out", "leaf.pem", "-startdate", from!, "-enddate", to!],

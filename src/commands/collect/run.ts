@@ -12,7 +12,7 @@ import type { RdmaPortSpec } from "../../ffi/index.ts";
 import { defaultSocketPath, type PoolSnapshot } from "../../layout/index.ts";
 import { printable } from "../../sinks/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
-import type { Endpoint } from "../support/endpoint.ts";
+import { type AgentEndpoint, formatEndpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { timeoutExponent } from "../support/rdma.ts";
 import { Sightings } from "../support/sightings.ts";
@@ -68,7 +68,7 @@ export class CollectRun {
 
   constructor(
     options: CollectOptions,
-    endpoints: readonly Endpoint[],
+    endpoints: readonly AgentEndpoint[],
     surroundings: CollectSurroundings,
   ) {
     this.#options = options;
@@ -85,6 +85,7 @@ export class CollectRun {
       services: options.service,
       metrics: options.metric,
     };
+    checkSchemes(endpoints, options);
     const targets = targetsOf(options, endpoints);
     this.#sources = targets.length;
     this.#outputs = new Outputs(options, {
@@ -103,7 +104,8 @@ export class CollectRun {
       },
     });
     this.#sightings = new Sightings(filter);
-    const credentials = credentialsOf(options, (text) => this.#outputs.tellAside(text));
+    const tls = options.tls || endpoints.some((each) => each.tls === true);
+    const credentials = credentialsOf({ ...options, tls }, (text) => this.#outputs.tellAside(text));
     this.#collector = new Collector({
       targets,
       intervalMs: options.interval,
@@ -260,7 +262,20 @@ export class CollectRun {
   }
 }
 
-function targetsOf(options: CollectOptions, endpoints: readonly Endpoint[]): Target[] {
+/** One run speaks TLS with all its agents, or with none. @throws UsageError for URLs that say otherwise */
+function checkSchemes(endpoints: readonly AgentEndpoint[], options: CollectOptions): void {
+  const { tls, ca, clientCert } = options;
+  const plain = endpoints.find((each) => each.tls === false);
+  const isTls =
+    tls || ca !== undefined || clientCert !== undefined || endpoints.some((each) => each.tls);
+  if (plain === undefined || !isTls) return;
+  throw new UsageError(
+    `http://${formatEndpoint(plain)} is without TLS, which is spoken with all agents of a run`,
+    "write https://, or read it in a run of its own",
+  );
+}
+
+function targetsOf(options: CollectOptions, endpoints: readonly AgentEndpoint[]): Target[] {
   if (endpoints.length > 0) return endpoints.map(({ host, port }) => ({ host, port }));
   return [
     {

@@ -1,10 +1,9 @@
 // How to push by OTLP, as the flags or the environment ask for it. For `collect` and `agent`.
 
-import { readFileSync } from "node:fs";
 import { version } from "../../../package.json" with { type: "json" };
 import type { OtlpOptions } from "../../export/index.ts";
+import { readAuthorities, readIdentity } from "../support/certificate-files.ts";
 import { UsageError } from "../support/errors.ts";
-import { readTextFile } from "../support/files.ts";
 import { otlpEnvironment } from "./environment.ts";
 import { FROM_ENVIRONMENT, type OtlpFlagOptions } from "./flags.ts";
 import { headersFrom } from "./header-files.ts";
@@ -44,8 +43,13 @@ export function otlpOptions(
     wanted,
     version,
     onNotice,
+    flags: {
+      ca: "--otlp-ca",
+      identity: "--otlp-client-cert and --otlp-client-key",
+      tls: "an https URL",
+    },
     ...(environment?.timeoutMs === undefined ? {} : { timeoutMs: environment.timeoutMs }),
-    ...(ca === undefined ? {} : { ca: readTextFile(ca, "--otlp-ca") }),
+    ...(ca === undefined ? {} : { ca: readAuthorities(ca, "--otlp-ca") }),
     ...(identity === undefined ? {} : { identity }),
   };
 }
@@ -57,7 +61,7 @@ function identityOf(cert: string | undefined, key: string | undefined): OtlpOpti
     throw new UsageError("--otlp-client-cert and --otlp-client-key are given together");
   }
   // What cannot be read is said now, and not with the first request.
-  readTextFile(cert, "--otlp-client-cert");
-  readTextFile(key, "--otlp-client-key");
-  return () => ({ cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") });
+  const flags = { cert: "--otlp-client-cert", key: "--otlp-client-key" };
+  readIdentity({ cert, key }, flags);
+  return () => readIdentity({ cert, key }, flags);
 }

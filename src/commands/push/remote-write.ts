@@ -3,8 +3,8 @@
 import { version } from "../../../package.json" with { type: "json" };
 import { wantedBy } from "../../collector/index.ts";
 import { type Exporter, RemoteWrite, WriteAheadError } from "../../export/index.ts";
+import { readAuthorities } from "../support/certificate-files.ts";
 import { CliError, UsageError } from "../support/errors.ts";
-import { readTextFile } from "../support/files.ts";
 import type { RemoteWriteOptions } from "./flags.ts";
 import { basicFrom, bearerFrom, headersFrom } from "./header-files.ts";
 import { instanceOf } from "./resource.ts";
@@ -43,12 +43,13 @@ export function remoteWriteOf(
       instanceOf,
       version,
       onNotice,
+      flags: { ca: "--remote-write-ca", tls: "an https URL" },
       clashes,
       ...(isRecorded ? { awayMs: Number.POSITIVE_INFINITY } : {}),
       ...(folder === undefined
         ? {}
         : { writeAhead: { folder, maxBytes: options.remoteWriteWalSize ?? 1 << 30 } }),
-      ...(ca === undefined ? {} : { ca: readTextFile(ca, "--remote-write-ca") }),
+      ...(ca === undefined ? {} : { ca: readAuthorities(ca, "--remote-write-ca") }),
     });
   } catch (error) {
     if (!(error instanceof WriteAheadError)) throw error;

@@ -21,5 +21,6 @@ export function readTextFile(path: string, label: string): string {
     throw new UsageError(`${label}: cannot read ${path}: ${REASONS[code] ?? code}`);
   }
   if (text.trim() === "") throw new UsageError(`${label}: ${path} is empty`);
-  return text;
+  // What some editors put first is no part of it.
+  return text.replace(/^\uFEFF/, "");
 }

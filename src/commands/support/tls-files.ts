@@ -1,6 +1,7 @@
 // Reads the certificates and keys that flags name, and checks that they can be used.
 
-import { checkTls, TlsError, type TlsIdentity } from "../../agent/index.ts";
+import { checkTls, type TlsIdentity } from "../../agent/index.ts";
+import { checked } from "./certificate-files.ts";
 import { UsageError } from "./errors.ts";
 import { readTextFile } from "./files.ts";
 
@@ -31,11 +32,6 @@ export function readServerTls(files: TlsFiles, flags: Record<keyof TlsFiles, str
     key: readTextFile(key, flags.key),
     ...(clientCa === undefined ? {} : { clientCa: readTextFile(clientCa, flags.clientCa) }),
   };
-  try {
-    checkTls(tls, flags);
-  } catch (error) {
-    if (error instanceof TlsError) throw new UsageError(error.message);
-    throw error;
-  }
+  checked(() => checkTls(tls, flags));
   return tls;
 }

@@ -1,7 +1,7 @@
 // Requests to the API server: bounded in time and size, with the token of the moment, over TLS that is checked.
 
 import { readFileSync } from "node:fs";
-import { byProxy, proxyOption } from "../../http/index.ts";
+import { failureOf, proxyOption } from "../../http/index.ts";
 import { type KubernetesAccess, readToken } from "./access.ts";
 
 const REASON_CHARACTERS_MAX = 300;
@@ -113,7 +113,10 @@ class Call implements Disposable {
       for await (const chunk of response.body ?? []) yield chunk as Uint8Array;
     } catch (error) {
       if (error instanceof ServerError) throw error;
-      throw new ServerError((this.#late || reasonOf(error)) + byProxy(this.access.url));
+      if (this.#late !== "" || this.stop.aborted) throw new ServerError(this.#late);
+      const { url } = this.access;
+      const flags = { ca: "--kubernetes-ca" };
+      throw new ServerError(await failureOf(error, { url, isQuiet: true, flags }));
     }
   }
 
@@ -182,14 +185,6 @@ async function refusal(response: Response, token: string | undefined): Promise<S
   // Rights may be given and rates fall; what was asked for stays wrong.
   const lost = status >= 400 && status < 500 && ![401, 403, 408, 429].includes(status);
   return new ServerError(shown.slice(0, REASON_CHARACTERS_MAX), { status, retryAfterMs, lost });
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return [code, message]
-    .filter((part) => typeof part === "string" && part !== "")
-    .join(": ")
-    .slice(0, REASON_CHARACTERS_MAX);
 }
 
 function parseJson(text: string): unknown {

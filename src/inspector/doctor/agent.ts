@@ -1,7 +1,7 @@
 // Whether an agent answers on this host, and whether it is one that we understand.
 
 import { connect as connectTls } from "node:tls";
-import { proxyOption } from "../../http/index.ts";
+import { askPlainly, proxyOption, whatSpeaks } from "../../http/index.ts";
 import { type HealthResponse, LAYOUT_VERSION, type Problem } from "../../layout/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
@@ -14,7 +14,7 @@ export type HealthAnswer =
   | { kind: "answer"; status: number; body: unknown }
   /** It speaks TLS, and asks for a certificate that doctor does not have. */
   | { kind: "certificate-wanted" }
-  | { kind: "refused"; code: string }
+  | { kind: "refused"; code: string; speaks?: string | undefined }
   | { kind: "silent" };
 
 const TIMEOUT_MS = 2000;
@@ -34,7 +34,8 @@ export async function askHealth(target: HealthTarget): Promise<HealthAnswer> {
   const tls = { rejectUnauthorized: false };
   const secure = await ask(`https://${place}`, { ...proxyOption(`https://${place}`), tls });
   if (secure.kind === "answer") return secure;
-  return (await speaksTls(host, port)) ? { kind: "certificate-wanted" } : plain;
+  if (await speaksTls(host, port)) return { kind: "certificate-wanted" };
+  return { ...plain, speaks: whatSpeaks(await askPlainly({ host, port })) };
 }
 
 async function ask(url: string, how: BunFetchRequestInit): Promise<HealthAnswer> {
@@ -141,7 +142,13 @@ export function checkPort(address: string, answer: HealthAnswer, ownVersion: str
     return check.ok(`${address} answers by TLS, and asks for a certificate`);
   }
   if (answer.kind !== "answer") {
-    const found = answer.kind === "silent" ? "does not answer" : "is closed";
+    const speaks = answer.kind === "refused" ? answer.speaks : undefined;
+    const found =
+      answer.kind === "silent"
+        ? "does not answer"
+        : speaks === undefined
+          ? "is closed"
+          : `is no REST port of an agent: ${speaks}`;
     return check.warn(
       `${address} ${found}`,
       "collectors connect there; an agent with another --port is reached by that",
