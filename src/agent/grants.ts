@@ -1,6 +1,7 @@
 // What a caller may see: every listener gives each request its grant, and routes ask for it by `grantOf(request)`.
 // It travels beside the request and not in it, so nothing that a client sends can forge one.
 
+import { AGENT_APP } from "../layout/index.ts";
 import type { Application } from "./application.ts";
 import { AgentError, unknownApp } from "./errors.ts";
 import type { Pools } from "./pools.ts";
@@ -98,6 +99,14 @@ export class GrantedPools {
         "denied-app",
         `the token ${this.grant.name} is not for application ${JSON.stringify(app.slice(0, 80))}`,
         "see apps= in the agent's --token-file, or attach through the agent's Unix socket",
+        403,
+      );
+    }
+    if (app === AGENT_APP) {
+      throw new AgentError(
+        "reserved-app",
+        `application ${AGENT_APP} is the agent's own, for its metrics and those of processes`,
+        "give the application another name",
         403,
       );
     }

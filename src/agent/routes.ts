@@ -22,7 +22,7 @@ import {
   type Writer,
 } from "../layout/index.ts";
 import type { Application } from "./application.ts";
-import { Bodies } from "./bodies.ts";
+import { Bodies, wholeNumber } from "./bodies.ts";
 import { docsPage } from "./docs-page.ts";
 import { AgentError, LimitError } from "./errors.ts";
 import { MetricsRoute } from "./exposition.ts";
@@ -70,19 +70,19 @@ export interface RoutesContext {
 const LiteralUnion = <const T extends readonly string[]>(values: T) =>
   t.Unsafe<T[number]>(t.Union(values.map((value) => t.Literal(value))));
 
-const PoolId = t.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const PoolId = wholeNumber({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 const AttachBody = t.Object({
   service: t.String({ description: "name of the microservice" }),
-  pid: t.Integer({ minimum: 0, maximum: 0xffff_ffff }),
-  threadId: t.Integer({ minimum: 0, maximum: 0xffff_ffff }),
+  pid: wholeNumber({ minimum: 0, maximum: 0xffff_ffff }),
+  threadId: wholeNumber({ minimum: 0, maximum: 0xffff_ffff }),
   previous: t.Optional(
     t.Object(
       {
-        writer: t.Integer({ minimum: 1 }),
+        writer: wholeNumber({ minimum: 1 }),
         poolId: PoolId,
         lineage: PoolId,
-        replacements: t.Integer({ minimum: 0, maximum: 0xffff_ffff }),
+        replacements: wholeNumber({ minimum: 0, maximum: 0xffff_ffff }),
       },
       { description: "where a writer that looks for its pool stores now" },
     ),
@@ -116,7 +116,7 @@ const RegisterBody = t.Object({
 });
 
 const ReleaseBody = t.Object({
-  turn: t.Integer({
+  turn: wholeNumber({
     minimum: 0,
     description:
       "of the last registration's answer; the release is refused when there was another since",

@@ -96,6 +96,13 @@ const BODIES: Record<string, (length: number) => string | Uint8Array<ArrayBuffer
   "a long number": (length) => filled(length, "9", '{"turn":', "}"),
   "a long fraction": (length) => filled(length, "3", '{"turn":0.', "}"),
   "a large exponent": (length) => filled(length, "9", '{"turn":1e', "}"),
+  "a text in a number's place, beside much": (length) =>
+    filled(
+      length,
+      '{"name":"a","labelNames":[],"series":[]},',
+      '{"turn":"-5","metrics":[',
+      '{"name":"a","labelNames":[],"series":[]}]}',
+    ),
   blanks: (length) => filled(length, " ", "", ATTACH),
   "metrics with wrong names": (length) => metrics(length, () => ask(define.counter("0"))),
   "metrics with wrong kinds": (length) =>

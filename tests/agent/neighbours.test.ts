@@ -112,6 +112,18 @@ describe("over TCP without a token, where none is asked for,", () => {
   });
 });
 
+test("the agent's own application is written by nobody else, on the socket neither", async () => {
+  await using host = new TestHost();
+  const agent = await host.agent({ tokens: [{ ...OPS, scopes: ["register"] }] });
+  const headers = { authorization: `Bearer ${OPS.token}` };
+  const answer = await send(agent, "POST", "/v1/apps/microview/writers", WRITER, { headers });
+  expect([answer.status, answer.code]).toEqual([403, "reserved-app"]);
+  const mv = host.client({ app: "microview", service: "agent" });
+  mv.counter("microview_agent_requests_total").inc(1e6);
+  await until("it is warned", () => host.warnings.some(({ code }) => code === "reserved-app"));
+  expect(mv.attached).toBe(false);
+});
+
 describe("an application", () => {
   test("in which nobody writes, and nobody has left anything, is let go of after a minute", async () => {
     await using host = new TestHost();

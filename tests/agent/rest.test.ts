@@ -210,6 +210,33 @@ describe("GET", () => {
     }
   });
 
+  test("/openapi/json states every body, and the secret where one is asked for", async () => {
+    await using host = new TestHost();
+    const { json } = await calls(await host.agent()).get("/openapi/json");
+    interface Operation {
+      parameters?: { name: string; in: string }[];
+      requestBody?: { content: Record<string, { schema: { properties?: object } }> };
+    }
+    const paths = json.paths as Record<string, Record<string, Operation>>;
+    for (const [path, methods] of Object.entries(paths)) {
+      for (const [method, { parameters = [], requestBody }] of Object.entries(methods)) {
+        const isWriters = path.includes("{writer}");
+        const secret = parameters.find(({ name }) => name === "microview-secret");
+        expect([method, path, secret?.in]).toEqual([
+          method,
+          path,
+          isWriters ? "header" : undefined,
+        ]);
+        if (requestBody === undefined) continue;
+        expect(Object.keys(requestBody.content)).toEqual(["application/json"]);
+        const { schema } = requestBody.content["application/json"]!;
+        expect(Object.keys(schema.properties ?? {})).not.toEqual([]);
+      }
+    }
+    const bodies = Object.values(paths).flatMap((methods) => Object.values(methods));
+    expect(bodies.filter(({ requestBody }) => requestBody !== undefined).length).toBe(6);
+  });
+
   test("/openapi/json names every route and no other", async () => {
     await using host = new TestHost();
     const { json } = await calls(await host.agent(OPEN)).get("/openapi/json");
@@ -435,6 +462,7 @@ describe("a request that is wrong", () => {
       ["/v1/apps/shop/writers", { ...WRITER, pid: -1 }],
       ["/v1/apps/shop/writers", { ...WRITER, pid: 1.5 }],
       ["/v1/apps/shop/writers", { ...WRITER, pid: 2 ** 32 }],
+      ["/v1/apps/shop/writers", { ...WRITER, pid: "1" }],
       ["/v1/apps/shop/writers", { ...WRITER, [SECRET]: 1 }.service],
       ["/v1/apps/shop/writers", { service: SECRET }],
       ["/v1/apps/shop/writers", []],
@@ -503,6 +531,36 @@ describe("a request that is wrong", () => {
     }
     const nowhere = await fetch(`http://127.0.0.1:${agent.port}/nowhere`, { method: "OPTIONS" });
     expect([nowhere.status, nowhere.headers.get("allow")]).toEqual([404, null]);
+  });
+
+  test("that names no host, as health checks do, is answered, over TCP and on the socket", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent();
+    const asked = async (
+      text: string,
+      where: { port: number; host: string } | { path: string },
+    ) => {
+      const socket = connect(where);
+      let answer = "";
+      socket.on("data", (bytes) => {
+        answer += bytes;
+      });
+      socket.write(text);
+      await until("it is answered", () => answer.includes("\r\n\r\n"));
+      socket.destroy();
+      return answer.slice(0, answer.indexOf("\r\n"));
+    };
+    const places = [{ port: agent.port, host: "127.0.0.1" }, { path: host.socketPath }];
+    for (const where of places) {
+      for (const path of ["/healthz", "/health", "/metrics", "/v1/apps"]) {
+        expect(await asked(`GET ${path} HTTP/1.0\r\n\r\n`, where)).toBe("HTTP/1.1 200 OK");
+        const empty = `GET ${path} HTTP/1.1\r\nHost:\r\n\r\n`;
+        expect(await asked(empty, where)).toBe("HTTP/1.1 200 OK");
+      }
+      const wrong = "GET /health HTTP/1.1\r\nHost: a b\r\n\r\n";
+      expect(await asked(wrong, where)).toBe("HTTP/1.1 400 Bad Request");
+    }
+    expect(host.log.filter(({ level }) => level === "error")).toEqual([]);
   });
 
   test("of names that could be paths makes no file", async () => {

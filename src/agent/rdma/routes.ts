@@ -7,7 +7,7 @@ import type {
   RdmaSessionMessage,
   RegionsResponse,
 } from "../../layout/index.ts";
-import type { Bodies } from "../bodies.ts";
+import { type Bodies, wholeNumber } from "../bodies.ts";
 import { AgentError } from "../errors.ts";
 import { type Grant, GrantedPools, grantOf } from "../grants.ts";
 import type { Pools } from "../pools.ts";
@@ -21,20 +21,20 @@ const SESSION_TIMEOUT_S = 8;
 
 const OFF = "it runs with --rdma off";
 
-const U16 = t.Integer({ minimum: 0, maximum: 0xffff });
-const U24 = t.Integer({ minimum: 0, maximum: 0xff_ffff });
+const U16 = wholeNumber({ minimum: 0, maximum: 0xffff });
+const U24 = wholeNumber({ minimum: 0, maximum: 0xff_ffff });
 
 const QueuePairBody = t.Object({
   session: t.String({ description: "from the WebSocket /v1/rdma/session" }),
   app: t.String(),
-  poolId: t.Integer({ minimum: 0 }),
+  poolId: wholeNumber({ minimum: 0 }),
   number: U24,
   psn: U24,
   linkLayer: t.Union([t.Literal("InfiniBand"), t.Literal("Ethernet")]),
   gid: t.String({ pattern: "^([0-9a-f]{32})?$", description: "32 hexadecimal digits" }),
   lid: U16,
   mtu: t.Union([256, 512, 1024, 2048, 4096].map((bytes) => t.Literal(bytes))),
-  reads: t.Integer({ minimum: 1, maximum: 255, description: "READs under way at once" }),
+  reads: wholeNumber({ minimum: 1, maximum: 255, description: "READs under way at once" }),
   manager: t.Optional(
     t.Boolean({ description: "connect by rdma_cm, with the ticket of the answer" }),
   ),
