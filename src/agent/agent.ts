@@ -98,7 +98,7 @@ export class Agent {
     this.#options = options;
     this.#lock = InstanceLock.take(options.socketPath);
     const { poolDir, poolMode, gid, limits, strategy, log, tokens } = options;
-    this.#place = new PoolPlace(poolDir, gid);
+    this.#place = new PoolPlace(poolDir, poolMode, gid);
     this.#health = new Health(log);
     this.#scans = new Recurring(log, "a scan failed", "scans work again");
     this.#samplings = new Recurring(

@@ -232,7 +232,7 @@ export class Application {
       retained: false,
       pid: request.pid,
       threadId: request.threadId,
-      startedAtMs: this.#startOf(service),
+      startedAtMs: this.#startOf(service, request.since),
       lockOffset: 0,
       lockBytes: 0,
       ...(secretHash === undefined ? {} : { secretHash }),
@@ -391,12 +391,19 @@ export class Application {
     );
   }
 
-  /** Now; where the clock was put back, not before what the service's dead have counted. */
-  #startOf(service: number): number {
+  /**
+   * When a writer began to count. The first of a service knows best: it may bring what it has counted before. What the
+   * service has told since stays true: others begin now, or where the clock was put back, not before its dead.
+   */
+  #startOf(service: number, since = Number.POSITIVE_INFINITY): number {
+    const nowMs = Date.now();
+    let isFirst = true;
     for (const { retained, service: its, startedAtMs } of this.directory.writers.values()) {
-      if (retained && its === service) return Math.max(Date.now(), startedAtMs);
+      if (its !== service) continue;
+      if (retained) return Math.max(nowMs, startedAtMs);
+      isFirst = false;
     }
-    return Date.now();
+    return isFirst && since > 0 ? Math.min(nowMs, since) : nowMs;
   }
 
   #tidy(): void {

@@ -129,7 +129,7 @@ export class Books {
       this.rebuild();
       return;
     }
-    this.series.settle(this.directory);
+    this.series.settle();
     for (let id = this.#services.size + 1; id <= this.directory.lastId.service; id++) {
       this.#services.set(this.directory.services.get(id)!, id);
     }
@@ -146,7 +146,7 @@ export class Books {
     for (const [id, name] of this.directory.services) this.#services.set(name, id);
     for (const id of this.directory.metrics.keys()) this.#note(id);
     this.#lastMetric = this.directory.lastId.metric;
-    this.series.rebuild(this.directory);
+    this.series.settle();
   }
 
   #note(id: number): void {

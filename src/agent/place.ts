@@ -8,7 +8,6 @@ import {
   constants,
   linkSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readSync,
   rmSync,
@@ -17,6 +16,7 @@ import {
 import { join } from "node:path";
 import { SharedFile } from "../ffi/index.ts";
 import { AGENT_APP, HEADER, PAGE_BYTES, type Problem, poolPath, SHM_DIR } from "../layout/index.ts";
+import { folderMode, makeFolder } from "./pool-folder.ts";
 
 /** An agent cannot keep pools where it was told to. */
 export class PlaceError extends Error implements Problem {
@@ -51,6 +51,8 @@ export class PoolPlace {
 
   constructor(
     readonly poolDir: string | undefined,
+    /** Of the pools. */
+    readonly mode: number,
     readonly gid: number | undefined,
   ) {
     this.#path = poolDir ?? SHM_DIR;
@@ -63,7 +65,7 @@ export class PoolPlace {
    */
   tryOut(): void {
     this.#attempt(() => {
-      if (this.poolDir !== undefined) mkdirSync(this.#path, { recursive: true });
+      if (this.poolDir !== undefined) makeFolder(this.#path, folderMode(this.mode), this.gid);
       if (!statSync(this.#path).isDirectory()) throw systemError("EEXIST");
     });
     const probe = join(this.#path, `.microview-probe-${process.pid}`);
@@ -80,11 +82,11 @@ export class PoolPlace {
           file.map(0, PAGE_BYTES, true).unmap();
           file.lock(0, PAGE_BYTES);
           linkSync(probe, twin);
+          if (this.gid !== undefined) chownSync(probe, -1, this.gid);
         } finally {
           file.close();
         }
       });
-      this.#tryGroup(probe);
     } finally {
       try {
         clear();
@@ -112,8 +114,10 @@ export class PoolPlace {
     try {
       run();
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
+      const { code, syscall } = error as NodeJS.ErrnoException;
       if (code === "ENOSPC" || code === "EDQUOT") return;
+      if (code === "EPERM" && (syscall === "fchown" || syscall === "chown"))
+        throw this.#notOfGroup();
       throw new PlaceError(this.#sentence(error), ELSEWHERE);
     }
   }
@@ -123,27 +127,20 @@ export class PoolPlace {
     return `no pools can be kept in ${this.#path}: ${REASONS[code ?? ""] ?? message}`;
   }
 
-  #tryGroup(probe: string): void {
-    if (this.gid === undefined) return;
-    try {
-      chownSync(probe, -1, this.gid);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "ENOENT") return;
-      throw new PlaceError(
-        `this user cannot give pools to the group ${this.gid}: ${code}`,
-        "name a group by --group that the agent's user is a member of",
-      );
-    }
+  #notOfGroup(): PlaceError {
+    return new PlaceError(
+      `this user may not give pools to the group ${this.gid}`,
+      "name a group by --group that the agent's user is a member of",
+    );
   }
 
   /** Two agents in one directory: whoever comes second would get no pool that the first one has. */
   #checkOthers(): void {
     const path = poolPath(AGENT_APP, this.poolDir);
     const known = lstatSync(path, { throwIfNoEntry: false });
-    // What somebody else has put there says nothing of agents.
-    const isOurs = known?.isFile() === true && [0, process.geteuid?.()].includes(known.uid);
-    if (!isOurs || !isHeld(path)) return;
+    // In /dev/shm agents of several users get along, and what strangers put somewhere says nothing of agents.
+    const owners = this.poolDir === undefined ? [process.geteuid?.()] : [0, process.geteuid?.()];
+    if (known?.isFile() !== true || !owners.includes(known.uid) || !isHeld(path)) return;
     throw new PlaceError(
       `another agent, with pid ${keeperOf(path)}, keeps the pools in ${this.#path}`,
       "stop it first, or give this one another --pool-dir",

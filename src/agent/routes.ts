@@ -76,6 +76,9 @@ const AttachBody = t.Object({
   service: t.String({ description: "name of the microservice" }),
   pid: wholeNumber({ minimum: 0, maximum: 0xffff_ffff }),
   threadId: wholeNumber({ minimum: 0, maximum: 0xffff_ffff }),
+  since: t.Optional(
+    t.Number({ minimum: 0, description: "unix ms at which the writer began to count" }),
+  ),
   previous: t.Optional(
     t.Object(
       {
@@ -170,6 +173,7 @@ export function createRoutes(context: RoutesContext) {
   const exposition = new MetricsRoute(context.readings, context.scrapes, {
     refused: () => metrics.add("limits", 1, "scrapes-full"),
     cut: () => metrics.add("scrapesCut"),
+    failed: (error) => context.failed(error),
     clash: (found) => clashes.see(found),
   });
   // What is not granted to a caller does not exist for it: no route reaches for `pools` itself.

@@ -60,6 +60,7 @@ export class ThreadWriter {
   #isLost = false;
   readonly #standing: Standing;
   readonly #warned = new Set<string>();
+  readonly #sinceMs = Date.now();
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -205,6 +206,7 @@ export class ThreadWriter {
       service,
       pid: process.pid,
       threadId,
+      since: this.#sinceMs,
       ...(from === undefined ? {} : { previous: from.place }),
     });
     const isKnown = answer.writer === from?.writer && answer.pool.lineage === from.place.lineage;

@@ -5,10 +5,10 @@ import { runCommand } from "citty";
 import { isCommandName, loadSubcommand, rootCommand } from "./index.ts";
 import { CATALOGUE, visibleCommands } from "./support/catalogue.ts";
 import { UsageError } from "./support/errors.ts";
+import { Faults } from "./support/faults.ts";
 import { renderCommandHelp, renderRootHelp } from "./support/help.ts";
 import { nearest } from "./support/nearest.ts";
 import { unknownFlag } from "./support/parse.ts";
-import { describeError } from "./support/report.ts";
 import { styleFor } from "./support/style.ts";
 
 /**
@@ -17,12 +17,12 @@ import { styleFor } from "./support/style.ts";
  * @param rawArgs the command line without the program itself
  */
 export async function main(rawArgs: readonly string[], version: string): Promise<void> {
+  const faults = new Faults(rawArgs.includes("--json-logs"));
+  faults.watch();
   try {
     await dispatch(rawArgs, version);
   } catch (error) {
-    const report = describeError(error, styleFor(process.stderr));
-    process.stderr.write(report.text);
-    process.exitCode = report.exitCode;
+    faults.tell(error);
   }
 }
 

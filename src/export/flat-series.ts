@@ -108,6 +108,7 @@ export class FlatPool {
   #names = new Map<Metric, FlatLabel[][]>();
   #shown = new Map<Metric, Shown>();
   #namesVersion = -1;
+  #released = 0;
   #about = new Map<Metric, SeriesAbout>();
   /** When series began that did not begin with their service, by key. */
   readonly #starts = new Map<number, number>();
@@ -130,11 +131,13 @@ export class FlatPool {
    */
   follow(snapshot: PoolSnapshot, before?: Before): FlatSeries[] | undefined {
     const { directory, values } = snapshot;
+    this.shared.settle();
     const same =
       directory === this.#directory &&
       directory.length === this.#directoryBytes &&
       values.length === this.#valueCount &&
-      this.shared.version === this.#namesVersion;
+      this.shared.version === this.#namesVersion &&
+      (this.clashes === 0 || this.shared.released === this.#released);
     if (same) return undefined;
     const isAnew = directory !== this.#directory;
     const { series, natives } = this.#left ?? this;
@@ -205,6 +208,7 @@ export class FlatPool {
   /** Gives its series free. When it is followed again they go on. */
   end(): void {
     for (const { key } of this.#all()) this.owners.delete(key);
+    this.shared.released++;
     this.shared.remove(this);
     this.#left = { series: this.series, natives: this.natives };
     this.series = [];
@@ -297,6 +301,8 @@ export class FlatPool {
       this.#starts.delete(key);
       if (about.startMs > 0 && this.#ended.size < MAX_REMEMBERED) this.#ended.add(key);
     }
+    if (ended.length > 0) this.shared.released++;
+    this.#released = this.shared.released;
     return ended;
   }
 

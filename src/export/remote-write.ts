@@ -39,6 +39,8 @@ const DEFAULTS = {
   awayMs: 60_000,
 } as const;
 
+const PROMETHEUS_PATH = "/api/v1/write";
+
 export class RemoteWrite implements Exporter {
   readonly encoder: RemoteWriteEncoder;
   readonly backlog: Backlog;
@@ -94,6 +96,7 @@ export class RemoteWrite implements Exporter {
       assess: (request, response) => this.negotiation.assess(request, response),
       // "Recoverable errors": everything of the server's, and too many requests.
       mayPass: (status) => status >= 500 || status === 429,
+      hintOf: (code) => (["404", "405"].includes(code) ? pathHint(options.url) : undefined),
     });
     this.sender.start();
     this.#watch = setInterval(() => this.#endAway(), Math.min(1000, this.#awayMs / 4));
@@ -178,6 +181,14 @@ export class RemoteWrite implements Exporter {
     if (clashes > 0) parts.push(`series with the labels of others ${clashes}`);
     return parts.join("; ");
   }
+}
+
+/** What may be wrong with an address at which nothing takes remote write. */
+function pathHint(url: string): string {
+  const { pathname } = new URL(url);
+  return pathname === PROMETHEUS_PATH
+    ? "Prometheus takes it there with --web.enable-remote-write-receiver"
+    : `is that the whole address? Prometheus and VictoriaMetrics take remote write at ${PROMETHEUS_PATH}, Mimir at /api/v1/push`;
 }
 
 /** Opens what is kept in files, and says what an earlier run has left there. */

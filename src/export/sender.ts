@@ -25,7 +25,7 @@ export interface SenderOptions {
   onTaken?: (request: Request, answer: Uint8Array, contentType: string) => void;
   /** How the person may say what is missing for TLS. */
   flags?: Attempt["flags"];
-  /** What else may be said of a connection that failed, by the code of its error. */
+  /** What else may be said of a connection that failed, by the code of its error, and of a refusal, by its status. */
   hintOf?: (code: string) => string | undefined;
   /** Told, in words, what a person should know. */
   onNotice: (text: string) => void;
@@ -180,7 +180,9 @@ export class Sender {
       return { kind: "taken", written: verdict?.written ?? request.samples, reason };
     }
     const text = new TextDecoder().decode(answer).trim().slice(0, MAX_REASON_LENGTH);
-    const reason = `${status}${text === "" ? "" : `: ${text}`}${byProxy(url)}`;
+    const hint = this.options.hintOf?.(String(status));
+    const said = `${status}${text === "" ? "" : `: ${text}`}${byProxy(url)}`;
+    const reason = hint === undefined ? said : `${said} (${hint})`;
     if (!mayPass(status)) {
       return { kind: "refused", written: verdict?.written ?? 0, reason: verdict?.reason ?? reason };
     }

@@ -63,12 +63,13 @@ interface Gathered {
 
 export class Families {
   readonly all: readonly Family[];
-  /** Metrics that are shown otherwise than they were declared, and how many there are. */
+  /** Metrics that are shown otherwise than they were declared, the first hundred. */
   readonly clashes: readonly NameClash[];
-  readonly clashCount: number;
   /** Bytes that the last scrape came to. */
   lastBytes = 0;
   readonly #structure: readonly unknown[];
+  readonly #members: readonly Member[];
+  readonly #names: SampleNames;
   readonly #heads: Partial<Record<Format, ReadonlyMap<string, EncodedHead>>> = {};
 
   /** @param before families of the same selection, whose texts may still be good */
@@ -82,10 +83,15 @@ export class Families {
     const parts = pools.map((pool) => pool.parts && byMetric(pool.parts));
     const known = new Map(before?.all.map((family) => [family.name, family]));
     const members = membersOf(pools, wants);
-    const names = new SampleNames(members, scheme);
+    // Mostly there are more series, and the same metrics.
+    const names =
+      before !== undefined && isSame(members, before.#members)
+        ? before.#names
+        : new SampleNames(members, scheme);
+    this.#members = members;
+    this.#names = names;
     this.clashes = names.clashes;
-    this.clashCount = names.clashCount;
-    this.all = gather(members, names).map(({ name, members: own }) => {
+    this.all = gather(members, names.shown).map(({ name, members: own }) => {
       const { definition } = own.map(({ member }) => member).reduce(firstByOrigin);
       const isUntyped = own.some(({ shown }) => shown.type === "unknown");
       const runs = own.flatMap(({ member, shown, part }) =>
@@ -174,11 +180,27 @@ function membersOf(pools: readonly ExposedPool[], wants: Wants): Member[] {
   return members;
 }
 
+/** Whether all are the same metrics, from the same places. */
+function isSame(members: readonly Member[], before: readonly Member[]): boolean {
+  return (
+    members.length === before.length &&
+    members.every(({ metric, origin: { app, service, instance } }, i) => {
+      const { metric: other, origin } = before[i]!;
+      return (
+        metric === other &&
+        app === origin.app &&
+        service === origin.service &&
+        instance === origin.instance
+      );
+    })
+  );
+}
+
 /** Metrics by the family that they are shown in; of a histogram without type each name of samples is one. */
-function gather(members: readonly Member[], names: SampleNames<Member>): Gathered[] {
+function gather(members: readonly Member[], all: readonly Shown[]): Gathered[] {
   const families = new Map<string, Gathered>();
-  for (const member of members) {
-    const shown = names.of(member);
+  for (const [i, member] of members.entries()) {
+    const shown = all[i]!;
     for (const part of partsOf(member, shown)) {
       const { name: own } = shown.names;
       const name = part.startsWith("_") ? own + part : own;
@@ -197,10 +219,11 @@ function partsOf({ definition }: Member, { type }: Shown): readonly Part[] {
 
 /** Whose help is shown must not depend on who came first. */
 function firstByOrigin(a: Member, b: Member): Member {
-  const [one, other] = [a, b].map(({ origin: { app, service, instance }, definition }) =>
-    JSON.stringify([app, service, instance, definition.name]),
-  );
-  return other! < one! ? b : a;
+  for (const label of ["app", "service", "instance"] as const) {
+    const [one = "", other = ""] = [a.origin[label], b.origin[label]];
+    if (one !== other) return one < other ? a : b;
+  }
+  return b.definition.name < a.definition.name ? b : a;
 }
 
 function byMetric(parts: readonly WriterPart[]): Map<Metric, WriterPart[]> {

@@ -17,6 +17,8 @@ export interface ScrapeEvents {
   refused(): void;
   /** A text was not taken in time. */
   cut(): void;
+  /** A text that was begun could not be made to its end, by a fault of ours. */
+  failed(error: unknown): void;
   /** Metrics are shown otherwise than they were declared, for their names clash; told with each scrape. */
   clash(clashes: readonly NameClash[]): void;
 }
@@ -69,22 +71,31 @@ export class ScrapeGate {
       clearTimeout(timer);
       this.active--;
     };
-    let cut = () => {};
-    const timer = setTimeout(() => cut(), this.limits.deadlineMs);
+    // The connection breaks off: a text that just ended would look whole.
+    let breakOff = (_reason: string) => {};
+    const timer = setTimeout(() => {
+      this.events.cut();
+      breakOff("the text was not taken in time");
+    }, this.limits.deadlineMs);
     timer.unref();
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
-          cut = () => {
+          breakOff = (reason) => {
             end();
-            this.events.cut();
-            // The connection breaks off: a text that just ended would look whole.
-            controller.error(new Error("the text was not taken in time"));
+            controller.error(new Error(reason));
           };
         },
-        pull(controller) {
-          const piece = ready.shift() ?? pieces?.next();
-          if (piece !== undefined) return controller.enqueue(piece);
+        pull: (controller) => {
+          try {
+            const piece = ready.shift() ?? pieces?.next();
+            if (piece !== undefined) return controller.enqueue(piece);
+          } catch (error) {
+            this.events.failed(error);
+            // Not at once: Bun would write the error to stderr, with the source around it.
+            setTimeout(() => breakOff("the text could not be made"));
+            return;
+          }
           end();
           controller.close();
         },

@@ -7,6 +7,8 @@ export interface AttachRequest {
   service: string;
   pid: number;
   threadId: number;
+  /** Unix ms at which the writer began to count, which may be before it found an agent. */
+  since?: number;
   /** Where the writer stores now, when its pool is not the one any more that it finds under the name. */
   previous?: PreviousPlace;
 }

@@ -1,10 +1,22 @@
 // The directory as its readers hold it: replayed from the log's bytes, a tail at a time.
 // Agent (recovery), collector (synchronisation) and inspect all come through here. The log may be hostile:
-// what is damaged is noted with its place and stepped over, and no forged number makes it allocate without end.
+// what is damaged is noted with its place and stepped over, no forged number makes it allocate without end, and what
+// reading costs is in proportion to the log's length, whatever stands in it.
 
 import { ByteReader, DamageError } from "./bytes.ts";
-import { LIMITS, RECORD, RECORD_HEADER_BYTES, SLOTS_PER_PAGE } from "./constants.ts";
-import { type MetricDefinition, slotsPerSeries } from "./metric.ts";
+import {
+  LIMITS,
+  RECORD,
+  RECORD_HEADER_BYTES,
+  SLOTS_PER_PAGE,
+  SLOTS_PER_PAGE_STRIDE,
+} from "./constants.ts";
+import {
+  definitionConflict,
+  type MetricDefinition,
+  sameLabelNames,
+  slotsPerSeries,
+} from "./metric.ts";
 import {
   type BindRecord,
   type GrantRecord,
@@ -16,6 +28,11 @@ import {
   WRITER_FLAGS,
   type WriterRecord,
 } from "./records.ts";
+import { type SeriesKeys, SeriesTable } from "./series-table.ts";
+import { Spans } from "./spans.ts";
+import { type Run, runsUpTo, spanOf, WriterEntry } from "./writer-entry.ts";
+
+export type { Run } from "./writer-entry.ts";
 
 /** A metric of a service. */
 export interface Metric {
@@ -28,13 +45,6 @@ export interface Metric {
   retired: boolean;
   /** Ids of its series, ascending. */
   series: number[];
-}
-
-/** Consecutive series of one metric in consecutive slots of a page, and where their values go in a snapshot. */
-export interface Run extends BindRecord {
-  metric: Metric;
-  /** Index of the first series' first value among a snapshot's values. */
-  valueIndex: number;
 }
 
 /** A writer with all that was handed to it. */
@@ -54,14 +64,26 @@ export interface Damage {
 }
 
 const MAX_DAMAGE_KEPT = 100;
+/** A log with more damaged places is not read on: each costs far more than a record that is well. */
+const MAX_DAMAGE = 10_000;
 const NO_VALUE = 0xffff_ffff;
+
+/** Whether a log may be anybody's, or is one that this program itself makes: those have no grants. */
+export type LogOrigin = "pool" | "own";
+
+/** The metrics that a service's name stands for. */
+interface Named {
+  definition: MetricDefinition;
+  /** Those that are not retired. */
+  metrics: Metric[];
+}
 
 /** One epoch of a pool's directory. Feed it with {@link Directory.append}; read its maps. */
 export class Directory {
   readonly services = new Map<number, string>();
   readonly metrics = new Map<number, Metric>();
   /** Writers that were not released; dead ones stay until the agent has folded them. */
-  readonly writers = new Map<number, Writer>();
+  readonly writers = new Map<number, WriterEntry>();
   /** The first hundred damaged places; `damageCount` counts all. */
   readonly damage: Damage[] = [];
   damageCount = 0;
@@ -80,6 +102,13 @@ export class Directory {
   #seriesRecord = new Uint32Array(64);
   #seriesValue = new Uint32Array(64).fill(NO_VALUE);
   readonly #maxValues: number;
+  readonly #serviceNames = new Set<string>();
+  readonly #named = new Map<string, Named>();
+  readonly #series = new SeriesTable();
+  readonly #keys: SeriesKeys;
+  /** Who was granted which slots, and who has bound them; counted from the first page, 512 for each. */
+  readonly #granted = new Spans<GrantRecord>();
+  readonly #bound = new Spans<WriterEntry>();
 
   /**
    * @param epoch which writing of the log this is
@@ -88,8 +117,17 @@ export class Directory {
   constructor(
     readonly epoch: number,
     readonly pageCapacity: number,
+    readonly origin: LogOrigin = "pool",
   ) {
     // A slot holds one value; the rest is room for series whose writers are gone.
+    const directory = this;
+    this.#keys = {
+      get bytes() {
+        return directory.#log;
+      },
+      start: (series) => directory.#seriesRecord[series]! + RECORD_HEADER_BYTES + 4,
+      end: (series) => directory.#endOfLabels(series),
+    };
     this.#maxValues = pageCapacity * SLOTS_PER_PAGE * 4;
   }
 
@@ -148,16 +186,25 @@ export class Directory {
     return this.#seriesRecord[series]! + RECORD_HEADER_BYTES + 8;
   }
 
-  /** The bytes of a series' record from its metric's id on: what makes it that series and no other. */
-  seriesKey(series: number): Uint8Array {
-    const start = this.#seriesRecord[series]!;
-    const words = this.#log[start + 2]! | (this.#log[start + 3]! << 8);
-    return this.#log.subarray(start + RECORD_HEADER_BYTES + 4, start + words * 8);
+  /**
+   * The series of a metric with some label values, or 0 when it is not known.
+   * @param key the metric's id as u32, then the label values, each as a u16 length and UTF-8
+   */
+  seriesOf(key: Uint8Array): number {
+    return this.#series.find(this.#keys, key);
+  }
+
+  #endOfLabels(series: number): number {
+    let at = this.labelsOffset(series);
+    const labels = this.metricOf(series)!.definition.labelNames.length;
+    for (let i = 0; i < labels; i++) at += 2 + (this.#log[at]! | (this.#log[at + 1]! << 8));
+    return at;
   }
 
   /** Where a writer stores a series, or undefined when it does not. */
   find(writer: Writer, series: number): { page: number; slot: number } | undefined {
-    const run = writer.runs[runsUpTo(writer.runs, series) - 1];
+    const { runs } = writer;
+    const run = runs[runsUpTo(runs, series) - 1];
     if (run === undefined || series >= run.firstSeries + run.count) return undefined;
     return { page: run.page, slot: run.slot + (series - run.firstSeries) * run.metric.slots };
   }
@@ -173,6 +220,11 @@ export class Directory {
       if (words === 0 || end > this.#length) {
         // Without a length there is no next record: the rest of this epoch is lost to readers.
         this.#note(start, `a record of ${words * 8} bytes where ${this.#length - start} are left`);
+        this.#replayed = this.#length;
+        return;
+      }
+      if (this.damageCount >= MAX_DAMAGE) {
+        this.#note(start, `more than ${MAX_DAMAGE} places are damaged: the rest is not read`);
         this.#replayed = this.#length;
         return;
       }
@@ -198,6 +250,10 @@ export class Directory {
       case RECORD.service: {
         const { id, name } = readService(reader);
         this.#checkId(id, "service", start);
+        if (this.#serviceNames.has(name)) {
+          throw new DamageError(`the service ${JSON.stringify(name)} stands twice`, start);
+        }
+        this.#serviceNames.add(name);
         this.services.set(id, name);
         return;
       }
@@ -207,14 +263,7 @@ export class Directory {
         if (!this.services.has(service)) {
           throw new DamageError(`a metric of the unknown service ${service}`, start);
         }
-        this.metrics.set(id, {
-          id,
-          service,
-          definition: metric,
-          slots: slotsPerSeries(metric),
-          retired: false,
-          series: [],
-        });
+        this.#applyMetric(id, service, metric, start);
         return;
       }
       case RECORD.series:
@@ -228,7 +277,7 @@ export class Directory {
         }
         this.lastId.writer = Math.max(this.lastId.writer, record.id);
         const retained = (record.flags & WRITER_FLAGS.retained) !== 0;
-        this.writers.set(record.id, { ...record, serviceName, retained, grants: [], runs: [] });
+        this.writers.set(record.id, new WriterEntry(record, serviceName, retained));
         return;
       }
       case RECORD.grant: {
@@ -239,32 +288,38 @@ export class Directory {
         if (!(whole || part) || grant.page + grant.pages > this.pageCapacity) {
           throw new DamageError(`a grant of pages that do not exist`, start);
         }
-        this.#writer(grant.writer, start).grants.push(grant);
+        const writer = this.#writer(grant.writer, start);
+        const [from, to] = spanOf(grant);
+        if (!this.#granted.add(from, to, grant)) {
+          throw new DamageError(`page ${grant.page} is granted already`, start);
+        }
+        writer.addGrant(from, grant);
         return;
       }
       case RECORD.bind:
         this.#applyBind(readBind(reader), start);
         return;
       case RECORD.release: {
-        const writer = reader.u32();
-        this.lastId.writer = Math.max(this.lastId.writer, writer);
-        this.writers.delete(writer);
+        const id = reader.u32();
+        this.lastId.writer = Math.max(this.lastId.writer, id);
+        for (const grant of this.writers.get(id)?.grants ?? []) this.#takeBack(grant);
+        this.writers.delete(id);
         return;
       }
       case RECORD.ungrant: {
         const writer = this.#writer(reader.u32(), start);
         const page = reader.u32();
         const slot = reader.u32();
-        const grant = writer.grants.find((g) => g.page === page && g.slot === slot);
+        const grant = writer.removeGrant(page * SLOTS_PER_PAGE_STRIDE + slot);
         if (grant === undefined) throw new DamageError(`page ${page} was not granted`, start);
-        writer.grants = writer.grants.filter((g) => g !== grant);
-        writer.runs = writer.runs.flatMap((run) => outside(grant, run));
+        this.#takeBack(grant);
         return;
       }
       case RECORD.retire: {
         const metric = this.metrics.get(reader.u32());
         if (metric === undefined) throw new DamageError("an unknown metric is retired", start);
         metric.retired = true;
+        this.#forget(metric);
         return;
       }
       default:
@@ -272,16 +327,63 @@ export class Directory {
     }
   }
 
+  /** A name of a service has one metric, or where sets of label names are open one for each of them. */
+  #applyMetric(id: number, service: number, definition: MetricDefinition, start: number): void {
+    const { name } = definition;
+    const key = nameKey(service, name);
+    let named = this.#named.get(key);
+    if (named === undefined || named.metrics.length === 0) {
+      named = { definition, metrics: [] };
+      this.#named.set(key, named);
+    } else if (this.origin === "pool") {
+      const conflict = definitionConflict(named.definition, definition);
+      if (conflict !== undefined) {
+        throw new DamageError(`the metric ${name} stands twice: ${conflict}`, start);
+      }
+      if (named.metrics.length >= LIMITS.labelSetsPerName) {
+        throw new DamageError(`the metric ${name} has too many sets of label names`, start);
+      }
+      if (named.metrics.some((metric) => sameLabelNames(metric.definition, definition))) {
+        throw new DamageError(`the metric ${name} stands twice`, start);
+      }
+    }
+    const slots = slotsPerSeries(definition);
+    const metric: Metric = { id, service, definition, slots, retired: false, series: [] };
+    named.metrics.push(metric);
+    this.metrics.set(id, metric);
+  }
+
+  #forget(metric: Metric): void {
+    const named = this.#named.get(nameKey(metric.service, metric.definition.name));
+    if (named !== undefined) named.metrics = named.metrics.filter((each) => each !== metric);
+  }
+
+  /** A grant has ended, and with it the bindings in it. */
+  #takeBack(grant: GrantRecord): void {
+    const [from, to] = spanOf(grant);
+    this.#granted.clear(from, to);
+    this.#bound.clear(from, to);
+  }
+
   #applySeries(start: number): void {
     const id = this.#reader.u32();
     const metric = this.metrics.get(this.#reader.u32());
     if (metric === undefined) throw new DamageError("a series of an unknown metric", start);
     for (const _ of metric.definition.labelNames) this.#reader.skipText(LIMITS.labelValueBytes);
+    const key = this.#log.subarray(start + RECORD_HEADER_BYTES + 4, this.#reader.position);
     this.#checkId(id, "series", start);
     if (id >= this.#seriesMetric.length) this.#growSeries(id);
     if (this.#seriesMetric[id] !== 0) throw new DamageError(`series ${id} stands twice`, start);
-    this.#seriesMetric[id] = metric.id;
+    // The table looks it up there.
     this.#seriesRecord[id] = start;
+    this.#seriesMetric[id] = metric.id;
+    if (this.origin === "pool" && !this.#series.add(this.#keys, key, id, this.#length)) {
+      this.#seriesMetric[id] = 0;
+      throw new DamageError(
+        `a series of ${metric.definition.name} whose labels another has`,
+        start,
+      );
+    }
     this.seriesCount++;
     metric.series.push(id);
   }
@@ -307,6 +409,7 @@ export class Directory {
         );
       }
     }
+    if (this.origin === "pool") this.#takeSlots(writer, bind, end, start);
     // Series that were bound before, by another writer, keep their place: a run is cut where places do not follow on.
     let run: Run | undefined;
     for (let i = 0; i < bind.count; i++) {
@@ -328,19 +431,28 @@ export class Directory {
           metric,
           valueIndex,
         };
-        const place = runsUpTo(writer.runs, series);
-        const before = writer.runs[place - 1];
-        if (before !== undefined && follows(before, run)) {
-          run = before;
-          run.count++;
-        } else {
-          writer.runs.splice(place, 0, run);
-        }
+        writer.addRun(run);
       }
     }
   }
 
-  #writer(id: number, start: number): Writer {
+  /** Sees to it that a writer binds slots that it was granted, and nobody any slot twice. */
+  #takeSlots(writer: WriterEntry, { page, slot }: BindRecord, end: number, start: number): void {
+    const from = page * SLOTS_PER_PAGE_STRIDE + slot;
+    const to = page * SLOTS_PER_PAGE_STRIDE + end;
+    for (let at = from; at < to; ) {
+      const granted = this.#granted.at(at);
+      if (granted?.value.writer !== writer.id) {
+        throw new DamageError(`slots of page ${page} are bound that were not granted`, start);
+      }
+      at = granted.end;
+    }
+    if (!this.#bound.add(from, to, writer)) {
+      throw new DamageError(`slots of page ${page} are bound twice`, start);
+    }
+  }
+
+  #writer(id: number, start: number): WriterEntry {
     const writer = this.writers.get(id);
     if (writer === undefined) throw new DamageError(`writer ${id} is unknown`, start);
     return writer;
@@ -372,45 +484,8 @@ export class Directory {
   }
 }
 
-/** How many of the runs, which are in the order of their series, start at or before a series. */
-function runsUpTo(runs: readonly Run[], series: number): number {
-  let low = 0;
-  let high = runs.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (runs[middle]!.firstSeries <= series) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function follows(last: Run, next: Run): boolean {
-  return (
-    last.metric === next.metric &&
-    last.page === next.page &&
-    last.firstSeries + last.count === next.firstSeries &&
-    last.slot + last.count * last.metric.slots === next.slot &&
-    last.valueIndex + last.count * last.metric.slots === next.valueIndex
-  );
-}
-
-/** What of a run does not lie in a grant: runs go on from one part of a page to the next. */
-function outside(grant: GrantRecord, run: Run): Run[] {
-  if (run.page < grant.page || run.page >= grant.page + grant.pages) return [run];
-  if (grant.slots === 0) return [];
-  const { slots } = run.metric;
-  const startingBefore = (slot: number) =>
-    Math.min(run.count, Math.max(0, Math.ceil((slot - run.slot) / slots)));
-  const part = (from: number, to: number): Run => ({
-    ...run,
-    firstSeries: run.firstSeries + from,
-    count: to - from,
-    slot: run.slot + from * slots,
-    valueIndex: run.valueIndex + from * slots,
-  });
-  const before = part(0, startingBefore(grant.slot));
-  const behind = part(startingBefore(grant.slot + grant.slots), run.count);
-  return [before, behind].filter(({ count }) => count > 0);
+function nameKey(service: number, name: string): string {
+  return `${service} ${name}`;
 }
 
 /** Whether a slot lies in a grant. */

@@ -1,7 +1,8 @@
-// Which labels of ours a metric's series have beside its own: where it comes from, and, where series of two metrics could
-// look alike, what tells them apart. A sample that stands twice spoils the scrape of the whole host, so a service must not
+// Which labels of ours a metric's series have beside its own: where it comes from, and, where two metrics of one service
+// would look alike, what it is called. A sample that stands twice spoils the scrape of the whole host, so no service may
 // be able to make one by labels that are called as ours.
 
+import { AGENT_APP } from "./identity.ts";
 import type { MetricDefinition } from "./metric.ts";
 import { escapeLabelName, type NameScheme, type PrometheusNames } from "./prometheus-names.ts";
 import type { AddedLabel, FamilyType, NameClash } from "./sample-names.ts";
@@ -23,153 +24,161 @@ interface Labelled {
   names: PrometheusNames;
 }
 
-class Labels {
-  /** Labels of ours that the metric has too are called `microview_…` instead of being left out. */
-  isQualified = false;
-  /** A label says what the metric is really called. */
-  hasOriginal = false;
-  readonly place: string;
-
-  constructor(
-    readonly of: Labelled,
-    readonly scheme: NameScheme,
-  ) {
-    const { app, service, instance } = of.origin;
-    this.place = JSON.stringify([app, service, instance]);
-  }
-
-  /** The metric has a label of its own that is called as one of ours, which is left out for that. */
-  get hides(): boolean {
-    const { origin, names } = this.of;
-    const isHidden = (name: keyof Origin) =>
-      origin[name] !== undefined && names.labelNames.includes(name);
-    return !this.isQualified && ORIGIN_LABELS.some(isHidden);
-  }
-
-  get isTranslated(): boolean {
-    return this.of.definition.dialect !== undefined;
-  }
-
-  /** What the metric is really called. */
-  get original(): string {
-    const { name, labelNames } = this.of.definition;
-    return labelNames.length === 0 ? name : `${name}{${labelNames.join(",")}}`;
-  }
-
-  /** Ours, all of whose values are known. */
-  added(): AddedLabel[] {
-    const { origin, names } = this.of;
-    const own = names.labelNames;
-    const added: AddedLabel[] = [];
-    for (const name of ORIGIN_LABELS) {
-      const value = origin[name];
-      if (value === undefined) continue;
-      if (!own.includes(name)) added.push([name, value]);
-      else if (this.isQualified) added.push([freeName(name, own, this.scheme), value]);
-    }
-    if (this.hasOriginal) {
-      added.push([freeName("microview_original", own, this.scheme), this.original]);
-    }
-    return added;
-  }
-}
-
 /** @returns the labels of ours of each metric, and who has more of them than where it comes from */
 export function addedLabels(
   metrics: readonly Labelled[],
   scheme: NameScheme,
 ): { added: readonly (readonly AddedLabel[])[]; clashes: readonly NameClash[] } {
-  const all = metrics.map((metric) => new Labels(metric, scheme));
-  // More labels may look like those of another one again; there are only so many that a metric can have.
-  while (tellApart(all));
-  const clashes = all.flatMap(({ of: { names, kind }, hasOriginal }): NameClash[] =>
-    hasOriginal ? [{ name: names.name, kind, taken: names.name, shown: "labelled" }] : [],
+  const places = placesOf(metrics);
+  const added = metrics.map((metric) =>
+    originLabels(metric, scheme, () => isAlone(metric, places)),
   );
-  return { added: all.map((labels) => labels.added()), clashes };
-}
-
-/** @returns whether anything has got more labels */
-function tellApart(all: readonly Labels[]): boolean {
-  const alike = new Map<string, Labels[]>();
-  for (const labels of all) {
-    const { names, kind } = labels.of;
-    const labelNames = [...names.labelNames, ...labels.added().map(([name]) => name)];
-    for (const sample of sampleNamesOf(names.name, kind)) {
-      const hasBound = kind === "histogram" && sample.endsWith("_bucket");
-      const key = JSON.stringify([sample, ...[...labelNames, ...(hasBound ? ["le"] : [])].sort()]);
-      const known = alike.get(key);
-      if (known === undefined) alike.set(key, [labels]);
-      else known.push(labels);
-    }
-  }
-  let changed = false;
-  for (const group of alike.values()) {
-    if (group.length === 1) continue;
-    changed = qualify(group) || changed;
-    changed = nameOriginals(group) || changed;
-  }
-  return changed;
-}
-
-/** Says where those come from whose own labels could say that they come from elsewhere. */
-function qualify(group: readonly Labels[]): boolean {
-  if (!group.some(({ hides }) => hides)) return false;
-  const byFixed = new Map<string, { names: string[]; members: Labels[] }>();
-  for (const labels of group) {
-    const names = labels.added().map(([name]) => name);
-    const key = JSON.stringify(names);
-    const known = byFixed.get(key);
-    if (known === undefined) byFixed.set(key, { names, members: [labels] });
-    else known.members.push(labels);
-  }
-  const found = new Set<Labels>();
-  for (const one of byFixed.values()) {
-    if (!one.members.some(({ hides }) => hides)) continue;
-    for (const other of byFixed.values()) {
-      // Two can look alike where what is known of both is the same.
-      const common = new Set(one.names.filter((name) => other.names.includes(name)));
-      const knownOf = (labels: Labels) =>
-        JSON.stringify(labels.added().filter(([name]) => common.has(name)));
-      const places = new Map<string, Set<string>>();
-      for (const labels of other.members) {
-        const key = knownOf(labels);
-        places.set(key, (places.get(key) ?? new Set()).add(labels.place));
-      }
-      for (const labels of one.members) {
-        const there = places.get(knownOf(labels));
-        if (there === undefined || !labels.hides) continue;
-        if (there.size > 1 || !there.has(labels.place)) found.add(labels);
-      }
-    }
-  }
-  for (const labels of found) labels.isQualified = true;
-  return found.size > 0;
+  const originals = alikeInOnePlace(metrics, added, scheme);
+  const clashes = [...originals.keys()].map((i): NameClash => {
+    const { names, kind } = metrics[i]!;
+    return { name: names.name, kind, taken: names.name, shown: "labelled" };
+  });
+  return { added: added.map((own, i) => [...own, ...(originals.get(i) ?? [])]), clashes };
 }
 
 /**
- * Says what those of one service are called that look alike: `a.b` and `a-b` of OpenTelemetry's, or a gauge `wait_count`
- * beside the histogram `wait`.
+ * Where it comes from. Where the metric has a label of its own that is called as one of ours, that one stays, and ours is
+ * called `microview_…`: with one more of these than any of the metric's own. So the longest of that kind is ours in every
+ * metric, and two of different places never look alike.
  */
-function nameOriginals(group: readonly Labels[]): boolean {
-  const byPlace = new Map<string, Labels[]>();
-  for (const labels of group) {
-    const known = byPlace.get(labels.place);
-    if (known === undefined) byPlace.set(labels.place, [labels]);
-    else known.push(labels);
-  }
-  let changed = false;
-  for (const members of byPlace.values()) {
-    // A pool that is read twice has nothing that could tell it apart.
-    if (new Set(members.map(({ original }) => original)).size === 1) continue;
-    const plain = members.filter(({ isTranslated }) => !isTranslated);
-    for (const labels of members) {
-      const isOne = labels.isTranslated || (plain.length > 1 && labels.of.kind !== "histogram");
-      if (!isOne || labels.hasOriginal) continue;
-      labels.hasOriginal = true;
-      changed = true;
+function originLabels(
+  { origin, names }: Labelled,
+  scheme: NameScheme,
+  isAlone: () => boolean,
+): AddedLabel[] {
+  const own = names.labelNames;
+  const added: AddedLabel[] = [];
+  for (const name of ORIGIN_LABELS) {
+    const value = origin[name];
+    if (value === undefined) continue;
+    if (!own.includes(name)) added.push([name, value]);
+    const longest = own.some((label) => label.endsWith(name)) ? longestOf(name, own, scheme) : "";
+    if (longest !== "" && !isAlone()) {
+      added.push([escapeLabelName(`microview_${longest}`, scheme), value]);
     }
   }
-  return changed;
+  return added;
+}
+
+/** The longest of `name`, `microview_name` and so on that there is. */
+function longestOf(name: string, own: readonly string[], scheme: NameScheme): string {
+  let longest = "";
+  const longestBytes = Math.max(...own.map((label) => label.length));
+  for (let each = name; each.length <= longestBytes; each = `microview_${each}`) {
+    if (own.includes(escapeLabelName(each, scheme))) longest = each;
+  }
+  return longest;
+}
+
+/** Where there are metrics whose samples have a name: a service, or several. */
+type Places = ReadonlyMap<string, string | undefined>;
+
+/** Only of names that the agent's own application has. */
+function placesOf(metrics: readonly Labelled[]): Places {
+  const places = new Map<string, string | undefined>();
+  for (const { origin, names, kind } of metrics) {
+    if (origin.app !== AGENT_APP) continue;
+    for (const sample of sampleNamesOf(names.name, kind)) places.set(sample, placeOf(origin));
+  }
+  for (const { origin, names, kind } of places.size === 0 ? [] : metrics) {
+    for (const sample of sampleNamesOf(names.name, kind)) {
+      if (places.has(sample) && places.get(sample) !== placeOf(origin)) {
+        places.set(sample, undefined);
+      }
+    }
+  }
+  return places;
+}
+
+/** What the agent itself tells of services has their labels, and nobody else has its names. */
+function isAlone({ origin, names, kind }: Labelled, places: Places): boolean {
+  if (origin.app !== AGENT_APP) return false;
+  return sampleNamesOf(names.name, kind).every((sample) => places.get(sample) !== undefined);
+}
+
+function placeOf({ app, service, instance }: Origin): string {
+  return JSON.stringify([app, service, instance]);
+}
+
+/**
+ * Those of one service that would look alike: `a.b` and `a-b` of OpenTelemetry's, or a gauge `wait_count` beside the
+ * histogram `wait`. @returns a label that says what each is called, by their index
+ */
+function alikeInOnePlace(
+  metrics: readonly Labelled[],
+  added: readonly (readonly AddedLabel[])[],
+  scheme: NameScheme,
+): Map<number, AddedLabel[]> {
+  const originals = new Map<number, AddedLabel[]>();
+  let left = suspects(metrics);
+  // What has one more label may look like another one again; there are only so many that a metric can have.
+  for (let isNew = left.length > 0; isNew; ) {
+    isNew = false;
+    const alike = Map.groupBy(
+      left.flatMap((i) => looksOf(metrics[i]!, [...added[i]!, ...(originals.get(i) ?? [])], i)),
+      ({ look }) => look,
+    );
+    for (const group of alike.values()) {
+      const members = group.map(({ i }) => i);
+      // A pool that is read twice has nothing that could tell it apart.
+      if (new Set(members.map((i) => originalOf(metrics[i]!))).size === 1) continue;
+      const plain = members.filter((i) => metrics[i]!.definition.dialect === undefined);
+      for (const i of members) {
+        const { definition, kind, names } = metrics[i]!;
+        const isOne =
+          definition.dialect !== undefined || (plain.length > 1 && kind !== "histogram");
+        if (!isOne || originals.has(i)) continue;
+        const name = freeName("microview_original", names.labelNames, scheme);
+        originals.set(i, [[name, originalOf(metrics[i]!)]]);
+        isNew = true;
+      }
+    }
+    left = isNew ? left : [];
+  }
+  return originals;
+}
+
+/** Those that could look like others of their service: hardly ever there are any. */
+function suspects(metrics: readonly Labelled[]): number[] {
+  const scalars = new Set<string>();
+  const names = new Set<string>();
+  for (const { names: own, kind } of metrics) if (kind !== "histogram") scalars.add(own.name);
+  for (const { names: own, kind, definition } of metrics) {
+    const isTranslated = definition.dialect !== undefined;
+    if (!isTranslated && kind !== "histogram") continue;
+    for (const sample of sampleNamesOf(own.name, kind)) {
+      if (isTranslated || scalars.has(sample)) names.add(sample);
+    }
+  }
+  if (names.size === 0) return [];
+  return [...metrics.keys()].filter((i) => {
+    const { names: own, kind } = metrics[i]!;
+    return sampleNamesOf(own.name, kind).some((sample) => names.has(sample));
+  });
+}
+
+/** By which its samples are told apart from those of others: place, name and labels, whatever their values. */
+function looksOf(
+  { origin, names, kind }: Labelled,
+  added: readonly AddedLabel[],
+  i: number,
+): { look: string; i: number }[] {
+  const labels = [...names.labelNames, ...added.map(([name]) => name)];
+  return sampleNamesOf(names.name, kind).map((sample) => {
+    const hasBound = kind === "histogram" && sample.endsWith("_bucket");
+    const all = [...labels, ...(hasBound ? ["le"] : [])].sort();
+    return { look: JSON.stringify([placeOf(origin), sample, all]), i };
+  });
+}
+
+/** What a metric is really called. */
+function originalOf({ definition: { name, labelNames } }: Labelled): string {
+  return labelNames.length === 0 ? name : `${name}{${labelNames.join(",")}}`;
 }
 
 /** A label of ours beside a metric's own: no name may stand twice, or the whole scrape is refused. */

@@ -43,36 +43,30 @@ export interface NameClash {
 const CLASHES_MAX = 100;
 
 /** The table of all metrics that are shown together. */
-export class SampleNames<M extends NamedMetric = NamedMetric> {
+export class SampleNames {
+  /** How each metric is shown, in their order. */
+  readonly shown: readonly Shown[];
   /** The first hundred, by name. */
   readonly clashes: readonly NameClash[];
   readonly clashCount: number;
-  readonly #shown: ReadonlyMap<M, Shown>;
 
-  constructor(metrics: readonly M[], scheme: NameScheme = "underscores") {
-    const named = metrics.map((metric) => ({
-      metric,
-      kind: familyTypeOf(metric.definition),
-      names: prometheusNames(metric.definition, scheme),
+  constructor(metrics: readonly NamedMetric[], scheme: NameScheme = "underscores") {
+    const named = metrics.map(({ origin, definition }) => ({
+      origin,
+      definition,
+      kind: familyTypeOf(definition),
+      names: prometheusNames(definition, scheme),
     }));
-    const types = new SampleTypes(named.map(({ names, kind }) => ({ name: names.name, kind })));
-    const labels = addedLabels(
-      named.map(({ metric, ...rest }) => ({ ...metric, ...rest })),
-      scheme,
-    );
-    this.#shown = new Map(
-      named.map(({ metric, names, kind }, i): [M, Shown] => [
-        metric,
-        { names, type: types.of(names.name, kind), added: labels.added[i]! },
-      ]),
-    );
+    const types = new SampleTypes(named);
+    const labels = addedLabels(named, scheme);
+    this.shown = named.map(({ names, kind }, i) => ({
+      names,
+      type: types.of(names.name, kind),
+      added: labels.added[i]!,
+    }));
     const clashes = [...types.clashes, ...labels.clashes].sort(byName);
     this.clashCount = clashes.length;
     this.clashes = clashes.slice(0, CLASHES_MAX);
-  }
-
-  of(metric: M): Shown {
-    return this.#shown.get(metric)!;
   }
 }
 

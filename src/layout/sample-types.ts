@@ -27,32 +27,31 @@ function claimedBy(name: string, kind: FamilyType): readonly string[] {
   return family === undefined ? [] : [family, `${family}_created`];
 }
 
+/** All names that a metric needs. */
+function neededBy(name: string, kind: FamilyType): readonly string[] {
+  return [...claimedBy(name, kind), ...sampleNamesOf(name, kind)];
+}
+
 export class SampleTypes {
   readonly clashes: NameClash[] = [];
-  readonly #names: Readonly<Record<FamilyType, Set<string>>> = {
-    counter: new Set(),
-    gauge: new Set(),
-    histogram: new Set(),
-  };
-  readonly #untyped: Readonly<Record<FamilyType, Set<string>>> = {
-    counter: new Set(),
-    gauge: new Set(),
-    histogram: new Set(),
-  };
+  readonly #names = setsByType();
+  readonly #untyped = setsByType();
+  /** How many families need each name. */
+  readonly #needs = new Map<string, number>();
 
-  constructor(metrics: Iterable<{ name: string; kind: FamilyType }>) {
-    for (const { name, kind } of metrics) this.#names[kind].add(name);
+  constructor(metrics: Iterable<{ names: { name: string }; kind: FamilyType }>) {
+    for (const { names, kind } of metrics) this.#names[kind].add(names.name);
     const { counter, gauge, histogram } = this.#names;
+    for (const name of counter) this.#need(neededBy(name, "counter"), 1);
+    // What is a counter too is one family with it.
+    for (const name of gauge) if (!counter.has(name)) this.#need([name], 1);
+    for (const name of histogram) this.#need(neededBy(name, "histogram"), 1);
     for (const name of counter) if (gauge.has(name)) this.#untype(name, ["counter", "gauge"], name);
     // Counters give way first, since more depends on a histogram's type. All that clash do, whichever came first.
-    this.#untypeClashing("counter", (name) => claimedBy(name, "counter"));
-    this.#untypeClashing("histogram", (name) => [
-      ...claimedBy(name, "histogram"),
-      ...sampleNamesOf(name, "histogram"),
-    ]);
+    this.#untypeClashing("counter", claimedBy);
+    this.#untypeClashing("histogram", neededBy);
     // What is called as the samples of a histogram without type is one family with them.
-    for (const name of histogram) {
-      if (!this.#untyped.histogram.has(name)) continue;
+    for (const name of this.#untyped.histogram) {
       for (const sample of sampleNamesOf(name, "histogram")) {
         this.#untype(sample, ["counter", "gauge"], sample);
       }
@@ -63,38 +62,32 @@ export class SampleTypes {
     return this.#untyped[kind].has(name) ? "unknown" : kind;
   }
 
-  #untypeClashing(kind: FamilyType, claims: (name: string) => readonly string[]): void {
-    const claimants = this.#claimants();
+  #need(names: readonly string[], more: 1 | -1): void {
+    for (const name of names) this.#needs.set(name, (this.#needs.get(name) ?? 0) + more);
+  }
+
+  #untypeClashing(
+    kind: FamilyType,
+    namesOf: (name: string, kind: FamilyType) => readonly string[],
+  ): void {
     const clashing = [...this.#names[kind]].flatMap((name) => {
       if (this.#untyped[kind].has(name)) return [];
-      const taken = claims(name).find((each) => claimants.get(each)! > 1);
+      const taken = namesOf(name, kind).find((each) => this.#needs.get(each)! > 1);
       return taken === undefined ? [] : [{ name, taken }];
     });
     for (const { name, taken } of clashing) this.#untype(name, [kind], taken);
-  }
-
-  /** How many families need each name. */
-  #claimants(): Map<string, number> {
-    const claimants = new Map<string, number>();
-    const add = (name: string) => claimants.set(name, (claimants.get(name) ?? 0) + 1);
-    const { counter, gauge, histogram } = this.#names;
-    for (const name of new Set([...counter, ...gauge])) add(name);
-    for (const name of histogram)
-      for (const sample of sampleNamesOf(name, "histogram")) add(sample);
-    for (const kind of ["counter", "histogram"] as const) {
-      for (const name of this.#names[kind]) {
-        if (!this.#untyped[kind].has(name))
-          for (const claimed of claimedBy(name, kind)) add(claimed);
-      }
-    }
-    return claimants;
   }
 
   #untype(name: string, kinds: readonly FamilyType[], taken: string): void {
     for (const kind of kinds) {
       if (!this.#names[kind].has(name) || this.#untyped[kind].has(name)) continue;
       this.#untyped[kind].add(name);
+      this.#need(claimedBy(name, kind), -1);
       this.clashes.push({ name, kind, taken, shown: "untyped" });
     }
   }
+}
+
+function setsByType(): Readonly<Record<FamilyType, Set<string>>> {
+  return { counter: new Set(), gauge: new Set(), histogram: new Set() };
 }

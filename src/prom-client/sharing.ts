@@ -48,6 +48,8 @@ export interface SharingOptions {
 }
 
 const SERIES_PER_METRIC_MAX = 10_000;
+/** Of a summary, whose range nobody declares. */
+const CUT_OFF = "this process's own text has its quantiles as they are";
 
 let options: SharingOptions = {};
 /** Undefined before the first metric; null when there can be none. */
@@ -78,7 +80,7 @@ function connect(): MicroView | null {
     return new MicroView({
       app: options.app ?? defaultApp(),
       service: cutTo(options.service ?? defaultService(), LIMITS.serviceNameBytes),
-      onWarning: tell,
+      onWarning: (what) => tell(what.code === "out-of-range" ? { ...what, hint: CUT_OFF } : what),
       ...(options.socket === undefined ? {} : { socket: options.socket }),
       ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
     });

@@ -5,7 +5,7 @@
 
 import { format } from "node:util";
 import { Histogram as HistogramHandle } from "../client/index.ts";
-import { type LogLinearOptions, logLinearShape } from "../layout/index.ts";
+import { ANY_RANGE, logLinearShape } from "../layout/index.ts";
 import type { MetricData, Sample } from "./exposition.ts";
 import { checkLabels, isObject, type Labels, labelsByName, labelsGiven } from "./labels.ts";
 import { GONE, Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
@@ -13,8 +13,8 @@ import type { Shape } from "./sharing.ts";
 import { stopwatch } from "./stopwatch.ts";
 import { TimeWindow } from "./time-window.ts";
 
-/** A summary does not say what it measures: microseconds to gigabytes, in 1.7 KB per child. */
-const SHARED_AS: LogLinearOptions = { min: 1e-6, max: 1e9, error: 0.12 };
+/** A summary does not say what it measures: microseconds to terabytes, in 1.9 KB per child. */
+const SHARED_AS = ANY_RANGE;
 /** Underflow and overflow, and the sum. */
 const SHARED_SLOTS = logLinearShape(SHARED_AS).buckets + 3;
 

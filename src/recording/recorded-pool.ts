@@ -50,7 +50,7 @@ export interface Place {
 const MAX_PAGES = POOL_DEFAULTS.pageCapacity;
 
 export class RecordedPool {
-  directory = new Directory(1, MAX_PAGES);
+  directory = new Directory(1, MAX_PAGES, "own");
   plan: ReadPlan;
   slots = new Float64Array();
   values = new Float64Array();

@@ -574,6 +574,37 @@ describe("a writer that died", () => {
     pool.close();
   });
 
+  test("began to count when the first of its service says so, and no later one changes that", () => {
+    const { pool, app } = start();
+    const since = () => countingSince(pool.directory).get(1);
+    const attach = (sinceMs?: number) =>
+      app.attach({
+        ...{ service: "auth", pid: 1, threadId: 0 },
+        ...(sinceMs === undefined ? {} : { since: sinceMs }),
+      });
+    const before = Date.now() - 60_000;
+    expect(attach(before).startedAtMs).toBe(before);
+    for (const each of [before - 1000, before + 1000, undefined]) {
+      expect(attach(each).startedAtMs).toBeGreaterThan(before + 1000);
+      expect(since()).toBe(before);
+    }
+    pool.close();
+  });
+
+  test("began to count now when the first of its service says what cannot be", () => {
+    for (const sinceMs of [Date.now() + 60_000, 0, undefined, Number.NaN]) {
+      const { pool, app } = start();
+      const nowMs = Date.now();
+      const request = { service: "auth", pid: 1, threadId: 0 };
+      const { startedAtMs } = app.attach(
+        sinceMs === undefined ? request : { ...request, since: sinceMs },
+      );
+      expect(startedAtMs).toBeGreaterThanOrEqual(nowMs);
+      expect(startedAtMs).toBeLessThanOrEqual(Date.now());
+      pool.close();
+    }
+  });
+
   test("leaves behind when its service began, whatever the clock does meanwhile", () => {
     const life = fc.record({ atMs: fc.integer({ min: 1, max: 1e12 }), dies: fc.nat(9) });
     fc.assert(

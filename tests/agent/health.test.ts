@@ -89,7 +89,7 @@ describe("an agent does not start with a pool directory", () => {
       chownSync(host.folder, nobodyUid, -1);
       chownSync(host.poolDir, nobodyUid, -1);
       const said = await refusal(host, ["--group", "0"], asNobody!);
-      expect(said).toContain("this user cannot give");
+      expect(said).toContain("this user may not give pools to the group 0");
     },
   );
 

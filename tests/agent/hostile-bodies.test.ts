@@ -7,6 +7,7 @@ import { SharedFile } from "../../src/ffi/index.ts";
 import type { AttachResponse } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 import { ask, define } from "../support/pools.ts";
+import { patience } from "../support/speed.ts";
 
 const MAX_BYTES = 4 << 20;
 const LENGTHS = [200, 120_000, MAX_BYTES];
@@ -172,7 +173,7 @@ describe.each(LENGTHS)("of %d bytes", (length) => {
         expect(text.length).toBeLessThan(body.length * 4 + 1000);
       }
     },
-    60_000,
+    patience(60_000),
   );
 });
 

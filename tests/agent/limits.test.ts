@@ -1,6 +1,6 @@
 // How often and how much: limits of requests, wrong tokens and connections, and the lines that refused calls leave.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { once } from "node:events";
 import { connect } from "node:net";
 import fc from "fast-check";
@@ -11,8 +11,11 @@ import type { TokenEntry } from "../../src/agent/tokens.ts";
 import { STATUS } from "../../src/layout/index.ts";
 import { Authority } from "../support/certificates.ts";
 import { AgentProcess, type LogLine, TestHost } from "../support/host.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { WireClient } from "../support/wire-client.ts";
+
+setDefaultTimeout(patience(60_000));
 
 const OPS: TokenEntry = { token: "ops-token-of-the-tests", name: "ops" };
 const TEAM: TokenEntry = { token: "team-token-of-the-tests", name: "team", apps: ["shop"] };
@@ -163,7 +166,7 @@ describe("wrong tokens", () => {
         }),
       );
     },
-    30_000,
+    patience(30_000),
   );
 });
 
@@ -199,7 +202,7 @@ describe("connections to the data port", () => {
       socket.resume();
       await until("it is closed", () => closed, 25_000);
     },
-    30_000,
+    patience(30_000),
   );
 });
 

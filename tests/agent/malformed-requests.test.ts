@@ -28,7 +28,7 @@ test("malformed requests of all kinds leave no stack and few lines, are counted,
 
   const health = await fetch(`http://127.0.0.1:${agent.port}/healthz`);
   expect(await health.text()).toBe("ok\n");
-  expect(agent.text).toBe("");
+  expect(agent.stray).toBe("");
   const lines = agent.log.map((line) => JSON.stringify(line));
   expect(lines.join("\n")).not.toMatch(/node_modules|\.ts\b|\bat .*:\d+:\d+/);
   expect(lines.length).toBeLessThan(150 + 12 * seconds);

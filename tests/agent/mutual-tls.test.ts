@@ -1,7 +1,7 @@
 // Mutual TLS: with --tls-client-ca the agent's ports, and those of a collector that is scraped, let nobody in without a
 // certificate that one of these authorities has signed, whatever token he has.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
@@ -14,8 +14,11 @@ import { collect } from "../support/collecting.ts";
 import { CLI, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { MockVerbs } from "../support/mock-verbs.ts";
+import { patience } from "../support/speed.ts";
 import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
+
+setDefaultTimeout(patience(60_000));
 
 const TOKEN = "token-of-the-tests-of-tls";
 
@@ -137,7 +140,7 @@ describe("a collector", () => {
     });
     const source = `localhost:${agent.port} shop auth c_total{}`;
     await until("it is read", () => latest.get(source) === 6);
-  }, 30_000);
+  });
 
   test("reads by RDMA with its certificate", async () => {
     using mock = new MockVerbs();
@@ -152,7 +155,7 @@ describe("a collector", () => {
     const source = `localhost:${agent.port} shop auth c_total{}`;
     await until("it is read", () => latest.get(source) === 7);
     expect(events.find(({ kind }) => kind === "connected")?.message).toBe("read by verbs");
-  }, 30_000);
+  });
 });
 
 test("from the command line: agent, collect, and collect --listen", async () => {
@@ -212,4 +215,4 @@ test("from the command line: agent, collect, and collect --listen", async () => 
     (await (await scrape(right)).text()).includes("c_total"),
   );
   for (const kind of KINDS) await expect(scrape(wrong[kind]!)).rejects.toThrow();
-}, 60_000);
+});

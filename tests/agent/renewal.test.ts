@@ -1,6 +1,6 @@
 // Tokens and certificates that change while an agent runs: what is new holds at once, what is gone ends what it opened.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect as connectTls } from "node:tls";
 import type { TokenEntry } from "../../src/agent/tokens.ts";
 import { AgentClient } from "../../src/collector/agent-client.ts";
@@ -11,8 +11,11 @@ import { Authority } from "../support/certificates.ts";
 import { collect } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { MOCK_GID, MockVerbs } from "../support/mock-verbs.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { WireClient } from "../support/wire-client.ts";
+
+setDefaultTimeout(patience(60_000));
 
 const OPS: TokenEntry = { token: "ops-token-of-the-tests", name: "ops" };
 const TEAM: TokenEntry = { token: "team-token-of-the-tests", name: "team", apps: ["shop"] };
@@ -182,7 +185,7 @@ test("a collector goes on with its new token, though its old one is gone meanwhi
   expect(events.filter(({ fatal }) => fatal)).toEqual([]);
   token = TEAM.token;
   await until("it is read again", () => latest.get(source) === 2);
-}, 30_000);
+});
 
 test("a collector with a wrong token is told so, and then that it has to wait, which ends", async () => {
   await using host = new TestHost();
@@ -207,7 +210,7 @@ test("a collector with a wrong token is told so, and then that it has to wait, w
   ({ token } = OPS);
   const source = `127.0.0.1:${agent.port} shop auth c_total{}`;
   await until("it is read", () => latest.get(source) === 1);
-}, 60_000);
+});
 
 /** Name in the certificate that is shown on a port. */
 async function shown(port: number, ca: string): Promise<string> {
@@ -242,7 +245,7 @@ describe("another certificate", () => {
     const before = now;
     await until("it is read on", () => now > before + 3);
     expect(collector.statistics[0]!.gaps).toBe(0);
-  }, 30_000);
+  });
 
   test("that is the same replaces nothing", async () => {
     using authority = new Authority();

@@ -1,6 +1,6 @@
 // GET /metrics as scrapers meet it: formats, filters, writers, deaths, and texts of any length.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { gunzipSync } from "node:zlib";
@@ -18,7 +18,10 @@ import {
 } from "../support/metrics-readers.ts";
 import { parseOpenMetrics } from "../support/openmetrics.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
+
+setDefaultTimeout(patience(60_000));
 
 const OPEN = { accept: "application/openmetrics-text;version=1.0.0" };
 
@@ -469,7 +472,7 @@ describe("long texts", () => {
       await response.body?.cancel();
       return response.status === 200;
     });
-  }, 30_000);
+  });
 
   test("are cut when they are not taken in time, and that is counted", async () => {
     await using host = new TestHost();
@@ -493,7 +496,7 @@ describe("long texts", () => {
     const response = await fetch(url(agent, "?app=dense"));
     expect(response.status).toBe(200);
     await response.body?.cancel();
-  }, 60_000);
+  });
 });
 
 describe("a scrape while the structure moves", () => {
@@ -536,7 +539,7 @@ describe("a scrape while the structure moves", () => {
       // The pool's own writer has 1.
       expect(own.sort()).toEqual(more === "" ? [before + 1] : [1, before].sort());
     }
-  }, 60_000);
+  });
 });
 
 test("lines of a metric whose label values are long come whole over a connection that breaks off", async () => {
@@ -602,7 +605,7 @@ describe("Prometheus", () => {
       const { data } = (await response.json()) as { data: unknown[] };
       expect(data).toEqual([expect.objectContaining({ type: "counter" })]);
     },
-    60_000,
+    patience(60_000),
   );
 });
 

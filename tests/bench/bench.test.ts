@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { patience } from "../support/speed.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const NAMES = [
@@ -21,7 +22,7 @@ const NAMES = [
   "otlp",
   "files",
 ];
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = patience(60_000);
 
 async function bench(...args: string[]) {
   const child = Bun.spawn([process.execPath, "bench/run.ts", ...args], {

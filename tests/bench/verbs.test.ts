@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { typicalNs } from "../../bench/lib/perftest.ts";
 import type { Report } from "../../bench/lib/report.ts";
 import { listRdmaPorts } from "../../src/ffi/index.ts";
+import { patience } from "../support/speed.ts";
 
 const ROOT = join(import.meta.dir, "../..");
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = patience(120_000);
 
 describe("what ib_read_lat prints", () => {
   test("is read by the title of its column", () => {

@@ -3,11 +3,12 @@
 
 import { test } from "bun:test";
 import { TestHost } from "../support/host.ts";
+import { patience } from "../support/speed.ts";
 import { survive } from "./chaos.ts";
 
 const SEED = Number(process.env["CHAOS_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 12);
-const EXTRA_SECONDS = 15;
+const EXTRA_SECONDS = patience(15);
 
 test(
   `counts survive the deaths of writers and agents (CHAOS_SEED=${SEED})`,
@@ -34,5 +35,5 @@ test(
       compactions: true,
     });
   },
-  (SECONDS + EXTRA_SECONDS) * 1000 + 180_000,
+  (SECONDS + EXTRA_SECONDS) * 1000 + patience(180_000),
 );

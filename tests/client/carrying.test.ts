@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { existsSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { poolPath } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
@@ -58,6 +59,27 @@ describe("a client without an agent", () => {
     }
     const view = host.view();
     await until("all are there", () => names.every((name) => view.value("auth", name) === 1));
+  });
+
+  test("brings with what it has counted since when, and to an agent that lost its pools again", async () => {
+    await using host = new TestHost();
+    const beforeMs = Date.now();
+    const mv = host.client();
+    const counter = mv.counter("requests_total");
+    counter.inc(3);
+    const afterMs = Date.now();
+    await Bun.sleep(30);
+    const startOf = () => [...host.view().read().directory.writers.values()][0]!.startedAtMs;
+    const first = await host.agentProcess();
+    await mv.ready;
+    const startedAtMs = startOf();
+    expect(startedAtMs).toBeGreaterThanOrEqual(beforeMs);
+    expect(startedAtMs).toBeLessThanOrEqual(afterMs);
+    await first.end("SIGKILL");
+    rmSync(join(host.poolDir, "shop"), { recursive: true });
+    await host.agentProcess();
+    await host.shows(3, "requests_total");
+    expect(startOf()).toBe(startedAtMs);
   });
 
   test("closes without an agent, quickly and without a complaint", async () => {

@@ -1,11 +1,14 @@
 // `bun --hot`: modules are evaluated anew in the same thread, again and again.
 
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
+
+setDefaultTimeout(patience(60_000));
 
 const SOURCE = readFileSync(join(ROOT, "tests/client/fixtures/reloaded.ts"), "utf8").replace(
   "../../../src/client/index.ts",
@@ -71,4 +74,4 @@ test("what is declared otherwise after a reload is as it was declared last", asy
   });
   expect(view.value("auth", "depth")).toBe(5);
   expect(view.writers("auth")).toHaveLength(2);
-}, 60_000);
+});

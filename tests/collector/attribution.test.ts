@@ -1,6 +1,6 @@
 // A pool's structure may move between any two reads of a collector. A value is never taken for another series' value.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import type { Application } from "../../src/agent/application.ts";
 import {
@@ -17,6 +17,9 @@ import {
 import { allocateBuffer } from "../../src/ffi/index.ts";
 import { Gather, MERGE_GAP_SLOTS, planBytes } from "../../src/layout/index.ts";
 import { application, define, Scratch, scan, TestWriter } from "../support/pools.ts";
+import { patience } from "../support/speed.ts";
+
+setDefaultTimeout(patience(60_000));
 
 /** Every series counts in steps of a prime of its own, so that a value of another one shows. */
 const PRIMES = [3, 5, 7, 11, 13, 17, 19, 23];
@@ -163,5 +166,5 @@ describe("a snapshot of a pool whose structure moves under the read", () => {
       ),
       { numRuns: 150 },
     );
-  }, 60_000);
+  });
 });

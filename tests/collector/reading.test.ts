@@ -1,6 +1,6 @@
 // What a collector sees of living services: by either transport, as they come and go, and after its agent was away.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { randomUUIDv7 } from "bun";
@@ -10,7 +10,10 @@ import { HEADER, SHM_DIR } from "../../src/layout/index.ts";
 import { collect, followsServices } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { SMALL } from "../support/pools.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
+
+setDefaultTimeout(patience(60_000));
 
 /** A certificate of its own for localhost. */
 async function certificate(host: TestHost): Promise<{ cert: string; key: string }> {
@@ -31,7 +34,7 @@ describe.each(["mmap", "tcp"] as const)("by %s", (transport) => {
     await using host = new TestHost();
     await host.agent();
     await followsServices(host, { transport });
-  }, 30_000);
+  });
 
   test("only what the filter wants is fetched", async () => {
     await using host = new TestHost();
@@ -48,7 +51,7 @@ describe.each(["mmap", "tcp"] as const)("by %s", (transport) => {
     });
     await until("it is read", () => fetched.length > 0);
     expect(fetched[0]).toBe(1);
-  }, 30_000);
+  });
 });
 
 test("several agents are read at once, each under its own name", async () => {
@@ -62,7 +65,7 @@ test("several agents are read at once, each under its own name", async () => {
   await until("both show", () =>
     agents.every(({ port }, i) => latest.get(`127.0.0.1:${port} shop auth c_total{}`) === i + 1),
   );
-}, 30_000);
+});
 
 test("an agent that was killed leaves a gap with its reason, and is read again when it is back", async () => {
   await using host = new TestHost();
@@ -78,7 +81,7 @@ test("an agent that was killed leaves a gap with its reason, and is read again w
   await until("it is read again", () => latest.get("local shop auth c_total{}") === 2);
   expect(gaps).not.toEqual([]);
   expect(collector.statistics[0]!.gaps).toBe(1);
-}, 30_000);
+});
 
 test("an agent that comes after its collector leaves no gap: nothing was missed", async () => {
   await using host = new TestHost();
@@ -89,7 +92,7 @@ test("an agent that comes after its collector leaves no gap: nothing was missed"
   await until("it is read", () => collector.statistics[0]!.snapshots > 20);
   expect(gaps).toEqual([]);
   expect(collector.statistics[0]!.gaps).toBe(0);
-}, 30_000);
+});
 
 test("an agent with TLS is read through its socket's data port as well", async () => {
   await using host = new TestHost();
@@ -98,7 +101,7 @@ test("an agent with TLS is read through its socket's data port as well", async (
   host.client().counter("c_total").inc(6);
   const { latest } = collect(host, { tls: { ca: pem.cert }, transport: "tcp" });
   await until("it is read", () => latest.get("local shop auth c_total{}") === 6);
-}, 30_000);
+});
 
 describe("a hostile pool", () => {
   /** Names what is wrong with an application's pool, once. */
@@ -132,7 +135,7 @@ describe("a hostile pool", () => {
     for (const app of Object.keys(junk)) expect(told(events, app)).toHaveLength(1);
     expect(told(events, "nothing")).toEqual([]);
     expect(events.filter(({ kind }) => kind === "away")).toEqual([]);
-  }, 30_000);
+  });
 
   test("whose directory is damaged is reported, and what stands before the damage is read", async () => {
     await using host = new TestHost();
@@ -156,7 +159,7 @@ describe("a hostile pool", () => {
       expect(latest.has("local shop auth b_total{}")).toBe(false);
       await until("the others show", () => latest.get("local bank auth c_total{}") === 4);
     }
-  }, 30_000);
+  });
 
   test("whose agent died in the midst of a change is not read, is counted, and the others are", async () => {
     await using host = new TestHost();
@@ -183,7 +186,7 @@ describe("a hostile pool", () => {
       Atomics.add(generation, 0, 1);
     }
     Atomics.add(generation, 0, 1);
-  }, 30_000);
+  });
 
   test("with numbers that are beyond it is reported, and the others are read", async () => {
     await using host = new TestHost();
@@ -203,7 +206,7 @@ describe("a hostile pool", () => {
     expect(told(events, "shop")[0]!.message).toContain("the directory says");
     word[0] = honest;
     await until("it is read when it is whole", () => latest.get("local shop auth c_total{}") === 4);
-  }, 30_000);
+  });
 });
 
 test("a pool that was set aside, or is not finished, is no application", async () => {
@@ -254,7 +257,7 @@ test("TLS and a token: read with both, refused without the token", async () => {
   const told = await until("it is told", () => refused.events.find(({ kind }) => kind === "away"));
   expect(told).toMatchObject({ fatal: true });
   expect(told.message).not.toContain("wrong");
-}, 30_000);
+});
 
 test("a slow consumer loses snapshots, which are counted, and delays nobody", async () => {
   await using host = new TestHost();
@@ -272,7 +275,7 @@ test("a slow consumer loses snapshots, which are counted, and delays nobody", as
     },
   });
   await until("some were dropped", () => taken > 3 && collector.statistics[0]!.overruns > 0);
-}, 30_000);
+});
 
 test("a series that is not there is not found", async () => {
   await using host = new TestHost();

@@ -1,7 +1,7 @@
 // Reading by one-sided RDMA, over a mocked library: agent and collector with their real code on both sides of it, and
 // every failure that a network card can answer with. Real verbs run in tests/vm/suite.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { rmSync } from "node:fs";
 import type { Agent } from "../../src/agent/agent.ts";
 import { SEGMENT_BYTES } from "../../src/agent/rdma/registered-pool.ts";
@@ -13,7 +13,10 @@ import type { QueuePairRequest, QueuePairResponse, RdmaResponse } from "../../sr
 import { collect, followsServices } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { MOCK_GID, MockVerbs, NOTHING_LIVE } from "../support/mock-verbs.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
+
+setDefaultTimeout(patience(60_000));
 
 /** Bounds of a histogram of which a series takes a page. */
 const WHOLE_PAGE = Array.from({ length: 500 }, (_, i) => i + 1);
@@ -72,7 +75,7 @@ describe("by verbs", () => {
     await host.rdmaAgent();
     const { events } = await followsServices(host, mock.collector());
     expect(events.find(({ kind }) => kind === "connected")?.message).toBe("read by verbs");
-  }, 30_000);
+  });
 
   test("a snapshot is three READs in one post with one completion, however many writers there are", async () => {
     await using host = new RdmaHost();
@@ -97,7 +100,7 @@ describe("by verbs", () => {
     const [before, after] = [counts[9]!, counts[19]!];
     expect(after.requests - before.requests).toBe(30);
     expect(after.completions - before.completions).toBe(10);
-  }, 30_000);
+  });
 
   test("a plan of more READs than the send queue holds goes out in several posts", async () => {
     await using host = new RdmaHost();
@@ -107,7 +110,7 @@ describe("by verbs", () => {
     mv.counter("c_total").inc(4);
     const { latest } = collect(host, mock.collector());
     await until("the value shows", () => latest.get("local shop auth c_total{}") === 4);
-  }, 30_000);
+  });
 
   test("a pool that grows by segments is read on, and shows what is new", async () => {
     await using host = new RdmaHost();
@@ -130,12 +133,12 @@ describe("by verbs", () => {
     await until(
       "the last series shows",
       () => latest.get(`local shop wide wide{${last}}`) === last + 1,
-      30_000,
+      patience(30_000),
     );
     for (let n = 0; n <= last; n++) expect(latest.get(`local shop wide wide{${n}}`)).toBe(n + 1);
     expect((await host.rdma()).pinnedBytes).toBeGreaterThan(pinned);
     expect(gaps).toEqual([]);
-  }, 60_000);
+  });
 });
 
 describe("an agent that is read by RDMA", () => {
@@ -157,7 +160,7 @@ describe("an agent that is read by RDMA", () => {
     expect(await host.rest().call("GET", "/v1/rdma/queue-pairs")).toMatchObject([
       { app: "microview", token: "local", regions: 3 },
     ]);
-  }, 30_000);
+  });
 
   test("pins what is in use and one segment, and nothing while nobody reads", async () => {
     await using host = new RdmaHost();
@@ -176,7 +179,7 @@ describe("an agent that is read by RDMA", () => {
     await collector.stop();
     await until("nothing is pinned", async () => (await host.rdma()).pinnedBytes === 0);
     expect((await host.rdma()).queuePairs).toBe(0);
-  }, 30_000);
+  });
 
   test("frees the queue pairs of a collector that vanishes", async () => {
     await using host = new RdmaHost();
@@ -201,7 +204,7 @@ describe("an agent that is read by RDMA", () => {
     child.kill("SIGKILL");
     await until("its queue pair is gone", async () => (await host.rdma()).queuePairs === 0);
     expect(mock.live.queuePairs).toBe(0);
-  }, 30_000);
+  });
 
   test("refuses more queue pairs than a token may have, and those of a session that is over", async () => {
     await using host = new RdmaHost();
@@ -222,7 +225,7 @@ describe("an agent that is read by RDMA", () => {
     session.close();
     await until("the session is over", async () => (await host.rdma()).queuePairs === 0);
     expect(connect()).rejects.toThrow("no such session");
-  }, 30_000);
+  });
 
   test("ends a queue pair that its device reports, counts it, and others are read on", async () => {
     await using host = new RdmaHost();
@@ -246,7 +249,7 @@ describe("an agent that is read by RDMA", () => {
     const refused = "local microview agent microview_agent_rdma_refused_total{}";
     await until("it is counted, and read", () => one.latest.get(refused) === 1);
     expect(one.gaps).toEqual([]);
-  }, 30_000);
+  });
 
   test("whose device fails says so, and serves again when there is one", async () => {
     await using host = new RdmaHost();
@@ -269,7 +272,7 @@ describe("an agent that is read by RDMA", () => {
     expect((await host.rdma()).endpoint).not.toBeNull();
     const connected = () => events.filter(({ kind }) => kind === "connected").length;
     await until("it is read again", () => connected() === 2);
-  }, 60_000);
+  });
 
   test("lets go of memory that is not in use any more, and is read on meanwhile", async () => {
     await using host = new RdmaHost();
@@ -317,7 +320,7 @@ describe("an agent that is read by RDMA", () => {
     counter.set(4);
     await until("it is read on", () => value === 4);
     expect(gaps).toEqual([]);
-  }, 60_000);
+  });
 });
 
 describe("by rdma_cm", () => {
@@ -333,7 +336,7 @@ describe("by rdma_cm", () => {
     expect((await host.rdma()).queuePairs).toBe(2);
     await collector.stop();
     await until("nothing of it is left", async () => (await host.rdma()).queuePairs === 0);
-  }, 30_000);
+  });
 
   test("an agent that restarts is read on", async () => {
     await using host = new RdmaHost();
@@ -344,7 +347,7 @@ describe("by rdma_cm", () => {
     await host.rdmaAgent(listening());
     const connected = () => events.filter(({ kind }) => kind === "connected").length;
     await until("it is read again", () => connected() === 2);
-  }, 30_000);
+  });
 
   test("an agent that does not listen there says what flag it wants", async () => {
     await using host = new RdmaHost();
@@ -352,7 +355,7 @@ describe("by rdma_cm", () => {
     const { events } = collect(host, mock.collector({ manager: true }));
     await until("it is told", () => events.some(({ kind }) => kind === "away"));
     expect(events[0]?.message).toContain("--rdma-cm-port");
-  }, 30_000);
+  });
 
   test("a collector without librdmacm says so, and holds nothing", async () => {
     await using host = new RdmaHost();
@@ -363,7 +366,7 @@ describe("by rdma_cm", () => {
     expect(events.find(({ kind }) => kind === "away")?.message).toContain("librdmacm");
     // Only the agent's own.
     expect(mock.live.contexts).toBe(1);
-  }, 30_000);
+  });
 
   test("a connection without a ticket is refused, and a ticket that nobody shows expires", async () => {
     await using host = new RdmaHost();
@@ -402,7 +405,7 @@ describe("by rdma_cm", () => {
 
     agent.scan(Date.now() + 60_000);
     expect((await host.rdma()).queuePairs).toBe(0);
-  }, 30_000);
+  });
 });
 
 describe("where RDMA cannot be had", () => {
@@ -422,7 +425,7 @@ describe("where RDMA cannot be had", () => {
     } finally {
       mock = new MockVerbs();
     }
-  }, 30_000);
+  });
 
   test("an agent without rdma-core says so, also when a device was named", async () => {
     await using host = new RdmaHost();
@@ -442,7 +445,7 @@ describe("where RDMA cannot be had", () => {
     await until("it is refused", () => events.some(({ kind }) => kind === "away"));
     expect(events.find(({ kind }) => kind === "away")?.message).toContain("ulimit -l");
     expect(host.log.some(({ hint }) => String(hint).includes("ulimit -l"))).toBe(true);
-  }, 30_000);
+  });
 
   test("an agent with --rdma off says so", async () => {
     await using host = new RdmaHost();
@@ -469,7 +472,7 @@ describe("a READ that fails", () => {
     mock.calls.mock_unreachable(0);
     await until("it is read again", () => value() === 2);
     expect(gaps.length).toBeGreaterThan(0);
-  }, 30_000);
+  });
 
   test("again and again, after the agent was reached each time, is told once", async () => {
     await using host = new RdmaHost();
@@ -479,7 +482,7 @@ describe("a READ that fails", () => {
     const kinds = (kind: string) => events.filter((each) => each.kind === kind).length;
     await until("it was tried three times", () => kinds("connected") >= 3);
     expect(kinds("away")).toBe(1);
-  }, 30_000);
+  });
 
   test("because its own queue pair broke does not stop the pools beside it for long", async () => {
     await using host = new RdmaHost();
@@ -498,7 +501,7 @@ describe("a READ that fails", () => {
     mock.calls.mock_break(pairs.find(({ app }) => app === "shop")!.remoteNumber);
     latest.clear();
     await until("both are read again", both);
-  }, 30_000);
+  });
 
   test("while the collector's memory may not be pinned is said with what to raise", async () => {
     await using host = new RdmaHost();
@@ -510,7 +513,7 @@ describe("a READ that fails", () => {
     host.client().counter("c_total").inc(1);
     await until("it is told", () => events.some(({ kind }) => kind === "away"));
     expect(events.find(({ kind }) => kind === "away")?.message).toMatch(/not enough memory/);
-  }, 30_000);
+  });
 });
 
 test("an agent that restarts is read on, with the gap marked and nothing counted twice", async () => {
@@ -529,7 +532,7 @@ test("an agent that restarts is read on, with the gap marked and nothing counted
   await host.rdmaAgent();
   await until("it is read again", () => value() === 7);
   expect(gaps.length).toBeGreaterThan(0);
-}, 30_000);
+});
 
 test("READs that are under way when a collector stops fill no memory afterwards", async () => {
   await using host = new RdmaHost();
@@ -542,4 +545,4 @@ test("READs that are under way when a collector stops fill no memory afterwards"
   await collector.stop();
   mock.calls.mock_hold(0);
   await until("nothing of it is left", async () => (await host.rdma()).queuePairs === 0);
-}, 30_000);
+});

@@ -1,13 +1,16 @@
 // A collector over TCP that has nothing to ask for at the moment: it still sees what comes and what goes.
 
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import {
   Collector,
   type CollectorEvent,
   type CollectorOptions,
 } from "../../src/collector/index.ts";
 import { TestHost } from "../support/host.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
+
+setDefaultTimeout(patience(60_000));
 
 /** Starts a collector of the application shop; tells its events and how many snapshots it took. */
 function collect(host: TestHost, options: Partial<CollectorOptions> = {}) {
@@ -36,7 +39,7 @@ test("an application that comes after its collector is read", async () => {
   mv.counter("requests_total").inc();
   await mv.ready;
   await until("it is read", () => told.snapshots > 0);
-}, 20_000);
+});
 
 test("an agent that dies is noticed while none of its applications is wanted", async () => {
   await using host = new TestHost();
@@ -45,7 +48,7 @@ test("an agent that dies is noticed while none of its applications is wanted", a
   await until("it is connected", () => told.events.includes("connected"));
   await agent.end("SIGKILL");
   await until("it is away", () => told.events.includes("away"), 5_000);
-}, 20_000);
+});
 
 test("an agent that dies is noticed between two deadlines", async () => {
   await using host = new TestHost();
@@ -58,4 +61,4 @@ test("an agent that dies is noticed between two deadlines", async () => {
   await agent.end("SIGKILL");
   await until("it is away", () => told.events.includes("away"), 5_000);
   expect(told.snapshots).toBe(1);
-}, 20_000);
+});

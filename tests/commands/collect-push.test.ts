@@ -36,6 +36,21 @@ async function serving(host: TestHost, status = 204) {
   return { requests, collect, url: `http://127.0.0.1:${server.port}` };
 }
 
+test("an address at which nothing takes remote write is told with those at which receivers do", async () => {
+  await using host = new TestHost();
+  const { collect, url } = await serving(host, 404);
+  for (const protocol of ["auto", "1", "2"]) {
+    const push = ["--remote-write-protocol", protocol, "--remote-write"];
+    const short = await collect(...push, url);
+    expect(short.exitCode).toBe(1);
+    expect(short.stderr).toMatch(
+      /404 \(is that the whole address\? .* at \/api\/v1\/write, Mimir at/,
+    );
+    const whole = await collect(...push, `${url}/api/v1/write`);
+    expect(whole.stderr).toContain("--web.enable-remote-write-receiver");
+  }
+});
+
 test("--remote-write sends what was read, and prints nothing unless that is asked for", async () => {
   await using host = new TestHost();
   const { requests, collect, url } = await serving(host);

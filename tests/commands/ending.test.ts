@@ -9,11 +9,12 @@ import { gunzipSync } from "node:zlib";
 import { journalOf } from "../../src/recording/parquet-file.ts";
 import { CLI, ROOT, TestHost } from "../support/host.ts";
 import { queryParquet } from "../support/parquet.ts";
+import { patience } from "../support/speed.ts";
 import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(patience(120_000));
 
 const BUN = process.execPath;
 /** Sent at once, as `timeout` does, which signals its child and then its group. */

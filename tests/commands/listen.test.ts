@@ -1,6 +1,6 @@
 // `microview collect --listen`: what scrapers get of the agents that it reads, and who may scrape.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
@@ -12,9 +12,12 @@ import { promtool, promtoolFindings } from "../support/metrics-readers.ts";
 import { parseOpenMetrics } from "../support/openmetrics.ts";
 import { OtlpReceiver } from "../support/otlp.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
+import { patience } from "../support/speed.ts";
 import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
+
+setDefaultTimeout(patience(60_000));
 
 /** A collector that serves; its URL is that of /metrics. */
 async function listening(host: TestHost, ...flags: string[]) {
@@ -84,6 +87,38 @@ describe("collect --listen", () => {
     });
   });
 
+  test("tells once of names that clash, though it is scraped and pushes, and counts them", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const [auth, cart] = [host.client({ service: "auth" }), host.client({ service: "cart" })];
+    auth.counter("depth").inc(2);
+    cart.gauge("depth").set(3);
+    await Promise.all([auth.ready, cart.ready]);
+    const { child, url, lines } = await listening(
+      host,
+      ...["--socket", host.socketPath, "--listen", "0", "--app", "shop"],
+      ...["--remote-write", "http://127.0.0.1:1/"],
+    );
+    await samples(url, "depth", 2);
+    const counted = await until("both are counted", async () => {
+      const found = Object.values(await sampled(url, "microview_collect_name_clashes_total"));
+      return found[0] === 2 && found;
+    });
+    expect(counted).toEqual([2]);
+    for (let i = 0; i < 3; i++) await scrape(url);
+    child.kill("SIGTERM");
+    const told: string[] = [];
+    try {
+      for (;;) told.push(await lines.next());
+    } catch {
+      // It has said all.
+    }
+    expect(told.filter((line) => line.includes("without its type"))).toEqual([
+      "the counter depth is shown without its type: another metric needs the name depth",
+      "the gauge depth is shown without its type: another metric needs the name depth",
+    ]);
+  });
+
   test("serves what it reads, in both formats, and prints nothing", async () => {
     await using host = new TestHost();
     await serving(host, 3);
@@ -140,7 +175,7 @@ describe("collect --listen", () => {
     expect(refusal.headers.get("retry-after")).toMatch(/^\d+$/);
     const refused = await sampled(url, "microview_collect_scrapes_refused_total", "?app=microview");
     expect(Object.values(refused)[0]).toBeGreaterThan(0);
-  }, 30_000);
+  });
 
   test("tells agents apart by instance, and goes on without one that goes away", async () => {
     await using one = new TestHost();

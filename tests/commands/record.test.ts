@@ -18,11 +18,12 @@ import { OtlpReceiver } from "../support/otlp.ts";
 import { queryParquet } from "../support/parquet.ts";
 import { asNobody, canMount, mountTmpfs } from "../support/permissions.ts";
 import { type DecodedSeries, decodeWriteRequest } from "../support/remote-write.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
 
 // DuckDB is loaded by each process anew.
-setDefaultTimeout(60_000);
+setDefaultTimeout(patience(60_000));
 
 /** A host whose services change at every millisecond. */
 class BusyHost extends TestHost {
@@ -324,7 +325,7 @@ describe("a recorded run that is sent on", () => {
     const { exitCode, stderr } = await runCli(["replay", path, "--speed", "max", ...push]);
     expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
     expect(values).toEqual(levels.map(({ value }) => value));
-  }, 30_000);
+  });
 
   test("can be scraped while it is replayed", async () => {
     await using host = new BusyHost();
@@ -430,7 +431,7 @@ describe("a recording that does not end well", () => {
       expect(second.exitCode).toBe(1);
       expect(second.stderr).toContain(`cannot write ${text}: the disk is full`);
     },
-    60_000,
+    patience(60_000),
   );
 });
 

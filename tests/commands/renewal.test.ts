@@ -1,14 +1,17 @@
 // Files of tokens and certificates as people and systems replace them, under a command that goes on.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { Authority, type Pem } from "../support/certificates.ts";
 import { type AgentProcess, CLI, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
+import { patience } from "../support/speed.ts";
 import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
+
+setDefaultTimeout(patience(60_000));
 
 const ONE = "first-token-of-the-tests";
 const TWO = "second-token-of-the-tests";
@@ -52,7 +55,7 @@ describe("a token file", () => {
     renameSync(join(folder, "new"), join(folder, "token"));
     await holds(agent, ONE, TWO);
     expect(await agent.end("SIGTERM")).toBe(0);
-  }, 30_000);
+  });
 
   test("is read at once at a SIGHUP, which ends nothing", async () => {
     await using host = new TestHost();
@@ -64,7 +67,7 @@ describe("a token file", () => {
     await until("it is read", () => agent.find("the tokens were read anew"));
     await holds(agent, TWO, ONE);
     expect(await agent.end("SIGTERM")).toBe(0);
-  }, 30_000);
+  });
 
   test("that cannot be used, or is gone, leaves the tokens as they were, and is told of by line", async () => {
     await using host = new TestHost();
@@ -90,7 +93,7 @@ describe("a token file", () => {
     await holds(agent, TWO, ONE);
     await agent.end("SIGTERM");
     expect(JSON.stringify(agent.log) + agent.text).not.toMatch(/(first|second|third)-token/);
-  }, 30_000);
+  });
 });
 
 describe("without a file to be read anew, a SIGHUP ends", () => {
@@ -200,4 +203,4 @@ test("certificates are shown anew when both files fit, on every port that shows 
     const answers = await Promise.all(urls.map((each) => fetch(each, { headers, tls })));
     return answers.every(({ ok }) => ok);
   });
-}, 60_000);
+});

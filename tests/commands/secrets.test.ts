@@ -1,16 +1,19 @@
 // Tokens and keys appear nowhere: not in what agent and collector write, answer or show of themselves, whatever is done
 // to provoke it.
 
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { encodeHello } from "../../src/layout/index.ts";
 import { Authority } from "../support/certificates.ts";
 import { CLI, TestHost } from "../support/host.ts";
+import { patience } from "../support/speed.ts";
 import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 import { WireClient } from "../support/wire-client.ts";
+
+setDefaultTimeout(patience(60_000));
 
 const RIGHT = "Zq3-right-token-of-the-tests";
 const NEXT = "Zq3-next-token-of-the-tests";
@@ -176,7 +179,7 @@ test.each([[], ["--json-logs"]])(
     }
     expect(written.text).toContain("a call was refused");
   },
-  60_000,
+  patience(60_000),
 );
 
 test("keys of certificates appear nowhere, though they are mistaken for something else", async () => {
@@ -202,4 +205,4 @@ test("keys of certificates appear nowhere, though they are mistaken for somethin
     await until("it is said", () => written.text !== "");
     expect(written.text).not.toContain(secret);
   }
-}, 60_000);
+});

@@ -1,13 +1,16 @@
 // What the dashboard shows of a host whose agent is scraped and whose collector is, too: each value once.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CLI, ROOT, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { ScrapingPrometheus } from "../support/metrics-readers.ts";
+import { patience } from "../support/speed.ts";
 import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
+
+setDefaultTimeout(patience(60_000));
 
 interface Panel {
   title: string;
@@ -108,5 +111,5 @@ describe.skipIf(Bun.which("prometheus") === null)("with an agent and its collect
     expect(await valuesOf("job")).toEqual(["microview-agent", "microview-collect"]);
     expect(await valuesOf("service")).toEqual(["agent", "batch", "web"]);
     expect(await valuesOf("app")).toContain("shop");
-  }, 60_000);
+  });
 });

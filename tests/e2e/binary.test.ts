@@ -7,6 +7,7 @@ import { ROOT, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { canMount, mountTmpfs } from "../support/permissions.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { BuiltAgent, builtProgram, type Outcome, Program, placeFlags } from "./program.ts";
 
@@ -398,8 +399,8 @@ describe("the binary's agent", () => {
     await using host = new Place();
     const { exitCode, stderr } = await host.builtAgent("--host", "0.0.0.0").ended();
     expect(exitCode).toBe(1);
-    expect(stderr).toStartWith("microview: 0.0.0.0 is reachable from other hosts");
-    expect(stderr).toContain("hint: give --token-file FILE or --tls-cert and --tls-key");
+    expect(stderr).toContain("0.0.0.0 is reachable from other hosts");
+    expect(stderr).toContain("give --token-file FILE or --tls-cert and --tls-key");
   });
 
   test("a second one on the same socket is refused with the pid of the first", async () => {
@@ -422,7 +423,7 @@ describe("the binary's agent", () => {
     await collect.shows("it is read", ({ stdout }) => stdout.includes("\n"));
     const start = performance.now();
     const { exitCode } = await agent.end("SIGTERM");
-    expect(performance.now() - start).toBeLessThan(2_000);
+    expect(performance.now() - start).toBeLessThan(patience(2_000));
     expect(exitCode).toBe(0);
     expect(readdirSync(host.folder)).not.toContain("agent.sock");
     expect((await collect.end("SIGINT")).exitCode).toBe(0);
@@ -437,9 +438,7 @@ describe("the binary's agent", () => {
     const { exitCode, stderr } = await host.builtAgent("--data-port", String(port)).ended();
     expect(exitCode).toBe(1);
     expect(stderr).toContain(`127.0.0.1:${port}`);
-    expect(stderr).toContain(
-      "hint: something listens there already: stop it, or give another --port",
-    );
+    expect(stderr).toContain("something listens there already: stop it, or give another --port");
   });
 
   // Bun.serve({ development: false }) shares its port unless it is told `reusePort: false` (src/agent/agent.ts).
@@ -449,6 +448,6 @@ describe("the binary's agent", () => {
     const port = await host.builtAgent().serves();
     const { exitCode, stderr } = await other.builtAgent("--port", String(port)).ended();
     expect(exitCode).toBe(1);
-    expect(stderr).toContain("hint: something listens there already");
+    expect(stderr).toContain("something listens there already");
   });
 });

@@ -1,11 +1,14 @@
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { TestHost } from "../support/host.ts";
 import { canMount, mountTmpfs } from "../support/permissions.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { builtProgram, commandLine, descendants, Program } from "./program.ts";
+
+setDefaultTimeout(patience(60_000));
 
 beforeAll(() => {
   builtProgram();
@@ -139,7 +142,7 @@ describe("the demo without a terminal", () => {
     await living.shows("the living one is read on", ({ stdout }) => stdout.length > printed);
     expect((await living.end("SIGINT")).exitCode).toBe(0);
     await living.leavesNothing();
-  }, 30_000);
+  });
 
   test.skipIf(!canMount)(
     "needs no writable TMPDIR (skipped where mounting is not permitted)",

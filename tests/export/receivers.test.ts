@@ -10,10 +10,11 @@ import { Source } from "../sinks/snapshots.ts";
 import { TestHost } from "../support/host.ts";
 import { define, Scratch, scan } from "../support/pools.ts";
 import { Prometheus, type Stored, VictoriaMetrics } from "../support/receivers.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 
 const scratch = new Scratch();
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = patience(30_000);
 
 /** Pushes as `collect` does, with less patience. */
 function pushing(url: string, options: Partial<RemoteWriteOptions> = {}): RemoteWrite {

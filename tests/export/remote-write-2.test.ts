@@ -182,7 +182,7 @@ describe("a request of 2.0", () => {
       expect(all["b_total"]!.map(([start]) => start)).toEqual([since, since, since, since]);
       expect(all["c_total"]!.map(([start]) => start)).toEqual([since, since]);
       expect(all["g"]!.map(([, , value]) => value)).toEqual([5, 7, 2, 3]);
-      for (const name of ["h_bucket 1", "h_bucket +Inf", "h_sum", "h_count"]) {
+      for (const name of ["h_bucket 1.0", "h_bucket +Inf", "h_sum", "h_count"]) {
         expect(all[name]!.map(([start]) => start)).toEqual([since, since, 10, 10]);
       }
     });

@@ -56,10 +56,10 @@ describe("metrics of OpenTelemetry's", () => {
         'http_requests_total{app="shop",service="auth"} 2',
         "# HELP took_seconds ",
         "# TYPE took_seconds histogram",
-        'took_seconds_bucket{app="y",le_2="x",service="auth",le="1.0"} 1',
-        'took_seconds_bucket{app="y",le_2="x",service="auth",le="+Inf"} 1',
-        'took_seconds_sum{app="y",le_2="x",service="auth"} 0.5',
-        'took_seconds_count{app="y",le_2="x",service="auth"} 1',
+        'took_seconds_bucket{app="y",le_2="x",microview_app="shop",service="auth",le="1.0"} 1',
+        'took_seconds_bucket{app="y",le_2="x",microview_app="shop",service="auth",le="+Inf"} 1',
+        'took_seconds_sum{app="y",le_2="x",microview_app="shop",service="auth"} 0.5',
+        'took_seconds_count{app="y",le_2="x",microview_app="shop",service="auth"} 1',
         "",
       ].join("\n"),
     );
@@ -235,7 +235,23 @@ describe("the text format", () => {
   test("leaves a label of the metric's own as it is where it is called app or service", () => {
     const definition = define.counter("c", ["service", "app"]);
     const shop = pool("shop", "auth", [{ definition, series: [[["mine", "too"], 1]] }]);
-    expect(text(shop)).toContain('c{service="mine",app="too"} 1\n');
+    expect(text(shop)).toContain(
+      'c{service="mine",app="too",microview_app="shop",microview_service="auth"} 1\n',
+    );
+  });
+
+  test("has of what the agent tells of services their labels, unless another service takes its name", () => {
+    const name = "microview_process_threads";
+    const definition = define.gauge(name, "sum", ["app", "service"]);
+    const told = pool("microview", "agent", [{ definition, series: [[["shop", "auth"], 3]] }]);
+    expect(text(told)).toContain(`${name}{app="shop",service="auth"} 3\n`);
+    const forged = pool("shop", "auth", [{ definition: define.gauge(name), series: [[[], 4]] }]);
+    for (const both of [text(told, forged), text(forged, told)]) {
+      expect(both).toContain(`${name}{app="shop",service="auth"} 4\n`);
+      expect(both).toContain(
+        `${name}{app="shop",service="auth",microview_app="microview",microview_service="agent"} 3\n`,
+      );
+    }
   });
 
   test("has one family for a name that several pools and services use", () => {
@@ -480,11 +496,12 @@ describe("labels of ours that a metric has too", () => {
   const definition = define.counter("c_total", ["service", "n"]);
   const one: Exposed = { definition, series: [[["x", "1"], 1]] };
 
-  test("get other names where services would look alike", () => {
-    const [auth, cart] = [pool("shop", "auth", [one]), pool("bank", "cart", [one])];
-    const same = { ...cart, app: "shop" };
-    expect(text(auth, cart)).toContain('c_total{service="x",n="1",app="bank"} 1\n');
-    const families = parsePrometheus(text(auth, same));
+  test("get other names, whatever other services have", () => {
+    const [auth, cart] = [pool("shop", "auth", [one]), pool("shop", "cart", [one])];
+    expect(text(auth)).toContain(
+      'c_total{service="x",n="1",app="shop",microview_service="auth"} 1\n',
+    );
+    const families = parsePrometheus(text(auth, cart));
     expect([...families.get("c_total")!.samples.keys()]).toEqual([
       'c_total{app="shop",microview_service="auth",n="1",service="x"}',
       'c_total{app="shop",microview_service="cart",n="1",service="x"}',
@@ -495,6 +512,18 @@ describe("labels of ours that a metric has too", () => {
     const hostile = define.counter("c_total", ["service", "microview_service"]);
     const metric: Exposed = { definition: hostile, series: [[["x", "y"], 1]] };
     const both = text(pool("shop", "auth", [metric]), pool("shop", "cart", [metric]));
+    expect(parsePrometheus(both).get("c_total")!.samples.size).toBe(2);
+    expect(both).toContain('microview_microview_service="cart"');
+  });
+
+  test("say where a metric comes from that has only the names that they would be given", () => {
+    // One service says of itself what the other is given by us.
+    const named = define.counter("c_total", ["app", "service"]);
+    const forging = define.counter("c_total", ["microview_app", "microview_service"]);
+    const both = text(
+      pool("shop", "auth", [{ definition: named, series: [[["shop", "cart"], 1]] }]),
+      pool("shop", "cart", [{ definition: forging, series: [[["shop", "auth"], 2]] }]),
+    );
     expect(parsePrometheus(both).get("c_total")!.samples.size).toBe(2);
     expect(both).toContain('microview_microview_service="cart"');
   });

@@ -4,9 +4,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { RemoteWriteEncoder, type WireVersion } from "../../src/export/index.ts";
+import { type SharedMetric, SharedNames } from "../../src/export/shared-names.ts";
 import type { ExposedPool } from "../../src/exposition/index.ts";
 import {
   type Kind,
+  type Metric,
   type MetricDefinition,
   type NameScheme,
   SampleNames,
@@ -25,6 +27,7 @@ import { define } from "../support/pools.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
 import { decodeWriteRequest, Store } from "../support/remote-write.ts";
 import { type DecodedSeries2, decodeRequest2 } from "../support/remote-write-2.ts";
+import { until } from "../support/wait.ts";
 
 const KINDS = ["counter", "gauge", "histogram", "loglinear"] as const;
 const SUFFIXES = [
@@ -227,8 +230,11 @@ test("any number of metrics whose names clash, with labels called as ours, make 
     kind: fc.constantFrom(...KINDS),
     name: fc.constantFrom("x", "x_total", "x_count", "x_bucket", "x_count_total", "x_created"),
     labels: fc.uniqueArray(
-      fc.constantFrom("app", "service", "microview_app", "microview_service", "microview_original"),
-      { maxLength: 3 },
+      fc.constantFrom(
+        ...["app", "service", "microview_app", "microview_service", "microview_original"],
+        ...["microview_microview_app", "microview_microview_service"],
+      ),
+      { maxLength: 4 },
     ),
     value: fc.constantFrom("a", "b", "shop", "bank", "x_count"),
   });
@@ -377,6 +383,58 @@ describe("remote write", () => {
     expect(typesAt(3000, auth!, cart!)).toEqual([0, 0]);
     encoder.end("b", "shop", START_MS + 4000);
     expect(typesAt(5000, auth!)).toContain(1);
+  });
+});
+
+describe("the table of a receiver", () => {
+  const metric = (name: string, kind: Kind, service: string): SharedMetric => ({
+    metric: {} as Metric,
+    definition: definitionOf(kind, name),
+    origin: { app: "shop", service, instance: "host" },
+  });
+
+  test("with very many metrics is made anew now and then, and has all that clashes in the end", async () => {
+    const names = new SharedNames("underscores");
+    const pools = Array.from({ length: 300 }, (_, i) =>
+      Array.from({ length: 100 }, (_, m) =>
+        metric(`m${m}`, i === 299 ? "gauge" : "counter", `service ${i}`),
+      ),
+    );
+    const start = performance.now();
+    for (const pool of pools) names.take(pool, pool);
+    // Each time anew it would be seconds.
+    expect(performance.now() - start).toBeLessThan(5000);
+    await until("the last is in the table", () => {
+      names.settle();
+      return names.clashes.length === 100;
+    });
+    const types = new Set([...names.take(pools[0]!, pools[0]!).values()].map(({ type }) => type));
+    expect(types).toEqual(new Set(["unknown"]));
+    for (const pool of pools.slice(10)) names.remove(pool);
+    names.settle();
+    expect(names.clashes).toEqual([]);
+  });
+
+  test("costs no more than its metrics, whatever labels they have that are called as ours", () => {
+    // Each hides others of our labels, and takes the names that ours are given instead.
+    const chain = [
+      "app",
+      "service",
+      "microview_app",
+      "microview_service",
+      "microview_microview_app",
+    ];
+    const metrics = Array.from({ length: 4000 }, (_, i) => ({
+      definition: define.counter(
+        "x_total",
+        chain.filter((_, bit) => (i >> bit) & 1),
+      ),
+      origin: { app: "shop", service: `service ${i}`, instance: undefined },
+    }));
+    const start = performance.now();
+    const { shown } = new SampleNames(metrics);
+    expect(performance.now() - start).toBeLessThan(5000);
+    expect(shown).toHaveLength(4000);
   });
 });
 

@@ -1,14 +1,20 @@
 // Long texts that are being taken: how many at once, for how long, and what is held of them afterwards.
 
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { BusyError, ScrapeGate } from "../../src/exposition/scrape-gate.ts";
 import { until } from "../support/wait.ts";
 
 function gate(atOnce: number, deadlineMs = 60_000) {
-  const told = { refused: 0, cut: 0 };
+  const told = { refused: 0, cut: 0, failed: [] as unknown[] };
   const made = new ScrapeGate(
     { atOnce, deadlineMs },
-    { refused: () => told.refused++, cut: () => told.cut++, clash() {} },
+    {
+      refused: () => told.refused++,
+      cut: () => told.cut++,
+      failed: (error) => told.failed.push(error),
+      clash() {},
+    },
   );
   return { made, told };
 }
@@ -23,7 +29,12 @@ test("no more are taken at once than may be, and there is room again however one
   const whole = made.open([Uint8Array.of(7)], pieces(3));
   const left = made.open([], pieces(3));
   expect(() => made.open([], pieces(1))).toThrow(BusyError);
-  expect({ active: made.active, ...told }).toEqual({ active: 2, refused: 1, cut: 0 });
+  expect({ active: made.active, ...told }).toEqual({
+    active: 2,
+    refused: 1,
+    cut: 0,
+    failed: [],
+  });
   expect([...(await new Response(whole).bytes())]).toEqual([7, 2, 1, 0]);
   expect(made.active).toBe(1);
   await left.cancel();
@@ -38,6 +49,29 @@ test("what is not taken in time breaks off, and does not just end", async () => 
   await until("it is cut", () => told.cut === 1);
   expect(made.active).toBe(0);
   expect(reader.read()).rejects.toThrow("not taken in time");
+});
+
+test("what cannot be made to its end breaks off, is told of, and leaves nothing on stderr", async () => {
+  const program = `
+    import { ScrapeGate } from ${JSON.stringify(join(import.meta.dir, "../../src/exposition/scrape-gate.ts"))};
+    const told = [];
+    const events = { refused() {}, cut() {}, clash() {}, failed: (error) => told.push(String(error)) };
+    const gate = new ScrapeGate({ atOnce: 1, deadlineMs: 60_000 }, events);
+    let left = 3;
+    const pieces = { next() { if (left-- > 0) return new Uint8Array(100_000); throw new Error("a fault"); } };
+    const fetchText = () => new Response(gate.open([new Uint8Array(1)], pieces));
+    const server = Bun.serve({ port: 0, hostname: "127.0.0.1", development: false, fetch: fetchText });
+    const answer = await fetch(server.url).then((response) => response.bytes()).then(() => "whole", () => "broken off");
+    console.log(JSON.stringify({ answer, told, active: gate.active }));
+    await server.stop(true);
+  `;
+  const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "pipe" });
+  const [said, complained] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  expect(complained).toBe("");
+  expect(JSON.parse(said)).toEqual({ answer: "broken off", told: ["Error: a fault"], active: 0 });
 });
 
 test("pieces are made as they are taken, and none ahead", async () => {

@@ -14,6 +14,7 @@ import {
 import { exposedPool, textOf } from "../support/exposed.ts";
 import { hasGoReader, readByPrometheus } from "../support/go-reader.ts";
 import { define } from "../support/pools.ts";
+import { patience } from "../support/speed.ts";
 
 function otel(definition: MetricDefinition, unit = ""): MetricDefinition {
   return { ...definition, unit, dialect: "opentelemetry" };
@@ -193,7 +194,7 @@ describe("names of OpenTelemetry's", () => {
       expect(wrong.slice(0, 3)).toEqual([]);
       expect(found.length).toBe(2400);
     },
-    60_000,
+    patience(60_000),
   );
 });
 

@@ -18,6 +18,15 @@ function compacted(directory: Directory): Directory {
   return replay(records.bytes.bytes(), directory.epoch + 1);
 }
 
+/** What each writer has, in its order. */
+function held(directory: Directory) {
+  return [...directory.writers.values()].map((writer) => ({
+    ...writer,
+    grants: writer.grants,
+    runs: writer.runs,
+  }));
+}
+
 /** A directory with one service, to which a test adds. */
 function started(): RecordWriter {
   return new RecordWriter().service(1, "auth");
@@ -64,7 +73,7 @@ describe("a directory", () => {
         const atOnce = replay(bytes);
         expect(factsOf(directory)).toEqual(factsOf(atOnce));
         expect(directory.valueCount).toBe(atOnce.valueCount);
-        expect([...directory.writers.values()]).toEqual([...atOnce.writers.values()]);
+        expect(held(directory)).toEqual(held(atOnce));
         expect(directory.log).toEqual(atOnce.log);
       }),
       { numRuns: 200 },
@@ -138,6 +147,9 @@ describe("a damaged directory", () => {
     ["a series out of order", /series id 900/, (r) => r.series(900, 1, ["x"])],
     ["a series once more", /series id 3/, (r) => r.series(3, 1, ["x"])],
     ["a series of nothing", /unknown metric/, (r) => r.series(4, 8, ["x"])],
+    ["a metric once more", /c stands twice/, (r) => r.metric(3, 1, define.counter("c", ["a"]))],
+    ["a metric otherwise", /c stands twice: kind/, (r) => r.metric(3, 1, define.gauge("c"))],
+    ["labels once more", /c whose labels another has/, (r) => r.series(4, 1, ["x"])],
     ["a series with too few labels", /bytes needed|not UTF-8|text of/, (r) => r.series(4, 1, [])],
     ["a writer twice", /writer 1 of service 1/, (r) => r.writer(writer(1))],
     ["a writer without a number", /writer 0/, (r) => r.writer(writer(0))],
@@ -250,6 +262,74 @@ describe("a damaged directory", () => {
     expect(directory.damageCount).toBe(1000);
   });
 
+  const contradictions: [string, RegExp, (records: RecordWriter) => void][] = [
+    ["a service once more", /"auth" stands twice/, (r) => r.service(2, "auth")],
+    [
+      "a page that somebody has granted",
+      /granted already/,
+      (r) => r.writer(writer(2)).grant(wholePage(2, 0)),
+    ],
+    [
+      "part of a page that somebody has granted",
+      /granted already/,
+      (r) => r.writer(writer(2)).grant({ ...wholePage(2, 0), slot: 496, slots: 8 }),
+    ],
+    [
+      "slots of somebody else bound",
+      /not granted/,
+      (r) => r.writer(writer(2)).bind({ writer: 2, firstSeries: 1, count: 1, page: 0, slot: 0 }),
+    ],
+    [
+      "slots behind those granted bound",
+      /not granted/,
+      (r) =>
+        r
+          .grant({ ...wholePage(1, 1), slot: 8, slots: 8 })
+          .bind({ writer: 1, firstSeries: 1, count: 2, page: 1, slot: 15 }),
+    ],
+    [
+      "a slot bound twice",
+      /bound twice/,
+      (r) =>
+        r
+          .bind({ writer: 1, firstSeries: 1, count: 2, page: 0, slot: 0 })
+          .bind({ writer: 1, firstSeries: 3, count: 1, page: 0, slot: 1 }),
+    ],
+  ];
+
+  for (const [what, reason, forge] of contradictions) {
+    test(`with ${what} keeps what was said first`, () => {
+      const records = base();
+      forge(records);
+      const directory = replay(records.bytes.bytes());
+      expect(directory.damageCount).toBe(1);
+      expect(directory.damage[0]!.reason).toMatch(reason);
+      expect(directory.writers.get(1)!.grants[0]).toMatchObject({ page: 0 });
+      expect(directory.services.get(1)).toBe("auth");
+    });
+  }
+
+  test("may bind slots again that were taken back, and loses what was bound there", () => {
+    const records = base()
+      .bind({ writer: 1, firstSeries: 1, count: 2, page: 0, slot: 0 })
+      .ungrant(1, 0, 0)
+      .grant(wholePage(1, 0))
+      .bind({ writer: 1, firstSeries: 3, count: 1, page: 0, slot: 1 })
+      .writer(writer(2))
+      .grant(wholePage(2, 1))
+      .bind({ writer: 2, firstSeries: 1, count: 1, page: 1, slot: 0 })
+      .release(2)
+      .writer(writer(3))
+      .grant(wholePage(3, 1))
+      .bind({ writer: 3, firstSeries: 2, count: 1, page: 1, slot: 0 });
+    const { damage, writers } = replay(records.bytes.bytes());
+    expect(damage).toEqual([]);
+    const runs = [...writers.values()].map((each) =>
+      each.runs.map(({ firstSeries, count, page, slot }) => [firstSeries, count, page, slot]),
+    );
+    expect(runs).toEqual([[[3, 1, 0, 1]], [[2, 1, 1, 0]]]);
+  });
+
   test("cannot make a reader hold more values than four times the pool's slots", () => {
     const records = started().metric(
       1,
@@ -257,12 +337,13 @@ describe("a damaged directory", () => {
       define.histogram(
         "h",
         Array.from({ length: LIMITS.boundsPerHistogram }, (_, i) => i),
+        ["n"],
       ),
     );
-    records.writer(writer(1)).grant(wholePage(1, 0));
     for (let id = 1; id <= 2000; id++) {
-      records.series(id, 1, []);
-      records.bind({ writer: 1, firstSeries: id, count: 1, page: 0, slot: 0 });
+      records.series(id, 1, [`${id}`]);
+      records.writer(writer(id)).grant(wholePage(id, 0));
+      records.bind({ writer: id, firstSeries: id, count: 1, page: 0, slot: 0 }).release(id);
     }
     const directory = replay(records.bytes.bytes());
     expect(directory.valueCount).toBeLessThanOrEqual(PAGE_CAPACITY * 504 * 4);

@@ -1,7 +1,7 @@
 // The same program over the OpenTelemetry SDK and over ours means the same to whoever receives its metrics: what the SDK
 // collects, and what `collect --otlp` sends of the pool.
 
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import type { Attributes, MeterProvider } from "@opentelemetry/api";
 import * as sdk from "@opentelemetry/sdk-metrics";
 import fc from "fast-check";
@@ -9,8 +9,11 @@ import * as microview from "../../src/opentelemetry/index.ts";
 import { runCli } from "../commands/run-cli.ts";
 import { TestHost } from "../support/host.ts";
 import { OtlpReceiver, type ReceivedMetric } from "../support/otlp.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { providerOn, textOf } from "./provider.ts";
+
+setDefaultTimeout(patience(60_000));
 
 class Reader extends sdk.MetricReader {
   protected override async onForceFlush(): Promise<void> {}
@@ -168,4 +171,4 @@ test("a program of any instruments, attributes and values means the same as with
   });
   expect(meaningOf(receiver.metrics)).toEqual(expected);
   await theirs.shutdown();
-}, 30_000);
+});

@@ -1,11 +1,14 @@
 // What others see of a service that is instrumented with OpenTelemetry's API.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { AggregationType, InstrumentType } from "../../src/opentelemetry/index.ts";
 import { TestHost } from "../support/host.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { providerOn, seriesOf, told } from "./provider.ts";
 import { Service } from "./service.ts";
+
+setDefaultTimeout(patience(60_000));
 
 describe("instruments over shared memory", () => {
   test("are metrics of their names, kinds, units, descriptions and scopes", async () => {
@@ -125,7 +128,7 @@ describe("instruments over shared memory", () => {
       [...view.read().directory.writers.values()].some(isRetained),
     );
     expect(seriesOf(host, "jobs.done")).toEqual(expected);
-  }, 60_000);
+  });
 
   test("go on where they were when the agent comes later", async () => {
     await using host = new TestHost();

@@ -63,6 +63,26 @@ describe("metrics over shared memory", () => {
     expect(slots.slice(0, -1).reduce((sum, count) => sum + count, 0)).toBe(3);
   });
 
+  test("share of a summary its range, and say once what is out of it", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const service = new Service(host);
+    const shown = await service.run<string>(`
+      const summary = (name) => new client.Summary({ name, help: "h", percentiles: [0.5] });
+      summary("sizes").observe(5e11);
+      const stamps = summary("stamps");
+      for (let i = 0; i < 3; i++) stamps.observe(1e15);
+      await client.microview().ready;
+      await client.microview().close();
+      return client.register.metrics();
+    `);
+    // In its own text it is as it is.
+    expect(shown).toContain('stamps{quantile="0.5"} 1000000000000000\n');
+    expect(service.warnings).toEqual([
+      expect.stringMatching(/^the histogram stamps has observed 3 values above its range/),
+    ]);
+  });
+
   test("go on where they were when the agent comes later", async () => {
     await using host = new TestHost();
     const service = new Service(host);

@@ -15,8 +15,9 @@ import { Recorder, Recording, RecordingError } from "../../src/recording/index.t
 import { completeParquet, journalOf } from "../../src/recording/parquet-file.ts";
 import { Source } from "../sinks/snapshots.ts";
 import { define, Scratch } from "../support/pools.ts";
+import { patience } from "../support/speed.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(patience(120_000));
 
 const folder = mkdtempSync("/tmp/microview-test-");
 afterAll(() => rmSync(folder, { recursive: true }));

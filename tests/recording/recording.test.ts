@@ -11,10 +11,11 @@ import { NdjsonSink } from "../../src/sinks/index.ts";
 import { Output, Source } from "../sinks/snapshots.ts";
 import { queryParquet } from "../support/parquet.ts";
 import { define, Scratch, scan, TestWriter } from "../support/pools.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 
 // Each recording has a thread that loads DuckDB.
-setDefaultTimeout(120_000);
+setDefaultTimeout(patience(120_000));
 
 const folder = mkdtempSync("/tmp/microview-test-");
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -46,7 +46,7 @@ export function exposedPool(
       for (const slot of slots) values.push(slot);
     }
   }
-  const directory = new Directory(0, series + 1);
+  const directory = new Directory(0, series + 1, "own");
   directory.append(records.bytes.bytes());
   if (directory.damageCount > 0) throw new Error(directory.damage[0]!.reason);
   if (directory.valueCount !== values.length) {

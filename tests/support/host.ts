@@ -157,7 +157,7 @@ export class AgentProcess {
   readonly child: Bun.Subprocess<"ignore", "ignore", "pipe">;
   readonly log: LogLine[] = [];
   /** What it wrote that is no line of its log. */
-  text = "";
+  stray = "";
   readonly #ended: Promise<void>;
 
   constructor(
@@ -186,6 +186,16 @@ export class AgentProcess {
 
   get pid(): number {
     return this.child.pid;
+  }
+
+  /** What it says to people who wonder why it has ended, or does not what it should. */
+  get text(): string {
+    const errors = this.log.filter(({ level }) => level === "error");
+    const said = errors.map(
+      ({ message, hint }) =>
+        `microview: ${message}\n${hint === undefined ? "" : `hint: ${hint}\n`}`,
+    );
+    return this.stray + said.join("");
   }
 
   async serves(): Promise<void> {
@@ -227,10 +237,10 @@ export class AgentProcess {
       rest = lines.pop() ?? "";
       for (const line of lines) {
         if (line.startsWith("{")) this.log.push(JSON.parse(line));
-        else this.text += `${line}\n`;
+        else this.stray += `${line}\n`;
       }
     }
-    this.text += rest;
+    this.stray += rest;
   }
 }
 

@@ -7,14 +7,15 @@
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join, normalize } from "node:path";
 import { countJunit } from "../../scripts/junit.ts";
+import { patience } from "../support/speed.ts";
 import { BuildError } from "./build.ts";
 import { interruption, MachineError, runMachine } from "./machine.ts";
 import { runPair } from "./pair.ts";
 
 const ROOT = normalize(join(import.meta.dir, "../.."));
-/** Emulated processors are some twenty times slower than the host's. */
-const TEST_TIMEOUT_MS = 60_000;
-const MACHINE_TIMEOUT_S = 240;
+/** Emulated processors are some twenty times slower than the host's, and slower still where that is busy. */
+const TEST_TIMEOUT_MS = Math.round(patience(60_000));
+const MACHINE_TIMEOUT_S = patience(240);
 
 const RUNS = { suite: runSuite, pair: runBoth } as const;
 

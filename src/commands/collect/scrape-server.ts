@@ -113,6 +113,7 @@ export class ScrapeServer {
     this.#endpoint = new MetricsEndpoint(atOnce === undefined ? {} : { atOnce }, {
       refused: () => this.#counts.refused++,
       cut: () => this.#counts.cut++,
+      failed: (error) => void this.#failed(error),
       clash: (found) => options.clashes.see(found),
     });
     const { listenTokenFile, listenInsecure = false, listen } = options;

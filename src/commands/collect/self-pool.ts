@@ -173,7 +173,7 @@ export class SelfPool {
     for (let id = 1; id <= series; id++) {
       records.bind({ writer: WRITER, firstSeries: id, count: 1, page: id, slot: 0 });
     }
-    this.#directory = new Directory(0, series + 2);
+    this.#directory = new Directory(0, series + 2, "own");
     this.#directory.append(records.bytes.bytes());
   }
 

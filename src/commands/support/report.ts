@@ -26,13 +26,31 @@ export function describeError(
   style: Style,
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Report {
-  const message = error instanceof Error ? error.message || error.name : String(error);
-  const hint = error instanceof CliError ? error.hint : (hintOf(error) ?? DEFECT);
+  const { message, hint } = wordsOf(error);
   const debug = (environment["MICROVIEW_DEBUG"] ?? "") !== "";
   const stack = debug && error instanceof Error ? `${error.stack ?? ""}\n` : "";
   const hintLine = hint === undefined ? "" : `${style.yellow("hint:")} ${hint}\n`;
   return {
     text: `${style.red("microview:")} ${message}\n${hintLine}${stack}`,
     exitCode: error instanceof CliError ? error.exitCode : 1,
+  };
+}
+
+/** The same for programs: a line as those of the agent's log with `--json-logs`. */
+export function errorLine(error: unknown): string {
+  const { message, hint } = wordsOf(error);
+  return logLine("error", message, hint);
+}
+
+/** A line as `--json-logs` has them. */
+export function logLine(level: "error" | "warn", message: string, hint?: string): string {
+  const time = new Date().toISOString();
+  return `${JSON.stringify({ time, level, message, ...(hint === undefined ? {} : { hint }) })}\n`;
+}
+
+function wordsOf(error: unknown): { message: string; hint: string | undefined } {
+  return {
+    message: error instanceof Error ? error.message || error.name : String(error),
+    hint: error instanceof CliError ? error.hint : (hintOf(error) ?? DEFECT),
   };
 }
