@@ -17,6 +17,7 @@ import { Health } from "./health.ts";
 import { HostNames } from "./host-names.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
+import { checkHost, checkPorts, checkSocketPath } from "./listening.ts";
 import type { Log } from "./log.ts";
 import { PoolPlace } from "./place.ts";
 import type { Pool } from "./pool.ts";
@@ -137,9 +138,11 @@ export class Agent {
 
   /**
    * Adopts what pools there are and starts to serve.
-   * @throws ExposedError, AgentRunningError, PlaceError, SystemError when a port or path cannot be used
+   * @throws ListenError, ExposedError, AgentRunningError, PlaceError, SystemError when a port or path cannot be used
    */
   static async start(options: AgentOptions): Promise<Agent> {
+    checkSocketPath(options.socketPath);
+    checkHost(options.host);
     checkExposure(options);
     const agent = new Agent(options);
     try {
@@ -203,6 +206,7 @@ export class Agent {
 
   async #start(): Promise<void> {
     const { host, port, dataPort, tls, limits, log, socketPath, gid } = this.#options;
+    checkPorts(host, port, dataPort);
     const { scrapeDeadlineMs } = this.#options;
     const refusals = this.#refusals;
     const tokens = this.#keeper?.tokens;

@@ -1,6 +1,6 @@
 // One agent per socket: an open-file-description lock beside it, which a dead agent cannot hold.
 
-import { lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, rmSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import { SharedFile, SystemError } from "../ffi/index.ts";
 
@@ -9,8 +9,21 @@ export class AgentRunningError extends Error {
   override readonly name = "AgentRunningError";
   readonly hint = "stop it first, or give this one another --socket";
 
-  constructor(socket: string, pid: string) {
-    super(`an agent with pid ${pid} serves ${socket} already`);
+  /** @param whose its user, where that is another one */
+  constructor(socket: string, pid: string, whose = "") {
+    super(`an agent with pid ${pid}${whose} serves ${socket} already`);
+  }
+}
+
+/** The socket cannot be made where it was to be. */
+export class SocketError extends Error {
+  override readonly name = "SocketError";
+
+  constructor(
+    message: string,
+    readonly hint = "name other places with --socket FILE (services find it by MICROVIEW_SOCKET) and --pool-dir DIR",
+  ) {
+    super(message);
   }
 }
 
@@ -43,23 +56,23 @@ export class InstanceLock {
 
   /**
    * Takes the lock and clears away a socket that a dead agent left.
-   * @throws AgentRunningError naming the pid of the agent that holds it, Error where something else has its name
+   * @throws AgentRunningError naming the pid of the agent that holds it, SocketError where no socket can be made
    */
   static take(socketPath: string): InstanceLock {
-    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
-    const path = `${socketPath}.lock`;
-    const file = openOrCreate(path);
-    if (!file.lock(0, 1)) {
+    const file = openLock(socketPath);
+    try {
+      if (!file.lock(0, 1)) throw new AgentRunningError(socketPath, pidIn(file.path));
+      const pid = new TextEncoder().encode(`${process.pid}\n`);
+      file.truncate(pid.length);
+      const mapping = file.map(0, pid.length, true);
+      mapping.bytes().set(pid);
+      mapping.unmap();
+      removeSocket(socketPath);
+      return new InstanceLock(file);
+    } catch (error) {
       file.close();
-      throw new AgentRunningError(socketPath, readFileSync(path, "utf8").trim() || "unknown");
+      throw error;
     }
-    const pid = new TextEncoder().encode(`${process.pid}\n`);
-    file.truncate(pid.length);
-    const mapping = file.map(0, pid.length, true);
-    mapping.bytes().set(pid);
-    mapping.unmap();
-    removeSocket(socketPath, file);
-    return new InstanceLock(file);
   }
 
   release(): void {
@@ -68,12 +81,55 @@ export class InstanceLock {
   }
 }
 
-function removeSocket(path: string, lock: SharedFile): void {
+function removeSocket(path: string): void {
   const known = lstatSync(path, { throwIfNoEntry: false });
   if (known === undefined) return;
-  if (known.isSocket()) return rmSync(path, { force: true });
-  lock.close();
-  throw new Error(`${path} exists and is no socket: give another --socket`);
+  if (!known.isSocket()) throw new SocketError(`${path} exists and is no socket`);
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    throw new SocketError(
+      `an agent of user ${known.uid} that died has left ${path}, and this user may not remove it`,
+      "remove it as that user, or give another --socket",
+    );
+  }
+}
+
+/** The lock's file beside a socket, made if need be. */
+function openLock(socketPath: string): SharedFile {
+  const path = `${socketPath}.lock`;
+  try {
+    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
+    return openOrCreate(path);
+  } catch (error) {
+    const known = statOf(path);
+    if (known?.isFile() !== true) {
+      throw new SocketError(`the socket ${socketPath} cannot be made: ${(error as Error).message}`);
+    }
+    const whose = ` of user ${known.uid}`;
+    if (isServed(socketPath) === true) throw new AgentRunningError(socketPath, pidIn(path), whose);
+    throw new SocketError(
+      `an agent${whose} lives or has left its lock ${path}, which this user may not take`,
+      "remove it as that user if its agent is gone, or give another --socket",
+    );
+  }
+}
+
+/** Undefined for what is not there, or not this user's to look at. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function pidIn(lockPath: string): string {
+  try {
+    return /^\d+/.exec(readFileSync(lockPath, "latin1"))?.[0] ?? "unknown";
+  } catch {
+    return "unknown";
+  }
 }
 
 function openOrCreate(path: string): SharedFile {

@@ -4,6 +4,7 @@ import type { Cell } from "./cells.ts";
 import type { Counter } from "./counter.ts";
 import type { Gauge } from "./gauge.ts";
 import { MicroView, type MicroViewOptions } from "./microview.ts";
+import { checkKind } from "./options.ts";
 import type { Readiness } from "./standing.ts";
 
 /** A metric of the prototype: its value is set, whatever its kind. */
@@ -35,6 +36,7 @@ export class MicroViewClient {
   readonly #metrics = new Map<string, MicroViewMetric>();
 
   constructor(service: string, options: Partial<Omit<MicroViewOptions, "service">> = {}) {
+    checkKind("new MicroViewClient: the service", service, "string");
     this.#microview = new MicroView({ app: "legacy", ...options, service });
   }
 

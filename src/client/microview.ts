@@ -31,6 +31,7 @@ import {
 import { Family } from "./family.ts";
 import { type Gauge, gaugeClass } from "./gauge.ts";
 import { type Histogram, histogramFactory } from "./histogram.ts";
+import { checkKind, checkOptions } from "./options.ts";
 import type { Readiness } from "./standing.ts";
 import { ThreadWriter } from "./writer.ts";
 
@@ -83,8 +84,9 @@ export class MicroView {
   readonly #name: string;
   readonly #declared: Declared;
 
-  /** @throws DefinitionError when the application's or the service's name breaks a rule */
+  /** @throws DefinitionError when an option is missing or of another kind, or a name breaks a rule */
   constructor(options: MicroViewOptions) {
+    checkOptions("new MicroView", options, OPTION_KINDS, REQUIRED);
     const { app, service } = options;
     checkAppName(app);
     checkServiceName(service);
@@ -179,7 +181,7 @@ export class MicroView {
         ? define(name, "loglinear", options, {
             logLinear: logLinearOptions(options.unit ?? "", options),
           })
-        : define(name, "histogram", options, { bounds: [...options.buckets] });
+        : define(name, "histogram", options, { bounds: Array.from(options.buckets) });
     checkDefinition(definition);
     return this.#declare(definition, histogramFactory(definition));
   }
@@ -250,12 +252,30 @@ function keyOf({ name, labelNames, dialect }: MetricDefinition): string {
   return dialect === DIALECT ? JSON.stringify([name, ...labelNames]) : name;
 }
 
+const OPTION_KINDS = {
+  app: "string",
+  service: "string",
+  socket: "text",
+  poolDir: "text",
+  onWarning: "function",
+} as const;
+const REQUIRED = { app: "shop", service: "auth" };
+
+const METRIC_KINDS = {
+  help: "string",
+  unit: "string",
+  labels: "strings",
+  buckets: "numbers",
+} as const;
+
 function define(
   name: string,
   kind: MetricDefinition["kind"],
   options: MetricOptions & Partial<Labelled<string>>,
   more: Partial<MetricDefinition> = {},
 ): MetricDefinition {
+  checkKind("the name of a metric", name, "string");
+  checkOptions(`the metric ${name}`, options, METRIC_KINDS);
   return {
     name,
     kind,

@@ -1,11 +1,12 @@
 // `microview agent`: the process that keeps a host's pools.
 
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { version } from "../../package.json";
 import type { Agent, Log } from "../agent/index.ts";
 import type { AgentPush } from "./agent/push.ts";
 import { OTLP_FLAGS, type OtlpFlagOptions, refuseAlone } from "./push/flags.ts";
-import { CliError, UsageError } from "./support/errors.ts";
+import { UsageError } from "./support/errors.ts";
 import * as flag from "./support/flags.ts";
 import { parseHostName } from "./support/host-name.ts";
 import { kubernetesOf } from "./support/kubernetes.ts";
@@ -48,7 +49,7 @@ export default defineSubcommand("agent", {
       description: "Unix socket of the REST interface",
       shownDefault: "agent.sock in the run directory",
     }),
-    host: flag.text({
+    host: flag.parsed(parseHost, {
       group: LISTENING,
       hint: "HOST",
       description: "address of the REST and data ports",
@@ -276,6 +277,12 @@ export default defineSubcommand("agent", {
     const { readTokens } = await import("./support/token-file.ts");
     const { readServerTls } = await import("./support/tls-files.ts");
     const { Renewal } = await import("./support/renewal.ts");
+    if (options.port === options.dataPort && options.port !== 0) {
+      throw new UsageError(
+        `--port and --data-port are both ${options.port}`,
+        "REST and the data port are two listeners: give them two ports",
+      );
+    }
     const { tokenFile, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
     const readTls = () => readServerTls({ cert, key, clientCa }, TLS_FLAGS);
     const tls = readTls();
@@ -285,111 +292,93 @@ export default defineSubcommand("agent", {
     const pushing = await pushingBy(options, log);
     const stop = stopSignal();
     sayEndBy((text) => log.warn(text));
-    try {
-      if (options.allowRegister && tokenFile !== undefined) {
-        throw new UsageError(
-          "--allow-register is for an agent without --token-file: give the token scopes=register",
-        );
-      }
-      if (options.processMemory !== "off" && options.processMetrics === "off") {
-        throw new UsageError("--process-memory is of what --process-metrics samples, which is off");
-      }
-      const kubernetes = await kubernetesOf(options, process.env);
-      if (kubernetes !== undefined && "unused" in kubernetes) {
-        log.warn("the names of pods are not asked for", {
-          reason: kubernetes.unused,
-          hint: "set NODE_NAME by the downward API (spec.nodeName), or --kubernetes off",
-        });
-      }
-      const agent = await Agent.start({
-        socketPath: options.socket ?? defaultSocketPath(process.env, process.getuid?.()),
-        host: options.host,
-        port: options.port,
-        dataPort: options.dataPort,
-        poolMode: options.poolMode,
-        strategy: options.strategy,
-        scanIntervalMs: options.scanInterval,
-        ...(options.processMetrics === "off" ? {} : { processIntervalMs: options.processMetrics }),
-        ...(options.processMemory === "off"
-          ? {}
-          : { processMemoryIntervalMs: options.processMemory }),
-        ...(kubernetes === undefined || "unused" in kubernetes ? {} : { kubernetes }),
-        insecure: options.insecure,
-        allowRegister: options.allowRegister,
-        allowHosts: options.allowHost,
-        version,
-        log,
-        limits: {
-          apps: options.maxApps,
-          appsEach: options.maxAppsEach,
-          pages: options.maxPages,
-          series: options.maxSeries,
-          seriesPerMetric: options.maxSeriesPerMetric,
-          writers: options.maxWriters,
-          bodyBytes: options.maxBody,
-          connections: options.maxConnections,
-          scrapes: options.maxScrapes,
-          connectionsEach: options.maxConnectionsEach,
-          idleMs: options.maxIdle,
-          requestsPerS: options.maxRequests,
-          wrongPerS: options.maxWrongTokens,
-        },
-        ...(options.rdma === "off"
-          ? {}
-          : {
-              rdma: {
-                port: options.rdma,
-                mtu: options.rdmaMtu,
-                queuePairs: options.maxQueuePairs,
-                ...(options.rdmaCmPort === undefined
-                  ? {}
-                  : { manager: { host: options.host, port: options.rdmaCmPort } }),
-              },
-            }),
-        ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
-        ...(gid === undefined ? {} : { gid }),
-        ...(tokens === undefined ? {} : { tokens }),
-        ...(tls === undefined ? {} : { tls }),
-      });
-      const renewal = new Renewal(
-        [
-          {
-            what: "the tokens",
-            paths: [tokenFile],
-            take: () => agent.renewTokens(readTokens(tokenFile)!),
-          },
-          {
-            what: "the certificates",
-            paths: [cert, key, clientCa],
-            take: () => agent.renewTls(readTls()!),
-          },
-        ],
-        (message, reason) => log.error(message, { reason }),
+    if (options.allowRegister && tokenFile !== undefined) {
+      throw new UsageError(
+        "--allow-register is for an agent without --token-file: give the token scopes=register",
       );
-      const push = pushing?.(agent);
-      await once(stop);
-      const pushed = push?.close();
-      renewal.stop();
-      await finishing("ending connections", agent.stop());
-      const end = pushed && (await finishing("pushing what is left", pushed));
-      if (end !== undefined) log.info("pushing has ended", { summary: end.summary });
-    } catch (error) {
-      if (isAddressTaken(error as NodeJS.ErrnoException)) {
-        throw new CliError({
-          message: (error as Error).message,
-          hint: "something listens there already: stop it, or give another --port and --data-port",
-          cause: error,
-        });
-      }
-      if (isRefusedPlace(error as NodeJS.ErrnoException)) {
-        throw new CliError({
-          message: (error as Error).message,
-          hint: "this user may not write there: name other places with --socket FILE (services find it by MICROVIEW_SOCKET) and --pool-dir DIR",
-          cause: error,
-        });
-      }
-      throw error;
     }
+    if (options.processMemory !== "off" && options.processMetrics === "off") {
+      throw new UsageError("--process-memory is of what --process-metrics samples, which is off");
+    }
+    const kubernetes = await kubernetesOf(options, process.env);
+    if (kubernetes !== undefined && "unused" in kubernetes) {
+      log.warn("the names of pods are not asked for", {
+        reason: kubernetes.unused,
+        hint: "set NODE_NAME by the downward API (spec.nodeName), or --kubernetes off",
+      });
+    }
+    const agent = await Agent.start({
+      socketPath: options.socket ?? defaultSocketPath(process.env, process.getuid?.()),
+      host: options.host,
+      port: options.port,
+      dataPort: options.dataPort,
+      poolMode: options.poolMode,
+      strategy: options.strategy,
+      scanIntervalMs: options.scanInterval,
+      ...(options.processMetrics === "off" ? {} : { processIntervalMs: options.processMetrics }),
+      ...(options.processMemory === "off"
+        ? {}
+        : { processMemoryIntervalMs: options.processMemory }),
+      ...(kubernetes === undefined || "unused" in kubernetes ? {} : { kubernetes }),
+      insecure: options.insecure,
+      allowRegister: options.allowRegister,
+      allowHosts: options.allowHost,
+      version,
+      log,
+      limits: {
+        apps: options.maxApps,
+        appsEach: options.maxAppsEach,
+        pages: options.maxPages,
+        series: options.maxSeries,
+        seriesPerMetric: options.maxSeriesPerMetric,
+        writers: options.maxWriters,
+        bodyBytes: options.maxBody,
+        connections: options.maxConnections,
+        scrapes: options.maxScrapes,
+        connectionsEach: options.maxConnectionsEach,
+        idleMs: options.maxIdle,
+        requestsPerS: options.maxRequests,
+        wrongPerS: options.maxWrongTokens,
+      },
+      ...(options.rdma === "off"
+        ? {}
+        : {
+            rdma: {
+              port: options.rdma,
+              mtu: options.rdmaMtu,
+              queuePairs: options.maxQueuePairs,
+              ...(options.rdmaCmPort === undefined
+                ? {}
+                : { manager: { host: options.host, port: options.rdmaCmPort } }),
+            },
+          }),
+      ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
+      ...(gid === undefined ? {} : { gid }),
+      ...(tokens === undefined ? {} : { tokens }),
+      ...(tls === undefined ? {} : { tls }),
+    });
+    const renewal = new Renewal(
+      [
+        {
+          what: "the tokens",
+          paths: [tokenFile],
+          take: () => agent.renewTokens(readTokens(tokenFile)!),
+        },
+        {
+          what: "the certificates",
+          paths: [cert, key, clientCa],
+          take: () => agent.renewTls(readTls()!),
+        },
+      ],
+      (message, reason) => log.error(message, { reason }),
+    );
+    const push = pushing?.(agent);
+    await once(stop);
+    const pushed = push?.close();
+    renewal.stop();
+    await finishing("ending connections", agent.stop());
+    const end = pushed && (await finishing("pushing what is left", pushed));
+    if (end !== undefined) log.info("pushing has ended", { summary: end.summary });
   },
 });
 
@@ -407,19 +396,28 @@ async function pushingBy(
   return AgentPush.prepare(options, otlp, log);
 }
 
-/** The data plane's thread hands over what went wrong as text alone. */
-function isAddressTaken({ code, message }: NodeJS.ErrnoException): boolean {
-  return code === "EADDRINUSE" || message.endsWith("the address is already in use");
+/** An address or name alone, of IPv6 also in brackets. @throws UsageError for one with more to it */
+function parseHost(typed: string, label: string): string {
+  const host = /^\[([^\]]*)\]$/.exec(typed)?.[1] ?? typed;
+  if (host === "") throw new UsageError(`${label} is empty`);
+  if (isIP(host) === 0 && /[:/]/.test(host)) {
+    throw new UsageError(
+      `${label} takes an address alone: '${typed}'`,
+      "e.g. 127.0.0.1; ports are given by --port and --data-port",
+    );
+  }
+  return host;
 }
 
-/** As for a user without XDG_RUNTIME_DIR, whose socket would be in /run. */
-function isRefusedPlace({ code, path }: NodeJS.ErrnoException): boolean {
-  return path !== undefined && ["EACCES", "EPERM", "EROFS"].includes(code ?? "");
-}
+/** The number after it stands for none: chown(2). */
+const LARGEST_ID = 2 ** 32 - 2;
 
 /** The number of a group, given by name or number. @throws UsageError for one that this host does not know */
 function groupId(group: string): number {
-  if (/^\d+$/.test(group)) return Number(group);
+  if (/^\d+$/.test(group)) {
+    if (Number(group) <= LARGEST_ID) return Number(group);
+    throw new UsageError(`--group: ${group} is no number that a group can have`);
+  }
   const line = readFileSync("/etc/group", "utf8")
     .split("\n")
     .find((each) => each.startsWith(`${group}:`));

@@ -30,7 +30,6 @@ async function refusal(
   expect(agent.find("the agent serves")).toBeUndefined();
   const lines = agent.text.trimEnd().split("\n");
   expect(lines).toHaveLength(2);
-  expect(lines[0]).toStartWith("microview: ");
   expect(lines[1]).toMatch(/^hint: .*(--pool-dir|--group)/);
   return lines[0]!;
 }
@@ -41,7 +40,7 @@ describe("an agent does not start with a pool directory", () => {
     const file = join(host.folder, "file");
     writeFileSync(file, "precious");
     expect(await refusal(host, ["--pool-dir", file])).toBe(
-      `microview: no pools can be kept in ${file}: it is a file, and no directory`,
+      `no pools can be kept in ${file}: it is a file, and no directory`,
     );
     expect(await refusal(host, ["--pool-dir", `${file}/pools`])).toContain(
       `${file}/pools: a part of its path is a file`,
@@ -98,7 +97,7 @@ describe("an agent does not start with a pool directory", () => {
     const first = await host.agentProcess();
     const other = ["--socket", join(host.folder, "other.sock")];
     expect(await refusal(host, other)).toBe(
-      `microview: another agent, with pid ${first.pid}, keeps the pools in ${host.poolDir}`,
+      `another agent, with pid ${first.pid}, keeps the pools in ${host.poolDir}`,
     );
     // The first one is not disturbed, and one that was killed is in nobody's way.
     const mv = host.client();

@@ -438,7 +438,9 @@ describe("the binary's agent", () => {
     const { exitCode, stderr } = await host.builtAgent("--data-port", String(port)).ended();
     expect(exitCode).toBe(1);
     expect(stderr).toContain(`127.0.0.1:${port}`);
-    expect(stderr).toContain("something listens there already: stop it, or give another --port");
+    expect(stderr).toContain(
+      "stop what listens there (`ss -ltnp` shows it), or give another --data",
+    );
   });
 
   // Bun.serve({ development: false }) shares its port unless it is told `reusePort: false` (src/agent/agent.ts).
@@ -448,6 +450,6 @@ describe("the binary's agent", () => {
     const port = await host.builtAgent().serves();
     const { exitCode, stderr } = await other.builtAgent("--port", String(port)).ended();
     expect(exitCode).toBe(1);
-    expect(stderr).toContain("something listens there already");
+    expect(stderr).toContain("stop what listens there");
   });
 });

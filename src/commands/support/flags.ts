@@ -132,7 +132,10 @@ export function directory(spec: Spec & { readonly default?: string }): Flag<stri
   return single({ completes: "directory", ...spec }, "DIR", notEmpty);
 }
 
-/** A duration with its unit; the value is in milliseconds. `min` and `max` are typed likewise. */
+/** Timers of 2³¹ ms and more run at once, and again and again. */
+export const LONGEST_TIMER_MS = 24 * 24 * 3600e3;
+
+/** A duration with its unit; the value is in milliseconds. `min` and `max`, 24 days, are typed likewise. */
 type DurationBounds = { readonly min?: string; readonly max?: string };
 export function duration(spec: SpecWithDefault & DurationBounds): Flag<number>;
 export function duration(spec: Spec & DurationBounds): Flag<number | undefined>;
@@ -140,8 +143,7 @@ export function duration(
   spec: Spec & DurationBounds & { readonly default?: string },
 ): Flag<number | undefined> {
   const minMs = spec.min === undefined ? 0 : parseDurationMs(spec.min, "min");
-  const maxMs =
-    spec.max === undefined ? Number.POSITIVE_INFINITY : parseDurationMs(spec.max, "max");
+  const maxMs = spec.max === undefined ? LONGEST_TIMER_MS : parseDurationMs(spec.max, "max");
   return single(spec, "DURATION", (typed, label) => {
     const durationMs = parseDurationMs(typed, label);
     if (durationMs < minMs) {

@@ -32,14 +32,24 @@ function describeBounds(min: number, max: number): string {
     : `use a whole number from ${min} to ${max}`;
 }
 
+/** Read and write, for the owner. */
+const OWNER_RW = 0o600;
+
 /**
  * Parses a file mode such as `0660`.
  *
- * @throws UsageError when it is not three or four octal digits
+ * @throws UsageError when it is not three or four octal digits, or its owner could not use the file
  */
 export function parseFileMode(text: string, label: string): number {
   if (!/^0?[0-7]{3}$/.test(text)) {
     throw new UsageError(`${label} is not a file mode: '${text}'`, "use octal digits, e.g. 0660");
   }
-  return Number.parseInt(text, 8);
+  const mode = Number.parseInt(text, 8);
+  if ((mode & OWNER_RW) !== OWNER_RW) {
+    throw new UsageError(
+      `${label} leaves the owner without: '${text}'`,
+      "who makes a pool reads and writes it: begin with 06, e.g. 0660",
+    );
+  }
+  return mode;
 }

@@ -2,6 +2,7 @@
 
 import { formatDurationMs, parseDurationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
+import { LONGEST_TIMER_MS } from "./flags.ts";
 
 /** A process takes some tens of microseconds per sample; more often tells nothing more, for the kernel counts in 10 ms. */
 const MIN_INTERVAL_MS = 100;
@@ -22,6 +23,12 @@ export function parseProcessMemory(typed: string, label: string): "off" | number
 function offOrInterval(typed: string, label: string, minMs: number): "off" | number {
   if (typed === "off") return "off";
   const intervalMs = parseDurationMs(typed, label);
+  if (intervalMs > LONGEST_TIMER_MS) {
+    throw new UsageError(
+      `${label} is too long: ${typed}`,
+      `the longest is ${formatDurationMs(LONGEST_TIMER_MS)}; off takes none`,
+    );
+  }
   if (intervalMs >= minMs) return intervalMs;
   throw new UsageError(
     `${label} is too short: ${typed}`,

@@ -1,0 +1,81 @@
+// Whether an agent can listen where it was told to, found out before it begins: each error names the flag and the cause.
+
+import { isIP } from "node:net";
+import { closeFd, SystemError, tcpListen } from "../ffi/index.ts";
+import { SOCKET_PATH_BYTES_MAX } from "../layout/index.ts";
+
+/** An agent cannot listen where it was told to. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+
+  constructor(
+    message: string,
+    readonly hint: string,
+  ) {
+    super(message);
+  }
+}
+
+/** @throws ListenError for a path that no socket can have */
+export function checkSocketPath(path: string): void {
+  const bytes = Buffer.byteLength(path);
+  if (bytes <= SOCKET_PATH_BYTES_MAX) return;
+  throw new ListenError(
+    `the path of the socket has ${bytes} bytes, and the system allows ${SOCKET_PATH_BYTES_MAX}: ${path}`,
+    "give a shorter --socket, which services find by MICROVIEW_SOCKET",
+  );
+}
+
+/** @throws ListenError for what is no address of this host */
+export function checkHost(host: string): void {
+  tryPort(host, 0, "--port");
+}
+
+/**
+ * Tries out both ports; 0 stands for any.
+ * @throws ListenError telling which one cannot be had, and why
+ */
+export function checkPorts(host: string, port: number, dataPort: number): void {
+  tryPort(host, port, "--port");
+  tryPort(host, dataPort, "--data-port");
+}
+
+function tryPort(host: string, port: number, flag: string): void {
+  try {
+    closeFd(tcpListen(host, port));
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw reasonOf(error, host, port, flag);
+  }
+}
+
+function reasonOf(error: SystemError, host: string, port: number, flag: string): ListenError {
+  switch (error.code) {
+    case "EHOSTUNREACH":
+      return new ListenError(
+        `--host ${host}: there is no such host`,
+        "give an address of this host alone, e.g. 127.0.0.1 or 0.0.0.0; the port has a flag of its own",
+      );
+    case "EADDRNOTAVAIL":
+      return new ListenError(
+        `--host ${host} is no address of this host`,
+        "`ip address` lists them; 0.0.0.0 stands for all",
+      );
+    case "EADDRINUSE":
+      return new ListenError(
+        `cannot listen on ${withPort(host, port)}: the address is already in use`,
+        `stop what listens there (\`ss -ltnp\` shows it), or give another ${flag}`,
+      );
+    case "EACCES":
+      return new ListenError(
+        `cannot listen on ${withPort(host, port)}: this user may not`,
+        `give ${flag} a port from 1024 on, or the agent CAP_NET_BIND_SERVICE`,
+      );
+    default:
+      return new ListenError(error.message, `give another --host or ${flag}`);
+  }
+}
+
+function withPort(host: string, port: number): string {
+  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+}
