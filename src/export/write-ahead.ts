@@ -39,6 +39,9 @@ export class WriteAheadError extends Error {
   override readonly name = "WriteAheadError";
 }
 
+/** What is written, as it is told of. */
+type Part = "requests" | "the position";
+
 interface Segment {
   number: number;
   fd: number;
@@ -56,6 +59,7 @@ export class WriteAhead implements Backlog {
   /** Bytes that could not be read back: the end of a write that was cut off, or damage. */
   damagedBytes = 0;
   readonly #segmentBytes: number;
+  readonly #troubles = new Map<Part, { message: string; times: number }>();
   readonly #segments: Segment[] = [];
   readonly #lock: SharedFile;
   readonly #position: number;
@@ -64,7 +68,7 @@ export class WriteAhead implements Backlog {
 
   /**
    * @param maxBytes what all segments may take together
-   * @param onTrouble told what cannot be written
+   * @param onTrouble told what cannot be written, once, and when it can again
    * @throws WriteAheadError when another collector writes there, or the folder cannot be used
    */
   constructor(
@@ -100,21 +104,21 @@ export class WriteAhead implements Backlog {
     const size = HEADER_BYTES + body.length;
     while (this.bytes + size > this.maxBytes && this.#segments.length > 1) this.#dropOldest();
     let last = this.#segments.at(-1)!;
-    if (last.bytes > 0 && last.bytes + size > this.#segmentBytes) {
-      last = this.#newSegment(last.number + 1);
-    }
     const record = Buffer.alloc(size);
     record.writeUInt32LE(body.length, 0);
     record.writeUInt32LE(samples + (version === 1 ? 0 : version * VERSION), 8);
     record.set(body, HEADER_BYTES);
     record.writeUInt32LE(Bun.hash.crc32(record.subarray(8)), 4);
     try {
+      if (last.bytes > 0 && last.bytes + size > this.#segmentBytes) {
+        last = this.#newSegment(last.number + 1);
+      }
       for (let at = 0; at < size; ) {
         at += writeSync(last.fd, record, at, size - at, last.bytes + at);
       }
     } catch (error) {
       this.dropped += samples;
-      this.onTrouble(`cannot write to ${this.folder}: ${(error as Error).message}`);
+      this.#failed("requests", error as Error);
       try {
         ftruncateSync(last.fd, last.bytes);
       } catch {
@@ -122,6 +126,7 @@ export class WriteAhead implements Backlog {
       }
       return;
     }
+    this.#worked("requests");
     last.bytes += size;
     last.samples += samples;
     this.bytes += size;
@@ -238,10 +243,29 @@ export class WriteAhead implements Backlog {
     words.writeUInt32LE(Bun.hash.crc32(words.subarray(0, 8)), 8);
     try {
       writeSync(this.#position, words, 0, words.length, 0);
+      this.#worked("the position");
     } catch (error) {
       // It is in the file already, so this is a disk that fails; the worst is that something is sent twice.
-      this.onTrouble(`cannot write to ${this.folder}: ${(error as Error).message}`);
+      this.#failed("the position", error as Error);
     }
+  }
+
+  /** A disk that is full fails at every request: that is said once, until it is another error or over. */
+  #failed(what: Part, { message }: Error): void {
+    const known = this.#troubles.get(what);
+    if (known?.message === message) {
+      known.times++;
+      return;
+    }
+    this.#troubles.set(what, { message, times: 1 });
+    this.onTrouble(`cannot write ${what} to ${this.folder}: ${message}`);
+  }
+
+  #worked(what: Part): void {
+    const known = this.#troubles.get(what);
+    if (known === undefined) return;
+    this.#troubles.delete(what);
+    this.onTrouble(`${what} can be written to ${this.folder} again, after ${known.times} failures`);
   }
 
   #readPosition(): { segment: number; offset: number } | undefined {

@@ -10,6 +10,7 @@ import {
 import { join } from "node:path";
 import fc from "fast-check";
 import { WriteAhead } from "../../src/export/index.ts";
+import { canMount, mountTmpfs } from "../support/permissions.ts";
 
 const root = mkdtempSync("/dev/shm/microview-test-");
 afterAll(() => rmSync(root, { recursive: true }));
@@ -148,3 +149,28 @@ test("a folder that another collector writes to is refused", () => {
   writeFileSync(join(root, "file"), "");
   expect(() => new WriteAhead(join(root, "file"), 1 << 20)).toThrow("cannot use");
 });
+
+test.skipIf(!canMount)(
+  "a disk that is full is told of once, and once that it has room again; what was written stays",
+  () => {
+    const tmpfs = mountTmpfs("size=256k")!;
+    try {
+      const said: string[] = [];
+      const backlog = new WriteAhead(join(tmpfs.path, "wal"), 16 << 20, (text) => said.push(text));
+      backlog.push(request(1));
+      const filler = join(tmpfs.path, "filler");
+      expect(() => writeFileSync(filler, new Uint8Array(1 << 20))).toThrow("ENOSPC");
+      for (let i = 0; i < 500; i++) backlog.push(request(2, 8_000));
+      expect(said).toEqual([expect.stringMatching(/^cannot write requests to .*ENOSPC/)]);
+      rmSync(filler);
+      for (let i = 0; i < 5; i++) backlog.push(request(3));
+      expect(said.slice(1)).toEqual([
+        expect.stringMatching(/^requests can be written to .* again, after 500 failures$/),
+      ]);
+      expect(drain(backlog)).toEqual([1, 3, 3, 3, 3, 3]);
+      backlog.close();
+    } finally {
+      tmpfs.unmount();
+    }
+  },
+);
