@@ -166,10 +166,10 @@ function ownedBy(
 /** All routes; `handle` is what listeners serve. */
 export function createRoutes(context: RoutesContext) {
   const { pools, metrics } = context;
-  const clashes = new ClashLog((text) => {
-    metrics.add("nameClashes");
-    context.log.warn(text);
-  });
+  const clashes = new ClashLog(
+    (text) => context.log.warn(text),
+    () => metrics.add("nameClashes"),
+  );
   const exposition = new MetricsRoute(context.readings, context.scrapes, {
     refused: () => metrics.add("limits", 1, "scrapes-full"),
     cut: () => metrics.add("scrapesCut"),

@@ -63,7 +63,7 @@ interface Gathered {
 
 export class Families {
   readonly all: readonly Family[];
-  /** Metrics that are shown otherwise than they were declared, the first hundred. */
+  /** Metrics that are shown otherwise than they were declared, the first thousand. */
   readonly clashes: readonly NameClash[];
   /** Bytes that the last scrape came to. */
   lastBytes = 0;

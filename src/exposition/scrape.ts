@@ -26,7 +26,7 @@ const SPACE = 32;
 const NEWLINE = 10;
 
 export class Scrape {
-  /** Metrics that are shown otherwise than they were declared, the first hundred. */
+  /** Metrics that are shown otherwise than they were declared, the first thousand. */
   readonly clashes: readonly NameClash[];
   readonly #pools: readonly ExposedPool[];
   readonly #families: Families;

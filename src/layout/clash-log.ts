@@ -2,20 +2,28 @@
 
 import { describeClash, type NameClash } from "./sample-names.ts";
 
-/** Clashes that are remembered; whoever makes more of them is not told of those. */
-const TOLD_MAX = 1000;
+/** Clashes that are told; more are counted. */
+const TOLD_MAX = 100;
+/** Clashes that are remembered; whoever makes more of them does so unheard. */
+const KNOWN_MAX = 10_000;
 
 export class ClashLog {
-  readonly #told = new Set<string>();
+  readonly #known = new Set<string>();
   /** Seen last: the same is found over and over. */
   #seen: readonly NameClash[] = [];
 
-  /** @param tell takes a clash in words */
-  constructor(readonly tell: (text: string) => void) {}
+  /**
+   * @param tell takes a clash in words
+   * @param found is called for each that is new
+   */
+  constructor(
+    readonly tell: (text: string) => void,
+    readonly found: () => void = () => {},
+  ) {}
 
-  /** How many were told. */
+  /** How many there were. */
   get count(): number {
-    return this.#told.size;
+    return this.#known.size;
   }
 
   see(clashes: readonly NameClash[]): void {
@@ -23,9 +31,11 @@ export class ClashLog {
     this.#seen = clashes;
     for (const clash of clashes) {
       const text = describeClash(clash);
-      if (this.#told.has(text) || this.#told.size >= TOLD_MAX) continue;
-      this.#told.add(text);
-      this.tell(text);
+      if (this.#known.has(text) || this.#known.size >= KNOWN_MAX) continue;
+      this.#known.add(text);
+      this.found();
+      if (this.#known.size <= TOLD_MAX) this.tell(text);
+      else if (this.#known.size === TOLD_MAX + 1) this.tell("more names clash: they are counted");
     }
   }
 }

@@ -39,16 +39,15 @@ export interface NameClash {
   readonly shown: "untyped" | "labelled";
 }
 
-/** Clashes that are told one by one; the others are counted. */
-const CLASHES_MAX = 100;
+/** Clashes that are listed. */
+const CLASHES_MAX = 1000;
 
 /** The table of all metrics that are shown together. */
 export class SampleNames {
   /** How each metric is shown, in their order. */
   readonly shown: readonly Shown[];
-  /** The first hundred, by name. */
+  /** The first thousand, by name. */
   readonly clashes: readonly NameClash[];
-  readonly clashCount: number;
 
   constructor(metrics: readonly NamedMetric[], scheme: NameScheme = "underscores") {
     const named = metrics.map(({ origin, definition }) => ({
@@ -65,7 +64,6 @@ export class SampleNames {
       added: labels.added[i]!,
     }));
     const clashes = [...types.clashes, ...labels.clashes].sort(byName);
-    this.clashCount = clashes.length;
     this.clashes = clashes.slice(0, CLASHES_MAX);
   }
 }

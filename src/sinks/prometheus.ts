@@ -6,6 +6,9 @@ import { poolKey, Rounds, type Sink, type SinkOptions } from "./sink.ts";
 import { printable, printableLines } from "./text.ts";
 import { rfc3339 } from "./time.ts";
 
+/** Names that clash of which is told in comments. */
+const CLASHES_MAX = 100;
+
 export interface PrometheusOptions extends SinkOptions {
   /** Adds the label `instance`, for agents whose applications have the same names. */
   labelSource?: boolean;
@@ -68,7 +71,9 @@ export class PrometheusSink implements Sink {
     });
     let text = this.#written ? "\n" : "";
     text += this.#remarks;
-    for (const clash of scrape.clashes) text += `# microview: ${describeClash(clash)}\n`;
+    for (const clash of scrape.clashes.slice(0, CLASHES_MAX)) {
+      text += `# microview: ${describeClash(clash)}\n`;
+    }
     const decoder = new TextDecoder();
     for (let piece = scrape.next(); piece !== undefined; piece = scrape.next()) {
       text += decoder.decode(piece, { stream: true });
