@@ -7,7 +7,7 @@ import {
   type TunnelStream,
   WakeEvent,
 } from "../ffi/index.ts";
-import { STATUS } from "../layout/index.ts";
+import { STATUS, threadFault } from "../layout/index.ts";
 import { GREETING_MAX_EACH } from "./data-door.ts";
 import {
   DATA_COUNTER_COUNT,
@@ -100,7 +100,7 @@ export class DataServer {
     };
     try {
       const port = await new Promise<number>((resolve, reject) => {
-        worker.onerror = ({ message }) => reject(new Error(message));
+        worker.onerror = ({ message }) => reject(new Error(threadFault(message)));
         worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
           if (data.kind === "listening") resolve(data.port);
           else if (data.kind === "failed") reject(new Error(data.message));
@@ -125,7 +125,7 @@ export class DataServer {
       const server = new DataServer(worker, wake, shared, port, tunnel);
       worker.onerror = ({ message }) => {
         server.#fail();
-        failed(message);
+        failed(threadFault(message));
       };
       server.#refused = ({ status, token, address }) => refused(status, token, address);
       return server;

@@ -10,6 +10,7 @@ import {
   planRead,
   type ReadPlan,
   SHM_DIR,
+  threadFault,
 } from "../layout/index.ts";
 import {
   AgentClient,
@@ -194,7 +195,7 @@ export class Collector {
       // It ends by that, and says nothing any more.
       this.#failed = true;
       for (const state of this.#targets)
-        this.#away(state, `the reading thread failed: ${message}`, true);
+        this.#away(state, `the reading thread failed: ${threadFault(message)}`, true);
       this.#onStopped();
     };
     this.#post({

@@ -31,4 +31,5 @@ export {
 export { counterFamilyOf, sampleNamesOf } from "./sample-types.ts";
 export * from "./snapshot.ts";
 export * from "./starts.ts";
+export { threadFault } from "./thread-fault.ts";
 export * from "./wire.ts";

@@ -2,7 +2,7 @@
 // collecting thread; all else is done by a thread of its own, which may fall behind: then whole snapshots are left out,
 // and the next one that is recorded says so.
 
-import type { PoolSnapshot } from "../layout/index.ts";
+import { type PoolSnapshot, threadFault } from "../layout/index.ts";
 import type { SinkOptions } from "../sinks/index.ts";
 import { Changes } from "./changes.ts";
 import type { FromRecorder, ToRecorder } from "./worker-protocol.ts";
@@ -87,7 +87,8 @@ export class Recorder {
     this.#worker = new Worker(WORKER_URL.href);
     this.#worker.onmessage = ({ data }: MessageEvent<FromRecorder>) => this.#receive(data);
     this.#worker.onerror = ({ message }) => {
-      this.#receive({ kind: "failed", message, code: undefined, missing: false });
+      const said = threadFault(message);
+      this.#receive({ kind: "failed", message: said, code: undefined, missing: false });
       // It says no more.
       this.#settle({ kind: "closed", bytes: this.#summary.bytes });
     };
