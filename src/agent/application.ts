@@ -342,14 +342,17 @@ export class Application {
         living++;
         continue;
       }
+      const awaited = this.#awaited.get(writer.id);
+      // A clock that was set back must not keep a writer for ever.
+      const isAwaited =
+        awaited !== undefined && Math.abs(nowMs - awaited.sinceMs) < awaited.graceMs;
       if (file.locked(writer.lockOffset, writer.lockBytes)) {
-        this.#awaited.delete(writer.id);
+        // One that moves may let go of it once more, if this pool is lost as well, before it has said that it holds it.
+        if (!isAwaited || awaited.graceMs === LOCK_GRACE_MS) this.#awaited.delete(writer.id);
         living++;
         continue;
       }
-      const awaited = this.#awaited.get(writer.id);
-      // A clock that was set back must not keep a writer for ever.
-      if (awaited !== undefined && Math.abs(nowMs - awaited.sinceMs) < awaited.graceMs) continue;
+      if (isAwaited) continue;
       // Whoever takes the lock now, writer or agent, decides: a late writer finds it held and attaches anew.
       if (!file.lock(writer.lockOffset, writer.lockBytes)) continue;
       try {
