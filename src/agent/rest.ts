@@ -1,7 +1,8 @@
 // The listeners of the REST interface: this host's Unix socket, and TCP with or without TLS.
 
-import { chmodSync, chownSync, lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { shareSocket } from "../ffi/index.ts";
 import type { Problem } from "../layout/index.ts";
 import { AgentError } from "./errors.ts";
 import { TooManyError } from "./gate.ts";
@@ -145,18 +146,23 @@ export class RestServer {
 
   #listenUnix(): Listener {
     const { socketPath, gid } = this.#options;
-    const listener = Bun.serve({
-      unix: socketPath,
-      ...this.#common(
-        () => LOCAL,
-        () => "",
-      ),
-    });
+    // Nobody else connects before the socket has its group: it is made for this user alone.
+    const umask = process.umask(0o177);
+    let listener: Listener;
+    try {
+      listener = Bun.serve({
+        unix: socketPath,
+        ...this.#common(
+          () => LOCAL,
+          () => "",
+        ),
+      });
+    } finally {
+      process.umask(umask);
+    }
     try {
       // The directory's permissions and the group decide who may attach.
-      chmodSync(socketPath, 0o660);
-      if (gid !== undefined) chownSync(socketPath, -1, gid);
-      this.#inode = lstatSync(socketPath).ino;
+      this.#inode = shareSocket(socketPath, 0o660, gid);
       return listener;
     } catch (error) {
       void listener.stop(true);

@@ -197,6 +197,8 @@ export default defineSubcommand("agent", {
     maxPages: flag.integer({
       group: LIMITS,
       min: 1,
+      // With the directory that makes 4 GiB, which is the most that is mapped.
+      max: 1_000_000,
       description: "pages of 4 KiB per application",
       default: "65536",
     }),

@@ -1,7 +1,17 @@
 // Opens files in places where others may put some, such as /dev/shm: only plain files of the users who may have made
 // them, without waiting for anybody, and before anything of their contents is looked at.
 
-import { lstatSync, type Stats, statSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import type { SystemError } from "./errno.ts";
 import { SharedFile } from "./memory.ts";
@@ -71,6 +81,30 @@ export function openOwned(path: string, writable: boolean, owners: Owners): Shar
   } catch (error) {
     file.close();
     throw error;
+  }
+}
+
+/** Not among Node's constants: a hold on a name's file that opens nothing. */
+const O_PATH = 0o10000000;
+
+/**
+ * Gives a socket that this process has made to a group, and then the permissions that it is to have. It is held
+ * meanwhile: somebody who puts a link in its place changes nothing of what the link leads to.
+ * @returns its inode
+ * @throws ForeignFileError when something else has the name by now
+ */
+export function shareSocket(path: string, mode: number, gid: number | undefined): number {
+  const fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+  try {
+    const found = fstatSync(fd);
+    if (!found.isSocket() || found.uid !== process.geteuid?.()) {
+      throw new ForeignFileError(path, "it is not the socket that was made there");
+    }
+    if (gid !== undefined) chownSync(`/proc/self/fd/${fd}`, -1, gid);
+    chmodSync(`/proc/self/fd/${fd}`, mode);
+    return found.ino;
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -112,6 +112,8 @@ export const LIMITS = {
   /** Ids are array indexes in every reader, so a forged one must not make it allocate without end. */
   maxId: 0x0100_0000,
   pageCapacity: 1 << 20,
+  /** A pool is mapped whole, and no ArrayBuffer is longer. */
+  fileBytes: 2 ** 32,
   directoryCapacity: 1 << 28,
   journalCapacity: 1 << 28,
 } as const;

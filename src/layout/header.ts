@@ -212,6 +212,11 @@ function checkGeometry(header: PoolHeader, fileBytes: number): void {
     header.pagesOffset === expected.pagesOffset &&
     header.fileBytes === expected.fileBytes;
   if (!fits) throw new PoolFormatError("the parts of the pool do not fit together");
+  if (header.fileBytes > LIMITS.fileBytes) {
+    throw new PoolFormatError(
+      `the pool has ${header.fileBytes} bytes, at most ${LIMITS.fileBytes} can be mapped`,
+    );
+  }
   if (fileBytes < header.fileBytes) {
     throw new PoolFormatError(`the pool says ${header.fileBytes} bytes, its file has ${fileBytes}`);
   }
