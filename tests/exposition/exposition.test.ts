@@ -538,6 +538,34 @@ describe("an exposition that is asked again", () => {
     { definition: define.histogram("h", [1], ["n"]), series: [[["a"], 1, 2, 3]] },
   ];
 
+  test("shows a metric without its type from when another one clashes, until that is retired", () => {
+    const exposition = new Exposition();
+    const shop = pool("shop", "auth", [
+      { definition: define.counter("jobs"), series: [[[], 1]] },
+      { definition: define.histogram("wait", [1]), series: [[[], 1, 0, 1]] },
+    ]);
+    const typesOf = () =>
+      Object.fromEntries(
+        [...parsePrometheus(textOf([shop], {}, exposition))].map(([name, { type }]) => [
+          name,
+          type,
+        ]),
+      );
+    const typed = { jobs: "counter", wait: "histogram" };
+    expect(typesOf()).toEqual(typed);
+    const records = new RecordWriter().service(2, "cart");
+    records.metric(3, 2, define.gauge("jobs")).metric(4, 2, define.gauge("wait_sum"));
+    shop.directory.append(records.bytes.bytes());
+    expect(typesOf()).toEqual({
+      jobs: "untyped",
+      wait_bucket: "untyped",
+      wait_sum: "untyped",
+      wait_count: "untyped",
+    });
+    shop.directory.append(new RecordWriter().retire(3).retire(4).bytes.bytes());
+    expect(typesOf()).toEqual(typed);
+  });
+
   test("has the numbers of now under the names of before", () => {
     const exposition = new Exposition();
     const shop = pool("shop", "auth", metrics(1000));
