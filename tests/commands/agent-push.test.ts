@@ -117,7 +117,7 @@ test("an agent whose receiver is away goes on, counts what it drops, and ends in
   expect(await agent.end("SIGTERM")).toBe(0);
   const warned = agent.log.filter(({ level }) => level === "warn").map(({ message }) => message);
   expect(warned.filter((message) => message.startsWith("the receiver"))).toEqual([
-    expect.stringContaining("kept and tried again: nothing listens there"),
+    expect.stringContaining("kept and tried again: nobody listens there"),
   ]);
   expect(agent.find("pushing has ended")?.["summary"]).toMatch(/data points lost [1-9]/);
 });
