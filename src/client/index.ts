@@ -16,3 +16,5 @@ export {
   type MicroViewOptions,
 } from "./microview.ts";
 export type { Readiness } from "./standing.ts";
+/** @internal */
+export { warnOnStderr } from "./warning.ts";

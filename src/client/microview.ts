@@ -33,6 +33,7 @@ import { type Gauge, gaugeClass } from "./gauge.ts";
 import { type Histogram, histogramFactory } from "./histogram.ts";
 import { checkKind, checkOptions } from "./options.ts";
 import type { Readiness } from "./standing.ts";
+import { warnOnStderr } from "./warning.ts";
 import { ThreadWriter } from "./writer.ts";
 
 export interface MicroViewOptions {
@@ -287,8 +288,4 @@ function define(
     ...(options.dialect === undefined ? {} : { dialect: options.dialect }),
     ...more,
   };
-}
-
-function warnOnStderr({ message, hint }: ApiError): void {
-  process.stderr.write(`microview: ${message}${hint ? ` (${hint})` : ""}\n`);
 }

@@ -5,8 +5,8 @@ import type {
   MeterOptions,
   MeterProvider as MeterProviderApi,
 } from "@opentelemetry/api";
-import { MicroView, type MicroViewOptions, type Readiness } from "../client/index.ts";
-import { type ApiError, nearestAppName, nearestServiceName } from "../layout/index.ts";
+import { MicroView, type MicroViewOptions, type Readiness, warnOnStderr } from "../client/index.ts";
+import { nearestAppName, nearestServiceName } from "../layout/index.ts";
 import { type DefaultHistogram, HISTOGRAMS } from "./aggregation.ts";
 import { Diagnostics } from "./api.ts";
 import { Meter, type Shared } from "./meter.ts";
@@ -117,10 +117,6 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
   }
-}
-
-function warnOnStderr({ message, hint }: ApiError): void {
-  process.stderr.write(`microview: ${message}${hint ? ` (${hint})` : ""}\n`);
 }
 
 function atLeastOne(given: number | undefined, fallback: number): number {

@@ -3,7 +3,14 @@
 // prom-client allows what a pool does not: one name in several registries, or declared again in another way, any label
 // values, any bounds. What cannot be shared is kept in private memory and told of once; the caller sees no difference.
 
-import { type Counter, Family, type Gauge, type Histogram, MicroView } from "../client/index.ts";
+import {
+  type Counter,
+  Family,
+  type Gauge,
+  type Histogram,
+  MicroView,
+  warnOnStderr,
+} from "../client/index.ts";
 import { type ApiError, cutTo, LIMITS } from "../layout/index.ts";
 import { defaultApp, defaultService } from "./identity.ts";
 import { type Labels, labelText } from "./labels.ts";
@@ -267,5 +274,5 @@ function warning(code: string, message: string, hint: string): ApiError {
 
 function tell(what: ApiError): void {
   if (options.onWarning !== undefined) options.onWarning(what);
-  else process.stderr.write(`microview: ${what.message}${what.hint ? ` (${what.hint})` : ""}\n`);
+  else warnOnStderr(what);
 }

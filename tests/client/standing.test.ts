@@ -203,6 +203,25 @@ describe("a service that is not attached for five seconds", () => {
     },
   );
 
+  test("ends as it would when stderr is full, or closed", async () => {
+    await using host = new TestHost();
+    const argument = JSON.stringify({ way: "microview", worker: false, socket: host.socketPath });
+    const file = join(ROOT, "tests/client/fixtures/waiting-longer.ts");
+    for (const redirection of ["2>/dev/full", "2>&-"]) {
+      const child = host.own(
+        Bun.spawn(
+          ["sh", "-c", `exec "$0" "$1" "$2" ${redirection}`, process.execPath, file, argument],
+          {
+            env: { PATH: process.env["PATH"] ?? "" },
+            stdout: "pipe",
+          },
+        ),
+      );
+      expect(await new Response(child.stdout).text()).toBe("said to nobody\n");
+      expect(await child.exited).toBe(0);
+    }
+  });
+
   test("goes on when whoever is told of it throws", async () => {
     await using host = new TestHost();
     let told = 0;
