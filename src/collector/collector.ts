@@ -404,6 +404,7 @@ export class Collector {
         return;
       case "gone":
         this.#pools.delete(message.pool);
+        this.#endSequence(state, message.app);
         this.#options.onEvent?.({
           source: state.name,
           kind: "gone",
@@ -499,9 +500,9 @@ export class Collector {
     const state = this.#targets[pool.target]!;
     const { statistics } = state;
     const sequence = this.#sequenceOf(state, pool.app);
-    const passed =
-      sequence.count === 0 ? 1 : (message.deadlineNs - sequence.deadlineNs) / this.#intervalNs;
-    const missed = Math.max(0, Math.round(passed) - 1);
+    // Nothing, of the first and of the first after an end, is NaN.
+    const passed = (message.deadlineNs - sequence.deadlineNs) / this.#intervalNs;
+    const missed = Math.max(0, Math.round(passed) - 1) || 0;
     const latenessUs = Math.max(0, message.startNs - message.deadlineNs) / 1e3;
     const readUs = (message.endNs - message.startNs) / 1e3;
     sequence.count++;
@@ -549,11 +550,18 @@ export class Collector {
     state.gap = undefined;
   }
 
+  /** While an application is not there no deadline of it is missed: if it comes again, that is what the gap says. */
+  #endSequence(state: TargetState, app: string): void {
+    const sequence = this.#sequenceOf(state, app);
+    sequence.deadlineNs = Number.NaN;
+    sequence.gap = "the application had ended: its pool is a new one";
+  }
+
   #sequenceOf(state: TargetState, app: string): Sequence {
     const key = `${state.name} ${app}`;
     let sequence = this.#sequences.get(key);
     if (sequence === undefined) {
-      sequence = { count: 0, deadlineNs: 0, gap: undefined, told: undefined };
+      sequence = { count: 0, deadlineNs: Number.NaN, gap: undefined, told: undefined };
       this.#sequences.set(key, sequence);
     }
     return sequence;

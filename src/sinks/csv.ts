@@ -2,7 +2,7 @@
 // Quoting as RFC 4180 has it; lines end with a line feed alone, which every reader takes.
 
 import { formatValue, type PoolSnapshot } from "../layout/index.ts";
-import { Pace, rateOf, roundEstimate, roundRate } from "./rate.ts";
+import { Pace, rateOf, roundEstimate, roundRate, wentBack } from "./rate.ts";
 import { type Row, type RowName, Rows, rowValue } from "./rows.ts";
 import { poolKey, type Sink, type SinkOptions } from "./sink.ts";
 import { labelPairs, printable } from "./text.ts";
@@ -12,14 +12,17 @@ const SHARES = [0.5, 0.9, 0.99];
 const SNAPSHOT_COLUMNS = ["time", "source", "app", "sequence", "lateness_ms", "missed", "gap"];
 const NAME_COLUMNS = ["service", "name", "labels", "kind", "unit"];
 const WRITER_COLUMNS = ["writer", "pid", "thread"];
-const VALUE_COLUMNS = ["value", "rate", "count", "sum", "p50", "p90", "p99"];
+const VALUE_COLUMNS = ["value", "rate", "count", "sum", "p50", "p90", "p99", "reset"];
 
 interface Pool {
   rows: Rows<string>;
   pace: Pace;
 }
 
-/** Rates are per second since the snapshot before; quantiles are of all that a histogram has observed. */
+/**
+ * Rates are per second since the snapshot before; quantiles are of all that a histogram has observed. A total that began
+ * anew has a 1 in the last column, and no rate.
+ */
 export class CsvSink implements Sink {
   readonly #pools = new Map<string, Pool>();
   #headed = false;
@@ -102,12 +105,13 @@ function valueCells(row: Row<string>, data: Float64Array, seconds: number): stri
   const isGauge = metric.definition.kind === "gauge";
   const rate = isGauge ? Number.NaN : rateOf(value, previous, seconds);
   const rateCell = Number.isNaN(rate) ? "" : number(roundRate(rate));
-  if (histogram === undefined) return `${number(value)},${rateCell},,,,,`;
+  const reset = !isGauge && wentBack(value, previous) ? "1" : "";
+  if (histogram === undefined) return `${number(value)},${rateCell},,,,,,${reset}`;
   const quantiles = histogram
     .quantiles(data, index, SHARES)
     .map((each) => number(roundEstimate(each)))
     .join(",");
-  return `,${rateCell},${number(value)},${number(histogram.sum(data, index))},${quantiles}`;
+  return `,${rateCell},${number(value)},${number(histogram.sum(data, index))},${quantiles},${reset}`;
 }
 
 function number(value: number): string {

@@ -1,7 +1,7 @@
 // One JSON object per line, for each snapshot of each pool.
 
 import { formatValue, type PoolSnapshot } from "../layout/index.ts";
-import { Pace, rateOf, roundEstimate, roundRate } from "./rate.ts";
+import { Pace, rateOf, roundEstimate, roundRate, wentBack } from "./rate.ts";
 import { type Row, type RowName, Rows, rowValue } from "./rows.ts";
 import { poolKey, type Sink, type SinkOptions } from "./sink.ts";
 import { safeJson } from "./text.ts";
@@ -17,7 +17,8 @@ interface Pool {
 /**
  * Writes `{"time":…,"source":…,"app":…,"metrics":[…]}` lines. A counter has its `value` and the `rate` per second
  * since the snapshot before; a gauge its `value`; a histogram `count`, `sum`, `p50`, `p90`, `p99` of all it has
- * observed, and the `rate` of observations. What is absent is left out; infinite values are the texts "+Inf", "-Inf".
+ * observed, and the `rate` of observations. A total that began anew has `"reset":true` instead of a rate. What is absent
+ * is left out; infinite values are the texts "+Inf", "-Inf".
  */
 export class NdjsonSink implements Sink {
   readonly #pools = new Map<string, Pool>();
@@ -91,9 +92,9 @@ function metricJson(row: Row<string>, data: Float64Array, seconds: number): stri
   row.previous = value;
   if (Number.isNaN(value)) return "";
   if (histogram === undefined) {
-    const rate =
-      metric.definition.kind === "counter" ? rateOf(value, previous, seconds) : Number.NaN;
-    return `${part}${field("value", value)}${rateField(rate)}}`;
+    const isTotal = metric.definition.kind === "counter";
+    const change = isTotal ? changeFields(value, previous, seconds) : "";
+    return `${part}${field("value", value)}${change}}`;
   }
   const [p50, p90, p99] = histogram.quantiles(data, index, SHARES);
   return (
@@ -103,7 +104,7 @@ function metricJson(row: Row<string>, data: Float64Array, seconds: number): stri
     field("p50", roundEstimate(p50!)) +
     field("p90", roundEstimate(p90!)) +
     field("p99", roundEstimate(p99!)) +
-    `${rateField(rateOf(value, previous, seconds))}}`
+    `${changeFields(value, previous, seconds)}}`
   );
 }
 
@@ -112,7 +113,9 @@ function field(name: string, value: number): string {
   return Number.isNaN(value) ? "" : `,"${name}":"${formatValue(value)}"`;
 }
 
-function rateField(rate: number): string {
+function changeFields(value: number, previous: number, seconds: number): string {
+  if (wentBack(value, previous)) return ',"reset":true';
+  const rate = rateOf(value, previous, seconds);
   return Number.isNaN(rate) ? "" : field("rate", roundRate(rate));
 }
 

@@ -18,6 +18,11 @@ export function rateOf(now: number, before: number, seconds: number): number {
   return rate >= 0 ? rate : Number.NaN;
 }
 
+/** Whether a total began anew since the snapshot before: it only grows otherwise. */
+export function wentBack(now: number, before: number): boolean {
+  return now < before;
+}
+
 /** A rate without digits that only noise has put there. */
 export function roundRate(rate: number): number {
   return rate >= 1 ? Math.round(rate * 1000) / 1000 : Number(rate.toPrecision(4));

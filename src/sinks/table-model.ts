@@ -2,7 +2,7 @@
 // No text and no terminal here: see table-view.ts and table.ts.
 
 import type { Directory, PoolSnapshot } from "../layout/index.ts";
-import { rateOf } from "./rate.ts";
+import { rateOf, wentBack } from "./rate.ts";
 import { type Row, type RowName, Rows, rowValue } from "./rows.ts";
 import { poolKey, type SinkOptions } from "./sink.ts";
 import { labelsText, printable } from "./text.ts";
@@ -33,6 +33,8 @@ export interface Reading {
   value: number;
   /** Per second; NaN for a gauge, and while nothing is known. */
   rate: number;
+  /** A counter or histogram began anew in the time that the rate is of. */
+  isReset: boolean;
   /** Of the last seconds; NaN where nothing was observed. */
   p50: number;
   p99: number;
@@ -86,7 +88,7 @@ export class PoolModel {
     const isGauge = row.metric.definition.kind === "gauge";
     const reading = {
       value,
-      rate: isGauge ? Number.NaN : this.#rate(row, value),
+      ...(isGauge ? { rate: Number.NaN, isReset: false } : this.#change(row, value)),
       p50: Number.NaN,
       p99: Number.NaN,
     };
@@ -119,14 +121,21 @@ export class PoolModel {
     this.#directory = directory;
     return rewritten;
   }
-  #rate({ part }: Row<Course>, value: number): number {
-    for (let i = this.#sampled - 1; i >= Math.max(0, this.#sampled - SAMPLES); i--) {
-      const seconds = (this.#latestNs - this.#sampledNs[i % SAMPLES]!) / 1e9;
-      if (seconds >= RATE_OVER_S) return rateOf(value, part.samples[i % SAMPLES]!, seconds);
+
+  #change({ part }: Row<Course>, value: number): Pick<Reading, "rate" | "isReset"> {
+    const at = this.#comparedWith();
+    const before = part.samples[at]!;
+    const seconds = (this.#latestNs - this.#sampledNs[at]!) / 1e9;
+    return { rate: rateOf(value, before, seconds), isReset: wentBack(value, before) };
+  }
+
+  /** The youngest sample that is old enough; else the first: better a rate over a short time than none. */
+  #comparedWith(): number {
+    const first = Math.max(0, this.#sampled - SAMPLES);
+    for (let i = this.#sampled - 1; i >= first; i--) {
+      if ((this.#latestNs - this.#sampledNs[i % SAMPLES]!) / 1e9 >= RATE_OVER_S) return i % SAMPLES;
     }
-    // All that is known is younger: better a rate over a short time than none.
-    const first = Math.max(0, this.#sampled - SAMPLES) % SAMPLES;
-    return rateOf(value, part.samples[first]!, (this.#latestNs - this.#sampledNs[first]!) / 1e9);
+    return first % SAMPLES;
   }
 
   #sample(): void {

@@ -173,7 +173,7 @@ function seriesLines(
 }
 
 function cellsOf({ pool, row }: PlacedRow, service: string, withTrend: boolean): Cells {
-  const { value, rate, p50, p99 } = pool.read(row);
+  const { value, rate, isReset, p50, p99 } = pool.read(row);
   const { kind, unit } = row.metric.definition;
   const isHistogram = row.histogram !== undefined;
   const rateText = formatQuantity(rate, isHistogram ? "" : unit);
@@ -181,7 +181,7 @@ function cellsOf({ pool, row }: PlacedRow, service: string, withTrend: boolean):
     service,
     name: row.part.name,
     value: Number.isNaN(value) ? "–" : formatQuantity(value, isHistogram ? "" : unit),
-    rate: rateText === "" ? "" : `${rateText}/s`,
+    rate: isReset ? "reset" : rateText === "" ? "" : `${rateText}/s`,
     p50: isHistogram ? formatQuantity(p50, unit) || "–" : "",
     p99: isHistogram ? formatQuantity(p99, unit) || "–" : "",
     trend: withTrend ? trendOf(pool, row) : "",

@@ -1,6 +1,7 @@
 // A collector over TCP that has nothing to ask for at the moment: it still sees what comes and what goes.
 
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { copyFileSync, renameSync } from "node:fs";
 import {
   Collector,
   type CollectorEvent,
@@ -61,4 +62,34 @@ test("an agent that dies is noticed between two deadlines", async () => {
   await agent.end("SIGKILL");
   await until("it is away", () => told.events.includes("away"), 5_000);
   expect(told.snapshots).toBe(1);
+});
+
+test("an application that ended and is there again has a gap that says so, and missed no deadline meanwhile", async () => {
+  await using host = new TestHost();
+  const agent = await host.agentProcess();
+  const mv = host.client();
+  mv.counter("requests_total").inc();
+  await mv.ready;
+  await mv.close();
+  await agent.end("SIGTERM");
+  const said: { missed: number; gap: string | undefined }[] = [];
+  const told = collect(host, {
+    targets: [{ socketPath: host.socketPath, poolDir: host.poolDir }],
+    transport: "mmap",
+    onSnapshot: ({ missed, gap }) => said.push({ missed, gap }),
+  });
+  await until("it is read", () => said.length > 0);
+  expect(said[0]).toEqual({ missed: 0, gap: undefined });
+  const pool = `${host.poolDir}/shop/pool`;
+  renameSync(pool, `${host.poolDir}/kept`);
+  await until("it has ended", () => told.events.includes("gone"));
+  const before = said.length;
+  await Bun.sleep(300);
+  expect(said).toHaveLength(before);
+  copyFileSync(`${host.poolDir}/kept`, pool);
+  await until("it is read again", () => said.length > before);
+  expect(said[before]).toEqual({
+    missed: 0,
+    gap: "the application had ended: its pool is a new one",
+  });
 });

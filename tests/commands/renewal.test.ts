@@ -120,7 +120,7 @@ describe("without a file to be read anew, a SIGHUP ends", () => {
     const child = host.own(
       Bun.spawn([process.execPath, CLI, ...command], {
         cwd: host.folder,
-        env: { PATH: process.env["PATH"] ?? "" },
+        env: surroundings(),
         stdin: "ignore",
         stdout: Bun.file(join(host.folder, "output")),
         stderr: Bun.file(join(host.folder, "said")),

@@ -55,7 +55,7 @@ describe("comma-separated values", () => {
     sink.write(source.snapshot(1));
     sink.close();
     expect(output.lines[0]).toBe(
-      "time,source,app,sequence,lateness_ms,missed,gap,service,name,labels,kind,unit,value,rate,count,sum,p50,p90,p99",
+      "time,source,app,sequence,lateness_ms,missed,gap,service,name,labels,kind,unit,value,rate,count,sum,p50,p90,p99,reset",
     );
     expect(output.lines).toHaveLength(3);
   });
