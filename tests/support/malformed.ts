@@ -1,6 +1,6 @@
 // Requests of HTTP that nobody who means well would send, in great numbers, over raw connections.
 
-import { connect } from "node:net";
+import { connect, type NetConnectOpts } from "node:net";
 
 /** How many connections are open at once. */
 const PARALLEL = 48;
@@ -111,7 +111,7 @@ export interface Flooded {
 }
 
 /** Sends so many requests of all kinds, or a little more, and takes what is answered. */
-export async function flood(port: number, count: number): Promise<Flooded> {
+export async function flood(where: NetConnectOpts, count: number): Promise<Flooded> {
   const flooded: Flooded = { sent: 0, answers: new Map() };
   const kinds = [
     ...Object.values(ANSWERED).map((kind) => ({
@@ -133,7 +133,7 @@ export async function flood(port: number, count: number): Promise<Flooded> {
       const requests = Array.from({ length: atOnce }, (_, i) => kind(n + i * 7));
       flooded.sent += requests.length;
       const bytes = Buffer.from(requests.join(""), "latin1");
-      const text = await exchange(port, bytes, requests.length, silenceMs);
+      const text = await exchange(where, bytes, requests.length, silenceMs);
       for (const [, status, headers] of text.matchAll(ANSWER)) {
         if (!/^content-type:/im.test(headers!)) continue;
         flooded.answers.set(status!, (flooded.answers.get(status!) ?? 0) + 1);
@@ -148,7 +148,7 @@ const ANSWER = /HTTP\/1\.1 (\d{3}) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n/g;
 
 /** What is answered until all is, or the connection ends, or nothing comes any more. */
 function exchange(
-  port: number,
+  where: NetConnectOpts,
   bytes: Buffer,
   expected: number,
   silenceMs: number,
@@ -156,7 +156,7 @@ function exchange(
   return new Promise((resolve) => {
     const pieces: Buffer[] = [];
     let heads = 0;
-    const socket = connect(port, "127.0.0.1");
+    const socket = connect(where);
     socket.setTimeout(silenceMs, () => socket.destroy());
     socket.on("error", () => {});
     socket.on("close", () => resolve(Buffer.concat(pieces).toString("latin1")));
