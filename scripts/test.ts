@@ -2,6 +2,8 @@
 // `N passed, N failed`. Each check counts as one, each test as one.
 
 import { mkdir, rm } from "node:fs/promises";
+import { patience, slowness } from "../tests/support/speed.ts";
+import { endRunning, runBounded } from "./bounded.ts";
 import { type Counts, countJunit } from "./junit.ts";
 
 const JUNIT = "build/junit.xml";
@@ -9,7 +11,11 @@ const JUNIT = "build/junit.xml";
 const MACHINE_TESTS = { suite: "in a machine", pair: "in two machines" } as const;
 const SKIP_MACHINES = "MICROVIEW_SKIP_VM";
 /** End-to-end tests start processes; bun's own limit of 5 s is too short on a busy machine. */
-const TEST_TIMEOUT_MS = 60_000;
+const TEST_TIMEOUT_MS = Math.round(patience(60_000));
+/** What takes longer hangs: a check, and all tests. */
+const SLOWER = Math.min(4, slowness());
+const STEP_LIMIT_MS = 15 * 60_000 * SLOWER;
+const TESTS_LIMIT_MS = 45 * 60_000 * SLOWER;
 
 interface Step {
   readonly name: string;
@@ -46,20 +52,37 @@ const passedSteps = new Set<string>();
 const wantsMachines =
   !process.env[SKIP_MACHINES] &&
   (selection.length === 0 || selection.some((path) => path.includes("tests/vm")));
-for (const step of wantsMachines ? [...STEPS, MACHINE] : STEPS) {
-  if (await runStep(step)) {
-    total.passed++;
-    passedSteps.add(step.name);
-  } else {
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    endRunning("SIGTERM");
+    console.log(`✗ ended by ${signal}`);
     total.failed++;
-  }
+    close();
+  });
 }
-add(total, await runTests(selection));
-add(total, await runMachineTests());
+try {
+  for (const step of wantsMachines ? [...STEPS, MACHINE] : STEPS) {
+    if (await runStep(step)) {
+      total.passed++;
+      passedSteps.add(step.name);
+    } else {
+      total.failed++;
+    }
+  }
+  add(total, await runTests(selection));
+  add(total, await runMachineTests());
+} catch (error) {
+  console.error(error);
+  total.failed++;
+}
+close();
 
-const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
-console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
-process.exit(total.failed > 0 ? 1 : 0);
+/** The closing line, which comes whatever has hung or crashed. */
+function close(): never {
+  const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
+  console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
+  process.exit(total.failed > 0 ? 1 : 0);
+}
 
 /** Runs a check; shows its output only when it fails. */
 async function runStep({ name, command, after }: Step): Promise<boolean> {
@@ -68,15 +91,13 @@ async function runStep({ name, command, after }: Step): Promise<boolean> {
     return false;
   }
   const startedNs = Bun.nanoseconds();
-  // One pipe for both streams keeps their order.
-  const child = Bun.spawn(["sh", "-c", 'exec "$@" 2>&1', "sh", ...command], {
-    stdin: "ignore",
-    stdout: "pipe",
+  const { exitCode, output, how } = await runBounded(command, {
+    ...{ shows: false, limitMs: STEP_LIMIT_MS },
   });
-  const output = await new Response(child.stdout).text();
-  const passed = (await child.exited) === 0;
+  const passed = exitCode === 0;
   console.log(`${passed ? "✓" : "✗"} ${name.padEnd(16)} ${secondsSince(startedNs)}`);
-  if (!passed) console.log(indent(output.trimEnd()));
+  if (!passed)
+    console.log(indent([output.trimEnd(), ...(how === undefined ? [] : [how])].join("\n")));
   return passed;
 }
 
@@ -129,23 +150,19 @@ async function runReported(
   await mkdir("build", { recursive: true });
   await rm(reportPath, { force: true });
   const startedNs = Bun.nanoseconds();
-  const child = Bun.spawn([process.execPath, ...command], {
-    env: process.env,
-    stdin: "ignore",
-    stdout: "inherit",
-    stderr: "inherit",
+  const { exitCode, how } = await runBounded([process.execPath, ...command], {
+    ...{ shows: true, limitMs: TESTS_LIMIT_MS },
   });
-  const exitCode = await child.exited;
   const report = Bun.file(reportPath);
   const counts = (await report.exists())
     ? countJunit(await report.text())
     : { passed: 0, failed: 0, skipped: 0 };
   if (counts.passed + counts.failed === 0) {
-    console.log("✗ no test was run");
+    console.log(`✗ no test was counted${how === undefined ? "" : `: ${how}`}`);
     counts.failed++;
   } else if (exitCode !== 0 && counts.failed === 0) {
     // A file that does not load, an error between tests, or a crash.
-    console.log(`✗ bun ended with ${child.signalCode ?? `exit code ${exitCode}`}`);
+    console.log(`✗ bun ended with exit code ${exitCode}${how === undefined ? "" : `: ${how}`}`);
     counts.failed++;
   }
   console.log(`${counts.failed === 0 ? "✓" : "✗"} ${name.padEnd(16)} ${secondsSince(startedNs)}`);
