@@ -415,6 +415,7 @@ export class Agent {
 
   #measure(): void {
     const { metrics } = this;
+    metrics.settle();
     let apps = 0;
     for (const application of this.pools) {
       const { name, directory } = application;

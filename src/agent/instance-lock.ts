@@ -1,8 +1,11 @@
 // One agent per socket: an open-file-description lock beside it, which a dead agent cannot hold.
 
-import { lstatSync, mkdirSync, readFileSync, rmSync, type Stats } from "node:fs";
+import { lstatSync, mkdirSync, readSync, rmSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
-import { SharedFile, SystemError } from "../ffi/index.ts";
+import { openOwned, ownUids, SharedFile, SystemError } from "../ffi/index.ts";
+
+/** Of a number of a process; whatever else is in a lock's file, no more is read. */
+const PID_BYTES_MAX = 20;
 
 /** Another agent serves the socket. */
 export class AgentRunningError extends Error {
@@ -126,7 +129,14 @@ function statOf(path: string): Stats | undefined {
 
 function pidIn(lockPath: string): string {
   try {
-    return /^\d+/.exec(readFileSync(lockPath, "latin1"))?.[0] ?? "unknown";
+    const file = SharedFile.open(lockPath, false);
+    try {
+      const bytes = Buffer.alloc(PID_BYTES_MAX);
+      const length = readSync(file.fd, bytes, 0, bytes.length, 0);
+      return /^\d+/.exec(bytes.toString("latin1", 0, length))?.[0] ?? "unknown";
+    } finally {
+      file.close();
+    }
   } catch {
     return "unknown";
   }
@@ -137,6 +147,6 @@ function openOrCreate(path: string): SharedFile {
     return SharedFile.create(path, 0o644);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "EEXIST") throw error;
-    return SharedFile.open(path, true);
+    return openOwned(path, true, { uids: ownUids() });
   }
 }

@@ -4,7 +4,7 @@
 // then, with an odd generation, the values and the directory's commit word. A crash before the journal's commit
 // leaves nothing, one after it leaves what `adopt` finishes. Nothing else is needed to survive kill -9 at any store.
 
-import { linkSync, lstatSync, renameSync, rmSync } from "node:fs";
+import { linkSync, lstatSync, renameSync, rmSync, statfsSync } from "node:fs";
 import {
   type Mapping,
   type Owners,
@@ -43,6 +43,8 @@ import { LimitError } from "./errors.ts";
 const DIRECTORY_CHUNK_BYTES = 64 << 10;
 /** Below this a directory is not worth rewriting. */
 const COMPACT_ABOVE_BYTES = 256 << 10;
+/** What statfs(2) calls a tmpfs. */
+const TMPFS_MAGIC = 0x0102_1994;
 /** Share of the directory that is kept for changes that free something: without it a full one would stay full. */
 const SPARE_SHARE = 1 / 16;
 
@@ -430,6 +432,7 @@ export class Pool {
 
   /** After adoption: memory behind everything that was handed out, and page headers as the directory has them. */
   #restore(): void {
+    this.#checkMemory();
     this.#allocated[this.#epoch % 2] = 0;
     this.#allocateDirectory(this.#epoch, this.#committedBytes);
     for (const writer of this.directory.writers.values()) {
@@ -441,6 +444,20 @@ export class Pool {
       }
     }
     this.#setPid();
+  }
+
+  /** Each page that was granted was written to: one that has no memory was never granted, whatever the directory says. */
+  #checkMemory(): void {
+    let pages = 0;
+    for (const { grants } of this.directory.writers.values()) {
+      // Several may have parts of one page.
+      for (const grant of grants) pages += grant.slots === 0 ? grant.pages : 0;
+    }
+    const { allocatedBytes } = this.file.stat();
+    if (pages * PAGE_BYTES <= allocatedBytes || !isTmpfs(this.path)) return;
+    throw new PoolFormatError(
+      `its directory grants ${pages} pages, the file has memory for ${Math.floor(allocatedBytes / PAGE_BYTES)}`,
+    );
   }
 
   #setPid(): void {
@@ -559,6 +576,11 @@ function readHeader(file: SharedFile, fileBytes: number): PoolHeader {
   } finally {
     head.unmap();
   }
+}
+
+/** Where a file's memory is told exactly; others may compress, or count otherwise. */
+function isTmpfs(path: string): boolean {
+  return statfsSync(path).type === TMPFS_MAGIC;
 }
 
 /** Refuses a pool whose state cannot be one of its geometry, before anything of it is touched. */

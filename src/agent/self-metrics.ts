@@ -2,8 +2,9 @@
 // They count from the first moment in private memory, and move into the pool when there is one.
 
 import { SharedFile } from "../ffi/index.ts";
-import { AGENT_APP, type MetricDefinition } from "../layout/index.ts";
+import { AGENT_APP, type MetricDefinition, type RegisterResponse } from "../layout/index.ts";
 import type { Application } from "./application.ts";
+import { LimitError } from "./errors.ts";
 
 export const SELF_APP = AGENT_APP;
 const SELF_SERVICE = "agent";
@@ -288,6 +289,11 @@ export class SelfMetrics {
     application.hold(this.#writerId, application.pool.header.poolId);
   }
 
+  /** Tries again for what had no room. */
+  settle(): void {
+    this.#register([...this.#values.values()].filter(({ slot }) => slot < 0));
+  }
+
   /** Lets go of the pool, which is about to be unmapped; goes on in private memory. */
   detach(): void {
     for (const value of this.#values.values()) {
@@ -313,15 +319,25 @@ export class SelfMetrics {
   #register(values: readonly Value[]): void {
     const application = this.#application;
     if (application === undefined || values.length === 0) return;
-    const { results } = application.register(
-      this.#writerId,
-      values.map(({ metric, labels }) => ({ ...definition(metric), series: [labels] })),
-    );
+    const { results } = this.#ask(application, values);
     for (const [i, value] of values.entries()) {
       const place = results[i]?.runs[0];
       if (place === undefined) continue;
       value.slot = application.pool.slotIndexOf(place[0], place[1]);
       application.pool.slots[value.slot] = value.pending;
+    }
+  }
+
+  /** Who counts must not fail because there is no room to: what is refused goes on in private memory. */
+  #ask(application: Application, values: readonly Value[]): Pick<RegisterResponse, "results"> {
+    try {
+      return application.register(
+        this.#writerId,
+        values.map(({ metric, labels }) => ({ ...definition(metric), series: [labels] })),
+      );
+    } catch (error) {
+      if (!(error instanceof LimitError)) throw error;
+      return { results: [] };
     }
   }
 

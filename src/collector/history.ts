@@ -1,7 +1,13 @@
 // The last seconds of every series at full resolution, in bounded memory: a ring of value rows per pool.
 // Ask it for rates, differences and quantiles over any window that it holds.
 
-import { type Directory, HistogramSlots, type Metric, type PoolSnapshot } from "../layout/index.ts";
+import {
+  ByteWriter,
+  type Directory,
+  HistogramSlots,
+  type Metric,
+  type PoolSnapshot,
+} from "../layout/index.ts";
 
 const DEFAULT_MAX_BYTES = 256 << 20;
 
@@ -236,23 +242,22 @@ export function findSeries(
  */
 function renumber(pool: PoolHistory, directory: Directory): number {
   const moves: { from: number; to: number; slots: number }[] = [];
+  const metrics = new Map<string, Metric>();
+  for (const metric of directory.metrics.values()) {
+    if (!metric.retired) metrics.set(identityOf(directory, metric), metric);
+  }
+  const key = new ByteWriter(512);
   for (const metric of pool.directory.metrics.values()) {
-    if (metric.retired) continue;
-    const service = pool.directory.services.get(metric.service) ?? "";
+    const now = metric.retired ? undefined : metrics.get(identityOf(pool.directory, metric));
+    if (now === undefined || now.slots !== metric.slots) continue;
     for (const series of metric.series) {
       const from = pool.directory.valueIndexOf(series);
       if (from < 0) continue;
-      const values = pool.directory.labelValues(series);
-      const labels = Object.fromEntries(
-        metric.definition.labelNames.map((label, i) => [label, values[i]!]),
+      const labels = pool.directory.labelBytes(series);
+      const to = directory.valueIndexOf(
+        directory.seriesOf(key.reset().u32(now.id).raw(labels).bytes()),
       );
-      const found = findSeries(directory, {
-        app: "",
-        service,
-        metric: metric.definition.name,
-        labels,
-      });
-      if (found !== undefined) moves.push({ from, to: found.index, slots: metric.slots });
+      if (to >= 0) moves.push({ from, to, slots: metric.slots });
     }
   }
   // Before it was there a histogram had observed nothing; a counter or gauge was absent.
@@ -275,4 +280,10 @@ function renumber(pool: PoolHistory, directory: Directory): number {
   }
   pool.directory = directory;
   return grown;
+}
+
+/** What makes a metric the same one in a directory that was written anew. */
+function identityOf({ services }: Directory, { service, definition }: Metric): string {
+  const { name, labelNames } = definition;
+  return JSON.stringify([services.get(service), name, labelNames]);
 }

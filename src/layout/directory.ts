@@ -186,6 +186,12 @@ export class Directory {
     return this.#seriesRecord[series]! + RECORD_HEADER_BYTES + 8;
   }
 
+  /** The label values of a series as they lie in the log, each a u16 length and UTF-8; empty when there is no such series. */
+  labelBytes(series: number): Uint8Array {
+    const start = this.labelsOffset(series);
+    return start < 0 ? new Uint8Array() : this.#log.subarray(start, this.#endOfLabels(series));
+  }
+
   /**
    * The series of a metric with some label values, or 0 when it is not known.
    * @param key the metric's id as u32, then the label values, each as a u16 length and UTF-8
@@ -377,7 +383,7 @@ export class Directory {
     // The table looks it up there.
     this.#seriesRecord[id] = start;
     this.#seriesMetric[id] = metric.id;
-    if (this.origin === "pool" && !this.#series.add(this.#keys, key, id, this.#length)) {
+    if (!this.#series.add(this.#keys, key, id, this.#length) && this.origin === "pool") {
       this.#seriesMetric[id] = 0;
       throw new DamageError(
         `a series of ${metric.definition.name} whose labels another has`,

@@ -5,6 +5,7 @@ import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { AgentError, LimitError } from "../../src/agent/errors.ts";
 import { Pool } from "../../src/agent/pool.ts";
+import { SelfMetrics } from "../../src/agent/self-metrics.ts";
 import type { StrategyName } from "../../src/agent/strategies/index.ts";
 import { SharedFile, SystemError } from "../../src/ffi/index.ts";
 import {
@@ -915,6 +916,24 @@ onTmpfs("a tmpfs that is full (skipped where mounting one is not permitted)", ()
     expect(scan(app)).toBe(1);
     expect(totals(pool)).toEqual({ 'auth/requests_total["/"]': [5] });
     expect(app.writers()).toEqual([]);
+    leave(pool);
+  });
+
+  test("keeps the agent's own counts in private memory, and moves them when there is room", () => {
+    const { pool, app } = create();
+    const metrics = new SelfMetrics();
+    metrics.attach(app);
+    fill();
+    // Each is a series of its own: some time there is no page left for the next.
+    const codes = Array.from({ length: SLOTS_PER_PAGE * 2 }, (_, i) => `code-${i}`);
+    for (const code of codes) metrics.add("limits", 2, code);
+    for (const code of codes) metrics.add("limits", 1, code);
+    rmSync(ballast);
+    metrics.settle();
+    const sums = totals(pool);
+    const name = "agent/microview_agent_limit_reached_total";
+    for (const code of codes) expect(sums[`${name}["${code}"]`]).toEqual([3]);
+    metrics.detach();
     leave(pool);
   });
 

@@ -19,6 +19,7 @@ import {
   PAGE_HEADER_BYTES,
   PoolFormatError,
   poolGeometry,
+  RecordWriter,
   slotIndex,
 } from "../../src/layout/index.ts";
 import {
@@ -56,6 +57,38 @@ function pathOf(change: (view: DataView) => void = () => {}): {
   writeFileSync(pool.path, bytes);
   return { path: pool.path, bytes };
 }
+
+describe("a file under a pool's name", () => {
+  test("whose size is no multiple of eight is a pool when a whole one lies in it", () => {
+    const { path, bytes } = pathOf();
+    writeFileSync(path, Buffer.concat([bytes, Buffer.from("odd")]));
+    const pool = Pool.adopt(path)!;
+    expect(totals(pool)).toEqual({ 'auth/requests_total["/"]': [5] });
+    pool.close();
+  });
+
+  test.each([0, 1, 5, 7, 319, 321, 4095, 4097])(
+    "of %i bytes is refused, and left as it is",
+    (size) => {
+      const { path, bytes } = pathOf();
+      writeFileSync(path, bytes.subarray(0, size));
+      expect(() => Pool.adopt(path)).toThrow(PoolFormatError);
+      expect(readFileSync(path)).toEqual(Buffer.from(bytes.subarray(0, size)));
+    },
+  );
+
+  test("that grants pages which have no memory is refused before it takes any", () => {
+    const pool = scratch.pool({ ...SMALL, pageCapacity: 100_000 });
+    const app = application(pool, { limits: { pages: 100_000 } });
+    app.attach({ service: "auth", pid: 1, threadId: 1 });
+    pool.commit(new RecordWriter().grant({ writer: 1, page: 1, pages: 99_999, slot: 0, slots: 0 }));
+    const { path } = pool;
+    pool.close();
+    const { blocks } = statSync(path);
+    expect(() => Pool.adopt(path)).toThrow("grants 100000 pages");
+    expect(statSync(path).blocks).toBe(blocks);
+  });
+});
 
 describe("a new pool", () => {
   test("is a file that says all that a reader needs", () => {
