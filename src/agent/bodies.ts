@@ -15,6 +15,9 @@ const SHORT_BYTES = 64 << 10;
 
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
 
+/** An escape of half a character, which may stand alone. Whole characters are seldom escaped. */
+const HALF = /\\u[dD][89a-fA-F]/;
+
 const CODE = {
   quote: 0x22,
   comma: 0x2c,
@@ -148,10 +151,15 @@ function parsed(bytes: Uint8Array): unknown {
     throw notJson("it is not UTF-8");
   }
   try {
-    return JSON.parse(text);
+    return HALF.test(text) ? JSON.parse(text, wellFormed) : JSON.parse(text);
   } catch {
     throw notJson("it cannot be parsed");
   }
+}
+
+/** Halves of characters read back as U+FFFD from the directory: two names that differ in them would be one there. */
+function wellFormed(_key: string, value: unknown): unknown {
+  return typeof value === "string" ? value.toWellFormed() : value;
 }
 
 /** @throws AgentError for more levels or values than a body may have */

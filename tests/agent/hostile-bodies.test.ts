@@ -205,3 +205,32 @@ test.each(["application/json", "Application/JSON; charset=utf-8", "application/m
     expect((await send(ROUTES[1]!, ATTACH, { "content-type": type })).status).toBe(200);
   },
 );
+
+test("names that differ in halves of characters are one name, and damage no directory", async () => {
+  await using own = new TestHost();
+  const agent = await own.agent();
+  const post = async (path: string, body: unknown, headers = {}) => {
+    const response = await fetch(`http://localhost/v1/apps/shop/${path}`, {
+      unix: own.socketPath,
+      method: "POST",
+      body: JSON.stringify(body),
+      headers: { "content-type": "application/json", ...headers },
+    });
+    expect(response.status).toBe(200);
+    return response.json();
+  };
+  const halves = ["\ud800", "\udbff", "\udc00", "\ufffd", "\ud83d\ude00"];
+  for (const half of halves) {
+    const { writer, secret } = (await post("writers", {
+      ...JSON.parse(ATTACH),
+      service: half,
+    })) as AttachResponse;
+    const counter = { ...define.counter("a_total", ["x"]), help: half };
+    const metrics = [ask(counter, [[half], [`${half}${half}`]])];
+    await post(`writers/${writer}/series`, { metrics }, { "microview-secret": secret });
+  }
+  const { directory } = agent.pools.get("shop");
+  expect(directory.damage).toEqual([]);
+  expect([...directory.services.values()]).toEqual(["\ufffd", "\ud83d\ude00"]);
+  expect(directory.seriesCount).toBe(4);
+});
