@@ -54,7 +54,9 @@ const ACCEPT_PAUSE_NS = 50e6;
 
 /** What a connection gets before the others have their turn. */
 const REQUESTS_PER_TURN = 16;
-const BYTES_PER_TURN = 256 << 10;
+const BYTES_PER_TURN_MIN = 256 << 10;
+/** What all that are ready get in a round, if that is more: who is alone is not held up. */
+const BYTES_PER_ROUND = 8 << 20;
 /** Connections that are accepted before those that stand have their turn. */
 const ACCEPTED_PER_TURN = 64;
 
@@ -131,8 +133,8 @@ export class DataPlane {
     }
   }
 
-  /** Handles a descriptor that poll found ready. */
-  ready(fd: number, events: number): void {
+  /** Handles a descriptor that poll found ready, with so many in all. */
+  ready(fd: number, events: number, count = 1): void {
     if (fd === this.#listenFd) {
       this.#acceptAll();
       return;
@@ -140,7 +142,8 @@ export class DataPlane {
     const connection = this.#connections.get(fd);
     if (connection === undefined) return;
     try {
-      if (!connection.serve(events)) this.#close(connection);
+      const maxBytes = Math.max(BYTES_PER_TURN_MIN, BYTES_PER_ROUND / count);
+      if (!connection.serve(events, maxBytes)) this.#close(connection);
       else if (connection.grant !== NOBODY) this.#silent.delete(connection);
     } catch (error) {
       // A peer that vanished is no news; anything else ends its connection too, and nothing more.
@@ -341,13 +344,13 @@ class Connection implements Held {
   }
 
   /** Moves on as far as the socket allows. @returns false when the connection has ended */
-  serve(events: number): boolean {
+  serve(events: number, maxBytes: number): boolean {
     if ((events & (POLL.in | POLL.hangUp | POLL.error)) !== 0 && this.#filled < INPUT_BYTES) {
       const n = receive(this.fd, this.#input.address, this.#filled, INPUT_BYTES - this.#filled);
       if (n < 0) return false;
       this.#filled += n;
     }
-    let leftBytes = BYTES_PER_TURN - this.#flush(BYTES_PER_TURN);
+    let leftBytes = maxBytes - this.#flush(maxBytes);
     let hasMore = true;
     for (let i = 0; i < REQUESTS_PER_TURN && leftBytes > 0; i++) {
       if (!this.#output.empty || this.#ending) break;

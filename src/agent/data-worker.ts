@@ -24,9 +24,9 @@ function serve(): void {
   const wakeFd = wake.fd;
   let called = false;
   while (!called && handled === Atomics.load(posted, 0)) {
-    poll.wait(current.nextTimeoutNs, (fd, events) => {
+    poll.wait(current.nextTimeoutNs, (fd, events, count) => {
       if (fd === wakeFd) called = true;
-      else current.ready(fd, events);
+      else current.ready(fd, events, count);
     });
     current.expire(monotonicNs());
   }

@@ -227,10 +227,10 @@ export class Poll {
   /**
    * Blocks until a descriptor is ready or the deadline has come.
    * @param deadlineNs of the monotonic clock; negative waits without end
-   * @param ready receives each ready descriptor and its bits
+   * @param ready receives each ready descriptor, its bits, and how many are ready with it
    * @returns how many were ready
    */
-  wait(deadlineNs: number, ready: (fd: number, events: number) => void): number {
+  wait(deadlineNs: number, ready: (fd: number, events: number, count: number) => void): number {
     const count = check(
       shim().mv_poll_until_ns(this.#memory.address as never, this.#fds.length, deadlineNs),
       "cannot poll",
@@ -238,7 +238,7 @@ export class Poll {
     if (count === 0) return 0;
     if (count === 1) {
       const at = this.#firstReady();
-      ready(this.#fds[at]!, this.#view.getInt16(at * 8 + 6, true));
+      ready(this.#fds[at]!, this.#view.getInt16(at * 8 + 6, true), 1);
       return 1;
     }
     // Handlers may add and remove entries, so what is ready is taken down first.
@@ -247,7 +247,7 @@ export class Poll {
       const events = this.#view.getInt16(i * 8 + 6, true);
       if (events !== 0) found.push(this.#fds[i]!, events);
     }
-    for (let i = 0; i < found.length; i += 2) ready(found[i]!, found[i + 1]!);
+    for (let i = 0; i < found.length; i += 2) ready(found[i]!, found[i + 1]!, count);
     return count;
   }
 

@@ -112,7 +112,7 @@ describe("other tokens", () => {
 describe("a token that expires", () => {
   test("is warned of before, and ends what it has opened", async () => {
     await using host = new TestHost();
-    const expiresAtMs = Date.now() + 700;
+    const expiresAtMs = Date.now() + 3_000;
     const agent = await host.agent({ tokens: [OPS, { ...TEAM, expiresAtMs }] });
     const said = (message: string) => host.log.filter((line) => line.message === message);
     expect(said("a token expires soon")).toEqual([
