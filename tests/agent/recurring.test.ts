@@ -1,8 +1,13 @@
 // What fails at every look is one line, and not one each time.
 
 import { describe, expect, test } from "bun:test";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createLog } from "../../src/agent/log.ts";
 import { Recurring } from "../../src/agent/recurring.ts";
+import { TestHost } from "../support/host.ts";
+import { canMount, mountTmpfs } from "../support/permissions.ts";
+import { until } from "../support/wait.ts";
 
 function watched() {
   const lines: Record<string, unknown>[] = [];
@@ -11,6 +16,18 @@ function watched() {
     lines.push(rest);
   });
   return { lines, it: new Recurring(log, "it failed", "it works again") };
+}
+
+/** Takes all room of a file system, page by page. */
+function fill(path: string): void {
+  for (;;) {
+    try {
+      writeFileSync(path, new Uint8Array(4096), { flag: "a" });
+    } catch (error) {
+      expect((error as NodeJS.ErrnoException).code).toBe("ENOSPC");
+      return;
+    }
+  }
 }
 
 describe("what fails again and again", () => {
@@ -62,4 +79,38 @@ describe("what fails again and again", () => {
     }
     expect(lines.map(({ reason }) => reason)).toEqual(["undefined", "null", "text", "7", "x"]);
   });
+});
+
+describe("a memory that is full", () => {
+  test.skipIf(!canMount)(
+    "is one line of the log for hundreds of looks, and one when it has room",
+    async () => {
+      await using host = new TestHost();
+      const tmpfs = mountTmpfs("size=3m")!;
+      host.onEnd(() => tmpfs.unmount());
+      const agent = await host.agent({ poolDir: tmpfs.path, scanIntervalMs: 3_600_000 });
+      const child = host.run("tests/client/fixtures/counting.ts", { socket: host.socketPath });
+      child.stdin.write("7\n");
+      child.stdin.flush();
+      await until("it has counted", () => agent.pools.get("shop").directory.seriesCount > 0);
+      fill(join(tmpfs.path, "filler"));
+      child.kill("SIGKILL");
+      await child.exited;
+      const before = host.log.length;
+      for (let i = 0; i < 300; i++) agent.scan();
+      const said = host.log.slice(before).filter(({ level }) => level !== "debug");
+      expect(said).toEqual([
+        expect.objectContaining({
+          level: "warn",
+          message: "a dead writer stays for now",
+          reason: expect.stringContaining("no memory is left"),
+        }),
+      ]);
+      rmSync(join(tmpfs.path, "filler"));
+      agent.scan();
+      const over = "dead writers of the service are folded again";
+      expect(host.log.find(({ message }) => message === over)).toMatchObject({ times: 300 });
+      expect(agent.pools.get("shop").writers()).toEqual([]);
+    },
+  );
 });

@@ -1,0 +1,34 @@
+// The data port's thread, when it fails: it is told of, and nobody waits for it in vain.
+
+import { expect, test } from "bun:test";
+import { DataServer } from "../../src/agent/data-server.ts";
+import { DEFAULT_LIMITS } from "../../src/agent/limits.ts";
+import type { Pool } from "../../src/agent/pool.ts";
+import { until } from "../support/wait.ts";
+
+test("a thread that has failed is told of with its reason, and the server ends at once", async () => {
+  const reasons: string[] = [];
+  const { connections, connectionsEach, wrongPerS, idleMs } = DEFAULT_LIMITS;
+  const server = await DataServer.start({
+    host: "127.0.0.1",
+    port: 0,
+    maxConnections: connections,
+    maxConnectionsEach: connectionsEach,
+    wrongPerS,
+    idleMs,
+    mayTry: () => true,
+    refused: () => {},
+    failed: (reason) => reasons.push(reason),
+  });
+  // Memory that there is not.
+  const pool = {
+    app: "shop",
+    header: { poolId: 1, fileBytes: -1 },
+    mapping: { address: 0 },
+  } as unknown as Pool;
+  server.add(pool);
+  await until("it is told of", () => reasons.length > 0);
+  expect(reasons[0]).toMatch(/\w{3}/);
+  await server.drop(pool);
+  await server.stop();
+});
