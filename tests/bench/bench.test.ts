@@ -27,7 +27,7 @@ const TIMEOUT_MS = patience(60_000);
 async function bench(...args: string[]) {
   const child = Bun.spawn([process.execPath, "bench/run.ts", ...args], {
     cwd: ROOT,
-    env: { ...process.env, MICROVIEW_BENCH_TURN_S: "0.3" },
+    env: { ...process.env, MICROVIEW_BENCH_TURN_S: String(patience(0.3)) },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
