@@ -212,7 +212,7 @@ describe("a service that is not attached for five seconds", () => {
         Bun.spawn(
           ["sh", "-c", `exec "$0" "$1" "$2" ${redirection}`, process.execPath, file, argument],
           {
-            env: { PATH: process.env["PATH"] ?? "" },
+            env: surroundings(),
             stdout: "pipe",
           },
         ),

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { CLI, TestHost } from "../support/host.ts";
 import { ScrapingPrometheus } from "../support/metrics-readers.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 
 /** Its version, where it is installed. */
@@ -72,7 +73,7 @@ test.skipIf(version === 0)(
             ...flags,
           ],
           {
-            env: { PATH: process.env["PATH"] ?? "" },
+            env: surroundings(),
             stdin: "ignore",
             stdout: "ignore",
             stderr: "pipe",
