@@ -28,7 +28,7 @@ import {
   WRITER_FLAGS,
   type WriterRecord,
 } from "./records.ts";
-import { type SeriesKeys, SeriesTable } from "./series-table.ts";
+import { SeriesTable } from "./series-table.ts";
 import { Spans } from "./spans.ts";
 import { type Run, runsUpTo, spanOf, WriterEntry } from "./writer-entry.ts";
 
@@ -105,7 +105,6 @@ export class Directory {
   readonly #serviceNames = new Set<string>();
   readonly #named = new Map<string, Named>();
   readonly #series = new SeriesTable();
-  readonly #keys: SeriesKeys;
   /** Who was granted which slots, and who has bound them; counted from the first page, 512 for each. */
   readonly #granted = new Spans<GrantRecord>();
   readonly #bound = new Spans<WriterEntry>();
@@ -120,14 +119,6 @@ export class Directory {
     readonly origin: LogOrigin = "pool",
   ) {
     // A slot holds one value; the rest is room for series whose writers are gone.
-    const directory = this;
-    this.#keys = {
-      get bytes() {
-        return directory.#log;
-      },
-      start: (series) => directory.#seriesRecord[series]! + RECORD_HEADER_BYTES + 4,
-      end: (series) => directory.#endOfLabels(series),
-    };
     this.#maxValues = pageCapacity * SLOTS_PER_PAGE * 4;
   }
 
@@ -197,7 +188,7 @@ export class Directory {
    * @param key the metric's id as u32, then the label values, each as a u16 length and UTF-8
    */
   seriesOf(key: Uint8Array): number {
-    return this.#series.find(this.#keys, key);
+    return this.#series.find(this.#log, key);
   }
 
   #endOfLabels(series: number): number {
@@ -376,20 +367,20 @@ export class Directory {
     const metric = this.metrics.get(this.#reader.u32());
     if (metric === undefined) throw new DamageError("a series of an unknown metric", start);
     for (const _ of metric.definition.labelNames) this.#reader.skipText(LIMITS.labelValueBytes);
-    const key = this.#log.subarray(start + RECORD_HEADER_BYTES + 4, this.#reader.position);
+    const keyEnd = this.#reader.position;
     this.#checkId(id, "series", start);
     if (id >= this.#seriesMetric.length) this.#growSeries(id);
     if (this.#seriesMetric[id] !== 0) throw new DamageError(`series ${id} stands twice`, start);
-    // The table looks it up there.
-    this.#seriesRecord[id] = start;
-    this.#seriesMetric[id] = metric.id;
-    if (!this.#series.add(this.#keys, key, id, this.#length) && this.origin === "pool") {
-      this.#seriesMetric[id] = 0;
+    const keyStart = start + RECORD_HEADER_BYTES + 4;
+    const isNew = this.#series.add(this.#log, keyStart, keyEnd, id, this.#length);
+    if (!isNew && this.origin === "pool") {
       throw new DamageError(
         `a series of ${metric.definition.name} whose labels another has`,
         start,
       );
     }
+    this.#seriesMetric[id] = metric.id;
+    this.#seriesRecord[id] = start;
     this.seriesCount++;
     metric.series.push(id);
   }
@@ -429,6 +420,7 @@ export class Directory {
       if (run !== undefined && valueIndex === run.valueIndex + run.count * metric.slots) {
         run.count++;
       } else {
+        if (run !== undefined) writer.addRun(run);
         run = {
           ...bind,
           firstSeries: series,
@@ -437,9 +429,9 @@ export class Directory {
           metric,
           valueIndex,
         };
-        writer.addRun(run);
       }
     }
+    writer.addRun(run!);
   }
 
   /** Sees to it that a writer binds slots that it was granted, and nobody any slot twice. */

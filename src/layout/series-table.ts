@@ -5,74 +5,95 @@
 const WORK_PER_BYTE = 16;
 const WORK_LEAST = 1 << 20;
 
-/** Where series stand in the log. A key is a metric's id as u32, then label values, each a u16 length and UTF-8. */
-export interface SeriesKeys {
-  /** The log, and more behind it. */
-  readonly bytes: Uint8Array;
-  /** Where a series' key begins. */
-  start(series: number): number;
-  end(series: number): number;
-}
-
 export class SeriesTable {
   #ids = new Uint32Array(64);
+  /** By id: the hash of each series, and where its key begins in the log. */
+  #hashes = new Uint32Array(64);
+  #starts = new Uint32Array(64);
   #count = 0;
   #work = 0;
   /** Nobody can choose label values that all fall into one place. */
-  readonly #seed = Math.floor(Math.random() * 0x1_0000_0000);
+  readonly #seed = Math.floor(Math.random() * 0x1_0000_0000) | 0;
 
-  /** @returns the id of the series that has the key, or 0 */
-  find(keys: SeriesKeys, key: Uint8Array): number {
-    return this.#ids[this.#placeOf(keys, key)]!;
+  /**
+   * @param log where the series that are known lie
+   * @param key a metric's id as u32, then label values, each a u16 length and UTF-8
+   * @returns the id of the series that has the key, or 0
+   */
+  find(log: Uint8Array, key: Uint8Array): number {
+    const hash = hashOf(this.#seed, key, 0, key.length);
+    return this.#ids[this.#placeOf(log, hash, key, 0, key.length)]!;
   }
 
   /**
-   * Takes in a series that has the key.
+   * Takes in a series whose key lies in the log from `start` to `end`.
    * @param logBytes so far, which bounds the work
    * @returns false when another series has the key, or finding that out takes too much for a log of this length
    */
-  add(keys: SeriesKeys, key: Uint8Array, series: number, logBytes: number): boolean {
+  add(log: Uint8Array, start: number, end: number, series: number, logBytes: number): boolean {
     if (this.#work > WORK_LEAST + logBytes * WORK_PER_BYTE) return false;
-    const place = this.#placeOf(keys, key);
+    const hash = hashOf(this.#seed, log, start, end);
+    const place = this.#placeOf(log, hash, log, start, end);
     if (this.#ids[place] !== 0) return false;
+    if (series >= this.#hashes.length) {
+      this.#hashes = grown(this.#hashes, series);
+      this.#starts = grown(this.#starts, series);
+    }
+    this.#hashes[series] = hash;
+    this.#starts[series] = start;
     this.#ids[place] = series;
-    if (++this.#count * 2 > this.#ids.length) this.#grow(keys);
+    if (++this.#count * 2 > this.#ids.length) this.#grow();
     return true;
   }
 
   /** Where the key's series is, or an empty place for it. */
-  #placeOf({ bytes, start }: SeriesKeys, key: Uint8Array): number {
-    const mask = this.#ids.length - 1;
-    for (let place = Bun.hash.xxHash32(key, this.#seed) & mask; ; place = (place + 1) & mask) {
-      const id = this.#ids[place]!;
+  #placeOf(log: Uint8Array, hash: number, key: Uint8Array, start: number, end: number): number {
+    const ids = this.#ids;
+    const hashes = this.#hashes;
+    const mask = ids.length - 1;
+    for (let place = hash & mask; ; place = (place + 1) & mask) {
+      const id = ids[place]!;
       if (id === 0) return place;
-      // Texts state their lengths: a key that begins like another is that one.
-      const same = equalBytes(bytes, start(id), key);
-      this.#work += same + 1;
-      if (same === key.length) return place;
+      this.#work++;
+      if (hashes[id] !== hash) continue;
+      // Texts state their lengths: what begins with a key is that key.
+      const at = this.#starts[id]!;
+      let same = 0;
+      while (start + same < end && log[at + same] === key[start + same]) same++;
+      this.#work += same;
+      if (start + same === end) return place;
     }
   }
 
-  #grow(keys: SeriesKeys): void {
+  #grow(): void {
     const known = this.#ids;
-    this.#ids = new Uint32Array(known.length * 2);
-    const mask = this.#ids.length - 1;
+    const ids = new Uint32Array(known.length * 2);
+    const mask = ids.length - 1;
     for (const id of known) {
       if (id === 0) continue;
-      const key = keys.bytes.subarray(keys.start(id), keys.end(id));
-      let place = Bun.hash.xxHash32(key, this.#seed) & mask;
-      while (this.#ids[place] !== 0) {
+      let place = this.#hashes[id]! & mask;
+      while (ids[place] !== 0) {
         place = (place + 1) & mask;
         this.#work++;
       }
-      this.#ids[place] = id;
+      ids[place] = id;
     }
+    this.#ids = ids;
   }
 }
 
-/** How many bytes of a key the log has at some place. */
-function equalBytes(log: Uint8Array, start: number, key: Uint8Array): number {
-  let i = 0;
-  while (i < key.length && log[start + i] === key[i]) i++;
-  return i;
+/** Of bytes, mixed so that the lowest bits depend on all of them. */
+function hashOf(seed: number, bytes: Uint8Array, start: number, end: number): number {
+  let hash = seed;
+  for (let i = start; i < end; i++) {
+    hash = Math.imul(hash ^ bytes[i]!, 0x9e37_79b1);
+    hash ^= hash >>> 15;
+  }
+  return hash >>> 0;
+}
+
+function grown(column: Uint32Array, index: number): Uint32Array<ArrayBuffer> {
+  const wider = new Uint32Array(Math.max(index + 1, column.length * 2));
+  wider.set(column);
+  return wider;
 }

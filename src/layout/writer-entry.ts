@@ -31,7 +31,9 @@ export class WriterEntry implements WriterRecord {
   #grants: GrantRecord[] | undefined = [];
   /** In the order of their series, joined where they follow on; what `#newRuns` has is not yet among them. */
   #runs: Run[] = [];
-  #newRuns: { run: Run; grantsRemoved: number }[] = [];
+  #newRuns: Run[] = [];
+  /** Of each new run: how many of the removed grants were there no more when it came. */
+  #bornAfter: number[] = [];
   /** Grants that were taken back since, whose runs are still there. */
   #removed: GrantRecord[] = [];
 
@@ -73,13 +75,20 @@ export class WriterEntry implements WriterRecord {
 
   /** @internal */
   addRun(run: Run): void {
-    this.#newRuns.push({ run, grantsRemoved: this.#removed.length });
+    const last = this.#newRuns.at(-1);
+    const removed = this.#removed.length;
+    if (last !== undefined && this.#bornAfter.at(-1) === removed && follows(last, run)) {
+      last.count += run.count;
+      return;
+    }
+    this.#newRuns.push(run);
+    this.#bornAfter.push(removed);
   }
 
   #settle(): void {
-    const added =
-      this.#removed.length > 0 ? this.#dropRemoved() : this.#newRuns.map(({ run }) => run);
+    const added = this.#removed.length > 0 ? this.#dropRemoved() : this.#newRuns;
     this.#newRuns = [];
+    this.#bornAfter = [];
     if (added.length > INSERTED_MAX || !added.every((run) => insert(this.#runs, run))) {
       // Of those that were inserted before one failed the second mention has nothing to add.
       this.#runs = inOrder([...this.#runs, ...added]);
@@ -102,9 +111,9 @@ export class WriterEntry implements WriterRecord {
       }
     };
     // Backwards in time: a run is ended by what was taken back after it.
-    for (const { run, grantsRemoved } of this.#newRuns.reverse()) {
-      cover(grantsRemoved);
-      kept.push(outside(covered, run));
+    for (let i = this.#newRuns.length - 1; i >= 0; i--) {
+      cover(this.#bornAfter[i]!);
+      kept.push(outside(covered, this.#newRuns[i]!));
     }
     cover(0);
     this.#runs = this.#runs.flatMap((run) => outside(covered, run));

@@ -80,6 +80,11 @@ test.skipIf(!canUnshare)(
 test.skipIf(!canUnshare || asNobody === undefined)(
   "agents of two users with the default place get along, and each user reads his own",
   async () => {
-    expect(await withOwnShm("tests/support/two-users.ts")).toEqual({ root: 3, nobody: 5 });
+    expect(await withOwnShm("tests/support/two-users.ts")).toEqual({
+      root: 3,
+      nobody: 5,
+      "root's other application": true,
+      "nobody's other application": true,
+    });
   },
 );

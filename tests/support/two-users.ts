@@ -1,9 +1,10 @@
 // Two agents of two users on one host, both with pools at the default place. Runs in a mount namespace of its own, see
 // strangers.test.ts, and prints what each user's service and collector made of it.
 
-import { chownSync, mkdirSync } from "node:fs";
+import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { MicroView } from "../../src/client/index.ts";
 import { Collector } from "../../src/collector/index.ts";
+import { SHM_DIR } from "../../src/layout/index.ts";
 import { note } from "./collecting.ts";
 import { CLI } from "./host.ts";
 import { asNobody, nobodyUid } from "./permissions.ts";
@@ -15,6 +16,15 @@ const users = [
   { name: "root", wrapper: [] as readonly string[], count: 3 },
   { name: "nobody", wrapper: asNobody!, count: 5 },
 ];
+
+// Neither the one's nor the other's: nobody may give them another name here, and no agent needs to.
+for (const [name, owner] of [
+  ["five", 0],
+  ["shape", 12_345],
+] as const) {
+  writeFileSync(`${SHM_DIR}/microview.${name}`, "five!", { mode: 0o644 });
+  chownSync(`${SHM_DIR}/microview.${name}`, owner, owner);
+}
 
 const found: Record<string, unknown> = {};
 const children: Bun.Subprocess[] = [];
@@ -55,6 +65,12 @@ for (const { name, wrapper, count } of users) {
   );
   await collector.stop();
   await mv.close();
+  // A name that a stranger has taken is served, too.
+  const other = new MicroView({ app: "shape", service: "auth", socket });
+  other.counter("requests_total").inc();
+  await other.ready;
+  found[`${name}'s other application`] = other.attached;
+  await other.close();
 }
 for (const child of children) child.kill("SIGTERM");
 await Promise.all(children.map((child) => child.exited));
