@@ -142,7 +142,7 @@ export class DataPlane {
     const connection = this.#connections.get(fd);
     if (connection === undefined) return;
     try {
-      const maxBytes = Math.max(BYTES_PER_TURN_MIN, BYTES_PER_ROUND / count);
+      const maxBytes = Math.max(BYTES_PER_TURN_MIN, Math.floor(BYTES_PER_ROUND / count));
       if (!connection.serve(events, maxBytes)) this.#close(connection);
       else if (connection.grant !== NOBODY) this.#silent.delete(connection);
     } catch (error) {

@@ -102,7 +102,8 @@ export class Gathered {
   }
 
   /**
-   * Sends what the socket takes, up to about so many bytes; what is left goes out at the next call.
+   * Sends what the socket takes, up to so many bytes; what is left goes out at the next call.
+   * @param maxBytes a whole number, from 1
    * @returns bytes sent
    */
   flush(fd: number, maxBytes = Number.POSITIVE_INFINITY): number {
@@ -111,6 +112,8 @@ export class Gathered {
       let n = this.#send(fd, maxBytes - sent);
       if (n === EAGAIN || n === EINTR) break;
       if (n < 0) throw new SystemError("cannot send", -n);
+      // Of at least a byte nothing was taken: asking again at once would be asking without end.
+      if (n === 0) break;
       sent += n;
       while (n > 0) {
         const at = this.#first * Gathered.#WORDS;
