@@ -269,6 +269,33 @@ describe("a receiver that never answers", () => {
     },
   );
 
+  test("keeps neither an agent nor a replay, and an agent says so in its log", async () => {
+    await using host = new CountingHost();
+    await host.start();
+    const url = `http://127.0.0.1:${await host.silentPort()}`;
+    const path = host.path("run.parquet");
+    const recorded = host.collect("run.parquet", [], "--count", "20");
+    expect(await recorded.exited).toBe(0);
+    const replay = host.own(
+      Bun.spawn([BUN, CLI, "replay", path, "--otlp", url, "--out", host.path("again.ndjson")], {
+        ...{ stdin: "ignore", stdout: "ignore", env: surroundings() },
+        stderr: Bun.file(host.path("replay")),
+      }),
+    );
+    await until("it replays", () => host.bytes("again.ndjson") > 0);
+    for (const signal of SIGNALS) replay.kill(signal);
+    expect(await replay.exited).toBe(0);
+    expect(linesOf(host.path("again.ndjson")).length).toBeGreaterThan(0);
+    expect(host.text("replay")).toContain("finishing: delivering what is left; a third signal");
+
+    await using other = new TestHost();
+    const agent = await other.agentProcess("--otlp", url, "--otlp-interval", "100ms");
+    for (const signal of SIGNALS) agent.child.kill(signal);
+    expect(await agent.exited()).toBe(0);
+    expect(agent.text).toBe("");
+    expect(agent.find("pushing has ended")).toBeDefined();
+  });
+
   test("is given up at the third signal, and what is on disk is readable", async () => {
     await using host = new CountingHost();
     await host.start();
