@@ -31,7 +31,7 @@ async function refusal(
   const lines = agent.text.trimEnd().split("\n");
   expect(lines).toHaveLength(2);
   expect(lines[1]).toMatch(/^hint: .*(--pool-dir|--group)/);
-  return lines[0]!;
+  return lines[0]!.replace(/^microview: /, "");
 }
 
 describe("an agent does not start with a pool directory", () => {
