@@ -102,6 +102,15 @@ test.each([
   },
 );
 
+test("where there is no application at all, that is what is said, whatever metric is asked for", async () => {
+  await using host = new TestHost();
+  const flags = ["collect", "--once", "--pool-dir", host.poolDir, "--metric", "nope"];
+  const { exitCode, stdout, stderr } = await runCli(flags);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+  expect(stderr).toContain("microview: ");
+  expect(stderr).not.toContain("no metric matches");
+});
+
 test("what fits only later is no error", async () => {
   await using host = new TestHost();
   await serving(host);

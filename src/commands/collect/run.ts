@@ -242,10 +242,9 @@ export class CollectRun {
   }
 
   #failNothingThere(source: string): void {
-    const unfit = this.#sightings.failure((text) => this.#say(text));
     const which = this.#options.app.length === 0 ? "" : " that is asked for";
     this.#failure ??=
-      unfit ??
+      this.#sightings.appFailure() ??
       new CliError({
         message: `${source} has no application${which}`,
         hint: "one appears when its first service attaches to `microview agent`; `microview inspect` lists them",
