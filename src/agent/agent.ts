@@ -344,6 +344,11 @@ export class Agent {
     const start = performance.now();
     this.#scans.attempt("", () => {
       for (const application of [...this.pools.dropDamaged(), ...this.pools.dropEmpty(nowMs)]) {
+        if (application.name === SELF_APP) {
+          // With what is left of its values.
+          this.metrics.detach();
+          this.#attachSelf();
+        }
         void this.#stopServing(application.pool).then(() => application.close());
       }
       this.pools.restoreLost();

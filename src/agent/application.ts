@@ -81,7 +81,10 @@ export class Application {
     this.#pool = pool;
     this.#books = new Books(pool, limits, strategy);
     // The agent before this one had the lost pool open, and this one has not: nobody can tell who lives there.
-    if (pool.elsewhere > 0) for (const { id } of this.writers()) this.#await(id, MOVE_GRACE_MS);
+    if (pool.elsewhere === 0) return;
+    for (const { id, lockOffset, lockBytes } of this.writers()) {
+      if (!pool.file.locked(lockOffset, lockBytes)) this.#await(id, MOVE_GRACE_MS);
+    }
   }
 
   get pool(): Pool {
@@ -160,9 +163,13 @@ export class Application {
   }
 
   /** Whether what a writer that is not here any more has stored in its place is in the totals of this pool. */
-  hasCounted({ lineage, replacements }: PreviousPlace): boolean {
+  hasCounted({ lineage, replacements, writer }: PreviousPlace): boolean {
     const { header } = this.pool;
-    return lineage === header.lineage && replacements <= header.replacements;
+    return (
+      lineage === header.lineage &&
+      replacements <= header.replacements &&
+      !this.directory.writers.has(writer)
+    );
   }
 
   /**
@@ -342,17 +349,14 @@ export class Application {
         living++;
         continue;
       }
-      const awaited = this.#awaited.get(writer.id);
-      // A clock that was set back must not keep a writer for ever.
-      const isAwaited =
-        awaited !== undefined && Math.abs(nowMs - awaited.sinceMs) < awaited.graceMs;
       if (file.locked(writer.lockOffset, writer.lockBytes)) {
-        // One that moves may let go of it once more, if this pool is lost as well, before it has said that it holds it.
-        if (!isAwaited || awaited.graceMs === LOCK_GRACE_MS) this.#awaited.delete(writer.id);
+        this.#awaited.delete(writer.id);
         living++;
         continue;
       }
-      if (isAwaited) continue;
+      const awaited = this.#awaited.get(writer.id);
+      // A clock that was set back must not keep a writer for ever.
+      if (awaited !== undefined && Math.abs(nowMs - awaited.sinceMs) < awaited.graceMs) continue;
       // Whoever takes the lock now, writer or agent, decides: a late writer finds it held and attaches anew.
       if (!file.lock(writer.lockOffset, writer.lockBytes)) continue;
       try {

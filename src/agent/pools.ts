@@ -260,8 +260,8 @@ export class Pools {
       pool.link(path);
       return undefined;
     } catch (error) {
-      // No name at all is left of it.
-      if ((error as SystemError).code !== "ENOENT") throw error;
+      // Mostly because no name at all is left of it.
+      if ((error as SystemError).code === "EEXIST") throw error;
     }
     const writers = application.writers().length;
     application.replace(

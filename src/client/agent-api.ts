@@ -48,6 +48,14 @@ export class AgentApi {
       request,
       request.previous?.writer,
     );
+    // The one that it has a place by is the last to be forgotten.
+    const before = request.previous?.writer;
+    const known = before === undefined ? undefined : this.#secrets.get(before);
+    if (before !== undefined && known !== undefined) {
+      this.#secrets.delete(before);
+      this.#secrets.set(before, known);
+    }
+    this.#secrets.delete(answer.writer);
     this.#secrets.set(answer.writer, answer.secret);
     const [oldest] = this.#secrets.keys();
     if (this.#secrets.size > SECRETS_MAX) this.#secrets.delete(oldest!);

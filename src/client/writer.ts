@@ -58,6 +58,8 @@ export class ThreadWriter {
   #closed = false;
   /** Whether the agent has said that it does not know this writer, or that its pool was replaced. */
   #isLost = false;
+  /** A place that it holds and has not moved to yet: the agent must not take it for dead while it asks anew. */
+  #reserved: Attachment | undefined;
   readonly #standing: Standing;
   readonly #warned = new Set<string>();
   readonly #sinceMs = Date.now();
@@ -122,7 +124,9 @@ export class ThreadWriter {
     if (this.#closed) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const last = this.#running ?? (this.#waiting.length > 0 ? this.#run() : Promise.resolve());
+    // Also to where its pool is now: what it leaves in a lost one is the agent's only as long as that agent lives.
+    const isDone = this.#waiting.length === 0 && this.#attachment?.isCurrent !== false;
+    const last = this.#running ?? (isDone ? Promise.resolve() : this.#run());
     await atMost(CLOSE_TIMEOUT_MS, last);
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -213,24 +217,38 @@ export class ThreadWriter {
     if (isKnown && answer.pool.poolId === from.poolId) {
       // It may have another name.
       from.follow(answer, app, poolDir);
+      this.#reserve(undefined);
       this.#isLost = false;
       return;
     }
     if (this.#closed) return;
-    const to = Attachment.open(answer, app, poolDir, ownUids(ownerOfSocket(socketPath)));
+    const reserved = this.#reserved;
+    const isReserved = reserved?.writer === answer.writer && reserved.poolId === answer.pool.poolId;
+    const to = isReserved
+      ? reserved
+      : Attachment.open(answer, app, poolDir, ownUids(ownerOfSocket(socketPath)));
     if (to === undefined) return;
+    if (!isReserved) this.#reserve(to);
     try {
       await this.#hold(to);
-      if (this.#closed) return to.close();
-      if (isKnown) from.moveTo(to, this.#placed());
-      else if (from !== undefined) this.#giveUp(from, answer.counted === true);
     } catch (error) {
-      to.close();
+      // When the pool was lost as well, or the agent, the place is held until there is another.
+      if (error instanceof AgentRefusal && error.code !== "pool-replaced") this.#reserve(undefined);
       throw error;
     }
+    if (this.#closed) return this.#reserve(undefined);
+    if (isKnown) from.moveTo(to, this.#placed());
+    else if (from !== undefined) this.#giveUp(from, answer.counted === true);
     from?.close();
     this.#attachment = to;
+    this.#reserved = undefined;
     this.#isLost = false;
+  }
+
+  /** Holds a place to come, instead of the one before. */
+  #reserve(place: Attachment | undefined): void {
+    this.#reserved?.close();
+    this.#reserved = place;
   }
 
   #placed(): Series[] {
@@ -349,6 +367,7 @@ export class ThreadWriter {
    * @returns the writer's id
    */
   #leave(): number | undefined {
+    this.#reserve(undefined);
     const attachment = this.#attachment;
     if (attachment === undefined) return undefined;
     this.#takeBack();

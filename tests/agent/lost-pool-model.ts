@@ -14,6 +14,8 @@ export interface Mistakes {
   takesLostPlace?: boolean;
   /** What was counted already is brought along again. */
   bringsCounted?: boolean;
+  /** A writer lets go of a place that was lost as well before it has another. */
+  letsGoEarly?: boolean;
   /** The old place keeps its values when they have moved. */
   keepsOldPlace?: boolean;
 }
@@ -258,10 +260,11 @@ export class Model {
     this.#scan(state);
     const shown = this.shownBy(state);
     const stored = total(state) - state.lost;
-    const living = state.writers.reduce(
-      (sum, w) => sum + (w.isAlive ? w.stored - w.dropped : 0),
-      0,
-    );
+    // Only one that was given up by the agent may have to begin anew.
+    const wasGivenUp = state.left.waits < this.bounds.waits;
+    const living = state.writers.reduce((sum, { isAlive, stored, dropped }) => {
+      return sum + (isAlive ? stored - (wasGivenUp ? dropped : 0) : 0);
+    }, 0);
     const mayMiss = state.isExcused || state.isHalfCopied;
     if (shown === undefined) {
       // Nobody is there to begin anew.
@@ -304,13 +307,14 @@ export class Model {
             const same = answer!.isKnown && answer!.pool === at?.pool;
             if (same) w.isLost = false;
             const mayOpen = !same && s.pools[answer!.pool]!.where === "name";
-            w.to = mayOpen ? { pool: answer!.pool, writer: answer!.writer } : null;
+            if (same) w.to = null;
+            if (mayOpen) w.to = { pool: answer!.pool, writer: answer!.writer };
             w.step = mayOpen ? "locked" : "settled";
             if (!mayOpen) w.answer = null;
           },
         ];
       case "locked":
-        if (state.agent === null) return ["gives up", giveUpTo];
+        if (state.agent === null) return ["gets no answer", askAnew];
         return ["says that it holds its lock", (s, w) => this.#hold(s, w)];
       case "held":
         if (answer!.isKnown) {
@@ -392,7 +396,8 @@ export class Model {
     const agent = state.agent!;
     const { pool, writer: number } = writer.to!;
     if (agent.pool !== pool || !(number in state.pools[pool]!.places)) {
-      giveUpTo(state, writer);
+      if (this.mistakes.letsGoEarly || agent.pool === pool) writer.to = null;
+      askAnew(state, writer);
       return;
     }
     agent.awaited = agent.awaited.filter((each) => each !== number);
@@ -420,7 +425,10 @@ export class Model {
     if (found < 0) return;
     const pool = state.pools[found]!;
     pool.isFrozen = false;
-    if (pool.elsewhere > 0) state.agent.awaited = Object.keys(pool.places).map(Number);
+    if (pool.elsewhere === 0) return;
+    state.agent.awaited = Object.keys(pool.places)
+      .map(Number)
+      .filter((number) => !isLocked(state, found, number));
   }
 
   /** An application without a pool gets one. */
@@ -480,7 +488,10 @@ export class Model {
     const pool = state.pools[agent.pool]!;
     for (const number of Object.keys(pool.places).map(Number)) {
       if (this.#livesElsewhere(state, number)) continue;
-      if (isLocked(state, agent.pool, number)) continue;
+      if (isLocked(state, agent.pool, number)) {
+        agent.awaited = agent.awaited.filter((each) => each !== number);
+        continue;
+      }
       // A writer that lives comes in time: see {@link Model.faultAtTheEnd} for those who do not.
       if (agent.awaited.includes(number)) continue;
       pool.retained += pool.places[number]!;
@@ -527,8 +538,8 @@ function arrive(writer: ModelWriter): void {
   writer.isLost = false;
 }
 
-function giveUpTo(_: State, writer: ModelWriter): void {
-  writer.to = null;
+/** It keeps what it holds until it has another place: the agent must not take it for dead. */
+function askAnew(_: State, writer: ModelWriter): void {
   writer.answer = null;
   writer.step = "settled";
 }

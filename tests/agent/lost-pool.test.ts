@@ -398,6 +398,18 @@ describe("an agent that dies while writers are in a lost pool", () => {
 });
 
 describe("a pool that was cut short under everybody", () => {
+  test("of the agent's own metrics: they go on", async () => {
+    await using host = new TestHost();
+    const { agent } = await started(host);
+    const { pool } = agent.pools.get("microview");
+    truncateSync(pool.path, pool.header.pagesOffset);
+    await until("there is another", () => agent.pools.get("microview").pool !== pool);
+    const scans = () => host.view("microview").value("agent", "microview_agent_scans_total");
+    const before = scans()!;
+    await until("they count on", () => scans()! > before);
+    expect(host.view("microview").writers()).toHaveLength(1);
+  });
+
   test("loses what was cut, doubles nothing, and goes on", async () => {
     await using host = new TestHost();
     const { agent, counter, path } = await started(host);
