@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import {
   closeSync,
+  mkdirSync,
   openSync,
   readFileSync,
   rmSync,
@@ -187,6 +188,50 @@ test("without an agent, and no socket named, the pools are read, which is said",
   await serving(host);
   const { exitCode, stderr: said } = await once(host, "--pool-dir", host.poolDir);
   expect({ exitCode, stderr: said }).toEqual({ exitCode: 0, stderr: "" });
+});
+
+describe("a run that ends by its time and has read nothing fails, and says why:", () => {
+  function run(...flags: string[]) {
+    return runCli(["collect", "--duration", "1500ms", ...flags]);
+  }
+
+  test("no agent", async () => {
+    const { exitCode, stderr } = await run("127.0.0.1:1");
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(
+      "microview: nothing was read within 1.5s\nhint: 127.0.0.1:1: no agent",
+    );
+  });
+
+  test("no application", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const { exitCode, stderr } = await run("--socket", host.socketPath, "--app", "shop");
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 1 });
+    expect(stderr).toContain("microview: no application matches 'shop'\n");
+  });
+
+  test("no pool", async () => {
+    await using host = new TestHost();
+    mkdirSync(host.poolDir, { recursive: true });
+    const flags = ["--socket", `${host.folder}/none.sock`, "--transport", "mmap"];
+    for (const more of [["--pool-dir", host.poolDir], []]) {
+      const { exitCode, stderr } = await run(...flags, ...more);
+      expect(exitCode).toBe(1);
+      expect(stderr).toMatch(/\nhint: local(:| has no application)/);
+    }
+  });
+});
+
+test("pools of which none may be opened are not called absent", async () => {
+  await using host = new TestHost();
+  mkdirSync(`${host.poolDir}/shop`, { recursive: true });
+  expect(Bun.spawnSync(["mkfifo", `${host.poolDir}/shop/pool`]).success).toBe(true);
+  const { exitCode, stderr } = await runCli(["collect", "--once", "--pool-dir", host.poolDir], {
+    MICROVIEW_SOCKET: `${host.folder}/none.sock`,
+  });
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain("microview: no pool of local can be read\n");
 });
 
 describe("--once beside a pool that cannot be read", () => {

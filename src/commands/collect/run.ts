@@ -12,6 +12,7 @@ import type { RdmaPortSpec } from "../../ffi/index.ts";
 import { defaultSocketPath, type PoolSnapshot } from "../../layout/index.ts";
 import { printable } from "../../sinks/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
+import { formatDurationMs } from "../support/duration.ts";
 import { type AgentEndpoint, formatEndpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { timeoutExponent } from "../support/rdma.ts";
@@ -61,6 +62,8 @@ export class CollectRun {
   /** Why there is nothing to read, by agent. */
   readonly #troubles = new Map<string, string>();
   readonly #sightings: Sightings;
+  /** Agents with a pool, or a file under a pool's name, that cannot be read. */
+  readonly #unreadable = new Set<string>();
   /** Every pool was read once. */
   #isLooked = false;
   #finished: () => void = () => {};
@@ -132,10 +135,17 @@ export class CollectRun {
       this.#finished = resolve;
     });
     await this.#outputs.open();
+    const { duration } = this.#options;
     let timer: Timer | undefined;
     try {
       this.#collector.start();
-      timer = setTimeout(() => this.#finished(), this.#options.duration ?? 2 ** 31 - 1);
+      timer = setTimeout(
+        () => {
+          if (this.#rounds.size === 0) this.#failNothingRead(duration!);
+          this.#finished();
+        },
+        duration ?? 2 ** 31 - 1,
+      );
       await Promise.race([finished, once(stop)]);
     } finally {
       clearTimeout(timer);
@@ -222,6 +232,7 @@ export class CollectRun {
       this.#finished();
       return;
     }
+    if (event.kind === "damaged") this.#unreadable.add(event.source);
     // The live table shows by itself who is away, or has nothing to read.
     if (!this.#outputs.isLive) this.#say(text);
     else if (event.kind === "damaged" || event.kind === "agentless") this.#outputs.sayLast(text);
@@ -232,16 +243,36 @@ export class CollectRun {
   #noteUnread(source: string, app: string): void {
     this.#unread.add(`${source} ${app}`);
     if (!Number.isFinite(this.#wantedRounds) || !this.#isComplete(this.#wantedRounds)) return;
-    if (this.#rounds.size === 0) {
-      this.#failure ??= new CliError({
-        message: `no pool of ${source} can be read`,
-        hint: "`microview doctor` says what is wrong with each",
-      });
-    }
+    if (this.#rounds.size === 0) return this.#failUnreadable(source);
     this.#finished();
   }
 
+  #failUnreadable(source: string): void {
+    this.#failure ??= new CliError({
+      message: `no pool of ${source} can be read`,
+      hint: "`microview doctor` says what is wrong with each",
+    });
+    this.#finished();
+  }
+
+  /** A run that ends by its time without any snapshot is no empty answer. */
+  #failNothingRead(durationMs: number): void {
+    const reasons = this.#collector.statistics.flatMap(({ source, away }) => {
+      const trouble = this.#troubles.get(source);
+      if (trouble !== undefined) return [trouble];
+      if (away !== undefined) return [`${source}: ${away}`];
+      return this.#expected.get(source) === 0 ? [`${source} has no application`] : [];
+    });
+    this.#failure ??=
+      this.#sightings.appFailure() ??
+      new CliError({
+        message: `nothing was read within ${formatDurationMs(durationMs)}`,
+        hint: reasons.length > 0 ? reasons.join("; ") : "`microview doctor` tells what is missing",
+      });
+  }
+
   #failNothingThere(source: string): void {
+    if (this.#unreadable.has(source)) return this.#failUnreadable(source);
     const which = this.#options.app.length === 0 ? "" : " that is asked for";
     this.#failure ??=
       this.#sightings.appFailure() ??
