@@ -71,7 +71,8 @@ export class Bodies {
 
   async #read(request: Request): Promise<Uint8Array> {
     const { headers, body } = request;
-    if (!JSON_TYPE.test(headers.get("content-type") ?? "")) throw notJson("its type is another");
+    if (!JSON_TYPE.test(headers.get("content-type") ?? ""))
+      throw notJson("its Content-Type says otherwise");
     if ((headers.get("content-encoding") ?? "identity") !== "identity") {
       throw notJson("it is compressed");
     }

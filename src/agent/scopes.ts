@@ -55,10 +55,15 @@ export function checkScope(grant: Grant, need: Need | undefined): void {
   if (grant.scopes.has(need)) return;
   throw new AgentError(
     `needs-${need}-scope`,
-    `the token ${grant.name} has not the scope ${need}`,
+    `${callerOf(grant)} the scope ${need}`,
     hintFor(grant, need),
     403,
   );
+}
+
+function callerOf({ name }: Grant): string {
+  if (name === "anyone") return "callers without a token lack";
+  return name === "local" ? "callers on the socket lack" : `the token ${name} lacks`;
 }
 
 function hintFor({ name }: Grant, need: Scope): string {

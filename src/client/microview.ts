@@ -31,7 +31,7 @@ import {
 import { Family } from "./family.ts";
 import { type Gauge, gaugeClass } from "./gauge.ts";
 import { type Histogram, histogramFactory } from "./histogram.ts";
-import { checkKind, checkOptions } from "./options.ts";
+import { checkKind, checkKnown, checkOptions } from "./options.ts";
 import type { Readiness } from "./standing.ts";
 import { warnOnStderr } from "./warning.ts";
 import { ThreadWriter } from "./writer.ts";
@@ -262,6 +262,15 @@ const OPTION_KINDS = {
 } as const;
 const REQUIRED = { app: "shop", service: "auth" };
 
+const COMMON_OPTIONS = ["help", "unit", "labels", "dialect"];
+const HISTOGRAM_OPTIONS = ["buckets", "min", "max", "error"];
+const OWN_OPTIONS = {
+  counter: [],
+  gauge: ["combine"],
+  histogram: HISTOGRAM_OPTIONS,
+  loglinear: HISTOGRAM_OPTIONS,
+} as const satisfies Record<MetricDefinition["kind"], readonly string[]>;
+
 const METRIC_KINDS = {
   help: "string",
   unit: "string",
@@ -277,6 +286,8 @@ function define(
 ): MetricDefinition {
   checkKind("the name of a metric", name, "string");
   checkOptions(`the metric ${name}`, options, METRIC_KINDS);
+  const call = kind === "loglinear" ? "histogram" : kind;
+  checkKnown(`the ${call} ${name}`, options, [...COMMON_OPTIONS, ...OWN_OPTIONS[kind]]);
   return {
     name,
     kind,

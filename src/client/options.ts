@@ -48,6 +48,15 @@ export function checkOptions(
   }
 }
 
+/** @throws DefinitionError for an option that is not known, such as `labelNames` of other libraries */
+export function checkKnown(what: string, options: object, known: readonly string[]): void {
+  const unknown = Object.entries(options).find(
+    ([name, given]) => given !== undefined && !known.includes(name),
+  );
+  if (unknown === undefined) return;
+  throw new DefinitionError(`${what} has no option ${unknown[0]}; it takes ${known.join(", ")}`);
+}
+
 /** @throws DefinitionError for a value of another kind */
 export function checkKind(what: string, given: unknown, kind: Kind): void {
   const [words, isOne] = KINDS[kind];

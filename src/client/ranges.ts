@@ -71,5 +71,5 @@ function belowRange({ name, unit, logLinear }: MetricDefinition): ApiError {
 }
 
 function inUnit(value: number, unit: string): string {
-  return `${value} ${unit === "" ? "(seconds, where nothing is said)" : unit}`;
+  return `${value} ${unit === "" ? "seconds (no unit was given)" : unit}`;
 }

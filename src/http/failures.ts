@@ -29,7 +29,7 @@ const CONNECTION: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nobody listens there",
   ConnectionRefused: "nobody listens there",
   ENOTFOUND: "the host is unknown",
-  EAI_AGAIN: "the host is unknown, for no name server answers",
+  EAI_AGAIN: "the host is unknown: no name server answers",
   ENETUNREACH: "there is no way to that network",
   EHOSTUNREACH: "there is no way to that host",
   ETIMEDOUT: "it does not answer in time",

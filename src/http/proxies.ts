@@ -47,7 +47,7 @@ export function proxyOption(url: string): { proxy: string } {
   return { proxy: proxy as string };
 }
 
-/** Says in a message by which proxy something was asked; empty for what was asked directly. */
+/** Says in a message through which proxy something was asked; empty for what was asked directly. */
 export function byProxy(url: string): string {
   let proxy: Proxy | undefined;
   try {
@@ -55,7 +55,7 @@ export function byProxy(url: string): string {
   } catch {
     // The message says it.
   }
-  return proxy === undefined ? "" : `, by the proxy ${proxy.name}`;
+  return proxy === undefined ? "" : `, through the proxy ${proxy.name}`;
 }
 
 function parseProxy(text: string, variable: string): Proxy {

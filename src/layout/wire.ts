@@ -40,7 +40,7 @@ export const STATUS_TEXT: Readonly<Record<number, string>> = {
   [STATUS.outOfRange]: "the range is outside of the pool",
   [STATUS.busy]: "the agent serves as many connections as it may",
   [STATUS.expired]: "the token has expired",
-  [STATUS.unscoped]: "the token has not the scope read",
+  [STATUS.unscoped]: "the token lacks the scope read",
   [STATUS.tooManyWrong]: "too many wrong tokens came from this address",
 };
 

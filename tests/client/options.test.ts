@@ -44,9 +44,29 @@ describe("a metric", () => {
     ["help that is a number", () => mv.counter("d_total", { help: 5 }), "help has to be a string"],
     ["one bucket as number", () => mv.histogram("e", { buckets: 5 }), "an array of numbers"],
     ["buckets that are texts", () => mv.histogram("f", { buckets: ["1"] }), "an array of numbers"],
+    [
+      "prom-client's name for labels",
+      () => mv.counter("h_total", { labelNames: ["route"] }),
+      "the counter h_total has no option labelNames; it takes help, unit, labels, dialect",
+    ],
+    ["buckets of a counter", () => mv.counter("i_total", { buckets: [1] }), "no option buckets"],
+    [
+      "a range of a gauge",
+      () => mv.gauge("j", { max: 1 }),
+      "it takes help, unit, labels, dialect, combine",
+    ],
+    [
+      "a misspelt option",
+      () => mv.histogram("k", { bucket: [1] }),
+      "the histogram k has no option bucket",
+    ],
   ])("with %s is refused, and says so", (_, declare, message) => {
     expect(declare).toThrow(DefinitionError);
     expect(declare).toThrow(message);
+  });
+
+  test("may be given options that are undefined", () => {
+    mv.counter("l_total", { labelNames: undefined }).inc();
   });
 
   test("takes its buckets as any array of numbers", () => {

@@ -40,10 +40,10 @@ test.each([
   ],
   [
     ["--metric", "nope"],
-    "no metric matches 'nope': there is auth_requests_total, orders_requests_total, sessions",
+    "no metric matches 'nope': there are auth_requests_total, orders_requests_total, sessions",
   ],
   [["--service", "auht"], "no service matches 'auht': did you mean auth?"],
-  [["--app", "shop,bank"], "no application matches 'bank': there is microview, shop"],
+  [["--app", "shop,bank"], "no application matches 'bank': there are microview, shop"],
   [
     ["--service", "auth", "--metric", "orders_*"],
     "no series matches: each of the globs fits something, but nothing fits all of them",
@@ -136,7 +136,7 @@ test("what fits only later is no error", async () => {
     ),
   );
   const said = (name: string) => readFileSync(join(host.folder, name), "utf8");
-  await until("it says that there is none", () => said("stderr").includes("'bank' yet: there is"));
+  await until("it says that there is none", () => said("stderr").includes("'bank' yet: there are"));
   const mv = host.client({ app: "bank" });
   mv.counter("booked_total").inc();
   await mv.ready;

@@ -98,7 +98,7 @@ describe("microview inspect", () => {
       "no metric matches 'request_total'",
       "did you mean requests_total?",
     ],
-    ["--metric", "zzz*", "no metric matches 'zzz*'", "there is hottest, items_total"],
+    ["--metric", "zzz*", "no metric matches 'zzz*'", "there are hottest, items_total"],
     ["--metric", "items_total --service auth", "no series matches", "each of the globs fits"],
   ])("with %s %s names the nearest", async (flag, glob, message, hint) => {
     const { directory } = shop();

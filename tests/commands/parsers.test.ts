@@ -40,6 +40,11 @@ describe("a duration", () => {
     expect(said).toContain("10ms, 10s or 10m");
   });
 
+  test("of zero is not advised to take a unit alone", () => {
+    const said = complaint(() => parseDurationMs("0", "--interval"));
+    expect(said).toContain("write a number above zero and a unit");
+  });
+
   test.each(["", "ms", "-1s", "1 fortnight", "1e3s", "0s", "NaNs", "1constructor", "s1"])(
     "written %p is refused",
     (text) => {

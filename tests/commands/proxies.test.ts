@@ -107,7 +107,7 @@ describe("elsewhere", () => {
     const { stderr } = await runCli(["collect", "far.test:7070", "--once"], {
       http_proxy: "http://127.0.0.1:1",
     });
-    expect(stderr).toContain("by the proxy 127.0.0.1:1 (http_proxy)");
+    expect(stderr).toContain("through the proxy 127.0.0.1:1 (http_proxy)");
   });
 
   test("NO_PROXY is kept", async () => {

@@ -509,7 +509,7 @@ describe("replay", () => {
     ["--app shpo", "no application matches 'shpo'", "did you mean shop?"],
     ["--service aut", "no service matches 'aut'", "did you mean auth?"],
     ["--metric levle", "no metric matches 'levle'", "did you mean level?"],
-    ["--metric zzz", "no metric matches 'zzz'", "there is level, requests_total, seconds"],
+    ["--metric zzz", "no metric matches 'zzz'", "there are level, requests_total, seconds"],
     ["--from 3s --to 1s", "--from 3s is later than --to 1s", "give the earlier one to --from"],
     [
       "--from 2026-01-02 --to 2026-01-01",

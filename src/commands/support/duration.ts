@@ -35,7 +35,9 @@ export function parseDurationMs(text: string, label: string): number {
   if (unit === "") {
     throw new UsageError(
       `${label} needs a unit: '${text}'`,
-      `write ${digits}ms, ${digits}s or ${digits}m (units: ${UNITS})`,
+      Number(digits) === 0
+        ? `write a number above zero and a unit (${UNITS}), e.g. 10s`
+        : `write ${digits}ms, ${digits}s or ${digits}m (units: ${UNITS})`,
     );
   }
   const scale = Object.hasOwn(MILLISECONDS_PER_UNIT, unit)

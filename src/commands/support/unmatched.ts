@@ -36,5 +36,5 @@ function hintFor(pattern: string, names: readonly string[]): string {
   if (meant !== undefined) return `did you mean ${meant}?`;
   if (names.length === 0) return "there is none";
   const more = names.length > NAMES_SHOWN ? ", …" : "";
-  return `there is ${names.slice(0, NAMES_SHOWN).join(", ")}${more}`;
+  return `there ${names.length === 1 ? "is only" : "are"} ${names.slice(0, NAMES_SHOWN).join(", ")}${more}`;
 }
