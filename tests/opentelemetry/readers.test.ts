@@ -48,9 +48,9 @@ test("collect shows each in every format", async () => {
   ]);
   const csv = (await show("csv")).trim().split("\n").slice(1);
   expect(csv.map((line) => line.split(",auth,")[1])).toEqual([
-    "jobs.done,,counter,{job},1,,,,,,",
-    'jobs.done,"queue.name=""a""",counter,{job},2,,,,,,',
-    'jobs.done,"host=""a""",counter,{job},3,,,,,,',
+    "jobs.done,,counter,{job},1,,,,,,,",
+    'jobs.done,"queue.name=""a""",counter,{job},2,,,,,,,',
+    'jobs.done,"host=""a""",counter,{job},3,,,,,,,',
   ]);
   const table = await show("table");
   for (const row of ["jobs.done ", 'jobs.done{host="a"}', 'jobs.done{queue.name="a"}']) {
