@@ -5,9 +5,9 @@ import { peerOf, SystemError } from "../ffi/index.ts";
 import { STATUS } from "../layout/index.ts";
 import { DATA_COUNTERS, type DataRefusal } from "./data-protocol.ts";
 import { ANYONE, type Grant, NOBODY } from "./grants.ts";
-import { Buckets, originOf } from "./rate.ts";
+import { Buckets } from "./rate.ts";
 import { ExpiredTokenError, type KnownToken, Tokens } from "./tokens.ts";
-import { WrongTokens } from "./wrong-tokens.ts";
+import { callerOf, WrongTokens } from "./wrong-tokens.ts";
 
 /** Refusals that are told in a second; counters have the others. */
 const TOLD_PER_S = 20;
@@ -77,7 +77,7 @@ export class DataDoor<C extends Held> {
   peerOf(fd: number): Peer | undefined {
     try {
       const { address, port } = peerOf(fd);
-      return { address, port, origin: originOf(address) };
+      return { address, port, origin: callerOf(address) };
     } catch (error) {
       if (error instanceof SystemError) return undefined;
       throw error;

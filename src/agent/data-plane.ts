@@ -43,8 +43,8 @@ import { DataDoor, type DataDoorOptions, type Held, type Peer } from "./data-doo
 import { DATA_COUNTERS, PREFACE_BYTES, SECRET_BYTES, type ServedPool } from "./data-protocol.ts";
 import { type Grant, NOBODY } from "./grants.ts";
 import { type Listing, Listings } from "./listings.ts";
-import { originOf } from "./rate.ts";
 import type { KnownToken } from "./tokens.ts";
+import { callerOf } from "./wrong-tokens.ts";
 
 /** A connection that has not said who it is by then is closed, so that silent ones do not use up the limit. */
 const HELLO_TIMEOUT_NS = 10e9;
@@ -408,7 +408,7 @@ class Connection implements Held {
     const address = this.#bytes.subarray(this.#at + PREFACE_BYTES, this.#at + end);
     this.address = new TextDecoder().decode(address);
     this.port = this.#view.getUint16(this.#at + SECRET_BYTES, true);
-    this.origin = originOf(this.address);
+    this.origin = callerOf(this.address);
     this.#prefaced = true;
     const obstacle = door.obstacle(this);
     if (obstacle !== undefined) return this.#greet(obstacle, end);

@@ -20,9 +20,9 @@ import {
 } from "./data-protocol.ts";
 import { NOBODY } from "./grants.ts";
 import type { Pool } from "./pool.ts";
-import { originOf } from "./rate.ts";
 import { serverTls, type TlsIdentity } from "./tls.ts";
 import type { KnownToken } from "./tokens.ts";
+import { callerOf } from "./wrong-tokens.ts";
 
 // The compiled binary keeps workers below its root; from sources they lie beside this file.
 const WORKER_URL = new URL(
@@ -210,7 +210,7 @@ function guardOf({ maxConnectionsEach, mayTry, refused }: DataServerOptions): Tu
         refuse(STATUS.tooManyWrong, address);
         return false;
       }
-      const origin = originOf(address);
+      const origin = callerOf(address);
       const same = streams.get(origin) ?? new Set();
       streams.set(origin, same);
       if (same.size >= maxConnectionsEach + GREETING_MAX_EACH) {
@@ -224,7 +224,7 @@ function guardOf({ maxConnectionsEach, mayTry, refused }: DataServerOptions): Tu
       return true;
     },
     left(address, stream) {
-      const origin = originOf(address);
+      const origin = callerOf(address);
       const same = streams.get(origin);
       same?.delete(stream);
       if (same?.size === 0) streams.delete(origin);

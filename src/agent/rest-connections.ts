@@ -3,7 +3,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { hangUp, localPort, peerOf, SystemError } from "../ffi/index.ts";
-import { originOf } from "./rate.ts";
+import { callerOf } from "./wrong-tokens.ts";
 
 export interface ConnectionLimits {
   /** In all. */
@@ -67,7 +67,7 @@ export class RestConnections {
     for (const fd of fds.toSorted((a, b) => a - b)) {
       const address = addressOf(fd, port);
       if (address === undefined) continue;
-      const origin = originOf(address);
+      const origin = callerOf(address);
       const known = byOrigin.get(origin);
       if (known === undefined) byOrigin.set(origin, [{ fd, address }]);
       else known.push({ fd, address });

@@ -46,6 +46,11 @@ export class WrongTokens {
   }
 }
 
+/** What stands for an address where connections are counted: all of this host are one, and so is a network of IPv6. */
+export function callerOf(address: string): string {
+  return placeOf(address) === THIS_HOST ? THIS_HOST : originOf(address);
+}
+
 /** What stands for an address where wrong tokens and requests without a token are counted. */
 export function placeOf(address: string): string {
   const origin = originOf(address);

@@ -191,6 +191,19 @@ describe.each([false, true])("with TLS: %p,", (isTls) => {
   });
 });
 
+test("all addresses of this host are one, whoever has taken connections from many of them", async () => {
+  await using host = new TestHost();
+  const served = await serving(host, ["--max-connections-each", "8"], false);
+  const open = (last: number) => {
+    const client = new WireClient(served.agent.dataPort, undefined, `127.0.0.${last}`);
+    host.onEnd(() => client[Symbol.dispose]());
+    return client;
+  };
+  const many = Array.from({ length: 8 }, (_, i) => open(i + 2));
+  for (const client of many) expect(await client.hello()).toBe(STATUS.ok);
+  expect(await open(20).hello()).toBe(STATUS.busy);
+});
+
 test("behind TLS the thread's own port answers nobody but the tunnel", async () => {
   await using host = new TestHost();
   const served = await serving(host, [], true);

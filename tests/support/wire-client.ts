@@ -31,9 +31,12 @@ export class WireClient implements Disposable {
   #receivedBytes = 0;
   #wake: () => void = () => {};
 
-  /** @param tls speaks TLS with localhost */
-  constructor(port: number, tls?: { ca: string }) {
-    const to = { port, host: "127.0.0.1" };
+  /**
+   * @param tls speaks TLS with localhost
+   * @param localAddress where it comes from
+   */
+  constructor(port: number, tls?: { ca: string }, localAddress = "127.0.0.1") {
+    const to = { port, host: "127.0.0.1", localAddress };
     this.socket =
       tls === undefined ? connect(to) : connectTls({ ...to, ...tls, servername: "localhost" });
     this.socket.on("data", (bytes) => {
