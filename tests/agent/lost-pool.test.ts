@@ -17,7 +17,7 @@ import { dirname } from "node:path";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { askHealth } from "../../src/inspector/doctor/agent.ts";
 import { examine, type Finding } from "../../src/inspector/index.ts";
-import { poolPath } from "../../src/layout/index.ts";
+import { type AttachResponse, poolPath } from "../../src/layout/index.ts";
 import { type AgentProcess, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { patience } from "../support/speed.ts";
@@ -343,6 +343,37 @@ describe("a writer that cannot get at the new pool", () => {
     expect(host.view().value("auth", "requests_total")).toBe(8);
     expect(agent.pools.get("shop").scan()).toBe(0);
     expect(agent.pools.get("shop").pool.elsewhere).toBe(0);
+  });
+});
+
+describe("a writer's place", () => {
+  test("is given again to whoever shows its secret, and to nobody else", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const attach = async (body: object, secret = "") => {
+      const response = await fetch("http://localhost/v1/apps/shop/writers", {
+        unix: host.socketPath,
+        method: "POST",
+        headers: { "content-type": "application/json", "microview-secret": secret },
+        body: JSON.stringify({ service: "auth", pid: 1, threadId: 0, ...body }),
+      });
+      return (await response.json()) as AttachResponse;
+    };
+    const { writer, secret, pool } = await attach({});
+    const { poolId, lineage, replacements } = pool;
+    const previous = { writer, poolId, lineage, replacements };
+    expect(await attach({ previous }, secret)).toMatchObject({ writer, secret, pool });
+    for (const [body, shown] of [
+      [{ previous }, ""],
+      [{ previous }, "guessed"],
+      [{ previous, service: "cart" }, secret],
+      [{ previous: { ...previous, lineage: lineage + 1 } }, secret],
+      [{ previous: { ...previous, writer: writer + 100 } }, secret],
+    ] as const) {
+      const answer = await attach(body, shown);
+      expect(answer.writer).not.toBe(writer);
+      expect(answer.secret).not.toBe(secret);
+    }
   });
 });
 

@@ -2,14 +2,21 @@
 // every failure that a network card can answer with. Real verbs run in tests/vm/suite.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { rmSync } from "node:fs";
+import { closeSync, openSync, readSync, rmSync } from "node:fs";
 import type { Agent } from "../../src/agent/agent.ts";
 import { SEGMENT_BYTES } from "../../src/agent/rdma/registered-pool.ts";
 import { AgentClient } from "../../src/collector/agent-client.ts";
 import { findSeries } from "../../src/collector/index.ts";
 import { VerbsSession } from "../../src/collector/verbs-session.ts";
 import { ConnectionManager, Device, type ManagerEvent } from "../../src/ffi/index.ts";
-import type { QueuePairRequest, QueuePairResponse, RdmaResponse } from "../../src/layout/index.ts";
+import {
+  HEADER,
+  HEADER_BYTES_USED,
+  poolPath,
+  type QueuePairRequest,
+  type QueuePairResponse,
+  type RdmaResponse,
+} from "../../src/layout/index.ts";
 import { collect, followsServices } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { MOCK_GID, MockVerbs, NOTHING_LIVE } from "../support/mock-verbs.ts";
@@ -138,6 +145,42 @@ describe("by verbs", () => {
     for (let n = 0; n <= last; n++) expect(latest.get(`local shop wide wide{${n}}`)).toBe(n + 1);
     expect((await host.rdma()).pinnedBytes).toBeGreaterThan(pinned);
     expect(gaps).toEqual([]);
+  });
+});
+
+describe("a pool whose file is removed", () => {
+  test("is read on in the one that takes its place, and no total steps back", async () => {
+    await using host = new RdmaHost();
+    await host.rdmaAgent();
+    const mv = host.client();
+    const counter = mv.counter("c_total");
+    await mv.ready;
+    counter.inc(5);
+    const seen: number[] = [];
+    const of = { app: "shop", service: "auth", metric: "c_total", labels: {} };
+    collect(host, {
+      ...mock.collector(),
+      filter: { apps: ["shop"], services: [], metrics: [] },
+      onSnapshot: ({ directory, values }) => {
+        const found = findSeries(directory, of);
+        if (found !== undefined) seen.push(values[found.index]!);
+      },
+    });
+    await until("it is read", () => seen.at(-1) === 5);
+    const path = poolPath("shop", host.poolDir);
+    rmSync(path);
+    counter.inc(1);
+    await until("it is read on", () => seen.at(-1) === 6);
+    await until("the writer has moved", () => {
+      const head = new DataView(new ArrayBuffer(HEADER_BYTES_USED));
+      const fd = openSync(path, "r");
+      readSync(fd, head);
+      closeSync(fd);
+      return head.getUint32(HEADER.elsewhere, true) === 0;
+    });
+    counter.inc(1);
+    await until("it is read on", () => seen.at(-1) === 7);
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
   });
 });
 
