@@ -91,6 +91,11 @@ export class Standing {
     this.#calm();
   }
 
+  /** What was told will not change while this process lives: nobody waits for it. */
+  hopeless(): void {
+    this.#over.resolve();
+  }
+
   /** There is no agent to ask: told when that lasts, and when the reason becomes another one. */
   failed({ code, message, hint }: ApiError): void {
     if (this.#isClosed) return;

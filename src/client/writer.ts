@@ -189,6 +189,7 @@ export class ThreadWriter {
         this.#standing.failed(whyAbsent(this.#options.socketPath, error.cause));
       } else if (error instanceof ShimError) {
         this.#warn(error);
+        this.#standing.hopeless();
       } else {
         this.#standing.failed(whyUnreachable(error as Error));
       }

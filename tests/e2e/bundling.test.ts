@@ -230,8 +230,9 @@ describe("a native part that is", () => {
          const mv = new MicroView({ app: "shop", service: "auth" });
          const counter = mv.counter("requests_total");
          counter.inc(7);
+         const start = performance.now();
          const { attached, reason } = await mv.ready;
-         console.log(attached, reason.code, counter.value);`,
+         console.log(attached, reason.code, counter.value, performance.now() - start < 4_000);`,
       );
       const child = host.own(
         Bun.spawn([process.execPath, join(folder, "service.ts")], {
@@ -245,7 +246,7 @@ describe("a native part that is", () => {
       const said = await new Response(child.stderr).text();
       expect(said).toMatch(message);
       expect(said).toMatch(/^microview: [^\n]*\n$/);
-      expect(await new Response(child.stdout).text()).toBe("false no-native-part 7\n");
+      expect(await new Response(child.stdout).text()).toBe("false no-native-part 7 true\n");
       expect(await child.exited).toBe(0);
       // It has taken no place that it could not use.
       expect([...agent.pools].map(({ name }) => name)).toEqual(["microview"]);
