@@ -359,7 +359,7 @@ export class Agent {
     }
     this.#look();
     this.#rdma?.scan(nowMs);
-    this.#restConnections.sweep(this.port);
+    this.#scans.attempt("connections", () => this.#restConnections.sweep(this.port));
     this.#keeper?.look(nowMs);
     this.#certificate.look(nowMs);
     this.#refusals.count();

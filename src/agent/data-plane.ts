@@ -237,10 +237,9 @@ export class DataPlane {
         if (fd < 0) return;
         this.#admit(fd);
       }
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      // Descriptors or memory are short, or a peer left while it waited. Those who stand are served on; asking again
-      // at once would be asking without end.
+    } catch {
+      // Descriptors or memory are short, or a peer left while it waited. Those who stand are served on, whatever it is;
+      // asking again at once would be asking without end.
       this.counters[DATA_COUNTERS.refused]!++;
       this.poll.want(this.#listenFd, 0);
       this.#acceptsAgainNs = monotonicNs() + ACCEPT_PAUSE_NS;

@@ -73,10 +73,14 @@ let ownUntilMs = 0;
 function ownAddresses(): ReadonlySet<string> {
   const nowMs = performance.now();
   if (nowMs < ownUntilMs) return own;
-  own = new Set(
-    Object.values(networkInterfaces()).flatMap((each = []) => each.map(({ address }) => address)),
-  );
   ownUntilMs = nowMs + OWN_MS;
+  try {
+    own = new Set(
+      Object.values(networkInterfaces()).flatMap((each = []) => each.map(({ address }) => address)),
+    );
+  } catch {
+    // To ask takes a file, and strangers may have taken the last one: what was known goes on.
+  }
   return own;
 }
 
