@@ -22,6 +22,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   EHOSTUNREACH: "the host is unknown or cannot be reached",
   ELOOP: "it is a symbolic link, which is not followed here",
   ELIBBAD: "the library is damaged, or lacks a function",
+  ENXIO: "it is no plain file",
   EAGAIN: "it is held by another",
 };
 

@@ -46,7 +46,7 @@ export class SharedFile {
     readonly fd: number,
   ) {}
 
-  /** Waits for nobody. @throws SystemError when it cannot be opened; a symbolic link is refused */
+  /** Waits for nobody. @throws SystemError when it cannot be opened, or is no plain file: that is not even opened */
   static open(path: string, writable: boolean): SharedFile {
     const flags = writable ? constants.O_RDWR : constants.O_RDONLY;
     return new SharedFile(

@@ -26,6 +26,7 @@ import {
   SharedFile,
   shareSocket,
 } from "../../src/ffi/index.ts";
+import { until } from "../support/wait.ts";
 
 const folder = mkdtempSync("/dev/shm/microview-owned-");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -70,6 +71,19 @@ test("what is no plain file is not opened, and nobody is waited for", () => {
   expect(reasonOf(directory)).toContain("a folder");
   expect(reasonOf("/dev/null")).toContain("a device");
   expect(() => openOwned(join(folder, "none"), false, own)).toThrow("no such file");
+});
+
+test("what is no plain file is not even opened", async () => {
+  const fifo = join(folder, "waited-for");
+  expect(Bun.spawnSync(["mkfifo", fifo]).success).toBe(true);
+  // Waits until somebody opens the other end.
+  const writer = Bun.spawn(["sh", "-c", 'echo hello >"$1"', "sh", fifo]);
+  await until("it waits", () => readFileSync(`/proc/${writer.pid}/stat`, "utf8").includes(") S "));
+  for (let i = 0; i < 50; i++) expect(reasonOf(fifo)).toContain("a FIFO");
+  expect(() => SharedFile.open(fifo, false)).toThrow("it is no plain file");
+  await Bun.sleep(50);
+  expect(writer.exitCode).toBeNull();
+  expect(await Bun.file(fifo).text()).toBe("hello\n");
 });
 
 test("a file that others may write to is refused where that is asked for", () => {
