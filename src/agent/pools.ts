@@ -1,6 +1,6 @@
 // All pools of a host: found and adopted at the start, made when an application's first writer attaches.
 
-import { lstatSync, readdirSync, rmSync, statSync } from "node:fs";
+import { lstatSync, readdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import {
   ForeignFileError,
@@ -186,8 +186,7 @@ export class Pools {
         this.#troubles.delete(application);
         this.#applications.delete(name);
         // Somebody may have put another file in its place.
-        const { inode } = pool.file.stat();
-        if (statSync(pool.path, { throwIfNoEntry: false })?.ino === inode) rmSync(pool.path);
+        if (pool.isCurrent) rmSync(pool.path);
         this.log.info("an empty application is let go of", { app: name, path: pool.path });
         dropped.push(application);
       }

@@ -31,6 +31,7 @@ export class Attachment {
   readonly place: PreviousPlace;
   #path: string;
   readonly #inode: number;
+  readonly #device: number;
   readonly #forks: number;
   readonly #pagesOffset: number;
   readonly #hold: WriterHold;
@@ -41,14 +42,16 @@ export class Attachment {
   readonly #firstPages = new Map<Float64Array, number>();
   readonly #extents: Extent[] = [];
 
-  private constructor(answer: AttachResponse, path: string, file: SharedFile, inode: number) {
+  private constructor(answer: AttachResponse, path: string, file: SharedFile) {
     this.writer = answer.writer;
     const { poolId, lineage = poolId, replacements = 0 } = answer.pool;
     this.poolId = poolId;
     this.place = { writer: this.writer, poolId, lineage, replacements };
     this.#pagesOffset = answer.pool.pagesOffset;
     this.#path = path;
+    const { inode, device } = file.stat();
     this.#inode = inode;
+    this.#device = device;
     this.#forks = forkCount();
     this.#hold = new WriterHold(file);
   }
@@ -70,7 +73,6 @@ export class Attachment {
     const file = openOwned(path, true, { uids, folder: dirname(dirname(path)) });
     let attachment: Attachment;
     try {
-      const { inode } = file.stat();
       if (readPoolId(file) !== answer.pool.poolId) {
         throw new Error(`${path} is not the pool that the agent keeps for ${app}`);
       }
@@ -78,7 +80,7 @@ export class Attachment {
         file.close();
         return undefined;
       }
-      attachment = new Attachment(answer, path, file, inode);
+      attachment = new Attachment(answer, path, file);
     } catch (error) {
       file.close();
       throw error;
@@ -124,9 +126,10 @@ export class Attachment {
   /** Whether the pool's name still leads to its file. A file that has lost its name can be stored into all the same. */
   get isCurrent(): boolean {
     try {
-      return statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode;
+      const there = statSync(this.#path);
+      return there.ino === this.#inode && there.dev === this.#device;
     } catch {
-      // This process may not look there any more.
+      // It is gone, or this process may not look there any more.
       return false;
     }
   }

@@ -43,6 +43,7 @@ interface MappedPool extends RemotePool {
   bytes: Uint8Array;
   path: string;
   inode: number;
+  device: number;
   uid: number;
 }
 
@@ -223,8 +224,8 @@ function openPool(
     throw error;
   }
   try {
-    const { bytes: fileBytes, inode, uid } = file.stat();
-    if (known?.path === path && known.inode === inode) {
+    const { bytes: fileBytes, inode, device, uid } = file.stat();
+    if (known?.path === path && known.inode === inode && known.device === device) {
       file.close();
       return known;
     }
@@ -241,6 +242,7 @@ function openPool(
       bytes: mapping.bytes(),
       path,
       inode,
+      device,
       uid,
     };
   } catch (error) {

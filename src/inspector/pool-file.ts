@@ -73,6 +73,7 @@ export class PoolFile {
     readonly path: string,
     readonly header: PoolHeader,
     readonly inode: number,
+    readonly device: number,
     readonly file: SharedFile,
     readonly mapping: Mapping,
   ) {}
@@ -86,10 +87,10 @@ export class PoolFile {
     const file = openOwned(path, false, owners);
     let mapping: Mapping | undefined;
     try {
-      const { bytes, inode } = file.stat();
+      const { bytes, inode, device } = file.stat();
       const header = decodeHeader(headBytes(file, bytes), bytes);
       mapping = file.map(0, header.fileBytes, false);
-      return new PoolFile(path, header, inode, file, mapping);
+      return new PoolFile(path, header, inode, device, file, mapping);
     } catch (error) {
       mapping?.unmap();
       file.close();
@@ -110,7 +111,8 @@ export class PoolFile {
 
   /** Whether the path still leads to this file. */
   get isCurrent(): boolean {
-    return lstatSync(this.path, { throwIfNoEntry: false })?.ino === this.inode;
+    const there = lstatSync(this.path, { throwIfNoEntry: false });
+    return there?.ino === this.inode && there.dev === this.device;
   }
 
   lifeOf({ retained, flags, lockOffset, lockBytes }: Writer): WriterLife {
