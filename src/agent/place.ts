@@ -3,7 +3,6 @@
 
 import {
   accessSync,
-  chownSync,
   closeSync,
   constants,
   linkSync,
@@ -82,7 +81,7 @@ export class PoolPlace {
           file.map(0, PAGE_BYTES, true).unmap();
           file.lock(0, PAGE_BYTES);
           linkSync(probe, twin);
-          if (this.gid !== undefined) chownSync(probe, -1, this.gid);
+          if (this.gid !== undefined) file.setGroup(this.gid);
         } finally {
           file.close();
         }
@@ -116,8 +115,7 @@ export class PoolPlace {
     } catch (error) {
       const { code, syscall } = error as NodeJS.ErrnoException;
       if (code === "ENOSPC" || code === "EDQUOT") return;
-      if (code === "EPERM" && (syscall === "fchown" || syscall === "chown"))
-        throw this.#notOfGroup();
+      if (code === "EPERM" && syscall === "fchown") throw this.#notOfGroup();
       throw new PlaceError(this.#sentence(error), ELSEWHERE);
     }
   }
