@@ -241,7 +241,7 @@ export class Collector {
   async #connect(state: TargetState): Promise<void> {
     try {
       const { spec, note, where, agentless } = await this.#discover(state);
-      if (this.#stopped) return this.#endSession(state);
+      if (this.#stopped || this.#failed) return this.#endSession(state);
       if (agentless !== undefined) this.#tell(state, "agentless", agentless, false);
       state.note = note;
       state.where = where;

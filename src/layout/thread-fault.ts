@@ -5,8 +5,14 @@ const SOURCE = /^\s*\d+ \| /;
 const CARET = /^\s*\^\s*$/;
 const STACK = /^\s+at /;
 
-/** The error alone, on one line. @param message of the event `error` of a worker */
+/** What Bun says when a bundle lacks the file that a thread is to run. */
+const LEFT_OUT = /ModuleNotFound resolving .*\(entry point\)/;
+
+/** The error alone, on one line, and what to do where that is known. @param message of the event `error` of a worker */
 export function threadFault(message: string): string {
+  if (LEFT_OUT.test(message)) {
+    return "the bundle lacks its source: leave microview out of the bundle, by --external 'microview/*'";
+  }
   const lines = message.split("\n");
   const start = lines.findIndex((line) => !SOURCE.test(line) && !CARET.test(line));
   const behind = lines.slice(Math.max(0, start));

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { ROOT, TestHost } from "../support/host.ts";
+import { Lines } from "../support/lines.ts";
 import { serveRegistry } from "../support/registry.ts";
 
 const SERVICE = `
@@ -252,4 +253,34 @@ describe("a native part that is", () => {
       expect([...agent.pools].map(({ name }) => name)).toEqual(["microview"]);
     });
   }
+});
+
+test("a bundled collector, whose thread no bundle has, says in one line what to do", async () => {
+  await using host = new TestHost();
+  const folder = join(host.folder, "collector");
+  cpSync(INSTALLED, folder, { recursive: true });
+  writeFileSync(
+    join(folder, "collector.ts"),
+    `import { Collector } from "microview/collector";
+     const target = { socketPath: process.env.MICROVIEW_SOCKET };
+     const collector = new Collector({ targets: [target], intervalMs: 10, onSnapshot() {} });
+     collector.start();
+     process.stdin.once("data", () => collector.stop());`,
+  );
+  await bun(folder, ["build", "collector.ts", "--target", "bun", "--outfile", "collector.js"]);
+  const child = host.own(
+    Bun.spawn([process.execPath, join(folder, "collector.js")], {
+      cwd: "/",
+      env: { PATH: environment.PATH, MICROVIEW_SOCKET: host.socketPath },
+      stdin: "pipe",
+      stdout: "ignore",
+      stderr: "pipe",
+    }),
+  );
+  const lines = new Lines(child.stderr);
+  expect(await lines.next()).toMatch(/the reading thread failed: .* --external 'microview\/\*'/);
+  child.stdin.write("end\n");
+  child.stdin.end();
+  expect(await child.exited).toBe(0);
+  await expect(lines.next()).rejects.toThrow('no more lines after ""');
 });
