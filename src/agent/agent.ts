@@ -1,6 +1,7 @@
 // The agent: owns the pools of a host, serves REST on a Unix socket and TCP, and the data plane beside it.
 
 import { readFileSync, rmSync } from "node:fs";
+import { resolve } from "node:path";
 import { identityOf, type PodWatch } from "../identity/index.ts";
 import {
   LAYOUT_VERSION,
@@ -98,7 +99,9 @@ export class Agent {
   private constructor(options: AgentOptions) {
     this.#options = options;
     this.#lock = InstanceLock.take(options.socketPath);
-    const { poolDir, poolMode, gid, limits, strategy, log, tokens } = options;
+    const { poolMode, gid, limits, strategy, log, tokens } = options;
+    // Services and collectors get its path, and their working directories are others.
+    const poolDir = options.poolDir === undefined ? undefined : resolve(options.poolDir);
     this.#place = new PoolPlace(poolDir, poolMode, gid);
     this.#health = new Health(log);
     this.#scans = new Recurring(log, "a scan failed", "scans work again");

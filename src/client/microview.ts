@@ -1,5 +1,6 @@
 // What a service imports: declares metrics and gets handles whose calls are stores.
 
+import { resolve } from "node:path";
 import {
   type ApiError,
   type Combine,
@@ -93,7 +94,9 @@ export class MicroView {
     checkServiceName(service);
     this.app = app;
     this.service = service;
-    const poolDir = options.poolDir ?? process.env["MICROVIEW_POOL_DIR"];
+    const seenIn = options.poolDir ?? process.env["MICROVIEW_POOL_DIR"];
+    // The working directory may change before the service attaches again.
+    const poolDir = seenIn === undefined ? undefined : resolve(seenIn);
     const socketPath = options.socket ?? defaultSocketPath(process.env, process.getuid?.());
     const onWarning = options.onWarning ?? warnOnStderr;
     this.#name = JSON.stringify([app, service, socketPath, poolDir]);

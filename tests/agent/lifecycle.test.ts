@@ -15,7 +15,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { decodeHeader, HEADER, HEADER_BYTES_USED, poolPath } from "../../src/layout/index.ts";
 import { AgentProcess, CLI, TestHost } from "../support/host.ts";
@@ -360,6 +360,18 @@ describe("a pool directory", () => {
       expect(statSync(path).ino).toBe(ino);
     },
   );
+
+  test("that is given by a relative path is named to others by an absolute one", async () => {
+    await using host = new TestHost();
+    const near = relative(process.cwd(), host.poolDir);
+    const agent = await host.agentProcess("--pool-dir", near);
+    const mv = host.client();
+    mv.counter("requests_total");
+    await mv.ready;
+    expect(agent.find("pool created")!["path"]).toStartWith(`${host.poolDir}/`);
+    const answer = await fetch("http://localhost/health", { unix: host.socketPath });
+    expect(((await answer.json()) as { poolDir: string }).poolDir).toBe(host.poolDir);
+  });
 
   test("that is not there is made", async () => {
     await using host = new TestHost();
