@@ -1,8 +1,11 @@
 // One agent per socket: an open-file-description lock beside it, which a dead agent cannot hold.
 
-import { lstatSync, mkdirSync, readSync, rmSync, type Stats } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, readSync, rmSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import { openOwned, ownUids, SharedFile, SystemError } from "../ffi/index.ts";
+
+/** Of the lock's file: whoever may read it could take a lock for reading, and keep every agent from its own. */
+const LOCK_MODE = 0o600;
 
 /** Of a number of a process; whatever else is in a lock's file, no more is read. */
 const PID_BYTES_MAX = 20;
@@ -12,9 +15,9 @@ export class AgentRunningError extends Error {
   override readonly name = "AgentRunningError";
   readonly hint = "stop it first, or give this one another --socket";
 
-  /** @param whose its user, where that is another one */
-  constructor(socket: string, pid: string, whose = "") {
-    super(`an agent with pid ${pid}${whose} serves ${socket} already`);
+  /** @param who its pid, or its user where that is another one */
+  constructor(socket: string, who: string) {
+    super(`an agent ${who} serves ${socket} already`);
   }
 }
 
@@ -62,9 +65,24 @@ export class InstanceLock {
    * @throws AgentRunningError naming the pid of the agent that holds it, SocketError where no socket can be made
    */
   static take(socketPath: string): InstanceLock {
+    for (;;) {
+      const lock = InstanceLock.#attempt(socketPath);
+      if (lock !== undefined) return lock;
+    }
+  }
+
+  /** @returns undefined when the lock was another agent's, which has removed it meanwhile */
+  static #attempt(socketPath: string): InstanceLock | undefined {
     const file = openLock(socketPath);
     try {
-      if (!file.lock(0, 1)) throw new AgentRunningError(socketPath, pidIn(file.path));
+      if (!file.lock(0, 1)) {
+        throw new AgentRunningError(socketPath, `with pid ${pidIn(file.path)}`);
+      }
+      if (!isThere(file)) {
+        file.close();
+        return undefined;
+      }
+      file.setMode(LOCK_MODE);
       const pid = new TextEncoder().encode(`${process.pid}\n`);
       file.truncate(pid.length);
       const mapping = file.map(0, pid.length, true);
@@ -109,12 +127,30 @@ function openLock(socketPath: string): SharedFile {
     if (known?.isFile() !== true) {
       throw new SocketError(`the socket ${socketPath} cannot be made: ${(error as Error).message}`);
     }
-    const whose = ` of user ${known.uid}`;
-    if (isServed(socketPath) === true) throw new AgentRunningError(socketPath, pidIn(path), whose);
+    const whose = `of user ${known.uid}`;
+    if (isListenedOn(socketPath)) throw new AgentRunningError(socketPath, whose);
     throw new SocketError(
-      `an agent${whose} lives or has left its lock ${path}, which this user may not take`,
+      `an agent ${whose} lives or has left its lock ${path}, which this user may not take`,
       "remove it as that user if its agent is gone, or give another --socket",
     );
+  }
+}
+
+/** Whether a lock's file has its name still. */
+function isThere(file: SharedFile): boolean {
+  const known = statOf(file.path);
+  const { inode, device } = file.stat();
+  return known?.ino === inode && known.dev === device;
+}
+
+/** Whether somebody listens there, as the kernel tells everybody, proc_net(5). */
+function isListenedOn(socketPath: string): boolean {
+  try {
+    return readFileSync("/proc/net/unix", "utf8")
+      .split("\n")
+      .some((line) => line.endsWith(` ${socketPath}`));
+  } catch {
+    return false;
   }
 }
 
@@ -144,7 +180,7 @@ function pidIn(lockPath: string): string {
 
 function openOrCreate(path: string): SharedFile {
   try {
-    return SharedFile.create(path, 0o644);
+    return SharedFile.create(path, LOCK_MODE);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "EEXIST") throw error;
     return openOwned(path, true, { uids: ownUids() });
