@@ -4,11 +4,14 @@
 /** Steps and compared bytes that a byte of the log may cost: what is well takes about one. */
 const WORK_PER_BYTE = 16;
 const WORK_LEAST = 1 << 20;
+/** Words of a place, and of the table per series when it is half full and grows. */
+const PLACE_WORDS = 2;
+const WORDS_PER_SERIES_LEAST = 2 * PLACE_WORDS;
 
 export class SeriesTable {
-  #ids = new Uint32Array(64);
-  /** By id: the hash of each series, and where its key begins in the log. */
-  #hashes = new Uint32Array(64);
+  /** Places of two words: a series' id, 0 where there is none, and the hash of its key beside it. */
+  #places = new Uint32Array(PLACE_WORDS * 64);
+  /** By id: where the key of a series begins in the log. */
   #starts = new Uint32Array(64);
   #count = 0;
   #work = 0;
@@ -22,7 +25,7 @@ export class SeriesTable {
    */
   find(log: Uint8Array, key: Uint8Array): number {
     const hash = hashOf(this.#seed, key, 0, key.length);
-    return this.#ids[this.#placeOf(log, hash, key, 0, key.length)]!;
+    return this.#places[this.#placeOf(log, hash, key, 0, key.length)]!;
   }
 
   /**
@@ -34,28 +37,24 @@ export class SeriesTable {
     if (this.#work > WORK_LEAST + logBytes * WORK_PER_BYTE) return false;
     const hash = hashOf(this.#seed, log, start, end);
     const place = this.#placeOf(log, hash, log, start, end);
-    if (this.#ids[place] !== 0) return false;
-    if (series >= this.#hashes.length) {
-      this.#hashes = grown(this.#hashes, series);
-      this.#starts = grown(this.#starts, series);
-    }
-    this.#hashes[series] = hash;
+    if (this.#places[place] !== 0) return false;
+    if (series >= this.#starts.length) this.#starts = grown(this.#starts, series);
     this.#starts[series] = start;
-    this.#ids[place] = series;
-    if (++this.#count * 2 > this.#ids.length) this.#grow();
+    this.#places[place] = series;
+    this.#places[place + 1] = hash;
+    if (++this.#count * WORDS_PER_SERIES_LEAST > this.#places.length) this.#grow();
     return true;
   }
 
   /** Where the key's series is, or an empty place for it. */
   #placeOf(log: Uint8Array, hash: number, key: Uint8Array, start: number, end: number): number {
-    const ids = this.#ids;
-    const hashes = this.#hashes;
-    const mask = ids.length - 1;
-    for (let place = hash & mask; ; place = (place + 1) & mask) {
-      const id = ids[place]!;
+    const places = this.#places;
+    const last = places.length - PLACE_WORDS;
+    for (let place = (hash << 1) & last; ; place = (place + PLACE_WORDS) & last) {
+      const id = places[place]!;
       if (id === 0) return place;
       this.#work++;
-      if (hashes[id] !== hash) continue;
+      if (places[place + 1] !== hash) continue;
       // Texts state their lengths: what begins with a key is that key.
       const at = this.#starts[id]!;
       let same = 0;
@@ -66,26 +65,35 @@ export class SeriesTable {
   }
 
   #grow(): void {
-    const known = this.#ids;
-    const ids = new Uint32Array(known.length * 2);
-    const mask = ids.length - 1;
-    for (const id of known) {
+    const known = this.#places;
+    const places = new Uint32Array(known.length * 2);
+    const last = places.length - PLACE_WORDS;
+    for (let from = 0; from < known.length; from += PLACE_WORDS) {
+      const id = known[from]!;
       if (id === 0) continue;
-      let place = this.#hashes[id]! & mask;
-      while (ids[place] !== 0) {
-        place = (place + 1) & mask;
+      const hash = known[from + 1]!;
+      let place = (hash << 1) & last;
+      while (places[place] !== 0) {
+        place = (place + PLACE_WORDS) & last;
         this.#work++;
       }
-      ids[place] = id;
+      places[place] = id;
+      places[place + 1] = hash;
     }
-    this.#ids = ids;
+    this.#places = places;
   }
 }
 
-/** Of bytes, mixed so that the lowest bits depend on all of them. */
+/** Of bytes, four at a time, mixed so that the lowest bits depend on all of them. */
 function hashOf(seed: number, bytes: Uint8Array, start: number, end: number): number {
-  let hash = seed;
-  for (let i = start; i < end; i++) {
+  let hash = seed ^ (end - start);
+  let i = start;
+  for (; i + 4 <= end; i += 4) {
+    const word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
+    hash = Math.imul(hash ^ word, 0x9e37_79b1);
+    hash ^= hash >>> 15;
+  }
+  for (; i < end; i++) {
     hash = Math.imul(hash ^ bytes[i]!, 0x9e37_79b1);
     hash ^= hash >>> 15;
   }
