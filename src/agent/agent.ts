@@ -401,7 +401,7 @@ export class Agent {
     if (lost.length === 0) return undefined;
     return {
       message: `pools whose files were removed or replaced cannot be put back: ${lost.join("; ")}`,
-      hint: "free the paths, and see to it that there is room",
+      hint: "free the paths, and make room for the pools",
     };
   }
 

@@ -187,7 +187,7 @@ export class Pools {
         this.#applications.delete(name);
         // Somebody may have put another file in its place.
         if (pool.isCurrent) rmSync(pool.path);
-        this.log.info("an empty application is let go of", { app: name, path: pool.path });
+        this.log.info("an empty application is removed", { app: name, path: pool.path });
         dropped.push(application);
       }
     }
@@ -461,7 +461,7 @@ function asPoolError<T>(path: string, found: string | undefined, run: () => T): 
         throw new AgentError(
           "pool-denied",
           `the agent cannot make the pool ${path}: ${(error as Error).message}`,
-          "see to it that the agent may write there, or give it another --pool-dir",
+          "let the agent write there, or give it another --pool-dir",
           503,
         );
       default:

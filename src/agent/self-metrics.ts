@@ -123,7 +123,7 @@ const METRICS = {
   dataYielded: [
     "counter",
     "microview_agent_data_yielded_total",
-    "Connections to the data port closed to make room for others: of who had the most, or silent.",
+    "Connections to the data port closed to make room for others: those of the caller with the most, or idle ones.",
     [],
   ],
   dataDenied: [

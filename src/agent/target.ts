@@ -20,7 +20,7 @@ export function addressed(request: Request): Request {
   if (isBare && URL.canParse(NO_HOST + url)) return new Request(NO_HOST + url, request);
   throw new AgentError(
     "invalid-target",
-    "the request's Host header or target is none that can be",
+    "the request's Host header or target is not valid",
     "send Host: NAME:PORT and a path",
   );
 }

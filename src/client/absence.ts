@@ -40,7 +40,7 @@ export function whyAbsent(socketPath: string, error?: unknown): ApiError {
   if (!found.isSocket()) return absent(`${path} is no socket`, NAME);
   if (error === undefined || name === "TimeoutError") {
     return absent(
-      `whoever listens on ${path} does not answer`,
+      `the program that listens on ${path} does not answer`,
       "see the agent's log; restart it: services lose nothing",
     );
   }
@@ -51,10 +51,10 @@ export function whyAbsent(socketPath: string, error?: unknown): ApiError {
     );
   }
   if (code === NOT_AN_AGENT || error instanceof SyntaxError) {
-    return absent(`what listens on ${path} answers otherwise than an agent does`, NAME);
+    return absent(`what listens on ${path} does not answer as an agent does`, NAME);
   }
   if (code === "EAGAIN") {
-    return absent(`too many wait for the agent on ${path}`, "it is tried again by itself");
+    return absent(`too many wait for the agent on ${path}`, "this service tries again by itself");
   }
   if (code === "ConnectionClosed" || code === "ECONNRESET" || code === "EPIPE") {
     return absent(`the agent on ${path} closes connections without an answer`, "see its log");
@@ -73,7 +73,7 @@ export function whyUnreachable(error: Error): ApiError {
       ? "let this process see the pools of the agent: in a container, mount the application's folder and name it by MICROVIEW_POOL_DIR"
       : code === "EACCES" || code === "EPERM"
         ? "join the group that owns the pools: see `ls -l` and the agent's --group"
-        : "it is tried again";
+        : "this service tries again";
   return { code: "attach-failed", message: error.message, hint: `${hint}; ${MEANWHILE}` };
 }
 

@@ -132,8 +132,6 @@ function closed(): Error {
 }
 
 function notAnAgent(): Error {
-  const error = new Error(
-    "what listens on the agent's socket answers otherwise than an agent does",
-  );
+  const error = new Error("what listens on the agent's socket does not answer as an agent does");
   return Object.assign(error, { code: NOT_AN_AGENT });
 }

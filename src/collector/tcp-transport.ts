@@ -219,7 +219,7 @@ export class TcpTransport implements Transport {
       : said.startsWith("SSH-")
         ? "it is a port of SSH"
         : "it speaks another protocol";
-    return `what answers there is not the data port of an agent: ${what}`;
+    return `it is not the data port of an agent: ${what}`;
   }
 
   /** When nothing was asked, the end of the connection is all that there is to read: left unread, it wakes for ever. */

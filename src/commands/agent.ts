@@ -84,14 +84,14 @@ export default defineSubcommand("agent", {
       {
         group: ACCESS,
         hint: "NAME",
-        description: "name that it may be asked by without a token, beside the certificate's",
+        description: "host name that requests without a token may use, besides the certificate's",
       },
       parseHostName,
     ),
     allowRegister: flag.toggle({
       group: ACCESS,
       description:
-        "without --token-file, let everybody who comes over TCP register too, as the prototype's clients do",
+        "without --token-file, allow callers over TCP to register too, as the prototype's clients do",
     }),
     insecure: flag.toggle({
       group: ACCESS,
@@ -247,7 +247,7 @@ export default defineSubcommand("agent", {
     maxIdle: flag.duration({
       group: LIMITS,
       description:
-        "how long a connection to the data port may ask for nothing before it makes room, where there is none for others",
+        "how long a connection to the data port may be idle before it is closed when there is no room for others",
       default: "10s",
       min: "10ms",
     }),

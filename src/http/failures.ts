@@ -30,8 +30,8 @@ const CONNECTION: Readonly<Record<string, string>> = {
   ConnectionRefused: "nobody listens there",
   ENOTFOUND: "the host is unknown",
   EAI_AGAIN: "the host is unknown: no name server answers",
-  ENETUNREACH: "there is no way to that network",
-  EHOSTUNREACH: "there is no way to that host",
+  ENETUNREACH: "there is no route to that network",
+  EHOSTUNREACH: "there is no route to that host",
   ETIMEDOUT: "it does not answer in time",
   TimeoutError: "it does not answer in time",
   ECONNRESET: "it has closed the connection",
@@ -119,7 +119,7 @@ async function ofCertificate(
     return `its certificate is signed by none of the authorities that ${trusted}${ca === undefined ? "" : `: name the one that has signed it with ${ca}`}`;
   }
   if (code === "DEPTH_ZERO_SELF_SIGNED_CERT") {
-    return `its certificate is signed by itself${ca === undefined ? "" : `: if that is meant, name it with ${ca}`}`;
+    return `its certificate is self-signed${ca === undefined ? "" : `: if that is meant, name it with ${ca}`}`;
   }
   const isTime = code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID";
   if (!isTime && code !== "ERR_TLS_CERT_ALTNAME_INVALID") return undefined;
@@ -132,7 +132,7 @@ async function ofCertificate(
     return `its certificate is not valid yet${shown === undefined ? "" : ` (it begins ${shown.validFrom})`}: look at this host's clock`;
   }
   const names = shown === undefined ? "other names" : shown.names;
-  return `its certificate is for ${names}, and not for ${place.host}: ask by a name that stands in it`;
+  return `its certificate is for ${names}, and not for ${place.host}: use a name that is in it`;
 }
 
 /** Why TLS failed, though the certificate was right as far as it was looked at. */

@@ -248,7 +248,7 @@ export class Directory {
         const { id, name } = readService(reader);
         this.#checkId(id, "service", start);
         if (this.#serviceNames.has(name)) {
-          throw new DamageError(`the service ${JSON.stringify(name)} stands twice`, start);
+          throw new DamageError(`the service ${JSON.stringify(name)} is there twice`, start);
         }
         this.#serviceNames.add(name);
         this.services.set(id, name);
@@ -335,13 +335,13 @@ export class Directory {
     } else if (this.origin === "pool") {
       const conflict = definitionConflict(named.definition, definition);
       if (conflict !== undefined) {
-        throw new DamageError(`the metric ${name} stands twice: ${conflict}`, start);
+        throw new DamageError(`the metric ${name} is there twice: ${conflict}`, start);
       }
       if (named.metrics.length >= LIMITS.labelSetsPerName) {
         throw new DamageError(`the metric ${name} has too many sets of label names`, start);
       }
       if (named.metrics.some((metric) => sameLabelNames(metric.definition, definition))) {
-        throw new DamageError(`the metric ${name} stands twice`, start);
+        throw new DamageError(`the metric ${name} is there twice`, start);
       }
     }
     const slots = slotsPerSeries(definition);
@@ -370,7 +370,7 @@ export class Directory {
     const keyEnd = this.#reader.position;
     this.#checkId(id, "series", start);
     if (id >= this.#seriesMetric.length) this.#growSeries(id);
-    if (this.#seriesMetric[id] !== 0) throw new DamageError(`series ${id} stands twice`, start);
+    if (this.#seriesMetric[id] !== 0) throw new DamageError(`series ${id} is there twice`, start);
     const keyStart = start + RECORD_HEADER_BYTES + 4;
     const isNew = this.#series.add(this.#log, keyStart, keyEnd, id, this.#length);
     if (!isNew && this.origin === "pool") {

@@ -87,7 +87,9 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
     let meter = this.#meters.get(key);
     if (meter === undefined) {
       if (identity.name === "") {
-        this.#shared.diagnostics.warn("a meter has no name: what made its instruments is not told");
+        this.#shared.diagnostics.warn(
+          "a meter has no name: its instruments do not say what made them",
+        );
       }
       meter = new Meter(this.#shared, identity);
       this.#meters.set(key, meter);
@@ -188,7 +190,7 @@ function histogramOf(env: Environment, diagnostics: Diagnostics): DefaultHistogr
   const known = HISTOGRAMS.find((each) => each === given);
   if (known === undefined && given !== "") {
     diagnostics.changed(
-      `${DEFAULT_HISTOGRAM} is none of ${HISTOGRAMS.join(", ")}`,
+      `${DEFAULT_HISTOGRAM} is not one of ${HISTOGRAMS.join(", ")}`,
       "it is ignored",
     );
   }

@@ -129,7 +129,11 @@ describe("a service that is not attached for five seconds", () => {
         [at("dead"), `nobody listens on ${at("dead")}`, "start `microview agent`"],
         [at("denied"), `this user may not connect to ${at("denied")}`, "--group"],
         [at("closed/s"), `this user may not look for ${at("closed/s")}`, "enter its folder"],
-        [at("other"), `what listens on ${at("other")} answers otherwise`, "MICROVIEW_SOCKET"],
+        [
+          at("other"),
+          `what listens on ${at("other")} does not answer as an agent does`,
+          "MICROVIEW_SOCKET",
+        ],
         [at("x".repeat(108)), "bytes, and the system allows 107", "shorter --socket"],
       ];
       const { stdout, stderr } = await run(

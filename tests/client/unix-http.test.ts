@@ -105,7 +105,7 @@ describe("a request to a Unix socket", () => {
       "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
     ];
     for (const text of wrong) {
-      await expect(answered([text])).rejects.toThrow("answers otherwise than an agent does");
+      await expect(answered([text])).rejects.toThrow("does not answer as an agent does");
     }
   });
 

@@ -152,7 +152,7 @@ test("a host on which nothing is registered yet has no name to suggest", async (
   const { exitCode, stderr } = await once(host, "--metric", "nope");
   expect({ exitCode, stderr }).toEqual({
     exitCode: 1,
-    stderr: "microview: no metric matches 'nope'\nhint: there is none\n",
+    stderr: "microview: no metric matches 'nope'\nhint: there are no metrics\n",
   });
 });
 

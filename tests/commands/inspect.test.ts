@@ -113,7 +113,7 @@ describe("microview inspect", () => {
       const directory = new PoolDirectory(scratch);
       const { exitCode, stdout, stderr } = await inspect(directory, flag, "nosuch");
       expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
-      expect(stderr).toMatch(/^microview: no \w+ matches 'nosuch'\nhint: there is none\n$/);
+      expect(stderr).toMatch(/^microview: no \w+ matches 'nosuch'\nhint: there are no \w+s\n$/);
     },
   );
 

@@ -74,9 +74,9 @@ test.each([
 });
 
 test.each([
-  ["PROTOCOL", "toString", "is none of http/protobuf, http/json"],
-  ["COMPRESSION", "s3cret", "is none of gzip, none"],
-  ["TEMPORALITY_PREFERENCE", "s3cret", "is none of cumulative, delta, lowmemory"],
+  ["PROTOCOL", "toString", "is not one of http/protobuf, http/json"],
+  ["COMPRESSION", "s3cret", "is not one of gzip, none"],
+  ["TEMPORALITY_PREFERENCE", "s3cret", "is not one of cumulative, delta, lowmemory"],
   ["TIMEOUT", "s3cret", "is no number of milliseconds from 10 on"],
   ["TIMEOUT", "0", "is no number of milliseconds from 10 on"],
 ])("a %s of %j is ignored with a warning, in which it is not repeated", (name, value, reason) => {

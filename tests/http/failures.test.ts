@@ -120,11 +120,11 @@ describe("by TLS", () => {
       "its certificate is signed by none of the authorities that --ca names: name the one that has signed it with --ca",
     );
     expect(await said(`https://127.0.0.2:${port}/`, { ca })).toBe(
-      "its certificate is for localhost, 127.0.0.1, and not for 127.0.0.2: ask by a name that stands in it",
+      "its certificate is for localhost, 127.0.0.1, and not for 127.0.0.2: use a name that is in it",
     );
     const own = authority.selfSigned("self");
     expect(await said(`https://localhost:${http(own)}/`, { ca })).toBe(
-      "its certificate is signed by itself: if that is meant, name it with --ca",
+      "its certificate is self-signed: if that is meant, name it with --ca",
     );
     expect(
       await said(`https://localhost:${http(authority.sign("old", "ended"))}/`, { ca }),

@@ -147,8 +147,8 @@ describe("a damaged directory", () => {
     ["a series out of order", /series id 900/, (r) => r.series(900, 1, ["x"])],
     ["a series once more", /series id 3/, (r) => r.series(3, 1, ["x"])],
     ["a series of nothing", /unknown metric/, (r) => r.series(4, 8, ["x"])],
-    ["a metric once more", /c stands twice/, (r) => r.metric(3, 1, define.counter("c", ["a"]))],
-    ["a metric otherwise", /c stands twice: kind/, (r) => r.metric(3, 1, define.gauge("c"))],
+    ["a metric once more", /c is there twice/, (r) => r.metric(3, 1, define.counter("c", ["a"]))],
+    ["a metric otherwise", /c is there twice: kind/, (r) => r.metric(3, 1, define.gauge("c"))],
     ["labels once more", /c whose labels another has/, (r) => r.series(4, 1, ["x"])],
     ["a series with too few labels", /bytes needed|not UTF-8|text of/, (r) => r.series(4, 1, [])],
     ["a writer twice", /writer 1 of service 1/, (r) => r.writer(writer(1))],
@@ -263,7 +263,7 @@ describe("a damaged directory", () => {
   });
 
   const contradictions: [string, RegExp, (records: RecordWriter) => void][] = [
-    ["a service once more", /"auth" stands twice/, (r) => r.service(2, "auth")],
+    ["a service once more", /"auth" is there twice/, (r) => r.service(2, "auth")],
     [
       "a page that somebody has granted",
       /granted already/,

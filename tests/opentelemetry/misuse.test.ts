@@ -328,7 +328,7 @@ describe("a provider", () => {
     provider.getMeter("").createCounter("c").add(1);
     await provider.ready;
     expect(messages).toEqual([
-      "microview: a meter has no name: what made its instruments is not told",
+      "microview: a meter has no name: its instruments do not say what made them",
     ]);
   });
 

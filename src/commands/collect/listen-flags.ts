@@ -37,7 +37,7 @@ export const LISTEN_FLAGS = {
     {
       group: SCRAPES,
       hint: "NAME",
-      description: "name that scrapers may ask by without a token, beside the certificate's",
+      description: "host name that scrapers without a token may use, besides the certificate's",
     },
     parseHostName,
   ),

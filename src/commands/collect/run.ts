@@ -267,7 +267,7 @@ export class CollectRun {
       this.#sightings.appFailure() ??
       new CliError({
         message: `nothing was read within ${formatDurationMs(durationMs)}`,
-        hint: reasons.length > 0 ? reasons.join("; ") : "`microview doctor` tells what is missing",
+        hint: reasons.length > 0 ? reasons.join("; ") : "`microview doctor` says what is missing",
       });
   }
 

@@ -56,7 +56,7 @@ export function otlpEnvironment(
         `set it to one of ${known}, and the endpoint to the receiver's port for HTTP, mostly 4318`,
       );
     }
-    onWarning(`--otlp env: ${variable} is none of ${known}: it is ignored`);
+    onWarning(`--otlp env: ${variable} is not one of ${known}: it is ignored`);
     return undefined;
   };
   /** Whole milliseconds. */

@@ -48,7 +48,7 @@ export function parseFileMode(text: string, label: string): number {
   if ((mode & OWNER_RW) !== OWNER_RW) {
     throw new UsageError(
       `${label} leaves the owner without: '${text}'`,
-      "who makes a pool reads and writes it: begin with 06, e.g. 0660",
+      "the agent reads and writes its pools: begin with 06, e.g. 0660",
     );
   }
   return mode;

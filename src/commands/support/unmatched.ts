@@ -27,14 +27,14 @@ export function unmatched(
     .filter((pattern) => !distinct.some(globs([pattern])))
     .map((pattern) => ({
       message: `no ${what} matches '${printable(pattern)}'`,
-      hint: hintFor(pattern, distinct.map(printable)),
+      hint: hintFor(what, pattern, distinct.map(printable)),
     }));
 }
 
-function hintFor(pattern: string, names: readonly string[]): string {
+function hintFor(what: string, pattern: string, names: readonly string[]): string {
   const meant = nearest(pattern, names);
   if (meant !== undefined) return `did you mean ${meant}?`;
-  if (names.length === 0) return "there is none";
+  if (names.length === 0) return `there are no ${what}s`;
   const more = names.length > NAMES_SHOWN ? ", …" : "";
   return `there ${names.length === 1 ? "is only" : "are"} ${names.slice(0, NAMES_SHOWN).join(", ")}${more}`;
 }
