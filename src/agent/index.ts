@@ -9,6 +9,7 @@ export { ANYONE, type Grant } from "./grants.ts";
 export { HostNames } from "./host-names.ts";
 export { AgentRunningError, isServed } from "./instance-lock.ts";
 export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+export { checkPort, ListenError } from "./listening.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export { MethodError } from "./methods.ts";
 export { Recurring } from "./recurring.ts";

@@ -28,7 +28,7 @@ export function checkSocketPath(path: string): void {
 
 /** @throws ListenError for what is no address of this host */
 export function checkHost(host: string): void {
-  tryPort(host, 0, "--port");
+  checkPort(host, 0, { host: "--host", port: "--port" });
 }
 
 /**
@@ -36,29 +36,46 @@ export function checkHost(host: string): void {
  * @throws ListenError telling which one cannot be had, and why
  */
 export function checkPorts(host: string, port: number, dataPort: number): void {
-  tryPort(host, port, "--port");
-  tryPort(host, dataPort, "--data-port");
+  checkPort(host, port, { host: "--host", port: "--port" });
+  checkPort(host, dataPort, { host: "--host", port: "--data-port" });
 }
 
-function tryPort(host: string, port: number, flag: string): void {
+/** The flags that name a host and a port, for errors. */
+export interface ListenFlags {
+  host: string;
+  port: string;
+}
+
+/**
+ * Tries out one port; 0 stands for any.
+ * @throws ListenError telling why it cannot be had
+ */
+export function checkPort(host: string, port: number, flags: ListenFlags): void {
   try {
     closeFd(tcpListen(host, port));
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    throw reasonOf(error, host, port, flag);
+    throw reasonOf(error, host, port, flags);
   }
 }
 
-function reasonOf(error: SystemError, host: string, port: number, flag: string): ListenError {
+function reasonOf(
+  error: SystemError,
+  host: string,
+  port: number,
+  { host: hostFlag, port: flag }: ListenFlags,
+): ListenError {
   switch (error.code) {
     case "EHOSTUNREACH":
       return new ListenError(
-        `--host ${host}: there is no such host`,
-        "give an address of this host alone, e.g. 127.0.0.1 or 0.0.0.0; the port has a flag of its own",
+        `${hostFlag} ${host}: there is no such host`,
+        hostFlag === flag
+          ? "give an address of this host and a port, e.g. 127.0.0.1:9464 or 0.0.0.0:9464"
+          : "give an address of this host alone, e.g. 127.0.0.1 or 0.0.0.0; the port has a flag of its own",
       );
     case "EADDRNOTAVAIL":
       return new ListenError(
-        `--host ${host} is no address of this host`,
+        `${hostFlag} ${host} is no address of this host`,
         "`ip address` lists them; 0.0.0.0 stands for all",
       );
     case "EADDRINUSE":
@@ -69,10 +86,13 @@ function reasonOf(error: SystemError, host: string, port: number, flag: string):
     case "EACCES":
       return new ListenError(
         `cannot listen on ${withPort(host, port)}: this user may not`,
-        `give ${flag} a port from 1024 on, or the agent CAP_NET_BIND_SERVICE`,
+        `give ${flag} a port from 1024 on, or the program CAP_NET_BIND_SERVICE`,
       );
     default:
-      return new ListenError(error.message, `give another --host or ${flag}`);
+      return new ListenError(
+        error.message,
+        hostFlag === flag ? `give another ${flag}` : `give another ${hostFlag} or ${flag}`,
+      );
   }
 }
 

@@ -173,7 +173,7 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
   } catch (error) {
     const reason = await failureOf(error, {
       url: agent.url("/health"),
-      isSocket: agent.target.host === undefined,
+      ...(agent.target.host === undefined ? { socketPath: targetAddress(agent.target) } : {}),
       flags: { ca: "--ca", identity: "--client-cert and --client-key", tls: "--tls or --ca" },
       ...(agent.credentials.tls === undefined ? {} : { tls: agent.credentials.tls }),
     });

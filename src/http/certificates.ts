@@ -80,5 +80,5 @@ function whatIs(text: string, der: string): string {
   if (known !== undefined) return `it is ${known[1]}`;
   // A sequence of ASN.1 with a length of two bytes, of which the first is no text.
   if (text.startsWith("0\uFFFD")) return `it is ${der}`;
-  return "it is something else";
+  return "its format is unknown";
 }

@@ -1,6 +1,7 @@
 // Why a request failed, in words, with what to do: the one place that turns errors of connections and of TLS into text.
 
 import { X509Certificate } from "node:crypto";
+import { type Stats, statSync } from "node:fs";
 import { isIP } from "node:net";
 import { askByTls, askPlainly, type Place, type PlainAnswer, type TlsAnswer } from "./probe.ts";
 import { byProxy, proxyFor } from "./proxies.ts";
@@ -8,8 +9,8 @@ import { byProxy, proxyFor } from "./proxies.ts";
 /** What was tried, and how the person who reads of it says what was missing. */
 export interface Attempt {
   url: string;
-  /** It went to a Unix socket, whatever the URL says. */
-  isSocket?: boolean;
+  /** It went to this Unix socket, whatever the URL says. */
+  socketPath?: string;
   /** The server is not to be asked any more than it was. */
   isQuiet?: boolean;
   /** Given when TLS was spoken. */
@@ -65,9 +66,20 @@ export function shortReason(error: unknown): string {
   return CONNECTION[code] ?? message.split(". ")[0]!;
 }
 
+/** A file that is no socket refuses connections as a socket does on which nobody listens. */
+function ofSocket(error: unknown, path: string): string {
+  let found: Stats | undefined;
+  try {
+    found = statSync(path);
+  } catch {
+    // The error says it.
+  }
+  return found?.isSocket() === false ? CONNECTION["ENOTSOCK"]! : shortReason(error);
+}
+
 /** Why a request has failed. Where its error leaves that open, the server is asked what it speaks. */
 export async function failureOf(error: unknown, attempt: Attempt): Promise<string> {
-  if (attempt.isSocket === true) return shortReason(error);
+  if (attempt.socketPath !== undefined) return ofSocket(error, attempt.socketPath);
   const proxied = byProxy(attempt.url);
   const code = codeOf(error);
   const mayAsk = attempt.isQuiet !== true && proxied === "" && !isUnanswered(attempt);

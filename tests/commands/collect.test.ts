@@ -161,9 +161,11 @@ test("a socket that was named and is not there, or where nobody answers, is an e
   // The socket of an agent that was killed stays as a file.
   const killed = await host.agentProcess("--socket", `${host.folder}/killed.sock`);
   await killed.end("SIGKILL");
+  writeFileSync(`${host.folder}/file.sock`, "");
   for (const [path, reason] of [
     [`${host.folder}/nope.sock`, "there is no such file"],
     [`${host.folder}/killed.sock`, "nobody listens there"],
+    [`${host.folder}/file.sock`, "it is no socket"],
   ]) {
     for (const transport of ["auto", "mmap", "tcp"]) {
       const flags = ["--once", "--socket", path!, "--transport", transport];

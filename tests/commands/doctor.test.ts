@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { relative } from "node:path";
 import { findingsText } from "../../src/commands/doctor.ts";
 import { styleFor } from "../../src/commands/support/style.ts";
 import type { Finding } from "../../src/inspector/index.ts";
@@ -33,6 +34,13 @@ describe("microview doctor", () => {
     expect(exitCode).toBe(1);
     expect(stdout).toMatch(/^ {2}fail {2}shared memory +.* is not there$/m);
     expect(stdout).toContain("microview cannot do its work here");
+  });
+
+  test("fails for a pool directory that is a file, also by a relative path", async () => {
+    const path = relative(process.cwd(), import.meta.path);
+    const { exitCode, stdout } = await doctor("--pool-dir", path);
+    expect(exitCode).toBe(1);
+    expect(stdout).toContain(`${import.meta.path} is no directory`);
   });
 
   test("prints the same for programs", async () => {

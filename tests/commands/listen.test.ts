@@ -296,7 +296,22 @@ describe("collect --listen", () => {
     const flags = ["--socket", host.socketPath, "--listen", String(port)];
     const { exitCode, stderr } = await runCli(["collect", ...flags]);
     expect(exitCode).toBe(1);
-    expect(stderr).toContain(`127.0.0.1:${port}`);
+    expect(stderr).toContain(`cannot listen on 127.0.0.1:${port}: the address is already in use`);
+    expect(stderr).toContain("or give another --listen\n");
+  });
+
+  test("on a host that there is not, or that is another, names the cause", async () => {
+    await using host = new TestHost();
+    for (const [name, reason] of [
+      ["banana.invalid", "there is no such host"],
+      ["192.0.2.1", "is no address of this host"],
+    ]) {
+      const flags = ["--socket", host.socketPath, "--listen", `${name}:0`, "--listen-insecure"];
+      const { exitCode, stderr } = await runCli(["collect", ...flags]);
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain(`--listen ${name}`);
+      expect(stderr).toContain(reason!);
+    }
   });
 
   test("beyond loopback without a token is insecure, and has to be said", async () => {

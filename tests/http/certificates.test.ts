@@ -72,7 +72,7 @@ describe("a file of certificates", () => {
       () => Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(cert, "utf16le")]).toString(),
       "it is UTF-16",
     ],
-    ["a page", () => "<html>not found</html>", "it is something else"],
+    ["a page", () => "<html>not found</html>", "its format is unknown"],
     ["half a certificate", () => cert.slice(0, 300), "it is a certificate"],
   ])("that is %s is refused", (_, text, reason) => {
     const said = complaint(() => certificatesOf(text(), "--ca"));

@@ -5,6 +5,7 @@ import {
   ANYONE,
   Audit,
   addressed,
+  checkPort,
   checkScope,
   checkTls,
   createLog,
@@ -14,6 +15,7 @@ import {
   HostNames,
   isLoopback,
   LIVENESS_PATH,
+  ListenError,
   type Log,
   MethodError,
   pathOf,
@@ -142,9 +144,11 @@ export class ScrapeServer {
       );
     }
     try {
+      checkPort(host, port, { host: "--listen", port: "--listen" });
       this.#server = this.#serve(port, tls);
       this.#port = this.#server.port!;
     } catch (error) {
+      if (error instanceof ListenError) throw new CliError(error);
       throw new CliError({
         message: `--listen: cannot listen on ${formatEndpoint({ host, port })}: ${(error as Error).message}`,
         hint: "something listens there already, or the address is not this host's",

@@ -1,6 +1,14 @@
 // The host as the checks see it: files below a root, so that tests can show them another host than their own.
 
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statfsSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
 
 export interface Host {
   /** As `uname -s -m` would say, in Node's words: linux, x64, arm64. */
@@ -11,6 +19,7 @@ export interface Host {
   /** Names in a directory; none when it is not there. */
   list(path: string): string[];
   exists(path: string): boolean;
+  isFolder(path: string): boolean;
   writable(path: string): boolean;
   /** Of the file system that a path is on. */
   space(path: string): { totalBytes: number; freeBytes: number } | undefined;
@@ -24,6 +33,7 @@ export function hostAt(root = ""): Host {
     read: (path) => attempt(() => readFileSync(root + path, "utf8").trimEnd()),
     list: (path) => attempt(() => readdirSync(root + path).sort()) ?? [],
     exists: (path) => existsSync(root + path),
+    isFolder: (path) => statSync(root + path, { throwIfNoEntry: false })?.isDirectory() === true,
     writable: (path) => attempt(() => accessSync(root + path, constants.W_OK) ?? true) ?? false,
     space: (path) =>
       attempt(() => {

@@ -1,5 +1,6 @@
 // Shared memory and the limits of a process.
 
+import { resolve } from "node:path";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
 
@@ -45,7 +46,7 @@ function mountOf(host: Host, path: string): Mount | undefined {
 
 /** @param poolDir where pools are kept when not in /dev/shm */
 export function checkSharedMemory(host: Host, poolDir?: string): Finding {
-  const path = poolDir ?? SHM;
+  const path = poolDir === undefined ? SHM : resolve(poolDir);
   const check = new Check("shared-memory", "shared memory");
   const enlarge =
     "enlarge it: `mount -o remount,size=1G /dev/shm`; in a container: `--shm-size=1g`, or in Kubernetes an emptyDir with medium Memory";
@@ -56,6 +57,9 @@ export function checkSharedMemory(host: Host, poolDir?: string): Finding {
         ? "mount one: `mount -t tmpfs tmpfs /dev/shm`"
         : "create the directory, or name another one with --pool-dir",
     );
+  }
+  if (!host.isFolder(path)) {
+    return check.fail(`${path} is no directory`, "name the agent's with --pool-dir");
   }
   const mount = mountOf(host, path);
   const space = host.space(path);
