@@ -67,14 +67,14 @@ export class PoolPlace {
       if (this.poolDir !== undefined) makeFolder(this.#path, folderMode(this.mode), this.gid);
       if (!statSync(this.#path).isDirectory()) throw systemError("EEXIST");
     });
-    const probe = join(this.#path, `.microview-probe-${process.pid}`);
+    // Anybody may write there, and could have taken a name that can be guessed.
+    const probe = join(this.#path, `.microview-probe-${crypto.randomUUID()}`);
     const twin = `${probe}-2`;
     const clear = () => {
       for (const path of [probe, twin]) rmSync(path, { force: true });
     };
     try {
       this.#attempt(() => {
-        clear();
         const file = SharedFile.create(probe, 0o600);
         try {
           file.truncate(PAGE_BYTES);
