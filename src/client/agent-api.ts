@@ -1,14 +1,15 @@
 // Calls to the agent over its Unix socket, typed by the contract in layout.
 
-import type {
-  ApiError,
-  AttachRequest,
-  AttachResponse,
-  HoldRequest,
-  RegisterRequest,
-  RegisterResponse,
-  ReleaseRequest,
-  ReleaseResponse,
+import {
+  type ApiError,
+  type AttachRequest,
+  type AttachResponse,
+  type HoldRequest,
+  parseFlatJson,
+  type RegisterRequest,
+  type RegisterResponse,
+  type ReleaseRequest,
+  type ReleaseResponse,
 } from "../layout/index.ts";
 import { AgentAbsent } from "./absence.ts";
 import { requestUnix } from "./unix-http.ts";
@@ -103,7 +104,7 @@ export class AgentApi {
         headers,
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
-      return { status, answer: JSON.parse(text) as Partial<ApiError> | null };
+      return { status, answer: parseFlatJson(text) as Partial<ApiError> | null };
     } catch (error) {
       throw new AgentAbsent((error as Error).message, { cause: error });
     }

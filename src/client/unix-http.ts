@@ -5,7 +5,7 @@ import type { Socket, SocketHandler } from "bun";
 import { NOT_AN_AGENT } from "./absence.ts";
 
 const HEAD_BYTES_MAX = 16 * 1024;
-const BODY_BYTES_MAX = 64 * 1024 * 1024;
+const BODY_BYTES_MAX = 16 * 1024 * 1024;
 const HEAD_END = "\r\n\r\n";
 
 export interface UnixRequest {

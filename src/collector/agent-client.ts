@@ -1,9 +1,11 @@
 // An agent's REST interface as a collector calls it: by HOST:PORT, with or without TLS, or through this host's socket.
 
 import { proxyFor, proxyOption } from "../http/index.ts";
-import { type ApiError, DEFAULT_PORT, defaultSocketPath } from "../layout/index.ts";
+import { type ApiError, DEFAULT_PORT, defaultSocketPath, parseFlatJson } from "../layout/index.ts";
 
 const TIMEOUT_MS = 5_000;
+/** An answer that is longer is not an agent's. */
+const BODY_BYTES_MAX = 1 << 20;
 
 /** An agent to read; without `host` the one of this host. */
 export interface Target {
@@ -88,10 +90,25 @@ export class AgentClient {
     });
   }
 
+  /** What stands in an answer's body; undefined for what no agent answers. */
+  async answerOf({ body }: Response): Promise<unknown> {
+    const decoder = new TextDecoder();
+    let text = "";
+    try {
+      for await (const chunk of body ?? []) {
+        text += decoder.decode(chunk as Uint8Array, { stream: true });
+        if (text.length > BODY_BYTES_MAX) return undefined;
+      }
+      return parseFlatJson(text);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The answer to a call. @throws Error with what the agent says */
   async call(method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await this.fetch(method, path, body);
-    const answer = (await response.json().catch(() => undefined)) as Partial<ApiError> | undefined;
+    const answer = (await this.answerOf(response)) as Partial<ApiError> | null | undefined;
     if (response.ok && answer !== undefined) return answer;
     const message = typeof answer?.message === "string" ? answer.message : "it does not say why";
     const hint = typeof answer?.hint === "string" ? `; ${answer.hint}` : "";

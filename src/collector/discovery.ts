@@ -179,8 +179,9 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
     });
     throw new DiscoveryError(`no agent answers at ${targetAddress(agent.target)}: ${reason}`);
   }
-  const answer = (await response.json().catch(() => undefined)) as
+  const answer = (await agent.answerOf(response)) as
     | (Partial<HealthResponse> & Partial<ApiError>)
+    | null
     | undefined;
   if (response.status === 401 && answer?.code !== "expired-token") {
     throw new RefusedError(
@@ -197,7 +198,7 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
   if (response.status === 401 || response.status === 403) {
     throw new RefusedError(`the agent at ${name} refuses: ${answer?.message ?? "it says not why"}`);
   }
-  const health = answer as HealthResponse | undefined;
+  const health = answer as HealthResponse | null | undefined;
   if (!response.ok || (health?.status !== "healthy" && health?.status !== "unhealthy")) {
     throw new DiscoveryError(
       `what answers at ${name}${byProxy(agent.url("/"))} is not a microview agent`,

@@ -4,6 +4,7 @@
 import {
   allocateBuffer,
   closeFd,
+  type Mapping,
   POLL,
   receive,
   send,
@@ -18,6 +19,7 @@ import {
   HELLO_REPLY_BYTES,
   MERGE_GAP_SLOTS,
   OP,
+  parseFlatJson,
   RANGE_BYTES,
   REQUEST_BYTES,
   RESPONSE_BYTES,
@@ -69,7 +71,8 @@ export class TcpTransport implements Transport {
   #connected = false;
   #greeted = false;
   #tag = 0;
-  #spare: Destination | undefined;
+  /** Of lists, as long as the longest so far. */
+  #spare: Mapping | undefined;
 
   /**
    * Starts to connect; failures show in progress().
@@ -135,6 +138,7 @@ export class TcpTransport implements Transport {
     closeFd(this.fd);
     this.#head.unmap();
     this.#output.unmap();
+    this.#spare?.unmap();
     this.#pending.length = 0;
   }
 
@@ -280,11 +284,11 @@ export class TcpTransport implements Transport {
   }
 
   #listMemory(bytes: number): Destination {
-    if (this.#spare === undefined || this.#spare.bytes.length < bytes) {
-      const memory = allocateBuffer(bytes);
-      this.#spare = { address: memory.address, bytes: memory.bytes() };
+    if (this.#spare === undefined || this.#spare.byteLength < bytes) {
+      this.#spare?.unmap();
+      this.#spare = allocateBuffer(bytes);
     }
-    return this.#spare;
+    return { address: this.#spare.address, bytes: this.#spare.bytes() };
   }
 
   #append(bytes: Uint8Array): void {
@@ -332,7 +336,7 @@ function failureOf(status: number): ReadFailure {
 /** The agent's list, of which nothing is believed unseen. */
 function parseList(bytes: Uint8Array): RemotePool[] | Error {
   try {
-    const list = JSON.parse(new TextDecoder().decode(bytes)) as unknown;
+    const list = parseFlatJson(new TextDecoder().decode(bytes));
     if (!Array.isArray(list)) throw new Error();
     return list.map((pool: Partial<WirePool>) => {
       const { id, app, poolId, fileBytes } = pool;

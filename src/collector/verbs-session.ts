@@ -1,7 +1,7 @@
 // A collector's session with an agent: while its connection stands, the agent keeps the collector's queue pairs. Runs
 // on the main thread, and asks the agent on behalf of the reading thread.
 
-import type { RdmaSessionMessage } from "../layout/index.ts";
+import { parseFlatJson, type RdmaSessionMessage } from "../layout/index.ts";
 import type { AgentClient } from "./agent-client.ts";
 
 const OPEN_TIMEOUT_MS = 5_000;
@@ -31,8 +31,8 @@ export class VerbsSession {
         socket.onerror = (event) => refuse((event as ErrorEvent).message);
         socket.onclose = () => refuse("it closed the connection");
         socket.onmessage = ({ data }) => {
-          const { session } = JSON.parse(String(data)) as Partial<RdmaSessionMessage>;
-          if (typeof session === "string") resolve(session);
+          const session = sessionIn(String(data));
+          if (session !== undefined) resolve(session);
           else refuse("its greeting makes no sense");
         };
       });
@@ -60,5 +60,15 @@ export class VerbsSession {
   #end(reason: string): void {
     this.#over = reason;
     this.#onLost(reason);
+  }
+}
+
+/** What a greeting names, if it is one. */
+function sessionIn(text: string): string | undefined {
+  try {
+    const { session } = parseFlatJson(text) as Partial<RdmaSessionMessage>;
+    return typeof session === "string" ? session : undefined;
+  } catch {
+    return undefined;
   }
 }

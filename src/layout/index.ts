@@ -11,6 +11,7 @@ export * from "./header.ts";
 export * from "./histogram.ts";
 export * from "./histogram-slots.ts";
 export * from "./identity.ts";
+export { parseFlatJson } from "./json.ts";
 export * from "./metric.ts";
 export * from "./paths.ts";
 export * from "./prometheus-names.ts";

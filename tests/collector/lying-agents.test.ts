@@ -1,0 +1,68 @@
+// What answers where an agent was expected may be anything: it takes neither memory without end nor the collector.
+
+import { expect, test } from "bun:test";
+import { AgentClient } from "../../src/collector/agent-client.ts";
+import { discover, VERBS_DEFAULTS } from "../../src/collector/discovery.ts";
+import { VerbsSession } from "../../src/collector/verbs-session.ts";
+
+const MIB = 1 << 20;
+const OPTIONS = { transport: "tcp", verbs: VERBS_DEFAULTS } as const;
+
+/** Answers each request by a body without an end. */
+function endless(piece: string) {
+  const bytes = new TextEncoder().encode(piece);
+  const sent = { bytes: 0 };
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: () =>
+      new Response(
+        new ReadableStream(
+          {
+            pull(controller) {
+              sent.bytes += bytes.length;
+              controller.enqueue(bytes);
+            },
+          },
+          { highWaterMark: 0 },
+        ),
+      ),
+  });
+  return { target: { host: "127.0.0.1", port: server.port! }, sent, server };
+}
+
+test("an answer without an end is read up to what an agent would say", async () => {
+  for (const piece of ["[".repeat(64 << 10), " ".repeat(64 << 10)]) {
+    const { target, sent, server } = endless(piece);
+    await expect(discover(target, OPTIONS)).rejects.toThrow("is not a microview agent");
+    const call = new AgentClient(target, {}).call("GET", "/v1/rdma");
+    await expect(call).rejects.toThrow("the agent refuses (200)");
+    // Two answers, with what the sockets hold.
+    expect(sent.bytes).toBeLessThan(64 * MIB);
+    void server.stop(true);
+  }
+});
+
+test("answers that are no objects are no agent's", async () => {
+  for (const body of ["null", "7", '"healthy"', "[]", '{"status":"healthy"}', "[".repeat(1000)]) {
+    const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response(body) });
+    const target = { host: "127.0.0.1", port: server.port! };
+    await expect(discover(target, OPTIONS)).rejects.toThrow(/is not a microview agent|version/);
+    void server.stop(true);
+  }
+});
+
+test("a greeting of RDMA that is no JSON is an error and ends nothing else", async () => {
+  for (const greeting of ["no JSON", "null", "[".repeat(MIB), '{"session":7}']) {
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: (request, its) =>
+        its.upgrade(request) ? undefined : new Response("", { status: 400 }),
+      websocket: { open: (socket) => void socket.send(greeting), message: () => {} },
+    });
+    const agent = new AgentClient({ host: "127.0.0.1", port: server.port! }, {});
+    await expect(VerbsSession.open(agent)).rejects.toThrow("its greeting makes no sense");
+    void server.stop(true);
+  }
+});
