@@ -17,6 +17,7 @@ import {
   HEADER_BYTES_USED,
   PAGE_BYTES,
   PAGE_HEADER_SLOTS,
+  type PoolHeader,
   type PreviousPlace,
   poolPath,
   SLOTS_PER_PAGE,
@@ -34,6 +35,7 @@ export class Attachment {
   readonly #device: number;
   readonly #forks: number;
   readonly #pagesOffset: number;
+  readonly #pageCapacity: number;
   readonly #hold: WriterHold;
   readonly #mappings: Mapping[] = [];
   /** Values and index of slot 0, by page. */
@@ -42,12 +44,18 @@ export class Attachment {
   readonly #firstPages = new Map<Float64Array, number>();
   readonly #extents: Extent[] = [];
 
-  private constructor(answer: AttachResponse, path: string, file: SharedFile) {
+  private constructor(
+    answer: AttachResponse,
+    path: string,
+    file: SharedFile,
+    { pagesOffset, pageCapacity }: PoolHeader,
+  ) {
     this.writer = answer.writer;
     const { poolId, lineage = poolId, replacements = 0 } = answer.pool;
     this.poolId = poolId;
     this.place = { writer: this.writer, poolId, lineage, replacements };
-    this.#pagesOffset = answer.pool.pagesOffset;
+    this.#pagesOffset = pagesOffset;
+    this.#pageCapacity = pageCapacity;
     this.#path = path;
     const { inode, device } = file.stat();
     this.#inode = inode;
@@ -73,14 +81,15 @@ export class Attachment {
     const file = openOwned(path, true, { uids, folder: dirname(dirname(path)) });
     let attachment: Attachment;
     try {
-      if (readPoolId(file) !== answer.pool.poolId) {
+      const header = readHeader(file);
+      if (header.poolId !== answer.pool.poolId || header.pagesOffset !== answer.pool.pagesOffset) {
         throw new Error(`${path} is not the pool that the agent keeps for ${app}`);
       }
       if (!file.lock(answer.lock.offset, answer.lock.bytes)) {
         file.close();
         return undefined;
       }
-      attachment = new Attachment(answer, path, file);
+      attachment = new Attachment(answer, path, file, header);
     } catch (error) {
       file.close();
       throw error;
@@ -99,10 +108,14 @@ export class Attachment {
     this.#path = pathOf(answer, app, poolDir);
   }
 
-  /** Maps what the agent has handed out. */
+  /** Maps what the agent has handed out. @throws RangeError for what is none of the pool's pages */
   add(extents: readonly Extent[]): void {
-    this.#extents.push(...extents);
-    for (const { page, pages } of extents) {
+    for (const extent of extents) {
+      const { page, pages } = extent;
+      if (!(page >= 0 && pages > 0 && page + pages <= this.#pageCapacity)) {
+        throw new RangeError(`the agent hands out pages that ${this.#path} does not have`);
+      }
+      this.#extents.push(extent);
       // Several shares of one page are one mapping.
       if (this.#pages.has(page)) continue;
       const mapping = this.#hold.map(this.#pagesOffset + page * PAGE_BYTES, pages * PAGE_BYTES);
@@ -118,8 +131,9 @@ export class Attachment {
   /** Where a slot is in mapped memory. @throws Error when the agent names a page that it has not granted */
   placeOf(page: number, slot: number): { values: Float64Array; at: number } {
     const place = this.#pages.get(page);
-    if (place === undefined)
-      throw new Error(`page ${page} was not handed to writer ${this.writer}`);
+    if (place === undefined || !(slot >= 0 && slot < SLOTS_PER_PAGE)) {
+      throw new Error(`slot ${slot} of page ${page} was not handed to writer ${this.writer}`);
+    }
     return { values: place.values, at: place.at + slot };
   }
 
@@ -200,11 +214,11 @@ function pathOf({ pool }: AttachResponse, app: string, poolDir: string | undefin
   return poolDir === undefined ? pool.path : poolPath(app, poolDir);
 }
 
-function readPoolId(file: SharedFile): number {
+function readHeader(file: SharedFile): PoolHeader {
   const { bytes } = file.stat();
   const head = file.map(0, HEADER_BYTES_USED, false);
   try {
-    return decodeHeader(head.bytes(0, Math.min(bytes, HEADER_BYTES_USED)), bytes).poolId;
+    return decodeHeader(head.bytes(0, Math.min(bytes, HEADER_BYTES_USED)), bytes);
   } finally {
     head.unmap();
   }
