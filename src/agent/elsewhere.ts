@@ -28,10 +28,11 @@ export class Elsewhere {
 
   /** A pool was lost, and all its writers are still there. */
   add(lost: Pool, writers: Iterable<Writer>): void {
-    for (const { id } of writers) {
+    for (const { id, lockOffset, lockBytes } of writers) {
       const stay = this.#stays.get(id);
       if (stay === undefined) this.#stays.set(id, { pools: [lost], isMoving: false });
-      else if (stay.isMoving) {
+      // Also one that has only come to lock its place there: that may be all that says that it lives.
+      else if (stay.isMoving || lost.file.locked(lockOffset, lockBytes)) {
         stay.pools.push(lost);
         stay.isMoving = false;
       }

@@ -11,7 +11,7 @@ const SMALL: Bounds[] = [
 ];
 const LARGE: Bounds[] = [
   { count: 2, stores: [1, 1], fileEvents: 2, agentDeaths: 1, kills: 1, waits: 0 },
-  { count: 1, stores: [2, 0], fileEvents: 3, agentDeaths: 2, kills: 1, waits: 1 },
+  { count: 1, stores: [1, 0], fileEvents: 3, agentDeaths: 1, kills: 1, waits: 0 },
 ];
 const isLarge = process.env["LOST_POOL_MODEL"] === "large";
 

@@ -466,7 +466,7 @@ export class Model {
     for (const number of Object.keys(lost.places).map(Number)) {
       const stay = agent.stays[number];
       if (stay === undefined) agent.stays[number] = { pools: [agent.pool], isMoving: false };
-      else if (stay.isMoving) {
+      else if (stay.isMoving || isLocked(state, agent.pool, number)) {
         stay.pools.push(agent.pool);
         stay.isMoving = false;
       }
