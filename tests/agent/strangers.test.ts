@@ -5,6 +5,7 @@ import { expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../support/host.ts";
+import { outcomeOf } from "../support/outcome.ts";
 import { asNobody, canMount } from "../support/permissions.ts";
 import { surroundings } from "../support/surroundings.ts";
 
@@ -22,12 +23,9 @@ async function withOwnShm(file: string): Promise<unknown> {
       ["unshare", "--mount", "sh", "-c", run, process.execPath, join(ROOT, file), folder],
       { stdout: "pipe", stderr: "pipe", env: surroundings() },
     );
-    const [out, error] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-    ]);
-    if ((await child.exited) !== 0) throw new Error(error);
-    return JSON.parse(out);
+    const { exitCode, stdout, stderr } = await outcomeOf(child);
+    if (exitCode !== 0) throw new Error(stderr);
+    return JSON.parse(stdout);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

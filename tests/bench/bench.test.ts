@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { outcomeOf } from "../support/outcome.ts";
 import { patience } from "../support/speed.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -32,11 +33,7 @@ async function bench(...args: string[]) {
     stdout: "pipe",
     stderr: "pipe",
   });
-  const [stdout, stderr] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { exitCode: await child.exited, stdout, stderr, pid: child.pid };
+  return { ...(await outcomeOf(child)), pid: child.pid };
 }
 
 /** What a benchmark made and did not clear away. */

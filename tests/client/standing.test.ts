@@ -7,6 +7,7 @@ import type { MicroView, Readiness } from "../../src/client/index.ts";
 import { Standing } from "../../src/client/standing.ts";
 import type { ApiError } from "../../src/layout/index.ts";
 import { ROOT, TestHost } from "../support/host.ts";
+import { outcomeOf } from "../support/outcome.ts";
 import { asNobody, nobodyUid } from "../support/permissions.ts";
 import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
@@ -35,13 +36,9 @@ async function run(
       stderr: "pipe",
     }),
   );
-  const [stdout, stderr] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  const exitCode = await child.exited;
+  const outcome = await outcomeOf(child);
   const cpuMs = Number(child.resourceUsage()!.cpuTime.total) / 1000;
-  return { stdout, stderr, exitCode, cpuMs, tookMs: performance.now() - started };
+  return { ...outcome, cpuMs, tookMs: performance.now() - started };
 }
 
 describe("a service that awaits its readiness without an agent", () => {

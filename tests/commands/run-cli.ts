@@ -1,12 +1,7 @@
 // Runs the program as people do, from its sources, and gives back what it said.
 
+import { type Outcome, outcomeOf } from "../support/outcome.ts";
 import { surroundings } from "../support/surroundings.ts";
-
-export interface Outcome {
-  readonly exitCode: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 const CLI = `${import.meta.dir}/../../src/cli.ts`;
 
@@ -21,10 +16,5 @@ export async function runCli(
     stdout: "pipe",
     stderr: "pipe",
   });
-  const [stdout, stderr, exitCode] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { exitCode, stdout, stderr };
+  return outcomeOf(child);
 }

@@ -5,11 +5,12 @@ import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { ROOT, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
+import type { Outcome } from "../support/outcome.ts";
 import { canMount, mountTmpfs } from "../support/permissions.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
 import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
-import { BuiltAgent, builtProgram, type Outcome, Program, placeFlags } from "./program.ts";
+import { BuiltAgent, builtProgram, Program, placeFlags } from "./program.ts";
 
 beforeAll(() => {
   builtProgram();

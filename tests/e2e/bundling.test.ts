@@ -15,6 +15,7 @@ import {
 import { join } from "node:path";
 import { ROOT, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
+import { outcomeOf } from "../support/outcome.ts";
 import { serveRegistry } from "../support/registry.ts";
 
 const SERVICE = `
@@ -48,11 +49,8 @@ async function bun(cwd: string, args: readonly string[], env: Record<string, str
     stdout: "pipe",
     stderr: "pipe",
   });
-  const [stdout, stderr] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  if ((await child.exited) !== 0) throw new Error(`bun ${args.join(" ")}: ${stdout}${stderr}`);
+  const { exitCode, stdout, stderr } = await outcomeOf(child);
+  if (exitCode !== 0) throw new Error(`bun ${args.join(" ")}: ${stdout}${stderr}`);
   return stdout;
 }
 
@@ -94,10 +92,7 @@ async function counts(host: TestHost, command: readonly string[]): Promise<void>
       stderr: "pipe",
     }),
   );
-  const [stdout, stderr] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
+  const { stdout, stderr } = await outcomeOf(child);
   expect({ stdout, stderr }).toEqual({
     stdout: `${JSON.stringify([{ attached: true }, { attached: true }])}\n`,
     stderr: "",

@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, type TestHost } from "../support/host.ts";
+import type { Outcome } from "../support/outcome.ts";
 import { NO_AGENT } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 
@@ -25,12 +26,6 @@ function modifiedAt(path: string): number {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat?.isDirectory() !== true) return stat?.mtimeMs ?? 0;
   return Math.max(0, ...readdirSync(path).map((name) => modifiedAt(join(path, name))));
-}
-
-export interface Outcome {
-  exitCode: number;
-  stdout: string;
-  stderr: string;
 }
 
 export interface Surroundings {

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { BusyError, ScrapeGate } from "../../src/exposition/scrape-gate.ts";
+import { outcomeOf } from "../support/outcome.ts";
 import { until } from "../support/wait.ts";
 
 function gate(atOnce: number, deadlineMs = 60_000) {
@@ -66,12 +67,9 @@ test("what cannot be made to its end breaks off, is told of, and leaves nothing 
     await server.stop(true);
   `;
   const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "pipe" });
-  const [said, complained] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  expect(complained).toBe("");
-  expect(JSON.parse(said)).toEqual({ answer: "broken off", told: ["Error: a fault"], active: 0 });
+  const { stdout, stderr } = await outcomeOf(child);
+  expect(stderr).toBe("");
+  expect(JSON.parse(stdout)).toEqual({ answer: "broken off", told: ["Error: a fault"], active: 0 });
 });
 
 test("pieces are made as they are taken, and none ahead", async () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, TestHost } from "../support/host.ts";
+import { outcomeOf } from "../support/outcome.ts";
 import { patience } from "../support/speed.ts";
 import { surroundings } from "../support/surroundings.ts";
 
@@ -23,11 +24,7 @@ async function run(host: TestHost, path: string, code: string, env: Record<strin
       stderr: "pipe",
     }),
   );
-  const [stdout, stderr] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { stdout, stderr, exitCode: await child.exited };
+  return outcomeOf(child);
 }
 
 const USE = `

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { ROOT, TestHost } from "../support/host.ts";
+import { outcomeOf } from "../support/outcome.ts";
 import { surroundings } from "../support/surroundings.ts";
 
 const PRELOAD = join(ROOT, "src/prom-client/preload.ts");
@@ -43,11 +44,7 @@ async function run(host: TestHost, files: Record<string, string>) {
       stderr: "pipe",
     }),
   );
-  const [stdout, stderr] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { stdout, stderr, exitCode: await child.exited };
+  return outcomeOf(child);
 }
 
 describe("preloaded", () => {

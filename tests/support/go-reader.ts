@@ -3,6 +3,7 @@
 
 import { join } from "node:path";
 import { ROOT } from "./host.ts";
+import { outcomeOf } from "./outcome.ts";
 
 const SOURCE = join(import.meta.dir, "go-reader");
 const BUILT = join(ROOT, ".cache/go-reader");
@@ -39,10 +40,7 @@ export async function readByPrometheus(
     stdout: "pipe",
     stderr: "pipe",
   });
-  const [output, errors] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  if ((await child.exited) !== 0) throw new Error(errors);
-  return JSON.parse(output) as ReadExposition[];
+  const { exitCode, stdout, stderr } = await outcomeOf(child);
+  if (exitCode !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as ReadExposition[];
 }

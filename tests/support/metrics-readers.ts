@@ -2,6 +2,7 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { outcomeOf } from "./outcome.ts";
 import { Prometheus } from "./receivers.ts";
 
 export const promtool = Bun.which("promtool");
@@ -60,13 +61,9 @@ export async function findingsOfPython(texts: readonly string[]): Promise<string
 
 async function run(command: string[], input: string): Promise<string> {
   const child = Bun.spawn(command, { stdin: Buffer.from(input), stdout: "pipe", stderr: "pipe" });
-  const [output, errors, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  if (command[0] !== promtool && code !== 0) throw new Error(errors);
-  return output + errors;
+  const { exitCode, stdout, stderr } = await outcomeOf(child);
+  if (command[0] !== promtool && exitCode !== 0) throw new Error(stderr);
+  return stdout + stderr;
 }
 
 /** Prometheus that scrapes. */
