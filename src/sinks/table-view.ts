@@ -4,7 +4,7 @@ import { formatQuantity, formatSeconds } from "./quantity.ts";
 import type { Row } from "./rows.ts";
 import { sparkline } from "./sparkline.ts";
 import type { Course, PlacedRow, PoolModel, TableModel } from "./table-model.ts";
-import { cutText, fitLeft, fitRight, printable, textWidth } from "./text.ts";
+import { cutApart, cutText, fitLeft, fitRight, printable, textWidth } from "./text.ts";
 import { clockTime } from "./time.ts";
 
 /** Wraps text in colours, or leaves it alone. */
@@ -169,7 +169,24 @@ function seriesLines(
     widths,
     PLAIN_STYLE,
   );
-  return [style.dim(title), ...cells.map((each) => lineOf(each, widths, style))];
+  const names = distinctNames(cells, widths.name);
+  const lines = cells.map((each, i) => lineOf({ ...each, name: names[i]! }, widths, style));
+  return [style.dim(title), ...lines];
+}
+
+/** Names as they fit into their column, those of each service told apart. */
+function distinctNames(cells: readonly Cells[], columns: number): string[] {
+  const names: string[] = [];
+  for (const rows of Map.groupBy(cells.keys(), (i) => cells[i]!.service).values()) {
+    const cut = cutApart(
+      rows.map((i) => cells[i]!.name),
+      columns,
+    );
+    rows.forEach((i, which) => {
+      names[i] = cut[which]!;
+    });
+  }
+  return names;
 }
 
 function cellsOf({ pool, row }: PlacedRow, service: string, withTrend: boolean): Cells {

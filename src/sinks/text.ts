@@ -83,6 +83,49 @@ export function cutText(text: string, columns: number): string {
   return `${kept}…`;
 }
 
+/**
+ * Printable texts cut to so many columns each. Where cut ends would make some of them look the same, what tells those
+ * apart is kept instead: `http_req…/admi…200"}`.
+ */
+export function cutApart(texts: readonly string[], columns: number): string[] {
+  const cut = texts.map((text) => cutText(text, columns));
+  for (const alike of Map.groupBy(texts.keys(), (i) => cut[i]!).values()) {
+    if (alike.length === 1) continue;
+    const places = differences(alike.map((i) => texts[i]!));
+    for (const i of alike) cut[i] = cutBetween(texts[i]!, places.get(texts[i]!)!, columns);
+  }
+  return cut;
+}
+
+/** Where each of some texts departs from others, from left to right. */
+function differences(texts: readonly string[], places = new Map<string, number[]>()) {
+  const [first = ""] = texts;
+  let at = 0;
+  for (const character of first) {
+    if (!texts.every((text) => text.startsWith(character, at))) break;
+    at += character.length;
+  }
+  for (const text of texts) places.set(text, [...(places.get(text) ?? []), at]);
+  for (const part of Map.groupBy(texts, (text) => text.codePointAt(at)).values()) {
+    if (part.length > 1 && new Set(part).size > 1) differences(part, places);
+  }
+  return places;
+}
+
+/** A text of which each part, from one place to the next, is cut so that all of them have room. */
+function cutBetween(text: string, places: readonly number[], columns: number): string {
+  const bounds = [0, ...places, text.length];
+  const parts = bounds.slice(1).map((end, i) => text.slice(bounds[i], end));
+  let left = columns;
+  let waiting = parts.length;
+  const room = new Array<number>(parts.length);
+  for (const i of [...parts.keys()].sort((a, b) => textWidth(parts[a]!) - textWidth(parts[b]!))) {
+    room[i] = Math.min(textWidth(parts[i]!), Math.floor(left / waiting--));
+    left -= room[i]!;
+  }
+  return parts.map((part, i) => cutText(part, room[i]!)).join("");
+}
+
 /** A printable text in a column of its own, cut or filled up. */
 export function fitLeft(text: string, columns: number): string {
   const cut = cutText(text, columns);

@@ -250,6 +250,24 @@ describe("the live table", () => {
     expect(screen().at(-2)).toContain("m_006");
   });
 
+  test("tells every row from every other where names have to be cut", () => {
+    const { sink, clock, screen, terminal } = live();
+    const source = new Source(scratch);
+    const requests = define.counter("http_requests_total", ["route", "status"]);
+    for (const route of ["/a/rather/long/route", "/another/rather/long/route"]) {
+      for (const status of ["200", "401", "503"]) source.writer.put(requests, [route, status], 1);
+    }
+    source.writer.put(define.histogram("wait_seconds", [1]), [], 1, 1, 5);
+    sink.write(source.snapshot());
+    clock.advance(100);
+    for (const columns of [200, 120, 80, 60]) {
+      terminal.resize(columns, 24);
+      const rows = screen().slice(3);
+      expect(rows).toHaveLength(7);
+      expect(new Set(rows).size).toBe(7);
+    }
+  });
+
   test("never writes a line that is wider than the terminal", () => {
     const { sink, clock, screen, terminal } = live({ intervalMs: 1 });
     const source = new Source(scratch, "a service of a very long name 日本語日本語日本語日本語");

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
+  cutApart,
   cutText,
   fitLeft,
   fitRight,
@@ -92,6 +93,27 @@ describe("columns", () => {
     expect(cutText("日本語", 4)).toBe("日…");
     expect(fitLeft("日本語", 4)).toBe("日… ");
     expect(cutText("abc", 0)).toBe("");
+  });
+
+  test("keep what tells texts apart whose ends would be cut", () => {
+    const texts = ['jobs{route="/a",status="200"}', 'jobs{route="/a",status="401"}'];
+    expect(cutApart(texts, 16)).toEqual(['jobs{route…200"}', 'jobs{route…401"}']);
+    expect(cutApart(["short", ...texts], 99)).toEqual(["short", ...texts]);
+    expect(cutApart([texts[0]!, "other"], 7)).toEqual(["jobs{r…", "other"]);
+  });
+
+  test("tell apart never wider than asked", () => {
+    const texts = fc.array(
+      fc.string({ unit: fc.constantFrom("a", "b", "日", "😀", "😁"), maxLength: 30 }),
+      { maxLength: 8 },
+    );
+    fc.assert(
+      fc.property(texts, fc.integer({ min: 1, max: 12 }), (some, columns) => {
+        for (const text of cutApart(some, columns)) {
+          expect(Bun.stringWidth(text)).toBeLessThanOrEqual(columns);
+        }
+      }),
+    );
   });
 
   test("hold for every printable text", () => {
