@@ -77,6 +77,7 @@ export class Agent {
   readonly #samplings: Recurring;
   /** Dead writers for whose counts there is no room, by service. */
   readonly #postponed: Recurring;
+  readonly #ownMetrics: Recurring;
   readonly #readings = new Readings();
   readonly #keeper: TokenKeeper | undefined;
   /** Undefined without TLS, and where a renewal has failed half-way. */
@@ -109,6 +110,12 @@ export class Agent {
       log,
       "the processes could not be sampled",
       "processes are sampled again",
+    );
+    this.#ownMetrics = new Recurring(
+      log,
+      "the agent's own metrics have no pool",
+      "the agent's own metrics have a pool again",
+      "warn",
     );
     this.#postponed = new Recurring(
       log,
@@ -360,6 +367,7 @@ export class Agent {
       const { name } = application;
       this.#scans.attempt(name, () => application.scan(), { app: name });
     }
+    if (!this.metrics.attached) this.#attachSelf();
     this.#look();
     this.#rdma?.scan(nowMs);
     this.#scans.attempt("connections", () => this.#restConnections.sweep(this.port));
@@ -414,11 +422,7 @@ export class Agent {
   }
 
   #attachSelf(): void {
-    try {
-      this.metrics.attach(this.pools.open(SELF_APP));
-    } catch (error) {
-      this.#options.log.warn("the agent's own metrics have no pool", { error: String(error) });
-    }
+    this.#ownMetrics.attempt("", () => this.metrics.attach(this.pools.open(SELF_APP)));
   }
 
   #measure(): void {
@@ -476,8 +480,8 @@ export class Agent {
       restored: (application, lost) => {
         if (lost !== undefined) {
           if (application.name === SELF_APP) {
-            metrics.follow();
-            this.#processes?.follow();
+            this.#ownMetrics.attempt("", () => metrics.follow());
+            this.#samplings.attempt("", () => this.#processes?.follow());
           }
           this.#unserved.set(lost, this.#stopServing(lost));
           this.#serve(application.pool);

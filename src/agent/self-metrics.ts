@@ -268,25 +268,50 @@ export class SelfMetrics {
     this.#store(this.#value(metric, labels), amount);
   }
 
-  /** Takes a place in the agent's own pool, as a writer with a lock like all others. */
+  /** Whether it has a place in the agent's own pool. */
+  get attached(): boolean {
+    return this.#application !== undefined;
+  }
+
+  /**
+   * Takes a place in the agent's own pool, as a writer with a lock like all others.
+   * @throws Error when it has got none; it may be called again
+   */
   attach(application: Application): void {
     const writer = application.attach({ service: SELF_SERVICE, pid: process.pid, threadId: 0 });
     this.#application = application;
     this.#writerId = writer.id;
-    this.follow();
+    try {
+      this.follow();
+    } catch (error) {
+      application.detach(writer.id);
+      throw error;
+    }
     this.#register([...this.#values.values()]);
   }
 
-  /** Its application has another pool, in which all places are the same. */
+  /**
+   * Its application has another pool, in which all places are the same.
+   * @throws Error when it could not take its lock there; it has no place then
+   */
   follow(): void {
     const application = this.#application;
     if (application === undefined) return;
-    const { lockOffset, lockBytes } = application.writer(this.#writerId);
-    this.#file?.close();
-    // Held on an opening of its own until the agent ends: that is how the next one sees that this one is gone.
-    this.#file = SharedFile.open(application.pool.path, true);
-    this.#file.lock(lockOffset, lockBytes);
-    application.hold(this.#writerId, application.pool.header.poolId);
+    try {
+      const { lockOffset, lockBytes } = application.writer(this.#writerId);
+      this.#file?.close();
+      this.#file = undefined;
+      // Held on an opening of its own until the agent ends: that is how the next one sees that this one is gone.
+      this.#file = SharedFile.open(application.pool.path, true);
+      this.#file.lock(lockOffset, lockBytes);
+      application.hold(this.#writerId, application.pool.header.poolId);
+    } catch (error) {
+      const placed = [...this.#values.values()].filter(({ slot }) => slot >= 0);
+      this.detach();
+      // What a writer without its lock has counted is kept as a dead one's: it is not to be counted twice.
+      for (const value of placed) if (METRICS[value.metric][0] === "counter") value.pending = 0;
+      throw error;
+    }
   }
 
   /** Tries again for what had no room. */

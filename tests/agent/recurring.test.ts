@@ -5,8 +5,11 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLog } from "../../src/agent/log.ts";
 import { Recurring } from "../../src/agent/recurring.ts";
+import { SharedFile } from "../../src/ffi/index.ts";
+import { poolPath } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 import { canMount, mountTmpfs } from "../support/permissions.ts";
+import { PoolView } from "../support/pool-view.ts";
 import { until } from "../support/wait.ts";
 
 function watched() {
@@ -113,4 +116,57 @@ describe("a memory that is full", () => {
       expect(agent.pools.get("shop").writers()).toEqual([]);
     },
   );
+
+  test.skipIf(!canMount)(
+    "keeps the agent's own metrics out of sight for as long as it is, and loses nothing of them",
+    async () => {
+      await using host = new TestHost();
+      const tmpfs = mountTmpfs("size=3m")!;
+      host.onEnd(() => tmpfs.unmount());
+      fill(join(tmpfs.path, "filler"));
+      const agent = await host.agent({ poolDir: tmpfs.path, scanIntervalMs: 3_600_000 });
+      for (let i = 0; i < 50; i++) agent.scan();
+      const said = host.log.filter(({ level }) => level === "warn" || level === "error");
+      expect(said.map(({ message }) => message)).toEqual(["the agent's own metrics have no pool"]);
+      rmSync(join(tmpfs.path, "filler"));
+      agent.scan();
+      expect(scansIn(tmpfs.path)).toBe(51);
+    },
+  );
 });
+
+describe("the agent's own metrics", () => {
+  test("that find no file to hold their lock by begin anew, and nothing of them is counted twice", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ scanIntervalMs: 3_600_000 });
+    for (let i = 0; i < 10; i++) agent.scan();
+    const path = poolPath("microview", host.poolDir);
+    rmSync(path);
+    const open = SharedFile.open;
+    SharedFile.open = (given, isWritable) => {
+      const file = open(given, isWritable);
+      if (given !== path) return file;
+      file.close();
+      throw new Error("too many open files");
+    };
+    try {
+      agent.scan();
+      agent.scan();
+    } finally {
+      SharedFile.open = open;
+    }
+    for (let i = 0; i < 3; i++) agent.scan();
+    const reason = "too many open files";
+    const messages = host.log.filter((line) => line["reason"] === reason);
+    expect(messages.map(({ message }) => message)).toEqual([
+      "the agent's own metrics have no pool",
+    ]);
+    expect(scansIn(host.poolDir)).toBe(15);
+    expect(agent.pools.get("microview").writers()).toHaveLength(1);
+  });
+});
+
+/** How many scans the agent says that it has made, over all that have counted them. */
+function scansIn(poolDir: string): number | undefined {
+  return new PoolView(poolDir, "microview").value("agent", "microview_agent_scans_total");
+}

@@ -94,16 +94,31 @@ export class Processes {
       }));
   }
 
-  /** The agent's own application has another pool, in which all places are the same. */
+  /**
+   * The agent's own application has another pool, in which all places are the same.
+   * @throws Error when the locks could not be taken there: the next sample begins anew
+   */
   follow(): void {
     const home = this.#home;
     if (home === undefined) return;
-    this.#file?.close();
-    this.#file = SharedFile.open(home.pool.path, true);
-    for (const { writer } of this.#sampled.values()) {
-      this.#file.lock(writer.lockOffset, writer.lockBytes);
-      home.hold(writer.id, home.pool.header.poolId);
+    try {
+      const file = this.#open(home);
+      for (const { writer } of this.#sampled.values()) {
+        file.lock(writer.lockOffset, writer.lockBytes);
+        home.hold(writer.id, home.pool.header.poolId);
+      }
+    } catch (error) {
+      this.#move(undefined);
+      throw error;
     }
+  }
+
+  #open(home: Application): SharedFile {
+    this.#file?.close();
+    // Not to be closed twice when the next one cannot be opened: its number may be another file's by then.
+    this.#file = undefined;
+    this.#file = SharedFile.open(home.pool.path, true);
+    return this.#file;
   }
 
   close(): void {
@@ -115,8 +130,13 @@ export class Processes {
     this.#sampled.clear();
     this.#processOf.clear();
     this.#waiting.clear();
-    this.#file?.close();
-    this.#file = home === undefined ? undefined : SharedFile.open(home.pool.path, true);
+    this.#home = undefined;
+    if (home === undefined) {
+      this.#file?.close();
+      this.#file = undefined;
+    } else {
+      this.#open(home);
+    }
     this.#home = home;
   }
 
