@@ -192,11 +192,13 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
   }
   if (response.status === 429) {
     throw new DiscoveryError(
-      `the agent at ${name} has us wait: ${answer?.message ?? "it says not why"}`,
+      `the agent at ${name} asks to wait: ${answer?.message ?? "it gives no reason"}`,
     );
   }
   if (response.status === 401 || response.status === 403) {
-    throw new RefusedError(`the agent at ${name} refuses: ${answer?.message ?? "it says not why"}`);
+    throw new RefusedError(
+      `the agent at ${name} refuses: ${answer?.message ?? "it gives no reason"}`,
+    );
   }
   const health = answer as HealthResponse | null | undefined;
   if (!response.ok || (health?.status !== "healthy" && health?.status !== "unhealthy")) {

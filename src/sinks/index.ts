@@ -25,7 +25,6 @@ export { type TableClock, type TableOptions, TableSink } from "./table.ts";
 export type { TableStyle } from "./table-view.ts";
 export { type Key, keysIn, processTerminal, SCREEN, type Terminal } from "./terminal.ts";
 export {
-  cutApart,
   cutText,
   fitLeft,
   fitRight,

@@ -293,7 +293,7 @@ describe("a token", () => {
     writeFileSync(tokenFile, "\n");
     await using watched = new Watched(server, {}, { ...server.access, tokenFile });
     await until("it is told", () => watched.states.length > 0);
-    expect(watched.states[0]).toBe(`${tokenFile} has no token`);
+    expect(watched.states[0]).toBe(`there is no token in ${tokenFile}`);
     expect(server.asked).toEqual([]);
   });
 });

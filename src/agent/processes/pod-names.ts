@@ -35,10 +35,10 @@ export function watchPods(
           return;
         }
         const { message, status } = state.error;
-        log.warn("the names of pods are not known, or get old", {
+        log.warn("the names of pods are unknown or out of date", {
           server,
           reason: status === 0 ? message : `${status}: ${message}`,
-          hint: HINTS[status] ?? "it is asked again and again; all else goes on",
+          hint: HINTS[status] ?? "the agent keeps asking; everything else works",
         });
       },
     },

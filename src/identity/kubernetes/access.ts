@@ -51,7 +51,7 @@ export function readToken({ url, tokenFile }: KubernetesAccess): string | undefi
   if (tokenFile === undefined || !url.startsWith("https:")) return undefined;
   const token = readFileSync(tokenFile, "utf8").trim();
   if (!/^[\x21-\x7e]+$/.test(token) || token.length > TOKEN_CHARACTERS_MAX) {
-    throw new Error(`${tokenFile} has no token`);
+    throw new Error(`there is no token in ${tokenFile}`);
   }
   return token;
 }

@@ -164,7 +164,7 @@ function problemsOf(body: unknown): Problem[] | undefined {
   const { problems } = body as Partial<HealthResponse>;
   if (!Array.isArray(problems) || problems.length === 0) return undefined;
   return problems.map((each: Partial<Problem> | null) => ({
-    message: String(each?.message ?? "it says not why"),
+    message: String(each?.message ?? "it gives no reason"),
     hint: String(each?.hint ?? "see its log"),
   }));
 }
