@@ -153,12 +153,10 @@ export class Pools {
   dropDamaged(): Application[] {
     const dropped: Application[] = [];
     for (const application of [...this]) {
-      const { pool, name } = application;
+      const { pool } = application;
       const { bytes } = pool.file.stat();
       if (bytes >= pool.header.fileBytes) continue;
-      this.#applications.delete(name);
-      this.#troubles.delete(application);
-      this.#makers.delete(name);
+      this.#forget(application);
       dropped.push(application);
       const reason = `somebody has cut it to ${bytes} of ${pool.header.fileBytes} bytes`;
       this.#setAside(pool.path, new PoolFormatError(reason));
@@ -181,10 +179,7 @@ export class Pools {
       } else if (sinceMs === undefined || sinceMs > nowMs) {
         this.#emptySinceMs.set(name, nowMs);
       } else if (nowMs - sinceMs >= EMPTY_MS) {
-        this.#emptySinceMs.delete(name);
-        this.#makers.delete(name);
-        this.#troubles.delete(application);
-        this.#applications.delete(name);
+        this.#forget(application);
         // Somebody may have put another file in its place.
         if (pool.isCurrent) rmSync(pool.path);
         this.log.info("an empty application is removed", { app: name, path: pool.path });
@@ -192,6 +187,13 @@ export class Pools {
       }
     }
     return dropped;
+  }
+
+  #forget(application: Application): void {
+    this.#applications.delete(application.name);
+    this.#makers.delete(application.name);
+    this.#emptySinceMs.delete(application.name);
+    this.#troubles.delete(application);
   }
 
   /** @throws LimitError when somebody has made as many applications as one may */

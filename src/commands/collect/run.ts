@@ -208,12 +208,11 @@ export class CollectRun {
   }
 
   #note(event: CollectorEvent): void {
-    const bounded = this.#isBounded;
     if (event.kind === "connected") {
       this.#troubles.delete(event.source);
       this.#sightings.addApps(event.apps ?? []);
       this.#expected.set(event.source, event.pools ?? 0);
-      if (bounded && event.pools === 0) this.#failNothingThere(event.source);
+      if (this.#isBounded && event.pools === 0) this.#failNothingThere(event.source);
       this.#look();
       return;
     }
@@ -222,7 +221,10 @@ export class CollectRun {
     const text = `${event.source}: ${printable(event.message)}`;
     if (event.kind === "away" || event.kind === "empty") this.#troubles.set(event.source, text);
     if (event.kind === "found") this.#troubles.delete(event.source);
-    if (event.kind === "away" && (event.fatal || (bounded && !this.#expected.has(event.source)))) {
+    if (
+      event.kind === "away" &&
+      (event.fatal || (this.#isBounded && !this.#expected.has(event.source)))
+    ) {
       this.#failure ??= new CliError({
         message: event.message,
         hint: event.fatal
@@ -242,7 +244,7 @@ export class CollectRun {
   /** A bounded run ends with what the other pools have delivered; with none of them it fails. */
   #noteUnread(source: string, app: string): void {
     this.#unread.add(`${source} ${app}`);
-    if (!Number.isFinite(this.#wantedRounds) || !this.#isComplete(this.#wantedRounds)) return;
+    if (!this.#isBounded || !this.#isComplete(this.#wantedRounds)) return;
     if (this.#rounds.size === 0) return this.#failUnreadable(source);
     this.#finished();
   }
