@@ -22,7 +22,7 @@ export async function runBounded(
   const kept = shows
     ? undefined
     : Bun.file(`${process.env["TMPDIR"] ?? "/tmp"}/microview-step-${process.pid}`);
-  // A file, for a pipe stays open as long as anybody who was started has it.
+  // A file, because a pipe stays open as long as any process that was started has it.
   const words = kept === undefined ? command : ["sh", "-c", 'exec "$@" 2>&1', "sh", ...command];
   const child = Bun.spawn([...words], {
     env: process.env,

@@ -13,9 +13,9 @@ export interface AccessOptions {
   tokens?: readonly TokenEntry[];
   tls?: TlsIdentity;
   insecure: boolean;
-  /** Lets those who come over TCP without a token register too, where none is asked for. */
+  /** Callers over TCP without a token may register too, where no token is required. */
   allowRegister?: boolean;
-  /** Names of this host, beside its own and those of its certificate. */
+  /** Names of this host, besides its own and those of its certificate. */
   allowHosts?: readonly string[];
 }
 
@@ -40,7 +40,7 @@ export function checkExposure({ host, tokens, tls, insecure }: AccessOptions): v
   throw new ExposedError(host);
 }
 
-/** How those are taken who send no token. */
+/** What callers without a token may do, and under which names they may ask. */
 export interface Anonymous {
   grant: Grant;
   names: HostNames;

@@ -381,7 +381,7 @@ export class Agent {
 
   #serve(pool: Pool): void {
     this.#data?.add(pool);
-    // Those who read by RDMA are told of it in what they read anyway.
+    // RDMA readers see it in the header that they read anyway.
     for (const application of this.pools) application.pool.notify();
   }
 

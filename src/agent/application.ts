@@ -25,7 +25,7 @@ import { boundSeries, checked, register, registrationBytesMax } from "./register
 import type { AllocationStrategy } from "./strategies/index.ts";
 import { hasSecret } from "./writer-secrets.ts";
 
-/** A writer that was told its place may take this long to lock it. It has no series before that. */
+/** How long a writer may take to lock the place that it was given. It has no series before that. */
 const LOCK_GRACE_MS = 5_000;
 /** Writers whose pool was lost under an agent that died may take this long to find the one in its place. */
 const MOVE_GRACE_MS = 30_000;
@@ -47,7 +47,7 @@ export interface ApplicationEvents {
   foldPostponed(writer: Writer, reason: LimitError): void;
   /** Values of a dead writer that no counter can have were left out. */
   valuesRefused(count: number): void;
-  /** Nobody stores into a pool any more that was lost; whoever is told closes it. */
+  /** No writer stores into a lost pool any more: the receiver closes it. */
   abandoned(lost: Pool): void;
 }
 
@@ -80,7 +80,7 @@ export class Application {
   ) {
     this.#pool = pool;
     this.#books = new Books(pool, limits, strategy);
-    // The agent before this one had the lost pool open, and this one has not: nobody can tell who lives there.
+    // Only the previous agent had the lost pool open: this one cannot tell which writers live there.
     if (pool.elsewhere === 0) return;
     for (const { id, lockOffset, lockBytes } of this.writers()) {
       if (!pool.file.locked(lockOffset, lockBytes)) this.#await(id, MOVE_GRACE_MS);
@@ -400,7 +400,7 @@ export class Application {
 
   /**
    * When a writer began to count. The first of a service knows best: it may bring what it has counted before. What the
-   * service has told since stays true: others begin now, or where the clock was put back, not before its dead.
+   * service has reported since stays true: others begin now or, if the clock was set back, not before its dead.
    */
   #startOf(service: number, since = Number.POSITIVE_INFINITY): number {
     const nowMs = Date.now();

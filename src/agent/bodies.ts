@@ -142,7 +142,7 @@ function notJson(reason: string): AgentError {
   );
 }
 
-/** @throws AgentError for what is no JSON, or too deep or wide to be looked at */
+/** @throws AgentError for a body that is not JSON, or has too many levels or values */
 function parsed(bytes: Uint8Array): unknown {
   checkShape(bytes);
   let text: string;

@@ -1,5 +1,5 @@
-// Who is let in to the data plane: as many as it may have in all, by token and by address, and who may read. Where there
-// is no room, who has the most makes some, and who is silent does: nobody can keep the others out by being there first.
+// Decides which connections the data plane admits: those that may read, within limits in all, by token and by address.
+// When there is no room, the caller with the most connections or an idle one makes room: nobody can keep others out.
 
 import { peerOf, SystemError } from "../ffi/index.ts";
 import { STATUS } from "../layout/index.ts";
@@ -9,11 +9,11 @@ import { Buckets } from "./rate.ts";
 import { ExpiredTokenError, type KnownToken, Tokens } from "./tokens.ts";
 import { callerOf, WrongTokens } from "./wrong-tokens.ts";
 
-/** Refusals that are told in a second; counters have the others. */
+/** Refusals that are reported per second; the others are only counted. */
 const TOLD_PER_S = 20;
 const TOLD_AT_ONCE = 200;
 
-/** Connections that have not said yet who they are, beside those that have: in all, and of one address. */
+/** Limits of connections that have not said hello yet, counted apart from the others: in all, and per address. */
 const GREETING_MAX = 256;
 export const GREETING_MAX_EACH = 64;
 
@@ -23,11 +23,11 @@ export interface DataDoorOptions {
   maxConnections: number;
   /** Of one token, and of one address. */
   maxConnectionsEach: number;
-  /** Who has asked for nothing for so long makes room where there is none. */
+  /** A connection that has been idle for this long is closed when there is no room. */
   idleMs: number;
   /** Wrong tokens per second of an address. */
   wrongPerS: number;
-  /** Somebody was not let in. */
+  /** A connection was refused. */
   refused(refusal: DataRefusal): void;
   /** By {@link DATA_COUNTERS}. */
   counters: Float64Array;
@@ -90,7 +90,7 @@ export class DataDoor<C extends Held> {
     return this.#refuse(peer, STATUS.tooManyWrong);
   }
 
-  /** Who has to go so that another may say who he is: of too many that have not, the one that came first. */
+  /** The connection to close so that a newcomer may say hello: the oldest, if too many have not said hello. */
   tooManyGreeting(newcomer: C): C | undefined {
     const all = this.#those((each) => each.grant === NOBODY && each !== newcomer);
     const same = all.filter(({ origin }) => origin === newcomer.origin);
@@ -115,8 +115,8 @@ export class DataDoor<C extends Held> {
   }
 
   /**
-   * Who has to go so that another may come in.
-   * @returns the status `busy` when nobody has to
+   * The connections to close so that a newcomer can be admitted.
+   * @returns the status `busy` when there is none to close
    */
   makeRoom(peer: Peer, grant: Grant, nowNs: number): C[] | number {
     const { maxConnections, maxConnectionsEach } = this.options;
@@ -139,7 +139,7 @@ export class DataDoor<C extends Held> {
     return leaving;
   }
 
-  /** Who of a full group makes room: of those that have more than the newcomer would, else of the silent. */
+  /** Which connection of a full group makes room: one of the caller with the most, else an idle one. */
   #yielding(group: readonly C[], newcomer: string, nowNs: number): C | undefined {
     const byHolder = Map.groupBy(group, holderOf);
     const own = byHolder.get(newcomer)?.length ?? 0;
@@ -154,7 +154,7 @@ export class DataDoor<C extends Held> {
     return [...this.connections.values()].filter(are);
   }
 
-  /** Counts somebody who is not let in, and tells of him. */
+  /** Counts and reports a refused connection. */
   #refuse({ address, port }: Peer, status: number, token = NOBODY.name): number {
     const { counters, refused } = this.options;
     counters[status === STATUS.busy ? DATA_COUNTERS.refused : DATA_COUNTERS.denied]!++;
@@ -165,7 +165,7 @@ export class DataDoor<C extends Held> {
   }
 }
 
-/** Whose a connection is: what comes from one place with one token is one caller's. */
+/** The caller of a connection: one address with one token. */
 function holderOf({ origin, grant }: Peer & { grant: Grant }): string {
   return `${origin} ${grant.name}`;
 }

@@ -46,7 +46,7 @@ import { type Listing, Listings } from "./listings.ts";
 import type { KnownToken } from "./tokens.ts";
 import { callerOf } from "./wrong-tokens.ts";
 
-/** A connection that has not said who it is by then is closed, so that silent ones do not use up the limit. */
+/** A connection that has not said hello by then is closed, so that silent ones do not use up the limit. */
 const HELLO_TIMEOUT_NS = 10e9;
 
 /** How long no connection is accepted when the system has no room for one. */
@@ -55,7 +55,7 @@ const ACCEPT_PAUSE_NS = 50e6;
 /** What a connection gets before the others have their turn. */
 const REQUESTS_PER_TURN = 16;
 const BYTES_PER_TURN_MIN = 256 << 10;
-/** What all that are ready get in a round, if that is more: who is alone is not held up. */
+/** Shared by all that are ready in a round, if that is more: a single connection is not slowed down. */
 const BYTES_PER_ROUND = 8 << 20;
 /** Connections that are accepted before those that stand have their turn. */
 const ACCEPTED_PER_TURN = 64;
@@ -81,7 +81,7 @@ export interface DataPlaneOptions extends DataDoorOptions {
   host: string;
   /** 0 takes any free port. */
   port: number;
-  /** Only a tunnel that knows it may connect, and says who comes through it. */
+  /** Only a tunnel that knows it may connect; it then says whose stream it carries. */
   secret?: Uint8Array;
 }
 
@@ -192,7 +192,7 @@ export class DataPlane {
     return this.#listings.of(grant);
   }
 
-  /** Lets somebody in who has said who he is, for whom others may have to go. @returns the status to tell him */
+  /** Admits a connection that has said hello, and closes others for it if need be. @returns the status to answer */
   letIn(newcomer: Connection, grant: Grant): number {
     const leaving = this.door.makeRoom(newcomer, grant, monotonicNs());
     if (typeof leaving === "number") return leaving;
@@ -396,7 +396,7 @@ class Connection implements Held {
     return this.#filled - this.#at;
   }
 
-  /** Who comes through the tunnel, by its own word. */
+  /** The address whose stream the tunnel carries. */
   #preface(): number {
     const { secret, door } = this.plane;
     if (this.#leftBytes < PREFACE_BYTES) return 0;

@@ -21,7 +21,7 @@ export type ToWorker =
       maxConnections: number;
       /** Of one token, and of one address. */
       maxConnectionsEach: number;
-      /** Who has asked for nothing for so long makes room where there is none. */
+      /** A connection that has been idle for this long is closed when there is no room. */
       idleMs: number;
       wrongPerS: number;
       /** Everybody comes through a tunnel on this host, which begins with a preface that has this secret. */

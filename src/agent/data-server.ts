@@ -38,7 +38,7 @@ export interface DataServerOptions {
   maxConnections: number;
   /** Of one token, and of one address. */
   maxConnectionsEach: number;
-  /** Who has asked for nothing for so long makes room where there is none. */
+  /** A connection that has been idle for this long is closed when there is no room. */
   idleMs: number;
   /** Wrong tokens per second of an address. */
   wrongPerS: number;

@@ -8,7 +8,7 @@ import type { Pool } from "./pool.ts";
 interface Stay {
   /** Where it may store, besides the application's pool: the longest lost first. */
   pools: Pool[];
-  /** Whether it was told that it may store into the application's pool. */
+  /** Whether the agent has said that it may store into the application's pool. */
   isMoving: boolean;
   /** Of a writer without a lock: what it had stored when it was looked at last. */
   seen?: Float64Array;
@@ -44,13 +44,13 @@ export class Elsewhere {
     return this.#stays.get(writer)?.isMoving === false;
   }
 
-  /** A writer that holds its lock in the application's pool too is told that it may store there from now on. */
+  /** A writer that holds its lock in the application's pool too may store there from now on. */
   move(writer: number): void {
     const stay = this.#stays.get(writer);
     if (stay !== undefined) stay.isMoving = true;
   }
 
-  /** A writer that was told so asks anew: it has not moved. */
+  /** A writer that was allowed to move attaches again: it has not moved. */
   stay(writer: number): void {
     const stay = this.#stays.get(writer);
     if (stay !== undefined) stay.isMoving = false;
@@ -75,7 +75,7 @@ export class Elsewhere {
       this.#copyChanged(writer, stay, to);
       return true;
     }
-    // The lost lock is asked for first: whoever holds the new one after the lost one was gone has moved whole.
+    // The lost lock is checked first: a writer that still holds the new one after that has moved completely.
     const livesThere = this.holds(writer);
     const hasMoved =
       !livesThere && stay.isMoving && to.file.locked(writer.lockOffset, writer.lockBytes);

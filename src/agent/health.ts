@@ -1,5 +1,5 @@
-// What keeps the agent from its work. Said in the log once when it comes, when its reason changes and when it has gone;
-// told to whoever asks for its health.
+// What keeps the agent from its work. Logged once when it begins, when its reason changes and when it ends; shown by
+// `/health` and `/healthz`.
 
 import type { Problem } from "../layout/index.ts";
 import type { Log } from "./log.ts";

@@ -21,7 +21,7 @@ export class AgentRunningError extends Error {
   }
 }
 
-/** The socket cannot be made where it was to be. */
+/** The socket cannot be made at its path. */
 export class SocketError extends Error {
   override readonly name = "SocketError";
 

@@ -29,7 +29,7 @@ export class Listing {
     this.#endUnused();
   }
 
-  /** Nobody is sent it any more who is not being so already. */
+  /** It goes to no further receivers; sends under way are finished. */
   expire(): void {
     this.#isStale = true;
     this.#endUnused();

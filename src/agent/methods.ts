@@ -1,4 +1,4 @@
-// Which methods a path has: what asks by another one is answered 405, and told which.
+// Which methods a path has: a request with another method is answered 405, with the methods that there are.
 
 import { AgentError } from "./errors.ts";
 
@@ -21,7 +21,7 @@ interface Route {
   path: string;
 }
 
-/** Of paths by their patterns, where `:name` stands for one part. */
+/** The methods of paths, by pattern, where `:name` stands for one segment. */
 export class KnownPaths {
   readonly #patterns = new Map<string, { fits: RegExp; methods: Set<string> }>();
 

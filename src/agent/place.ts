@@ -58,8 +58,8 @@ export class PoolPlace {
   }
 
   /**
-   * Makes the directory, if it is to be made, and tries out all that pools need: files that are made, mapped, locked and
-   * linked. Nothing of it stays. A lack of room is no reason: pools that are there are kept nevertheless.
+   * Makes the directory of --pool-dir, and tries out all that pools need: files that are made, mapped, locked and linked.
+   * Nothing of it stays. A lack of room is no reason to fail: existing pools are kept nevertheless.
    * @throws PlaceError telling why no agent can work there
    */
   tryOut(): void {
@@ -132,7 +132,7 @@ export class PoolPlace {
     );
   }
 
-  /** Two agents in one directory: whoever comes second would get no pool that the first one has. */
+  /** Of two agents in one directory, the second would not get the pools that the first one has. */
   #checkOthers(): void {
     const path = poolPath(AGENT_APP, this.poolDir);
     const known = lstatSync(path, { throwIfNoEntry: false });

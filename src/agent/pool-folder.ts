@@ -32,7 +32,7 @@ export function makeFolder(path: string, mode: number, gid: number | undefined):
     try {
       withFolder(path, (fd) => setGroup(fd, gid));
     } catch {
-      // Whoever has made it decides who may enter.
+      // The user who made it decides who may enter.
     }
   }
 }

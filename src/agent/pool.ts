@@ -557,7 +557,7 @@ function newPoolId(): number {
   return Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
 }
 
-/** A name beside the pool's for the time that it is made; where somebody else has taken the usual one, another. */
+/** A name beside the pool's while it is being made; another one if somebody else has taken the usual one. */
 function freeDraft(path: string): string {
   const draft = `${path}.new-${process.pid}`;
   try {
@@ -578,7 +578,7 @@ function readHeader(file: SharedFile, fileBytes: number): PoolHeader {
   }
 }
 
-/** Where a file's memory is told exactly; others may compress, or count otherwise. */
+/** Only tmpfs reports a file's memory exactly; others may compress it, or count differently. */
 function isTmpfs(path: string): boolean {
   return statfsSync(path).type === TMPFS_MAGIC;
 }

@@ -35,7 +35,7 @@ import type { AllocationStrategy } from "./strategies/index.ts";
 /** A pool that could not be put under its name is tried again so much later. */
 const RESTORE_RETRY_MS = 1_000;
 
-/** An application that is empty for so long is let go of. */
+/** An application that has been empty for this long is removed. */
 const EMPTY_MS = 60_000;
 
 export interface PoolsOptions {
@@ -53,7 +53,7 @@ export interface PoolsEvents extends ApplicationEvents {
   setAside(path: string, reason: Error): void;
   /**
    * The file of a pool was removed or replaced, and the application has one under its name again.
-   * @param lost the pool that was there, when another had to be made; told of by {@link ApplicationEvents.abandoned} when
+   * @param lost the pool that was there, when another had to be made; see {@link ApplicationEvents.abandoned} for when
    *   nobody needs it any more
    */
   restored(application: Application, lost: Pool | undefined): void;
@@ -71,9 +71,9 @@ export class Pools {
   readonly #foreign = new Set<string>();
   /** Applications whose pool cannot be put back, with the reason and when it is tried again. */
   readonly #troubles = new Map<Application, { reason: string; retryAtMs: number }>();
-  /** Who has made which application, as long as both are there; those of earlier agents are nobody's. */
+  /** By which grant each application was made; those of earlier agents have none. */
   readonly #makers = new Map<string, string>();
-  /** Since when applications are seen to be empty. */
+  /** Since when applications have been empty. */
   readonly #emptySinceMs = new Map<string, number>();
 
   constructor(
@@ -100,7 +100,7 @@ export class Pools {
 
   /**
    * The application, with a pool made for it if it has none.
-   * @param by who asks; each has a limit, so that none takes the room of all
+   * @param by the caller; each has a limit, so that none takes all the room
    */
   open(app: string, by: Pick<Grant, "name"> = LOCAL): Application {
     checked(() => checkAppName(app));
@@ -129,7 +129,7 @@ export class Pools {
     const usual = poolPath(app, poolDir);
     let pool: Pool;
     if (poolDir === undefined && this.#isTaken(usual)) {
-      // Anybody may make a file there, and agents of other users do: nobody else's is in the way of ours.
+      // Anybody may make a file there, and agents of other users do: ours goes beside it.
       pool = create(spareFor(app));
     } else {
       pool = create(usual);
@@ -165,8 +165,8 @@ export class Pools {
   }
 
   /**
-   * Lets go of applications that were empty for a while, and of their files: else whoever may attach takes the room of
-   * others for good.
+   * Removes applications that were empty for a while, with their files: else anybody who may attach could take all room
+   * for good.
    * @returns those that are gone; the caller closes them
    */
   dropEmpty(nowMs: number): Application[] {
@@ -350,7 +350,7 @@ export class Pools {
     try {
       pool = Pool.adopt(path, this.#owners);
       if (pool === undefined) {
-        // One of this user's own may be meant to be the only one; another user's is none of our business.
+        // Two agents of this user may be a mistake; one of another user is not our concern.
         if (lstatSync(path).uid !== process.geteuid?.()) this.#foreign.add(path);
         this.#tell(path, new Error("another agent holds the pool: it is left to it"));
         return undefined;

@@ -50,12 +50,12 @@ export class Refusals {
     this.#note(request, grant, peer, code);
   }
 
-  /** A route refused a request, for want of a right or as too much. */
+  /** A route refused a request: the caller lacks a right, or the request is too large. */
   byRoute(error: AgentError, request: Request): void {
     this.atTheDoor(error, request, grantOf(request), peerOf(request));
   }
 
-  /** A request could not be answered, by a fault of ours. Whoever has found one that does it may send many. */
+  /** A request could not be answered, by a fault of ours. A caller who has found one may send many. */
   failed(error: unknown): void {
     if (!this.#failures.take("")) return;
     const { stack = String(error) } = error instanceof Error ? error : {};

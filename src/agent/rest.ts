@@ -15,10 +15,10 @@ import { serverTls, type TlsIdentity } from "./tls.ts";
 /** How long requests that were taken on may take while the agent stops. */
 const DRAIN_TIMEOUT_MS = 1000;
 
-/** A connection that says nothing for so long is closed. */
+/** A connection that has been silent for this long is closed. */
 const IDLE_TIMEOUT_S = 30;
 
-/** What is told of a fault of ours. */
+/** The answer when the fault is ours. */
 const INTERNAL = new AgentError("internal", "the agent failed to answer", "its log says why", 500);
 
 type Listener = Bun.Server<SocketData>;
@@ -124,7 +124,7 @@ export class RestServer {
     };
   }
 
-  /** Turns a request into a WebSocket. @returns false when it is none that can be */
+  /** Turns a request into a WebSocket. @returns false when it cannot be one */
   upgrade(request: Request, data: SocketData): boolean {
     const { listener, given } = this.#listeners.get(request) ?? {};
     const done = given !== undefined && listener?.upgrade(given, { data }) === true;
@@ -191,7 +191,7 @@ export class RestServer {
   ) {
     const { websocket, answered, failed } = this.#options;
     return {
-      // The limit is our own, so that who exceeds it is told so as of every other.
+      // The limit is our own, so that exceeding it is answered like every other refusal.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       development: false,
       websocket,
@@ -248,7 +248,7 @@ function inodeAt(path: string): number | undefined {
   }
 }
 
-/** It is told nothing, so that whoever looks after the process needs no token and leaves no line of being refused. */
+/** It reveals nothing, so a health check needs no token and leaves no line about a refusal. */
 function isLivenessProbe(request: Request): boolean {
   const { method } = request;
   return (method === "GET" || method === "HEAD") && pathOf(request) === LIVENESS_PATH;
@@ -259,7 +259,7 @@ function livenessOf(problems: readonly Problem[]): Response {
   return new Response(problems.map(({ message }) => `${message}\n`).join(""), { status: 503 });
 }
 
-/** An error as its caller is told it. */
+/** An error as the caller gets it. */
 function errorResponse(error: AgentError): Response {
   const { status, code, message, hint } = error;
   const headers =

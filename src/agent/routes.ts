@@ -60,7 +60,7 @@ export interface RoutesContext {
   upgrade: Upgrade;
   /** Bytes of a request's body. */
   maxBodyBytes: number;
-  /** Takes note of a request that a route has refused, for want of a right or as too much. */
+  /** Takes note of a request that a route has refused: the caller lacks a right, or the request is too large. */
   refused(error: AgentError, request: Request): void;
   /** Takes note of a fault of ours. */
   failed(error: unknown): void;
@@ -299,7 +299,7 @@ export function createRoutes(context: RoutesContext) {
         const known = previous && application.resume(body.service, previous, shown);
         const fresh = newSecret();
         const writer = known ?? application.attach(body, { secretHash: fresh.hash });
-        // Who has shown a secret keeps it.
+        // A writer that has shown a secret keeps it.
         const secret = known === undefined ? fresh.secret : shown!;
         const { pool } = application;
         return {
@@ -399,7 +399,7 @@ export function createRoutes(context: RoutesContext) {
 const FAILURE = new AgentError("internal", "the agent failed to answer", "its log says why", 500);
 
 /**
- * An error as its caller is told it: no stack, and nothing of what the caller sent.
+ * An error as the caller gets it: no stack, and nothing of what the caller sent.
  * @param methods that the path of the request has
  */
 function asAgentError(error: unknown, code: unknown, methods: () => string[]): AgentError {

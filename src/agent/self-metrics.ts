@@ -353,7 +353,7 @@ export class SelfMetrics {
     }
   }
 
-  /** Who counts must not fail because there is no room to: what is refused goes on in private memory. */
+  /** Counting must not fail for lack of room: a series that is refused counts in private memory. */
   #ask(application: Application, values: readonly Value[]): Pick<RegisterResponse, "results"> {
     try {
       return application.register(

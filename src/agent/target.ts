@@ -1,4 +1,4 @@
-// Where a request goes to, as far as it can be told: Host and target are the caller's, and any bytes.
+// What a request asks for, as far as that can be parsed: Host and target come from the caller and may be any bytes.
 
 import { AgentError } from "./errors.ts";
 
@@ -9,8 +9,8 @@ export const LIVENESS_PATH = "/healthz";
 const NO_HOST = "http://localhost";
 
 /**
- * The request with a URL that can be parsed. Bun gives the target alone where there is no Host, or none that can be.
- * @throws AgentError 400 for a Host or a target that can not be
+ * The request with a URL that can be parsed. Bun gives the target alone if there is no valid Host.
+ * @throws AgentError 400 for a Host or a target that is not valid
  */
 export function addressed(request: Request): Request {
   const { url } = request;

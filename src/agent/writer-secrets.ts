@@ -1,11 +1,11 @@
 // What a writer shows with each call about itself, so that nobody else registers, releases or detaches for it. The
-// directory keeps what it hashes to: whoever reads that can show nothing, and the next agent finds it there.
+// directory keeps what it hashes to: readers cannot derive the secret from it, and the next agent finds it there.
 
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { WRITER_SECRET_HASH_BYTES, type Writer } from "../layout/index.ts";
 import { AgentError } from "./errors.ts";
 
-/** Too many to be guessed, at any rate. */
+/** Too many to be guessed at any rate of requests. */
 const SECRET_BYTES = 16;
 
 /** The header that carries it. */

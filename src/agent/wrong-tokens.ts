@@ -1,5 +1,5 @@
-// How often wrong tokens may come from somewhere. All addresses of this host are one place, whoever has them: a local
-// user has sixteen million. So is an address elsewhere; and the network around it may send more, but not without end.
+// How often wrong tokens may come from one place. All addresses of this host are one place, because a local user can
+// use sixteen million. So is an address elsewhere; and the network around it may send more, but not without end.
 
 import { networkInterfaces } from "node:os";
 import { Buckets, originOf } from "./rate.ts";

@@ -7,7 +7,7 @@ const START = "start `microview agent`";
 const NAME = "name its socket by MICROVIEW_SOCKET";
 const MEANWHILE = "values are kept in private memory until then";
 
-/** Code of the error for an answer that is none of an agent's. */
+/** Code of the error for an answer that no agent gives. */
 export const NOT_AN_AGENT = "NotAnAgent";
 
 /** Nobody has answered a call; it will be tried again. */

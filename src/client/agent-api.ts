@@ -49,7 +49,7 @@ export class AgentApi {
       request,
       request.previous?.writer,
     );
-    // The one that it has a place by is the last to be forgotten.
+    // The secret of its current place is the last to be forgotten.
     const before = request.previous?.writer;
     const known = before === undefined ? undefined : this.#secrets.get(before);
     if (before !== undefined && known !== undefined) {

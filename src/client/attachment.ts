@@ -155,7 +155,7 @@ export class Attachment {
 
   /**
    * Takes all that was stored to the same places of the pool that has taken this one's place. Nothing is stored
-   * meanwhile. Whoever finds both when this thread dies on the way takes, for each series, what has counted more.
+   * meanwhile. If this thread dies on the way, the agent takes, for each series, the place that has counted more.
    * @param to holds its lock already
    */
   moveTo(to: Attachment, placed: Iterable<Series>): void {

@@ -13,7 +13,7 @@ export interface DeclaredMetric {
   evaluation: object;
 }
 
-/** A writer with its metrics, as whoever has declared it last uses it. */
+/** A writer with its metrics, as the evaluation that declared it last uses it. */
 export interface Declared {
   writer: ThreadWriter;
   readonly metrics: Map<string, DeclaredMetric>;
@@ -49,7 +49,7 @@ export function keep(name: string, declared: Declared): void {
   kept[KEPT].set(name, [...ofName, declared]);
 }
 
-/** It was closed: whoever declares it again begins anew. */
+/** It was closed: a later declaration starts from nothing. */
 export function forget(name: string, declared: Declared): void {
   const left = kept[KEPT]?.get(name)?.filter((each) => each !== declared) ?? [];
   if (left.length > 0) kept[KEPT]?.set(name, left);

@@ -77,8 +77,8 @@ export interface Labelled<Label extends string> {
 }
 
 /**
- * A connection of this thread to the agent of its host. Returns at once, and never fails for want of an agent. After a
- * reload of `bun --hot` it is the one that it was before, with the same handles.
+ * A connection of this thread to the agent of its host. Returns at once, and never fails because there is no agent.
+ * After a reload of `bun --hot` it is the one that it was before, with the same handles.
  */
 export class MicroView {
   readonly app: string;
@@ -172,7 +172,7 @@ export class MicroView {
   /**
    * Declares a histogram; see {@link MicroView.counter}. Without `buckets` it is log-linear: from `min` to `max`, values
    * read back to within `error`. The defaults go by the unit: without one, and of seconds, 1 µs to 1000 s to within
-   * 6.25 %, in 243 slots of 8 bytes per series. What is out of range is told once to `onWarning`.
+   * 6.25 %, in 243 slots of 8 bytes per series. Values out of range are reported once to `onWarning`.
    */
   histogram<const Label extends string>(
     name: string,

@@ -1,5 +1,5 @@
-// How a thread's writer stands with its agent: what `ready` waits for and says, and the one line that a service writes
-// when it has been without for some seconds.
+// Whether a thread's writer is attached to its agent: what `ready` waits for and gives, and the one line that a service
+// writes after some seconds without an agent.
 
 import type { ApiError } from "../layout/index.ts";
 
@@ -31,7 +31,7 @@ export class Standing {
   readonly #patienceMs: number;
 
   /**
-   * @param who names the service in what is said
+   * @param who names the service in messages
    * @param reason why there is no agent, as long as nothing better is known
    * @param tell receives what a person should know, once
    */
@@ -85,18 +85,18 @@ export class Standing {
     });
   }
 
-  /** The agent was asked, and has refused something; that was told. */
+  /** The agent has refused something; the warning was given elsewhere. */
   refused(reason: ApiError): void {
     this.#reason = reason;
     this.#calm();
   }
 
-  /** What was told will not change while this process lives: nobody waits for it. */
+  /** The last failure cannot change while this process lives: `ready` ends at once. */
   hopeless(): void {
     this.#over.resolve();
   }
 
-  /** There is no agent to ask: told when that lasts, and when the reason becomes another one. */
+  /** The agent does not answer: a warning follows when that lasts, and when the reason changes. */
   failed({ code, message, hint }: ApiError): void {
     if (this.#isClosed) return;
     const what = this.#isAttached()

@@ -400,7 +400,7 @@ export class ThreadWriter {
     try {
       this.#options.onWarning({ code, message, hint });
     } catch {
-      // An application does not fail because of what it is told of us.
+      // An error in the application's own callback must not reach the application through us.
     }
   }
 }

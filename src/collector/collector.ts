@@ -47,7 +47,7 @@ const LAST_RETRY_MS = 5_000;
 const DEFAULT_BUFFERS = 16;
 /** How long another way is taken after RDMA did not work where one may choose. */
 const AVOID_VERBS_MS = 60_000;
-/** An agent that is connected to and has nothing to read after so long is told of. */
+/** After this long, a connected agent without anything to read is reported. */
 const EMPTY_AFTER_MS = 1_000;
 /** How often this host's agent is asked where its pools are, while they are mapped. */
 const FOLLOW_MS = 1_000;
@@ -108,9 +108,9 @@ interface TargetState {
   works: boolean;
   /** Where pools are looked for, for people. */
   where: string;
-  /** Somebody was told that there is nothing to read. */
+  /** It was reported that there is nothing to read. */
   isLacking: boolean;
-  /** Tells of an agent that has nothing to read. */
+  /** Reports an agent that has nothing to read. */
   emptyTimer: Timer | undefined;
   /** Asks where the pools are that are mapped. */
   followTimer: Timer | undefined;
@@ -132,7 +132,7 @@ interface Sequence {
   count: number;
   deadlineNs: number;
   gap: string | undefined;
-  /** Why it could not be read, as it was told. */
+  /** Why it could not be read, as last reported. */
   told: string | undefined;
 }
 
@@ -337,7 +337,7 @@ export class Collector {
     }, FOLLOW_MS);
   }
 
-  /** Says so when a while after connecting there is nothing to read. */
+  /** Reports an agent that has nothing to read some time after connecting. */
   #watchEmpty(state: TargetState): void {
     clearTimeout(state.emptyTimer);
     state.emptyTimer = setTimeout(() => {

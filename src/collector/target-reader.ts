@@ -69,7 +69,7 @@ export class TargetReader {
   #events = 0;
   readonly #asks = new Map<number, (answer: unknown, error: string | undefined) => void>();
   #nextAsk = 1;
-  /** Files that cannot be read as pools and were told. */
+  /** Files that cannot be read as pools and were reported. */
   #filesNamed = 0;
 
   /** @param took told how long reads took that one may spin for */

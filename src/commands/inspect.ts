@@ -61,7 +61,7 @@ function take(looker: Looker, strict: boolean): Taken {
   return { looks: looks.filter((look) => looker.shows(look)), setAside };
 }
 
-/** Names what others have put there, beside what was asked for: it is no part of the answer. */
+/** Names on stderr what other users have put there; it is no part of the answer. */
 async function tellForeign({ foreign }: Looker): Promise<void> {
   const { printable } = await import("../sinks/index.ts");
   const reasons = [...foreign.values()];

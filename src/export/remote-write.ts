@@ -24,7 +24,7 @@ export interface RemoteWriteOptions
   delayMs?: number;
   /** A source that has brought no snapshot for so long has ended, as far as the receiver is concerned. */
   awayMs?: number;
-  /** What is told of names that clash; shared with whatever else shows them. */
+  /** Reports and counts clashes of names; shared with whatever else shows them. */
   clashes?: ClashLog;
   /** Version of remote write: auto tries 2.0, and 1.0 where the receiver does not know it. */
   protocol?: RemoteWriteProtocol;

@@ -39,7 +39,7 @@ export class WriteAheadError extends Error {
   override readonly name = "WriteAheadError";
 }
 
-/** What is written, as it is told of. */
+/** What is written, in messages. */
 type Part = "requests" | "the position";
 
 interface Segment {
@@ -68,7 +68,7 @@ export class WriteAhead implements Backlog {
 
   /**
    * @param maxBytes what all segments may take together
-   * @param onTrouble told what cannot be written, once, and when it can again
+   * @param onTrouble called once when something cannot be written, and once when it can again
    * @throws WriteAheadError when another collector writes there, or the folder cannot be used
    */
   constructor(

@@ -107,7 +107,7 @@ function rangeFor(
     const distance = [type, ...wildcards].indexOf(range.type);
     if (distance < 0) continue;
     const isSpelt = range.parameters.has("escaping");
-    // Who says neither a version nor how names are spelt means the oldest text.
+    // Without a version and without `escaping`, the oldest format is meant.
     if (type === USUAL.type && wanted === undefined && isSpelt !== (escapes ?? false)) continue;
     // What names more decides: of several alike the best.
     const own = 2 * (2 - distance) + (wanted === undefined ? 0 : 1);

@@ -17,9 +17,9 @@ export interface ScrapeEvents {
   refused(): void;
   /** A text was not taken in time. */
   cut(): void;
-  /** A text that was begun could not be made to its end, by a fault of ours. */
+  /** A text could not be completed, by a fault of ours. */
   failed(error: unknown): void;
-  /** Metrics are shown otherwise than they were declared, for their names clash; told with each scrape. */
+  /** Metrics are shown differently from their declaration because names clash; called at each scrape. */
   clash(clashes: readonly NameClash[]): void;
 }
 

@@ -1,4 +1,4 @@
-// Whether the native library is one for this system: told from its ELF header (elf(5)) before it is loaded, in words
+// Whether the native library is for this system: found in its ELF header (elf(5)) before it is loaded, in words
 // that name both.
 
 /** The native part cannot be used here. */

@@ -16,7 +16,7 @@ import { dirname } from "node:path";
 import type { SystemError } from "./errno.ts";
 import { SharedFile } from "./memory.ts";
 
-/** Something has a name of ours and is not ours: it is left as it is. */
+/** A file has a pool's or a socket's name and is not ours: it is left alone. */
 export class ForeignFileError extends Error {
   override readonly name = "ForeignFileError";
   readonly code = "EFOREIGN";
@@ -31,7 +31,7 @@ export class ForeignFileError extends Error {
 
 /** Whose files may be used. */
 export interface Owners {
-  /** Users, the one who is expected first. */
+  /** Users, the expected one first. */
   readonly uids: readonly number[];
   /** Folder of the pools, if somebody has named one: where only its owner and group may put files, all of them are used. */
   readonly folder?: string;
@@ -66,7 +66,7 @@ export function openOwned(path: string, writable: boolean, owners: Owners): Shar
   try {
     file = SharedFile.open(path, writable);
   } catch (error) {
-    // What cannot be opened because of what or whose it is, is told by that.
+    // A file that is foreign is reported as foreign, whatever open() says.
     const found = lstatOf(path);
     const reason =
       found &&

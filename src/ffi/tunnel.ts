@@ -59,7 +59,7 @@ export interface Tunnel {
 
 /**
  * Listens on one address and carries every connection to another; either side may be TLS.
- * @param preface what the target is told first, of whom the stream is
+ * @param preface sent to the target first: whose stream it is
  * @throws Error when the address cannot be listened on
  */
 export function startTunnel(

@@ -93,7 +93,7 @@ function answering(routes: readonly Route[], from: number): Route | undefined {
 /**
  * The path of what has answered in a route's place: an app that is mounted, files that are served. Hono has them as
  * middlewares, so one is known by having called nobody after it. Where no route follows, nothing was found may be the
- * answer too, which is told by its status. One for all paths says no more than "(unmatched)" does.
+ * answer too, which its status shows. One for all paths says no more than "(unmatched)" does.
  * @param last the index of who was called last
  * @param actual the route that would have answered
  */

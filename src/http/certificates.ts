@@ -1,4 +1,4 @@
-// Certificates and keys that people name in files: read as what they are, and said in words what they are instead.
+// Certificates and keys in files that people name: parsed, and, if a file holds something else, described in words.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 

@@ -6,16 +6,16 @@ import { isIP } from "node:net";
 import { askByTls, askPlainly, type Place, type PlainAnswer, type TlsAnswer } from "./probe.ts";
 import { byProxy, proxyFor } from "./proxies.ts";
 
-/** What was tried, and how the person who reads of it says what was missing. */
+/** What was tried, and which flags the reader of the message can give. */
 export interface Attempt {
   url: string;
   /** It went to this Unix socket, whatever the URL says. */
   socketPath?: string;
-  /** The server is not to be asked any more than it was. */
+  /** The server must not be asked again to find the cause. */
   isQuiet?: boolean;
   /** Given when TLS was spoken. */
   tls?: { ca?: string; cert?: string; key?: string };
-  /** Flags that would help, e.g. `--ca`. Left out where there is none. */
+  /** Flags that would help, e.g. `--ca`, where there are any. */
   flags?: {
     /** Authorities to trust. */
     ca?: string;

@@ -1,4 +1,4 @@
-// How other servers are asked: by which way, with which certificates, and what is said when that fails.
+// How requests go to other servers: directly or by a proxy, with which certificates, and what an error says.
 
 export {
   certificatesOf,

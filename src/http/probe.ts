@@ -1,5 +1,5 @@
-// Finds out what speaks at a port where a request has failed: Bun's errors say as good as nothing of it. It says nothing
-// of who we are, and takes no more than a moment.
+// Finds out which protocol a port speaks after a request has failed, because Bun's errors hardly say. It sends nothing
+// about us, and takes no more than a moment.
 
 import { connect as connectPlain } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
@@ -58,7 +58,7 @@ function exchange(
     });
     socket.on("data", (more: Buffer) => {
       bytes = Buffer.concat([bytes, more]);
-      // All that is told apart stands in the first line.
+      // The first line is enough to recognise the protocol.
       if (bytes.length >= BYTES_MAX || bytes.includes("\n")) done("closed");
     });
     socket.on("error", () => done(isConnected ? "closed" : "unreachable"));

@@ -1,5 +1,5 @@
-// By which way another server is asked: directly, or by a proxy that the environment names. Whoever sends a request
-// asks here. Bun's own choice would take a proxy for loopback too, and the token with it.
+// Whether a request goes directly or by a proxy that the environment names. Every request of ours asks here. Bun's own
+// choice would take a proxy for loopback too, and send the token with it.
 
 import { BlockList, isIP } from "node:net";
 
@@ -9,7 +9,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface Proxy {
   /** With user and password, where there are any. */
   url: string;
-  /** How it is called in messages, e.g. `proxy:3128 (HTTPS_PROXY)`; never with a password. */
+  /** Its name in messages, e.g. `proxy:3128 (HTTPS_PROXY)`; never with a password. */
   name: string;
 }
 
@@ -91,7 +91,7 @@ function fits(host: string, exception: string): boolean {
   return name !== "" && (host === name || host.endsWith(`.${name}`));
 }
 
-/** Whether a network, or an address, has an address; undefined when it is none. */
+/** Whether a network, or an address, contains an address; undefined when it is neither. */
 function contains(network: string, address: string): boolean | undefined {
   const [base = "", bits] = network.split("/");
   const version = isIP(base);

@@ -32,7 +32,7 @@ export interface Extent {
 
 export interface AttachResponse {
   writer: number;
-  /** Shown with each call about this writer, in the header Microview-Secret; nobody else is told it. */
+  /** Sent with each call about this writer, in the header Microview-Secret; nobody else gets it. */
   secret: string;
   pool: {
     path: string;

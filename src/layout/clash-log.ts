@@ -1,15 +1,15 @@
-// Tells of each clash of names once, however often it is found, and counts them.
+// Reports each clash of names once, however often it is found, and counts them.
 
 import { describeClash, type NameClash } from "./sample-names.ts";
 
-/** Clashes that are told; more are counted. */
+/** Clashes that are reported; more are only counted. */
 const TOLD_MAX = 100;
-/** Clashes that are remembered; whoever makes more of them does so unheard. */
+/** Clashes that are remembered; further ones are neither reported nor counted. */
 const KNOWN_MAX = 10_000;
 
 export class ClashLog {
   readonly #known = new Set<string>();
-  /** Seen last: the same is found over and over. */
+  /** Seen last: the same list comes again and again. */
   #seen: readonly NameClash[] = [];
 
   /**

@@ -5,7 +5,8 @@
 export interface ProcessIdentity {
   /**
    * "docker", "containerd", "cri-o", "podman", "lxc", "systemd-nspawn", "garden", "mesos"; "kubernetes" or "ecs" where
-   * only the pod or the task is told; "systemd" for what is in no container; empty for a container of nobody knows whom.
+   * only the pod or the task is known; "systemd" for a process in no container; empty for a container of an unknown
+   * runtime.
    */
   readonly runtime: string;
   /** 64 hexadecimal digits; of Fargate, Garden and Mesos as they have it. */

@@ -183,7 +183,7 @@ function labelsIn(keys: readonly string[], scheme: NameScheme): string[] {
   return distinct(keys, (key) => escapeLabelName(key.startsWith("__") ? `key${key}` : key, scheme));
 }
 
-/** Keys that look alike now are told apart by a number: no label may stand twice. */
+/** Label names that have become the same get a number: no label may appear twice. */
 function distinct(keys: readonly string[], nameOf: (key: string) => string): string[] {
   const taken = new Set(RESERVED);
   return keys.map((key) => {

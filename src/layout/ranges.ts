@@ -1,5 +1,5 @@
-// The range that a log-linear histogram has by default: it goes by the unit, for what is a long time in seconds is a short
-// one in milliseconds. Used by the client and by what stands on it.
+// The default range of a log-linear histogram. It follows the unit: the same number is a long time in seconds and a
+// short one in milliseconds. Used by the client and the libraries over it.
 
 import { LIMITS } from "./constants.ts";
 import { type LogLinearOptions, logLinearShape } from "./histogram.ts";
@@ -31,7 +31,7 @@ const RANGES: ReadonlyMap<string, Range> = new Map(
   }).flatMap(([units, range]) => units.split(" ").map((unit) => [unit, range] as const)),
 );
 
-/** Of other units nothing is known: a wider range, in buckets twice as wide. */
+/** For unknown units: a wider range, in buckets twice as wide. */
 export const ANY_RANGE: Range = { min: 1e-6, max: 1e12, error: 0.125 };
 
 const MILLISECONDS: ReadonlyMap<string, number> = new Map(
@@ -45,13 +45,13 @@ const MILLISECONDS: ReadonlyMap<string, number> = new Map(
   }).flatMap(([units, factor]) => units.split(" ").map((unit) => [unit, factor] as const)),
 );
 
-/** How many milliseconds a unit of time is; of what is no time, and of no unit, seconds are meant. */
+/** How many milliseconds a unit of time is; 1000 for other units and for none. */
 export function millisecondsPer(unit: string): number {
   return MILLISECONDS.get(unit) ?? 1000;
 }
 
 /**
- * A log-linear histogram's range and error: as given, and otherwise by its unit; seconds are meant where there is none.
+ * A log-linear histogram's range and error: as given, and otherwise by its unit; no unit means seconds.
  * With an error so small that a wide range would not fit, it is nine decades from its beginning.
  */
 export function logLinearOptions(unit: string, given: LogLinearOptions = {}): Range {

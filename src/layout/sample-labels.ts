@@ -1,6 +1,6 @@
-// Which labels of ours a metric's series have beside its own: where it comes from, and, where two metrics of one service
-// would look alike, what it is called. A sample that stands twice spoils the scrape of the whole host, so no service may
-// be able to make one by labels that are called as ours.
+// Which labels of ours a metric's series have besides its own: where it comes from and, if two metrics of one service
+// would look alike, its declared name. A duplicate sample spoils the scrape of the whole host, so no service may be able
+// to make one with labels that have our names.
 
 import { AGENT_APP } from "./identity.ts";
 import type { MetricDefinition } from "./metric.ts";
@@ -24,7 +24,7 @@ interface Labelled {
   names: PrometheusNames;
 }
 
-/** @returns the labels of ours of each metric, and who has more of them than where it comes from */
+/** @returns our labels for each metric, and the metrics that have more of them than where they come from */
 export function addedLabels(
   metrics: readonly Labelled[],
   scheme: NameScheme,
@@ -95,7 +95,7 @@ function placesOf(metrics: readonly Labelled[]): Places {
   return places;
 }
 
-/** What the agent itself tells of services has their labels, and nobody else has its names. */
+/** The agent's own metrics about services have those services' labels, and nobody else has these names. */
 function isAlone({ origin, names, kind }: Labelled, places: Places): boolean {
   if (origin.app !== AGENT_APP) return false;
   return sampleNamesOf(names.name, kind).every((sample) => places.get(sample) !== undefined);
@@ -162,7 +162,7 @@ function suspects(metrics: readonly Labelled[]): number[] {
   });
 }
 
-/** By which its samples are told apart from those of others: place, name and labels, whatever their values. */
+/** What distinguishes its samples from others: place, name and label names, whatever their values. */
 function looksOf(
   { origin, names, kind }: Labelled,
   added: readonly AddedLabel[],
@@ -176,12 +176,12 @@ function looksOf(
   });
 }
 
-/** What a metric is really called. */
+/** The declared name of a metric. */
 function originalOf({ definition: { name, labelNames } }: Labelled): string {
   return labelNames.length === 0 ? name : `${name}{${labelNames.join(",")}}`;
 }
 
-/** A label of ours beside a metric's own: no name may stand twice, or the whole scrape is refused. */
+/** A name for a label of ours besides a metric's own: with a duplicate name the whole scrape is refused. */
 export function freeName(name: string, own: readonly string[], scheme: NameScheme): string {
   const escaped = escapeLabelName(name, scheme);
   return own.includes(escaped) ? freeName(`microview_${name}`, own, scheme) : escaped;

@@ -45,7 +45,7 @@ export class Diagnostics {
     attempt(() => api()?.diag?.warn(`microview: ${message} (${hint})`));
   }
 
-  /** Tells of something given that is not taken as it is. */
+  /** Reports an argument that is changed or ignored. */
   changed(message: string, instead: string): void {
     if (!this.#isNew(message)) return;
     attempt(() => this.#onWarning({ code: "changed", message, hint: instead }));

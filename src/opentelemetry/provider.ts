@@ -42,7 +42,7 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
   #shutdown: Promise<void> | undefined;
 
   /**
-   * Returns at once, and never fails for want of an agent, nor for what an environment or a resource says: names that
+   * Returns at once, and never fails because there is no agent, or because of the environment or a resource: names that
    * cannot be an application's or a service's become the nearest that can, with a warning.
    * @throws DefinitionError for an `app` or `service` that breaks a rule, Error for a view that selects nothing
    */

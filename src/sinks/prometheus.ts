@@ -6,7 +6,7 @@ import { poolKey, Rounds, type Sink, type SinkOptions } from "./sink.ts";
 import { printable, printableLines } from "./text.ts";
 import { rfc3339 } from "./time.ts";
 
-/** Names that clash of which is told in comments. */
+/** Clashes of names that are written as comments. */
 const CLASHES_MAX = 100;
 
 export interface PrometheusOptions extends SinkOptions {

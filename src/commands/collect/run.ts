@@ -56,7 +56,7 @@ export class CollectRun {
   /** Pools to wait for, by agent; known once it is connected. */
   readonly #expected = new Map<string, number>();
   readonly #rounds = new Map<string, number>();
-  /** Pools of which nothing can be read, as they were told last. */
+  /** Pools of which nothing can be read. */
   readonly #unread = new Set<string>();
   readonly #sources: number;
   /** Why there is nothing to read, by agent. */
@@ -180,7 +180,7 @@ export class CollectRun {
     if (round === this.#wantedRounds && this.#isComplete(this.#wantedRounds)) this.#finished();
   }
 
-  /** Says, once every pool was read, which globs fit nothing yet, where nobody waits for the end to be told. */
+  /** Says, once every pool was read, which globs match nothing yet; a bounded run says it at its end. */
   #look(): void {
     if (this.#isLooked || !this.#isComplete(1)) return;
     this.#isLooked = true;
@@ -235,7 +235,7 @@ export class CollectRun {
       return;
     }
     if (event.kind === "damaged") this.#unreadable.add(event.source);
-    // The live table shows by itself who is away, or has nothing to read.
+    // The live table shows itself which agents are away, or have nothing to read.
     if (!this.#outputs.isLive) this.#say(text);
     else if (event.kind === "damaged" || event.kind === "agentless") this.#outputs.sayLast(text);
     if (event.unread !== undefined) this.#noteUnread(event.source, event.unread);

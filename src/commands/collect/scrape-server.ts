@@ -51,7 +51,7 @@ const DRAIN_MS = 1_000;
 /** How often is looked whether a token ends, and whether there is more to say of those refused. */
 const LOOK_MS = 10_000;
 
-/** Of lines about faults of ours, from one to the next. */
+/** Least time between two lines about faults of ours. */
 const FAILURE_MS = 10_000;
 
 const PATHS: readonly string[] = ["/metrics", LIVENESS_PATH];
@@ -73,7 +73,7 @@ export interface ScrapeServerOptions extends Partial<ListenOptions> {
   statistics: () => readonly TargetStatistics[];
   /** What becomes of what is pushed besides. */
   pushes: () => readonly ExportCounters[];
-  /** What is told of names that clash, and counted, by all that show or send them. */
+  /** Reports and counts clashes of names, shared by all that show or send them. */
   clashes: ClashLog;
   /** Takes lines that are for whoever runs it. */
   say: (line: string) => void;
@@ -252,7 +252,7 @@ export class ScrapeServer {
         throw new AgentError("no-such-route", "there is no such route", "GET /metrics", 404);
       }
       if (!METHODS.includes(request.method)) throw new MethodError(METHODS);
-      // It tells nothing, so that whoever looks after the process needs no token.
+      // It reveals nothing, so a health check needs no token.
       if (path === LIVENESS_PATH) return new Response("ok\n");
       const grant = this.#admit(request, peer);
       const as = negotiate(request.headers.get("accept"), ["openmetrics"]);
@@ -269,7 +269,7 @@ export class ScrapeServer {
     }
   }
 
-  /** A fault of ours. Whoever has found a request that does it may send many. */
+  /** A fault of ours. A caller who has found such a request may send many. */
   #failed(error: unknown): Response {
     const nowMs = performance.now();
     if (nowMs >= this.#nextFailureMs) {
@@ -332,7 +332,7 @@ function copyInto(known: Float64Array | undefined, values: Float64Array): Float6
   return known;
 }
 
-/** A refusal as its caller is told it. */
+/** A refusal as the caller gets it. */
 function refusal(error: AgentError): Response {
   const { status, code, message, hint } = error;
   const headers: Record<string, string> = {};

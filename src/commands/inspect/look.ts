@@ -65,7 +65,7 @@ export class Looker {
     };
   }
 
-  /** @returns undefined for a file of somebody who has nothing to do with the pools */
+  /** @returns undefined for a file of a user who has nothing to do with the pools */
   look(file: FoundFile): Look | undefined {
     try {
       const pool = this.#poolOf(file.path);
@@ -92,7 +92,7 @@ export class Looker {
   /** @throws CliError when a glob of services or metrics fits nothing in the pools that were read */
   check(looks: readonly Look[]): void {
     const readings = looks.flatMap((each) => (each.kind === "read" ? [each.reading] : []));
-    // What cannot be read is told, and may have it.
+    // A pool that cannot be read is reported, and may have what the glob names.
     if (readings.length === 0 && looks.length > 0) return;
     const services = readings.flatMap(({ directory }) => [...directory.services.values()]);
     checkGlobs("service", this.wanted.service, services);

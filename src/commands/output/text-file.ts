@@ -8,7 +8,7 @@ const PIECE_BYTES = 1 << 20;
 /** What is written is in the file after this time. */
 const FLUSH_MS = 1_000;
 
-/** Opens a plain file to be written anew. What waits for others, such as a FIFO, is not waited for. */
+/** Opens a plain file to be overwritten. Does not wait for the other end of a FIFO. */
 function openPlain(path: string, replace: boolean): number {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NONBLOCK } = constants;
   const fd = openSync(path, O_WRONLY | O_CREAT | O_NONBLOCK | (replace ? 0 : O_EXCL), 0o644);

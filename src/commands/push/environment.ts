@@ -29,7 +29,7 @@ const TEMPORALITIES = { cumulative: "cumulative", delta: "delta", lowmemory: "de
  * As the specification asks, a word or number that is not understood is ignored, with a warning. What would send
  * values elsewhere, in another protocol or without a password is refused.
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
- * @param onWarning told what is ignored: the variable, and never what it holds, which may be a secret
+ * @param onWarning receives what is ignored: the variable's name, never its value, which may be a secret
  * @throws UsageError for what cannot be done, likewise
  */
 export function otlpEnvironment(

@@ -9,6 +9,6 @@ export interface PushSource {
   isRecorded: boolean;
   /** Told what a person should know, in words. */
   onNotice: (text: string) => void;
-  /** What is told of names that clash. */
+  /** Reports and counts clashes of names. */
   clashes: ClashLog;
 }

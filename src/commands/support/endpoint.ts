@@ -23,7 +23,7 @@ const HOW = "write HOST:PORT, e.g. localhost:7070 or [::1]:7070";
  * Parses where an agent is: `HOST:PORT`, a host alone, an IPv6 address with or without brackets, or a URL of http or
  * https. The port is 7070 where none is given.
  *
- * @throws UsageError for what is none of these, and for a URL with more in it than an address
+ * @throws UsageError for anything else, and for a URL with more in it than an address
  */
 export function parseAgent(text: string, label: string): AgentEndpoint {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text);

@@ -1,9 +1,9 @@
-// What nobody has caught, and what the runtime warns of: told as everything else is, in one line and without source.
+// Uncaught errors and the runtime's warnings: printed as everything else is, in one line and without source.
 
 import { describeError, errorLine, logLine } from "./report.ts";
 import { styleFor } from "./style.ts";
 
-/** Tells of errors on stderr, and sets the exit code. */
+/** Prints errors on stderr, and sets the exit code. */
 export class Faults {
   /** @param isJson every line is one of JSON, whatever happens */
   constructor(readonly isJson: boolean) {}
@@ -15,7 +15,7 @@ export class Faults {
     process.exitCode = exitCode;
   }
 
-  /** Takes what comes from outside of all that is awaited. It ends the program, as it does without this. */
+  /** Takes errors that no await catches. They end the program, as they do without this. */
   watch(): void {
     const end = (error: unknown) => {
       this.tell(error);
@@ -24,7 +24,7 @@ export class Faults {
     process.on("uncaughtException", end);
     process.on("unhandledRejection", end);
     if (!this.isJson) return;
-    // Bun writes warnings as text, whoever listens for them.
+    // Bun writes warnings as text even if there is a listener for them.
     process.emitWarning = (warning: string | Error) => {
       const message = warning instanceof Error ? warning.message : warning;
       process.stderr.write(logLine("warn", message));

@@ -27,7 +27,7 @@ export class Renewal {
       const paths = each.paths.filter((path) => path !== undefined);
       return paths.length === 0 ? [] : [new WatchedFiles(paths, () => this.#take(each))];
     });
-    // Also where there is nothing to be read: no server ends because it was told to read its files anew.
+    // Also without files to reload: SIGHUP must not end a server.
     onHangUp(() => {
       for (const each of this.#watched) each.readNow();
     });

@@ -11,7 +11,7 @@ export interface Report {
 
 const DEFECT = "this may be a defect of microview; MICROVIEW_DEBUG=1 shows where it happened";
 
-/** What an error of another room says that is to be done. */
+/** The hint of an error from another room. */
 function hintOf(error: unknown): string | undefined {
   const { hint } = (error ?? {}) as { hint?: unknown };
   return typeof hint === "string" ? hint : undefined;

@@ -1,5 +1,6 @@
-// What a run has come across, to tell the person whose globs fit none of it. For the subcommands that have snapshots: a
-// glob that has fitted nothing until the end is an error, so that a typing error never looks like an empty answer.
+// The names that a run has come across, for errors about globs that match none of them. For the subcommands that have
+// snapshots: a glob that has matched nothing by the end is an error, so that a typing error never looks like an empty
+// answer.
 
 import { type Filter, wantedBy } from "../../collector/index.ts";
 import type { Directory, PoolSnapshot } from "../../layout/index.ts";
@@ -38,11 +39,11 @@ export class Sightings {
     }
   }
 
-  /** What is to be said of globs that fit nothing so far. */
+  /** Errors about globs that have matched nothing so far. */
   complaints(): Unmatched[] {
     const { apps, services, metrics } = this.filter;
     const noApp = unmatched("application", apps, this.#apps);
-    // What applications that nobody looked at have cannot be told.
+    // The services and metrics of applications that were not read are unknown.
     if (noApp.length > 0) return noApp;
     const missing = [
       ...unmatched("service", services, this.#services),

@@ -1,15 +1,15 @@
 // Ends a long-running subcommand in order. Ctrl-C, SIGTERM, a terminal that is closed and a closed output abort one
-// signal, which the subcommand watches; it then finishes in bounded time, and says at what it is when that takes longer than a moment.
-// `timeout`, shells and managers of processes send a signal twice: only three within a second give up.
+// signal, which the subcommand watches; it then finishes in bounded time, and says what it is doing when that takes
+// longer than a moment. `timeout`, shells and managers of processes send a signal twice: only three within a second give up.
 
 import { isatty } from "node:tty";
 
 /** So many signals within this time give up. */
 const GIVE_UP_SIGNALS = 3;
 const GIVE_UP_WITHIN_MS = 1_000;
-/** Whoever ends a host waits about so long before it kills. */
+/** Kubernetes waits this long before it kills. */
 const FINISH_WITHIN_MS = 30_000;
-/** When it is said at what it is: by itself, and after another signal. */
+/** When it says what it is doing: by itself, and after another signal. */
 const SAY_AFTER_MS = 1_000;
 const SAY_AGAIN_AFTER_MS = 200;
 
@@ -58,7 +58,7 @@ export function onHangUp(handler: () => void): void {
   hungUp = handler;
 }
 
-/** From now on what is said of the end is told to `tell`, e.g. a log. */
+/** From now on messages about the end go to `tell`, e.g. a log. */
 export function sayEndBy(tell: (text: string) => void): void {
   say = tell;
 }

@@ -1,5 +1,5 @@
-// What becomes of a program whose output cannot be written: a pipe whose reader has gone ends it quietly, as it ends
-// other tools, and all else is told in one line. Called by the program before anything is written.
+// What a program does when its output cannot be written: a pipe whose reader has gone ends it quietly, as with other
+// tools, and any other error is one line. Called by the program before anything is written.
 
 import { stopFor } from "./stop.ts";
 
@@ -27,6 +27,6 @@ export function guardStreams(): void {
     process.exitCode = isGone ? BROKEN_PIPE : 1;
     if (!stopFor(code)) process.exit();
   });
-  // There is nobody left to tell.
+  // Nobody reads it.
   process.stderr.on("error", () => {});
 }

@@ -1,10 +1,10 @@
-// Tells of globs that fit nothing, and what may have been meant. A subcommand fails by it in the end.
+// Errors about globs that match nothing, with the nearest name. A subcommand fails with them in the end.
 
 import { globs } from "../../layout/index.ts";
 import { printable } from "../../sinks/index.ts";
 import { nearest } from "./nearest.ts";
 
-/** How many names are told when none is near. */
+/** How many names are listed when none is near. */
 const NAMES_SHOWN = 8;
 
 export interface Unmatched {

@@ -50,7 +50,7 @@ async function ask(url: string, how: BunFetchRequestInit): Promise<HealthAnswer>
   }
 }
 
-/** Whether somebody shows a certificate on a port. In TLS 1.3 the client is told only afterwards that it lacks one. */
+/** Whether a port shows a certificate. In TLS 1.3 a client learns only afterwards that its own is missing. */
 function speaksTls(host: string, port: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = connectTls({ host, port, rejectUnauthorized: false, timeout: TIMEOUT_MS });
