@@ -204,7 +204,7 @@ test("a collector with a wrong token is told so, and then that it has to wait, w
   expect(refused).toMatchObject({ kind: "away", fatal: true });
   const waits = await until("it has to wait, for others guess as well", async () => {
     await status(agent.port, "guessed");
-    return told("has us wait: this address has sent too many");
+    return told("asks to wait: this address has sent too many");
   });
   expect(waits).toMatchObject({ fatal: false });
   ({ token } = OPS);
