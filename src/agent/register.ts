@@ -6,6 +6,7 @@ import {
   checkLabelValue,
   DefinitionError,
   definitionConflict,
+  type Extent,
   LIMITS,
   type Metric,
   type MetricDefinition,
@@ -42,13 +43,20 @@ export function register(
   }
   binder.finish();
   books.commit(change);
-  const extents = change.grants.map(({ page, pages, slot, slots }) => ({
-    page,
-    pages,
-    slot,
-    slots,
-  }));
-  return { results, extents };
+  return { results, extents: extentsOf(books.directory.writers.get(writer.id)!, results) };
+}
+
+/**
+ * The grants that the places of an answer lie in, also those that were given before: the answer that named them may not
+ * have arrived, when the agent died meanwhile.
+ */
+function extentsOf({ grants }: Writer, results: readonly RegisterResult[]): Extent[] {
+  const pages = new Set<number>();
+  for (const { runs } of results) for (const [page] of runs) pages.add(page);
+  const named = [...pages];
+  return grants
+    .filter(({ page, pages: count }) => named.some((each) => each >= page && each < page + count))
+    .map(({ page, pages: count, slot, slots }) => ({ page, pages: count, slot, slots }));
 }
 
 /** Ids of the series of a release that the writer has. */

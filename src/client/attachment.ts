@@ -42,7 +42,8 @@ export class Attachment {
   readonly #pages = new Map<number, { values: Float64Array; at: number }>();
   /** First page of each mapping, by its values. */
   readonly #firstPages = new Map<Float64Array, number>();
-  readonly #extents: Extent[] = [];
+  /** What the agent has handed out, by first page and slot. */
+  readonly #extents = new Map<string, Extent>();
 
   private constructor(
     answer: AttachResponse,
@@ -115,7 +116,7 @@ export class Attachment {
       if (!(page >= 0 && pages > 0 && page + pages <= this.#pageCapacity)) {
         throw new RangeError(`the agent hands out pages that ${this.#path} does not have`);
       }
-      this.#extents.push(extent);
+      this.#extents.set(`${page} ${extent.slot}`, extent);
       // Several shares of one page are one mapping.
       if (this.#pages.has(page)) continue;
       const mapping = this.#hold.map(this.#pagesOffset + page * PAGE_BYTES, pages * PAGE_BYTES);
@@ -159,7 +160,7 @@ export class Attachment {
    * @param to holds its lock already
    */
   moveTo(to: Attachment, placed: Iterable<Series>): void {
-    for (const extent of this.#extents) {
+    for (const extent of this.#extents.values()) {
       for (const [from, into] of this.#rows(extent, to)) into.set(from);
     }
     for (const { cell } of placed) {
@@ -178,7 +179,7 @@ export class Attachment {
    * In ascending order, so that a histogram's sum goes after its counts.
    */
   clear(): void {
-    for (const extent of this.#extents) {
+    for (const extent of this.#extents.values()) {
       for (const [row] of this.#rows(extent, this)) {
         for (let i = 0; i < row.length; i++) row[i] = 0;
       }
@@ -206,7 +207,7 @@ export class Attachment {
     this.#hold.close(this.#mappings);
     this.#pages.clear();
     this.#firstPages.clear();
-    this.#extents.length = 0;
+    this.#extents.clear();
   }
 }
 

@@ -76,7 +76,7 @@ export interface RegisterResult {
 
 export interface RegisterResponse {
   results: RegisterResult[];
-  /** What was handed to the writer in this call. */
+  /** What the places lie in, also what an earlier answer has named: that one may not have arrived. */
   extents: Extent[];
   /** How many registrations of the writer this agent has answered. */
   turn: number;

@@ -322,11 +322,32 @@ describe("a writer", () => {
     const first = await rest.post(`/v1/apps/shop/writers/${writer}/series`, { metrics }, own);
     expect(first.json).toEqual({
       results: [{ runs: [[0, 0, 2]] }, { runs: [[0, 2, 1]] }, { runs: [[0, 6, 1]] }],
-      extents: [],
+      extents: [{ page: 0, pages: 1, slot: 0, slots: 0 }],
       turn: 1,
     });
     const second = await rest.post(`/v1/apps/shop/writers/${writer}/series`, { metrics }, own);
     expect(second.json).toEqual({ ...(first.json as object), turn: 2 });
+  });
+
+  test("that has not heard an answer learns the pages of its series by asking again", async () => {
+    for (const strategy of ["page", "slab", "packed"] as const) {
+      await using host = new TestHost();
+      const rest = calls(await host.agent({ ...OPEN, strategy }));
+      const { writer, own } = await attach(rest);
+      const labels = Array.from({ length: 1200 }, (_, i) => [String(i)]);
+      const metrics = [ask(define.counter("a_total", ["x"]), labels)];
+      const path = `/v1/apps/shop/writers/${writer}/series`;
+      const first = (await rest.post(path, { metrics }, own)).json as RegisterResponse;
+      const again = (await rest.post(path, { metrics }, own)).json as RegisterResponse;
+      expect(again).toEqual({ ...first, turn: 2 });
+      for (const [page, slot] of again.results[0]!.runs) {
+        const holds = (each: (typeof again.extents)[number]) =>
+          page >= each.page &&
+          page < each.page + each.pages &&
+          (each.slots === 0 || (slot >= each.slot && slot < each.slot + each.slots));
+        expect(again.extents.filter(holds)).toHaveLength(1);
+      }
+    }
   });
 
   test("is told of one metric's mistake beside the others' places", async () => {
