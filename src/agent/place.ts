@@ -1,19 +1,9 @@
 // The directory that pools lie in: whether an agent can keep pools there at all, tried out when it starts and looked at
 // while it runs.
 
-import {
-  accessSync,
-  closeSync,
-  constants,
-  linkSync,
-  lstatSync,
-  openSync,
-  readSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { accessSync, constants, linkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { SharedFile } from "../ffi/index.ts";
+import { openOwned, ownUids, SharedFile } from "../ffi/index.ts";
 import { AGENT_APP, HEADER, PAGE_BYTES, type Problem, poolPath, SHM_DIR } from "../layout/index.ts";
 import { folderMode, makeFolder } from "./pool-folder.ts";
 
@@ -135,40 +125,32 @@ export class PoolPlace {
   /** Of two agents in one directory, the second would not get the pools that the first one has. */
   #checkOthers(): void {
     const path = poolPath(AGENT_APP, this.poolDir);
-    const known = lstatSync(path, { throwIfNoEntry: false });
+    const [user = 0] = ownUids();
     // In /dev/shm agents of several users get along, and what strangers put somewhere says nothing of agents.
-    const owners = this.poolDir === undefined ? [process.geteuid?.()] : [0, process.geteuid?.()];
-    if (known?.isFile() !== true || !owners.includes(known.uid) || !isHeld(path)) return;
-    throw new PlaceError(
-      `another agent, with pid ${keeperOf(path)}, keeps the pools in ${this.#path}`,
-      "stop it first, or give this one another --pool-dir",
-    );
+    const uids = this.poolDir === undefined ? [user] : ownUids();
+    let file: SharedFile;
+    try {
+      file = openOwned(path, false, { uids });
+    } catch {
+      return;
+    }
+    try {
+      if (!file.locked(0, PAGE_BYTES)) return;
+      throw new PlaceError(
+        `another agent, with pid ${keeperOf(file)}, keeps the pools in ${this.#path}`,
+        "stop it first, or give this one another --pool-dir",
+      );
+    } finally {
+      file.close();
+    }
   }
 }
 
-function isHeld(path: string): boolean {
-  let file: SharedFile;
-  try {
-    file = SharedFile.open(path, false);
-  } catch {
-    return false;
-  }
-  try {
-    return file.locked(0, PAGE_BYTES);
-  } finally {
-    file.close();
-  }
-}
-
-/** The pid that stands in a pool's header. */
-function keeperOf(path: string): number | string {
-  const pid = Buffer.alloc(4);
-  const fd = openSync(path, "r");
-  try {
-    return readSync(fd, pid, 0, 4, HEADER.agentPid) === 4 ? pid.readUInt32LE() : "unknown";
-  } finally {
-    closeSync(fd);
-  }
+/** The pid in a pool's header. */
+function keeperOf(pool: SharedFile): number | string {
+  const head = pool.head(HEADER.agentPid + 4);
+  if (head.length < HEADER.agentPid + 4) return "unknown";
+  return new DataView(head.buffer).getUint32(HEADER.agentPid, true);
 }
 
 function systemError(code: string): Error {

@@ -234,7 +234,7 @@ export class Pool {
         return undefined;
       }
       const { bytes } = file.stat();
-      const header = readHeader(file, bytes);
+      const header = decodeHeader(file.head(HEADER_BYTES_USED), bytes);
       mapping = file.map(0, header.fileBytes, true);
       checkState(mapping, header);
       recover(poolMemory(mapping.buffer), header);
@@ -565,16 +565,6 @@ function freeDraft(path: string): string {
     return draft;
   } catch {
     return `${path}.new-${Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)}`;
-  }
-}
-
-/** @throws PoolFormatError for what is no pool; nothing of the file but the header is mapped for that */
-function readHeader(file: SharedFile, fileBytes: number): PoolHeader {
-  const head = file.map(0, HEADER_BYTES_USED, false);
-  try {
-    return decodeHeader(head.bytes(0, Math.min(fileBytes, HEADER_BYTES_USED)), fileBytes);
-  } finally {
-    head.unmap();
   }
 }
 

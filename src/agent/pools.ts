@@ -13,12 +13,11 @@ import {
   AGENT_APP,
   checkAppName,
   DamageError,
-  isAppName,
   type NamedPool,
   POOL_DEFAULTS,
   PoolFormatError,
   poolPath,
-  poolsInShm,
+  poolsNamed,
   SHM_DIR,
   sparePoolPath,
 } from "../layout/index.ts";
@@ -304,9 +303,7 @@ export class Pools {
   #named(): NamedPool[] {
     const { poolDir } = this.options;
     try {
-      const names = readdirSync(poolDir ?? SHM_DIR);
-      if (poolDir === undefined) return poolsInShm(names);
-      return names.filter(isAppName).map((app) => ({ app, path: poolPath(app, poolDir) }));
+      return poolsNamed(readdirSync(poolDir ?? SHM_DIR), poolDir);
     } catch {
       return [];
     }

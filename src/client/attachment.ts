@@ -82,7 +82,7 @@ export class Attachment {
     const file = openOwned(path, true, { uids, folder: dirname(dirname(path)) });
     let attachment: Attachment;
     try {
-      const header = readHeader(file);
+      const header = decodeHeader(file.head(HEADER_BYTES_USED), file.stat().bytes);
       if (header.poolId !== answer.pool.poolId || header.pagesOffset !== answer.pool.pagesOffset) {
         throw new Error(`${path} is not the pool that the agent keeps for ${app}`);
       }
@@ -213,14 +213,4 @@ export class Attachment {
 
 function pathOf({ pool }: AttachResponse, app: string, poolDir: string | undefined): string {
   return poolDir === undefined ? pool.path : poolPath(app, poolDir);
-}
-
-function readHeader(file: SharedFile): PoolHeader {
-  const { bytes } = file.stat();
-  const head = file.map(0, HEADER_BYTES_USED, false);
-  try {
-    return decodeHeader(head.bytes(0, Math.min(bytes, HEADER_BYTES_USED)), bytes);
-  } finally {
-    head.unmap();
-  }
 }

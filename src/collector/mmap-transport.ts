@@ -12,13 +12,10 @@ import {
 import {
   decodeHeader,
   HEADER_BYTES_USED,
-  isAppName,
   MERGE_GAP_SLOTS,
   type NamedPool,
   PoolFormatError,
-  type PoolHeader,
-  poolPath,
-  poolsInShm,
+  poolsNamed,
   SHM_DIR,
 } from "../layout/index.ts";
 import {
@@ -127,7 +124,7 @@ export class MmapTransport implements Transport {
   /** Maps what is new and lets go of what was replaced or removed. */
   #rescan(): void {
     const known = new Map([...this.#pools.values()].map((pool) => [pool.app, pool]));
-    const named = namedIn(this.#poolDir);
+    const named = poolsNamed(namesIn(this.#poolDir ?? SHM_DIR), this.#poolDir);
     const unreadable = new Map<string, { reason: string; retryAtMs: number }>();
     for (const [app, files] of Map.groupBy(named, (file) => file.app)) {
       const pool = known.get(app);
@@ -186,13 +183,6 @@ function unmap(pool: MappedPool): void {
   pool.file.close();
 }
 
-/** Files in a directory that have the name of a pool, readable or not. */
-function namedIn(poolDir: string | undefined): NamedPool[] {
-  const names = namesIn(poolDir ?? SHM_DIR);
-  if (poolDir === undefined) return poolsInShm(names);
-  return names.filter(isAppName).map((app) => ({ app, path: poolPath(app, poolDir) }));
-}
-
 /** @throws Error saying why a folder cannot be looked into */
 function namesIn(folder: string): string[] {
   try {
@@ -229,7 +219,7 @@ function openPool(
       file.close();
       return known;
     }
-    const header = readHeader(file, fileBytes);
+    const header = decodeHeader(file.head(HEADER_BYTES_USED), fileBytes);
     if (header.app !== app) throw new PoolFormatError(`${path} is a pool of ${header.app}`);
     const mapping = file.map(0, header.fileBytes, false);
     return {
@@ -248,14 +238,5 @@ function openPool(
   } catch (error) {
     file.close();
     throw error;
-  }
-}
-
-function readHeader(file: SharedFile, fileBytes: number): PoolHeader {
-  const head = file.map(0, HEADER_BYTES_USED, false);
-  try {
-    return decodeHeader(head.bytes(0, Math.min(fileBytes, HEADER_BYTES_USED)), fileBytes);
-  } finally {
-    head.unmap();
   }
 }

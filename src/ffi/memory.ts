@@ -111,6 +111,18 @@ export class SharedFile {
     check(shim().mv_punch(this.fd, offset, bytes), `cannot give back memory of ${this.path}`);
   }
 
+  /** A copy of the first bytes; of all of them where the file is shorter. Nothing else of the file is mapped. */
+  head(bytes: number): Uint8Array {
+    const length = Math.min(bytes, this.stat().bytes);
+    if (length === 0) return new Uint8Array();
+    const mapping = this.map(0, length, false);
+    try {
+      return mapping.bytes().slice();
+    } finally {
+      mapping.unmap();
+    }
+  }
+
   map(offset: number, bytes: number, writable: boolean): Mapping {
     return Mapping.of(this.fd, offset, bytes, writable, this.path);
   }

@@ -7,7 +7,7 @@ import {
   defaultSocketPath,
   isAppName,
   poolPath,
-  poolsInShm,
+  poolsNamed,
   SHM_DIR,
 } from "../layout/index.ts";
 
@@ -48,7 +48,7 @@ export function readersOwners(
 
 function findInShm(): FoundFile[] {
   const names = readdirSync(SHM_DIR);
-  const pools = poolsInShm(names).map((pool): FoundFile => ({ ...pool, kind: "pool" }));
+  const pools = poolsNamed(names).map((pool): FoundFile => ({ ...pool, kind: "pool" }));
   const setAside = names.flatMap((name): FoundFile[] => {
     const app = SET_ASIDE.test(name) ? appOfShmFile(name.replace(SET_ASIDE, "")) : undefined;
     return app === undefined ? [] : [{ app, path: `${SHM_DIR}/${name}`, kind: "set-aside" }];

@@ -88,7 +88,7 @@ export class PoolFile {
     let mapping: Mapping | undefined;
     try {
       const { bytes, inode, device } = file.stat();
-      const header = decodeHeader(headBytes(file, bytes), bytes);
+      const header = decodeHeader(file.head(HEADER_BYTES_USED), bytes);
       mapping = file.map(0, header.fileBytes, false);
       return new PoolFile(path, header, inode, device, file, mapping);
     } catch (error) {
@@ -205,17 +205,5 @@ export class PoolFile {
     this.#plan = plan;
     this.#planned = of;
     return plan;
-  }
-}
-
-/** The first bytes of a file, as many as a header has or the file. */
-export function headBytes(file: SharedFile, fileBytes: number): Uint8Array {
-  const bytes = Math.min(fileBytes, HEADER_BYTES_USED);
-  if (bytes === 0) return new Uint8Array();
-  const mapping = file.map(0, bytes, false);
-  try {
-    return mapping.bytes().slice();
-  } finally {
-    mapping.unmap();
   }
 }

@@ -29,7 +29,7 @@ import {
   SLOT_BYTES,
   type Writer,
 } from "../layout/index.ts";
-import { headBytes, type PoolFile, type PoolReading } from "./pool-file.ts";
+import type { PoolFile, PoolReading } from "./pool-file.ts";
 import type { ReportFilter } from "./report.ts";
 
 /** A field of a header. */
@@ -114,7 +114,7 @@ export function rawHeader(path: string): RawField[] {
   const file = SharedFile.open(path, false);
   try {
     const bytes = new Uint8Array(HEADER_BYTES_USED);
-    const head = headBytes(file, file.stat().bytes);
+    const head = file.head(HEADER_BYTES_USED);
     bytes.set(head);
     return (Object.keys(HEADER) as (keyof typeof HEADER)[])
       .filter((name) => HEADER[name] + FIELD_WIDTHS[name] <= head.length)

@@ -47,8 +47,16 @@ export interface NamedPool {
   path: string;
 }
 
-/** The files of {@link SHM_DIR} that have a pool's name, those with the usual one first. */
-export function poolsInShm(fileNames: readonly string[]): NamedPool[] {
+/**
+ * Where there may be pools, by the names in {@link SHM_DIR} or in a pool directory. Those with an application's usual name
+ * come first.
+ */
+export function poolsNamed(fileNames: readonly string[], poolDir?: string): NamedPool[] {
+  if (poolDir === undefined) return poolsInShm(fileNames);
+  return fileNames.filter(isAppName).map((app) => ({ app, path: poolPath(app, poolDir) }));
+}
+
+function poolsInShm(fileNames: readonly string[]): NamedPool[] {
   return fileNames
     .flatMap((name): NamedPool[] => {
       const app = appOfShmFile(name);
