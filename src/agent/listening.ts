@@ -1,8 +1,7 @@
 // Whether an agent can listen where it was told to, found out before it begins: each error names the flag and the cause.
 
-import { isIP } from "node:net";
 import { closeFd, SystemError, tcpListen } from "../ffi/index.ts";
-import { SOCKET_PATH_BYTES_MAX } from "../layout/index.ts";
+import { formatEndpoint, SOCKET_PATH_BYTES_MAX } from "../layout/index.ts";
 
 /** An agent cannot listen where it was told to. */
 export class ListenError extends Error {
@@ -80,12 +79,12 @@ function reasonOf(
       );
     case "EADDRINUSE":
       return new ListenError(
-        `cannot listen on ${withPort(host, port)}: the address is already in use`,
+        `cannot listen on ${formatEndpoint({ host, port })}: the address is already in use`,
         `stop what listens there (\`ss -ltnp\` shows it), or give another ${flag}`,
       );
     case "EACCES":
       return new ListenError(
-        `cannot listen on ${withPort(host, port)}: this user may not`,
+        `cannot listen on ${formatEndpoint({ host, port })}: this user may not`,
         `give ${flag} a port from 1024 on, or the program CAP_NET_BIND_SERVICE`,
       );
     default:
@@ -94,8 +93,4 @@ function reasonOf(
         hostFlag === flag ? `give another ${flag}` : `give another ${hostFlag} or ${flag}`,
       );
   }
-}
-
-function withPort(host: string, port: number): string {
-  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,7 +1,13 @@
 // An agent's REST interface as a collector calls it: by HOST:PORT, with or without TLS, or through this host's socket.
 
 import { proxyFor, proxyOption } from "../http/index.ts";
-import { type ApiError, DEFAULT_PORT, defaultSocketPath, parseFlatJson } from "../layout/index.ts";
+import {
+  type ApiError,
+  DEFAULT_PORT,
+  defaultSocketPath,
+  formatEndpoint,
+  parseFlatJson,
+} from "../layout/index.ts";
 
 const TIMEOUT_MS = 5_000;
 /** An answer that is longer is not an agent's. */
@@ -47,9 +53,7 @@ export function socketOf({ socketPath }: Target): string {
 
 /** How an agent is named to the user. */
 export function targetName({ host, port }: Target): string {
-  return host === undefined
-    ? "local"
-    : `${host.includes(":") ? `[${host}]` : host}:${port ?? DEFAULT_PORT}`;
+  return host === undefined ? "local" : formatEndpoint({ host, port: port ?? DEFAULT_PORT });
 }
 
 export class AgentClient {

@@ -17,6 +17,11 @@ export const SOCKET_PATH_BYTES_MAX = 107;
 export const DEFAULT_PORT = 7070;
 export const DEFAULT_DATA_PORT = 7071;
 
+/** `HOST:PORT`, with an IPv6 address in brackets. */
+export function formatEndpoint({ host, port }: { host: string; port: number | string }): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 /**
  * The file of an application's pool: `/dev/shm/microview.<app>`, or `DIR/<app>/pool` below a pool directory,
  * so that a container can be given just its application's folder.

@@ -1,13 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatDurationMs, parseDurationMs } from "../../src/commands/support/duration.ts";
-import { formatEndpoint, parseAgent, parseEndpoint } from "../../src/commands/support/endpoint.ts";
+import { parseAgent, parseEndpoint } from "../../src/commands/support/endpoint.ts";
 import { UsageError } from "../../src/commands/support/errors.ts";
 import { parseFileMode, parseInteger } from "../../src/commands/support/integer.ts";
 import { splitList } from "../../src/commands/support/list.ts";
 import { editDistance, nearest } from "../../src/commands/support/nearest.ts";
 import { parseRdma, parseRdmaPort, timeoutExponent } from "../../src/commands/support/rdma.ts";
 import { formatSizeBytes, parseSizeBytes } from "../../src/commands/support/size.ts";
+import { formatEndpoint } from "../../src/layout/index.ts";
 
 /** What a parser says about a wrong text: its message and hint in one line. */
 function complaint(act: () => unknown): string {

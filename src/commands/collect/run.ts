@@ -9,11 +9,11 @@ import {
   type TransportChoice,
 } from "../../collector/index.ts";
 import type { RdmaPortSpec } from "../../ffi/index.ts";
-import { defaultSocketPath, type PoolSnapshot } from "../../layout/index.ts";
+import { defaultSocketPath, formatEndpoint, type PoolSnapshot } from "../../layout/index.ts";
 import { printable } from "../../sinks/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import { formatDurationMs } from "../support/duration.ts";
-import { type AgentEndpoint, formatEndpoint } from "../support/endpoint.ts";
+import type { AgentEndpoint } from "../support/endpoint.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { timeoutExponent } from "../support/rdma.ts";
 import { Sightings } from "../support/sightings.ts";

@@ -34,8 +34,12 @@ import {
   type Wants,
   WriterValues,
 } from "../../exposition/index.ts";
-import type { ApiError, ClashLog, PoolSnapshot } from "../../layout/index.ts";
-import { formatEndpoint } from "../support/endpoint.ts";
+import {
+  type ApiError,
+  type ClashLog,
+  formatEndpoint,
+  type PoolSnapshot,
+} from "../../layout/index.ts";
 import { CliError, UsageError } from "../support/errors.ts";
 import { Renewal } from "../support/renewal.ts";
 import { readServerTls } from "../support/tls-files.ts";

@@ -75,8 +75,3 @@ export function parseEndpoint(text: string, label: string): Endpoint {
   const port = parseInteger(match[3] ?? "", `the port in '${text}'`, { min: 1, max: 65_535 });
   return { host: match[1] ?? match[2] ?? "", port };
 }
-
-/** The opposite of {@link parseEndpoint}. */
-export function formatEndpoint({ host, port }: Endpoint): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}

@@ -2,6 +2,7 @@
 // Kubernetes API from a Pod".
 
 import { existsSync, readFileSync } from "node:fs";
+import { formatEndpoint } from "../../layout/index.ts";
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** Tokens are a kilobyte or two. */
@@ -25,7 +26,7 @@ export function inCluster(
   const port = env["KUBERNETES_SERVICE_PORT"] || "443";
   const [tokenFile, caFile] = [`${folder}/token`, `${folder}/ca.crt`];
   if (!host || !existsSync(tokenFile) || !existsSync(caFile)) return undefined;
-  return { url: `https://${host.includes(":") ? `[${host}]` : host}:${port}`, tokenFile, caFile };
+  return { url: `https://${formatEndpoint({ host, port })}`, tokenFile, caFile };
 }
 
 /**
