@@ -30,13 +30,17 @@ export class ExposedError extends Error {
   }
 }
 
-export function isLoopback(host: string): boolean {
+/**
+ * Whether only this host can reach a listener. Names below `localhost` do not count, though requests to them stay on the
+ * host: a resolver may have another address for them.
+ */
+export function listensOnLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
 /** @throws ExposedError when strangers could use the agent and nobody has said that they may */
 export function checkExposure({ host, tokens, tls, insecure }: AccessOptions): void {
-  if (isLoopback(host) || tokens !== undefined || tls !== undefined || insecure) return;
+  if (listensOnLoopback(host) || tokens !== undefined || tls !== undefined || insecure) return;
   throw new ExposedError(host);
 }
 

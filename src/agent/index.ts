@@ -1,6 +1,6 @@
 // The agent: owns pools, hands out pages, notices deaths; never touches a live value.
 
-export { ExposedError, isLoopback } from "./access.ts";
+export { ExposedError, listensOnLoopback } from "./access.ts";
 export { Agent, type AgentOptions } from "./agent.ts";
 export { Audit } from "./audit.ts";
 export { AgentError } from "./errors.ts";

@@ -13,10 +13,10 @@ import {
   Gate,
   type Grant,
   HostNames,
-  isLoopback,
   LIVENESS_PATH,
   ListenError,
   type Log,
+  listensOnLoopback,
   MethodError,
   pathOf,
   serverTls,
@@ -141,7 +141,7 @@ export class ScrapeServer {
     }, LOOK_MS);
     this.#looking.unref();
     const isKnown = tokens !== undefined || tls?.clientCa !== undefined;
-    if (!isLoopback(host) && !isKnown && !listenInsecure) {
+    if (!listensOnLoopback(host) && !isKnown && !listenInsecure) {
       throw new UsageError(
         `--listen: ${host} is reachable from other hosts, and anybody there could read`,
         `give ${TOKEN_FLAG} FILE or ${TLS_FLAGS.clientCa} FILE, listen on 127.0.0.1, or say --listen-insecure`,
