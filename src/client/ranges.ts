@@ -39,7 +39,7 @@ export class Ranges {
     const isAbove = above > 0;
     if (!isAbove && !isAllBelow(values, at, slots)) return false;
     this.#told.add(metric.name);
-    this.tell(isAbove ? aboveRange(metric, above) : belowRange(metric));
+    this.tell(isAbove ? aboveRange(metric, above) : belowRange(metric, values[at + slots - 1]!));
     return true;
   }
 }
@@ -47,7 +47,7 @@ export class Ranges {
 /** Zeros lie below the range too, and are nothing to warn of: then there is no sum. */
 function isAllBelow(values: Float64Array, at: number, slots: number): boolean {
   const sum = values[at + slots - 1]!;
-  if (!(values[at]! > 0) || !(sum > 0)) return false;
+  if (!(values[at]! > 0) || sum === 0) return false;
   for (let i = at + 1; i < at + slots - 1; i++) if (values[i]! > 0) return false;
   return true;
 }
@@ -61,12 +61,15 @@ function aboveRange({ name, unit, logLinear }: MetricDefinition, count: number):
   };
 }
 
-function belowRange({ name, unit, logLinear }: MetricDefinition): ApiError {
+function belowRange({ name, unit, logLinear }: MetricDefinition, sum: number): ApiError {
   const { min } = logLinear!;
   return {
     code: "out-of-range",
     message: `the histogram ${name} has observed only values below its range, which begins at ${inUnit(min, unit)}: quantiles show them as that`,
-    hint: `declare it with a smaller min${unit === "" ? ", or with its unit" : ""}`,
+    hint:
+      sum < 0
+        ? "give it buckets: without them a histogram has no room for negative values"
+        : `declare it with a smaller min${unit === "" ? ", or with its unit" : ""}`,
   };
 }
 

@@ -235,6 +235,19 @@ describe("a metric's unit", () => {
     ).toContain('unit: "milliseconds"');
   });
 
+  test("tells of a histogram that has observed nothing but negative values", async () => {
+    await using host = new TestHost();
+    await host.agent();
+    const mv = host.client();
+    mv.histogram("drift_seconds", { unit: "seconds" }).observe(-5);
+    await mv.ready;
+    await mv.close();
+    expect(host.warnings.map(({ message }) => message)).toEqual([
+      expect.stringContaining("the histogram drift_seconds has observed only values below"),
+    ]);
+    expect(host.warnings[0]!.hint).toContain("give it buckets");
+  });
+
   test("is asked for by a program that is over at once, and without an agent", async () => {
     await using host = new TestHost();
     const mv = alone(host);
