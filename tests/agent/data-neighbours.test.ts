@@ -103,7 +103,7 @@ describe.each([false, true])("with TLS: %p,", (isTls) => {
     expect(silent.filter(({ closed }) => !closed).length).toBeLessThan(150);
   });
 
-  test("who asks without end gets no more than his turn, and the agent does not grow", async () => {
+  test("a client that asks without end gets no more than its turn, and the agent does not grow", async () => {
     await using host = new TestHost();
     const served = await serving(host, [], isTls);
     const honest = served.open();
@@ -135,7 +135,7 @@ describe.each([false, true])("with TLS: %p,", (isTls) => {
     expect(honest.closed).toBe(false);
   });
 
-  test("who does not take what he has asked for holds nothing but his connection", async () => {
+  test("a client that does not read its answers holds nothing but its connection", async () => {
     await using host = new TestHost();
     const served = await serving(host, [], isTls);
     const honest = served.open();
@@ -161,7 +161,7 @@ describe.each([false, true])("with TLS: %p,", (isTls) => {
     }
   });
 
-  test("who has the most connections makes room for who has fewer, and not the other way", async () => {
+  test("the client with the most connections makes room for one with fewer, and not the other way round", async () => {
     await using host = new TestHost();
     const tokens = join(host.folder, "tokens");
     await Bun.write(tokens, "token-of-many name=many\ntoken-of-few name=few\n");
@@ -191,7 +191,7 @@ describe.each([false, true])("with TLS: %p,", (isTls) => {
   });
 });
 
-test("all addresses of this host are one, whoever has taken connections from many of them", async () => {
+test("all addresses of this host count as one, also when a client connects from many of them", async () => {
   await using host = new TestHost();
   const served = await serving(host, ["--max-connections-each", "8"], false);
   const open = (last: number) => {

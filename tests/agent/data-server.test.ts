@@ -1,4 +1,4 @@
-// The data port's thread, when it fails: it is told of, and nobody waits for it in vain.
+// The data port's thread when it fails: this is reported, and nothing waits for it.
 
 import { expect, test } from "bun:test";
 import { DataServer } from "../../src/agent/data-server.ts";
@@ -6,7 +6,7 @@ import { DEFAULT_LIMITS } from "../../src/agent/limits.ts";
 import type { Pool } from "../../src/agent/pool.ts";
 import { until } from "../support/wait.ts";
 
-test("a thread that has failed is told of with its reason, and the server ends at once", async () => {
+test("a thread that has failed is reported with its reason, and the server ends at once", async () => {
   const reasons: string[] = [];
   const { connections, connectionsEach, wrongPerS, idleMs } = DEFAULT_LIMITS;
   const server = await DataServer.start({
@@ -20,14 +20,14 @@ test("a thread that has failed is told of with its reason, and the server ends a
     refused: () => {},
     failed: (reason) => reasons.push(reason),
   });
-  // Memory that there is not.
+  // Memory that does not exist.
   const pool = {
     app: "shop",
     header: { poolId: 1, fileBytes: -1 },
     mapping: { address: 0 },
   } as unknown as Pool;
   server.add(pool);
-  await until("it is told of", () => reasons.length > 0);
+  await until("it is reported", () => reasons.length > 0);
   expect(reasons[0]).toMatch(/\w{3}/);
   await server.drop(pool);
   await server.stop();

@@ -239,7 +239,7 @@ describe("a writer in a lost pool", () => {
 });
 
 describe("an agent that finds writers elsewhere", () => {
-  test("waits for them, and then keeps what was copied last; whoever comes later does not bring it again", () => {
+  test("waits for them, and then keeps what was copied last; writers that come later do not bring it again", () => {
     const { app, writer } = lost();
     const place = {
       writer: writer.id,

@@ -82,7 +82,7 @@ describe("an agent does not start with a pool directory", () => {
   });
 
   test.skipIf(asNobody === undefined || process.getuid?.() !== 0)(
-    "whose pools it may not give to the group that it was told",
+    "whose pools it may not give to the group of --group",
     async () => {
       await using host = new TestHost();
       chownSync(host.folder, nobodyUid, -1);
@@ -140,7 +140,7 @@ describe("an agent that cannot do its work any more", () => {
     };
   }
 
-  /** Waits for the reason, and that it is told everywhere and once. */
+  /** Waits for the reason, which must be reported everywhere and logged once. */
   async function expectProblem(host: TestHost, watch: Watched, reason: string): Promise<void> {
     const { text } = await until("it is not well", async () => {
       const answer = await watch.healthz();

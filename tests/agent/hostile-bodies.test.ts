@@ -194,7 +194,7 @@ test.each([
   "multipart/form-data; boundary=x",
   "",
   "json",
-])("a body of the type %p is none that is taken", async (type) => {
+])("a body of the type %p is refused", async (type) => {
   const { status, text } = await send(ROUTES[1]!, ATTACH, { "content-type": type });
   expect([status, JSON.parse(text).code]).toEqual([400, "invalid-json"]);
 });

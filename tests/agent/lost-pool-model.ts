@@ -2,13 +2,13 @@
 // and comes back, files that lose their name and get it back. Every step is one that may be the last: whatever happens
 // between two of them can happen in fact. Values are counts of stores.
 
-/** What the model may be told to do wrong, to see that it notices. */
+/** Faults that the model can be given, to see that it notices them. */
 export interface Mistakes {
   /** A writer that loses sight of its pool takes its values along before the agent has named another. */
   leavesFirst?: boolean;
   /** The lost pool can be read on. */
   lostIsReadable?: boolean;
-  /** The agent goes on copying after a writer was told that it may store into the new pool. */
+  /** The agent goes on copying after it has allowed a writer to store into the new pool. */
   copiesAlways?: boolean;
   /** The agent takes the lost place of a writer that died on its way, whatever the new one holds. */
   takesLostPlace?: boolean;

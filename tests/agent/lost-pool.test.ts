@@ -284,7 +284,7 @@ describe("a name that another file has taken", () => {
     ["a link", (path) => symlinkSync("/etc/hostname", path)],
   ];
   for (const [what, take] of strangers) {
-    test(`by ${what} is left alone and told of; services go on until it is free`, async () => {
+    test(`by ${what} is left alone and reported; services go on until it is free`, async () => {
       await using host = new TestHost();
       const { agent, mv, counter, path } = await started(host);
       rmSync(path);
@@ -347,7 +347,7 @@ describe("a writer that cannot get at the new pool", () => {
 });
 
 describe("a writer's place", () => {
-  test("is given again to whoever shows its secret, and to nobody else", async () => {
+  test("is given again to a caller that shows its secret, and to nobody else", async () => {
     await using host = new TestHost();
     await host.agent();
     const attach = async (body: object, secret = "") => {

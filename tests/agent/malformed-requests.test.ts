@@ -1,4 +1,4 @@
-// A hundred thousand requests that are none: nothing throws, nothing is written but lines of the log, few of them, all
+// A hundred thousand malformed requests: nothing throws, nothing is written but lines of the log, few of them, all
 // is counted, and the agent answers.
 
 import { expect, test } from "bun:test";

@@ -1,5 +1,5 @@
-// What a local user may do who has no rights: look at metrics over loopback, and nothing that lasts or keeps others out.
-// And what somebody may do who has some: no more than his share.
+// What a local user without rights may do: read metrics over loopback, and nothing that lasts or keeps others out.
+// And what one with rights may do: no more than a fair share.
 
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
@@ -125,7 +125,7 @@ test("the agent's own application is written by nobody else, on the socket neith
 });
 
 describe("an application", () => {
-  test("in which nobody writes, and nobody has left anything, is let go of after a minute", async () => {
+  test("without writers and counts is removed after a minute", async () => {
     await using host = new TestHost();
     const agent = await host.agent({ limits: { apps: 5 } });
     const left = host.client({ app: "left" });

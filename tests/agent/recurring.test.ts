@@ -49,7 +49,7 @@ describe("what fails again and again", () => {
     ]);
   });
 
-  test("is said anew when the reason is another one", () => {
+  test("is logged again when the reason changes", () => {
     const { lines, it } = watched();
     for (const reason of ["a", "a", "a", "b", "b"]) it.failed("", reason);
     expect(lines.map(({ reason, before, times }) => [reason, before, times])).toEqual([
@@ -58,7 +58,7 @@ describe("what fails again and again", () => {
     ]);
   });
 
-  test("is the same reason when only its numbers differ, if it is told so", () => {
+  test("is the same reason when only its numbers differ, if the caller gives it one identity", () => {
     const { lines, it } = watched();
     for (let i = 0; i < 100; i++) it.failed("auth", `no room for ${i} bytes`, {}, "memory-full");
     expect(lines).toHaveLength(1);

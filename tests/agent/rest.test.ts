@@ -391,7 +391,7 @@ describe("a writer", () => {
     expectError(await rest.delete(`/v1/apps/shop/writers/${writer}`, own), 409, "writer-alive");
   });
 
-  test("is spoken for by nobody who has not its secret, whoever he is", async () => {
+  test("is changed by no caller without its secret", async () => {
     await using host = new TestHost();
     const agent = await host.agent({
       tokens: [{ token: SECRET, name: "ops", scopes: ["read", "register", "admin"] }],
@@ -531,7 +531,7 @@ describe("a request that is wrong", () => {
     expectError(unknown, 404, "unknown-writer");
   });
 
-  test("that asks a path by a method that it has not is told which it has", async () => {
+  test("with a method that its path does not have is answered with the methods that it has", async () => {
     await using host = new TestHost();
     const agent = await host.agent(OPEN);
     const expected: [path: string, allowed: string][] = [

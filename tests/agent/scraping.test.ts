@@ -89,7 +89,7 @@ describe("a scrape", () => {
     ]);
   });
 
-  test("shows what clashes without a type, told once and counted, whichever service came first", async () => {
+  test("shows what clashes without a type, logged once and counted, whichever service came first", async () => {
     await using host = new TestHost();
     const agent = await host.agent();
     const [auth, cart] = [host.client({ service: "auth" }), host.client({ service: "cart" })];

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 
-/** The agent looks when it is told to. */
+/** The agent scans only when the test asks it to. */
 const NEVER_MS = 1e9;
 
 for (const isBare of [false, true]) {
@@ -31,7 +31,7 @@ for (const isBare of [false, true]) {
   });
 }
 
-test("a writer that was told its place and never came is not counted as living, and goes", async () => {
+test("a writer that got a place and never locked it is not counted as living, and is removed", async () => {
   await using host = new TestHost();
   const agent = await host.agent({ scanIntervalMs: NEVER_MS });
   const application = agent.pools.open("shop");

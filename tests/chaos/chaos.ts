@@ -491,7 +491,7 @@ export async function survive(host: TestHost, options: ChaosOptions): Promise<vo
   const isEmptyFile = (violation: string) =>
     filePauseMs !== undefined && violation.endsWith("a pool has at least 320 bytes, this has 0");
   expect(seen.filter((violation) => !isEmptyFile(violation))).toEqual([]);
-  // Nobody who was not killed failed, or was told of anything but an agent that was away for long.
+  // No writer that was not killed failed, or warned of anything but an agent that was away for long.
   for (const account of accounts) {
     const warnings = account.warnings.split("\n").filter((line) => line !== "");
     const codes = warnings.map((line) => JSON.parse(line).code as string);

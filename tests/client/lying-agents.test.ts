@@ -39,7 +39,7 @@ test("pages that the pool does not have are not mapped", async () => {
   attachment.close();
 });
 
-test("nothing is mapped as a page that is none: the header and the directory are no writer's", async () => {
+test("only pages are mapped as pages: the header and the directory belong to no writer", async () => {
   await using host = new TestHost();
   const { answer, open } = await attached(host);
   for (const pagesOffset of [0, 4096, answer.pool.pagesOffset - 4096, 2 ** 53]) {
@@ -47,7 +47,7 @@ test("nothing is mapped as a page that is none: the header and the directory are
   }
 });
 
-test("an answer that is nested without end is none, and costs nothing", async () => {
+test("an answer that is nested without end is refused, and costs nothing", async () => {
   await using host = new TestHost();
   const server = Bun.serve({
     unix: host.socketPath,

@@ -1,4 +1,4 @@
-// `bun --hot`: modules are evaluated anew in the same thread, again and again.
+// `bun --hot`: modules are evaluated again and again in the same thread.
 
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";

@@ -153,7 +153,7 @@ describe("a service that is not attached for five seconds", () => {
     },
   );
 
-  test("says so on stderr unless told otherwise, and again when it is attached", async () => {
+  test("says so on stderr by default, and again when it is attached", async () => {
     await using host = new TestHost();
     const child = host.own(
       Bun.spawn(
@@ -180,7 +180,7 @@ describe("a service that is not attached for five seconds", () => {
   });
 
   test.skipIf(asNobody === undefined)(
-    "because it may not open the pool is told so, and what to do",
+    "because it may not open the pool says so, and what to do",
     async () => {
       await using host = new TestHost();
       await host.agent({ poolMode: 0o600 });
@@ -223,7 +223,7 @@ describe("a service that is not attached for five seconds", () => {
     }
   });
 
-  test("goes on when whoever is told of it throws", async () => {
+  test("goes on when onWarning throws", async () => {
     await using host = new TestHost();
     let told = 0;
     const mv: MicroView = host.client({
@@ -273,7 +273,7 @@ describe("what is said of standing without an agent", () => {
     expect(told).toEqual([]);
   });
 
-  test("ends with one line that all is well, and begins anew", async () => {
+  test("ends with one line that all is well, and starts over", async () => {
     const { it, told } = standing();
     await until("it is said", () => told.length > 0);
     it.placed(true);
@@ -281,7 +281,7 @@ describe("what is said of standing without an agent", () => {
     expect(told[1]).toBe("shop/auth is attached to the agent now");
     it.failed(because("a"));
     expect(told).toHaveLength(2);
-    await until("it is said anew", () => told.length > 2);
+    await until("it is said again", () => told.length > 2);
     expect(told).toEqual([told[0]!, told[1]!, told[0]!]);
   });
 

@@ -137,7 +137,7 @@ test.each(["mmap", "tcp"] as const)(
   },
 );
 
-test("a program that does not ask for events is told on stderr", async () => {
+test("a program without onEvent gets events on stderr", async () => {
   await using host = new TestHost();
   const port = await freePort();
   const program = `

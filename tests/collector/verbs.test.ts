@@ -344,7 +344,7 @@ describe("an agent that is read by RDMA", () => {
       },
     });
     await until("it is read", () => value === 3);
-    // An agent that shares its thread with half a million series may be asked in vain.
+    // An agent that shares its thread with half a million series may not answer in time.
     const pinned = () => until("the agent answers", async () => (await host.rdma()).pinnedBytes);
     const before = await pinned();
     expect(before).toBeGreaterThan(2 * SEGMENT_BYTES);

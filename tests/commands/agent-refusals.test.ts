@@ -1,4 +1,4 @@
-// What `microview agent` is told and cannot do: each error names the flag or the cause, and what to do.
+// Flags that `microview agent` cannot follow: each error names the flag or the cause, and what to do.
 
 import { describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -29,7 +29,7 @@ describe("microview agent is refused", () => {
       "two listeners",
     ],
     [
-      "a host that there is not",
+      "a host that does not exist",
       ["--host", "banana.invalid"],
       1,
       "--host banana.invalid: there is no such host",

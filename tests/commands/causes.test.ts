@@ -40,7 +40,7 @@ describe("an agent", () => {
     });
   });
 
-  test("whose data port is given for its REST port is told apart", async () => {
+  test("whose data port is given for its REST port is recognised", async () => {
     await using host = new TestHost();
     const agent = await host.agent();
     expect(await collected(`127.0.0.1:${agent.dataPort}`)).toContain(

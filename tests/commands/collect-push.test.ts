@@ -36,7 +36,7 @@ async function serving(host: TestHost, status = 204) {
   return { requests, collect, url: `http://127.0.0.1:${server.port}` };
 }
 
-test("an address at which nothing takes remote write is told with those at which receivers do", async () => {
+test("an error for an address at which nothing takes remote write lists those at which receivers do", async () => {
   await using host = new TestHost();
   const { collect, url } = await serving(host, 404);
   for (const protocol of ["auto", "1", "2"]) {

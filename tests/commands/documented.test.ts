@@ -82,7 +82,7 @@ const FOREIGN = new Set([
   ...["--config", "--enable-feature"],
   // our own scripts
   ...["--console", "--fresh", "--quick"],
-  // what is no flag: a decrement, an example, and one that a decision says there is not
+  // not flags of ours: a decrement, an example, and one that a decision says does not exist
   ...["--left", "--odd", "--otlp-per-writer"],
 ]);
 

@@ -31,7 +31,7 @@ function lines(text: string): Line[] {
 
 describe("an agent that cannot begin says so in JSON:", () => {
   const cases: [name: string, code: number, flags: (host: TestHost) => string[]][] = [
-    ["a flag that is none", 2, () => ["--nonsense"]],
+    ["an unknown flag", 2, () => ["--nonsense"]],
     ["a value that cannot be", 2, () => ["--max-apps", "none"]],
     ["a token file that is not there", 2, () => ["--token-file", "/nowhere"]],
     ["a port beyond what there are", 2, () => ["--port", "70000"]],
@@ -57,7 +57,7 @@ describe("an agent that cannot begin says so in JSON:", () => {
   });
 });
 
-test("an agent that is taken for something else, told to end twice and asked nonsense writes only JSON", async () => {
+test("an agent that is taken for something else, signalled twice and asked nonsense writes only JSON", async () => {
   await using host = new TestHost();
   const file = join(host.folder, "tokens");
   writeFileSync(file, "token-of-the-tests");
@@ -82,7 +82,7 @@ test("an agent that is taken for something else, told to end twice and asked non
   expect(agent.stray).toBe("");
 });
 
-/** Runs what a program does beside `--json-logs`. */
+/** Runs what a program does with `--json-logs`. */
 async function run(code: string): Promise<{ code: number; text: string }> {
   const faults = JSON.stringify(join(ROOT, "src/commands/support/faults.ts"));
   const program = `

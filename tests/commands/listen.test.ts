@@ -300,7 +300,7 @@ describe("collect --listen", () => {
     expect(stderr).toContain("or give another --listen\n");
   });
 
-  test("on a host that there is not, or that is another, names the cause", async () => {
+  test("on a host that does not exist, or is another one, names the cause", async () => {
     await using host = new TestHost();
     for (const [name, reason] of [
       ["banana.invalid", "there is no such host"],
@@ -325,7 +325,7 @@ describe("collect --listen", () => {
   });
 });
 
-test("a scrape by another method is told which there are, and one without a host is answered", async () => {
+test("a scrape by another method is answered with the methods that there are, and one without a host is answered", async () => {
   await using host = new TestHost();
   await serving(host, 3);
   const { url } = await listening(host, "--socket", host.socketPath, "--listen", "0");

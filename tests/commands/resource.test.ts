@@ -39,7 +39,7 @@ test("two agents are two instances, whatever the environment of who reads them s
   expect(of("local", given)["service.instance.id"]).toBe("one");
 });
 
-test("a container's default name is told of, unless the environment gives another", () => {
+test("a warning names a container's default host name, unless the environment gives another", () => {
   expect(passingName("3f9a1c2b4d5e", new Map())).toContain("--hostname");
   expect(passingName("3f9a1c2b4d5e", new Map([["service.instance.id", "db1"]]))).toBeUndefined();
   for (const host of ["db1", "3f9a1c2b4d5e.example", "cafe"]) {

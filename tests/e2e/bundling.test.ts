@@ -216,7 +216,7 @@ describe("a native part that is", () => {
     ["empty", () => "", /(damaged|cannot be loaded)/],
   ];
   for (const [what, change, message] of cases) {
-    test(`${what} is told of in one line, and the service goes on`, async () => {
+    test(`${what} is reported in one line, and the service goes on`, async () => {
       await using host = new TestHost();
       const agent = await host.agent();
       const folder = withLibrary(host, change);

@@ -151,7 +151,7 @@ test("a folder that another collector writes to is refused", () => {
 });
 
 test.skipIf(!canMount)(
-  "a disk that is full is told of once, and once that it has room again; what was written stays",
+  "a full disk is reported once, and once more when it has room again; what was written stays",
   () => {
     const tmpfs = mountTmpfs("size=256k")!;
     try {

@@ -334,7 +334,7 @@ describe("of what clashes", () => {
     ]);
   });
 
-  test("help is that of the first by application and service, whoever came first", () => {
+  test("help is that of the first by application and service, whichever came first", () => {
     const withHelp = (service: string) => {
       const definition = { ...define.counter("jobs_total"), help: `Of ${service}.` };
       return exposedPool("shop", service, [{ definition, series: [[[], 1]] }]);
@@ -347,7 +347,7 @@ describe("of what clashes", () => {
     }
   });
 
-  test("a hundred are told, each once, and all are counted", () => {
+  test("a hundred are reported, each once, and all are counted", () => {
     const metrics = Array.from({ length: 150 }, (_, i) =>
       (["counter", "gauge"] as const).map((kind) => ({
         origin: { app: "shop", service: kind, instance: undefined },
@@ -403,7 +403,7 @@ describe("the table of a receiver", () => {
     origin: { app: "shop", service, instance: "host" },
   });
 
-  test("with very many metrics is made anew now and then, and has all that clashes in the end", async () => {
+  test("with very many metrics is rebuilt now and then, and has all clashes in the end", async () => {
     const names = new SharedNames("underscores");
     const pools = Array.from({ length: 300 }, (_, i) =>
       Array.from({ length: 100 }, (_, m) =>
@@ -412,7 +412,7 @@ describe("the table of a receiver", () => {
     );
     const start = performance.now();
     for (const pool of pools) names.take(pool, pool);
-    // Each time anew it would be seconds.
+    // Rebuilding it each time would take seconds.
     expect(performance.now() - start).toBeLessThan(patience(5000));
     await until("the last is in the table", () => {
       names.settle();
@@ -449,7 +449,7 @@ describe("the table of a receiver", () => {
 });
 
 const schemes: readonly NameScheme[] = ["allow-utf-8", "dots", "values"];
-test.each(schemes)("names spelt by %s are told apart by the same table", (scheme) => {
+test.each(schemes)("names spelt by %s go through the same table", (scheme) => {
   for (const pair of pairs.slice(0, 400)) {
     const text = textOf(poolsOf(...pair), { format: "openmetrics", names: scheme, created: false });
     parseOpenMetrics(text);

@@ -52,7 +52,7 @@ test("what is not taken in time breaks off, and does not just end", async () => 
   expect(reader.read()).rejects.toThrow("not taken in time");
 });
 
-test("what cannot be made to its end breaks off, is told of, and leaves nothing on stderr", async () => {
+test("a text that cannot be completed breaks off, is reported, and leaves nothing on stderr", async () => {
   const program = `
     import { ScrapeGate } from ${JSON.stringify(join(import.meta.dir, "../../src/exposition/scrape-gate.ts"))};
     const told = [];

@@ -1,4 +1,4 @@
-// A native library for another system is told apart before it is loaded, with both named.
+// A native library for another system is recognised before it is loaded, and the message names both.
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -31,7 +31,7 @@ describe("a native library", () => {
     [243, "riscv64", "x64"],
     [21, "processor 21", "x64"],
   ])(
-    "for processor %p is told with its name and with the one that is here",
+    "for processor %p is refused with its name and that of the processor here",
     (machine, made, here) => {
       const error = misfit(libraryFor(machine), { ...HERE, architecture: here })!;
       expect(error.message).toBe(
@@ -52,7 +52,7 @@ describe("a native library", () => {
     expect(misfit(image, { ...HERE, isMusl: true })).toBeUndefined();
   });
 
-  test("is of no use beside Linux", () => {
+  test("is refused on systems other than Linux", () => {
     expect(misfit(library(), { ...HERE, platform: "darwin" })!.message).toContain("this is darwin");
   });
 

@@ -138,7 +138,7 @@ test("a tunnel carries much, both ways, and closes only when all of it is out", 
 });
 
 test.each([false, true])(
-  "a tunnel waits for who does not read, instead of keeping it for him; TLS: %p",
+  "a tunnel makes the sender wait for a reader that does not read, and buffers nothing more; TLS: %p",
   async (isTls) => {
     const tls = certificate();
     const chunk = Buffer.alloc(1 << 20, "0123456789abcdef");

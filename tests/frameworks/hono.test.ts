@@ -166,7 +166,7 @@ describe("microview/hono", () => {
     await host.becomes(0, IN_FLIGHT, { method: "GET", route: "/inner/*" });
   });
 
-  test("counts a mounted app by its place also beside a page for everything else", async () => {
+  test("counts a mounted app by its path, also beside a page for everything else", async () => {
     await using host = await MeasuredHost.start();
     const app = new Hono();
     app.use(microview(host.options));

@@ -363,7 +363,7 @@ describe("asking a real listener", () => {
     }
   });
 
-  test("reaches an agent by TLS, whoever has signed for it", async () => {
+  test("reaches an agent by TLS, whoever has signed its certificate", async () => {
     const { askHealth } = await import("../../src/inspector/doctor/agent.ts");
     using authority = new Authority();
     const own = authority.sign("localhost");

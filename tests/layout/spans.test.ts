@@ -1,4 +1,4 @@
-// Ranges against the plainest model there is: an array of who has each integer.
+// Ranges against the simplest model: an array with the owner of each integer.
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
@@ -13,7 +13,7 @@ const step = fc.record({
   value: fc.nat(2),
 });
 
-test("know after any additions and removals who has each integer", () => {
+test("know the owner of each integer after any additions and removals", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 3000, size: "max" }), (steps) => {
       const spans = new Spans<number>();

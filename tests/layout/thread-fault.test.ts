@@ -1,4 +1,4 @@
-// What is told of a thread that has failed: real threads, and what Bun says of them.
+// The message about a thread that has failed: real threads, and what Bun says about them.
 
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -25,11 +25,11 @@ test.each([
   ["an error of a kind", 'throw new RangeError("beyond the end")', "RangeError: beyond the end"],
   ["an error of two lines", 'throw new Error("one\\ntwo")', "one two"],
   ["a text", 'throw "words"', "words"],
-])("%s that a thread has thrown is told without its source", async (_, statement, expected) => {
+])("%s that a thread has thrown is shown without its source", async (_, statement, expected) => {
   const message = await messageOf(`const a = 1;\nsetTimeout(() => { ${statement}; });`);
   expect(threadFault(message)).toBe(expected);
 });
 
-test("what looks otherwise is told as it is", () => {
+test("a message of another form is left as it is", () => {
   for (const text of ["", "words", "a\tb", "1 | "]) expect(threadFault(text)).toBe(text.trim());
 });

@@ -203,7 +203,7 @@ describe("an instrument", () => {
     expect(seriesOf(host, "i")["[]"]).toHaveLength(17);
   });
 
-  test("whose unit or description is too long has the beginning of it, and is told of", async () => {
+  test("whose unit or description is too long keeps its beginning, with a warning", async () => {
     await using host = new TestHost();
     await host.agent();
     const messages = told(host);
@@ -216,7 +216,7 @@ describe("an instrument", () => {
     ]);
   });
 
-  test("that is described in two ways has the longer description, and is told of", async () => {
+  test("that is described in two ways keeps the longer description, with a warning", async () => {
     await using host = new TestHost();
     await host.agent();
     const messages = told(host);

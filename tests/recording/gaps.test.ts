@@ -1,4 +1,4 @@
-// A read that was missed, a total that began anew, and what is not there are three things in whatever is printed or
+// A read that was missed, a total that was reset, and an absent series are three things in whatever is printed or
 // written, and in a recording of it. docs/collect.md has the table.
 
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
@@ -112,7 +112,7 @@ test("comma-separated values tell them apart", () => {
   expect(of(4, "gone_total")).toBeUndefined();
 });
 
-test("Prometheus's text tells of what was missed, shows what began anew, and has nothing of what is not there", () => {
+test("Prometheus's text says what was missed, shows what was reset, and has nothing of what is absent", () => {
   const { text } = told((output) => new PrometheusSink(output), story());
   const expositions = text.split(/(?<=\n)\n/);
   expect(expositions).toHaveLength(4);

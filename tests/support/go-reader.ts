@@ -15,7 +15,7 @@ export interface ReadExposition {
   types: Record<string, string>;
 }
 
-/** Whether there is a reader; the first who asks builds it. */
+/** Whether there is a reader; the first call builds it. */
 export const hasGoReader = build();
 
 function build(): boolean {

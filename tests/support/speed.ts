@@ -15,7 +15,7 @@ export interface Seen {
   /** Of a fixed piece of work: by the clock, and of a processor. */
   wallMs: number;
   cpuMs: number;
-  /** Who wants a processor, on average of the last minute, for each that there is. */
+  /** Runnable threads per processor, on average over the last minute. */
   crowd: number;
 }
 

@@ -15,7 +15,7 @@ test("a machine is slow by its processor, by the clock, and by who waits for one
   expect(slowness()).toBeGreaterThanOrEqual(1);
 });
 
-test("waiting ends with the first answer, and with the last reason where there is none", async () => {
+test("waiting ends with the first answer, or with the last reason if there is none", async () => {
   let asked = 0;
   expect(await until("it is there", () => ++asked > 3 && "there")).toBe("there");
   const never = until(
