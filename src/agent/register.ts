@@ -55,7 +55,12 @@ function extentsOf({ grants }: Writer, results: readonly RegisterResult[]): Exte
   for (const { runs } of results) for (const [page] of runs) pages.add(page);
   const named = [...pages];
   return grants
-    .filter(({ page, pages: count }) => named.some((each) => each >= page && each < page + count))
+    .filter(({ page, pages: count }) => {
+      // The shorter way: a writer may have tens of thousands of grants, and ask for as many pages at once.
+      if (count > named.length) return named.some((each) => each >= page && each < page + count);
+      for (let each = page; each < page + count; each++) if (pages.has(each)) return true;
+      return false;
+    })
     .map(({ page, pages: count, slot, slots }) => ({ page, pages: count, slot, slots }));
 }
 
