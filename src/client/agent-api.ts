@@ -4,6 +4,7 @@ import {
   type ApiError,
   type AttachRequest,
   type AttachResponse,
+  foreignWords,
   type HoldRequest,
   parseFlatJson,
   type RegisterRequest,
@@ -88,7 +89,9 @@ export class AgentApi {
     const headers = secret === undefined ? {} : { "Microview-Secret": secret };
     const { status, answer } = await this.#ask(method, path, body, headers);
     if (status >= 300) {
-      const { code = "unknown", message = `status ${status}`, hint = "" } = answer ?? {};
+      const code = foreignWords(answer?.code) ?? "unknown";
+      const message = foreignWords(answer?.message) ?? `status ${status}`;
+      const hint = foreignWords(answer?.hint) ?? "";
       throw new AgentRefusal(code, message, hint);
     }
     return answer as T;

@@ -5,6 +5,7 @@ import { threadId } from "node:worker_threads";
 import { ownerOfSocket, ownUids, ShimError, shim } from "../ffi/index.ts";
 import {
   type ApiError,
+  foreignWords,
   initialValue,
   type MetricDefinition,
   type PlacedRun,
@@ -396,9 +397,11 @@ export class ThreadWriter {
     this.#tell(warning);
   }
 
+  /** In words that may be the agent's, or of what answers in its place. */
   #tell({ code, message, hint }: ApiError): void {
+    const words = { message: foreignWords(message) ?? "", hint: foreignWords(hint) ?? "" };
     try {
-      this.#options.onWarning({ code, message, hint });
+      this.#options.onWarning({ code: foreignWords(code) ?? "unknown", ...words });
     } catch {
       // An error in the application's own callback must not reach the application through us.
     }

@@ -5,6 +5,7 @@ import {
   type ApiError,
   DEFAULT_PORT,
   defaultSocketPath,
+  foreignWords,
   formatEndpoint,
   parseFlatJson,
 } from "../layout/index.ts";
@@ -114,9 +115,10 @@ export class AgentClient {
     const response = await this.fetch(method, path, body);
     const answer = (await this.answerOf(response)) as Partial<ApiError> | null | undefined;
     if (response.ok && answer !== undefined) return answer;
-    const message = typeof answer?.message === "string" ? answer.message : "it does not say why";
-    const hint = typeof answer?.hint === "string" ? `; ${answer.hint}` : "";
-    throw new Error(`the agent refuses (${response.status}): ${message}${hint}`);
+    const message = foreignWords(answer?.message) ?? "it does not say why";
+    const hint = foreignWords(answer?.hint);
+    const end = hint === undefined ? "" : `; ${hint}`;
+    throw new Error(`the agent refuses (${response.status}): ${message}${end}`);
   }
 
   webSocket(path: string): WebSocket {

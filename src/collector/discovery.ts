@@ -18,6 +18,7 @@ import {
 import { byProxy, failureOf } from "../http/index.ts";
 import {
   type ApiError,
+  foreignWords,
   type HealthResponse,
   LAYOUT_VERSION,
   type RdmaEndpoint,
@@ -144,7 +145,7 @@ async function mapLocal(target: Target, options: DiscoveryOptions): Promise<Disc
 }
 
 function placeOf(target: Target, { poolDir }: HealthResponse): string {
-  return `${poolDir ?? SHM_DIR}, where the agent at ${targetAddress(target)} keeps its pools`;
+  return `${foreignWords(poolDir) ?? SHM_DIR}, where the agent at ${targetAddress(target)} keeps its pools`;
 }
 
 /** How pools are mapped now by what an agent says; undefined when none answers that can be read. */
@@ -192,12 +193,12 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
   }
   if (response.status === 429) {
     throw new DiscoveryError(
-      `the agent at ${name} asks to wait: ${answer?.message ?? "it gives no reason"}`,
+      `the agent at ${name} asks to wait: ${foreignWords(answer?.message) ?? "it gives no reason"}`,
     );
   }
   if (response.status === 401 || response.status === 403) {
     throw new RefusedError(
-      `the agent at ${name} refuses: ${answer?.message ?? "it gives no reason"}`,
+      `the agent at ${name} refuses: ${foreignWords(answer?.message) ?? "it gives no reason"}`,
     );
   }
   const health = answer as HealthResponse | null | undefined;
@@ -208,7 +209,7 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
   }
   if (health.layoutVersion !== LAYOUT_VERSION) {
     throw new DiscoveryError(
-      `the agent at ${name} has layout version ${health.layoutVersion}, this collector reads ${LAYOUT_VERSION}`,
+      `the agent at ${name} has layout version ${Number(health.layoutVersion)}, this collector reads ${LAYOUT_VERSION}`,
       true,
     );
   }

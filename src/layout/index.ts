@@ -6,6 +6,7 @@ export { ClashLog } from "./clash-log.ts";
 export * from "./constants.ts";
 export * from "./directory.ts";
 export * from "./exposition.ts";
+export { foreignWords } from "./foreign-words.ts";
 export * from "./globs.ts";
 export * from "./header.ts";
 export * from "./histogram.ts";

@@ -5,6 +5,7 @@ import { AgentApi } from "../../src/client/agent-api.ts";
 import { Attachment } from "../../src/client/attachment.ts";
 import type { AttachResponse, Extent } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
+import { until } from "../support/wait.ts";
 
 /** What a true agent answers, and how to open what is made of it. */
 async function attached(host: TestHost) {
@@ -56,5 +57,24 @@ test("an answer that is nested without end is refused, and costs nothing", async
   const api = new AgentApi(host.socketPath, "shop");
   const call = api.attach({ service: "auth", pid: process.pid, threadId: 0 });
   await expect(call).rejects.toThrow("nested more than 16 levels");
+  void server.stop(true);
+});
+
+test("a warning has no words of an agent's that a terminal would act upon", async () => {
+  await using host = new TestHost();
+  const evil = `\u001b[31mred\u001b]0;title\u0007\nmicroview: all is well${"x".repeat(5000)}`;
+  const server = Bun.serve({
+    unix: host.socketPath,
+    fetch: () => Response.json({ code: evil, message: evil, hint: evil }, { status: 403 }),
+  });
+  const mv = host.client();
+  mv.counter("requests_total");
+  const warning = await until("the service is told", () => host.warnings[0]);
+  for (const words of Object.values(warning)) {
+    expect(words).toContain("[31mred");
+    expect(words).not.toMatch(/\p{Cc}/u);
+    expect(words.length).toBeLessThan(1500);
+  }
+  await mv.close();
   void server.stop(true);
 });

@@ -66,3 +66,25 @@ test("a greeting of RDMA that is no JSON is an error and ends nothing else", asy
     void server.stop(true);
   }
 });
+
+test("words that a terminal would act upon, or that would look like a line of ours, are shown without that", async () => {
+  const evil = `\u001b[31mred\u001b]0;title\u0007\nmicrovw: all is well\u202e${"x".repeat(5000)}`;
+  for (const status of [403, 429, 500]) {
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: () => Response.json({ code: evil, message: evil, hint: evil }, { status }),
+    });
+    const target = { host: "127.0.0.1", port: server.port! };
+    const errors = await Promise.all([
+      discover(target, OPTIONS).catch(String),
+      new AgentClient(target, {}).call("GET", "/v1/rdma").catch(String),
+    ]);
+    for (const error of errors) {
+      expect(error).toMatch(/refuses|asks to wait|is not a microview agent/);
+      expect(error).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+      expect(String(error).length).toBeLessThan(1500);
+    }
+    void server.stop(true);
+  }
+});

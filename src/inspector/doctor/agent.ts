@@ -2,7 +2,13 @@
 
 import { connect as connectTls } from "node:tls";
 import { askPlainly, proxyOption, whatSpeaks } from "../../http/index.ts";
-import { type HealthResponse, LAYOUT_VERSION, type Problem } from "../../layout/index.ts";
+import {
+  foreignWords,
+  type HealthResponse,
+  LAYOUT_VERSION,
+  type Problem,
+  parseFlatJson,
+} from "../../layout/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
 
@@ -97,7 +103,7 @@ async function limitedText(response: Response): Promise<string> {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseFlatJson(text);
   } catch {
     return undefined;
   }
@@ -164,8 +170,8 @@ function problemsOf(body: unknown): Problem[] | undefined {
   const { problems } = body as Partial<HealthResponse>;
   if (!Array.isArray(problems) || problems.length === 0) return undefined;
   return problems.map((each: Partial<Problem> | null) => ({
-    message: String(each?.message ?? "it gives no reason"),
-    hint: String(each?.hint ?? "see its log"),
+    message: foreignWords(each?.message) ?? "it gives no reason",
+    hint: foreignWords(each?.hint) ?? "see its log",
   }));
 }
 
