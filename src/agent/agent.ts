@@ -13,7 +13,7 @@ import {
 import { type AccessOptions, checkExposure } from "./access.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
-import { ANYONE, ANYONE_REGISTERING, type Grant } from "./grants.ts";
+import { ANYONE, ANYONE_REGISTERING, type Grant, LOCAL } from "./grants.ts";
 import { Health } from "./health.ts";
 import { HostNames } from "./host-names.ts";
 import { InstanceLock } from "./instance-lock.ts";
@@ -75,7 +75,7 @@ export class Agent {
   readonly #health: Health;
   readonly #scans: Recurring;
   readonly #samplings: Recurring;
-  /** Dead writers for whose counts there is no room, by service. */
+  /** Dead writers for whose counts there is no room, by application and service. */
   readonly #postponed: Recurring;
   readonly #ownMetrics: Recurring;
   readonly #readings = new Readings();
@@ -365,7 +365,7 @@ export class Agent {
     });
     for (const application of this.pools) {
       const { name } = application;
-      this.#scans.attempt(name, () => application.scan(), { app: name });
+      this.#scans.attempt(name, () => application.scan(nowMs), { app: name });
     }
     if (!this.metrics.attached) this.#attachSelf();
     this.#look();
@@ -418,7 +418,7 @@ export class Agent {
     const tokens = this.#keeper?.tokens;
     if (tokens === undefined) return;
     this.#data?.renewTokens(tokens.known);
-    this.#rdma?.endSessions((grant: Grant) => grant.name !== "local" && !tokens.holds(grant));
+    this.#rdma?.endSessions((grant: Grant) => grant !== LOCAL && !tokens.holds(grant));
   }
 
   #attachSelf(): void {
@@ -460,16 +460,14 @@ export class Agent {
     return {
       attached: () => metrics.add("attached"),
       registered: (series) => metrics.add("registered", series),
-      folded: (writer, series) => {
+      folded: (app, { serviceName: service, pid }, series) => {
         metrics.add("folded");
-        this.#postponed.worked(writer.serviceName, { service: writer.serviceName });
-        log.debug("writer folded", { service: writer.serviceName, pid: writer.pid, series });
+        this.#postponed.worked(`${app} ${service}`, { app, service });
+        log.debug("writer folded", { app, service, pid, series });
       },
-      foldPostponed: (writer, reason) => {
+      foldPostponed: (app, { serviceName: service, pid }, { message, hint, code }) => {
         metrics.add("foldsPostponed");
-        const { serviceName: service, pid } = writer;
-        const { message, hint, code } = reason;
-        this.#postponed.failed(service, message, { service, pid, hint }, code);
+        this.#postponed.failed(`${app} ${service}`, message, { app, service, pid, hint }, code);
       },
       valuesRefused: (count) => metrics.add("valuesRefused", count),
       abandoned: (lost) => {

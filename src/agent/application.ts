@@ -42,9 +42,9 @@ export interface ApplicationEvents {
   attached(): void;
   registered(series: number): void;
   /** A writer died or left; the counts of so many series are in the retained page now. */
-  folded(writer: Writer, series: number): void;
+  folded(app: string, writer: Writer, series: number): void;
   /** There is no room for a dead writer's counts: it stays, is counted as before, and is tried again. */
-  foldPostponed(writer: Writer, reason: LimitError): void;
+  foldPostponed(app: string, writer: Writer, reason: LimitError): void;
   /** Values of a dead writer that no counter can have were left out. */
   valuesRefused(count: number): void;
   /** No writer stores into a lost pool any more: the receiver closes it. */
@@ -424,12 +424,12 @@ export class Application {
       this.#awaited.delete(writer.id);
       this.#elsewhere.forget(writer.id);
       this.#turns.delete(writer.id);
-      this.events.folded(writer, series);
+      this.events.folded(this.name, writer, series);
       if (refused > 0) this.events.valuesRefused(refused);
       return true;
     } catch (error) {
       if (!(error instanceof LimitError)) throw error;
-      this.events.foldPostponed(writer, error);
+      this.events.foldPostponed(this.name, writer, error);
       return false;
     }
   }

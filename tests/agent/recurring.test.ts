@@ -10,6 +10,7 @@ import { poolPath } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 import { canMount, mountTmpfs } from "../support/permissions.ts";
 import { PoolView } from "../support/pool-view.ts";
+import { define } from "../support/pools.ts";
 import { until } from "../support/wait.ts";
 
 function watched() {
@@ -133,6 +134,32 @@ describe("a memory that is full", () => {
       expect(scansIn(tmpfs.path)).toBe(51);
     },
   );
+});
+
+test("a service that can be folded says nothing about one of the same name in another application", async () => {
+  await using host = new TestHost();
+  const agent = await host.agent({ limits: { pages: 2 }, scanIntervalMs: 3_600_000 });
+  const [shop, bank] = [agent.pools.open("shop"), agent.pools.open("bank")];
+  const dead = { service: "auth", pid: 1, threadId: 0 };
+  const { id } = bank.attach(dead);
+  // The other page of the two; it stays.
+  bank.attach(dead, { unlocked: true });
+  const [{ grants }] = [bank.writer(id)];
+  bank.register(id, [{ ...define.counter("requests_total"), series: [[]] }]);
+  bank.pool.slots[bank.pool.slotIndexOf(grants[0]!.page, grants[0]!.slot)] = 7;
+  for (let i = 0; i < 3; i++) {
+    shop.attach(dead);
+    agent.scan(Date.now() + 120_000);
+    expect([shop.writers().length, bank.writers().length]).toEqual([0, 2]);
+  }
+  const said = host.log.filter(({ message }) => /dead writer/.test(String(message)));
+  expect(said).toEqual([
+    expect.objectContaining({
+      message: "a dead writer stays for now",
+      app: "bank",
+      service: "auth",
+    }),
+  ]);
 });
 
 describe("the agent's own metrics", () => {

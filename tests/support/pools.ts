@@ -100,11 +100,11 @@ export class Told implements ApplicationEvents {
   registered(series: number): void {
     this.registeredSeries += series;
   }
-  folded(writer: Writer, series: number): void {
+  folded(_app: string, writer: Writer, series: number): void {
     this.foldedWriters.push(writer.id);
     this.foldedSeries += series;
   }
-  foldPostponed(_writer: Writer, reason: { code: string }): void {
+  foldPostponed(_app: string, _writer: Writer, reason: { code: string }): void {
     this.postponed.push(reason.code);
   }
   valuesRefused(count: number): void {
