@@ -9,6 +9,7 @@ import { encodeHeader, PoolFormatError, poolGeometry, poolPath } from "../../src
 import { runCli } from "../commands/run-cli.ts";
 import { collect } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
+import { headerOf } from "../support/pools.ts";
 import { until } from "../support/wait.ts";
 
 const MOST_PAGES = 1_000_000;
@@ -36,17 +37,7 @@ test("a pool beyond 4 GiB is refused in words, and looking at it leaves no mappi
   const path = poolPath("shop", host.poolDir);
   mkdirSync(dirname(path));
   const geometry = poolGeometry({ pageCapacity: 1 << 20 });
-  writeFileSync(
-    path,
-    encodeHeader({
-      ...geometry,
-      app: "shop",
-      createdAtMs: 0,
-      poolId: 1,
-      lineage: 1,
-      replacements: 0,
-    }),
-  );
+  writeFileSync(path, encodeHeader(headerOf(geometry)));
   truncateSync(path, geometry.fileBytes);
   expect(() => Pool.adopt(path)).toThrow(PoolFormatError);
   const reasons: string[] = [];

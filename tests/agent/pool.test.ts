@@ -28,6 +28,7 @@ import {
   define,
   doubleGrant,
   grantedPages,
+  headerOf,
   overlap,
   placesByName,
   readImage,
@@ -260,14 +261,7 @@ describe("adopting", () => {
     "a pool with a %s of zero is an error",
     (part) => {
       const geometry = poolGeometry({ ...SMALL, [part]: 0 });
-      const header = {
-        ...geometry,
-        app: "shop",
-        createdAtMs: 0,
-        poolId: 1,
-        lineage: 1,
-        replacements: 0,
-      };
+      const header = headerOf(geometry);
       const bytes = new Uint8Array(geometry.fileBytes);
       bytes.set(encodeHeader(header));
       expect(() => decodeHeader(bytes, bytes.length)).toThrow(PoolFormatError);
@@ -555,14 +549,7 @@ describe("recovery", () => {
     directoryCapacity: 4096,
     journalCapacity: 4096,
   });
-  const header = {
-    ...geometry,
-    app: "shop",
-    createdAtMs: 0,
-    poolId: 1,
-    lineage: 1,
-    replacements: 0,
-  };
+  const header = headerOf(geometry);
   const firstSlot = slotIndex(geometry, 0, 0);
 
   /** Memory with a journal of one entry that says: slot 0 becomes 42, the directory 8 bytes long. */

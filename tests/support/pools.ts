@@ -18,6 +18,7 @@ import {
   HEADER_LIVE_OFFSET,
   type Metric,
   type MetricDefinition,
+  type PoolGeometry,
   type PoolHeader,
   type PoolSizes,
   type PoolState,
@@ -35,6 +36,11 @@ export const SMALL = {
   directoryCapacity: 64 << 10,
   journalCapacity: 4 << 10,
 } as const satisfies PoolSizes;
+
+/** The header of a pool as it is made. */
+export function headerOf(geometry: PoolGeometry): PoolHeader {
+  return { ...geometry, app: "shop", createdAtMs: 0, poolId: 1, lineage: 1, replacements: 0 };
+}
 
 /** A folder in shared memory for one test file. */
 export class Scratch {

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { Agent } from "../../src/agent/agent.ts";
-import { createLog } from "../../src/agent/log.ts";
+import { createLog, type Log } from "../../src/agent/log.ts";
 import { Pool } from "../../src/agent/pool.ts";
 import { MicroView } from "../../src/client/index.ts";
 import { Collector } from "../../src/collector/index.ts";
@@ -73,27 +73,31 @@ function usage() {
   return { openFiles: readdirSync("/proc/self/fd").length, rssMiB: Number(rssKiB) / 1024 };
 }
 
+function start(log: Log): Promise<Agent> {
+  return Agent.start({
+    socketPath,
+    host: "127.0.0.1",
+    port: 0,
+    dataPort: 0,
+    poolMode: 0o660,
+    strategy: "page",
+    scanIntervalMs: 50,
+    insecure: false,
+    version: "0.0.0-test",
+    limits: limits(),
+    log,
+  });
+}
+
 strange();
 const before = readdirSync(SHM_DIR).map((name) => {
   const { ino, size, blocks } = lstatSync(`${SHM_DIR}/${name}`);
   return { name, ino, size, blocks };
 });
 const log: { message: string; path?: string; reason?: string }[] = [];
-const start = usage();
+const atStart = usage();
 const startMs = performance.now();
-const agent = await Agent.start({
-  socketPath,
-  host: "127.0.0.1",
-  port: 0,
-  dataPort: 0,
-  poolMode: 0o660,
-  strategy: "page",
-  scanIntervalMs: 50,
-  insecure: false,
-  version: "0.0.0-test",
-  limits: limits(),
-  log: createLog("info", true, (line) => log.push(JSON.parse(line))),
-});
+const agent = await start(createLog("info", true, (line) => log.push(JSON.parse(line))));
 const startedMs = performance.now() - startMs;
 const started = usage();
 
@@ -137,19 +141,7 @@ await Promise.all(clients.map((mv) => mv.close()));
 await agent.stop();
 
 // The next agent finds its pools under whatever names they have.
-const next = await Agent.start({
-  socketPath,
-  host: "127.0.0.1",
-  port: 0,
-  dataPort: 0,
-  poolMode: 0o660,
-  strategy: "page",
-  scanIntervalMs: 50,
-  insecure: false,
-  version: "0.0.0-test",
-  limits: limits(),
-  log: createLog("error", true, () => {}),
-});
+const next = await start(createLog("error", true, () => {}));
 const adopted = [...next.pools].map(({ pool: { path } }) => path);
 await next.stop();
 
@@ -160,8 +152,8 @@ const changed = before.filter(({ name, ino, size, blocks }) => {
 console.log(
   JSON.stringify({
     startedMs,
-    filesMore: started.openFiles - start.openFiles,
-    mibMore: started.rssMiB - start.rssMiB,
+    filesMore: started.openFiles - atStart.openFiles,
+    mibMore: started.rssMiB - atStart.rssMiB,
     logged: log.filter(({ message }) => message.includes("not used")),
     shown: Object.fromEntries(apps.map((app) => [app, value(app)])),
     told: told.filter((line) => line.startsWith("damaged")).sort(),
