@@ -20,6 +20,7 @@ import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
 import { checkHost, checkPorts, checkSocketPath } from "./listening.ts";
 import type { Log } from "./log.ts";
+import { fitConnections } from "./open-files.ts";
 import { PoolPlace } from "./place.ts";
 import type { Pool } from "./pool.ts";
 import { Pools } from "./pools.ts";
@@ -97,7 +98,15 @@ export class Agent {
   #sampling: Timer | undefined;
   #stopped: Promise<void> | undefined;
 
-  private constructor(options: AgentOptions) {
+  private constructor(given: AgentOptions) {
+    const options = { ...given, limits: fitConnections(given.limits) };
+    if (options.limits.connections < given.limits.connections) {
+      given.log.warn("fewer connections than --max-connections are accepted", {
+        accepted: options.limits.connections,
+        reason: "the limit of open files is too low",
+        hint: "raise it: `ulimit -n`, or LimitNOFILE= in the unit",
+      });
+    }
     this.#options = options;
     this.#lock = InstanceLock.take(options.socketPath);
     const { poolMode, gid, limits, strategy, log, tokens } = options;

@@ -15,6 +15,8 @@ const TOLD_AT_ONCE = 200;
 
 /** Limits of connections that have not said hello yet, counted apart from the others: in all, and per address. */
 const GREETING_MAX = 256;
+/** Where fewer may be let in there is room for as many; but some always come at the same moment. */
+const GREETING_MIN = 16;
 export const GREETING_MAX_EACH = 64;
 
 export interface DataDoorOptions {
@@ -92,10 +94,10 @@ export class DataDoor<C extends Held> {
 
   /** The connection to close so that a newcomer may say hello: the oldest, if too many have not said hello. */
   tooManyGreeting(newcomer: C): C | undefined {
+    const max = Math.min(GREETING_MAX, Math.max(GREETING_MIN, this.options.maxConnections));
     const all = this.#those((each) => each.grant === NOBODY && each !== newcomer);
     const same = all.filter(({ origin }) => origin === newcomer.origin);
-    const [oldest] =
-      same.length >= GREETING_MAX_EACH ? same : all.length >= GREETING_MAX ? all : [];
+    const [oldest] = same.length >= GREETING_MAX_EACH ? same : all.length >= max ? all : [];
     if (oldest !== undefined) this.#refuse(oldest, STATUS.busy);
     return oldest;
   }

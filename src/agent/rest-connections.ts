@@ -1,8 +1,9 @@
 // Ends connections to the REST port beyond what one address, and all together, may have. Bun tells nothing of its
 // connections; but they are files of this process, and the kernel knows where each comes from.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { hangUp, localPort, peerOf, SystemError } from "../ffi/index.ts";
+import { MAX_TRIED, openFilesMax } from "./open-files.ts";
 import { callerOf } from "./wrong-tokens.ts";
 
 export interface ConnectionLimits {
@@ -16,9 +17,6 @@ interface Connection {
   fd: number;
   address: string;
 }
-
-/** Numbers beyond are not looked at where they have to be tried. */
-const MAX_TRIED = 1 << 20;
 
 export class RestConnections {
   /** Files that this process may open. */
@@ -96,9 +94,4 @@ function addressOf(fd: number, port: number): string | undefined {
     if (error instanceof SystemError) return undefined;
     throw error;
   }
-}
-
-function openFilesMax(): number {
-  const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
-  return Number(soft ?? MAX_TRIED);
 }

@@ -252,6 +252,36 @@ test("connections to REST that leave no file to open are ended too, and the agen
   expect(await agent.end("SIGTERM")).toBe(0);
 });
 
+test("silent connections do not keep others out of either port where few files may be open", async () => {
+  await using host = new TestHost();
+  const agent = new AgentProcess(host, [], ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"]);
+  await agent.serves();
+  expect(agent.find("fewer connections than --max-connections are accepted")).toMatchObject({
+    accepted: 8,
+  });
+  for (const port of [agent.dataPort, agent.port]) {
+    for (let i = 0; i < 100; i++) {
+      const socket = connect(port, "127.0.0.1");
+      host.onEnd(() => socket.destroy());
+      socket.on("error", () => {});
+      socket.resume();
+    }
+  }
+  await until("REST answers", async () => {
+    const signal = AbortSignal.timeout(1_000);
+    const answer = await fetch(`http://127.0.0.1:${agent.port}/healthz`, { signal }).catch(
+      () => {},
+    );
+    return answer?.status === 200;
+  });
+  await until("the data port answers", async () => {
+    using client = new WireClient(agent.dataPort);
+    const status = await Promise.race([client.hello(), Bun.sleep(1_000)]);
+    return status === STATUS.ok;
+  });
+  expect(await agent.end("SIGTERM")).toBe(0);
+});
+
 test("connections to REST that say nothing, or a head or a body bit by bit, are closed", async () => {
   await using host = new TestHost();
   const agent = await host.agent({ tokens: [OPS] });
