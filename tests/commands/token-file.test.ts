@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
+import { ANYONE, LOCAL, NOBODY } from "../../src/agent/grants.ts";
 import { UsageError } from "../../src/commands/support/errors.ts";
 import { parseTokens, readToken } from "../../src/commands/support/token-file.ts";
 
@@ -98,8 +99,10 @@ describe("a token file", () => {
     [`${ONE} name=a name=b`, "line 1: name= stands there twice"],
     [`${ONE} name=`, "line 1: name= takes up to 64"],
     [`${ONE} name=a/b`, "line 1: name= takes up to 64"],
-    [`${ONE} name=local`, "line 1: local is what the agent calls those without a token"],
-    [`#\n${ONE} name=anyone`, "line 2: anyone is what the agent calls those without a token"],
+    ...[LOCAL, ANYONE, NOBODY].map(({ name }): [string, string] => [
+      `#\n${ONE} name=${name}`,
+      `line 2: ${name} is what the agent calls those without a token`,
+    ]),
     [`${ONE} scopes=`, "line 1: scopes= takes some of read, register, admin"],
     [`${ONE} scopes=write`, "line 1: scopes= takes some of read, register, admin"],
     [`${ONE} scopes=read,all`, "line 1: scopes= takes some of read, register, admin"],

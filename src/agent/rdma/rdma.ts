@@ -25,7 +25,7 @@ import type {
 } from "../../layout/index.ts";
 import type { Application } from "../application.ts";
 import { AgentError, LimitError } from "../errors.ts";
-import type { Grant } from "../grants.ts";
+import { type Grant, LOCAL } from "../grants.ts";
 import type { Log } from "../log.ts";
 import type { Pool } from "../pool.ts";
 import { ManagerDoor } from "./manager.ts";
@@ -140,8 +140,10 @@ export class Rdma {
   }
 
   /** Queue pairs that a grant may know of: those of its own token, and all on this host's socket. */
-  pairsOf({ name }: Grant): Pair[] {
-    return [...this.pairs].filter(({ session }) => name === session.grant.name || name === "local");
+  pairsOf(grant: Grant): Pair[] {
+    return [...this.pairs].filter(
+      ({ session }) => grant === LOCAL || grant.name === session.grant.name,
+    );
   }
 
   /** @throws LimitError when the token has as many sessions as it may have queue pairs */
