@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { identityOf, type PodWatch } from "../identity/index.ts";
 import {
   LAYOUT_VERSION,
+  LOCAL_SOURCE,
   type PoolSnapshot,
   type Problem,
   type ProcessesResponse,
@@ -328,7 +329,7 @@ export class Agent {
    * its slots are the pool itself, which goes on.
    */
   *snapshots(): Generator<PoolSnapshot> {
-    for (const application of this.pools) yield this.#readings.snapshot(application, "local");
+    for (const application of this.pools) yield this.#readings.snapshot(application, LOCAL_SOURCE);
   }
 
   /** Tells in the agent's own metrics what becomes of the snapshots that somebody pushes. */

@@ -7,6 +7,7 @@ import {
   defaultSocketPath,
   foreignWords,
   formatEndpoint,
+  LOCAL_SOURCE,
   parseFlatJson,
 } from "../layout/index.ts";
 
@@ -54,7 +55,7 @@ export function socketOf({ socketPath }: Target): string {
 
 /** How an agent is named to the user. */
 export function targetName({ host, port }: Target): string {
-  return host === undefined ? "local" : formatEndpoint({ host, port: port ?? DEFAULT_PORT });
+  return host === undefined ? LOCAL_SOURCE : formatEndpoint({ host, port: port ?? DEFAULT_PORT });
 }
 
 export class AgentClient {

@@ -1,7 +1,13 @@
 // Snapshots as OTLP's metrics: one resource for each service, sums with their start, histograms of both kinds. What can
 // be known of a series beforehand is worked out and written once; a snapshot then costs going over its values.
 
-import { countingSince, type Directory, type Metric, type PoolSnapshot } from "../layout/index.ts";
+import {
+  countingSince,
+  type Directory,
+  LOCAL_SOURCE,
+  type Metric,
+  type PoolSnapshot,
+} from "../layout/index.ts";
 import type { ExponentialMap } from "./exponential.ts";
 import { Block, scopeOf } from "./otlp-block.ts";
 import { addGauges, Filling, runs } from "./otlp-filling.ts";
@@ -154,7 +160,7 @@ export class OtlpEncoder<Table> {
    * its service began since this one did, by the same clock; it has not if that was put back meanwhile.
    */
   #isOurs({ source }: Pool<Table>, { count, startsMs }: Block<Table>, takenAtMs: number): boolean {
-    if (source !== "local" || count === 0) return false;
+    if (source !== LOCAL_SOURCE || count === 0) return false;
     return startsMs[0]! >= this.#beganMs && startsMs[0]! < takenAtMs;
   }
 

@@ -289,9 +289,12 @@ export function writerValues(
   return slots.slice(start, start + (plan.directory.metricOf(series)?.slots ?? 0));
 }
 
+/** The source of snapshots of this host's own pools. */
+export const LOCAL_SOURCE = "local";
+
 /** One read of a pool: what a collector yields and a sink takes. */
 export interface PoolSnapshot {
-  /** The agent it came from, as it was named: `host:port`, or "local". */
+  /** The agent it came from, as it was named: `host:port`, or {@link LOCAL_SOURCE}. */
   source: string;
   app: string;
   /** Counts the snapshots of this pool, from 1. */

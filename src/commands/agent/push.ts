@@ -4,6 +4,7 @@
 import { hostname } from "node:os";
 import { type Agent, type Log, Recurring } from "../../agent/index.ts";
 import { type ExportEnd, type Exporter, Otlp } from "../../export/index.ts";
+import { LOCAL_SOURCE } from "../../layout/index.ts";
 import type { OtlpFlagOptions } from "../push/flags.ts";
 import { otlpOptions } from "../push/otlp.ts";
 import { passingName, resourceAttributes } from "../push/resource.ts";
@@ -63,7 +64,7 @@ export class AgentPush {
         apps.add(snapshot.app);
         this.#exporter.write(snapshot);
       }
-      for (const app of this.#apps) if (!apps.has(app)) this.#exporter.gone("local", app);
+      for (const app of this.#apps) if (!apps.has(app)) this.#exporter.gone(LOCAL_SOURCE, app);
       this.#apps = apps;
       this.#pushes.worked("");
     } catch (error) {

@@ -3,6 +3,7 @@
 
 import { hostname } from "node:os";
 import type { Attributes } from "../../export/index.ts";
+import { LOCAL_SOURCE } from "../../layout/index.ts";
 
 export interface ResourceOptions {
   /** The node of Kubernetes that this is: a pod's own host name is another after each restart. */
@@ -19,7 +20,7 @@ const WHOSE: readonly string[] = ["service.instance.id", "host.name", "k8s.node.
  * it. So it says nothing of processes, which come and go under a sum that goes on (docs/decisions/0037).
  */
 export function resourceOf(source: string, { node, given }: ResourceOptions): Attributes {
-  const isLocal = source === "local";
+  const isLocal = source === LOCAL_SOURCE;
   const host = isLocal ? (node ?? hostname()) : source.replace(/:\d+$/, "");
   const all = new Map<string, string>([
     ["service.instance.id", isLocal ? host : source],
@@ -62,5 +63,5 @@ export function resourceAttributes(text: string): Map<string, string> {
 
 /** An agent's name, which tells its series from those of others; this host's has none but the host's. */
 export function instanceOf(source: string): string {
-  return source === "local" ? hostname() : source;
+  return source === LOCAL_SOURCE ? hostname() : source;
 }
