@@ -236,10 +236,11 @@ API int mv_unlock(int fd, uint64_t offset, uint64_t bytes) {
   return result(lock_call(fd, F_OFD_SETLK, F_UNLCK, offset, bytes, &lock));
 }
 
-// 1 when another description holds any of the bytes, 0 when none does. Needs no right to write.
+// 1 when another description holds any of the bytes, 0 when none does. Needs no right to write. Agents and writers lock
+// for writing: a lock for reading, which everybody may take who may read the file, says nothing of them.
 API int mv_locked(int fd, uint64_t offset, uint64_t bytes) {
   struct flock lock;
-  if (lock_call(fd, F_OFD_GETLK, F_WRLCK, offset, bytes, &lock) < 0) return -errno;
+  if (lock_call(fd, F_OFD_GETLK, F_RDLCK, offset, bytes, &lock) < 0) return -errno;
   return lock.l_type != F_UNLCK;
 }
 
