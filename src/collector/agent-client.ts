@@ -58,6 +58,15 @@ export function targetName({ host, port }: Target): string {
   return host === undefined ? LOCAL_SOURCE : formatEndpoint({ host, port: port ?? DEFAULT_PORT });
 }
 
+/** An agent that stands in a list more than once, as it is named to the user. */
+export function namedTwice(targets: readonly Target[]): string | undefined {
+  const keys = targets.map((target) =>
+    JSON.stringify([targetName(target), targetAddress(target), target.poolDir]),
+  );
+  const twice = targets.find((_, i) => keys.indexOf(keys[i]!) !== i);
+  return twice && targetName(twice);
+}
+
 export class AgentClient {
   readonly name: string;
   readonly #local: boolean;

@@ -16,6 +16,7 @@ import {
   AgentClient,
   type ClientTls,
   type Credentials,
+  namedTwice,
   type Target,
   targetAddress,
   targetName,
@@ -116,6 +117,8 @@ interface TargetState {
   followTimer: Timer | undefined;
   /** Why it was away last, as it was told. */
   lastReason: string | undefined;
+  /** Ids of its pools while it is read: whoever else has them is the same agent by another name. */
+  poolIds: ReadonlySet<number>;
 }
 
 interface PoolState {
@@ -151,11 +154,13 @@ export class Collector {
   #failed = false;
   #onStopped: () => void = () => {};
 
-  /** @throws RangeError for an interval below 1 ms */
+  /** @throws RangeError for an interval below 1 ms, and for an agent that is named twice */
   constructor(options: CollectorOptions) {
     if (!(options.intervalMs >= 1)) {
       throw new RangeError(`the interval is at least 1 ms, got ${options.intervalMs}`);
     }
+    const twice = namedTwice(options.targets);
+    if (twice !== undefined) throw new RangeError(`the agent ${twice} is named twice`);
     this.#options = options;
     this.#wanted = wantedBy(options.filter ?? EVERYTHING);
     this.#intervalNs = Math.round(options.intervalMs * 1e6);
@@ -177,6 +182,7 @@ export class Collector {
       emptyTimer: undefined,
       followTimer: undefined,
       lastReason: undefined,
+      poolIds: new Set(),
     }));
   }
 
@@ -240,8 +246,9 @@ export class Collector {
 
   async #connect(state: TargetState): Promise<void> {
     try {
-      const { spec, note, where, agentless } = await this.#discover(state);
+      const { spec, note, where, agentless, poolIds } = await this.#discover(state);
       if (this.#stopped || this.#failed) return this.#endSession(state);
+      this.#claim(state, poolIds ?? []);
       if (agentless !== undefined) this.#tell(state, "agentless", agentless, false);
       state.note = note;
       state.where = where;
@@ -259,6 +266,16 @@ export class Collector {
       const fatal = error instanceof DiscoveryError && error.fatal && !wasRead;
       this.#away(state, (error as Error).message, fatal);
     }
+  }
+
+  /** @throws DiscoveryError when another target is this agent: what it has would be counted twice */
+  #claim(state: TargetState, poolIds: readonly number[]): void {
+    const isSame = (other: TargetState) => poolIds.some((id) => other.poolIds.has(id));
+    const other = this.#targets.find((each) => each !== state && isSame(each));
+    if (other !== undefined) {
+      throw new DiscoveryError(`it is the agent that is read as ${other.name}: name it once`, true);
+    }
+    state.poolIds = new Set(poolIds);
   }
 
   /** How an agent is read, with a session open when that is by RDMA. */
@@ -358,6 +375,7 @@ export class Collector {
       state.avoidVerbs = { reason, untilMs: Date.now() + AVOID_VERBS_MS };
     }
     this.#endSession(state);
+    state.poolIds = new Set();
     const isNews = state.lastReason !== reason;
     state.lastReason = reason;
     if (state.statistics.transport !== undefined) state.statistics.gaps++;

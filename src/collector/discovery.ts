@@ -72,6 +72,8 @@ export interface Discovered {
   where: string;
   /** Why pools are mapped without an agent, when nobody has asked for that. */
   agentless?: string;
+  /** Ids of the agent's pools, as far as it shows them: no other agent has any of them. */
+  poolIds?: readonly number[];
 }
 
 /** The agent cannot be read as asked. `fatal` when trying again is of no use. */
@@ -101,11 +103,12 @@ export async function discover(target: Target, options: DiscoveryOptions): Promi
   }
   const agent = new AgentClient(target, options);
   const health = await askHealth(agent);
+  const poolIds = poolIdsOf(health);
   if (transport === "auto" || transport === "mmap") {
     const obstacle = obstacleToMapping(health);
     if (obstacle === undefined) {
       const spec = mapped(health.poolDir, health.uid);
-      return { spec, where: placeOf(target, health) };
+      return { spec, where: placeOf(target, health), poolIds };
     }
     if (transport === "mmap") throw new DiscoveryError(obstacle, true);
   }
@@ -113,7 +116,7 @@ export async function discover(target: Target, options: DiscoveryOptions): Promi
   let note: string | undefined;
   if (transport === "verbs" || transport === "auto") {
     const found = avoidVerbs ?? (await discoverVerbs(agent, verbs));
-    if (typeof found !== "string") return { spec: found, where };
+    if (typeof found !== "string") return { spec: found, where, poolIds };
     if (transport === "verbs") throw new DiscoveryError(`cannot read by RDMA: ${found}`);
     note = found;
   }
@@ -125,7 +128,7 @@ export async function discover(target: Target, options: DiscoveryOptions): Promi
     port: health.dataPort,
     token: options.token ?? "",
   };
-  return note === undefined ? { spec, where } : { spec, where, note };
+  return note === undefined ? { spec, where, poolIds } : { spec, where, poolIds, note };
 }
 
 /** This host's pools need no agent to be mapped. */
@@ -135,13 +138,19 @@ async function mapLocal(target: Target, options: DiscoveryOptions): Promise<Disc
   if (poolDir !== undefined) return { spec: mapped(poolDir, owner), where: poolDir };
   try {
     const health = await askHealth(new AgentClient(target, options));
-    return { spec: mapped(health.poolDir, owner), where: placeOf(target, health) };
+    const spec = mapped(health.poolDir, owner);
+    return { spec, where: placeOf(target, health), poolIds: poolIdsOf(health) };
   } catch (error) {
     if (mustAnswer === true) throw error;
     const agentless = `${(error as Error).message}; the pools in ${SHM_DIR} are read without one`;
     const where = `${SHM_DIR}, nor an agent at ${targetAddress(target)}`;
     return { spec: mapped(null, owner), where, agentless };
   }
+}
+
+/** What an agent says may be anything. */
+function poolIdsOf({ pools }: HealthResponse): number[] {
+  return Array.isArray(pools) ? pools.map((pool) => pool?.poolId) : [];
 }
 
 function placeOf(target: Target, { poolDir }: HealthResponse): string {

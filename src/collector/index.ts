@@ -1,7 +1,13 @@
 // The collector: transports, snapshots, schedule, history. `import { Collector } from "microview/collector"`.
 
 export type { PoolSnapshot } from "../layout/index.ts";
-export { type ClientTls, type Credentials, type Target, targetName } from "./agent-client.ts";
+export {
+  type ClientTls,
+  type Credentials,
+  namedTwice,
+  type Target,
+  targetName,
+} from "./agent-client.ts";
 export { Collector, type CollectorEvent, type CollectorOptions } from "./collector.ts";
 export {
   DiscoveryError,

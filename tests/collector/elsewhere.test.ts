@@ -193,3 +193,34 @@ test("`microview collect` says once where it looks, and records the agent that c
     expect([text, errors.split(text).length - 1]).toEqual([text, 1]);
   }
 });
+
+test("an agent that is named twice, by one name or by two, is an error that says so, and counted once", async () => {
+  await using host = new TestHost();
+  const app = ownApp();
+  const agent = await host.agent();
+  await counting(host, app, 3);
+  const collecting = (...args: string[]) =>
+    host.own(
+      Bun.spawn([process.execPath, CLI, "collect", ...args, "--app", app, "--once"], {
+        cwd: ROOT,
+        env: surroundings(),
+        stdin: "ignore",
+        stdout: "pipe",
+        stderr: "pipe",
+      }),
+    );
+  const same = collecting(`localhost:${agent.port}`, `http://localhost:${agent.port}`);
+  expect(await new Response(same.stderr).text()).toMatch(
+    new RegExp(`the agent localhost:${agent.port} is named twice`),
+  );
+  expect(await same.exited).toBe(2);
+
+  const other = collecting(`localhost:${agent.port}`, `127.0.0.1:${agent.port}`);
+  expect(await new Response(other.stderr).text()).toMatch(
+    /it is the agent that is read as (localhost|127\.0\.0\.1):\d+: name it once/,
+  );
+  expect(await other.exited).toBe(1);
+
+  const target = { host: "localhost", port: agent.port };
+  expect(() => collect(host, { targets: [target, { ...target }] })).toThrow(RangeError);
+});

@@ -4,6 +4,7 @@ import {
   Collector,
   type CollectorEvent,
   type Filter,
+  namedTwice,
   type PollMode,
   type Target,
   type TransportChoice,
@@ -308,7 +309,13 @@ function checkSchemes(endpoints: readonly AgentEndpoint[], options: CollectOptio
 }
 
 function targetsOf(options: CollectOptions, endpoints: readonly AgentEndpoint[]): Target[] {
-  if (endpoints.length > 0) return endpoints.map(({ host, port }) => ({ host, port }));
+  if (endpoints.length > 0) {
+    const targets = endpoints.map(({ host, port }) => ({ host, port }));
+    const twice = namedTwice(targets);
+    if (twice !== undefined)
+      throw new UsageError(`the agent ${twice} is named twice: name it once`);
+    return targets;
+  }
   return [
     {
       socketPath: options.socket ?? defaultSocketPath(process.env, process.getuid?.()),
