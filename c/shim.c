@@ -214,6 +214,9 @@ API int mv_unmap(void *address, uint64_t bytes) {
   return result(munmap(address, bytes));
 }
 
+// For memory that JavaScript has no view of.
+API void mv_copy(void *to, const void *from, uint64_t bytes) { memcpy(to, from, bytes); }
+
 // ---------------------------------------------------------------- locks
 
 static int lock_call(int fd, int command, short type, uint64_t offset, uint64_t bytes, struct flock *lock) {

@@ -26,6 +26,7 @@ int mv_punch(int fd, uint64_t offset, uint64_t bytes);
 int mv_stat(int fd, double *out);
 int mv_map(int fd, uint64_t offset, uint64_t bytes, int writable, uint64_t *out);
 int mv_unmap(void *address, uint64_t bytes);
+void mv_copy(void *to, const void *from, uint64_t bytes);
 uint32_t mv_guard_hits(void);
 int mv_lock(int fd, uint64_t offset, uint64_t bytes);
 int mv_unlock(int fd, uint64_t offset, uint64_t bytes);
@@ -172,7 +173,10 @@ static void cut_files(void) {
   uint32_t before = mv_guard_hits();
   HOLDS(*(volatile double *)(uintptr_t)addresses[0] == 0);
   HOLDS(*(volatile double *)(uintptr_t)addresses[MANY - 1] == 0);
-  HOLDS(mv_guard_hits() == before + 2);
+  double copied = 1;
+  mv_copy(&copied, (void *)(uintptr_t)addresses[1], sizeof copied);
+  HOLDS(copied == 0);
+  HOLDS(mv_guard_hits() == before + 3);
   for (int i = 0; i < MANY; i++) HOLDS(mv_unmap((void *)(uintptr_t)addresses[i], PAGE) == 0);
   // All of a process's mappings are guarded, or refused.
   uint64_t address = 0;

@@ -14,6 +14,7 @@ import {
 import { type AccessOptions, checkExposure } from "./access.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
+import { Garbage } from "./garbage.ts";
 import { ANYONE, ANYONE_REGISTERING, type Grant, LOCAL } from "./grants.ts";
 import { Health } from "./health.ts";
 import { HostNames } from "./host-names.ts";
@@ -81,6 +82,7 @@ export class Agent {
   readonly #postponed: Recurring;
   readonly #ownMetrics: Recurring;
   readonly #readings = new Readings();
+  readonly #garbage = new Garbage();
   readonly #keeper: TokenKeeper | undefined;
   /** Undefined without TLS, and where a renewal has failed half-way. */
   #shownTls: TlsIdentity | undefined;
@@ -384,6 +386,7 @@ export class Agent {
     this.#keeper?.look(nowMs);
     this.#certificate.look(nowMs);
     this.#refusals.count();
+    this.#garbage.look();
     this.metrics.add("scans");
     this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
     this.#measure();

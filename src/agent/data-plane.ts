@@ -112,7 +112,7 @@ export class DataPlane {
     poll.add(this.#listenFd, POLL.in);
   }
 
-  /** @param memory the pool's mapping, seen from this thread */
+  /** @param memory the header in the pool's mapping, seen from this thread */
   add(pool: ServedPool, memory: Mapping): void {
     this.#pools.set(pool.id, {
       ...pool,

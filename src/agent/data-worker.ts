@@ -1,6 +1,7 @@
 // The thread that serves the data plane. It blocks in poll; the main thread wakes it when it has posted a message.
 
 import { Mapping, monotonicNs, POLL, Poll, WakeEvent } from "../ffi/index.ts";
+import { HEADER_BYTES_USED } from "../layout/index.ts";
 import { DataPlane } from "./data-plane.ts";
 import type { FromWorker, ToWorker } from "./data-protocol.ts";
 
@@ -59,7 +60,8 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
       start(data);
       break;
     case "add": {
-      const view = Mapping.at(data.pool.address, data.pool.fileBytes);
+      // Of the header alone: a view of all of a sparse file would count as a heap of gigabytes, hardly ever collected.
+      const view = Mapping.at(data.pool.address, HEADER_BYTES_USED);
       memory.set(data.pool.id, view);
       plane?.add(data.pool, view);
       break;

@@ -2,7 +2,7 @@
 
 import { readdirSync } from "node:fs";
 import {
-  type Mapping,
+  type CopiedMemory,
   type Owners,
   openOwned,
   ownUids,
@@ -36,8 +36,7 @@ const FOLDER_REASONS: Readonly<Record<string, string>> = {
 
 interface MappedPool extends RemotePool {
   file: SharedFile;
-  mapping: Mapping;
-  bytes: Uint8Array;
+  memory: CopiedMemory;
   path: string;
   inode: number;
   device: number;
@@ -105,7 +104,8 @@ export class MmapTransport implements Transport {
     for (const { offset, bytes } of ranges) {
       if (offset + bytes > pool.fileBytes)
         return done(new MovedError("the range is outside of the pool"));
-      into.bytes.set(pool.bytes.subarray(offset, offset + bytes), at);
+      if (at + bytes > into.bytes.length) throw new RangeError("there is no room for what is read");
+      pool.memory.copy(offset, bytes, into.address + at);
       at += bytes;
     }
     this.counters.requests++;
@@ -179,7 +179,7 @@ export class MmapTransport implements Transport {
 }
 
 function unmap(pool: MappedPool): void {
-  pool.mapping.unmap();
+  pool.memory.unmap();
   pool.file.close();
 }
 
@@ -221,15 +221,13 @@ function openPool(
     }
     const header = decodeHeader(file.head(HEADER_BYTES_USED), fileBytes);
     if (header.app !== app) throw new PoolFormatError(`${path} is a pool of ${header.app}`);
-    const mapping = file.map(0, header.fileBytes, false);
     return {
       id,
       app,
       poolId: header.poolId,
       fileBytes: header.fileBytes,
       file,
-      mapping,
-      bytes: mapping.bytes(),
+      memory: file.mapForCopies(header.fileBytes),
       path,
       inode,
       device,

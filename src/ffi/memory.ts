@@ -127,6 +127,11 @@ export class SharedFile {
     return Mapping.of(this.fd, offset, bytes, writable, this.path);
   }
 
+  /** Maps the first bytes to copy from, for a thread that stores nothing there. */
+  mapForCopies(bytes: number): CopiedMemory {
+    return CopiedMemory.of(this.fd, bytes, this.path);
+  }
+
   /** Takes the lock of some bytes; false when another opening holds it. */
   lock(offset: number, bytes: number): boolean {
     const status = shim().mv_lock(this.fd, offset, bytes);
@@ -191,6 +196,45 @@ export class Mapping {
     const bytes = this.buffer.byteLength;
     if (bytes === 0) return;
     this.buffer.transfer(0);
+    check(shim().mv_unmap(this.address as never, bytes), "cannot unmap");
+  }
+}
+
+/**
+ * Mapped memory of a file that is only copied from. Unlike a {@link Mapping} it has no ArrayBuffer: that would count as a
+ * part of the heap, whole, however little of the file there is, and a heap of gigabytes is hardly ever collected.
+ */
+export class CopiedMemory {
+  #bytes: number;
+
+  private constructor(
+    readonly address: number,
+    bytes: number,
+  ) {
+    this.#bytes = bytes;
+  }
+
+  /** @internal */
+  static of(fd: number, bytes: number, name: string): CopiedMemory {
+    check(shim().mv_map(fd, 0, bytes, 0, outWord as never), `cannot map ${name}`);
+    return new CopiedMemory(Number(outWord[0]), bytes);
+  }
+
+  /**
+   * Copies a part to an address, which has room for it.
+   * @throws RangeError for what is outside, as everything is after {@link CopiedMemory.unmap}
+   */
+  copy(offset: number, bytes: number, to: number): void {
+    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= this.#bytes)) {
+      throw new RangeError(`bytes ${offset} to ${offset + bytes} of ${this.#bytes} are not mapped`);
+    }
+    shim().mv_copy(to as never, (this.address + offset) as never, bytes);
+  }
+
+  unmap(): void {
+    const bytes = this.#bytes;
+    if (bytes === 0) return;
+    this.#bytes = 0;
     check(shim().mv_unmap(this.address as never, bytes), "cannot unmap");
   }
 }

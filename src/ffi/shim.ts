@@ -21,6 +21,7 @@ const SYMBOLS = {
   mv_map: { args: ["i32", "u64", "u64", "i32", "ptr"], returns: "i32" },
   mv_guard_hits: { args: [], returns: "u32" },
   mv_unmap: { args: ["ptr", "u64"], returns: "i32" },
+  mv_copy: { args: ["ptr", "ptr", "u64"], returns: "void" },
   mv_lock: { args: ["i32", "u64", "u64"], returns: "i32" },
   mv_unlock: { args: ["i32", "u64", "u64"], returns: "i32" },
   mv_locked: { args: ["i32", "u64", "u64"], returns: "i32" },

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { randomUUIDv7 } from "bun";
 import { Pool } from "../../src/agent/pool.ts";
 import { type CollectorEvent, findSeries, MmapTransport } from "../../src/collector/index.ts";
-import { HEADER, SHM_DIR } from "../../src/layout/index.ts";
+import { allocateBuffer } from "../../src/ffi/index.ts";
+import { decodeHeader, HEADER, SHM_DIR, type WirePool } from "../../src/layout/index.ts";
 import { collect, followsServices } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { SMALL } from "../support/pools.ts";
@@ -241,6 +242,33 @@ test("looking for pools again and again takes no memory for what is none", async
   for (let i = 0; i < 50; i++) look();
   expect(mappings()).toBe(0);
   transport.close();
+});
+
+test("a mapped pool is no part of the heap, whose garbage would be left beside so much", async () => {
+  await using host = new TestHost();
+  await host.agentProcess("--max-pages", "1000000");
+  const transport = new MmapTransport(host.poolDir);
+  const memory = allocateBuffer(4096);
+  Bun.gc(true);
+  const { arrayBuffers } = process.memoryUsage();
+  let pools: WirePool[] = [];
+  transport.list((found) => {
+    if (!(found instanceof Error)) pools = found;
+  });
+  expect(pools.map(({ app }) => app)).toEqual(["microview"]);
+  const into = { address: memory.address, bytes: memory.bytes() };
+  let failure: unknown = "unanswered";
+  transport.read(pools[0]!, [{ offset: 0, bytes: 320 }], into, (outcome) => {
+    failure = outcome;
+  });
+  expect(failure).toBeUndefined();
+  expect(decodeHeader(into.bytes, pools[0]!.fileBytes).app).toBe("microview");
+  expect(process.memoryUsage().arrayBuffers - arrayBuffers).toBeLessThan(pools[0]!.fileBytes / 10);
+  expect(() =>
+    transport.read(pools[0]!, [{ offset: 0, bytes: 4097 }], into, () => undefined),
+  ).toThrow("no room");
+  transport.close();
+  memory.unmap();
 });
 
 test("TLS and a token: read with both, refused without the token", async () => {
