@@ -371,6 +371,7 @@ export class Agent {
           this.metrics.detach();
           this.#attachSelf();
         }
+        this.metrics.forget(application.name);
         void this.#stopServing(application.pool).then(() => application.close());
       }
       this.pools.restoreLost();

@@ -4,7 +4,7 @@
 import { SharedFile } from "../ffi/index.ts";
 import { AGENT_APP, type MetricDefinition, type RegisterResponse } from "../layout/index.ts";
 import type { Application } from "./application.ts";
-import { LimitError } from "./errors.ts";
+import { AgentError, LimitError } from "./errors.ts";
 
 export const SELF_APP = AGENT_APP;
 const SELF_SERVICE = "agent";
@@ -251,8 +251,17 @@ interface Value {
   slot: number;
 }
 
+/** Series of applications that are gone are given back in such numbers: each time readers fetch the directory anew. */
+const RELEASED_AT_ONCE = 100;
+
 export class SelfMetrics {
   readonly #values = new Map<string, Value>();
+  /** Of applications that are gone: not shown any more, but still in the pool. */
+  readonly #gone = new Map<string, Value>();
+  /** How many there have to be for the next release. */
+  #releaseAt = RELEASED_AT_ONCE;
+  /** Of the last registration. */
+  #turn = 0;
   #application: Application | undefined;
   #writerId = 0;
   /** Holds the writer's lock. */
@@ -314,9 +323,38 @@ export class SelfMetrics {
     }
   }
 
-  /** Tries again for what had no room. */
+  /** Tries again for what had no room, and makes room. */
   settle(): void {
+    if (this.#gone.size >= this.#releaseAt) this.#release();
     this.#register([...this.#values.values()].filter(({ slot }) => slot < 0));
+  }
+
+  /** An application is gone: nothing is told of it any more. */
+  forget(app: string): void {
+    for (const [key, value] of this.#values) {
+      const at = definition(value.metric).labelNames.indexOf("app");
+      if (at < 0 || value.labels[at] !== app) continue;
+      this.#values.delete(key);
+      if (value.slot < 0) continue;
+      this.#store(value, Number.NaN);
+      this.#gone.set(key, value);
+    }
+  }
+
+  #release(): void {
+    const releases = [...this.#gone.values()].map(({ metric, labels }) => {
+      const { name, labelNames } = definition(metric);
+      return { name, labelNames, series: [labels] };
+    });
+    try {
+      this.#application?.release(this.#writerId, releases, this.#turn);
+      this.#gone.clear();
+      this.#releaseAt = RELEASED_AT_ONCE;
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      // It is too soon, or there is no room for it: later, when it brings more.
+      this.#releaseAt = this.#gone.size + RELEASED_AT_ONCE;
+    }
   }
 
   /** Lets go of the pool, which is about to be unmapped; goes on in private memory. */
@@ -325,6 +363,8 @@ export class SelfMetrics {
       value.pending = this.#load(value);
       value.slot = -1;
     }
+    // They expire with the writer, as gauges do.
+    this.#gone.clear();
     this.#application = undefined;
     this.#file?.close();
     this.#file = undefined;
@@ -336,6 +376,7 @@ export class SelfMetrics {
     if (value === undefined) {
       value = { metric, labels, pending: 0, slot: -1 };
       this.#values.set(key, value);
+      this.#gone.delete(key);
       if (this.#application !== undefined) this.#register([value]);
     }
     return value;
@@ -356,10 +397,12 @@ export class SelfMetrics {
   /** Counting must not fail for lack of room: a series that is refused counts in private memory. */
   #ask(application: Application, values: readonly Value[]): Pick<RegisterResponse, "results"> {
     try {
-      return application.register(
+      const response = application.register(
         this.#writerId,
         values.map(({ metric, labels }) => ({ ...definition(metric), series: [labels] })),
       );
+      this.#turn = response.turn;
+      return response;
     } catch (error) {
       if (!(error instanceof LimitError)) throw error;
       return { results: [] };
