@@ -12,10 +12,20 @@ export class Garbage {
 
   /** Collects, in another thread for the most part, when the heap has grown by much since the last time. */
   look(): void {
-    const { heapTotal } = process.memoryUsage();
+    const heapTotal = heapBytes();
+    if (heapTotal === undefined) return;
     this.#leastBytes = Math.min(this.#leastBytes, heapTotal);
     if (heapTotal <= this.#leastBytes * GROWTH + SPARE_BYTES) return;
     this.#leastBytes = Number.POSITIVE_INFINITY;
     Bun.gc(false);
+  }
+}
+
+/** To ask takes a file, and strangers may have taken the last one: the next look is not far. */
+function heapBytes(): number | undefined {
+  try {
+    return process.memoryUsage().heapTotal;
+  } catch {
+    return undefined;
   }
 }
