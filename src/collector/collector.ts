@@ -50,6 +50,8 @@ const DEFAULT_BUFFERS = 16;
 const AVOID_VERBS_MS = 60_000;
 /** After this long, a connected agent without anything to read is reported. */
 const EMPTY_AFTER_MS = 1_000;
+/** So many applications that have ended are remembered, for when they come again. */
+const ENDED_MAX = 1_000;
 /** How often this host's agent is asked where its pools are, while they are mapped. */
 const FOLLOW_MS = 1_000;
 
@@ -122,6 +124,8 @@ interface TargetState {
 }
 
 interface PoolState {
+  /** Index of the agent that it is read from. */
+  target: number;
   directory: Directory;
   plan: ReadPlan;
   gather: Gather;
@@ -146,6 +150,8 @@ export class Collector {
   readonly #targets: TargetState[];
   readonly #pools = new Map<number, PoolState>();
   readonly #sequences = new Map<string, Sequence>();
+  /** Of applications that have ended, by the keys of their sequences: the one that ended first is the first. */
+  readonly #ended = new Set<string>();
   readonly #posted = new Int32Array(new SharedArrayBuffer(4));
   #worker: Worker | undefined;
   #wake: WakeEvent | undefined;
@@ -418,6 +424,10 @@ export class Collector {
         });
         return;
       case "lost":
+        // When it is read again its pools have other numbers.
+        for (const [id, { target }] of this.#pools) {
+          if (target === message.target) this.#pools.delete(id);
+        }
         this.#away(state, message.reason, false);
         return;
       case "gone":
@@ -481,12 +491,13 @@ export class Collector {
         false,
       );
     }
-    this.#pools.set(pool.pool, this.#planned(directory, pool.mergeGapSlots));
+    this.#pools.set(pool.pool, this.#planned(directory, pool));
   }
 
-  #planned(directory: Directory, mergeGapSlots: number): PoolState {
+  #planned(directory: Directory, { target, mergeGapSlots }: ReadPool): PoolState {
     const plan = planRead(directory, this.#wanted.page, mergeGapSlots);
     return {
+      target,
       directory,
       plan,
       gather: new Gather(plan),
@@ -524,6 +535,7 @@ export class Collector {
     const latenessUs = Math.max(0, message.startNs - message.deadlineNs) / 1e3;
     const readUs = (message.endNs - message.startNs) / 1e3;
     sequence.count++;
+    if (Number.isNaN(sequence.deadlineNs)) this.#ended.delete(sequenceKey(state, pool.app));
     sequence.told = undefined;
     sequence.deadlineNs = message.deadlineNs;
     statistics.snapshots++;
@@ -573,10 +585,18 @@ export class Collector {
     const sequence = this.#sequenceOf(state, app);
     sequence.deadlineNs = Number.NaN;
     sequence.gap = "the application had ended: its pool is a new one";
+    const ended = this.#ended;
+    const key = sequenceKey(state, app);
+    ended.delete(key);
+    ended.add(key);
+    if (ended.size <= ENDED_MAX) return;
+    const [oldest] = ended;
+    ended.delete(oldest!);
+    this.#sequences.delete(oldest!);
   }
 
   #sequenceOf(state: TargetState, app: string): Sequence {
-    const key = `${state.name} ${app}`;
+    const key = sequenceKey(state, app);
     let sequence = this.#sequences.get(key);
     if (sequence === undefined) {
       sequence = { count: 0, deadlineNs: Number.NaN, gap: undefined, told: undefined };
@@ -598,6 +618,10 @@ export class Collector {
     this.#worker!.postMessage(message);
     this.#wake!.set();
   }
+}
+
+function sequenceKey({ name }: TargetState, app: string): string {
+  return `${name} ${app}`;
 }
 
 function tellOnStderr({ source, message }: CollectorEvent): void {

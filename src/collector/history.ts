@@ -64,6 +64,7 @@ export class History {
     const key = `${snapshot.source}\0${snapshot.app}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
+      this.#forget(snapshot.monotonicNs - this.#spanNs);
       pool = { directory: snapshot.directory, rows: [], first: 0, bytes: 0 };
       this.#pools.set(key, pool);
     } else if (pool.directory !== snapshot.directory) {
@@ -177,6 +178,15 @@ export class History {
     if (pool.first > 1024 && pool.first * 2 > pool.rows.length) {
       pool.rows.splice(0, pool.first);
       pool.first = 0;
+    }
+  }
+
+  /** Lets go of pools that were not read since: they are gone, and none of their rows is shown any more. */
+  #forget(sinceNs: number): void {
+    for (const [key, pool] of this.#pools) {
+      if (pool.rows.at(-1)!.monotonicNs >= sinceNs) continue;
+      this.#grow(pool, -pool.bytes);
+      this.#pools.delete(key);
     }
   }
 

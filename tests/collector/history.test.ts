@@ -20,6 +20,22 @@ function snapshotAt(writer: TestWriter, step: number): PoolSnapshot {
 const scratch = new Scratch();
 
 describe("a history", () => {
+  test("lets go of pools that come no more", () => {
+    const writer = new TestWriter(application(scratch.pool()));
+    writer.put(define.counter("c_total"), []);
+    const history = new History({ spanMs: 10 * STEP_MS });
+    let most = 0;
+    for (let step = 0; step < 200; step++) {
+      history.add({ ...snapshotAt(writer, step), app: `job-${step}` });
+      most = Math.max(most, history.bytes);
+    }
+    const each = snapshotAt(writer, 0).values.byteLength;
+    expect(most).toBe(11 * each);
+    expect(history.values({ ...NAME, app: "job-0" }, 1e6).values).toHaveLength(0);
+    expect(history.values({ ...NAME, app: "job-190" }, 1e6).values).toHaveLength(1);
+    writer.die();
+  });
+
   test("gives delta and rate of a counter over any window, also when it was reset", () => {
     fc.assert(
       fc.property(

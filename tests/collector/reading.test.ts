@@ -271,6 +271,32 @@ test("a mapped pool is no part of the heap, whose garbage would be left beside s
   memory.unmap();
 });
 
+test("what was read of an agent before it was away is let go of", async () => {
+  await using host = new TestHost();
+  const directories: WeakRef<object>[] = [];
+  const { latest, events } = collect(host, {
+    transport: "tcp",
+    onSnapshot: ({ directory }) => {
+      if (!directories.some((known) => known.deref() === directory)) {
+        directories.push(new WeakRef(directory));
+      }
+    },
+  });
+  expect(latest.size).toBe(0);
+  const connections = () => events.filter(({ kind }) => kind === "connected").length;
+  for (let round = 0; round < 10; round++) {
+    const agent = await host.agent();
+    const before = directories.length;
+    await until("it is read", () => directories.length > before);
+    await agent.stop();
+  }
+  expect(connections()).toBeGreaterThanOrEqual(10);
+  await until("most of it is gone", () => {
+    Bun.gc(true);
+    return directories.filter((known) => known.deref() !== undefined).length <= 3;
+  });
+});
+
 test("TLS and a token: read with both, refused without the token", async () => {
   await using host = new TestHost();
   const pem = await certificate(host);
