@@ -4,7 +4,7 @@
 import { formatValue, type PoolSnapshot } from "../layout/index.ts";
 import { Pace, rateOf, roundEstimate, roundRate, wentBack } from "./rate.ts";
 import { type Row, type RowName, Rows, rowValue } from "./rows.ts";
-import { poolKey, type Sink, type SinkOptions } from "./sink.ts";
+import { PoolStates, type Sink, type SinkOptions } from "./sink.ts";
 import { labelPairs, printable } from "./text.ts";
 import { rfc3339 } from "./time.ts";
 
@@ -24,13 +24,16 @@ interface Pool {
  * anew has a 1 in the last column, and no rate.
  */
 export class CsvSink implements Sink {
-  readonly #pools = new Map<string, Pool>();
+  readonly #pools = new PoolStates<Pool>();
   #headed = false;
 
   constructor(readonly options: SinkOptions) {}
 
   write(snapshot: PoolSnapshot): void {
-    const { rows, pace } = this.#pool(snapshot);
+    const { rows, pace } = this.#pools.of(snapshot, () => ({
+      rows: new Rows(this.options, nameCells),
+      pace: new Pace(),
+    }));
     const seconds = pace.step(snapshot.monotonicNs);
     const data = rows.data(snapshot);
     const head = snapshotCells(snapshot);
@@ -54,16 +57,6 @@ export class CsvSink implements Sink {
     this.#headed = true;
     const writer = this.options.perWriter === true ? WRITER_COLUMNS : [];
     return `${[...SNAPSHOT_COLUMNS, ...NAME_COLUMNS, ...writer, ...VALUE_COLUMNS].join(",")}\n`;
-  }
-
-  #pool(snapshot: PoolSnapshot): Pool {
-    const key = poolKey(snapshot);
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      pool = { rows: new Rows(this.options, nameCells), pace: new Pace() };
-      this.#pools.set(key, pool);
-    }
-    return pool;
   }
 }
 

@@ -3,7 +3,7 @@
 import { formatValue, type PoolSnapshot } from "../layout/index.ts";
 import { Pace, rateOf, roundEstimate, roundRate, wentBack } from "./rate.ts";
 import { type Row, type RowName, Rows, rowValue } from "./rows.ts";
-import { poolKey, type Sink, type SinkOptions } from "./sink.ts";
+import { PoolStates, type Sink, type SinkOptions } from "./sink.ts";
 import { safeJson } from "./text.ts";
 import { rfc3339 } from "./time.ts";
 
@@ -21,12 +21,15 @@ interface Pool {
  * is left out; infinite values are the texts "+Inf", "-Inf".
  */
 export class NdjsonSink implements Sink {
-  readonly #pools = new Map<string, Pool>();
+  readonly #pools = new PoolStates<Pool>();
 
   constructor(readonly options: SinkOptions) {}
 
   write(snapshot: PoolSnapshot): void {
-    const { rows, pace } = this.#pool(snapshot);
+    const { rows, pace } = this.#pools.of(snapshot, () => ({
+      rows: new Rows(this.options, nameJson),
+      pace: new Pace(),
+    }));
     const seconds = pace.step(snapshot.monotonicNs);
     const data = rows.data(snapshot);
     let metrics = "";
@@ -37,16 +40,6 @@ export class NdjsonSink implements Sink {
   flush(): void {}
 
   close(): void {}
-
-  #pool(snapshot: PoolSnapshot): Pool {
-    const key = poolKey(snapshot);
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      pool = { rows: new Rows(this.options, nameJson), pace: new Pace() };
-      this.#pools.set(key, pool);
-    }
-    return pool;
-  }
 }
 
 function headJson(snapshot: PoolSnapshot): string {

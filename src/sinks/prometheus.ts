@@ -1,8 +1,8 @@
 // Prometheus's text format: one whole exposition per round of snapshots, whatever number of pools it covers.
 
 import { type ExposedPool, Exposition, WriterValues } from "../exposition/index.ts";
-import { describeClash, type PoolSnapshot, type ReadPlan } from "../layout/index.ts";
-import { poolKey, Rounds, type Sink, type SinkOptions } from "./sink.ts";
+import { describeClash, type PoolSnapshot } from "../layout/index.ts";
+import { PoolStates, poolKey, Rounds, type Sink, type SinkOptions } from "./sink.ts";
 import { printable, printableLines } from "./text.ts";
 import { rfc3339 } from "./time.ts";
 
@@ -22,7 +22,7 @@ export class PrometheusSink implements Sink {
   readonly #exposition = new Exposition();
   /** Of the round, by pool. */
   readonly #pools = new Map<string, ExposedPool>();
-  readonly #writers = new Map<string, WriterValues>();
+  readonly #writers = new PoolStates<{ values: WriterValues }>();
   #remarks = "";
   #written = false;
 
@@ -35,7 +35,7 @@ export class PrometheusSink implements Sink {
     const key = poolKey(snapshot);
     // The values are gone when the round ends.
     if (this.options.perWriter === true) {
-      const writers = this.#writersOf(key, snapshot.plan);
+      const writers = this.#writersOf(snapshot);
       const values = writers.of(snapshot.slots);
       this.#pools.set(key, { ...labels, directory, values, parts: writers.parts });
     } else {
@@ -53,13 +53,11 @@ export class PrometheusSink implements Sink {
     this.flush();
   }
 
-  #writersOf(key: string, plan: ReadPlan): WriterValues {
-    let writers = this.#writers.get(key);
-    if (writers?.plan !== plan) {
-      writers = new WriterValues(plan);
-      this.#writers.set(key, writers);
-    }
-    return writers;
+  #writersOf(snapshot: PoolSnapshot): WriterValues {
+    const { plan } = snapshot;
+    const kept = this.#writers.of(snapshot, () => ({ values: new WriterValues(plan) }));
+    if (kept.values.plan !== plan) kept.values = new WriterValues(plan);
+    return kept.values;
   }
 
   #put(): void {
