@@ -65,8 +65,9 @@ test("an agent that comes later, with pools elsewhere, is found", async () => {
 });
 
 test("an agent that comes back with its pools elsewhere is followed", async () => {
-  await using host = new TestHost();
+  // Made first, so that it is removed last: an agent that runs puts its pools back.
   await using moved = new TestHost();
+  await using host = new TestHost();
   const app = ownApp();
   const first = await host.agent();
   await counting(host, app, 3);
