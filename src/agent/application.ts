@@ -393,7 +393,7 @@ export class Application {
     return new AgentError(
       "pool-replaced",
       `another pool has taken the place of the one that writer ${writer} of ${this.name} stores into`,
-      "attach anew, and say which pool and which writer it was",
+      "attach again, and name the previous pool and writer",
       409,
     );
   }

@@ -1,9 +1,9 @@
-// What fails again and again is said once: when it begins, when its reason becomes another one, and when it has ended,
-// with how often it happened. For whatever is tried by a timer.
+// Logs a repeated failure once: when it begins, when its reason changes, and when it ends, with the number of times. For
+// whatever a timer tries.
 
 import type { Log } from "./log.ts";
 
-/** Things that are remembered as failing; of more nothing is said until some of them are well. */
+/** Failures that are remembered. Beyond that, new ones are not logged until some have ended. */
 const FAILING_MAX = 1_000;
 
 export class Recurring {
@@ -19,7 +19,7 @@ export class Recurring {
   ) {}
 
   /**
-   * Tries something. What it throws is said, if it has not been.
+   * Runs something, and logs what it throws unless that is logged already.
    * @param what it is tried with, e.g. an application; each fails by itself
    */
   attempt(what: string, run: () => void, fields: Record<string, unknown> = {}): void {

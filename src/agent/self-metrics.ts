@@ -251,7 +251,7 @@ interface Value {
   slot: number;
 }
 
-/** Series of applications that are gone are given back in such numbers: each time readers fetch the directory anew. */
+/** Series of removed applications are released in batches of this size: each release makes readers fetch the directory again. */
 const RELEASED_AT_ONCE = 100;
 
 export class SelfMetrics {
@@ -329,7 +329,7 @@ export class SelfMetrics {
     this.#register([...this.#values.values()].filter(({ slot }) => slot < 0));
   }
 
-  /** An application is gone: nothing is told of it any more. */
+  /** Removes the metrics of an application that is gone. */
   forget(app: string): void {
     for (const [key, value] of this.#values) {
       const at = definition(value.metric).labelNames.indexOf("app");

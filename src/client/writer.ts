@@ -59,7 +59,7 @@ export class ThreadWriter {
   #closed = false;
   /** Whether the agent has said that it does not know this writer, or that its pool was replaced. */
   #isLost = false;
-  /** A place that it holds and has not moved to yet: the agent must not take it for dead while it asks anew. */
+  /** A place that it holds and has not moved to yet: the agent must not take it for dead while it asks again. */
   #reserved: Attachment | undefined;
   readonly #standing: Standing;
   readonly #warned = new Set<string>();

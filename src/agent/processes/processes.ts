@@ -96,7 +96,7 @@ export class Processes {
 
   /**
    * The agent's own application has another pool, in which all places are the same.
-   * @throws Error when the locks could not be taken there: the next sample begins anew
+   * @throws Error when the locks could not be taken there: the next sample starts over
    */
   follow(): void {
     const home = this.#home;
