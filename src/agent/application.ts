@@ -108,6 +108,11 @@ export class Application {
     return this.#living;
   }
 
+  /** Writers that are alive now. */
+  livingWriters(): Writer[] {
+    return this.writers().filter((writer) => this.isAlive(writer));
+  }
+
   /** Writers that were not released, without the agent's own that keep the counts of the dead. */
   writers(): Writer[] {
     return [...this.directory.writers.values()].filter((writer) => !writer.retained);
@@ -135,14 +140,18 @@ export class Application {
     return writer;
   }
 
-  /** Whether a writer holds its lock, or may still come to take it. */
-  lives(writer: Writer): boolean {
+  /** Whether a writer holds its lock, here or in a lost pool, or needs none. */
+  isAlive(writer: Writer): boolean {
     return (
       (writer.flags & WRITER_FLAGS.unlocked) !== 0 ||
-      this.#awaited.has(writer.id) ||
       this.pool.file.locked(writer.lockOffset, writer.lockBytes) ||
       this.#elsewhere.holds(writer)
     );
+  }
+
+  /** Whether a writer is alive, or may still come to take its lock. */
+  mayStore(writer: Writer): boolean {
+    return this.#awaited.has(writer.id) || this.isAlive(writer);
   }
 
   /**
@@ -182,14 +191,7 @@ export class Application {
     if (poolId !== this.pool.header.poolId) throw this.#replaced(id);
     // It is not waited for any more: without its lock it is dead by now.
     this.#awaited.delete(id);
-    if (!this.pool.file.locked(writer.lockOffset, writer.lockBytes)) {
-      throw new AgentError(
-        "not-locked",
-        `writer ${id} of ${this.name} does not hold its lock`,
-        "take the lock that attaching has named, and hold it as long as the writer lives",
-        409,
-      );
-    }
+    if (!this.pool.file.locked(writer.lockOffset, writer.lockBytes)) throw this.#notLocked(id);
     this.#elsewhere.move(id);
   }
 
@@ -258,13 +260,20 @@ export class Application {
     return this.writer(writer.id);
   }
 
-  /** See {@link register}. @throws AgentError 404 for an unknown writer */
+  /** See {@link register}. @throws AgentError 404 for an unknown writer, 409 for one that has not taken its lock yet */
   register(writerId: number, requests: readonly SeriesRequest[]): RegisterResponse {
-    this.writer(writerId);
+    const writer = this.writer(writerId);
     if (this.#elsewhere.has(writerId)) throw this.#replaced(writerId);
+    if (this.#awaited.get(writerId)?.graceMs === LOCK_GRACE_MS) {
+      // What it gets would be shown until the grace is over, if it died before it takes the lock.
+      if (!this.isAlive(writer)) throw this.#notLocked(writerId);
+      this.#awaited.delete(writerId);
+    }
     this.#books.reserve(registrationBytesMax(requests));
     const before = this.directory.seriesCount;
-    const response = register(this.#books, this.writer(writerId), requests, (w) => this.lives(w));
+    const response = register(this.#books, this.writer(writerId), requests, (w) =>
+      this.mayStore(w),
+    );
     this.events.registered(this.directory.seriesCount - before);
     const turn = (this.#turns.get(writerId) ?? 0) + 1;
     this.#turns.set(writerId, turn);
@@ -387,6 +396,15 @@ export class Application {
       this.#lost.delete(lost);
       this.events.abandoned(lost);
     }
+  }
+
+  #notLocked(writer: number): AgentError {
+    return new AgentError(
+      "not-locked",
+      `writer ${writer} of ${this.name} does not hold its lock`,
+      "take the lock that attaching has named, and hold it as long as the writer lives",
+      409,
+    );
   }
 
   #replaced(writer: number): AgentError {

@@ -26,16 +26,17 @@ import { AgentError, LimitError } from "./errors.ts";
 /**
  * Registers series for a writer. Asking again for the same gives the same places; an error concerns one metric of
  * the request and not the others.
- * @param lives whether a writer is alive, asked only where two declarations of a metric contradict each other
+ * @param mayStore whether a writer is alive, or may still take its lock; asked only where two declarations of a metric
+ *   contradict each other
  */
 export function register(
   books: Books,
   writer: Writer,
   requests: readonly SeriesRequest[],
-  lives: (writer: Writer) => boolean,
+  mayStore: (writer: Writer) => boolean,
 ): Omit<RegisterResponse, "turn"> {
   const results: RegisterResult[] = requests.map(() => ({ runs: [] }));
-  const ids = declare(books, writer, requests, results, lives);
+  const ids = declare(books, writer, requests, results, mayStore);
   const change = new Change();
   const binder = new Binder(books, writer, change);
   for (const [i, series] of ids.entries()) {
@@ -111,10 +112,10 @@ function declare(
   writer: Writer,
   requests: readonly SeriesRequest[],
   results: RegisterResult[],
-  lives: (writer: Writer) => boolean,
+  mayStore: (writer: Writer) => boolean,
 ): number[][] {
   const change = new Change();
-  const declaration = new Declaration(books, writer, change, lives);
+  const declaration = new Declaration(books, writer, change, mayStore);
   const ids = requests.map((request, i) => {
     const series: number[] = [];
     attempt(results[i]!, () => declaration.add(request, series));
@@ -147,7 +148,7 @@ class Declaration {
     readonly books: Books,
     readonly writer: Writer,
     readonly change: Change,
-    readonly lives: (writer: Writer) => boolean,
+    readonly mayStore: (writer: Writer) => boolean,
   ) {
     this.#last = { ...books.directory.lastId };
   }
@@ -232,7 +233,7 @@ class Declaration {
       if (
         !writer.retained &&
         writer.runs.some((run) => run.metric === metric) &&
-        this.lives(writer)
+        this.mayStore(writer)
       ) {
         return true;
       }

@@ -258,7 +258,7 @@ export function createRoutes(context: RoutesContext) {
     })
     .get("/v1/apps/:app/services", ({ apps, params }) => services(apps.get(params.app)), {
       params: AppParams,
-      detail: { summary: "Services, with their writers and series", ...needs("read") },
+      detail: { summary: "Services, with their living writers and their series", ...needs("read") },
     })
     .get(
       "/v1/apps/:app/writers",
@@ -468,7 +468,7 @@ function summary(application: Application) {
     shmName: dirname(pool.path) === SHM_DIR ? basename(pool.path) : null,
     generation: pool.generation,
     services: directory.services.size,
-    writers: application.writers().length,
+    writers: application.livingWriters().length,
     series: directory.seriesCount,
     pagesUsed,
     directoryBytes: directory.length,
@@ -477,9 +477,10 @@ function summary(application: Application) {
 
 function services(application: Application) {
   const { directory } = application;
+  const living = application.livingWriters();
   return [...directory.services].map(([id, name]) => ({
     service: name,
-    writers: application.writers().filter((writer) => writer.service === id).length,
+    writers: living.filter((writer) => writer.service === id).length,
     metrics: [...directory.metrics.values()].filter((m) => m.service === id && !m.retired).length,
     series: [...directory.metrics.values()]
       .filter((m) => m.service === id && !m.retired)
@@ -494,7 +495,7 @@ function describeWriter(application: Application, writer: Writer) {
     pid: writer.pid,
     threadId: writer.threadId,
     startedAt: new Date(writer.startedAtMs).toISOString(),
-    alive: application.lives(writer),
+    alive: application.isAlive(writer),
     pages: writer.grants.reduce((sum, grant) => sum + grant.pages, 0),
     series: writer.runs.reduce((sum, run) => sum + run.count, 0),
   };

@@ -258,15 +258,6 @@ describe("a name that is registered otherwise", () => {
     pool.close();
   });
 
-  test("is a conflict with a writer that has not taken its lock yet", () => {
-    const { pool, app } = start();
-    const late = app.attach({ service: "auth", pid: 1, threadId: 1 });
-    app.register(late.id, [ask(requests, [["/"]])]);
-    const { results } = app.register(new TestWriter(app).id, [ask(otherwise, [["/"]])]);
-    expect(results[0]!.error?.code).toBe("metric-conflict");
-    pool.close();
-  });
-
   test("is declared anew once the last writer of it is gone", () => {
     const { pool, app } = start();
     const old = new TestWriter(app);

@@ -252,7 +252,8 @@ describe("an agent that finds writers elsewhere", () => {
     const pool = Pool.adopt(path)!;
     const next = application(pool);
     expect(next.scan(Date.now() + 29_000)).toBe(0);
-    expect(next.lives(next.writer(writer.id))).toBe(true);
+    expect(next.isAlive(next.writer(writer.id))).toBe(false);
+    expect(next.mayStore(next.writer(writer.id))).toBe(true);
     expect(next.scan(Date.now() + 31_000)).toBe(1);
     expect(pool.elsewhere).toBe(0);
     expect(Object.values(totals(pool))).toEqual([[10], [1, 2, 3, 9]]);

@@ -221,10 +221,11 @@ test("names that differ in halves of characters are one name, and damage no dire
   };
   const halves = ["\ud800", "\udbff", "\udc00", "\ufffd", "\ud83d\ude00"];
   for (const half of halves) {
-    const { writer, secret } = (await post("writers", {
+    const { writer, secret, ...place } = (await post("writers", {
       ...JSON.parse(ATTACH),
       service: half,
     })) as AttachResponse;
+    own.hold(place);
     const counter = { ...define.counter("a_total", ["x"]), help: half };
     const metrics = [ask(counter, [[half], [`${half}${half}`]])];
     await post(`writers/${writer}/series`, { metrics }, { "microview-secret": secret });

@@ -10,7 +10,7 @@ import { poolPath } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 import { canMount, mountTmpfs } from "../support/permissions.ts";
 import { PoolView } from "../support/pool-view.ts";
-import { define } from "../support/pools.ts";
+import { define, TestWriter } from "../support/pools.ts";
 import { until } from "../support/wait.ts";
 
 function watched() {
@@ -141,12 +141,11 @@ test("a service that can be folded says nothing about one of the same name in an
   const agent = await host.agent({ limits: { pages: 2 }, scanIntervalMs: 3_600_000 });
   const [shop, bank] = [agent.pools.open("shop"), agent.pools.open("bank")];
   const dead = { service: "auth", pid: 1, threadId: 0 };
-  const { id } = bank.attach(dead);
+  const writer = new TestWriter(bank, dead);
   // The other page of the two; it stays.
   bank.attach(dead, { unlocked: true });
-  const [{ grants }] = [bank.writer(id)];
-  bank.register(id, [{ ...define.counter("requests_total"), series: [[]] }]);
-  bank.pool.slots[bank.pool.slotIndexOf(grants[0]!.page, grants[0]!.slot)] = 7;
+  writer.put(define.counter("requests_total"), [], 7);
+  writer.die();
   for (let i = 0; i < 3; i++) {
     shop.attach(dead);
     agent.scan(Date.now() + 120_000);

@@ -5,7 +5,6 @@ import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:f
 import { connect, createServer } from "node:net";
 import type { Agent } from "../../src/agent/agent.ts";
 import { AgentRunningError, ExposedError } from "../../src/agent/index.ts";
-import { SharedFile } from "../../src/ffi/index.ts";
 import {
   type ApiError,
   type AttachResponse,
@@ -78,13 +77,6 @@ async function attach(rest: ReturnType<typeof calls>, app = "shop") {
   return { ...answer, own: { "microview-secret": answer.secret } };
 }
 
-/** Takes a writer's lock, as the thread does that is the writer. */
-function hold(host: TestHost, { pool, lock }: Pick<AttachResponse, "pool" | "lock">): void {
-  const file = SharedFile.open(pool.path, true);
-  host.onEnd(() => file.close());
-  expect(file.lock(lock.offset, lock.bytes)).toBe(true);
-}
-
 describe("GET", () => {
   test("/health says who serves what, and where", async () => {
     await using host = new TestHost();
@@ -112,7 +104,8 @@ describe("GET", () => {
     await using host = new TestHost();
     const agent = await host.agent(OPEN);
     const rest = calls(agent);
-    const { writer, own } = await attach(rest);
+    const { writer, own, ...place } = await attach(rest);
+    host.hold(place);
     const metrics = [ask(define.counter("a_total", ["x"]), [["1"], ["2"]]), ask(define.gauge("b"))];
     await rest.post(`/v1/apps/shop/writers/${writer}/series`, { metrics }, own);
     const shop = {
@@ -313,7 +306,8 @@ describe("a writer", () => {
   test("registers in batches; asking again gives the same places", async () => {
     await using host = new TestHost();
     const rest = calls(await host.agent(OPEN));
-    const { writer, own } = await attach(rest);
+    const { writer, own, ...place } = await attach(rest);
+    host.hold(place);
     const metrics = [
       ask(define.counter("a_total", ["x"]), [["1"], ["2"]]),
       ask(define.histogram("h", [1, 2])),
@@ -333,7 +327,8 @@ describe("a writer", () => {
     for (const strategy of ["page", "slab", "packed"] as const) {
       await using host = new TestHost();
       const rest = calls(await host.agent({ ...OPEN, strategy }));
-      const { writer, own } = await attach(rest);
+      const { writer, own, ...place } = await attach(rest);
+      host.hold(place);
       const labels = Array.from({ length: 1200 }, (_, i) => [String(i)]);
       const metrics = [ask(define.counter("a_total", ["x"]), labels)];
       const path = `/v1/apps/shop/writers/${writer}/series`;
@@ -353,7 +348,8 @@ describe("a writer", () => {
   test("is told of one metric's mistake beside the others' places", async () => {
     await using host = new TestHost();
     const rest = calls(await host.agent({ ...OPEN, limits: { seriesPerMetric: 1 } }));
-    const { writer, own } = await attach(rest);
+    const { writer, own, ...place } = await attach(rest);
+    host.hold(place);
     const metrics = [
       ask(define.counter("no dashes")),
       ask(define.counter("a_total", ["x"]), [["1"], ["2"]]),
@@ -387,7 +383,7 @@ describe("a writer", () => {
     expect((await rest.delete(path, first.own)).json).toEqual({ detached: first.writer });
     expectError(await rest.delete(path, first.own), 404, "unknown-writer");
     const { writer, own, ...place } = await attach(rest);
-    hold(host, place);
+    host.hold(place);
     expectError(await rest.delete(`/v1/apps/shop/writers/${writer}`, own), 409, "writer-alive");
   });
 
@@ -439,7 +435,7 @@ describe("a writer", () => {
     await using host = new TestHost();
     const first = await host.agentProcess("--allow-register");
     const { writer, own, ...place } = await attach(calls(first));
-    hold(host, place);
+    host.hold(place);
     await first.end("SIGKILL");
     const second = await host.agentProcess("--allow-register");
     const rest = calls(second);

@@ -35,12 +35,33 @@ test("a writer that got a place and never locked it is not counted as living, an
   await using host = new TestHost();
   const agent = await host.agent({ scanIntervalMs: NEVER_MS });
   const application = agent.pools.open("shop");
-  application.attach({ service: "auth", pid: 1, threadId: 0 });
+  const { id } = application.attach({ service: "auth", pid: 1, threadId: 0 });
+  const get = async (path: string) =>
+    (await fetch(`http://localhost/v1/apps/shop${path}`, { unix: host.socketPath })).json();
+  const shown = async () => ({
+    app: await get(""),
+    services: await get("/services"),
+    writers: await get("/writers"),
+  });
+  const notAlive = {
+    app: { writers: 0 },
+    services: [{ service: "auth", writers: 0 }],
+    writers: [{ writer: id, alive: false }],
+  };
+  expect(await shown()).toMatchObject(notAlive);
   agent.scan();
-  expect(application.writers()).toHaveLength(1);
   expect(application.living).toBe(0);
+  expect(await shown()).toMatchObject(notAlive);
   application.scan(Date.now() + 5_000);
   expect(application.writers()).toEqual([]);
+});
+
+test("a writer gets no series before it has locked its place: they would outlive it", async () => {
+  await using host = new TestHost();
+  const agent = await host.agent({ scanIntervalMs: NEVER_MS });
+  const application = agent.pools.open("shop");
+  const { id } = application.attach({ service: "auth", pid: 1, threadId: 0 });
+  expect(() => application.register(id, [])).toThrow("does not hold its lock");
 });
 
 test("a writer that says that it holds its lock, and does not, is refused and gone at the next look", async () => {

@@ -5,7 +5,8 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Agent, AgentOptions } from "../../src/agent/agent.ts";
 import { MicroView, type MicroViewOptions } from "../../src/client/index.ts";
-import { type ApiError, poolPath, SHM_DIR } from "../../src/layout/index.ts";
+import { SharedFile } from "../../src/ffi/index.ts";
+import { type ApiError, type AttachResponse, poolPath, SHM_DIR } from "../../src/layout/index.ts";
 import { PoolView } from "./pool-view.ts";
 import type { limits } from "./pools.ts";
 import { surroundings } from "./surroundings.ts";
@@ -106,6 +107,17 @@ export class TestHost implements AsyncDisposable {
   /** Calls back when the host ends, last first. */
   onEnd(close: () => unknown): void {
     this.#closing.push(close);
+  }
+
+  /**
+   * Takes the lock of a writer that was attached by hand, as the thread does that is the writer.
+   * @returns what drops it; the host's end does so too
+   */
+  hold({ pool, lock }: Pick<AttachResponse, "pool" | "lock">): () => void {
+    const file = SharedFile.open(pool.path, true);
+    this.onEnd(() => file.close());
+    if (!file.lock(lock.offset, lock.bytes)) throw new Error(`the lock in ${pool.path} is taken`);
+    return () => file.unlock(lock.offset, lock.bytes);
   }
 
   /** An application's pool, read anew at every question. */
