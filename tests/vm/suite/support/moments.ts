@@ -2,24 +2,36 @@
 
 import type { Reader } from "./reader.ts";
 
-const MOMENTS = 5;
+/** Rounds before and after which it is certain that what reads seem to cost is not noise. */
+const ROUNDS_LEAST = 3;
+const ROUNDS_MOST = 30;
+/** What a read may cost at most: an answer by TCP takes an emulated agent two milliseconds. */
+const READ_MS = 0.1;
 
 /** How long the process ran, in milliseconds, while it was read so many times. */
-export interface Moment {
+interface Moment {
   reads: number;
   ranMs: number;
 }
 
+/** What reads cost the process, in milliseconds, in its quietest moments, and what they may cost at most. */
+export interface ReadingCost {
+  reads: number;
+  costMs: number;
+  allowedMs: number;
+}
+
 /**
- * Reads again and again for a moment, then next to nothing, in turns. Now and then a process collects its garbage, so
- * not all moments count, but those in which it does least; READs that cost it something would do so in each.
+ * Reads again and again for a moment, then next to nothing, in turns. Now and then a process collects its garbage or
+ * compiles, and a loaded machine makes it run longer: so not all moments count, but those in which it ran least, and
+ * there are more of them until one was quiet. READs that cost it something would do so in each.
  * @param ranMs the process's clock
  */
-export async function leastMoments(
+export async function costOfReading(
   reader: Reader,
   ranMs: () => number | Promise<number>,
   momentMs = 250,
-): Promise<{ idle: Moment; busy: Moment }> {
+): Promise<ReadingCost> {
   const moment = async (isBusy: boolean): Promise<Moment> => {
     const before = await ranMs();
     const start = performance.now();
@@ -28,17 +40,18 @@ export async function leastMoments(
     for (; isBusy && performance.now() - start < momentMs; reads++) await reader.read();
     return { reads, ranMs: (await ranMs()) - before };
   };
-  const idle: Moment[] = [];
-  const busy: Moment[] = [];
-  for (let i = 0; i < MOMENTS; i++) {
-    idle.push(await moment(false));
-    busy.push(await moment(true));
+  const less = (a: Moment | undefined, b: Moment) =>
+    a !== undefined && a.ranMs <= b.ranMs ? a : b;
+  let idle: Moment | undefined;
+  let busy: Moment | undefined;
+  for (let round = 1; ; round++) {
+    idle = less(idle, await moment(false));
+    busy = less(busy, await moment(true));
+    const costMs = busy.ranMs - idle.ranMs;
+    const allowedMs = READ_MS * busy.reads + 1;
+    const isQuiet = round >= ROUNDS_LEAST && costMs < allowedMs;
+    if (!isQuiet && round < ROUNDS_MOST) continue;
+    console.log(`the agent ran ${JSON.stringify({ idle, busy, round })}`);
+    return { reads: busy.reads, costMs, allowedMs };
   }
-  const least = (moments: Moment[]) => moments.toSorted((a, b) => a.ranMs - b.ranMs)[0]!;
-  const found = { idle: least(idle), busy: least(busy) };
-  console.log(`the agent ran ${JSON.stringify(found)}`);
-  return found;
 }
-
-/** What a read may cost at most: an answer by TCP takes an emulated agent two milliseconds. */
-export const READ_MS = 0.1;
