@@ -11,6 +11,7 @@ import {
   SLOTS_PER_PAGE,
   SLOTS_PER_PAGE_STRIDE,
 } from "./constants.ts";
+import { crc32 } from "./crc32.ts";
 import {
   definitionConflict,
   type MetricDefinition,
@@ -63,6 +64,8 @@ export interface Damage {
   reason: string;
 }
 
+/** Where in a series' record its metric and label values begin: behind its id. */
+const KEY_OFFSET = RECORD_HEADER_BYTES + 4;
 const MAX_DAMAGE_KEPT = 100;
 /** A log with more damaged places is not read on: each costs far more than a record that is well. */
 const MAX_DAMAGE = 10_000;
@@ -95,16 +98,17 @@ export class Directory {
   readonly lastId = { service: 0, metric: 0, series: 0, writer: 0 };
 
   #log = new Uint8Array(4096);
+  /** The same bytes. */
+  #words = new Uint32Array(this.#log.buffer);
   #length = 0;
   #replayed = 0;
   #reader = new ByteReader(this.#log);
-  #seriesMetric = new Uint32Array(64);
   #seriesRecord = new Uint32Array(64);
   #seriesValue = new Uint32Array(64).fill(NO_VALUE);
   readonly #maxValues: number;
   readonly #serviceNames = new Set<string>();
   readonly #named = new Map<string, Named>();
-  readonly #series = new SeriesTable();
+  readonly #series: SeriesTable;
   /** Who was granted which slots, and who has bound them; counted from the first page, 512 for each. */
   readonly #granted = new Spans<GrantRecord>();
   readonly #bound = new Spans<WriterEntry>();
@@ -120,6 +124,14 @@ export class Directory {
   ) {
     // A slot holds one value; the rest is room for series whose writers are gone.
     this.#maxValues = pageCapacity * SLOTS_PER_PAGE * 4;
+    const words = () => this.#words;
+    this.#series = new SeriesTable({
+      get words() {
+        return words();
+      },
+      keyStart: (series) => this.#seriesRecord[series]! + KEY_OFFSET,
+      keyEnd: (series) => this.#endOfLabels(series),
+    });
   }
 
   /** Bytes of the log taken in so far. */
@@ -138,9 +150,11 @@ export class Directory {
     if (length > this.#log.length) {
       // A long log grows by a quarter: half of a doubled one would lie idle.
       const factor = length > 1 << 20 ? 1.25 : 2;
-      const grown = new Uint8Array(Math.max(length, Math.ceil(this.#log.length * factor)));
+      const bytes = Math.max(length, Math.ceil(this.#log.length * factor));
+      const grown = new Uint8Array(Math.ceil(bytes / 8) * 8);
       grown.set(this.log);
       this.#log = grown;
+      this.#words = new Uint32Array(grown.buffer);
     }
     this.#log.set(bytes, this.#length);
     this.#length = length;
@@ -150,7 +164,13 @@ export class Directory {
 
   /** The metric of a series, or undefined when there is no such series. */
   metricOf(series: number): Metric | undefined {
-    return this.metrics.get(this.#seriesMetric[series] ?? 0);
+    return this.metrics.get(this.#metricIdOf(series));
+  }
+
+  /** Read from its record: a column of them would cost each series four bytes more. */
+  #metricIdOf(series: number): number {
+    const record = this.#seriesRecord[series] ?? 0;
+    return record === 0 ? 0 : this.#words[(record + KEY_OFFSET) >>> 2]!;
   }
 
   /** Index of a series' first value in a snapshot, or -1 when it was never bound. */
@@ -163,7 +183,7 @@ export class Directory {
   labelValues(series: number): string[] {
     const metric = this.metricOf(series);
     if (metric === undefined) return [];
-    const start = this.#seriesRecord[series]! + RECORD_HEADER_BYTES + 8;
+    const start = this.#seriesRecord[series]! + KEY_OFFSET + 4;
     this.#reader.seek(start, this.#length);
     return metric.definition.labelNames.map(() => this.#reader.text(LIMITS.labelValueBytes));
   }
@@ -174,7 +194,7 @@ export class Directory {
    */
   labelsOffset(series: number): number {
     if (this.metricOf(series) === undefined) return -1;
-    return this.#seriesRecord[series]! + RECORD_HEADER_BYTES + 8;
+    return this.#seriesRecord[series]! + KEY_OFFSET + 4;
   }
 
   /** The label values of a series as they lie in the log, each a u16 length and UTF-8; empty when there is no such series. */
@@ -188,7 +208,7 @@ export class Directory {
    * @param key the metric's id as u32, then the label values, each as a u16 length and UTF-8
    */
   seriesOf(key: Uint8Array): number {
-    return this.#series.find(this.#log, key);
+    return this.#series.find(key);
   }
 
   #endOfLabels(series: number): number {
@@ -226,8 +246,7 @@ export class Directory {
         return;
       }
       this.#replayed = end;
-      const body = this.#log.subarray(start + RECORD_HEADER_BYTES, end);
-      if (Bun.hash.crc32(body) !== checksum) {
+      if (crc32(this.#log, start + RECORD_HEADER_BYTES, end) !== checksum) {
         this.#note(start, `a record of type ${type} whose checksum does not match`);
         continue;
       }
@@ -369,17 +388,15 @@ export class Directory {
     for (const _ of metric.definition.labelNames) this.#reader.skipText(LIMITS.labelValueBytes);
     const keyEnd = this.#reader.position;
     this.#checkId(id, "series", start);
-    if (id >= this.#seriesMetric.length) this.#growSeries(id);
-    if (this.#seriesMetric[id] !== 0) throw new DamageError(`series ${id} is there twice`, start);
-    const keyStart = start + RECORD_HEADER_BYTES + 4;
-    const isNew = this.#series.add(this.#log, keyStart, keyEnd, id, this.#length);
+    if (id >= this.#seriesRecord.length) this.#growSeries(id);
+    if (this.#seriesRecord[id] !== 0) throw new DamageError(`series ${id} is there twice`, start);
+    const isNew = this.#series.add(start + KEY_OFFSET, keyEnd, id, this.#length);
     if (!isNew && this.origin === "pool") {
       throw new DamageError(
         `a series of ${metric.definition.name} whose labels another has`,
         start,
       );
     }
-    this.#seriesMetric[id] = metric.id;
     this.#seriesRecord[id] = start;
     this.seriesCount++;
     metric.series.push(id);
@@ -399,7 +416,7 @@ export class Directory {
       throw new DamageError("more series are bound than the pool can hold", start);
     }
     for (let i = 1; i < bind.count; i++) {
-      if (this.#seriesMetric[bind.firstSeries + i] !== metric.id) {
+      if (this.#metricIdOf(bind.firstSeries + i) !== metric.id) {
         throw new DamageError(
           `a run of series goes beyond metric ${metric.definition.name}`,
           start,
@@ -465,13 +482,12 @@ export class Directory {
   }
 
   #growSeries(id: number): void {
-    const capacity = Math.max(id + 1, this.#seriesMetric.length * 2);
+    const capacity = Math.max(id + 1, this.#seriesRecord.length * 2);
     const grow = (column: Uint32Array, fill: number) => {
       const grown = new Uint32Array(capacity).fill(fill);
       grown.set(column);
       return grown;
     };
-    this.#seriesMetric = grow(this.#seriesMetric, 0);
     this.#seriesRecord = grow(this.#seriesRecord, 0);
     this.#seriesValue = grow(this.#seriesValue, NO_VALUE);
   }

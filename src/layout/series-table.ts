@@ -1,31 +1,52 @@
 // Finds a series by its metric and label values: an open-addressing hash table of series ids over the log's own bytes,
 // so that a series costs a few bytes and not a string.
 
+import { LIMITS } from "./constants.ts";
+
 /** Steps and compared bytes that a byte of the log may cost: what is well takes about one. */
 const WORK_PER_BYTE = 16;
 const WORK_LEAST = 1 << 20;
-/** Words of a place, and of the table per series when it is half full and grows. */
-const PLACE_WORDS = 2;
-const WORDS_PER_SERIES_LEAST = 2 * PLACE_WORDS;
+/** A place is a series' id, or 0, and above it as many bits of its key's hash as there is room for. */
+const ID_BITS = 25;
+const ID_MASK = 2 ** ID_BITS - 1;
+if (LIMITS.maxId > ID_MASK) throw new Error("ids of series do not fit the places of the table");
+/** Beyond so many eighths the table grows: more of them take longer to find, fewer take more memory. */
+const FULL_EIGHTHS = 6;
+
+/** The log that the keys of the series lie in. A key is a metric's id as u32, then label values, each u16 length and UTF-8. */
+export interface KeyedLog {
+  /** The log in words of little-endian machines: keys begin at full words. */
+  readonly words: Uint32Array;
+  /** Byte offset of a known series' key. */
+  keyStart(series: number): number;
+  /** Byte offset behind it. */
+  keyEnd(series: number): number;
+}
 
 export class SeriesTable {
-  /** Places of two words: a series' id, 0 where there is none, and the hash of its key beside it. */
-  #places = new Uint32Array(PLACE_WORDS * 64);
-  /** By id: where the key of a series begins in the log. */
-  #starts = new Uint32Array(64);
+  #places = new Uint32Array(64);
   #count = 0;
+  #lastSeries = 0;
   #work = 0;
+  #sought = new Uint32Array(64);
+  #soughtBytes = new Uint8Array(this.#sought.buffer);
   /** Nobody can choose label values that all fall into one place. */
   readonly #seed = Math.floor(Math.random() * 0x1_0000_0000) | 0;
+  readonly #log: KeyedLog;
 
-  /**
-   * @param log where the series that are known lie
-   * @param key a metric's id as u32, then label values, each a u16 length and UTF-8
-   * @returns the id of the series that has the key, or 0
-   */
-  find(log: Uint8Array, key: Uint8Array): number {
-    const hash = hashOf(this.#seed, key, 0, key.length);
-    return this.#places[this.#placeOf(log, hash, key, 0, key.length)]!;
+  constructor(log: KeyedLog) {
+    this.#log = log;
+  }
+
+  /** @returns the id of the series that has the key, or 0 */
+  find(key: Uint8Array): number {
+    if (key.length > this.#soughtBytes.length) {
+      this.#sought = new Uint32Array(key.length);
+      this.#soughtBytes = new Uint8Array(this.#sought.buffer);
+    }
+    this.#soughtBytes.set(key);
+    const hash = hashOf(this.#seed, this.#sought, 0, key.length);
+    return this.#places[this.#placeOf(hash, this.#sought, 0, key.length)]! & ID_MASK;
   }
 
   /**
@@ -33,75 +54,101 @@ export class SeriesTable {
    * @param logBytes so far, which bounds the work
    * @returns false when another series has the key, or finding that out takes too much for a log of this length
    */
-  add(log: Uint8Array, start: number, end: number, series: number, logBytes: number): boolean {
+  add(start: number, end: number, series: number, logBytes: number): boolean {
     if (this.#work > WORK_LEAST + logBytes * WORK_PER_BYTE) return false;
-    const hash = hashOf(this.#seed, log, start, end);
-    const place = this.#placeOf(log, hash, log, start, end);
+    const { words } = this.#log;
+    const hash = hashOf(this.#seed, words, start >>> 2, end - start);
+    const place = this.#placeOf(hash, words, start >>> 2, end - start);
     if (this.#places[place] !== 0) return false;
-    if (series >= this.#starts.length) this.#starts = grown(this.#starts, series);
-    this.#starts[series] = start;
-    this.#places[place] = series;
-    this.#places[place + 1] = hash;
-    if (++this.#count * WORDS_PER_SERIES_LEAST > this.#places.length) this.#grow();
+    if ((this.#count + 1) * 8 > this.#places.length * FULL_EIGHTHS) {
+      // The rest of the log is taken to be as what came before, so that a long one needs no growing on the way.
+      this.#grow(Math.max(this.#count + 1, Math.floor((this.#count * logBytes) / end)));
+      this.#put(hash, series);
+    } else {
+      this.#places[place] = placeWord(hash, series);
+    }
+    this.#count++;
+    this.#lastSeries = Math.max(this.#lastSeries, series);
     return true;
   }
 
   /** Where the key's series is, or an empty place for it. */
-  #placeOf(log: Uint8Array, hash: number, key: Uint8Array, start: number, end: number): number {
+  #placeOf(hash: number, key: Uint32Array, first: number, bytes: number): number {
     const places = this.#places;
-    const last = places.length - PLACE_WORDS;
-    for (let place = (hash << 1) & last; ; place = (place + PLACE_WORDS) & last) {
-      const id = places[place]!;
-      if (id === 0) return place;
+    const last = places.length - 1;
+    const tag = hash >>> ID_BITS;
+    for (let place = hash & last; ; place = (place + 1) & last) {
+      const word = places[place]!;
+      if (word === 0) return place;
       this.#work++;
-      if (places[place + 1] !== hash) continue;
-      // Texts state their lengths: what begins with a key is that key.
-      const at = this.#starts[id]!;
-      let same = 0;
-      while (start + same < end && log[at + same] === key[start + same]) same++;
-      this.#work += same;
-      if (start + same === end) return place;
+      if (word >>> ID_BITS === tag && this.#has(word & ID_MASK, key, first, bytes)) return place;
     }
   }
 
-  #grow(): void {
+  /** Whether a series has a key. Texts state their lengths: what begins with a key is that key. */
+  #has(series: number, key: Uint32Array, first: number, bytes: number): boolean {
+    const { words } = this.#log;
+    const at = this.#log.keyStart(series) >>> 2;
+    const whole = bytes >>> 2;
+    for (let i = 0; i < whole; i++) {
+      this.#work += 4;
+      if (words[at + i] !== key[first + i]) return false;
+    }
+    return ((words[at + whole]! ^ key[first + whole]!) & tailMask(bytes)) === 0;
+  }
+
+  #put(hash: number, series: number): void {
+    const places = this.#places;
+    const last = places.length - 1;
+    let place = hash & last;
+    for (; places[place] !== 0; place = (place + 1) & last) this.#work++;
+    places[place] = placeWord(hash, series);
+  }
+
+  /** @param expected how many series there will be */
+  #grow(expected: number): void {
+    const { words } = this.#log;
+    const isKnown = new Uint8Array(this.#lastSeries + 1);
     const known = this.#places;
-    const places = new Uint32Array(known.length * 2);
-    const last = places.length - PLACE_WORDS;
-    for (let from = 0; from < known.length; from += PLACE_WORDS) {
-      const id = known[from]!;
-      if (id === 0) continue;
-      const hash = known[from + 1]!;
-      let place = (hash << 1) & last;
-      while (places[place] !== 0) {
-        place = (place + PLACE_WORDS) & last;
-        this.#work++;
-      }
-      places[place] = id;
-      places[place + 1] = hash;
+    for (let place = 0; place < known.length; place++) isKnown[known[place]! & ID_MASK] = 1;
+    this.#places = new Uint32Array(placesFor(expected));
+    // In the order of the ids, which is that of the keys in memory.
+    for (let series = 1; series < isKnown.length; series++) {
+      if (isKnown[series] === 0) continue;
+      const start = this.#log.keyStart(series);
+      const bytes = this.#log.keyEnd(series) - start;
+      this.#put(hashOf(this.#seed, words, start >>> 2, bytes), series);
     }
-    this.#places = places;
   }
 }
 
-/** Of bytes, four at a time, mixed so that the lowest bits depend on all of them. */
-function hashOf(seed: number, bytes: Uint8Array, start: number, end: number): number {
-  let hash = seed ^ (end - start);
-  let i = start;
-  for (; i + 4 <= end; i += 4) {
-    const word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
-    hash = Math.imul(hash ^ word, 0x9e37_79b1);
-    hash ^= hash >>> 15;
-  }
-  for (; i < end; i++) {
-    hash = Math.imul(hash ^ bytes[i]!, 0x9e37_79b1);
-    hash ^= hash >>> 15;
-  }
-  return hash >>> 0;
+/** How long a table is that so many series do not fill too much. */
+function placesFor(series: number): number {
+  return 2 ** Math.max(6, Math.ceil(Math.log2((series * 8) / FULL_EIGHTHS)));
 }
 
-function grown(column: Uint32Array, index: number): Uint32Array<ArrayBuffer> {
-  const wider = new Uint32Array(Math.max(index + 1, column.length * 2));
-  wider.set(column);
-  return wider;
+function placeWord(hash: number, series: number): number {
+  return (hash & ~ID_MASK) | series;
+}
+
+/** Of a text's last word: what of it belongs to the text. */
+function tailMask(bytes: number): number {
+  return (1 << ((bytes & 3) * 8)) - 1;
+}
+
+/** Of a key's words, mixed so that the lowest bits depend on all of them. */
+function hashOf(seed: number, words: Uint32Array, first: number, bytes: number): number {
+  const end = first + (bytes >>> 2);
+  let hash = seed ^ bytes;
+  for (let i = first; i < end; i++) {
+    hash = Math.imul(hash ^ words[i]!, 0x9e37_79b1);
+    hash ^= hash >>> 15;
+  }
+  if ((bytes & 3) !== 0) {
+    hash = Math.imul(hash ^ (words[end]! & tailMask(bytes)), 0x9e37_79b1);
+    hash ^= hash >>> 15;
+  }
+  // Once more: the tag is of the highest bits, and they are to tell apart what shares a place.
+  hash = Math.imul(hash, 0x85eb_ca6b);
+  return (hash ^ (hash >>> 13)) >>> 0;
 }
