@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -496,6 +497,19 @@ API int mv_peer(int fd, char *text, uint32_t bytes) {
   const void *number = is6 ? (const void *)&v6->sin6_addr : (const void *)&v4->sin_addr;
   if (inet_ntop(address.ss_family, number, text, bytes) == NULL) return -errno;
   return ntohs(is6 ? v6->sin6_port : v4->sin_port);
+}
+
+// The user who has connected to the Unix socket at `path`; a listener is no connection.
+API int64_t mv_local_user(int fd, const char *path) {
+  struct sockaddr_un own = {0};
+  struct sockaddr_storage peer;
+  struct ucred user;
+  socklen_t own_bytes = sizeof own - 1, peer_bytes = sizeof peer, user_bytes = sizeof user;
+  if (getsockname(fd, (struct sockaddr *)&own, &own_bytes) < 0) return -errno;
+  if (own.sun_family != AF_UNIX || strcmp(own.sun_path, path) != 0) return -ENOTCONN;
+  if (getpeername(fd, (struct sockaddr *)&peer, &peer_bytes) < 0) return -errno;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &user_bytes) < 0) return -errno;
+  return user.uid;
 }
 
 // Ends a connection that somebody else goes on to own, and will find ended.

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +47,7 @@ int mv_tcp_connect(const char *host, int port);
 int mv_accept(int fd);
 int mv_socket_error(int fd);
 int mv_local_port(int fd);
+int64_t mv_local_user(int fd, const char *path);
 int64_t mv_recv(int fd, uint8_t *buffer, uint64_t offset, uint64_t bytes);
 int64_t mv_send(int fd, const uint8_t *buffer, uint64_t offset, uint64_t bytes);
 int64_t mv_sendv(int fd, const struct iovec *pieces, uint32_t first, uint32_t count);
@@ -339,6 +342,27 @@ static void poll_and_events(void) {
   puts("poll: ends at its deadline, or when an event is set");
 }
 
+static void local(void) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "/tmp/microview-shim-%d.sock", getpid());
+  int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  HOLDS(bind(listener, (struct sockaddr *)&address, sizeof address) == 0);
+  HOLDS(listen(listener, 1) == 0);
+  int client = socket(AF_UNIX, SOCK_STREAM, 0);
+  HOLDS(connect(client, (struct sockaddr *)&address, sizeof address) == 0);
+  int server = accept(listener, NULL, NULL);
+  HOLDS(mv_local_user(server, address.sun_path) == getuid());
+  HOLDS(mv_local_user(server, "/tmp/another.sock") == -ENOTCONN);
+  HOLDS(mv_local_user(client, address.sun_path) == -ENOTCONN);
+  HOLDS(mv_local_user(listener, address.sun_path) == -ENOTCONN);
+  HOLDS(mv_local_user(-1, address.sun_path) == -EBADF);
+  close(client);
+  close(server);
+  close(listener);
+  unlink(address.sun_path);
+  puts("local: a connection to the socket tells its user, and nothing else is one");
+}
+
 static void wait_for(int fd, short events) {
   struct pollfd fds[1] = {{.fd = fd, .events = events, .revents = 0}};
   HOLDS(mv_poll_until_ns(fds, 1, mv_monotonic_ns() + 10 * SECOND) == 1);
@@ -427,6 +451,7 @@ int main(void) {
   forked_child();
   clocks();
   poll_and_events();
+  local();
   tcp();
   return 0;
 }

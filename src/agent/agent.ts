@@ -383,7 +383,9 @@ export class Agent {
     if (!this.metrics.attached) this.#attachSelf();
     this.#look();
     this.#rdma?.scan(nowMs);
-    this.#scans.attempt("connections", () => this.#restConnections.sweep(this.port));
+    this.#scans.attempt("connections", () =>
+      this.#restConnections.sweep(this.port, this.#options.socketPath),
+    );
     this.#keeper?.look(nowMs);
     this.#certificate.look(nowMs);
     this.#refusals.count();

@@ -1,8 +1,9 @@
-// Ends connections to the REST port beyond what one address, and all together, may have. Bun tells nothing of its
-// connections; but they are files of this process, and the kernel knows where each comes from.
+// Ends connections to the REST port beyond what one address, and all together, may have, and those to the Unix socket
+// beyond what all users together may have, first of the user who has the most. Bun tells nothing of its connections; but
+// they are files of this process, and the kernel knows where each comes from.
 
 import { readdirSync } from "node:fs";
-import { hangUp, localPort, peerOf, SystemError } from "../ffi/index.ts";
+import { hangUp, localPort, localUserOf, peerOf, SystemError } from "../ffi/index.ts";
 import { MAX_TRIED, openFilesMax } from "./open-files.ts";
 import { callerOf } from "./wrong-tokens.ts";
 
@@ -15,35 +16,49 @@ export interface ConnectionLimits {
 
 interface Connection {
   fd: number;
-  address: string;
+  /** For the log. */
+  peer: string;
+  /** Whose limit it counts against. */
+  origin: string;
 }
 
 export class RestConnections {
   /** Files that this process may open. */
   readonly #openMax = openFilesMax();
 
-  /** @param ended told of each connection that was ended */
+  /** @param ended told of each connection that was ended: its address, or its user */
   constructor(
     readonly limits: ConnectionLimits,
-    readonly ended: (address: string) => void,
+    readonly ended: (peer: string) => void,
   ) {}
 
   /**
    * Ends those that are too many: first of addresses that have more than one may, then of those that have the most.
    * Has to be called by the thread that serves the port, so that none of them changes meanwhile.
    */
-  sweep(port: number): void {
+  sweep(port: number, socketPath: string): void {
     const { connections, connectionsEach } = this.limits;
     const fds = this.#openFiles();
     // All that this process has open: most of the time few enough to ask no further.
     if (fds.length <= Math.min(connections, connectionsEach)) return;
-    const byOrigin = this.#byOrigin(fds, port);
+    this.#fit(
+      byOrigin(fds, (fd) => fromAfar(fd, port)),
+      connectionsEach,
+    );
+    // All services of a host may be one user's.
+    this.#fit(
+      byOrigin(fds, (fd) => fromHere(fd, socketPath)),
+      connections,
+    );
+  }
+
+  #fit(byOrigin: Map<string, Connection[]>, eachMax: number): void {
     let total = 0;
     for (const each of byOrigin.values()) {
-      this.#end(each.splice(connectionsEach));
+      this.#end(each.splice(eachMax));
       total += each.length;
     }
-    for (; total > connections; total--) {
+    for (; total > this.limits.connections; total--) {
       const [first, ...others] = byOrigin.values();
       const most = others.reduce((a, b) => (b.length > a.length ? b : a), first!);
       this.#end([most.pop()!]);
@@ -59,37 +74,52 @@ export class RestConnections {
     }
   }
 
-  /** Connections to a port; of each origin the lower numbers, which tend to be the older ones, first. */
-  #byOrigin(fds: readonly number[], port: number): Map<string, Connection[]> {
-    const byOrigin = new Map<string, Connection[]>();
-    for (const fd of fds.toSorted((a, b) => a - b)) {
-      const address = addressOf(fd, port);
-      if (address === undefined) continue;
-      const origin = callerOf(address);
-      const known = byOrigin.get(origin);
-      if (known === undefined) byOrigin.set(origin, [{ fd, address }]);
-      else known.push({ fd, address });
-    }
-    return byOrigin;
-  }
-
   #end(connections: readonly Connection[]): void {
-    for (const { fd, address } of connections) {
+    for (const { fd, peer } of connections) {
       try {
         hangUp(fd);
       } catch (error) {
         if (!(error instanceof SystemError)) throw error;
         continue;
       }
-      this.ended(address);
+      this.ended(peer);
     }
   }
 }
 
-/** Where a file of this process is connected from, if it is a connection to a port. */
-function addressOf(fd: number, port: number): string | undefined {
+/** Of each origin the lower numbers, which tend to be the older ones, first. */
+function byOrigin(
+  fds: readonly number[],
+  connectionOf: (fd: number) => Connection | undefined,
+): Map<string, Connection[]> {
+  const found = fds.toSorted((a, b) => a - b).map(connectionOf);
+  return Map.groupBy(
+    found.filter((each) => each !== undefined),
+    ({ origin }) => origin,
+  );
+}
+
+/** A file of this process, if it is a connection to a port. */
+function fromAfar(fd: number, port: number): Connection | undefined {
+  return unlessGone(() => {
+    if (localPort(fd) !== port) return undefined;
+    const { address } = peerOf(fd);
+    return { fd, peer: address, origin: callerOf(address) };
+  });
+}
+
+/** A file of this process, if it is a connection to a Unix socket. */
+function fromHere(fd: number, socketPath: string): Connection | undefined {
+  return unlessGone(() => {
+    const user = `user ${localUserOf(fd, socketPath)}`;
+    return { fd, peer: user, origin: user };
+  });
+}
+
+/** Most files are no such connection, and others end at any time. */
+function unlessGone<T>(look: () => T): T | undefined {
   try {
-    return localPort(fd) === port ? peerOf(fd).address : undefined;
+    return look();
   } catch (error) {
     if (error instanceof SystemError) return undefined;
     throw error;

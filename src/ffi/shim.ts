@@ -39,6 +39,7 @@ const SYMBOLS = {
   mv_accept: { args: ["i32"], returns: "i32" },
   mv_socket_error: { args: ["i32"], returns: "i32" },
   mv_local_port: { args: ["i32"], returns: "i32" },
+  mv_local_user: { args: ["i32", "ptr"], returns: "i64" },
   mv_hang_up: { args: ["i32"], returns: "i32" },
   mv_peer: { args: ["i32", "ptr", "u32"], returns: "i32" },
   mv_recv: { args: ["i32", "ptr", "u64", "u64"], returns: "i64" },

@@ -41,6 +41,14 @@ export function peerOf(fd: number): { address: string; port: number } {
   return { address: new TextDecoder().decode(text.subarray(0, text.indexOf(0))), port };
 }
 
+/**
+ * The user who has connected to a Unix socket of this process.
+ * @throws SystemError when the descriptor is no connection to it, or has gone
+ */
+export function localUserOf(fd: number, socketPath: string): number {
+  return check(Number(shim().mv_local_user(fd, text0(socketPath))), "cannot tell the user");
+}
+
 /** Ends a connection of this process that something else owns and will close. @throws SystemError when it has gone */
 export function hangUp(fd: number): void {
   check(shim().mv_hang_up(fd), "cannot end the connection");

@@ -2,6 +2,7 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { once } from "node:events";
+import { chmodSync } from "node:fs";
 import { connect } from "node:net";
 import fc from "fast-check";
 import { Audit } from "../../src/agent/audit.ts";
@@ -11,6 +12,8 @@ import type { TokenEntry } from "../../src/agent/tokens.ts";
 import { STATUS } from "../../src/layout/index.ts";
 import { Authority } from "../support/certificates.ts";
 import { AgentProcess, type LogLine, TestHost } from "../support/host.ts";
+import { Lines } from "../support/lines.ts";
+import { asNobody, nobodyUid } from "../support/permissions.ts";
 import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { WireClient } from "../support/wire-client.ts";
@@ -230,6 +233,64 @@ test.each([
     expect([ended.size, refused().length]).toEqual([15, 15]);
     // Who comes now may be one too many until the next look; the Unix socket is not touched.
     expect((await fetch("http://agent/v1/apps", { unix: host.socketPath })).status).toBe(200);
+  },
+);
+
+test("connections to the socket that leave no file to open are ended too, of one user as many as must be", async () => {
+  await using host = new TestHost();
+  const agent = new AgentProcess(host, [], ["sh", "-c", 'ulimit -n 160; exec "$@"', "sh"]);
+  await agent.serves();
+  let ended = 0;
+  for (let i = 0; i < 200; i++) {
+    const socket = connect(host.socketPath);
+    host.onEnd(() => socket.destroy());
+    socket.on("error", () => {});
+    socket.on("close", () => ended++);
+    socket.resume();
+  }
+  // A third of the files that are not reserved.
+  await until("most are ended", () => ended >= 160);
+  const mv = host.client();
+  mv.counter("requests_total").inc();
+  expect(await mv.ready).toEqual({ attached: true });
+  expect(await agent.end("SIGTERM")).toBe(0);
+});
+
+// Another user than this one.
+test.skipIf(!asNobody?.length)(
+  "connections to the socket that are too many are ended of the user who has the most",
+  async () => {
+    await using host = new TestHost();
+    chmodSync(host.folder, 0o755);
+    await host.agent({ limits: { connections: 8 }, gid: nobodyUid });
+    const ended: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const socket = connect(host.socketPath);
+      host.onEnd(() => socket.destroy());
+      socket.on("close", () => ended.push(i));
+      socket.resume();
+      await once(socket, "connect");
+    }
+    const flood = `
+      let ended = 0;
+      for (let i = 0; i < 20; i++) {
+        const socket = require("node:net").connect(${JSON.stringify(host.socketPath)});
+        socket.on("close", () => console.log(++ended));
+        socket.resume();
+      }`;
+    const child = host.own(
+      Bun.spawn([...asNobody!, process.execPath, "-e", flood], { stdout: "pipe" }),
+    );
+    const lines = new Lines(child.stdout);
+    for (let line = ""; line !== "15"; line = await lines.next());
+    const refused = host.log.filter(({ code }) => code === "too-many-connections");
+    expect(refused).toHaveLength(15);
+    expect(refused[0]).toMatchObject({
+      audit: "refused",
+      transport: "rest",
+      peer: `user ${nobodyUid}`,
+    });
+    expect(ended).toEqual([]);
   },
 );
 
