@@ -42,6 +42,9 @@ import { CertificateEnd, checkTls, type TlsIdentity } from "./tls.ts";
 import { TokenKeeper } from "./token-keeper.ts";
 import type { TokenEntry } from "./tokens.ts";
 
+/** How soon is noticed that the agent cannot work any more, or that its heap has garbage. */
+const LOOK_INTERVAL_MS = 1_000;
+
 export interface AgentOptions extends AccessOptions {
   socketPath: string;
   port: number;
@@ -98,6 +101,9 @@ export class Agent {
   /** Pools that were lost, until nobody reads them through the agent. */
   readonly #unserved = new Map<Pool, Promise<void>>();
   #scan: Timer | undefined;
+  #scanCount = 0;
+  /** What may be noticed a second later is looked at less often than writers are. */
+  readonly #scansPerLook: number;
   #sampling: Timer | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -111,6 +117,7 @@ export class Agent {
       });
     }
     this.#options = options;
+    this.#scansPerLook = Math.max(1, Math.floor(LOOK_INTERVAL_MS / options.scanIntervalMs));
     this.#lock = InstanceLock.take(options.socketPath);
     const { poolMode, gid, limits, strategy, log, tokens } = options;
     // Services and collectors get its path, and their working directories are others.
@@ -381,7 +388,11 @@ export class Agent {
       this.#scans.attempt(name, () => application.scan(nowMs), { app: name });
     }
     if (!this.metrics.attached) this.#attachSelf();
-    this.#look();
+    if (this.#scanCount % this.#scansPerLook === 0) {
+      this.#look();
+      this.#garbage.look();
+    }
+    this.#scanCount++;
     this.#rdma?.scan(nowMs);
     this.#scans.attempt("connections", () =>
       this.#restConnections.sweep(this.port, this.#options.socketPath),
@@ -389,7 +400,6 @@ export class Agent {
     this.#keeper?.look(nowMs);
     this.#certificate.look(nowMs);
     this.#refusals.count();
-    this.#garbage.look();
     this.metrics.add("scans");
     this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
     this.#measure();

@@ -85,6 +85,9 @@ export class Pool {
   directory: Directory;
   /** Called between the stores of a change; the crash tests stop there. */
   onStore: (() => void) | undefined;
+  /** Of the open file, whatever its name is. */
+  readonly #inode: number;
+  readonly #device: number;
   readonly #memory: PoolMemory;
   #epoch: number;
   #committedBytes: number;
@@ -101,6 +104,9 @@ export class Pool {
     readonly mapping: Mapping,
   ) {
     this.#memory = poolMemory(mapping.buffer);
+    const { inode, device } = file.stat();
+    this.#inode = inode;
+    this.#device = device;
     const state = this.#state();
     this.#epoch = state.epoch;
     this.#committedBytes = state.directoryBytes;
@@ -265,8 +271,7 @@ export class Pool {
   get isCurrent(): boolean {
     try {
       const there = lstatSync(this.path);
-      const { inode, device } = this.file.stat();
-      return there.ino === inode && there.dev === device;
+      return there.ino === this.#inode && there.dev === this.#device;
     } catch {
       // It is gone, or what leads to it is.
       return false;
