@@ -1,7 +1,7 @@
 // Made by scripts/gen-layout.ts from src/layout/constants.ts; do not edit.
 #pragma once
 
-#define MV_LAYOUT_VERSION 1u
+#define MV_LAYOUT_VERSION 2u
 #define MV_PAGE_BYTES 4096u
 #define MV_PAGE_HEADER_BYTES 64u
 #define MV_SLOT_BYTES 8u
@@ -31,6 +31,8 @@
 #define MV_HEADER_POOL_ID 160u
 #define MV_HEADER_LINEAGE 168u
 #define MV_HEADER_REPLACEMENTS 176u
+#define MV_HEADER_COMPATIBLE 184u
+#define MV_HEADER_INCOMPATIBLE 188u
 #define MV_HEADER_GENERATION 256u
 #define MV_HEADER_DIRECTORY_WORD 264u
 #define MV_HEADER_PAGES_HIGH_WATER 272u

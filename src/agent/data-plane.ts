@@ -26,6 +26,7 @@ import {
   HEADER_LIVE_OFFSET,
   HELLO_BYTES,
   HELLO_REPLY_BYTES,
+  isReadableWire,
   OP,
   PAGE_BYTES,
   type PoolHeader,
@@ -421,8 +422,8 @@ class Connection implements Held {
     const view = this.#view;
     const at = this.#at;
     const tokenBytes = view.getUint32(at + 8, true);
-    const known =
-      view.getUint32(at, true) === WIRE_MAGIC && view.getUint32(at + 4, true) === WIRE_VERSION;
+    const version = view.getUint32(at + 4, true);
+    const known = view.getUint32(at, true) === WIRE_MAGIC && isReadableWire(version);
     if (!known || tokenBytes > WIRE_LIMITS.tokenBytes) {
       this.plane.counters[DATA_COUNTERS.malformed]!++;
       return this.#greet(STATUS.malformed, this.#leftBytes);
@@ -439,7 +440,7 @@ class Connection implements Held {
 
   #greet(status: number, used: number): number {
     this.#headView.setUint32(0, status, true);
-    this.#headView.setUint32(4, 0, true);
+    this.#headView.setUint32(4, WIRE_VERSION, true);
     this.#output.add(this.#head.address, HELLO_REPLY_BYTES);
     this.#greeted = true;
     this.#ending = status !== STATUS.ok;

@@ -26,6 +26,7 @@ import {
   HEADER_LIVE_BYTES,
   HEADER_LIVE_OFFSET,
   JOURNAL,
+  LAYOUT_VERSION,
   PAGE,
   PAGE_BYTES,
   PAGE_MAGIC,
@@ -148,6 +149,9 @@ export class Pool {
     const poolId = newPoolId();
     const header: PoolHeader = {
       ...poolGeometry(options.sizes),
+      version: LAYOUT_VERSION,
+      compatible: 0,
+      incompatible: 0,
       app,
       createdAtMs: Date.now(),
       poolId,

@@ -13,12 +13,14 @@ import {
   AGENT_APP,
   checkAppName,
   DamageError,
+  LAYOUT_VERSION,
   type NamedPool,
   POOL_DEFAULTS,
   PoolFormatError,
   poolPath,
   poolsNamed,
   SHM_DIR,
+  skippedRecords,
   sparePoolPath,
 } from "../layout/index.ts";
 import { Application, type ApplicationEvents } from "./application.ts";
@@ -285,7 +287,7 @@ export class Pools {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "ENOENT" || code === "ENOTDIR") return path;
-      if (!(error instanceof PoolFormatError || error instanceof DamageError)) {
+      if (!isDamage(error)) {
         if (this.options.poolDir === undefined) return spareFor(name);
         throw error;
       }
@@ -367,37 +369,49 @@ export class Pools {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-      if (error instanceof ForeignFileError || code === "EACCES" || code === "EPERM") {
-        this.#foreign.add(path);
-        this.#tell(path, error as Error);
+      if (isDamage(error)) {
+        this.#setAside(path, error);
       } else {
-        this.#setAside(path, error as Error);
+        const isLeftAlone =
+          error instanceof ForeignFileError ||
+          error instanceof PoolFormatError ||
+          code === "EACCES" ||
+          code === "EPERM";
+        if (isLeftAlone) this.#foreign.add(path);
+        this.#tell(path, error as Error);
       }
       return undefined;
     }
     this.#told.delete(path);
     this.#makeFolders(path);
+    const { version } = pool.header;
     this.log.info("pool adopted", {
       app,
       path,
+      ...(version === LAYOUT_VERSION ? {} : { layout: version }),
       writers: pool.directory.writers.size,
       series: pool.directory.seriesCount,
     });
+    const leftOut = skippedRecords(pool.directory);
+    if (leftOut !== undefined) {
+      this.log.warn("a pool has more than this agent knows", {
+        app,
+        path,
+        leftOut,
+        hint: "what it knows it goes on with; when it writes the directory anew, the rest is dropped. Start a newer agent to keep it",
+      });
+    }
     return this.#add(pool);
   }
 
   /** A pool that cannot be used keeps its bytes under another name. What is no pool at all is not touched. */
-  #setAside(path: string, error: Error): void {
-    if (error instanceof PoolFormatError || error instanceof DamageError) {
-      try {
-        const aside = Pool.setAside(path);
-        this.events.setAside(path, new Error(`${error.message}; it is now ${aside}`));
-      } catch (failure) {
-        this.#foreign.add(path);
-        this.#tell(path, new Error(`${error.message}; it stays: ${(failure as Error).message}`));
-      }
-    } else {
-      this.#tell(path, error);
+  #setAside(path: string, damage: Error): void {
+    try {
+      const aside = Pool.setAside(path);
+      this.events.setAside(path, new Error(`${damage.message}; it is now ${aside}`));
+    } catch (failure) {
+      this.#foreign.add(path);
+      this.#tell(path, new Error(`${damage.message}; it stays: ${(failure as Error).message}`));
     }
   }
 
@@ -426,6 +440,14 @@ export class Pools {
     this.events.opened(application);
     return application;
   }
+}
+
+/** Whether no agent can use a pool. One of another version is left to those that can: its services store on. */
+function isDamage(error: unknown): error is Error {
+  return (
+    error instanceof DamageError ||
+    (error instanceof PoolFormatError && error.version === undefined)
+  );
 }
 
 function spareFor(app: string): string {

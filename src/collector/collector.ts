@@ -10,6 +10,7 @@ import {
   planRead,
   type ReadPlan,
   SHM_DIR,
+  skippedRecords,
   threadFault,
 } from "../layout/index.ts";
 import {
@@ -58,7 +59,7 @@ const FOLLOW_MS = 1_000;
 /** Something about an agent that its reader should know. */
 export interface CollectorEvent {
   source: string;
-  kind: "connected" | "agentless" | "away" | "empty" | "found" | "gone" | "damaged";
+  kind: "connected" | "agentless" | "away" | "empty" | "found" | "gone" | "damaged" | "partial";
   message: string;
   /** Trying again will not help, e.g. a wrong token. */
   fatal: boolean;
@@ -141,6 +142,8 @@ interface Sequence {
   gap: string | undefined;
   /** Why it could not be read, as last reported. */
   told: string | undefined;
+  /** What of it is left out, as last reported. */
+  leftOut: string | undefined;
 }
 
 export class Collector {
@@ -491,7 +494,16 @@ export class Collector {
         false,
       );
     }
+    this.#tellLeftOut(this.#targets[pool.target]!, pool.app, skippedRecords(directory));
     this.#pools.set(pool.pool, this.#planned(directory, pool));
+  }
+
+  /** Said once for as long as it does not change. */
+  #tellLeftOut(state: TargetState, app: string, leftOut: string | undefined): void {
+    const sequence = this.#sequenceOf(state, app);
+    if (sequence.leftOut === leftOut) return;
+    sequence.leftOut = leftOut;
+    if (leftOut !== undefined) this.#tell(state, "partial", `${app}: ${leftOut}`, false);
   }
 
   #planned(directory: Directory, { target, mergeGapSlots }: ReadPool): PoolState {
@@ -599,7 +611,13 @@ export class Collector {
     const key = sequenceKey(state, app);
     let sequence = this.#sequences.get(key);
     if (sequence === undefined) {
-      sequence = { count: 0, deadlineNs: Number.NaN, gap: undefined, told: undefined };
+      sequence = {
+        count: 0,
+        deadlineNs: Number.NaN,
+        gap: undefined,
+        told: undefined,
+        leftOut: undefined,
+      };
       this.#sequences.set(key, sequence);
     }
     return sequence;

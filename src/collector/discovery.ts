@@ -20,9 +20,10 @@ import {
   type ApiError,
   foreignWords,
   type HealthResponse,
-  LAYOUT_VERSION,
+  isReadableVersion,
   type RdmaEndpoint,
   type RdmaResponse,
+  READABLE_VERSIONS,
   SHM_DIR,
 } from "../layout/index.ts";
 import {
@@ -216,9 +217,9 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
       `what answers at ${name}${byProxy(agent.url("/"))} is not a microview agent`,
     );
   }
-  if (health.layoutVersion !== LAYOUT_VERSION) {
+  if (!isReadableVersion(Number(health.layoutVersion))) {
     throw new DiscoveryError(
-      `the agent at ${name} has layout version ${Number(health.layoutVersion)}, this collector reads ${LAYOUT_VERSION}`,
+      `the agent at ${name} has layout version ${Number(health.layoutVersion)}, this collector reads ${READABLE_VERSIONS}`,
       true,
     );
   }

@@ -26,6 +26,7 @@ import {
   readMetric,
   readService,
   readWriter,
+  SKIPPABLE_RECORDS,
   SLOT_BYTES,
   type Writer,
 } from "../layout/index.ts";
@@ -92,6 +93,8 @@ const FIELD_WIDTHS: Readonly<Record<keyof typeof HEADER, number>> = {
   poolId: 8,
   lineage: 8,
   replacements: 4,
+  compatible: 4,
+  incompatible: 4,
   generation: 4,
   directoryWord: 8,
   pagesHighWater: 4,
@@ -193,7 +196,7 @@ export function* rawRecords(
     const lengthBytes = reader.u16() * 8;
     const checksum = reader.u32();
     const end = at + lengthBytes;
-    const name = TYPE_NAMES.get(type) ?? `type ${type}`;
+    const name = TYPE_NAMES.get(type) ?? `type 0x${type.toString(16)}`;
     if (lengthBytes === 0 || end > log.length) {
       const text = reasons.get(at) ?? "its length leads nowhere: the rest cannot be read";
       yield { offset: start + at, type: name, lengthBytes, checksum: "wrong", text };
@@ -215,7 +218,8 @@ export function* rawRecords(
 
 function recordText(reader: ByteReader, type: number, directory: Directory): string {
   try {
-    return RECORD_TEXTS[type]?.(reader, directory) ?? "";
+    const unknown = type >= SKIPPABLE_RECORDS ? "unknown to this microview, and skipped" : "";
+    return RECORD_TEXTS[type]?.(reader, directory) ?? unknown;
   } catch (error) {
     return `unreadable: ${(error as Error).message}`;
   }

@@ -3,9 +3,9 @@
 import {
   type Damage,
   HistogramSlots,
-  LAYOUT_VERSION,
   type Metric,
   type MetricDefinition,
+  skippedRecords,
   type Writer,
 } from "../layout/index.ts";
 import type { Consistency, PoolFile, PoolReading, WriterLife } from "./pool-file.ts";
@@ -22,6 +22,8 @@ export interface PoolReport {
   path: string;
   takenAtMs: number;
   layoutVersion: number;
+  /** What of the directory this version does not know, in words. */
+  skipped?: string;
   poolId: number;
   createdAtMs: number;
   /** Size of the file, most of which has no memory, and the memory that it has. */
@@ -82,11 +84,13 @@ export function reportPool(
   const { state, directory, damage } = reading;
   const directoryStart = header.directoryOffset + (state.epoch % 2) * header.directoryCapacity;
   const stat = pool.file.stat();
+  const skipped = skippedRecords(directory);
   return {
     app: header.app,
     path: pool.path,
     takenAtMs: reading.takenAtMs,
-    layoutVersion: LAYOUT_VERSION,
+    layoutVersion: header.version,
+    ...(skipped === undefined ? {} : { skipped }),
     poolId: header.poolId,
     createdAtMs: header.createdAtMs,
     fileBytes: stat.bytes,

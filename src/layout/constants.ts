@@ -3,8 +3,10 @@
 
 /** First eight bytes of every pool, "MICROVW" and a zero. */
 export const POOL_MAGIC = "MICROVW\0";
-/** Raised whenever an older reader would misread a pool. */
-export const LAYOUT_VERSION = 1;
+/** See docs/decisions/0040: pools of the version before and of the one after are read and adopted too. */
+export const LAYOUT_VERSION = 2;
+/** Feature words in a pool's header: bits that this version knows. None yet. */
+export const KNOWN_FEATURES = { compatible: 0, incompatible: 0 } as const;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_HEADER_BYTES = 64;
@@ -42,6 +44,10 @@ export const HEADER = {
   lineage: 168,
   /** How many of those came before this one. */
   replacements: 176,
+  /** What the pool has that one may ignore who does not know it, a bit each. Zero in version 1. */
+  compatible: 184,
+  /** What the pool has that one must know to read it. Zero in version 1. */
+  incompatible: 188,
   // What the agent changes while the pool lives has a cache line of its own.
   generation: 256,
   directoryWord: 264,
@@ -91,6 +97,9 @@ export const RECORD = {
   ungrant: 8,
   retire: 9,
 } as const;
+
+/** From this type on, whoever does not know a record skips it. Below, it is damage: it may name what others refer to. */
+export const SKIPPABLE_RECORDS = 0x80;
 
 /** A record starts with {u16 type, u16 length in 8-byte words, u32 CRC-32 of what follows}. */
 export const RECORD_HEADER_BYTES = 8;

@@ -8,6 +8,7 @@ import {
   LIMITS,
   RECORD,
   RECORD_HEADER_BYTES,
+  SKIPPABLE_RECORDS,
   SLOTS_PER_PAGE,
   SLOTS_PER_PAGE_STRIDE,
 } from "./constants.ts";
@@ -81,6 +82,13 @@ interface Named {
   metrics: Metric[];
 }
 
+/** What a directory has that this version leaves out, in words; undefined when that is nothing. */
+export function skippedRecords({ skipped }: Directory): string | undefined {
+  if (skipped.size === 0) return undefined;
+  const types = [...skipped].map(([type, count]) => `${count} of type 0x${type.toString(16)}`);
+  return `records that this microview does not know are left out, a newer one wrote them: ${types.join(", ")}`;
+}
+
 /** One epoch of a pool's directory. Feed it with {@link Directory.append}; read its maps. */
 export class Directory {
   readonly services = new Map<number, string>();
@@ -90,6 +98,8 @@ export class Directory {
   /** The first hundred damaged places; `damageCount` counts all. */
   readonly damage: Damage[] = [];
   damageCount = 0;
+  /** Records that this version does not know and may skip: how many there are of each type. */
+  readonly skipped = new Map<number, number>();
   /** Series known, bound or not. */
   seriesCount = 0;
   /** Values a snapshot of this directory has. */
@@ -339,7 +349,10 @@ export class Directory {
         return;
       }
       default:
-        throw new DamageError(`a record of the unknown type ${type}`, start);
+        if (type < SKIPPABLE_RECORDS) {
+          throw new DamageError(`a record of the unknown type ${type}`, start);
+        }
+        this.skipped.set(type, (this.skipped.get(type) ?? 0) + 1);
     }
   }
 

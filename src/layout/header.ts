@@ -4,6 +4,7 @@ import { ByteReader, ByteWriter, DamageError } from "./bytes.ts";
 import {
   HEADER,
   HEADER_BYTES_USED,
+  KNOWN_FEATURES,
   LAYOUT_VERSION,
   LIMITS,
   PAGE_BYTES,
@@ -30,6 +31,11 @@ export interface PoolGeometry {
 
 /** The header of a pool. */
 export interface PoolHeader extends PoolGeometry {
+  /** The layout's version that it was made in, and stays in. */
+  version: number;
+  /** Feature words; see {@link KNOWN_FEATURES}. */
+  compatible: number;
+  incompatible: number;
   app: string;
   createdAtMs: number;
   /** Random; tells a pool from one that took its name. */
@@ -55,7 +61,7 @@ export interface PoolState {
   notices: number;
 }
 
-/** A file that is no pool, or one that this version does not know. `version` is what the file claims. */
+/** A file that is no pool, or one that this microview cannot read: then `version` is the layout version that it has. */
 export class PoolFormatError extends Error {
   override readonly name = "PoolFormatError";
   constructor(
@@ -108,7 +114,7 @@ export function encodeHeader(header: PoolHeader): Uint8Array {
   const magic = new TextEncoder().encode(POOL_MAGIC);
   bytes
     .raw(magic)
-    .u32(LAYOUT_VERSION)
+    .u32(header.version)
     .u32(PAGE_BYTES)
     .u32(PAGE_BYTES)
     .u32(SLOT_BYTES)
@@ -125,6 +131,8 @@ export function encodeHeader(header: PoolHeader): Uint8Array {
   bytes.u32(app.length).raw(app);
   while (bytes.length < HEADER.createdAtMs) bytes.u8(0);
   bytes.f64(header.createdAtMs).u64(header.poolId).u64(header.lineage).u32(header.replacements);
+  while (bytes.length < HEADER.compatible) bytes.u8(0);
+  bytes.u32(header.compatible).u32(header.incompatible);
   while (bytes.length < HEADER_BYTES_USED) bytes.u8(0);
   return bytes.bytes().slice();
 }
@@ -147,13 +155,24 @@ export function decodeHeader(bytes: Uint8Array, fileBytes: number): PoolHeader {
     throw new PoolFormatError("this is not a pool: its first bytes are not MICROVW");
   reader.position = HEADER.version;
   const version = reader.u32();
-  if (version !== LAYOUT_VERSION) {
+  if (!isReadableVersion(version)) {
     throw new PoolFormatError(
-      `the pool has layout version ${version}, this microview reads version ${LAYOUT_VERSION}`,
+      `the pool has layout version ${version}, this microview reads ${READABLE_VERSIONS}`,
+      version,
+    );
+  }
+  reader.position = HEADER.compatible;
+  const compatible = reader.u32();
+  const incompatible = reader.u32();
+  const unknown = (incompatible & ~KNOWN_FEATURES.incompatible) >>> 0;
+  if (unknown !== 0) {
+    throw new PoolFormatError(
+      `the pool has features that this microview does not know (0x${unknown.toString(16)}): a newer one reads it`,
       version,
     );
   }
   try {
+    reader.position = HEADER.headerBytes;
     const sizes = [reader.u32(), reader.u32(), reader.u32(), reader.u32(), reader.u32()];
     const known = [PAGE_BYTES, PAGE_BYTES, SLOT_BYTES, PAGE_HEADER_BYTES, SLOTS_PER_PAGE];
     if (sizes.some((size, i) => size !== known[i])) {
@@ -162,6 +181,9 @@ export function decodeHeader(bytes: Uint8Array, fileBytes: number): PoolHeader {
       );
     }
     const header: PoolHeader = {
+      version,
+      compatible,
+      incompatible,
       fileBytes: reader.u64(),
       directoryOffset: reader.u64(),
       directoryCapacity: reader.u64(),
@@ -194,6 +216,14 @@ export function decodeHeader(bytes: Uint8Array, fileBytes: number): PoolHeader {
     if (error instanceof PoolFormatError) throw error;
     throw new PoolFormatError(`the pool's header is damaged: ${(error as Error).message}`);
   }
+}
+
+/** Versions whose pools this one reads and goes on with, in words. */
+export const READABLE_VERSIONS = `versions ${LAYOUT_VERSION - 1} to ${LAYOUT_VERSION + 1}`;
+
+/** Whether pools of a version are read: hosts are upgraded one after the other. */
+export function isReadableVersion(version: number): boolean {
+  return Math.abs(version - LAYOUT_VERSION) <= 1;
 }
 
 function checkGeometry(header: PoolHeader, fileBytes: number): void {

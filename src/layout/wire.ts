@@ -1,15 +1,22 @@
 // The binary read protocol that the agent serves beside its REST port: ranges in, bytes out.
 //
 // hello     client → agent   u32 magic, u32 version, u32 token bytes, token
-//           agent → client   u32 status, u32 0
+//           agent → client   u32 status, u32 version
 // request   client → agent   u32 op, u32 pool, u32 ranges, u32 tag, then per range u64 offset, u64 bytes
 // response  agent → client   u32 status, u32 tag, u64 bytes, u32 pools generation, u32 0, then the bytes
 //
 // READ answers with the ranges' bytes one after the other. LIST answers with JSON: [{id, app, poolId, fileBytes}].
 // Requests may be pipelined; answers come in their order. All numbers are little-endian.
+//
+// A client of the next version is let in, and asks for no more than the version in the agent's answer has.
 
 export const WIRE_MAGIC = 0x3152564d; // "MVR1"
 export const WIRE_VERSION = 1;
+
+/** Whether an agent speaks with clients of a version: hosts are upgraded one after the other. */
+export function isReadableWire(version: number): boolean {
+  return version > 0 && Math.abs(version - WIRE_VERSION) <= 1;
+}
 
 export const OP = { list: 1, read: 2 } as const;
 

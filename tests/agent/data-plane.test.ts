@@ -302,7 +302,8 @@ describe("a stranger", () => {
     const hellos = [
       u32(0, 0, 0),
       u32(WIRE_MAGIC + 1, WIRE_VERSION, 0),
-      u32(WIRE_MAGIC, WIRE_VERSION + 1, 0),
+      u32(WIRE_MAGIC, WIRE_VERSION + 2, 0),
+      u32(WIRE_MAGIC, 0, 0),
       u32(WIRE_MAGIC, 0, 0),
       u32(WIRE_MAGIC, WIRE_VERSION, WIRE_LIMITS.tokenBytes + 1),
       u32(WIRE_MAGIC, WIRE_VERSION, 0xffff_ffff),

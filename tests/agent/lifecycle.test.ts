@@ -197,7 +197,6 @@ describe("SIGKILL", () => {
 
 describe("a pool that cannot be used", () => {
   const cases: [string, (path: string) => void, RegExp][] = [
-    ["of another layout version", (path) => poke(path, HEADER.version, 99), /layout version 99/],
     ["that is none", (path) => poke(path, 0, 0x20, 0x20, 0x20), /first bytes are not MICROVW/],
     [
       "with another's geometry",

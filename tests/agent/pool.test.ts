@@ -192,8 +192,8 @@ describe("adopting", () => {
   const refused: [string, (view: DataView) => void, RegExp][] = [
     [
       "another layout version",
-      (view) => view.setUint32(HEADER.version, LAYOUT_VERSION + 1, true),
-      new RegExp(`layout version ${LAYOUT_VERSION + 1}, this microview reads`),
+      (view) => view.setUint32(HEADER.version, LAYOUT_VERSION + 2, true),
+      new RegExp(`layout version ${LAYOUT_VERSION + 2}, this microview reads`),
     ],
     ["another magic", (view) => view.setUint8(0, 0x58), /not a pool/],
     ["another page size", (view) => view.setUint32(HEADER.pageBytes, 8192, true), /sizes are/],

@@ -22,7 +22,7 @@ describe("microview doctor", () => {
     const { exitCode, stdout, stderr } = await doctor("--pool-dir", directory.path);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(stdout).toMatch(/^ {2}ok {4}native part {4,}loads/m);
-    expect(stdout).toMatch(/^ {2}ok {4}pools +1 of layout 1: shop$/m);
+    expect(stdout).toMatch(/^ {2}ok {4}pools +1 of layout 2: shop$/m);
     expect(stdout).toMatch(
       /^ {2}warn {2}agent's socket +there is no .*\n +→ start one: `microview agent`/m,
     );

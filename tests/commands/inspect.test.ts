@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { HEADER, INFO_LABELS } from "../../src/layout/index.ts";
+import { HEADER, INFO_LABELS, LAYOUT_VERSION } from "../../src/layout/index.ts";
 import { addShop, PoolDirectory } from "../inspector/pools.ts";
 import { HOSTILE, hostileCharacters } from "../sinks/snapshots.ts";
 import { define, Scratch, TestWriter } from "../support/pools.ts";
@@ -25,7 +25,7 @@ describe("microview inspect", () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     const lines = stdout.split("\n");
     expect(lines[0]).toBe(`shop  ${directory.file("shop")}`);
-    expect(lines[1]).toContain(`agent   alive, pid ${process.pid} · layout 1`);
+    expect(lines[1]).toContain(`agent   alive, pid ${process.pid} · layout ${LAYOUT_VERSION}`);
     expect(lines[2]).toContain("pages   2 of 64 in use");
     expect(lines.slice(4)).toEqual([
       "  auth",
@@ -241,7 +241,7 @@ describe("microview inspect --json", () => {
       {
         app: "shop",
         path: directory.file("shop"),
-        layoutVersion: 1,
+        layoutVersion: LAYOUT_VERSION,
         agent: { alive: true, pid: process.pid },
         consistency: "settled",
         pages: { used: 2, highWater: 2, capacity: 64 },

@@ -270,9 +270,17 @@ describe("the agent", () => {
     expect(await socket(answer({ version: "9.9.9" }))).toMatchObject({ level: "warn" });
   });
 
-  test("of another layout fails", async () => {
-    expect(await port(answer({ layoutVersion: LAYOUT_VERSION + 1 }))).toMatchObject({
+  test("of the layout before or after is a warning, for each reads what it knows", async () => {
+    for (const layoutVersion of [LAYOUT_VERSION - 1, LAYOUT_VERSION + 1]) {
+      const { level, advice } = await port(answer({ version: "9.9.9", layoutVersion }));
+      expect([level, advice]).toEqual(["warn", expect.stringContaining("upgrade the older one")]);
+    }
+  });
+
+  test("of a layout further away fails", async () => {
+    expect(await port(answer({ layoutVersion: LAYOUT_VERSION + 2 }))).toMatchObject({
       level: "fail",
+      advice: expect.stringContaining("reads layout versions 1 to 3"),
     });
   });
 

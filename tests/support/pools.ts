@@ -16,6 +16,7 @@ import {
   decodeState,
   directoryHalf,
   HEADER_LIVE_OFFSET,
+  LAYOUT_VERSION,
   type Metric,
   type MetricDefinition,
   type PoolGeometry,
@@ -39,7 +40,17 @@ export const SMALL = {
 
 /** The header of a pool as it is made. */
 export function headerOf(geometry: PoolGeometry): PoolHeader {
-  return { ...geometry, app: "shop", createdAtMs: 0, poolId: 1, lineage: 1, replacements: 0 };
+  return {
+    ...geometry,
+    version: LAYOUT_VERSION,
+    compatible: 0,
+    incompatible: 0,
+    app: "shop",
+    createdAtMs: 0,
+    poolId: 1,
+    lineage: 1,
+    replacements: 0,
+  };
 }
 
 /** A folder in shared memory for one test file. */

@@ -22,6 +22,9 @@ import { finishing, once } from "../support/stop.ts";
 import { type CredentialOptions, credentialsOf } from "./credentials.ts";
 import { statisticsLine } from "./statistics-line.ts";
 
+/** Events that the live table does not show by itself. */
+const SAID_LAST: ReadonlySet<CollectorEvent["kind"]> = new Set(["damaged", "partial", "agentless"]);
+
 export interface CollectOptions extends OutputOptions, CredentialOptions {
   app: readonly string[];
   service: readonly string[];
@@ -238,7 +241,7 @@ export class CollectRun {
     if (event.kind === "damaged") this.#unreadable.add(event.source);
     // The live table shows itself which agents are away, or have nothing to read.
     if (!this.#outputs.isLive) this.#say(text);
-    else if (event.kind === "damaged" || event.kind === "agentless") this.#outputs.sayLast(text);
+    else if (SAID_LAST.has(event.kind)) this.#outputs.sayLast(text);
     if (event.unread !== undefined) this.#noteUnread(event.source, event.unread);
   }
 

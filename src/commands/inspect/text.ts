@@ -50,10 +50,11 @@ export function unreadableLines(app: string, path: string, reason: string, style
 }
 
 export function warningLines(
-  { consistency, damage, damageCount }: PoolReport,
+  { consistency, skipped, damage, damageCount }: PoolReport,
   style: Style,
 ): string[] {
   const lines: string[] = [];
+  if (skipped !== undefined) lines.push(style.yellow(`  ${skipped}`));
   if (consistency === "interrupted") {
     lines.push(
       style.yellow(

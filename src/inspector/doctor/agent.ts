@@ -5,9 +5,11 @@ import { askPlainly, proxyOption, whatSpeaks } from "../../http/index.ts";
 import {
   foreignWords,
   type HealthResponse,
+  isReadableVersion,
   LAYOUT_VERSION,
   type Problem,
   parseFlatJson,
+  READABLE_VERSIONS,
 } from "../../layout/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
@@ -201,13 +203,16 @@ function judge(
     );
   }
   const finding = `${where}: version ${version}, layout ${layoutVersion}, pid ${pid}, ${pools.length} applications`;
-  if (layoutVersion !== LAYOUT_VERSION) {
+  if (!isReadableVersion(layoutVersion)) {
     return check.fail(
       finding,
-      `this microview reads layout ${LAYOUT_VERSION}: use the same version for agent, services and collectors`,
+      `this microview reads layout ${READABLE_VERSIONS}: upgrade agent, services and collectors to versions that are closer`,
     );
   }
-  return version === ownVersion
-    ? check.ok(finding)
-    : check.warn(finding, `this is version ${ownVersion}: the layout is the same, so it works`);
+  if (version === ownVersion) return check.ok(finding);
+  const layout =
+    layoutVersion === LAYOUT_VERSION
+      ? "the layout is the same, so it works"
+      : `it has layout ${LAYOUT_VERSION}, so each reads what it knows: upgrade the older one`;
+  return check.warn(finding, `this is version ${ownVersion}: ${layout}`);
 }

@@ -1,7 +1,12 @@
 // The pools of this host: their versions, their health, and who keeps them.
 
 import { ForeignFileError, type Owners } from "../../ffi/index.ts";
-import { DamageError, LAYOUT_VERSION, PoolFormatError } from "../../layout/index.ts";
+import {
+  DamageError,
+  LAYOUT_VERSION,
+  PoolFormatError,
+  skippedRecords,
+} from "../../layout/index.ts";
 import { type FoundFile, findPools, readersOwners } from "../discovery.ts";
 import { PoolFile } from "../pool-file.ts";
 import { Check, type Finding } from "./finding.ts";
@@ -75,6 +80,13 @@ function checkPool(
         `look at it: \`microview inspect --app ${app} --raw\`; a new agent sets it aside and begins a new one`,
       );
     }
+    const skipped = skippedRecords(directory);
+    if (skipped !== undefined) {
+      return check.warn(
+        `${path}: ${skipped}`,
+        "what this microview knows is read. Upgrade it to see the rest",
+      );
+    }
     if (consistency === "interrupted") {
       return check.warn(
         `${path}: its agent died while it changed the structure`,
@@ -96,7 +108,9 @@ function checkPool(
         "start an agent: it adopts the pool. If the application is gone for good, remove the file",
       );
     }
-    return undefined;
+    const { version } = pool.header;
+    if (version === LAYOUT_VERSION) return undefined;
+    return check.ok(`${path}: of layout ${version}, which this microview reads too`);
   } catch (error) {
     return unreadable(check, path, error as Error);
   } finally {
@@ -109,7 +123,7 @@ function unreadable(check: Check, path: string, error: Error): Finding {
   if (error instanceof PoolFormatError && error.version !== undefined) {
     return check.warn(
       finding,
-      "an agent of that version wrote it: stop its services and that agent, then start them anew",
+      "an agent of that version wrote it. This one leaves it alone: start an agent of a version that reads it, or remove the file when its services have ended",
     );
   }
   if (error instanceof PoolFormatError || error instanceof DamageError) {
