@@ -17,6 +17,7 @@ import { AgentApi, AgentRefusal } from "./agent-api.ts";
 import { Attachment } from "./attachment.ts";
 import { type Cell, moveSeries, PrivateMemory, type Series } from "./cells.ts";
 import { Ranges } from "./ranges.ts";
+import { Refused } from "./refused.ts";
 import { Releases } from "./releases.ts";
 import { type Readiness, Standing } from "./standing.ts";
 
@@ -46,7 +47,9 @@ export class ThreadWriter {
   readonly #api: AgentApi;
   readonly #memory = new PrivateMemory();
   readonly #series = new Map<Cell, Series>();
+  /** Series to be registered at the next look. */
   #waiting: Series[] = [];
+  readonly #refused = new Refused();
   #attachment: Attachment | undefined;
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
@@ -105,7 +108,8 @@ export class ThreadWriter {
     this.#ranges.add(series);
     this.#releases.withdraw(series);
     // What is made in one go is registered in one go.
-    if (this.#attachment !== undefined || this.#series.size === 1) this.#schedule(0);
+    if (this.#attachment !== undefined || this.#series.size === 1)
+      this.#schedule(this.#delayOf(series));
   }
 
   /** Forgets a series: it counts on in private memory, and its place is given up at one of the next looks. */
@@ -114,6 +118,7 @@ export class ThreadWriter {
     if (series === undefined) return;
     this.#series.delete(cell);
     series.gone = true;
+    this.#refused.remove(series);
     if (series.placed) this.#vacate(series);
   }
 
@@ -125,10 +130,7 @@ export class ThreadWriter {
     if (this.#closed) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    // Also to where its pool is now: what it leaves in a lost one is the agent's only as long as that agent lives.
-    const isDone = this.#waiting.length === 0 && this.#attachment?.isCurrent !== false;
-    const last = this.#running ?? (isDone ? Promise.resolve() : this.#run());
-    await atMost(CLOSE_TIMEOUT_MS, last);
+    await atMost(CLOSE_TIMEOUT_MS, this.#lastLook());
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#ranges.look();
@@ -157,6 +159,16 @@ export class ThreadWriter {
     if (delayMs > 0) this.#timer.unref();
   }
 
+  /** After the one that is under way, if there is something left to do. */
+  async #lastLook(): Promise<void> {
+    await this.#running;
+    const isPlaced = this.#waiting.length === 0 && this.#refused.size === 0;
+    // Also to where its pool is now: what it leaves in a lost one is the agent's only as long as that agent lives.
+    if (isPlaced && this.#attachment?.isCurrent !== false) return;
+    this.#refused.hasten();
+    await this.#run();
+  }
+
   #run(): Promise<void> {
     this.#running ??= this.#settle().then((nextMs) => {
       this.#running = undefined;
@@ -175,12 +187,11 @@ export class ThreadWriter {
       }
       if (this.#attachment === undefined) return FIRST_RETRY_MS;
       await this.#release(this.#attachment);
-      const refused = await this.#register(this.#attachment);
-      this.#standing.placed(!refused);
-      if (!refused) {
-        this.#retryMs = FIRST_RETRY_MS;
-        return this.#waiting.length > 0 ? 0 : CHECK_INTERVAL_MS;
-      }
+      await this.#register(this.#attachment);
+      await this.#registerRefused(this.#attachment);
+      this.#standing.placed(this.#refused.size === 0);
+      this.#retryMs = FIRST_RETRY_MS;
+      return this.#waiting.some((series) => this.#delayOf(series) === 0) ? 0 : CHECK_INTERVAL_MS;
     } catch (error) {
       if (error instanceof AgentRefusal) {
         // It goes on storing where it is until the agent has named another place.
@@ -281,35 +292,44 @@ export class ThreadWriter {
     from.clear();
   }
 
-  /** @returns whether some series were refused and have to wait for better times */
-  async #register(attachment: Attachment): Promise<boolean> {
-    const refused: Series[] = [];
-    try {
-      while (this.#waiting.length > 0 && this.#attachment === attachment && !this.#closed) {
-        this.#waiting = this.#waiting.filter(({ gone }) => !gone);
-        const batch = this.#waiting.slice(0, this.#seriesPerRequest);
-        if (batch.length === 0) break;
-        const groups = groupByMetric(batch);
-        const answer = await this.#ask(attachment, groups, batch.length);
-        // Too long for the agent: the same again in smaller parts.
-        if (answer === undefined) continue;
-        if (this.#attachment !== attachment || this.#closed) return false;
-        attachment.add(answer.extents);
-        for (const [i, { series }] of groups.entries()) {
-          const result = answer.results[i];
-          const placed = place(attachment, series, result?.runs ?? []);
-          // Removed while it was registered.
-          for (const each of series.slice(0, placed)) if (each.gone) this.#vacate(each);
-          refused.push(...series.slice(placed));
-          if (result?.error !== undefined) this.#warn(result.error);
-        }
-        this.#waiting = this.#waiting.slice(batch.length);
+  /** How long a new series waits, so that those that are likely to be refused are asked for together. */
+  #delayOf({ metric }: Series): number {
+    return this.#refused.has(metric) ? CHECK_INTERVAL_MS : 0;
+  }
+
+  async #register(attachment: Attachment): Promise<void> {
+    while (this.#waiting.length > 0 && this.#attachment === attachment && !this.#closed) {
+      this.#waiting = this.#waiting.filter(({ gone }) => !gone);
+      const batch = this.#waiting.slice(0, this.#seriesPerRequest);
+      if (batch.length === 0) break;
+      const groups = groupByMetric(batch);
+      const answer = await this.#ask(attachment, groups, batch.length);
+      // Too long for the agent: the same again in smaller parts.
+      if (answer === undefined) continue;
+      if (this.#attachment !== attachment || this.#closed) return;
+      attachment.add(answer.extents);
+      for (const [i, { metric, series }] of groups.entries()) {
+        const result = answer.results[i];
+        const placed = place(attachment, series, result?.runs ?? []);
+        // Removed while it was registered.
+        for (const each of series.slice(0, placed)) if (each.gone) this.#vacate(each);
+        const refused = series.slice(placed).filter(({ gone }) => !gone);
+        if (placed === series.length) this.#refused.placed(metric);
+        else this.#refused.add(metric, refused, performance.now());
+        if (result?.error !== undefined) this.#warn(result.error);
       }
-    } finally {
-      // Also when the agent went away between two batches. Who has left meanwhile waits for everything anew.
-      if (this.#attachment === attachment) this.#waiting = this.#waiting.concat(refused);
+      this.#waiting = this.#waiting.slice(batch.length);
     }
-    return refused.length > 0;
+  }
+
+  /** Asks again for some of what was refused, and for more as long as there is room. */
+  async #registerRefused(attachment: Attachment): Promise<void> {
+    let before: number;
+    do {
+      before = this.#refused.size;
+      this.#waiting = this.#waiting.concat(this.#refused.take(performance.now()));
+      await this.#register(attachment);
+    } while (this.#refused.size < before);
   }
 
   /** Asks for places. @returns undefined when the request has to be made smaller first */
@@ -362,6 +382,7 @@ export class ThreadWriter {
       return;
     }
     this.#releases.done(series);
+    this.#refused.hasten();
   }
 
   /**
@@ -386,6 +407,7 @@ export class ThreadWriter {
       const { values, at } = this.#memory.take(series.slots);
       moveSeries(series, values, at);
     }
+    this.#refused.clear();
     this.#waiting = [...this.#series.values()];
   }
 
