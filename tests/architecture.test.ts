@@ -113,6 +113,16 @@ describe("the rooms of src/", () => {
     expect(show(packages)).toEqual([]);
   });
 
+  test("leave the runtime out of the layout, so that a browser can load it", async () => {
+    for (const { file } of imports.filter(({ file }) => file.startsWith("src/layout/"))) {
+      const code = transpiler.transformSync(await Bun.file(join(ROOT, file)).text());
+      expect([file, /\b(?:Bun|Buffer|process|require)\b[.(]/.exec(code)?.[0]]).toEqual([
+        file,
+        undefined,
+      ]);
+    }
+  });
+
   test("import only packages that are dependencies", async () => {
     const { dependencies, peerDependencies } = await Bun.file(join(ROOT, "package.json")).json();
     const known = Object.keys({ ...dependencies, ...peerDependencies });

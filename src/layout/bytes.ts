@@ -17,9 +17,20 @@ const encoder = new TextEncoder();
 // A byte order mark is a character like any other: a text without it would be another text.
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+const isHigh = (unit: number): boolean => unit >= 0xd800 && unit < 0xdc00;
+const isLow = (unit: number): boolean => unit >= 0xdc00 && unit < 0xe000;
+
 /** Length of a string in bytes of UTF-8. */
 export function utf8Bytes(text: string): number {
-  return Buffer.byteLength(text, "utf8");
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x80) continue;
+    bytes += unit >= 0x800 ? 2 : 1;
+    // Two halves of a character have four bytes between them; one alone is written as U+FFFD, three.
+    if (isHigh(unit) && isLow(text.charCodeAt(i + 1))) bytes -= 2;
+  }
+  return bytes;
 }
 
 /** The longest beginning of a text that has so many bytes of UTF-8 at most. */

@@ -1,12 +1,13 @@
-// CRC-32 of a part of an array. For a short part the engine's own function costs less than the view that it needs.
+// CRC-32 of a part of an array. The engine's own function wants a view of the part, which for a short record costs more
+// than the sum.
 
-/** Bytes from which on the engine's function is the faster one, view included. */
-const SHORT_BYTES = 64;
 /** Polynomial of IEEE 802.3, bits reversed. */
 const POLYNOMIAL = 0xedb8_8320;
+/** Bytes that are taken at once: "slicing by eight", Kounavis and Berry, 2005. */
+const STEP = 8;
 
-/** By byte; then by byte with one, two and three zeroes behind it: "slicing by four", Kounavis and Berry, 2005. */
-const TABLES = new Uint32Array(4 * 256);
+/** By byte, then by byte with one to seven zeroes behind it. */
+const TABLES = new Int32Array(STEP * 256);
 for (let byte = 0; byte < 256; byte++) {
   let crc = byte;
   for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? POLYNOMIAL : 0);
@@ -17,17 +18,23 @@ for (let at = 256; at < TABLES.length; at++) {
   TABLES[at] = (crc >>> 8) ^ TABLES[crc & 0xff]!;
 }
 
-/** @param start and `end`: offsets in `bytes`, with a whole number of 4-byte words between them */
-export function crc32(bytes: Uint8Array, start: number, end: number): number {
-  if (end - start > SHORT_BYTES) return Bun.hash.crc32(bytes.subarray(start, end));
+/** @param end offset behind the part, which begins at `start` */
+export function crc32(bytes: Uint8Array, start = 0, end = bytes.length): number {
   let crc = -1;
-  for (let at = start; at < end; at += 4) {
-    crc ^= bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+  let at = start;
+  for (; at + STEP <= end; at += STEP) {
+    const low =
+      crc ^ (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24));
     crc =
-      TABLES[768 + (crc & 0xff)]! ^
-      TABLES[512 + ((crc >>> 8) & 0xff)]! ^
-      TABLES[256 + ((crc >>> 16) & 0xff)]! ^
-      TABLES[crc >>> 24]!;
+      TABLES[1792 + (low & 0xff)]! ^
+      TABLES[1536 + ((low >>> 8) & 0xff)]! ^
+      TABLES[1280 + ((low >>> 16) & 0xff)]! ^
+      TABLES[1024 + (low >>> 24)]! ^
+      TABLES[768 + bytes[at + 4]!]! ^
+      TABLES[512 + bytes[at + 5]!]! ^
+      TABLES[256 + bytes[at + 6]!]! ^
+      TABLES[bytes[at + 7]!]!;
   }
+  for (; at < end; at++) crc = (crc >>> 8) ^ TABLES[(crc ^ bytes[at]!) & 0xff]!;
   return ~crc >>> 0;
 }

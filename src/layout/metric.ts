@@ -56,6 +56,7 @@ const RESERVED_NAME = /\.(new|damaged)-/;
 const APP_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;
 
 function checkLength(what: string, value: string, maxBytes: number): void {
+  if (value.length * 3 <= maxBytes) return;
   const bytes = utf8Bytes(value);
   if (bytes > maxBytes) {
     throw new DefinitionError(

@@ -3,6 +3,7 @@
 
 import { type ByteReader, ByteWriter, DamageError } from "./bytes.ts";
 import { LIMITS, RECORD, RECORD_HEADER_BYTES } from "./constants.ts";
+import { crc32 } from "./crc32.ts";
 import { COMBINES, checkDefinition, DIALECT, KINDS, type MetricDefinition } from "./metric.ts";
 
 /** Flags of a writer. */
@@ -152,8 +153,8 @@ export class RecordWriter {
     const { bytes } = this;
     bytes.align(8);
     bytes.u16At(this.#start + 2, (bytes.length - this.#start) / 8);
-    const body = bytes.bytes().subarray(this.#start + RECORD_HEADER_BYTES);
-    bytes.u32At(this.#start + 4, Bun.hash.crc32(body));
+    const checksum = crc32(bytes.bytes(), this.#start + RECORD_HEADER_BYTES);
+    bytes.u32At(this.#start + 4, checksum);
     return this;
   }
 }

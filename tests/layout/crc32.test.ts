@@ -4,8 +4,8 @@ import { crc32 } from "../../src/layout/crc32.ts";
 test("the checksum of short and long parts is the engine's, wherever they begin", () => {
   const bytes = new Uint8Array(512);
   for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 167 + (i >>> 3)) & 0xff;
-  for (let start = 0; start <= 16; start += 4) {
-    for (let length = 0; start + length <= bytes.length; length += 4) {
+  for (let start = 0; start <= 9; start++) {
+    for (let length = 0; start + length <= bytes.length; length++) {
       const expected = Bun.hash.crc32(bytes.subarray(start, start + length));
       expect(crc32(bytes, start, start + length)).toBe(expected);
     }
