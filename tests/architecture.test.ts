@@ -1,6 +1,7 @@
 // Holds the arrows between the rooms of `src/`: who may import whom, and through which door.
 
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { dirname, join, normalize, relative } from "node:path";
 
 const ROOT = normalize(`${import.meta.dir}/..`);
@@ -99,6 +100,20 @@ describe("the rooms of src/", () => {
       return !doors.includes(target);
     });
     expect(show(wrong)).toEqual([]);
+  });
+
+  test("have an index.ts that names, one by one, what they offer", async () => {
+    const rooms = new Set(
+      imports.map(({ file }) => roomOf(file)).filter((room) => !/\./.test(room)),
+    );
+    const doorless = [...rooms].filter((room) => !existsSync(join(ROOT, `src/${room}/index.ts`)));
+    expect(doorless).toEqual([]);
+    const sweeping: string[] = [];
+    for (const name of new Bun.Glob("src/**/*.ts").scanSync(ROOT)) {
+      const source = await Bun.file(join(ROOT, name)).text();
+      if (/^\s*export\s*(?:type\s*)?\*/m.test(source)) sweeping.push(name);
+    }
+    expect(sweeping).toEqual([]);
   });
 
   test("are all named in this test", () => {

@@ -9,8 +9,7 @@ import { Hono, type MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import * as prom from "prom-client";
 import type { MicroView } from "../../src/client/index.ts";
-import { microview as forElysia } from "../../src/frameworks/elysia.ts";
-import { microview as forHono } from "../../src/frameworks/hono.ts";
+import { forElysia, forHono } from "../../src/frameworks/index.ts";
 
 export type Framework = "elysia" | "hono";
 export type Variant = "none" | "ours" | "prom-client";

@@ -1,15 +1,60 @@
 // What the native shim offers, as typed functions: memory and locks, clocks, sockets, RDMA.
 
-export * from "./clock.ts";
-export * from "./errno.ts";
-export * from "./memory.ts";
-export * from "./memory-file.ts";
+export { monotonicNs, setTimerSlackNs, sleepUntilNs, unixMs } from "./clock.ts";
+export { SystemError } from "./errno.ts";
+export {
+  allocateBuffer,
+  allocateShared,
+  CopiedMemory,
+  forkCount,
+  lockWhole,
+  Mapping,
+  SharedFile,
+  WriterHold,
+} from "./memory.ts";
+export { MemoryFile } from "./memory-file.ts";
 export { ShimError } from "./misfit.ts";
-export * from "./owned.ts";
-export * from "./rdma-cm.ts";
-export * from "./rdma-ports.ts";
+export {
+  ForeignFileError,
+  OTHERS_WRITE,
+  type Owners,
+  openOwned,
+  ownerOfSocket,
+  ownUids,
+  shareSocket,
+} from "./owned.ts";
+export { ConnectionManager, type ManagerEvent } from "./rdma-cm.ts";
+export {
+  chooseRdmaPort,
+  gidText,
+  ipv4OfGid,
+  listRdmaPorts,
+  NoRdmaPortError,
+  openableAt,
+  RDMA_SYSFS,
+  type RdmaChoice,
+  type RdmaGid,
+  type RdmaPort,
+  type RdmaPortSpec,
+} from "./rdma-ports.ts";
 export { shim } from "./shim.ts";
-export * from "./socket.ts";
+export {
+  accept,
+  closeFd,
+  Gathered,
+  hangUp,
+  localPort,
+  localUserOf,
+  POLL,
+  Poll,
+  peerOf,
+  receive,
+  send,
+  socketError,
+  tcpConnect,
+  tcpListen,
+  WakeEvent,
+} from "./socket.ts";
 export {
   startTunnel,
   type Tunnel,
@@ -17,4 +62,17 @@ export {
   type TunnelGuard,
   type TunnelStream,
 } from "./tunnel.ts";
-export * from "./verbs.ts";
+export {
+  type Completion,
+  DEVICE_FATAL,
+  Device,
+  Domain,
+  loadVerbs,
+  PAIR_BROKEN,
+  PAIR_ERRORS,
+  QueuePair,
+  ReadList,
+  Region,
+  STATUS_REMOTE_ACCESS,
+  statusText,
+} from "./verbs.ts";

@@ -1,7 +1,15 @@
 // Looks into this host without an agent: its pools, and whether it has what microview needs.
 
 export { type FoundFile, findPools, readersOwners } from "./discovery.ts";
-export * from "./doctor/index.ts";
+export {
+  type ExamineOptions,
+  examine,
+  type Finding,
+  type HealthAnswer,
+  type Host,
+  hostAt,
+  type Level,
+} from "./doctor/index.ts";
 export { type Consistency, PoolFile, type PoolReading, type WriterLife } from "./pool-file.ts";
 export { ProcessFinder, type ProcessReport, ToldProcesses } from "./processes.ts";
 export {

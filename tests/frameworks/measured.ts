@@ -1,7 +1,7 @@
 // What a plugin has counted, as the pool shows it, and a server to count.
 
 import { afterEach } from "bun:test";
-import type { ServerOptions } from "../../src/frameworks/elysia.ts";
+import type { ServerOptions } from "../../src/frameworks/index.ts";
 import { TestHost } from "../support/host.ts";
 import type { PoolView } from "../support/pool-view.ts";
 import { until } from "../support/wait.ts";
