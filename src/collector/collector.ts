@@ -122,6 +122,8 @@ interface TargetState {
   lastReason: string | undefined;
   /** Ids of its pools while it is read: whoever else has them is the same agent by another name. */
   poolIds: ReadonlySet<number>;
+  /** By application. */
+  sequences: Map<string, Sequence>;
 }
 
 interface PoolState {
@@ -137,6 +139,7 @@ interface PoolState {
 
 /** What is remembered of a pool over reconnections. */
 interface Sequence {
+  app: string;
   count: number;
   deadlineNs: number;
   gap: string | undefined;
@@ -152,9 +155,8 @@ export class Collector {
   readonly #intervalNs: number;
   readonly #targets: TargetState[];
   readonly #pools = new Map<number, PoolState>();
-  readonly #sequences = new Map<string, Sequence>();
-  /** Of applications that have ended, by the keys of their sequences: the one that ended first is the first. */
-  readonly #ended = new Set<string>();
+  /** Of applications that have ended, with where they were: the one that ended first is the first. */
+  readonly #ended = new Map<Sequence, TargetState>();
   readonly #posted = new Int32Array(new SharedArrayBuffer(4));
   #worker: Worker | undefined;
   #wake: WakeEvent | undefined;
@@ -192,6 +194,7 @@ export class Collector {
       followTimer: undefined,
       lastReason: undefined,
       poolIds: new Set(),
+      sequences: new Map(),
     }));
   }
 
@@ -415,7 +418,7 @@ export class Collector {
         state.works = false;
         state.statistics.transport = message.transport;
         state.statistics.away = undefined;
-        this.#markGap(state);
+        this.#resume(state, message.apps);
         if (message.pools === 0) this.#watchEmpty(state);
         this.#options.onEvent?.({
           source: state.name,
@@ -435,14 +438,7 @@ export class Collector {
         return;
       case "gone":
         this.#pools.delete(message.pool);
-        this.#endSequence(state, message.app);
-        this.#options.onEvent?.({
-          source: state.name,
-          kind: "gone",
-          message: `the application ${message.app} has ended`,
-          fatal: false,
-          app: message.app,
-        });
+        this.#end(state, message.app);
         return;
       case "skipped":
         if (message.reason === "overrun") state.statistics.overruns++;
@@ -547,7 +543,7 @@ export class Collector {
     const latenessUs = Math.max(0, message.startNs - message.deadlineNs) / 1e3;
     const readUs = (message.endNs - message.startNs) / 1e3;
     sequence.count++;
-    if (Number.isNaN(sequence.deadlineNs)) this.#ended.delete(sequenceKey(state, pool.app));
+    if (Number.isNaN(sequence.deadlineNs)) this.#ended.delete(sequence);
     sequence.told = undefined;
     sequence.deadlineNs = message.deadlineNs;
     statistics.snapshots++;
@@ -584,12 +580,26 @@ export class Collector {
     });
   }
 
-  /** Every pool of the agent that was read before has the gap before its next snapshot. */
-  #markGap(state: TargetState): void {
-    for (const [key, sequence] of this.#sequences) {
-      if (key.startsWith(`${state.name} `)) sequence.gap = state.gap;
+  /** What is still there has the gap before its next snapshot; what is not has ended while the agent was away. */
+  #resume(state: TargetState, apps: readonly string[]): void {
+    const there = new Set(apps);
+    for (const sequence of state.sequences.values()) {
+      if (this.#ended.has(sequence)) continue;
+      if (there.has(sequence.app)) sequence.gap = state.gap;
+      else this.#end(state, sequence.app);
     }
     state.gap = undefined;
+  }
+
+  #end(state: TargetState, app: string): void {
+    this.#endSequence(state, app);
+    this.#options.onEvent?.({
+      source: state.name,
+      kind: "gone",
+      message: `the application ${app} has ended`,
+      fatal: false,
+      app,
+    });
   }
 
   /** While an application is not there no deadline of it is missed: if it comes again, that is what the gap says. */
@@ -598,27 +608,26 @@ export class Collector {
     sequence.deadlineNs = Number.NaN;
     sequence.gap = "the application had ended: its pool is a new one";
     const ended = this.#ended;
-    const key = sequenceKey(state, app);
-    ended.delete(key);
-    ended.add(key);
+    ended.delete(sequence);
+    ended.set(sequence, state);
     if (ended.size <= ENDED_MAX) return;
     const [oldest] = ended;
-    ended.delete(oldest!);
-    this.#sequences.delete(oldest!);
+    ended.delete(oldest![0]);
+    oldest![1].sequences.delete(oldest![0].app);
   }
 
   #sequenceOf(state: TargetState, app: string): Sequence {
-    const key = sequenceKey(state, app);
-    let sequence = this.#sequences.get(key);
+    let sequence = state.sequences.get(app);
     if (sequence === undefined) {
       sequence = {
+        app,
         count: 0,
         deadlineNs: Number.NaN,
         gap: undefined,
         told: undefined,
         leftOut: undefined,
       };
-      this.#sequences.set(key, sequence);
+      state.sequences.set(app, sequence);
     }
     return sequence;
   }
@@ -636,10 +645,6 @@ export class Collector {
     this.#worker!.postMessage(message);
     this.#wake!.set();
   }
-}
-
-function sequenceKey({ name }: TargetState, app: string): string {
-  return `${name} ${app}`;
 }
 
 function tellOnStderr({ source, message }: CollectorEvent): void {

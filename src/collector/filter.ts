@@ -11,7 +11,10 @@ export interface Filter {
 
 export const EVERYTHING: Filter = { apps: [], services: [], metrics: [] };
 
-/** A filter's tests, made once: results are kept per name. */
+/** So many results are kept: names come and go while a collector runs. */
+const NAMES_MAX = 10_000;
+
+/** A filter's tests, made once: results are kept per name, for most are asked for again and again. */
 export interface Wanted {
   app(name: string): boolean;
   metric(service: string, metric: Metric): boolean;
@@ -37,6 +40,7 @@ function remember(test: (name: string) => boolean): (name: string) => boolean {
     let answer = known.get(name);
     if (answer === undefined) {
       answer = test(name);
+      if (known.size === NAMES_MAX) known.clear();
       known.set(name, answer);
     }
     return answer;

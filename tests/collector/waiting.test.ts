@@ -1,7 +1,7 @@
 // A collector over TCP that has nothing to ask for at the moment: it still sees what comes and what goes.
 
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync, renameSync } from "node:fs";
+import { copyFileSync, renameSync, rmSync } from "node:fs";
 import {
   Collector,
   type CollectorEvent,
@@ -87,6 +87,41 @@ test("an application that ended and is there again has a gap that says so, and m
   await Bun.sleep(300);
   expect(said).toHaveLength(before);
   copyFileSync(`${host.poolDir}/kept`, pool);
+  await until("it is read again", () => said.length > before);
+  expect(said[before]).toEqual({
+    missed: 0,
+    gap: "the application had ended: its pool is a new one",
+  });
+});
+
+test("an application that ended while its agent was away is told of once, and has that gap when it comes again", async () => {
+  await using host = new TestHost();
+  const first = await host.agentProcess();
+  const mv = host.client();
+  mv.counter("requests_total").inc();
+  await mv.ready;
+  const gone: (string | undefined)[] = [];
+  const connected: unknown[] = [];
+  const said: { missed: number; gap: string | undefined }[] = [];
+  collect(host, {
+    onSnapshot: ({ missed, gap }) => said.push({ missed, gap }),
+    onEvent: ({ kind, app, apps }) => {
+      if (kind === "gone") gone.push(app);
+      if (kind === "connected") connected.push(apps);
+    },
+  });
+  await until("it is read", () => said.length > 0);
+  await first.end("SIGKILL");
+  await mv.close();
+  rmSync(`${host.poolDir}/shop`, { recursive: true });
+  for (const round of [2, 3]) {
+    const agent = await host.agentProcess();
+    await until("it is connected", () => connected.length === round);
+    if (round === 2) await agent.end("SIGKILL");
+  }
+  expect(gone).toEqual(["shop"]);
+  const before = said.length;
+  host.client().counter("requests_total").inc();
   await until("it is read again", () => said.length > before);
   expect(said[before]).toEqual({
     missed: 0,
