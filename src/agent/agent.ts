@@ -2,6 +2,27 @@
 
 import { readFileSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
+import {
+  type AccessOptions,
+  ANYONE,
+  ANYONE_REGISTERING,
+  CertificateEnd,
+  checkExposure,
+  checkHost,
+  checkPorts,
+  checkSocketPath,
+  checkTls,
+  fitConnections,
+  type Grant,
+  HostNames,
+  LOCAL,
+  type Log,
+  Refusals,
+  RestConnections,
+  type TlsIdentity,
+  type TokenEntry,
+  TokenKeeper,
+} from "../guard/index.ts";
 import { identityOf, type PodWatch } from "../identity/index.ts";
 import {
   LAYOUT_VERSION,
@@ -11,18 +32,12 @@ import {
   type ProcessesResponse,
   type ProcessIdentity,
 } from "../layout/index.ts";
-import { type AccessOptions, checkExposure } from "./access.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
 import { Garbage } from "./garbage.ts";
-import { ANYONE, ANYONE_REGISTERING, type Grant, LOCAL } from "./grants.ts";
 import { Health } from "./health.ts";
-import { HostNames } from "./host-names.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
-import { checkHost, checkPorts, checkSocketPath } from "./listening.ts";
-import type { Log } from "./log.ts";
-import { fitConnections } from "./open-files.ts";
 import { PoolPlace } from "./place.ts";
 import type { Pool } from "./pool.ts";
 import { Pools } from "./pools.ts";
@@ -32,15 +47,10 @@ import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
 import { sessionSockets } from "./rdma/routes.ts";
 import { Readings } from "./reading.ts";
 import { Recurring } from "./recurring.ts";
-import { Refusals } from "./refusals.ts";
 import { RestServer } from "./rest.ts";
-import { RestConnections } from "./rest-connections.ts";
 import { createRoutes } from "./routes.ts";
 import { type PushCounters, SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
-import { CertificateEnd, checkTls, type TlsIdentity } from "./tls.ts";
-import { TokenKeeper } from "./token-keeper.ts";
-import type { TokenEntry } from "./tokens.ts";
 
 /** How soon is noticed that the agent cannot work any more, or that its heap has garbage. */
 const LOOK_INTERVAL_MS = 1_000;
@@ -148,7 +158,11 @@ export class Agent {
     this.#names = new HostNames(options.allowHosts);
     const grant = options.allowRegister === true ? ANYONE_REGISTERING : ANYONE;
     const anonymous = { grant, names: this.#names };
-    this.#refusals = new Refusals(this.#keeper?.tokens, limits, log, this.metrics, anonymous);
+    const counts = {
+      limited: (code: string) => this.metrics.add("limits", 1, code),
+      denied: () => this.metrics.add("denied"),
+    };
+    this.#refusals = new Refusals(this.#keeper?.tokens, limits, log, counts, anonymous);
     this.#restConnections = new RestConnections(limits, (peer) =>
       this.#refusals.restConnection(peer),
     );

@@ -2,12 +2,19 @@
 // When there is no room, the caller with the most connections or an idle one makes room: nobody can keep others out.
 
 import { peerOf, SystemError } from "../ffi/index.ts";
+import {
+  ANYONE,
+  Buckets,
+  callerOf,
+  ExpiredTokenError,
+  type Grant,
+  type KnownToken,
+  NOBODY,
+  Tokens,
+  WrongTokens,
+} from "../guard/index.ts";
 import { STATUS } from "../layout/index.ts";
 import { DATA_COUNTERS, type DataRefusal } from "./data-protocol.ts";
-import { ANYONE, type Grant, NOBODY } from "./grants.ts";
-import { Buckets } from "./rate.ts";
-import { ExpiredTokenError, type KnownToken, Tokens } from "./tokens.ts";
-import { callerOf, WrongTokens } from "./wrong-tokens.ts";
 
 /** Refusals that are reported per second; the others are only counted. */
 const TOLD_PER_S = 20;

@@ -16,6 +16,7 @@ import {
   SystemError,
   tcpListen,
 } from "../ffi/index.ts";
+import { callerOf, type Grant, type KnownToken, NOBODY } from "../guard/index.ts";
 import {
   decodeHeader,
   decodeState,
@@ -42,10 +43,7 @@ import {
 } from "../layout/index.ts";
 import { DataDoor, type DataDoorOptions, type Held, type Peer } from "./data-door.ts";
 import { DATA_COUNTERS, PREFACE_BYTES, SECRET_BYTES, type ServedPool } from "./data-protocol.ts";
-import { type Grant, NOBODY } from "./grants.ts";
 import { type Listing, Listings } from "./listings.ts";
-import type { KnownToken } from "./tokens.ts";
-import { callerOf } from "./wrong-tokens.ts";
 
 /** A connection that has not said hello by then is closed, so that silent ones do not use up the limit. */
 const HELLO_TIMEOUT_NS = 10e9;

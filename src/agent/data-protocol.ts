@@ -1,6 +1,6 @@
 // What the data plane's two sides, main thread and worker, say to each other.
 
-import type { KnownToken } from "./tokens.ts";
+import type { KnownToken } from "../guard/index.ts";
 
 /** A pool as the worker serves it: memory that the main thread keeps mapped until the worker has let go. */
 export interface ServedPool {

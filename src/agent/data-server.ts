@@ -7,6 +7,7 @@ import {
   type TunnelStream,
   WakeEvent,
 } from "../ffi/index.ts";
+import { callerOf, type KnownToken, NOBODY, serverTls, type TlsIdentity } from "../guard/index.ts";
 import { STATUS, threadFault } from "../layout/index.ts";
 import { GREETING_MAX_EACH } from "./data-door.ts";
 import {
@@ -18,11 +19,7 @@ import {
   type ServedPool,
   type ToWorker,
 } from "./data-protocol.ts";
-import { NOBODY } from "./grants.ts";
 import type { Pool } from "./pool.ts";
-import { serverTls, type TlsIdentity } from "./tls.ts";
-import type { KnownToken } from "./tokens.ts";
-import { callerOf } from "./wrong-tokens.ts";
 
 // The compiled binary keeps workers below its root; from sources they lie beside this file.
 const WORKER_URL = new URL(

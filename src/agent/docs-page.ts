@@ -4,7 +4,7 @@
 import { Elysia } from "elysia";
 import stylePath from "swagger-ui-dist/swagger-ui.css" with { type: "file" };
 import scriptPath from "swagger-ui-dist/swagger-ui-bundle.js" with { type: "file" };
-import { needs } from "./scopes.ts";
+import { needs } from "../guard/index.ts";
 
 const PAGE = `<!doctype html>
 <html lang="en">

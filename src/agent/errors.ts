@@ -1,19 +1,9 @@
 // What can go wrong in an agent, as the caller of the REST API is told it.
 
-import type { ApiError } from "../layout/index.ts";
+import { CallError } from "../guard/index.ts";
 
-/** An error with a code for programs, a sentence and a hint for people, and the HTTP status that goes with it. */
-export class AgentError extends Error implements ApiError {
+export class AgentError extends CallError {
   override readonly name: string = "AgentError";
-
-  constructor(
-    readonly code: string,
-    message: string,
-    readonly hint: string,
-    readonly status = 400,
-  ) {
-    super(message);
-  }
 }
 
 /** A limit is reached: nothing was changed. Counted by code in the agent's own metrics. */

@@ -1,8 +1,8 @@
 // What keeps the agent from its work. Logged once when it begins, when its reason changes and when it ends; shown by
 // `/health` and `/healthz`.
 
+import type { Log } from "../guard/index.ts";
 import type { Problem } from "../layout/index.ts";
-import type { Log } from "./log.ts";
 
 /** Something that can fail while the agent runs. */
 export type Part = "pools" | "lost-pools" | "socket" | "rest-port" | "data-port";

@@ -1,6 +1,8 @@
 // Every limit of an agent, with its default. A reached limit is an error with a code, and counted under that code.
 
-export interface Limits {
+import { type ConnectionLimits, GATE_LIMITS, type GateLimits } from "../guard/index.ts";
+
+export interface Limits extends ConnectionLimits, GateLimits {
   /** Applications, that is, pools. */
   apps: number;
   /** Applications that one token has made, or all together who need none over TCP. The socket's callers may make all. */
@@ -15,18 +17,10 @@ export interface Limits {
   writers: number;
   /** Bytes of a request's body. */
   bodyBytes: number;
-  /** Connections to each of the TCP ports. */
-  connections: number;
-  /** Of those, the ones of one address, and to the data port of one token. */
-  connectionsEach: number;
   /** Milliseconds after which a connection to the data port that asks for nothing makes room for others. */
   idleMs: number;
   /** Long texts of /metrics that are being taken at once. */
   scrapes: number;
-  /** Requests per second of a token over TCP. */
-  requestsPerS: number;
-  /** Wrong tokens per second of an address. */
-  wrongPerS: number;
 }
 
 export const DEFAULT_LIMITS: Readonly<Limits> = {
@@ -41,6 +35,5 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   connectionsEach: 256,
   idleMs: 10_000,
   scrapes: 8,
-  requestsPerS: 1000,
-  wrongPerS: 5,
+  ...GATE_LIMITS,
 };

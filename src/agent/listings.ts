@@ -2,8 +2,8 @@
 // until the last of their receivers has them.
 
 import { allocateBuffer, type Mapping } from "../ffi/index.ts";
+import type { Grant } from "../guard/index.ts";
 import type { WirePool } from "../layout/index.ts";
-import type { Grant } from "./grants.ts";
 
 /** One answer, shared by those who are sent it. */
 export class Listing {

@@ -9,6 +9,7 @@ import {
   ownUids,
   type SystemError,
 } from "../ffi/index.ts";
+import { type Grant, LOCAL, type Log } from "../guard/index.ts";
 import {
   AGENT_APP,
   checkAppName,
@@ -25,9 +26,7 @@ import {
 } from "../layout/index.ts";
 import { Application, type ApplicationEvents } from "./application.ts";
 import { AgentError, LimitError, unknownApp } from "./errors.ts";
-import { type Grant, LOCAL } from "./grants.ts";
 import type { Limits } from "./limits.ts";
-import type { Log } from "./log.ts";
 import { Pool, type PoolFileOptions } from "./pool.ts";
 import { folderMode, makeFolder } from "./pool-folder.ts";
 import { checked } from "./register.ts";

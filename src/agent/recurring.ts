@@ -1,7 +1,7 @@
 // Logs a repeated failure once: when it begins, when its reason changes, and when it ends, with the number of times. For
 // whatever a timer tries.
 
-import type { Log } from "./log.ts";
+import type { Log } from "../guard/index.ts";
 
 /** Failures that are remembered. Beyond that, new ones are not logged until some have ended. */
 const FAILING_MAX = 1_000;

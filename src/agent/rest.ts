@@ -3,14 +3,22 @@
 import { lstatSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { shareSocket } from "../ffi/index.ts";
+import {
+  addressed,
+  CallError,
+  type Grant,
+  LIVENESS_PATH,
+  LOCAL,
+  NOBODY,
+  pathOf,
+  serverTls,
+  type TlsIdentity,
+  TooManyError,
+  withGrant,
+} from "../guard/index.ts";
 import type { Problem } from "../layout/index.ts";
-import { AgentError } from "./errors.ts";
-import { TooManyError } from "./gate.ts";
-import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";
 import type { SocketData } from "./rdma/routes.ts";
 import type { createRoutes } from "./routes.ts";
-import { addressed, LIVENESS_PATH, pathOf } from "./target.ts";
-import { serverTls, type TlsIdentity } from "./tls.ts";
 
 /** How long requests that were taken on may take while the agent stops. */
 const DRAIN_TIMEOUT_MS = 1000;
@@ -19,7 +27,7 @@ const DRAIN_TIMEOUT_MS = 1000;
 const IDLE_TIMEOUT_S = 30;
 
 /** The answer when the fault is ours. */
-const INTERNAL = new AgentError("internal", "the agent failed to answer", "its log says why", 500);
+const INTERNAL = new CallError("internal", "the agent failed to answer", "its log says why", 500);
 
 type Listener = Bun.Server<SocketData>;
 
@@ -36,7 +44,7 @@ export interface RestOptions {
   /** Says what a request over TCP may see. @throws AgentError when it is to be refused */
   check(request: Request, peer: string): Grant;
   /** A request was refused before it came to a route. */
-  refused(error: AgentError, request: Request, grant: Grant, peer: string): void;
+  refused(error: CallError, request: Request, grant: Grant, peer: string): void;
   /** A request could not be answered, by a fault of ours. */
   failed(error: unknown): void;
   answered(status: number): void;
@@ -229,7 +237,7 @@ export class RestServer {
       const response = await routes.handle(withGrant(request, grant, peer));
       return this.#upgraded.has(request) ? undefined : response;
     } catch (error) {
-      if (error instanceof AgentError) {
+      if (error instanceof CallError) {
         refused(error, given, grant, peer);
         return errorResponse(error);
       }
@@ -260,7 +268,7 @@ function livenessOf(problems: readonly Problem[]): Response {
 }
 
 /** An error as the caller gets it. */
-function errorResponse(error: AgentError): Response {
+function errorResponse(error: CallError): Response {
   const { status, code, message, hint } = error;
   const headers =
     error instanceof TooManyError ? { "retry-after": String(error.retryAfterS) } : undefined;

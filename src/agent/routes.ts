@@ -6,6 +6,20 @@ import { Elysia, t } from "elysia";
 import { ValidationError } from "elysia/error";
 import type { ScrapeLimits } from "../exposition/index.ts";
 import {
+  CallError,
+  checkScope,
+  grantOf,
+  KnownPaths,
+  LIVENESS_PATH,
+  type Log,
+  MethodError,
+  type Need,
+  needs,
+  needsOf,
+  pathOf,
+  type TokenListing,
+} from "../guard/index.ts";
+import {
   type AttachResponse,
   ClashLog,
   COMBINES,
@@ -26,18 +40,13 @@ import { Bodies, wholeNumber } from "./bodies.ts";
 import { docsPage } from "./docs-page.ts";
 import { AgentError, LimitError } from "./errors.ts";
 import { MetricsRoute } from "./exposition.ts";
-import { GrantedPools, grantOf } from "./grants.ts";
+import { GrantedPools } from "./granted-pools.ts";
 import { registerLegacy } from "./legacy.ts";
-import type { Log } from "./log.ts";
-import { KnownPaths, MethodError } from "./methods.ts";
 import type { Pools } from "./pools.ts";
 import type { Rdma } from "./rdma/rdma.ts";
 import { rdmaRoutes, type Upgrade } from "./rdma/routes.ts";
 import type { Readings } from "./reading.ts";
-import { checkScope, type Need, needs, needsOf } from "./scopes.ts";
 import type { SelfMetrics } from "./self-metrics.ts";
-import { LIVENESS_PATH, pathOf } from "./target.ts";
-import type { TokenListing } from "./tokens.ts";
 import { checkSecret, newSecret, SECRET_HEADER } from "./writer-secrets.ts";
 
 export interface RoutesContext {
@@ -61,7 +70,7 @@ export interface RoutesContext {
   /** Bytes of a request's body. */
   maxBodyBytes: number;
   /** Takes note of a request that a route has refused: the caller lacks a right, or the request is too large. */
-  refused(error: AgentError, request: Request): void;
+  refused(error: CallError, request: Request): void;
   /** Takes note of a fault of ours. */
   failed(error: unknown): void;
   tokens(): TokenListing[];
@@ -402,11 +411,11 @@ const FAILURE = new AgentError("internal", "the agent failed to answer", "its lo
  * An error as the caller gets it: no stack, and nothing of what the caller sent.
  * @param methods that the path of the request has
  */
-function asAgentError(error: unknown, code: unknown, methods: () => string[]): AgentError {
-  if (error instanceof AgentError) return error;
+function asAgentError(error: unknown, code: unknown, methods: () => string[]): CallError {
+  if (error instanceof CallError) return error;
   // What the reader of a body throws comes wrapped.
   const { cause } = error as Error;
-  if (code === "PARSE" && cause instanceof AgentError) return cause;
+  if (code === "PARSE" && cause instanceof CallError) return cause;
   if (error instanceof ValidationError) {
     const { path, message } = firstFault(error);
     return new AgentError(

@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { version } from "../../package.json";
-import type { Agent, Log } from "../agent/index.ts";
+import type { Agent } from "../agent/index.ts";
+import type { Log } from "../guard/index.ts";
 import type { AgentPush } from "./agent/push.ts";
 import { OTLP_FLAGS, type OtlpFlagOptions, refuseAlone } from "./push/flags.ts";
 import { UsageError } from "./support/errors.ts";
@@ -274,7 +275,8 @@ export default defineSubcommand("agent", {
     jsonLogs: flag.toggle({ group: LOG, description: "log as JSON lines" }),
   },
   async run(options) {
-    const { Agent, createLog } = await import("../agent/index.ts");
+    const { Agent } = await import("../agent/index.ts");
+    const { createLog } = await import("../guard/index.ts");
     const { defaultSocketPath } = await import("../layout/index.ts");
     const { readTokens } = await import("./support/token-file.ts");
     const { readServerTls } = await import("./support/tls-files.ts");

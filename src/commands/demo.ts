@@ -129,7 +129,8 @@ async function startAgent({
   poolDir: string;
   port: number;
 }) {
-  const { Agent, createLog, DEFAULT_LIMITS } = await import("../agent/index.ts");
+  const { Agent, DEFAULT_LIMITS } = await import("../agent/index.ts");
+  const { createLog } = await import("../guard/index.ts");
   const { version } = await import("../../package.json");
   return Agent.start({
     socketPath: socket,

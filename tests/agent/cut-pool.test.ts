@@ -2,9 +2,10 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
-import { Agent, createLog, DEFAULT_LIMITS } from "../../src/agent/index.ts";
+import { Agent, DEFAULT_LIMITS } from "../../src/agent/index.ts";
 import { Pool } from "../../src/agent/pool.ts";
 import { MicroView } from "../../src/client/index.ts";
+import { createLog } from "../../src/guard/index.ts";
 import { until } from "../support/wait.ts";
 
 let dir: string;

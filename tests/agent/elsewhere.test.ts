@@ -3,12 +3,12 @@
 import { describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
-import { createLog } from "../../src/agent/log.ts";
 import { Pool } from "../../src/agent/pool.ts";
 import { Pools } from "../../src/agent/pools.ts";
 import { Readings } from "../../src/agent/reading.ts";
 import { STRATEGIES } from "../../src/agent/strategies/index.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
+import { createLog } from "../../src/guard/log.ts";
 import {
   application,
   ask,

@@ -4,14 +4,10 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
 import { connect } from "node:net";
-import fc from "fast-check";
-import { Audit } from "../../src/agent/audit.ts";
-import { createLog } from "../../src/agent/log.ts";
-import { Buckets, originOf } from "../../src/agent/rate.ts";
-import type { TokenEntry } from "../../src/agent/tokens.ts";
+import type { TokenEntry } from "../../src/guard/tokens.ts";
 import { STATUS } from "../../src/layout/index.ts";
 import { Authority } from "../support/certificates.ts";
-import { AgentProcess, type LogLine, TestHost } from "../support/host.ts";
+import { AgentProcess, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { asNobody, nobodyUid } from "../support/permissions.ts";
 import { patience } from "../support/speed.ts";
@@ -22,62 +18,6 @@ setDefaultTimeout(patience(60_000));
 
 const OPS: TokenEntry = { token: "ops-token-of-the-tests", name: "ops" };
 const TEAM: TokenEntry = { token: "team-token-of-the-tests", name: "team", apps: ["shop"] };
-
-describe("buckets", () => {
-  test("hold what they hold, fill at their rate, and say when there is one again", () => {
-    const buckets = new Buckets(2, 3);
-    const taken = () => [1, 2, 3, 4].map(() => buckets.take("a", 1000));
-    expect(taken()).toEqual([true, true, true, false]);
-    expect([buckets.has("a", 1000), buckets.has("b", 1000)]).toEqual([false, true]);
-    expect(buckets.waitS("a", 1000)).toBe(1);
-    expect(buckets.take("a", 1499)).toBe(false);
-    expect(buckets.take("a", 1501)).toBe(true);
-    expect([1, 2, 3, 4].map(() => buckets.take("a", 1e9))).toEqual([true, true, true, false]);
-    // A clock that goes back gives nothing.
-    expect(buckets.take("a", 0)).toBe(false);
-  });
-
-  test("never give more than their burst and their rate together", () => {
-    const steps = fc.array(fc.integer({ min: 0, max: 500 }), { minLength: 1, maxLength: 200 });
-    fc.assert(
-      fc.property(
-        steps,
-        fc.integer({ min: 1, max: 50 }),
-        fc.integer({ min: 1, max: 9 }),
-        (waits, rate, burst) => {
-          const buckets = new Buckets(rate, burst);
-          let nowMs = 0;
-          let given = 0;
-          for (const wait of waits) {
-            nowMs += wait;
-            if (buckets.take("a", nowMs)) given++;
-          }
-          expect(given).toBeLessThanOrEqual(burst + (nowMs / 1000) * rate + 1e-6);
-        },
-      ),
-    );
-  });
-
-  test("of any number of names take bounded memory", () => {
-    const buckets = new Buckets(1, 1);
-    for (let i = 0; i < 10_000; i++) buckets.take(`name ${i}`, i);
-    expect(buckets.size).toBeLessThanOrEqual(4096);
-    expect(buckets.has("name 9999", 10_000)).toBe(false);
-  });
-});
-
-test.each([
-  ["10.0.0.1", "10.0.0.1"],
-  ["::ffff:10.0.0.1", "10.0.0.1"],
-  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
-  ["2001:db8:1:2::6", "2001:db8:1:2::/64"],
-  ["2001:DB8::6", "2001:db8:0:0::/64"],
-  ["::1", "0:0:0:0::/64"],
-  ["fe80::1%eth0", "fe80:0:0:0::/64"],
-  ["", ""],
-])("who comes from %s is counted as %s", (address, origin) => {
-  expect(originOf(address)).toBe(origin);
-});
 
 function asking(port: number, token?: string) {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
@@ -452,38 +392,5 @@ describe("a call that is refused", () => {
     expect(paths[1]).toBe("/v1/apps/…/x");
     expect(paths.join("")).not.toMatch(/[\p{Cc}\p{Cf}]/u);
     expect(Math.max(...paths.map((path) => path.length))).toBeLessThan(300);
-  });
-
-  test("leaves so many lines at most, and the others are counted", () => {
-    const lines: LogLine[] = [];
-    const audit = new Audit(createLog("info", true, (line) => lines.push(JSON.parse(line))));
-    const refusal = { transport: "rest", code: "denied", token: "nobody", peer: "::1" } as const;
-    for (let i = 0; i < 1000; i++) audit.refused({ ...refusal, path: `/${i}` }, 50_000 + i / 100);
-    audit.count(50_020);
-    audit.count(50_030);
-    expect(lines).toHaveLength(101);
-    expect(lines.at(-1)).toMatchObject({ audit: "left-out", calls: 900 });
-    audit.refused(refusal, 60_000);
-    audit.count(70_000);
-    expect(lines).toHaveLength(102);
-  });
-
-  test("shows hostile text as numbers, in lines for people too", () => {
-    let text = "";
-    const audit = new Audit(
-      createLog("info", false, (line) => {
-        text += line;
-      }),
-    );
-    fc.assert(
-      fc.property(fc.string({ unit: "binary" }), fc.string(), (path, method) => {
-        text = "";
-        audit.refused(
-          { transport: "rest", code: "denied", token: "nobody", peer: "", path, method },
-          1e12 * Math.random(),
-        );
-        expect(text.trimEnd()).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
-      }),
-    );
   });
 });

@@ -3,9 +3,9 @@
 import { describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createLog } from "../../src/agent/log.ts";
 import { Recurring } from "../../src/agent/recurring.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
+import { createLog } from "../../src/guard/log.ts";
 import { poolPath } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 import { canMount, mountTmpfs } from "../support/permissions.ts";

@@ -2,9 +2,9 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect as connectTls } from "node:tls";
-import type { TokenEntry } from "../../src/agent/tokens.ts";
 import { AgentClient } from "../../src/collector/agent-client.ts";
 import { VerbsSession } from "../../src/collector/verbs-session.ts";
+import type { TokenEntry } from "../../src/guard/tokens.ts";
 import { TlsError } from "../../src/http/index.ts";
 import { PAGE_BYTES, type RdmaResponse, STATUS } from "../../src/layout/index.ts";
 import { Authority } from "../support/certificates.ts";

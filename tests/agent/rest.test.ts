@@ -4,7 +4,8 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import type { Agent } from "../../src/agent/agent.ts";
-import { AgentRunningError, ExposedError } from "../../src/agent/index.ts";
+import { AgentRunningError } from "../../src/agent/index.ts";
+import { ExposedError } from "../../src/guard/index.ts";
 import {
   type ApiError,
   type AttachResponse,

@@ -4,9 +4,9 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { ANYONE, LOCAL, NOBODY } from "../../src/agent/grants.ts";
 import { UsageError } from "../../src/commands/support/errors.ts";
 import { parseTokens, readToken } from "../../src/commands/support/token-file.ts";
+import { ANYONE, LOCAL, NOBODY } from "../../src/guard/grants.ts";
 
 const ONE = "correct-horse-battery-staple";
 const TWO = "tr0ub4dor&3-and-then-some";

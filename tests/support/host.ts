@@ -46,7 +46,7 @@ export class TestHost implements AsyncDisposable {
   async agent(options: TestAgentOptions = {}): Promise<Agent> {
     // Only now: most of it is the REST interface, which takes seconds to load in an emulated machine.
     const { Agent } = await import("../../src/agent/agent.ts");
-    const { createLog } = await import("../../src/agent/log.ts");
+    const { createLog } = await import("../../src/guard/log.ts");
     const { limits } = await import("./pools.ts");
     const agent = await Agent.start({
       socketPath: this.socketPath,

@@ -14,10 +14,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { Agent } from "../../src/agent/agent.ts";
-import { createLog, type Log } from "../../src/agent/log.ts";
 import { Pool } from "../../src/agent/pool.ts";
 import { MicroView } from "../../src/client/index.ts";
 import { Collector } from "../../src/collector/index.ts";
+import { createLog, type Log } from "../../src/guard/log.ts";
 import { checkPools } from "../../src/inspector/doctor/pools.ts";
 import { SHM_DIR } from "../../src/layout/index.ts";
 import { note } from "./collecting.ts";

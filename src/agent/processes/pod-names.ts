@@ -1,7 +1,7 @@
 // The names of pods for the agent: follows them, and tells of it in its metrics and its log.
 
+import type { Log } from "../../guard/index.ts";
 import { type KubernetesAccess, PodWatch, type PodWatchLimits } from "../../identity/index.ts";
-import type { Log } from "../log.ts";
 import type { SelfMetrics } from "../self-metrics.ts";
 
 export interface KubernetesOptions {

@@ -5,6 +5,7 @@
 // pools of the applications are left alone.
 
 import { SharedFile } from "../../ffi/index.ts";
+import type { Log } from "../../guard/index.ts";
 import { findProcess, ProcessLook, type WriterLock } from "../../identity/index.ts";
 import {
   type ProcessesResponse,
@@ -13,7 +14,6 @@ import {
   type Writer,
 } from "../../layout/index.ts";
 import type { Application } from "../application.ts";
-import type { Log } from "../log.ts";
 import { SELF_APP } from "../self-metrics.ts";
 import { bootTimeS } from "./proc.ts";
 import { type NamedProcess, SampledProcess, type Who } from "./sampled-process.ts";

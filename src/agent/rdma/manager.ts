@@ -2,7 +2,7 @@
 // Events are only looked for while somebody is expected, so that nothing runs for those who are connected.
 
 import { ConnectionManager, type ManagerEvent, type QueuePair } from "../../ffi/index.ts";
-import type { Log } from "../log.ts";
+import type { Log } from "../../guard/index.ts";
 
 /** A collector that does not come with its ticket by then does not come. */
 const TICKET_TIMEOUT_MS = 10_000;

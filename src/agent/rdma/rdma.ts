@@ -17,6 +17,7 @@ import {
   type RdmaPortSpec,
   SystemError,
 } from "../../ffi/index.ts";
+import { type Grant, LOCAL, type Log } from "../../guard/index.ts";
 import type {
   QueuePairRequest,
   QueuePairResponse,
@@ -25,8 +26,6 @@ import type {
 } from "../../layout/index.ts";
 import type { Application } from "../application.ts";
 import { AgentError, LimitError } from "../errors.ts";
-import { type Grant, LOCAL } from "../grants.ts";
-import type { Log } from "../log.ts";
 import type { Pool } from "../pool.ts";
 import { ManagerDoor } from "./manager.ts";
 import { RegisteredPool } from "./registered-pool.ts";

@@ -1,6 +1,7 @@
 // REST for RDMA: what there is, and setting queue pairs up. Also the WebSocket by which a collector holds them.
 
 import { Elysia, t } from "elysia";
+import { type Grant, grantOf, needs } from "../../guard/index.ts";
 import type {
   QueuePairResponse,
   RdmaResponse,
@@ -9,9 +10,8 @@ import type {
 } from "../../layout/index.ts";
 import { type Bodies, wholeNumber } from "../bodies.ts";
 import { AgentError } from "../errors.ts";
-import { type Grant, GrantedPools, grantOf } from "../grants.ts";
+import { GrantedPools } from "../granted-pools.ts";
 import type { Pools } from "../pools.ts";
-import { needs } from "../scopes.ts";
 import type { Rdma, Session } from "./rdma.ts";
 
 const SESSION_PATH = "/v1/rdma/session";

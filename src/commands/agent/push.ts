@@ -2,8 +2,9 @@
 // an exporter, and tells it of applications that have gone.
 
 import { hostname } from "node:os";
-import { type Agent, type Log, Recurring } from "../../agent/index.ts";
+import { type Agent, Recurring } from "../../agent/index.ts";
 import { type ExportEnd, type Exporter, Otlp } from "../../export/index.ts";
+import type { Log } from "../../guard/index.ts";
 import { LOCAL_SOURCE } from "../../layout/index.ts";
 import type { OtlpFlagOptions } from "../push/flags.ts";
 import { otlpOptions } from "../push/otlp.ts";

@@ -1,15 +1,26 @@
 // `microview collect --listen`: serves the latest snapshot of every pool that is read, as Prometheus text.
 
+import type { TargetStatistics } from "../../collector/index.ts";
+import type { ExportCounters } from "../../export/index.ts";
 import {
-  AgentError,
+  type ExposedPool,
+  MetricsEndpoint,
+  negotiate,
+  QueryError,
+  type Selection,
+  type Wants,
+  WriterValues,
+} from "../../exposition/index.ts";
+import {
   ANYONE,
   Audit,
   addressed,
+  CallError,
   checkPort,
   checkScope,
   checkTls,
   createLog,
-  DEFAULT_LIMITS,
+  GATE_LIMITS,
   Gate,
   type Grant,
   HostNames,
@@ -22,18 +33,7 @@ import {
   serverTls,
   TokenKeeper,
   TooManyError,
-} from "../../agent/index.ts";
-import type { TargetStatistics } from "../../collector/index.ts";
-import type { ExportCounters } from "../../export/index.ts";
-import {
-  type ExposedPool,
-  MetricsEndpoint,
-  negotiate,
-  QueryError,
-  type Selection,
-  type Wants,
-  WriterValues,
-} from "../../exposition/index.ts";
+} from "../../guard/index.ts";
 import {
   type ApiError,
   type ClashLog,
@@ -133,7 +133,7 @@ export class ScrapeServer {
     this.#names = new HostNames(options.listenAllowHost);
     if (tls !== undefined) this.#names.certify(checkTls(tls));
     const anonymous = { grant: ANYONE, names: this.#names };
-    this.#gate = new Gate(this.#keeper?.tokens, DEFAULT_LIMITS, anonymous);
+    this.#gate = new Gate(this.#keeper?.tokens, GATE_LIMITS, anonymous);
     this.#audit = new Audit(log, (text) => this.#keeper?.tokens.has(text) === true);
     this.#looking = setInterval(() => {
       this.#keeper?.look();
@@ -253,7 +253,7 @@ export class ScrapeServer {
       const { searchParams: query } = new URL(request.url);
       const path = pathOf(request);
       if (!PATHS.includes(path)) {
-        throw new AgentError("no-such-route", "there is no such route", "GET /metrics", 404);
+        throw new CallError("no-such-route", "there is no such route", "GET /metrics", 404);
       }
       if (!METHODS.includes(request.method)) throw new MethodError(METHODS);
       // It reveals nothing, so a health check needs no token.
@@ -269,7 +269,7 @@ export class ScrapeServer {
         const { message, hint } = error;
         return errorResponse(400, { code: "invalid-query", message, hint });
       }
-      return error instanceof AgentError ? refusal(error) : this.#failed(error);
+      return error instanceof CallError ? refusal(error) : this.#failed(error);
     }
   }
 
@@ -284,7 +284,7 @@ export class ScrapeServer {
     return errorResponse(500, { code: "internal", message, hint });
   }
 
-  /** What a request may see; one that may see nothing leaves a line. @throws AgentError */
+  /** What a request may see; one that may see nothing leaves a line. @throws CallError */
   #admit(request: Request, peer: string): Grant {
     let token = "nobody";
     try {
@@ -293,7 +293,7 @@ export class ScrapeServer {
       checkScope(grant, "read");
       return grant;
     } catch (error) {
-      if (error instanceof AgentError) {
+      if (error instanceof CallError) {
         const { method } = request;
         const path = pathOf(request);
         this.#audit.refused({ transport: "listen", code: error.code, token, peer, method, path });
@@ -337,7 +337,7 @@ function copyInto(known: Float64Array | undefined, values: Float64Array): Float6
 }
 
 /** A refusal as the caller gets it. */
-function refusal(error: AgentError): Response {
+function refusal(error: CallError): Response {
   const { status, code, message, hint } = error;
   const headers: Record<string, string> = {};
   if (error instanceof TooManyError) headers["retry-after"] = String(error.retryAfterS);

@@ -1,6 +1,6 @@
 // Reads the certificates and keys that flags name, and checks that they can be used.
 
-import { checkTls, type TlsIdentity } from "../../agent/index.ts";
+import { checkTls, type TlsIdentity } from "../../guard/index.ts";
 import { checked } from "./certificate-files.ts";
 import { UsageError } from "./errors.ts";
 import { readTextFile } from "./files.ts";

@@ -1,6 +1,6 @@
 // Reads --token-file: one token per line, for the agent with what it grants. Its messages name lines, never tokens.
 
-import type { Scope, TokenEntry } from "../../agent/index.ts";
+import type { Scope, TokenEntry } from "../../guard/index.ts";
 import { checkAppName, WIRE_LIMITS } from "../../layout/index.ts";
 import { UsageError } from "./errors.ts";
 import { readTextFile } from "./files.ts";
@@ -14,7 +14,7 @@ const SYNTAX = "TOKEN [apps=GLOB,GLOB…] [scopes=SCOPE,SCOPE…] [expires=TIME]
 const OPTIONS = ["apps", "scopes", "expires", "name"] as const;
 type Option = (typeof OPTIONS)[number];
 
-/** As the agent knows them; a type alone is imported, so that a collector loads no agent. */
+/** As the agent knows them; a type alone is imported, so that a collector loads no server. */
 const SCOPES: readonly Scope[] = ["read", "register", "admin"];
 
 /** A date, or a time with its distance from UTC. */

@@ -2,7 +2,7 @@
 // and how much it has asked for.
 
 import { type Anonymous, checkRequest } from "./access.ts";
-import { AgentError } from "./errors.ts";
+import { CallError } from "./errors.ts";
 import type { Grant } from "./grants.ts";
 import { Buckets } from "./rate.ts";
 import type { Tokens } from "./tokens.ts";
@@ -15,10 +15,12 @@ export interface GateLimits {
   wrongPerS: number;
 }
 
+export const GATE_LIMITS: Readonly<GateLimits> = { requestsPerS: 1000, wrongPerS: 5 };
+
 const REQUESTS_AT_ONCE = 2;
 
 /** Somebody comes too often. */
-export class TooManyError extends AgentError {
+export class TooManyError extends CallError {
   override readonly name = "TooManyError";
 
   constructor(
@@ -48,7 +50,7 @@ export class Gate {
   /**
    * What a request may see.
    * @param peer the address it comes from
-   * @throws AgentError 401, 403 or 429
+   * @throws CallError 401, 403 or 429
    */
   admit(request: Request, peer: string): Grant {
     this.#checkWrong(peer);
@@ -56,7 +58,7 @@ export class Gate {
     try {
       grant = checkRequest(request, this.tokens, this.anonymous);
     } catch (error) {
-      if (error instanceof AgentError && error.status === 401) this.#wrong.note(peer);
+      if (error instanceof CallError && error.status === 401) this.#wrong.note(peer);
       throw error;
     }
     const name = this.tokens === undefined ? `anyone ${placeOf(peer)}` : grant.name;

@@ -1,10 +1,6 @@
 // What a caller may see: every listener gives each request its grant, and routes ask for it by `grantOf(request)`.
 // It travels beside the request and not in it, so nothing that a client sends can forge one.
 
-import { AGENT_APP } from "../layout/index.ts";
-import type { Application } from "./application.ts";
-import { AgentError, unknownApp } from "./errors.ts";
-import type { Pools } from "./pools.ts";
 import { DEFAULT_SCOPES, type Scope } from "./scopes.ts";
 
 /** What whoever has sent a request, or opened a connection, may see. */
@@ -71,45 +67,4 @@ function admissionOf(request: Request): Admission {
   const admission = admitted.get(request);
   if (admission === undefined) throw new Error("the request came without a grant");
   return admission;
-}
-
-/** The applications of a host as a grant shows them: what it does not allow does not exist. */
-export class GrantedPools {
-  constructor(
-    readonly pools: Pools,
-    readonly grant: Grant,
-  ) {}
-
-  *[Symbol.iterator](): Generator<Application> {
-    for (const application of this.pools) {
-      if (this.grant.allows(application.name)) yield application;
-    }
-  }
-
-  /** @throws AgentError 404 when there is no such application, or the grant does not allow it */
-  get(app: string): Application {
-    if (!this.grant.allows(app)) throw unknownApp(app);
-    return this.pools.get(app);
-  }
-
-  /** The application, made if there is none. @throws AgentError 403 when the grant does not allow it */
-  open(app: string): Application {
-    if (!this.grant.allows(app)) {
-      throw new AgentError(
-        "denied-app",
-        `the token ${this.grant.name} is not for application ${JSON.stringify(app.slice(0, 80))}`,
-        "see apps= in the agent's --token-file, or attach through the agent's Unix socket",
-        403,
-      );
-    }
-    if (app === AGENT_APP) {
-      throw new AgentError(
-        "reserved-app",
-        `application ${AGENT_APP} is the agent's own, for its metrics and those of processes`,
-        "give the application another name",
-        403,
-      );
-    }
-    return this.pools.open(app, this.grant);
-  }
 }

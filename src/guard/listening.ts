@@ -1,9 +1,9 @@
-// Whether an agent can listen where it was told to, found out before it begins: each error names the flag and the cause.
+// Whether a server can listen where it was told to, found out before it begins: each error names the flag and the cause.
 
 import { closeFd, SystemError, tcpListen } from "../ffi/index.ts";
 import { formatEndpoint, SOCKET_PATH_BYTES_MAX } from "../layout/index.ts";
 
-/** An agent cannot listen where it was told to. */
+/** A server cannot listen where it was told to. */
 export class ListenError extends Error {
   override readonly name = "ListenError";
 

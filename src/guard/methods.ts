@@ -1,9 +1,9 @@
 // Which methods a path has: a request with another method is answered 405, with the methods that there are.
 
-import { AgentError } from "./errors.ts";
+import { CallError } from "./errors.ts";
 
 /** A path is there, and not for this method. */
-export class MethodError extends AgentError {
+export class MethodError extends CallError {
   override readonly name = "MethodError";
 
   constructor(readonly allowed: readonly string[]) {

@@ -3,11 +3,11 @@
 
 import { timingSafeEqual } from "node:crypto";
 import { globs, isAppName } from "../layout/index.ts";
-import { AgentError } from "./errors.ts";
+import { CallError } from "./errors.ts";
 import type { Grant } from "./grants.ts";
 import { DEFAULT_SCOPES, type Scope } from "./scopes.ts";
 
-/** A token as it is given to the agent. */
+/** A token as it is given to a server. */
 export interface TokenEntry {
   token: string;
   /** Stands for the token wherever it is spoken of. */
@@ -20,12 +20,12 @@ export interface TokenEntry {
   expiresAtMs?: number;
 }
 
-/** A token as the agent's threads keep it: nothing in it can be sent by a client. */
+/** A token as a server's threads keep it: nothing in it can be sent by a client. */
 export interface KnownToken extends Omit<TokenEntry, "token"> {
   hash: Uint8Array;
 }
 
-/** A token as those who manage the agent see it. */
+/** A token as those who manage a server see it. */
 export interface TokenListing {
   name: string;
   apps: readonly string[] | null;
@@ -34,7 +34,7 @@ export interface TokenListing {
 }
 
 /** A token that was right, and has expired. Only who has it is told. */
-export class ExpiredTokenError extends AgentError {
+export class ExpiredTokenError extends CallError {
   override readonly name = "ExpiredTokenError";
 
   constructor(readonly tokenName: string) {

@@ -1,7 +1,7 @@
-// Who may speak to the agent over TCP, and on which addresses it may listen at all.
+// Who may speak to a server over TCP, and on which addresses it may listen at all.
 
 import { isIP } from "node:net";
-import { AgentError } from "./errors.ts";
+import { CallError } from "./errors.ts";
 import type { Grant } from "./grants.ts";
 import type { HostNames } from "./host-names.ts";
 import type { TlsIdentity } from "./tls.ts";
@@ -19,7 +19,7 @@ export interface AccessOptions {
   allowHosts?: readonly string[];
 }
 
-/** The agent would listen to strangers. */
+/** A server would listen to strangers. */
 export class ExposedError extends Error {
   override readonly name = "ExposedError";
   readonly hint =
@@ -38,7 +38,7 @@ export function listensOnLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
-/** @throws ExposedError when strangers could use the agent and nobody has said that they may */
+/** @throws ExposedError when strangers could use the server and nobody has said that they may */
 export function checkExposure({ host, tokens, tls, insecure }: AccessOptions): void {
   if (listensOnLoopback(host) || tokens !== undefined || tls !== undefined || insecure) return;
   throw new ExposedError(host);
@@ -53,7 +53,7 @@ export interface Anonymous {
 /**
  * What a request over TCP may see. One that has no right to be answered is refused.
  * @param tokens undefined when none is asked for
- * @throws AgentError 401 for a missing or wrong token, 403 for a page of another site in the user's browser
+ * @throws CallError 401 for a missing or wrong token, 403 for a page of another site in the user's browser
  */
 export function checkRequest(
   request: Request,
@@ -64,7 +64,7 @@ export function checkRequest(
     const sent = request.headers.get("authorization");
     const grant = tokens.identify(sent);
     if (grant !== undefined) return grant;
-    throw new AgentError(
+    throw new CallError(
       "denied",
       (sent ?? "") === ""
         ? "the agent asks for a token, and none was sent"
@@ -78,7 +78,7 @@ export function checkRequest(
   const host = hostName(request.headers.get("host") ?? "");
   const origin = request.headers.get("origin");
   if (origin !== null && hostName(origin.replace(/^https?:\/\//, "")) !== host) {
-    throw new AgentError(
+    throw new CallError(
       "foreign-origin",
       "the request comes from a web page of another site",
       "use the address of the agent, or start it with --token-file",
@@ -86,7 +86,7 @@ export function checkRequest(
     );
   }
   if (!names.has(host)) {
-    throw new AgentError(
+    throw new CallError(
       "foreign-host",
       "the request names a host that is not known to be this one",
       "use its address, or start what serves it with the name as --allow-host (--listen-allow-host), with a certificate that has the name, or with tokens",

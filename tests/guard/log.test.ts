@@ -1,7 +1,7 @@
 // The agent's log: what comes from outside is in it, and is never more than text.
 
 import { expect, test } from "bun:test";
-import { createLog } from "../../src/agent/log.ts";
+import { createLog } from "../../src/guard/log.ts";
 
 const HOSTILE = "no\n2026 info all is well\u001b[2J\u009b1m\u202e\u2028";
 

@@ -1,4 +1,4 @@
-// The agent's log: lines for people, or JSON lines for programs, on stderr. Never a token, never a body.
+// The log of a server: lines for people, or JSON lines for programs, on stderr. Never a token, never a body.
 
 export type LogLevel = "error" | "warn" | "info" | "debug";
 

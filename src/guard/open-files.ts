@@ -1,9 +1,9 @@
 // How many files this process may open, and how many connections that leaves room for.
 
 import { readFileSync } from "node:fs";
-import type { Limits } from "./limits.ts";
+import type { ConnectionLimits } from "./rest-connections.ts";
 
-/** What an agent has open besides connections: sockets, pools, what it reads at each scan. */
+/** What a server has open besides connections: sockets, pools, what it reads at each scan. */
 const RESERVED = 40;
 
 /** Numbers beyond are not looked at where they have to be tried. */
@@ -18,7 +18,10 @@ export function openFilesMax(): number {
  * The limits, with as many connections as there are files for: to each of the ports, and as many again that come at the
  * same moment. Without that the files would end first, and nobody would make room for anybody.
  */
-export function fitConnections(limits: Limits, openMax = openFilesMax()): Limits {
+export function fitConnections<Limits extends ConnectionLimits>(
+  limits: Limits,
+  openMax = openFilesMax(),
+): Limits {
   const room = Math.max(1, Math.floor((openMax - RESERVED) / 3));
   if (room >= limits.connections) return limits;
   const connectionsEach = Math.min(limits.connectionsEach, room);

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ANYONE, grantOf, LOCAL, NOBODY, withGrant } from "../../src/agent/grants.ts";
-import { hashed, type TokenEntry, Tokens } from "../../src/agent/tokens.ts";
+import { ANYONE, grantOf, LOCAL, NOBODY, withGrant } from "../../src/guard/grants.ts";
+import { hashed, type TokenEntry, Tokens } from "../../src/guard/tokens.ts";
 
 const ENTRIES: TokenEntry[] = [
   { token: "first-token-of-three", name: "ops" },

@@ -1,6 +1,6 @@
 // What a request asks for, as far as that can be parsed: Host and target come from the caller and may be any bytes.
 
-import { AgentError } from "./errors.ts";
+import { CallError } from "./errors.ts";
 
 /** Answered to everybody. */
 export const LIVENESS_PATH = "/healthz";
@@ -10,7 +10,7 @@ const NO_HOST = "http://localhost";
 
 /**
  * The request with a URL that can be parsed. Bun gives the target alone if there is no valid Host.
- * @throws AgentError 400 for a Host or a target that is not valid
+ * @throws CallError 400 for a Host or a target that is not valid
  */
 export function addressed(request: Request): Request {
   const { url } = request;
@@ -18,7 +18,7 @@ export function addressed(request: Request): Request {
   if (isWhole && URL.canParse(url)) return isLongEnough(url) ? request : renamed(request);
   const isBare = url.startsWith("/") && (request.headers.get("host") ?? "") === "";
   if (isBare && URL.canParse(NO_HOST + url)) return new Request(NO_HOST + url, request);
-  throw new AgentError(
+  throw new CallError(
     "invalid-target",
     "the request's Host header or target is not valid",
     "send Host: NAME:PORT and a path",

@@ -1,15 +1,13 @@
-// Takes note of all that an agent refuses: counts it, leaves a line, and remembers who was wrong.
+// Takes note of all that a server refuses: counts it, leaves a line, and remembers who was wrong.
 
 import { STATUS } from "../layout/index.ts";
 import type { Anonymous } from "./access.ts";
 import { Audit } from "./audit.ts";
-import type { AgentError } from "./errors.ts";
-import { Gate } from "./gate.ts";
+import type { CallError } from "./errors.ts";
+import { Gate, type GateLimits } from "./gate.ts";
 import { type Grant, grantOf, NOBODY, peerOf } from "./grants.ts";
-import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Buckets } from "./rate.ts";
-import type { SelfMetrics } from "./self-metrics.ts";
 import { pathOf } from "./target.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -26,6 +24,14 @@ const CODES: Readonly<Record<number, string>> = {
 const FAILURES_PER_SECOND = 1;
 const FAILURES_AT_ONCE = 10;
 
+/** Counts refusals. */
+export interface RefusalCounts {
+  /** A limit was reached. */
+  limited(code: string): void;
+  /** A caller had no right to call, or not to call this. */
+  denied(): void;
+}
+
 export class Refusals {
   readonly gate: Gate;
   readonly #audit: Audit;
@@ -34,9 +40,9 @@ export class Refusals {
   /** @param tokens undefined when none is asked for */
   constructor(
     tokens: Tokens | undefined,
-    limits: Limits,
+    limits: GateLimits,
     readonly log: Log,
-    readonly metrics: SelfMetrics,
+    readonly counts: RefusalCounts,
     anonymous: Anonymous,
   ) {
     this.gate = new Gate(tokens, limits, anonymous);
@@ -44,14 +50,14 @@ export class Refusals {
   }
 
   /** A request was refused before it came to a route. */
-  atTheDoor({ status, code }: AgentError, request: Request, grant: Grant, peer: string): void {
-    if (status === 413 || status === 429) this.metrics.add("limits", 1, code);
-    if (status === 401 || status === 403) this.metrics.add("denied");
+  atTheDoor({ status, code }: CallError, request: Request, grant: Grant, peer: string): void {
+    if (status === 413 || status === 429) this.counts.limited(code);
+    if (status === 401 || status === 403) this.counts.denied();
     this.#note(request, grant, peer, code);
   }
 
   /** A route refused a request: the caller lacks a right, or the request is too large. */
-  byRoute(error: AgentError, request: Request): void {
+  byRoute(error: CallError, request: Request): void {
     this.atTheDoor(error, request, grantOf(request), peerOf(request));
   }
 
@@ -78,7 +84,7 @@ export class Refusals {
   /** A connection to the REST port was ended: there were too many. */
   restConnection(peer: string): void {
     const code = CODES[STATUS.busy]!;
-    this.metrics.add("limits", 1, code);
+    this.counts.limited(code);
     this.#audit.refused({ transport: "rest", code, token: NOBODY.name, peer });
   }
 

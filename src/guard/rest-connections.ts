@@ -8,9 +8,9 @@ import { MAX_TRIED, openFilesMax } from "./open-files.ts";
 import { callerOf } from "./wrong-tokens.ts";
 
 export interface ConnectionLimits {
-  /** In all. */
+  /** To each of the ports. */
   connections: number;
-  /** Of one address, or network of IPv6. */
+  /** Of those, the ones of one address, and to the data port of one token. */
   connectionsEach: number;
 }
 

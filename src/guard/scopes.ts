@@ -1,7 +1,7 @@
 // What a token may do, and what each route asks for. A route says so where it is defined, by `detail: { ...needs(…) }`;
 // one that says nothing is refused to everybody.
 
-import { AgentError } from "./errors.ts";
+import { CallError } from "./errors.ts";
 import type { Grant } from "./grants.ts";
 
 /** `read`: lists, values, the data port, RDMA. `register`: writers and series. `admin`: what concerns all of the agent. */
@@ -41,11 +41,11 @@ export function needsOf(routes: Iterable<Route>): Map<string, Need | undefined> 
   return found;
 }
 
-/** @throws AgentError 403 whose code names the scope that is missing */
+/** @throws CallError 403 whose code names the scope that is missing */
 export function checkScope(grant: Grant, need: Need | undefined): void {
   if (need === "known") return;
   if (need === undefined) {
-    throw new AgentError(
+    throw new CallError(
       "no-scope-declared",
       "nobody may call this: it does not say which scope it is for",
       "tell the maintainers: it is a fault of this version",
@@ -53,7 +53,7 @@ export function checkScope(grant: Grant, need: Need | undefined): void {
     );
   }
   if (grant.scopes.has(need)) return;
-  throw new AgentError(
+  throw new CallError(
     `needs-${need}-scope`,
     `${callerOf(grant)} the scope ${need}`,
     hintFor(grant, need),

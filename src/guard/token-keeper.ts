@@ -1,4 +1,4 @@
-// Looks after an agent's tokens while it runs: takes others when their file has changed, and says when one ends.
+// Looks after a server's tokens while it runs: takes others when their file has changed, and says when one ends.
 
 import type { Log } from "./log.ts";
 import { hashed, isExpired, type TokenEntry, Tokens } from "./tokens.ts";
