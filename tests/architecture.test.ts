@@ -2,12 +2,26 @@
 
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { dirname, join, normalize, relative } from "node:path";
+import { join } from "node:path";
+import {
+  architecturePage,
+  flowchart,
+  layersOf,
+  purposeOf,
+  redrawn,
+  roomsOf,
+} from "../scripts/draw-architecture.ts";
+import {
+  arrowsAmong,
+  type Import,
+  importsOf,
+  ROOT,
+  roomOf,
+  specifiers,
+} from "../scripts/imports.ts";
 
-const ROOT = normalize(`${import.meta.dir}/..`);
-
-/** Rooms that a room may import besides itself. `*` stands for all of them. */
-const MAY_IMPORT: Readonly<Record<string, readonly string[] | "*">> = {
+/** Rooms that a room may import besides itself. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   layout: [],
   ffi: ["layout"],
   http: [],
@@ -25,58 +39,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "*">> = {
   duckdb: [],
   recording: ["layout", "ffi", "sinks", "duckdb"],
   inspector: ["layout", "ffi", "http", "identity"],
-  commands: "*",
+  commands: [
+    ...["layout", "ffi", "http", "identity", "client", "agent", "collector", "inspector"],
+    ...["guard", "exposition", "sinks", "export", "recording"],
+  ],
   "cli.ts": ["commands"],
 };
 
-interface Import {
-  /** Path of the importing file from the root, e.g. `src/agent/index.ts`. */
-  readonly file: string;
-  readonly specifier: string;
-}
-
-interface Arrow extends Import {
-  readonly from: string;
-  readonly to: string;
-  readonly target: string;
-}
-
 const transpiler = new Bun.Transpiler({ loader: "ts" });
-
-/** Imports of values and of types: the transpiler drops the latter, so statements are read too. */
-function specifiers(source: string): string[] {
-  const statements = source.matchAll(
-    /^\s*(?:import\s*|(?:import|export)\b[^"'`;=]*?\bfrom\s*)["']([^"'\n]+)["']/gm,
-  );
-  const dynamic = source.matchAll(/\b(?:import|require)\(\s*["'`]([^"'`\n]+)["'`]/g);
-  const scanned = transpiler.scanImports(source).map(({ path }) => path);
-  return [...new Set([...scanned, ...[...statements, ...dynamic].map((match) => match[1]!)])];
-}
-
-async function importsOf(directory: string): Promise<Import[]> {
-  const imports: Import[] = [];
-  for (const name of [...new Bun.Glob("**/*.{ts,tsx}").scanSync(join(ROOT, directory))].sort()) {
-    const file = join(directory, name);
-    const source = (await Bun.file(join(ROOT, file)).text()).replace(/^#!.*/, "");
-    for (const specifier of specifiers(source)) imports.push({ file, specifier });
-  }
-  return imports;
-}
-
-/** The room of a path below `src/`: its folder, or the file itself. */
-function roomOf(path: string): string {
-  return path.split("/")[1] ?? "";
-}
-
-function arrowsAmong(imports: readonly Import[]): Arrow[] {
-  return imports
-    .filter(({ specifier }) => specifier.startsWith("."))
-    .map(({ file, specifier }) => {
-      const target = relative(ROOT, normalize(join(ROOT, dirname(file), specifier)));
-      return { file, specifier, target, from: roomOf(file), to: roomOf(target) };
-    })
-    .filter(({ target, from, to }) => target.startsWith("src/") && from !== to);
-}
 
 function show(arrows: readonly Import[]): string[] {
   return arrows.map(({ file, specifier }) => `${file} imports ${specifier}`);
@@ -87,10 +57,7 @@ const arrows = arrowsAmong(imports);
 
 describe("the rooms of src/", () => {
   test("import only what their place in the house allows", () => {
-    const wrong = arrows.filter(({ from, to }) => {
-      const allowed = MAY_IMPORT[from] ?? [];
-      return allowed !== "*" && !allowed.includes(to);
-    });
+    const wrong = arrows.filter(({ from, to }) => !MAY_IMPORT[from]?.includes(to));
     expect(show(wrong)).toEqual([]);
   });
 
@@ -101,6 +68,19 @@ describe("the rooms of src/", () => {
       return !doors.includes(target);
     });
     expect(show(wrong)).toEqual([]);
+  });
+
+  test("do not import each other in a circle", () => {
+    layersOf(roomsOf(Object.keys(MAY_IMPORT), arrows));
+  });
+
+  test("are drawn in docs/architecture.md as they are", async () => {
+    const { is, ought } = await architecturePage();
+    if (is !== ought) {
+      throw new Error(
+        "docs/architecture.md shows other rooms or arrows than src/ has: run `bun scripts/draw-architecture.ts`",
+      );
+    }
   });
 
   test("have an index.ts that names, one by one, what they offer", async () => {
@@ -188,5 +168,58 @@ describe("the scanner of this test", () => {
     expect(specifiers(source).sort()).toEqual(
       ["a", "b", "c", "d", "e", "f", "g", "h"].map((name) => `./${name}.ts`),
     );
+  });
+});
+
+describe("the drawing of rooms", () => {
+  const arrow = (from: string, to: string) => ({ from, to });
+
+  test("puts each room above all that it imports", () => {
+    const rooms = roomsOf(
+      ["a", "b", "c", "d"],
+      [arrow("a", "b"), arrow("b", "c"), arrow("a", "c")],
+    );
+    expect(layersOf(rooms)).toEqual([["c", "d"], ["b"], ["a"]]);
+  });
+
+  test("names the rooms of a circle", () => {
+    const circle = [arrow("a", "b"), arrow("b", "c"), arrow("c", "d"), arrow("d", "b")];
+    expect(() => layersOf(roomsOf(["a", "b", "c", "d"], circle))).toThrow("b → c → d → b");
+  });
+
+  test("leaves out arrows that follow from others, and depends on no order", () => {
+    const arrows = [arrow("top.ts", "mid"), arrow("mid", "low"), arrow("top.ts", "low")];
+    const drawn = [
+      "flowchart TB",
+      '  subgraph layer2[" "]',
+      '    top_ts["top.ts"]',
+      "  end",
+      '  subgraph layer1[" "]',
+      '    mid["mid"]',
+      "  end",
+      '  subgraph layer0[" "]',
+      '    low["low"]',
+      "  end",
+      "  mid --> low",
+      "  top_ts --> mid",
+    ].join("\n");
+    expect(flowchart(roomsOf(["top.ts", "mid", "low"], arrows))).toBe(drawn);
+    expect(flowchart(roomsOf(["low", "top.ts", "mid"], arrows.toReversed()))).toBe(drawn);
+  });
+
+  test("takes a room's purpose from the first sentence of its index.ts", () => {
+    const source =
+      "#!/usr/bin/env bun\n// What layout.ts has\n// is for. More.\n\n// Else.\nexport {};\n";
+    expect(purposeOf(source)).toBe("What layout.ts has is for.");
+    expect(() => purposeOf('import "./a.ts";\n')).toThrow("does not open with a sentence");
+  });
+
+  test("replaces what stands between its two marks, and needs both", async () => {
+    const { is } = await architecturePage();
+    const page = redrawn(is, "a picture");
+    expect(page).toContain("\n\na picture\n\n");
+    expect(page).not.toContain("flowchart");
+    expect(redrawn(page, "a picture")).toBe(page);
+    expect(() => redrawn("a page", "a picture")).toThrow("needs one line");
   });
 });

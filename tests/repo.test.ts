@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { countJunit } from "../scripts/junit.ts";
 
@@ -53,13 +53,25 @@ describe("package.json", () => {
   });
 });
 
-describe("docs/compatibility.md", () => {
-  test("names tests that are there", async () => {
-    const text = await Bun.file(join(ROOT, "docs/compatibility.md")).text();
-    const named = [...text.matchAll(/`(tests\/[^`]+)`/g)].map((match) => match[1]!);
-    expect(named.length).toBeGreaterThan(10);
-    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
-  });
+describe("pages", () => {
+  const pages = ["*.md", "docs/*.md"]
+    .flatMap((glob) => [...new Bun.Glob(glob).scanSync(ROOT)])
+    .sort();
+  // The change log and the decisions speak of what was there at their time.
+  for (const page of pages.filter((name) => name !== "CHANGELOG.md")) {
+    test(`${page} names and links files that are there`, async () => {
+      const text = await Bun.file(join(ROOT, page)).text();
+      const named = [
+        ...text.matchAll(/`((?:src|c|tests|bench|scripts|docs|examples|deploy)\/[^`\s<]*)`/g),
+      ];
+      const linked = [...text.matchAll(/\]\((?!https?:)([^)#\s]+)/g)];
+      const paths = [
+        ...named.map((match) => match[1]!),
+        ...linked.map((match) => join(dirname(page), match[1]!)),
+      ];
+      expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+    });
+  }
 });
 
 describe("scripts", () => {

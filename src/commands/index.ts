@@ -1,4 +1,5 @@
-// The root command, and where each subcommand's code is: loaded only when it is asked for.
+// Subcommands, a file each, that parse what is typed, call a room and print. Here are the root command, and where each
+// subcommand's code is: loaded only when it is asked for.
 
 import { type CommandDef, defineCommand } from "citty";
 import { CATALOGUE, type CommandName } from "./support/catalogue.ts";

@@ -1,4 +1,4 @@
-// prom-client 15's interface over microview's shared memory: `import { Counter } from "microview/prom-client"`.
+// prom-client 15's interface over microview's shared memory. `import { Counter } from "microview/prom-client"`
 // Its types are those of types.d.ts, which have to be as prom-client's are; what is here is typed for ourselves.
 
 import { aggregators } from "./aggregators.ts";

@@ -1,5 +1,6 @@
-// Where snapshots go. A sink is made with a function that receives its text, is given every snapshot as it comes,
-// of any number of agents and applications, and is closed at the end:
+// Sinks that turn snapshots into text: the live table, NDJSON, CSV and Prometheus's format. A sink is made with a
+// function that receives its text, is given every snapshot as it comes, of any number of agents and applications, and is
+// closed at the end:
 //
 //   const sink = new NdjsonSink({ write: (text) => process.stdout.write(text), wanted, perWriter });
 //   const sink = new CsvSink({ write, wanted, perWriter });

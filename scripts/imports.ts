@@ -1,0 +1,57 @@
+// Reads who imports whom among our files. For scripts/draw-architecture.ts and tests/architecture.test.ts.
+
+import { dirname, join, normalize, relative } from "node:path";
+
+export const ROOT = normalize(`${import.meta.dir}/..`);
+
+export interface Import {
+  /** Path of the importing file from the root, e.g. `src/agent/index.ts`. */
+  readonly file: string;
+  readonly specifier: string;
+}
+
+/** An import of one room of `src/` by another. */
+export interface Arrow extends Import {
+  readonly from: string;
+  readonly to: string;
+  /** Path of the imported file from the root. */
+  readonly target: string;
+}
+
+const transpiler = new Bun.Transpiler({ loader: "ts" });
+
+/** Imports of values and of types: the transpiler drops the latter, so statements are read too. */
+export function specifiers(source: string): string[] {
+  const statements = source.matchAll(
+    /^\s*(?:import\s*|(?:import|export)\b[^"'`;=]*?\bfrom\s*)["']([^"'\n]+)["']/gm,
+  );
+  const dynamic = source.matchAll(/\b(?:import|require)\(\s*["'`]([^"'`\n]+)["'`]/g);
+  const scanned = transpiler.scanImports(source).map(({ path }) => path);
+  return [...new Set([...scanned, ...[...statements, ...dynamic].map((match) => match[1]!)])];
+}
+
+/** @param directory from the root */
+export async function importsOf(directory: string): Promise<Import[]> {
+  const imports: Import[] = [];
+  for (const name of [...new Bun.Glob("**/*.{ts,tsx}").scanSync(join(ROOT, directory))].sort()) {
+    const file = join(directory, name);
+    const source = (await Bun.file(join(ROOT, file)).text()).replace(/^#!.*/, "");
+    for (const specifier of specifiers(source)) imports.push({ file, specifier });
+  }
+  return imports;
+}
+
+/** The room of a path below `src/`: its folder, or the file itself. */
+export function roomOf(path: string): string {
+  return path.split("/")[1] ?? "";
+}
+
+export function arrowsAmong(imports: readonly Import[]): Arrow[] {
+  return imports
+    .filter(({ specifier }) => specifier.startsWith("."))
+    .map(({ file, specifier }) => {
+      const target = relative(ROOT, normalize(join(ROOT, dirname(file), specifier)));
+      return { file, specifier, target, from: roomOf(file), to: roomOf(target) };
+    })
+    .filter(({ target, from, to }) => target.startsWith("src/") && from !== to);
+}
