@@ -2,6 +2,7 @@
 // whatever a timer tries.
 
 import type { Log } from "../guard/index.ts";
+import { AgentError } from "./errors.ts";
 
 /** Failures that are remembered. Beyond that, new ones are not logged until some have ended. */
 const FAILING_MAX = 1_000;
@@ -26,7 +27,9 @@ export class Recurring {
     try {
       run();
     } catch (error) {
-      return this.failed(what, (error as Error)?.message ?? String(error), fields);
+      const reason = (error as Error)?.message ?? String(error);
+      const identity = error instanceof AgentError ? error.code : reason;
+      return this.failed(what, reason, fields, identity);
     }
     this.worked(what, fields);
   }
