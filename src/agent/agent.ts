@@ -38,6 +38,7 @@ import { Garbage } from "./garbage.ts";
 import { Health } from "./health.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import type { Limits } from "./limits.ts";
+import { LocalWriters } from "./local-writer.ts";
 import { PoolPlace } from "./place.ts";
 import type { Pool } from "./pool.ts";
 import { Pools } from "./pools.ts";
@@ -83,7 +84,9 @@ export interface AgentOptions extends AccessOptions {
 }
 
 export class Agent {
-  readonly metrics = new SelfMetrics();
+  /** Of the agent's own application: its metrics, and those of processes. */
+  readonly #own = new LocalWriters(SELF_APP);
+  readonly metrics = new SelfMetrics(this.#own);
   readonly pools: Pools;
   readonly #options: AgentOptions;
   readonly #lock: InstanceLock;
@@ -109,7 +112,7 @@ export class Agent {
   #processes: Processes | undefined;
   #podNames: PodWatch | undefined;
   /** Pools that were lost, until nobody reads them through the agent. */
-  readonly #unserved = new Map<Pool, Promise<void>>();
+  readonly #unserved = new WeakMap<Pool, Promise<void>>();
   #scan: Timer | undefined;
   #scanCount = 0;
   /** What may be noticed a second later is looked at less often than writers are. */
@@ -142,8 +145,8 @@ export class Agent {
     );
     this.#ownMetrics = new Recurring(
       log,
-      "the agent's own metrics have no pool",
-      "the agent's own metrics have a pool again",
+      "some of the agent's own metrics have no place",
+      "the agent's own metrics have their places again",
       "warn",
     );
     this.#postponed = new Recurring(
@@ -239,8 +242,7 @@ export class Agent {
     await this.#rest?.stop();
     await this.#data?.stop();
     this.#rdma?.close();
-    this.metrics.detach();
-    this.#processes?.close();
+    this.#own.close();
     await this.#podNames?.[Symbol.asyncDispose]();
     this.pools.close();
     rmSync(this.#options.socketPath, { force: true });
@@ -261,7 +263,7 @@ export class Agent {
     this.#place.tryOut();
     this.metrics.set("startTime", Date.now() / 1000);
     this.pools.adoptAll();
-    this.#attachSelf();
+    this.#settleOwn();
     this.#data = await DataServer.start({
       host,
       port: dataPort,
@@ -336,7 +338,7 @@ export class Agent {
         identityOf: this.#options.identityOf ?? identityOf,
         complete: (identity: ProcessIdentity) => this.#podNames?.complete(identity) ?? identity,
       };
-      this.#processes = new Processes(log, who, this.#options.processMemoryIntervalMs);
+      this.#processes = new Processes(this.#own, who, this.#options.processMemoryIntervalMs);
       this.#sampling = setInterval(() => this.sampleProcesses(), processIntervalMs);
     }
     log.info("the agent serves", {
@@ -379,6 +381,7 @@ export class Agent {
     const start = performance.now();
     const processes = this.#processes;
     this.#samplings.attempt("", () => processes.sample(this.pools));
+    this.#settleOwn();
     this.metrics.add("processSeconds", (performance.now() - start) / 1000);
   }
 
@@ -387,21 +390,16 @@ export class Agent {
     const start = performance.now();
     this.#scans.attempt("", () => {
       for (const application of [...this.pools.dropDamaged(), ...this.pools.dropEmpty(nowMs)]) {
-        if (application.name === SELF_APP) {
-          // With what is left of its values.
-          this.metrics.detach();
-          this.#attachSelf();
-        }
         this.metrics.forget(application.name);
         void this.#stopServing(application.pool).then(() => application.close());
       }
       this.pools.restoreLost();
     });
+    this.#settleOwn();
     for (const application of this.pools) {
       const { name } = application;
       this.#scans.attempt(name, () => application.scan(nowMs), { app: name });
     }
-    if (!this.metrics.attached) this.#attachSelf();
     if (this.#scanCount % this.#scansPerLook === 0) {
       this.#look();
       this.#garbage.look();
@@ -461,13 +459,12 @@ export class Agent {
     this.#rdma?.endSessions((grant: Grant) => grant !== LOCAL && !tokens.holds(grant));
   }
 
-  #attachSelf(): void {
-    this.#ownMetrics.attempt("", () => this.metrics.attach(this.pools.open(SELF_APP)));
+  #settleOwn(): void {
+    this.#ownMetrics.attempt("", () => this.#own.settle(this.pools));
   }
 
   #measure(): void {
     const { metrics } = this;
-    metrics.settle();
     let apps = 0;
     for (const application of this.pools) {
       const { name, directory } = application;
@@ -517,10 +514,6 @@ export class Agent {
       opened: (application) => this.#serve(application.pool),
       restored: (application, lost) => {
         if (lost !== undefined) {
-          if (application.name === SELF_APP) {
-            this.#ownMetrics.attempt("", () => metrics.follow());
-            this.#samplings.attempt("", () => this.#processes?.follow());
-          }
           this.#unserved.set(lost, this.#stopServing(lost));
           this.#serve(application.pool);
         }

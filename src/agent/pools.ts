@@ -93,6 +93,11 @@ export class Pools {
     return application;
   }
 
+  /** The application, if the host has it. */
+  find(app: string): Application | undefined {
+    return this.#applications.get(app);
+  }
+
   /** Adopts every pool that an earlier agent left. */
   adoptAll(): void {
     for (const app of new Set(this.#named().map((pool) => pool.app))) this.#adopt(app);

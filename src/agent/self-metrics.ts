@@ -1,10 +1,7 @@
 // The agent's own metrics, in a pool of its own like any service's: application "microview", service "agent".
-// They count from the first moment in private memory, and move into the pool when there is one.
 
-import { SharedFile } from "../ffi/index.ts";
-import { AGENT_APP, type MetricDefinition, type RegisterResponse } from "../layout/index.ts";
-import type { Application } from "./application.ts";
-import { AgentError, LimitError } from "./errors.ts";
+import { AGENT_APP, type MetricDefinition } from "../layout/index.ts";
+import type { LocalWriter, LocalWriters } from "./local-writer.ts";
 
 export const SELF_APP = AGENT_APP;
 const SELF_SERVICE = "agent";
@@ -242,184 +239,34 @@ export interface PushCounters {
 
 export type SelfMetric = keyof typeof METRICS;
 
-interface Value {
-  metric: SelfMetric;
-  labels: string[];
-  /** Kept here until the pool has a slot for it. */
-  pending: number;
-  /** Index among the pool's f64s, or −1. */
-  slot: number;
-}
-
-/** Series of removed applications are released in batches of this size: each release makes readers fetch the directory again. */
-const RELEASED_AT_ONCE = 100;
+const DEFINITIONS = Object.fromEntries(
+  Object.entries(METRICS).map(([metric, [kind, name, help, labelNames]]) => [
+    metric,
+    { name, kind, help, unit: "", labelNames, combine: "sum", bounds: [] },
+  ]),
+) as unknown as Readonly<Record<SelfMetric, MetricDefinition>>;
 
 export class SelfMetrics {
-  readonly #values = new Map<string, Value>();
-  /** Of applications that are gone: not shown any more, but still in the pool. */
-  readonly #gone = new Map<string, Value>();
-  /** How many there have to be for the next release. */
-  #releaseAt = RELEASED_AT_ONCE;
-  /** Of the last registration. */
-  #turn = 0;
-  #application: Application | undefined;
-  #writerId = 0;
-  /** Holds the writer's lock. */
-  #file: SharedFile | undefined;
+  readonly #writer: LocalWriter;
+
+  constructor(writers: LocalWriters) {
+    this.#writer = writers.writer(SELF_SERVICE, process.pid);
+  }
 
   /** Adds to a counter. */
   add(metric: SelfMetric, amount = 1, ...labels: string[]): void {
-    const value = this.#value(metric, labels);
-    this.#store(value, this.#load(value) + amount);
+    this.#writer.series(DEFINITIONS[metric], labels).add(amount);
   }
 
   set(metric: SelfMetric, amount: number, ...labels: string[]): void {
-    this.#store(this.#value(metric, labels), amount);
-  }
-
-  /** Whether it has a place in the agent's own pool. */
-  get attached(): boolean {
-    return this.#application !== undefined;
-  }
-
-  /**
-   * Takes a place in the agent's own pool, as a writer with a lock like all others.
-   * @throws Error when it has got none; it may be called again
-   */
-  attach(application: Application): void {
-    const writer = application.attach({ service: SELF_SERVICE, pid: process.pid, threadId: 0 });
-    this.#application = application;
-    this.#writerId = writer.id;
-    try {
-      this.follow();
-    } catch (error) {
-      application.detach(writer.id);
-      throw error;
-    }
-    this.#register([...this.#values.values()]);
-  }
-
-  /**
-   * Its application has another pool, in which all places are the same.
-   * @throws Error when it could not take its lock there; it has no place then
-   */
-  follow(): void {
-    const application = this.#application;
-    if (application === undefined) return;
-    try {
-      const { lockOffset, lockBytes } = application.writer(this.#writerId);
-      this.#file?.close();
-      this.#file = undefined;
-      // Held on an opening of its own until the agent ends: that is how the next one sees that this one is gone.
-      this.#file = SharedFile.open(application.pool.path, true);
-      this.#file.lock(lockOffset, lockBytes);
-      application.hold(this.#writerId, application.pool.header.poolId);
-    } catch (error) {
-      const placed = [...this.#values.values()].filter(({ slot }) => slot >= 0);
-      this.detach();
-      // What a writer without its lock has counted is kept as a dead one's: it is not to be counted twice.
-      for (const value of placed) if (METRICS[value.metric][0] === "counter") value.pending = 0;
-      throw error;
-    }
-  }
-
-  /** Tries again for what had no room, and makes room. */
-  settle(): void {
-    if (this.#gone.size >= this.#releaseAt) this.#release();
-    this.#register([...this.#values.values()].filter(({ slot }) => slot < 0));
+    this.#writer.series(DEFINITIONS[metric], labels).set(amount);
   }
 
   /** Removes the metrics of an application that is gone. */
   forget(app: string): void {
-    for (const [key, value] of this.#values) {
-      const at = definition(value.metric).labelNames.indexOf("app");
-      if (at < 0 || value.labels[at] !== app) continue;
-      this.#values.delete(key);
-      if (value.slot < 0) continue;
-      this.#store(value, Number.NaN);
-      this.#gone.set(key, value);
-    }
-  }
-
-  #release(): void {
-    const releases = [...this.#gone.values()].map(({ metric, labels }) => {
-      const { name, labelNames } = definition(metric);
-      return { name, labelNames, series: [labels] };
+    this.#writer.removeWhere(({ definition, labelValues }) => {
+      const at = definition.labelNames.indexOf("app");
+      return at >= 0 && labelValues[at] === app;
     });
-    try {
-      this.#application?.release(this.#writerId, releases, this.#turn);
-      this.#gone.clear();
-      this.#releaseAt = RELEASED_AT_ONCE;
-    } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
-      // It is too soon, or there is no room for it: later, when it brings more.
-      this.#releaseAt = this.#gone.size + RELEASED_AT_ONCE;
-    }
   }
-
-  /** Lets go of the pool, which is about to be unmapped; goes on in private memory. */
-  detach(): void {
-    for (const value of this.#values.values()) {
-      value.pending = this.#load(value);
-      value.slot = -1;
-    }
-    // They expire with the writer, as gauges do.
-    this.#gone.clear();
-    this.#application = undefined;
-    this.#file?.close();
-    this.#file = undefined;
-  }
-
-  #value(metric: SelfMetric, labels: string[]): Value {
-    const key = `${metric} ${labels.join(" ")}`;
-    let value = this.#values.get(key);
-    if (value === undefined) {
-      value = { metric, labels, pending: 0, slot: -1 };
-      this.#values.set(key, value);
-      this.#gone.delete(key);
-      if (this.#application !== undefined) this.#register([value]);
-    }
-    return value;
-  }
-
-  #register(values: readonly Value[]): void {
-    const application = this.#application;
-    if (application === undefined || values.length === 0) return;
-    const { results } = this.#ask(application, values);
-    for (const [i, value] of values.entries()) {
-      const place = results[i]?.runs[0];
-      if (place === undefined) continue;
-      value.slot = application.pool.slotIndexOf(place[0], place[1]);
-      application.pool.slots[value.slot] = value.pending;
-    }
-  }
-
-  /** Counting must not fail for lack of room: a series that is refused counts in private memory. */
-  #ask(application: Application, values: readonly Value[]): Pick<RegisterResponse, "results"> {
-    try {
-      const response = application.register(
-        this.#writerId,
-        values.map(({ metric, labels }) => ({ ...definition(metric), series: [labels] })),
-      );
-      this.#turn = response.turn;
-      return response;
-    } catch (error) {
-      if (!(error instanceof LimitError)) throw error;
-      return { results: [] };
-    }
-  }
-
-  #load(value: Value): number {
-    return value.slot < 0 ? value.pending : this.#application!.pool.slots[value.slot]!;
-  }
-
-  #store(value: Value, amount: number): void {
-    if (value.slot < 0) value.pending = amount;
-    else this.#application!.pool.slots[value.slot] = amount;
-  }
-}
-
-function definition(metric: SelfMetric): MetricDefinition {
-  const [kind, name, help, labelNames] = METRICS[metric];
-  return { name, kind, help, unit: "", labelNames, combine: "sum", bounds: [] };
 }

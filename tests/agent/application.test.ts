@@ -4,6 +4,7 @@ import { describe, expect, spyOn, test } from "bun:test";
 import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { AgentError, LimitError } from "../../src/agent/errors.ts";
+import { LocalWriters } from "../../src/agent/local-writer.ts";
 import { Pool } from "../../src/agent/pool.ts";
 import { SelfMetrics } from "../../src/agent/self-metrics.ts";
 import type { StrategyName } from "../../src/agent/strategies/index.ts";
@@ -912,19 +913,21 @@ onTmpfs("a tmpfs that is full (skipped where mounting one is not permitted)", ()
 
   test("keeps the agent's own counts in private memory, and moves them when there is room", () => {
     const { pool, app } = create();
-    const metrics = new SelfMetrics();
-    metrics.attach(app);
+    const writers = new LocalWriters("shop");
+    const metrics = new SelfMetrics(writers);
+    const pools = { find: () => app, open: () => app };
+    writers.settle(pools);
     fill();
     // Each is a series of its own: some time there is no page left for the next.
     const codes = Array.from({ length: SLOTS_PER_PAGE * 2 }, (_, i) => `code-${i}`);
     for (const code of codes) metrics.add("limits", 2, code);
     for (const code of codes) metrics.add("limits", 1, code);
     rmSync(ballast);
-    metrics.settle();
+    writers.settle(pools);
     const sums = totals(pool);
     const name = "agent/microview_agent_limit_reached_total";
     for (const code of codes) expect(sums[`${name}["${code}"]`]).toEqual([3]);
-    metrics.detach();
+    writers.close();
     leave(pool);
   });
 

@@ -1,12 +1,17 @@
 // A member of an application may truncate its pool. That must not take down anybody who has it mapped.
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { Agent, DEFAULT_LIMITS } from "../../src/agent/index.ts";
 import { Pool } from "../../src/agent/pool.ts";
 import { MicroView } from "../../src/client/index.ts";
 import { createLog } from "../../src/guard/index.ts";
+import { poolPath } from "../../src/layout/index.ts";
+import { TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
+
+/** What is left of a pool that is cut: its header, and none of its values. */
+const CUT_BYTES = 8192;
 
 let dir: string;
 let runDir: string;
@@ -53,9 +58,9 @@ test("an agent sets a pool aside that was cut short, and its writers move to a n
     counter.inc(5);
     await mv.ready;
     const { poolId } = agent.pools.get("shop").pool.header;
-    truncateSync(`${dir}/pools/shop/pool`, 8192);
+    truncateSync(`${dir}/pools/shop/pool`, CUT_BYTES);
     await until("the agent has noticed", () =>
-      messages.some((line) => line.includes("cut it to 8192")),
+      messages.some((line) => line.includes(`cut it to ${CUT_BYTES}`)),
     );
     counter.inc(2);
     await until("the writer is in the new pool", () => {
@@ -69,4 +74,73 @@ test("an agent sets a pool aside that was cut short, and its writers move to a n
     await mv.close();
     await agent.stop();
   }
+});
+
+describe("an agent whose own pool is cut short", () => {
+  test.each(["500ms", "1h"])(
+    "answers, lets services attach and ends as usual, with scans each %s",
+    async (interval) => {
+      await using host = new TestHost();
+      const agent = await host.agentProcess("--scan-interval", interval);
+      truncateSync(poolPath("microview", host.poolDir), CUT_BYTES);
+      const ask = async (path: string) => {
+        const response = await fetch(`http://127.0.0.1:${agent.port}${path}`);
+        return [response.status, await response.text()] as const;
+      };
+      const works = async (app: string) => {
+        expect((await ask("/v1/nowhere"))[0]).toBe(404);
+        const client = host.client({ app });
+        client.counter("c_total").inc(3);
+        expect(await client.ready).toEqual({ attached: true });
+        const [status, text] = await ask("/metrics");
+        expect(status).toBe(200);
+        expect(text).toContain(`c_total{app="${app}",service="auth"} 3`);
+      };
+      await works("shop");
+      if (interval !== "1h") {
+        await until("it has another pool", () => agent.find("a pool is not used"));
+        await works("bank");
+      }
+      expect(await agent.end("SIGTERM")).toBe(0);
+      expect(agent.stray).toBe("");
+    },
+  );
+
+  test("loses nothing of what it has counted itself, and counts nothing twice", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ scanIntervalMs: 3_600_000 });
+    for (let i = 0; i < 20; i++) await fetch(`http://127.0.0.1:${agent.port}/v1/nowhere`);
+    for (let i = 0; i < 5; i++) agent.scan();
+    truncateSync(poolPath("microview", host.poolDir), CUT_BYTES);
+    await fetch(`http://127.0.0.1:${agent.port}/v1/nowhere`);
+    agent.scan();
+    await fetch(`http://127.0.0.1:${agent.port}/v1/nowhere`);
+    const own = host.view("microview");
+    expect(own.value("agent", "microview_agent_requests_total", { status: "404" })).toBe(22);
+    expect(own.value("agent", "microview_agent_scans_total")).toBe(6);
+    expect(own.value("agent", "microview_agent_pools_set_aside_total")).toBe(1);
+    expect(own.writers()).toHaveLength(1);
+  });
+
+  test("goes on with what it has counted of processes", async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ scanIntervalMs: 3_600_000, processIntervalMs: 3_600_000 });
+    const child = host.run("tests/client/fixtures/counting.ts", { socket: host.socketPath });
+    const own = host.view("microview");
+    const look = () => {
+      agent.sampleProcesses();
+      const mode = { app: "shop", mode: "user" };
+      return own.value("auth", "microview_process_cpu_seconds_total", mode);
+    };
+    await until("it is seen", () => look() !== undefined);
+    child.stdin.write("20000000\n");
+    child.stdin.flush();
+    const before = await until("it is counted", () => look()! > 0.05 && look());
+    truncateSync(poolPath("microview", host.poolDir), CUT_BYTES);
+    agent.scan();
+    const after = look();
+    expect(after).toBeGreaterThanOrEqual(before);
+    expect(after).toBeLessThan(before + 5);
+    expect(own.writers("auth")).toHaveLength(1);
+  });
 });

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { LimitError } from "../../src/agent/errors.ts";
 import { Recurring } from "../../src/agent/recurring.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { createLog } from "../../src/guard/log.ts";
@@ -62,6 +63,16 @@ describe("what fails again and again", () => {
   test("is the same reason when only its numbers differ, if the caller gives it one identity", () => {
     const { lines, it } = watched();
     for (let i = 0; i < 100; i++) it.failed("auth", `no room for ${i} bytes`, {}, "memory-full");
+    expect(lines).toHaveLength(1);
+  });
+
+  test("is the same reason when a limit is reached with other numbers", () => {
+    const { lines, it } = watched();
+    for (let bytes = 0; bytes < 100; bytes++) {
+      it.attempt("", () => {
+        throw new LimitError("memory-full", `no room for ${bytes} bytes`, "make room");
+      });
+    }
     expect(lines).toHaveLength(1);
   });
 
@@ -128,7 +139,9 @@ describe("a memory that is full", () => {
       const agent = await host.agent({ poolDir: tmpfs.path, scanIntervalMs: 3_600_000 });
       for (let i = 0; i < 50; i++) agent.scan();
       const said = host.log.filter(({ level }) => level === "warn" || level === "error");
-      expect(said.map(({ message }) => message)).toEqual(["the agent's own metrics have no pool"]);
+      expect(said.map(({ message }) => message)).toEqual([
+        "some of the agent's own metrics have no place",
+      ]);
       rmSync(join(tmpfs.path, "filler"));
       agent.scan();
       expect(scansIn(tmpfs.path)).toBe(51);
@@ -185,7 +198,7 @@ describe("the agent's own metrics", () => {
     const reason = "too many open files";
     const messages = host.log.filter((line) => line["reason"] === reason);
     expect(messages.map(({ message }) => message)).toEqual([
-      "the agent's own metrics have no pool",
+      "some of the agent's own metrics have no place",
     ]);
     expect(scansIn(host.poolDir)).toBe(15);
     expect(agent.pools.get("microview").writers()).toHaveLength(1);

@@ -4,16 +4,10 @@
 // rules for writers hold for it: what it has counted is kept when it dies, its gauges expire, and its page returns. The
 // pools of the applications are left alone.
 
-import { SharedFile } from "../../ffi/index.ts";
-import type { Log } from "../../guard/index.ts";
 import { findProcess, ProcessLook, type WriterLock } from "../../identity/index.ts";
-import {
-  type ProcessesResponse,
-  UNKNOWN_IDENTITY,
-  WRITER_FLAGS,
-  type Writer,
-} from "../../layout/index.ts";
+import { type ProcessesResponse, UNKNOWN_IDENTITY, WRITER_FLAGS } from "../../layout/index.ts";
 import type { Application } from "../application.ts";
+import type { LocalWriters } from "../local-writer.ts";
 import { SELF_APP } from "../self-metrics.ts";
 import { bootTimeS } from "./proc.ts";
 import { type NamedProcess, SampledProcess, type Who } from "./sampled-process.ts";
@@ -31,7 +25,8 @@ interface Named extends NamedProcess {
 }
 
 export class Processes {
-  readonly #log: Log;
+  /** Each process is one of them. */
+  readonly #writers: LocalWriters;
   readonly #who: Who;
   readonly #memoryIntervalMs: number | undefined;
   readonly #bootS = bootTimeS();
@@ -41,31 +36,23 @@ export class Processes {
   readonly #processOf = new Map<string, string>();
   /** How many samples to wait for a writer whose process was not found. */
   readonly #waiting = new Map<string, number>();
-  #home: Application | undefined;
-  /** Holds the locks of the writers that stand for processes. */
-  #file: SharedFile | undefined;
-  #warned = false;
 
   /** @param memoryIntervalMs how often to look at memory that is shared; undefined does not */
-  constructor(log: Log, who: Who, memoryIntervalMs?: number) {
-    this.#log = log;
+  constructor(writers: LocalWriters, who: Who, memoryIntervalMs?: number) {
+    this.#writers = writers;
     this.#who = who;
     this.#memoryIntervalMs = memoryIntervalMs;
   }
 
   /** Takes a sample of every process that writes into one of the pools. */
   sample(applications: Iterable<Application>): void {
-    const all = [...applications];
-    const home = all.find(({ name }) => name === SELF_APP);
-    if (home !== this.#home) this.#move(home);
-    if (home === undefined) return;
-    const named = namedProcesses(all);
+    const named = namedProcesses(applications);
     for (const key of this.#processOf.keys()) if (!named.has(key)) this.#processOf.delete(key);
     const writing = new Set(this.#processOf.values());
     for (const [key, sampled] of this.#sampled) {
       if (!writing.has(key) || !sampled.sample()) this.#forget(key, sampled);
     }
-    this.#lookForNew(named, home);
+    this.#lookForNew(named);
     if (this.#memoryIntervalMs !== undefined) this.#measureMemory(this.#memoryIntervalMs);
   }
 
@@ -94,53 +81,7 @@ export class Processes {
       }));
   }
 
-  /**
-   * The agent's own application has another pool, in which all places are the same.
-   * @throws Error when the locks could not be taken there: the next sample starts over
-   */
-  follow(): void {
-    const home = this.#home;
-    if (home === undefined) return;
-    try {
-      const file = this.#open(home);
-      for (const { writer } of this.#sampled.values()) {
-        file.lock(writer.lockOffset, writer.lockBytes);
-        home.hold(writer.id, home.pool.header.poolId);
-      }
-    } catch (error) {
-      this.#move(undefined);
-      throw error;
-    }
-  }
-
-  #open(home: Application): SharedFile {
-    this.#file?.close();
-    // Not to be closed twice when the next one cannot be opened: its number may be another file's by then.
-    this.#file = undefined;
-    this.#file = SharedFile.open(home.pool.path, true);
-    return this.#file;
-  }
-
-  close(): void {
-    this.#move(undefined);
-  }
-
-  /** The agent's own pool is another one, or none. */
-  #move(home: Application | undefined): void {
-    this.#sampled.clear();
-    this.#processOf.clear();
-    this.#waiting.clear();
-    this.#home = undefined;
-    if (home === undefined) {
-      this.#file?.close();
-      this.#file = undefined;
-    } else {
-      this.#open(home);
-    }
-    this.#home = home;
-  }
-
-  #lookForNew(named: ReadonlyMap<string, Named>, home: Application): void {
+  #lookForNew(named: ReadonlyMap<string, Named>): void {
     for (const key of this.#waiting.keys()) if (!named.has(key)) this.#waiting.delete(key);
     const look = new ProcessLook();
     for (const [writer, process] of named) {
@@ -154,7 +95,7 @@ export class Processes {
       const pid = findProcess(process.pid, application.pool.file.stat(), lock, look);
       const key = `${app} ${service} ${pid}`;
       if (pid !== undefined && !this.#sampled.has(key)) {
-        const sampled = this.#start(process, pid, home);
+        const sampled = this.#start(process, pid);
         if (sampled !== undefined) this.#sampled.set(key, sampled);
       }
       if (this.#sampled.has(key)) {
@@ -166,26 +107,15 @@ export class Processes {
     }
   }
 
-  #start(process: Named, pid: number, home: Application): SampledProcess | undefined {
-    const { app, service } = process;
-    let writer: Writer | undefined;
-    try {
-      writer = home.attach({ service, pid, threadId: 0 });
-      this.#file!.lock(writer.lockOffset, writer.lockBytes);
-      const sampled = new SampledProcess(home, writer, process, pid, {
-        bootS: this.#bootS,
-        who: this.#who,
-        memory: this.#memoryIntervalMs !== undefined,
-      });
-      if (sampled.sample()) return sampled;
-    } catch (error) {
-      // A limit of the agent's own pool: it has counted it.
-      if (!this.#warned) {
-        this.#log.warn("a process is not sampled", { app, service, pid, error: String(error) });
-      }
-      this.#warned = true;
-    }
-    if (writer !== undefined) this.#release(writer);
+  #start(process: Named, pid: number): SampledProcess | undefined {
+    const writer = this.#writers.writer(process.service, pid);
+    const sampled = new SampledProcess(writer, process, pid, {
+      bootS: this.#bootS,
+      who: this.#who,
+      memory: this.#memoryIntervalMs !== undefined,
+    });
+    if (sampled.sample()) return sampled;
+    writer.end();
     return undefined;
   }
 
@@ -193,22 +123,12 @@ export class Processes {
     this.#sampled.delete(key);
     // Its writers are looked for anew: they may be of the next process of that number.
     for (const [of, process] of this.#processOf) if (process === key) this.#processOf.delete(of);
-    this.#release(writer);
-  }
-
-  #release(writer: Writer): void {
-    this.#file?.unlock(writer.lockOffset, writer.lockBytes);
-    try {
-      this.#home?.detach(writer.id);
-    } catch (error) {
-      // The next look for dead writers finds it.
-      this.#log.debug("a process's counts are kept later", { error: String(error) });
-    }
+    writer.end();
   }
 }
 
 /** The living writers of services, and what they say of their processes. */
-function namedProcesses(applications: readonly Application[]): Map<string, Named> {
+function namedProcesses(applications: Iterable<Application>): Map<string, Named> {
   const named = new Map<string, Named>();
   for (const application of applications) {
     const { name: app } = application;

@@ -1,7 +1,7 @@
 // One process of a service: what was read of it last, and the writer that stands for it in the agent's own pool.
 
-import type { ProcessIdentity, Writer } from "../../layout/index.ts";
-import type { Application } from "../application.ts";
+import type { ProcessIdentity } from "../../layout/index.ts";
+import type { LocalSeries, LocalWriter } from "../local-writer.ts";
 import { INFO, infoOf, MEMORY_SERIES, SERIES, type SeriesName } from "./definitions.ts";
 import {
   openFiles,
@@ -34,11 +34,9 @@ export interface NamedProcess {
 
 /** One process, and the writer that stands for it. */
 export class SampledProcess {
-  readonly #home: Application;
   readonly #bootS: number;
   readonly #startTicks: number;
-  /** Index among the pool's f64s, by series. */
-  readonly #slots = new Map<SeriesName, number>();
+  readonly #series = new Map<SeriesName, LocalSeries>();
   /** What counters stood at when they were looked at last; they start when the agent first sees the process. */
   readonly #last = new Map<SeriesName, number>();
   readonly #threads: Threads;
@@ -47,32 +45,23 @@ export class SampledProcess {
   memoryAtMs = Number.NEGATIVE_INFINITY;
   readonly #who: Who;
   #identity: ProcessIdentity | undefined;
-  /** Slot of the series that tells the identity; -1 before there is one. */
-  #infoSlot = -1;
+  /** Tells the identity. */
+  #info: LocalSeries | undefined;
 
   constructor(
-    home: Application,
-    readonly writer: Writer,
+    readonly writer: LocalWriter,
     readonly named: NamedProcess,
     /** As the agent sees it. */
     readonly pid: number,
     known: { bootS: number; who: Who; memory: boolean },
   ) {
-    this.#home = home;
     this.#bootS = known.bootS;
     this.#startTicks = readStat(pid)?.startTicks ?? -1;
     this.#threads = new Threads(pid);
     const { app } = named;
-    const series = Object.entries({ ...SERIES, ...(known.memory ? MEMORY_SERIES : {}) });
-    const names = series.map(([name]) => name as SeriesName);
-    const requests = series.map(([, [definition, labels]]) => {
-      return { ...definition, series: [[app, ...labels]] };
-    });
-    const { results } = home.register(writer.id, requests);
-    for (const [i, { runs }] of results.entries()) {
-      const place = runs[0];
-      if (place !== undefined)
-        this.#slots.set(names[i]!, home.pool.slotIndexOf(place[0], place[1]));
+    const all = Object.entries({ ...SERIES, ...(known.memory ? MEMORY_SERIES : {}) });
+    for (const [name, [definition, labels]] of all) {
+      this.#series.set(name as SeriesName, writer.series(definition, [app, ...labels]));
     }
     this.#who = known.who;
     this.#identity = known.who.identityOf(pid);
@@ -135,14 +124,10 @@ export class SampledProcess {
 
   /** Tells who it is, and withdraws what was told before. */
   #showIdentity(identity: ProcessIdentity): void {
-    const { pool } = this.#home;
-    const series = [infoOf(this.named.app, identity)];
-    const { results } = this.#home.register(this.writer.id, [{ ...INFO, series }]);
-    const place = results[0]?.runs[0];
-    if (place === undefined) return;
-    if (this.#infoSlot >= 0) pool.slots[this.#infoSlot] = Number.NaN;
-    this.#infoSlot = pool.slotIndexOf(place[0], place[1]);
-    pool.slots[this.#infoSlot] = 1;
+    const info = this.writer.series(INFO, infoOf(this.named.app, identity));
+    if (this.#info !== undefined && this.#info !== info) this.writer.remove(this.#info);
+    this.#info = info;
+    info.set(1);
   }
 
   /** Takes a counter of the kernel's to where it stands now. */
@@ -154,12 +139,10 @@ export class SampledProcess {
   }
 
   #add(name: SeriesName, amount: number): void {
-    const slot = this.#slots.get(name);
-    if (slot !== undefined && amount > 0) this.#home.pool.slots[slot]! += amount;
+    if (amount > 0) this.#series.get(name)?.add(amount);
   }
 
   #set(name: SeriesName, value: number | undefined): void {
-    const slot = this.#slots.get(name);
-    if (slot !== undefined && value !== undefined) this.#home.pool.slots[slot] = value;
+    if (value !== undefined) this.#series.get(name)?.set(value);
   }
 }
