@@ -159,12 +159,13 @@ export class Pools {
     const dropped: Application[] = [];
     for (const application of [...this]) {
       const { pool } = application;
-      const { bytes } = pool.file.stat();
-      if (bytes >= pool.header.fileBytes) continue;
+      if (!isCut(pool)) continue;
       this.#forget(application);
       dropped.push(application);
-      const reason = `somebody has cut it to ${bytes} of ${pool.header.fileBytes} bytes`;
-      this.#setAside(pool.path, new PoolFormatError(reason));
+      const reason = `somebody has cut it to ${pool.file.stat().bytes} of ${pool.header.fileBytes} bytes`;
+      // Not another file that has its name by now.
+      if (pool.isCurrent) this.#setAside(pool.path, new PoolFormatError(reason));
+      else this.events.setAside(pool.path, new Error(`${reason}, and has taken its name`));
     }
     return dropped;
   }
@@ -230,6 +231,8 @@ export class Pools {
       return;
     }
     if (trouble !== undefined && Date.now() < trouble.retryAtMs) return;
+    // What is left of it is worth nothing: the next scan lets go of it.
+    if (isCut(pool)) return;
     let lost: Pool | undefined;
     try {
       lost = this.#restore(application);
@@ -452,6 +455,11 @@ function isDamage(error: unknown): error is Error {
     error instanceof DamageError ||
     (error instanceof PoolFormatError && error.version === undefined)
   );
+}
+
+/** Whether a member of its application has cut the file of a pool short. */
+function isCut({ file, header }: Pool): boolean {
+  return file.stat().bytes < header.fileBytes;
 }
 
 function spareFor(app: string): string {

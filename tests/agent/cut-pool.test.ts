@@ -1,7 +1,7 @@
 // A member of an application may truncate its pool. That must not take down anybody who has it mapped.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { Agent, DEFAULT_LIMITS } from "../../src/agent/index.ts";
 import { Pool } from "../../src/agent/pool.ts";
 import { MicroView } from "../../src/client/index.ts";
@@ -143,4 +143,20 @@ describe("an agent whose own pool is cut short", () => {
     expect(after).toBeLessThan(before + 5);
     expect(own.writers("auth")).toHaveLength(1);
   });
+});
+
+test("a pool that is cut short and removed is not put back as it is", async () => {
+  await using host = new TestHost();
+  const agent = await host.agent({ scanIntervalMs: 3_600_000 });
+  const { pool } = agent.pools.open("shop");
+  const path = poolPath("shop", host.poolDir);
+  truncateSync(path, CUT_BYTES);
+  rmSync(path);
+  // Somebody attaches before the next scan.
+  agent.pools.open("shop");
+  expect(existsSync(path)).toBeFalse();
+  agent.scan();
+  const next = agent.pools.open("shop");
+  expect(next.pool.header.lineage).not.toBe(pool.header.lineage);
+  expect(next.directory.damageCount).toBe(0);
 });
