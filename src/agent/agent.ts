@@ -32,6 +32,7 @@ import {
   type ProcessesResponse,
   type ProcessIdentity,
 } from "../layout/index.ts";
+import { Accounts } from "./accounts.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
 import { Garbage } from "./garbage.ts";
@@ -103,6 +104,9 @@ export class Agent {
   /** Undefined without TLS, and where a renewal has failed half-way. */
   #shownTls: TlsIdentity | undefined;
   readonly #certificate: CertificateEnd;
+  readonly #accounts: Accounts;
+  /** Counts in the agent's own metrics what was done. */
+  readonly #count: SelfMetrics["add"];
   readonly #refusals: Refusals;
   readonly #names: HostNames;
   readonly #restConnections: RestConnections;
@@ -161,9 +165,11 @@ export class Agent {
     this.#names = new HostNames(options.allowHosts);
     const grant = options.allowRegister === true ? ANYONE_REGISTERING : ANYONE;
     const anonymous = { grant, names: this.#names };
+    this.#accounts = new Accounts(log);
+    this.#count = this.#accounts.guard("counts", (...of) => this.metrics.add(...of));
     const counts = {
-      limited: (code: string) => this.metrics.add("limits", 1, code),
-      denied: () => this.metrics.add("denied"),
+      limited: (code: string) => this.#count("limits", 1, code),
+      denied: () => this.#count("denied"),
     };
     this.#refusals = new Refusals(this.#keeper?.tokens, limits, log, counts, anonymous);
     this.#restConnections = new RestConnections(limits, (peer) =>
@@ -254,6 +260,8 @@ export class Agent {
     checkPorts(host, port, dataPort);
     const { scrapeDeadlineMs } = this.#options;
     const refusals = this.#refusals;
+    const accounts = this.#accounts;
+    const failed = accounts.guard("failures", (error: unknown) => refusals.failed(error));
     const tokens = this.#keeper?.tokens;
     if (tls !== undefined) {
       const certificate = checkTls(tls);
@@ -287,7 +295,7 @@ export class Agent {
     const { rdma } = this.#options;
     if (rdma !== undefined) {
       this.#rdma = new Rdma(rdma, log, {
-        refused: () => this.metrics.add("rdmaRefused"),
+        refused: () => this.#count("rdmaRefused"),
         strange: (code, peer) => refusals.stranger(code, peer),
       });
     }
@@ -296,7 +304,7 @@ export class Agent {
       pools: this.pools,
       rdma: this.#rdma,
       processesOf: (app) => this.processesOf(app),
-      metrics: this.metrics,
+      count: this.#count,
       readings: this.#readings,
       scrapes: {
         atOnce: limits.scrapes,
@@ -311,8 +319,8 @@ export class Agent {
       upgrade: (request, data) => this.#rest?.upgrade(request, data) === true,
       tokens: () => tokens?.list() ?? [],
       maxBodyBytes: limits.bodyBytes,
-      refused: (error, request) => refusals.byRoute(error, request),
-      failed: (error) => refusals.failed(error),
+      refused: accounts.guard("refusals", (...refusal) => refusals.byRoute(...refusal)),
+      failed,
     });
     this.#rest = new RestServer({
       socketPath,
@@ -321,12 +329,12 @@ export class Agent {
       routes,
       websocket: sessionSockets(() => this.#rdma),
       check: (request, peer) => refusals.gate.admit(request, peer),
-      refused: (...refusal) => refusals.atTheDoor(...refusal),
-      failed: (error) => refusals.failed(error),
+      refused: accounts.guard("refusals", (...refusal) => refusals.atTheDoor(...refusal)),
+      failed,
       problems: () => this.#health.problems,
       socketMade: () =>
         log.warn("the socket was removed, and is there again", { path: socketPath }),
-      answered: (status) => this.metrics.add("requests", 1, String(status)),
+      answered: (status) => this.#count("requests", 1, String(status)),
       ...(gid === undefined ? {} : { gid }),
       ...(tls === undefined ? {} : { tls }),
     });
@@ -382,7 +390,7 @@ export class Agent {
     const processes = this.#processes;
     this.#samplings.attempt("", () => processes.sample(this.pools));
     this.#settleOwn();
-    this.metrics.add("processSeconds", (performance.now() - start) / 1000);
+    this.#count("processSeconds", (performance.now() - start) / 1000);
   }
 
   /** Looks for dead writers in every pool, and brings the agent's own gauges up to date. */
@@ -412,9 +420,9 @@ export class Agent {
     this.#keeper?.look(nowMs);
     this.#certificate.look(nowMs);
     this.#refusals.count();
-    this.metrics.add("scans");
-    this.metrics.add("scanSeconds", (performance.now() - start) / 1000);
-    this.#measure();
+    this.#count("scans");
+    this.#count("scanSeconds", (performance.now() - start) / 1000);
+    this.#scans.attempt("numbers", () => this.#measure());
   }
 
   #serve(pool: Pool): void {
@@ -493,20 +501,19 @@ export class Agent {
 
   #events(): Pools["events"] {
     const { log } = this.#options;
-    const { metrics } = this;
     return {
-      attached: () => metrics.add("attached"),
-      registered: (series) => metrics.add("registered", series),
+      attached: () => this.#count("attached"),
+      registered: (series) => this.#count("registered", series),
       folded: (app, { serviceName: service, pid }, series) => {
-        metrics.add("folded");
+        this.#count("folded");
         this.#postponed.worked(`${app} ${service}`, { app, service });
         log.debug("writer folded", { app, service, pid, series });
       },
       foldPostponed: (app, { serviceName: service, pid }, { message, hint, code }) => {
-        metrics.add("foldsPostponed");
+        this.#count("foldsPostponed");
         this.#postponed.failed(`${app} ${service}`, message, { app, service, pid, hint }, code);
       },
-      valuesRefused: (count) => metrics.add("valuesRefused", count),
+      valuesRefused: (count) => this.#count("valuesRefused", count),
       abandoned: (lost) => {
         void (this.#unserved.get(lost) ?? Promise.resolve()).then(() => lost.close());
         this.#unserved.delete(lost);
@@ -517,10 +524,10 @@ export class Agent {
           this.#unserved.set(lost, this.#stopServing(lost));
           this.#serve(application.pool);
         }
-        metrics.add("poolsLost");
+        this.#count("poolsLost");
       },
       setAside: (path, reason) => {
-        metrics.add("setAside");
+        this.#count("setAside");
         log.error("a pool is not used", { path, reason: reason.message });
       },
     };

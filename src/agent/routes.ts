@@ -55,7 +55,8 @@ export interface RoutesContext {
   pools: Pools;
   /** Who the processes of an application are; none while they are not sampled. */
   processesOf(app: string): ProcessesResponse["processes"];
-  metrics: SelfMetrics;
+  /** Adds to the agent's own metrics. Like whatever takes note of something, it never throws. */
+  count: SelfMetrics["add"];
   readings: Readings;
   /** What scrapers may hold. */
   scrapes: Partial<ScrapeLimits>;
@@ -174,14 +175,14 @@ function ownedBy(
 
 /** All routes; `handle` is what listeners serve. */
 export function createRoutes(context: RoutesContext) {
-  const { pools, metrics } = context;
+  const { pools, count } = context;
   const clashes = new ClashLog(
     (text) => context.log.warn(text),
-    () => metrics.add("nameClashes"),
+    () => count("nameClashes"),
   );
   const exposition = new MetricsRoute(context.readings, context.scrapes, {
-    refused: () => metrics.add("limits", 1, "scrapes-full"),
-    cut: () => metrics.add("scrapesCut"),
+    refused: () => count("limits", 1, "scrapes-full"),
+    cut: () => count("scrapesCut"),
     failed: (error) => context.failed(error),
     clash: (found) => clashes.see(found),
   });
@@ -219,7 +220,7 @@ export function createRoutes(context: RoutesContext) {
       known ??= new KnownPaths([...routes.routes, { method: "GET", path: LIVENESS_PATH }]);
       const told = asAgentError(error, code, () => known!.methodsOf(pathOf(request)));
       if (told.status === 403 || told.status === 413) context.refused(told, request);
-      if (told instanceof LimitError) metrics.add("limits", 1, told.code);
+      if (told instanceof LimitError) count("limits", 1, told.code);
       if (told === FAILURE) context.failed(error);
       set.status = told.status;
       if (told instanceof MethodError) set.headers["allow"] = told.allowed.join(", ");
@@ -358,7 +359,7 @@ export function createRoutes(context: RoutesContext) {
         const application = ownedBy(apps, params, headers);
         const response = application.register(params.writer, body.metrics);
         for (const { error } of response.results) {
-          if (error?.code.endsWith("-full")) metrics.add("limits", 1, error.code);
+          if (error?.code.endsWith("-full")) count("limits", 1, error.code);
         }
         return response;
       },
