@@ -1,14 +1,10 @@
 // Snapshots of a pool that is nowhere: a directory, and values that change. For benchmarks of what is pushed.
 
 import {
-  Directory,
   type MetricDefinition,
+  PoolBuilder,
   type PoolSnapshot,
-  planRead,
-  RecordWriter,
-  SLOTS_PER_PAGE,
   slotsPerSeries,
-  WRITER_FLAGS,
 } from "../../src/layout/index.ts";
 
 export const START_MS = Date.UTC(2026, 0, 1);
@@ -52,24 +48,13 @@ export class PoolSource {
   readonly #snapshot: PoolSnapshot;
 
   constructor({ definition, series, startedAtMs = 0 }: PoolShape) {
+    const pool = new PoolBuilder(HOME.app);
+    const service = pool.service(HOME.service);
+    const writer = pool.writer(service, { pid: 1, startedAtMs });
+    const metric = pool.metric(service, definition);
+    for (let i = 0; i < series; i++) pool.series(writer, metric, labelValues(i));
+    const { directory, plan } = pool;
     const slots = slotsPerSeries(definition);
-    const perPage = Math.floor(SLOTS_PER_PAGE / slots);
-    const pages = Math.ceil(series / perPage);
-    const records = new RecordWriter();
-    records.service(1, HOME.service).metric(1, 1, definition);
-    const lock = { lockOffset: 0, lockBytes: 0 };
-    const who = { pid: 1, threadId: 0, startedAtMs, flags: WRITER_FLAGS.unlocked };
-    records.writer({ id: 1, service: 1, ...who, ...lock });
-    records.grant({ writer: 1, page: 0, pages, slot: 0, slots: 0 });
-    for (let i = 0; i < series; i++) records.series(i + 1, 1, labelValues(i));
-    for (let page = 0; page < pages; page++) {
-      const firstSeries = page * perPage + 1;
-      const count = Math.min(perPage, series - page * perPage);
-      records.bind({ writer: 1, firstSeries, count, page, slot: 0 });
-    }
-    const directory = new Directory(1, pages);
-    directory.append(records.bytes.bytes());
-    if (directory.damageCount > 0) throw new Error(directory.damage[0]!.reason);
     this.#snapshot = {
       source: "local",
       app: HOME.app,
@@ -82,7 +67,7 @@ export class PoolSource {
       gap: undefined,
       generation: 0,
       directory,
-      plan: planRead(directory),
+      plan,
       slots: new Float64Array(),
       values: new Float64Array(directory.valueCount).map((_, i) =>
         startValue(definition, i, slots),

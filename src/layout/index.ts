@@ -149,6 +149,7 @@ export {
   shmLinkName,
   sparePoolPath,
 } from "./paths.ts";
+export { type BuiltPlace, type BuiltWriter, PoolBuilder } from "./pool-builder.ts";
 export {
   escapeLabelName,
   escapeName,

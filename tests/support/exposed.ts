@@ -6,12 +6,7 @@ import {
   type Format,
   type ScrapeOptions,
 } from "../../src/exposition/index.ts";
-import {
-  Directory,
-  type MetricDefinition,
-  type PoolSnapshot,
-  RecordWriter,
-} from "../../src/layout/index.ts";
+import { type MetricDefinition, PoolBuilder, type PoolSnapshot } from "../../src/layout/index.ts";
 
 export interface Exposed {
   definition: MetricDefinition;
@@ -25,33 +20,20 @@ export function exposedPool(
   metrics: readonly Exposed[],
   startedAtMs = 0,
 ): ExposedPool {
-  const records = new RecordWriter().service(1, service);
+  const pool = new PoolBuilder(app);
+  const id = pool.service(service);
+  const writer = pool.writer(id, { pid: 1, threadId: 1, startedAtMs });
   const values: number[] = [];
-  let series = 0;
-  records.writer({
-    id: 1,
-    service: 1,
-    flags: 0,
-    pid: 1,
-    threadId: 1,
-    startedAtMs,
-    lockOffset: 64,
-    lockBytes: 4032,
-  });
-  for (const [i, { definition, series: given }] of metrics.entries()) {
-    records.metric(i + 1, 1, definition);
-    for (const [labelValues, ...slots] of given) {
-      records.series(++series, i + 1, labelValues);
-      records.bind({ writer: 1, firstSeries: series, count: 1, page: series, slot: 0 });
-      for (const slot of slots) values.push(slot);
+  for (const { definition, series } of metrics) {
+    const metric = pool.metric(id, definition);
+    for (const [labelValues, ...given] of series) {
+      const { slots } = pool.series(writer, metric, labelValues);
+      if (given.length !== slots)
+        throw new Error(`${slots} values are needed, ${given.length} are given`);
+      values.push(...given);
     }
   }
-  const directory = new Directory(0, series + 1, "own");
-  directory.append(records.bytes.bytes());
-  if (directory.damageCount > 0) throw new Error(directory.damage[0]!.reason);
-  if (directory.valueCount !== values.length) {
-    throw new Error(`${directory.valueCount} values are needed, ${values.length} are given`);
-  }
+  const { directory } = pool;
   return { app, directory, values: Float64Array.from(values) };
 }
 

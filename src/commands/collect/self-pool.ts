@@ -3,7 +3,7 @@
 import type { TargetStatistics } from "../../collector/index.ts";
 import type { ExportCounters } from "../../export/index.ts";
 import type { ExposedPool } from "../../exposition/index.ts";
-import { Directory, RecordWriter } from "../../layout/index.ts";
+import { PoolBuilder } from "../../layout/index.ts";
 
 interface SelfMetric<Of> {
   name: string;
@@ -120,11 +120,11 @@ const SCRAPE_METRICS: readonly SelfMetric<ScrapeCounts>[] = [
   },
 ];
 
-const WRITER = 1;
-
 export class SelfPool {
   readonly app = "microview";
-  readonly #directory: Directory;
+  readonly #pool = new PoolBuilder(this.app);
+  /** Where each value goes, and where it comes from. */
+  readonly #cells: { at: number; read(): number }[] = [];
 
   /**
    * @param statistics of the agents that are read, which stay the same ones
@@ -132,59 +132,50 @@ export class SelfPool {
    * @param scrapes those of this collector
    */
   constructor(
-    readonly statistics: () => readonly TargetStatistics[],
-    readonly pushes: () => readonly ExportCounters[],
-    readonly scrapes: ScrapeCounts,
+    statistics: () => readonly TargetStatistics[],
+    pushes: () => readonly ExportCounters[],
+    scrapes: ScrapeCounts,
   ) {
-    const records = new RecordWriter().service(1, "collect");
-    records.writer({
-      id: WRITER,
-      service: 1,
-      flags: 0,
-      pid: process.pid,
-      threadId: 0,
-      startedAtMs: Date.now(),
-      lockOffset: 0,
-      lockBytes: 0,
-    });
-    let metric = 0;
-    let series = 0;
-    const declare = (
-      metrics: readonly Pick<SelfMetric<never>, "name" | "kind" | "help">[],
-      label: string | undefined,
-      values: readonly string[],
-    ) => {
-      if (values.length === 0) return;
-      const labelNames = label === undefined ? [] : [label];
-      for (const { name, kind, help } of metrics) {
-        const rest = { unit: "", labelNames, combine: "sum", bounds: [] } as const;
-        records.metric(++metric, 1, { name, kind, help, ...rest });
-        for (const value of values) {
-          records.series(++series, metric, label === undefined ? [] : [value]);
-        }
-      }
-    };
-    const sources = statistics().map(({ source }) => source);
-    declare(TARGET_METRICS, "instance", sources);
-    const protocols = pushes().map(({ protocol }) => protocol);
-    declare(PUSH_METRICS, "protocol", protocols);
-    declare(SCRAPE_METRICS, undefined, [""]);
-    // Each has a page that does not exist: values are told, and not stored.
-    for (let id = 1; id <= series; id++) {
-      records.bind({ writer: WRITER, firstSeries: id, count: 1, page: id, slot: 0 });
-    }
-    this.#directory = new Directory(0, series + 2, "own");
-    this.#directory.append(records.bytes.bytes());
+    const service = this.#pool.service("collect");
+    const writer = this.#pool.writer(service, { pid: process.pid, startedAtMs: Date.now() });
+    this.#declare(service, writer, TARGET_METRICS, statistics, ({ source }) => ({
+      instance: source,
+    }));
+    this.#declare(service, writer, PUSH_METRICS, pushes, ({ protocol }) => ({ protocol }));
+    this.#declare(
+      service,
+      writer,
+      SCRAPE_METRICS,
+      () => [scrapes],
+      () => ({}),
+    );
   }
 
   read(): ExposedPool {
-    const statistics = this.statistics();
-    const pushes = this.pushes();
-    const values = [
-      ...TARGET_METRICS.flatMap(({ of }) => statistics.map(of)),
-      ...PUSH_METRICS.flatMap(({ of }) => pushes.map(of)),
-      ...SCRAPE_METRICS.map(({ of }) => of(this.scrapes)),
-    ];
-    return { app: this.app, directory: this.#directory, values: Float64Array.from(values) };
+    for (const { at, read } of this.#cells) this.#pool.slots[at] = read();
+    return { app: this.app, directory: this.#pool.directory, values: this.#pool.gather() };
+  }
+
+  #declare<Of>(
+    service: number,
+    writer: number,
+    metrics: readonly SelfMetric<Of>[],
+    subjects: () => readonly Of[],
+    labelsOf: (subject: Of) => Readonly<Record<string, string>>,
+  ): void {
+    for (const { name, kind, help, of } of metrics) {
+      for (const [i, subject] of subjects().entries()) {
+        const labels = labelsOf(subject);
+        const rest = {
+          unit: "",
+          labelNames: Object.keys(labels),
+          combine: "sum",
+          bounds: [],
+        } as const;
+        const metric = this.#pool.metric(service, { name, kind, help, ...rest });
+        const { at } = this.#pool.series(writer, metric, Object.values(labels));
+        this.#cells.push({ at, read: () => of(subjects()[i]!) });
+      }
+    }
   }
 }
