@@ -45,7 +45,7 @@ export interface PoolShape {
 }
 
 export class PoolSource {
-  readonly #snapshot: PoolSnapshot;
+  #snapshot: PoolSnapshot;
 
   constructor({ definition, series, startedAtMs = 0 }: PoolShape) {
     const pool = new PoolBuilder(HOME.app);
@@ -76,8 +76,8 @@ export class PoolSource {
   }
 
   next(): PoolSnapshot {
-    const { values } = this.#snapshot;
-    this.#snapshot.takenAtMs++;
+    const { values, takenAtMs } = this.#snapshot;
+    this.#snapshot = { ...this.#snapshot, takenAtMs: takenAtMs + 1 };
     for (let i = 0; i < values.length; i += 16) if (values[i] !== 0) values[i]!++;
     return this.#snapshot;
   }

@@ -292,30 +292,30 @@ export function writerValues(
 /** The source of snapshots of this host's own pools. */
 export const LOCAL_SOURCE = "local";
 
-/** One read of a pool: what a collector yields and a sink takes. */
+/** One read of a pool: what a collector yields and a sink takes. Nobody changes it; its arrays are used again. */
 export interface PoolSnapshot {
   /** The agent it came from, as it was named: `host:port`, or {@link LOCAL_SOURCE}. */
-  source: string;
-  app: string;
+  readonly source: string;
+  readonly app: string;
   /** Counts the snapshots of this pool, from 1. */
-  sequence: number;
+  readonly sequence: number;
   /** Unix time of the read's start, in ms with a fraction. */
-  takenAtMs: number;
+  readonly takenAtMs: number;
   /** The same moment on the collector's monotonic clock, for differences. */
-  monotonicNs: number;
+  readonly monotonicNs: number;
   /** How long the read took. */
-  readMs: number;
+  readonly readMs: number;
   /** How late the read started after its deadline. */
-  latenessMs: number;
+  readonly latenessMs: number;
   /** Deadlines that passed without a snapshot since the one before this. */
-  missed: number;
+  readonly missed: number;
   /** Why snapshots are missing before this one, when the agent was away. */
-  gap: string | undefined;
-  generation: number;
-  directory: Directory;
-  plan: ReadPlan;
+  readonly gap: string | undefined;
+  readonly generation: number;
+  readonly directory: Directory;
+  readonly plan: ReadPlan;
   /** The raw slots, as the plan lays them out: see {@link snapshotIndex}. */
-  slots: Float64Array;
+  readonly slots: Float64Array;
   /** Values per series, added up over writers: see {@link Gather} and {@link Directory.valueIndexOf}. NaN is absent. */
-  values: Float64Array;
+  readonly values: Float64Array;
 }

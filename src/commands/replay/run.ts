@@ -218,13 +218,10 @@ export class ReplayRun {
   }
 
   #write(snapshot: PoolSnapshot): void {
-    const { now } = this.#options;
-    const { takenAtMs } = snapshot;
-    if (now) snapshot.takenAtMs = Date.now();
-    snapshot.monotonicNs += this.#aheadNs;
-    this.#lastNs = Math.max(this.#lastNs, snapshot.monotonicNs);
-    this.#outputs!.write(snapshot);
-    snapshot.takenAtMs = takenAtMs;
+    const takenAtMs = this.#options.now ? Date.now() : snapshot.takenAtMs;
+    const monotonicNs = snapshot.monotonicNs + this.#aheadNs;
+    this.#lastNs = Math.max(this.#lastNs, monotonicNs);
+    this.#outputs!.write({ ...snapshot, takenAtMs, monotonicNs });
     this.#snapshots++;
   }
 
