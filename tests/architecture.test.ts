@@ -36,7 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   exposition: ["layout"],
   sinks: ["layout", "exposition"],
   export: ["layout", "ffi", "http"],
-  duckdb: [],
+  duckdb: ["ffi"],
   recording: ["layout", "ffi", "sinks", "duckdb"],
   inspector: ["layout", "ffi", "http", "identity"],
   commands: [

@@ -4,28 +4,22 @@
 // Both are loaded from memory: nothing is left on disk, and a noexec /tmp does not matter.
 
 import { dlopen } from "bun:ffi";
-import { closeSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import addonPath from "../../build/duckdb/duckdb.node.zst" with { type: "file" };
 import libraryPath from "../../build/duckdb/libduckdb.so.zst" with { type: "file" };
-
-const MFD_CLOEXEC = 1;
+import { MemoryFile } from "../ffi/index.ts";
 
 /** The functions of `@duckdb/node-bindings`. */
 export default load();
 
 function load(): unknown {
-  const libc = dlopen("libc.so.6", {
-    memfd_create: { args: ["cstring", "u32"], returns: "i32" },
-  });
-  const fromMemory = (packed: string, folder: string, use: (file: string) => void): void => {
-    const fd = libc.symbols.memfd_create(Buffer.from("microview-duckdb\0") as never, MFD_CLOEXEC);
-    if (fd < 0) throw new Error("memfd_create failed: DuckDB cannot be loaded");
+  const fromMemory = (packed: string, folder: string, use: (path: string) => void): void => {
+    const file = MemoryFile.create("microview-duckdb");
     try {
-      const image = Bun.zstdDecompressSync(readFileSync(packed));
-      for (let at = 0; at < image.length; ) at += writeSync(fd, image, at);
-      use(`${folder}/${fd}`);
+      file.write(Bun.zstdDecompressSync(readFileSync(packed)));
+      use(`${folder}/${file.fd}`);
     } finally {
-      closeSync(fd);
+      file.close();
     }
   };
   // A descriptor's number is used again, and the loader takes a path that it knows for what it has loaded from there:
@@ -35,6 +29,5 @@ function load(): unknown {
   });
   const module = { exports: {} };
   fromMemory(addonPath, "/proc/self/././fd", (file) => process.dlopen(module, file));
-  libc.close();
   return module.exports;
 }

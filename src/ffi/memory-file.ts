@@ -1,7 +1,7 @@
-// A file that exists in memory alone, for libraries that write to paths.
+// A file that exists in memory alone, for libraries that write to paths or are loaded from them.
 
 import { dlopen } from "bun:ffi";
-import { closeSync, fstatSync, ftruncateSync, readSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, readSync, writeSync } from "node:fs";
 
 const MFD_CLOEXEC = 1;
 
@@ -22,6 +22,11 @@ export class MemoryFile {
     libc.close();
     if (fd < 0) throw new Error("memfd_create failed: no file in memory can be made");
     return new MemoryFile(fd, `/proc/self/fd/${fd}`);
+  }
+
+  /** Adds to what it holds. */
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at);
   }
 
   /** A copy of all that it holds. */

@@ -4,9 +4,10 @@
 // not be there at all (docs/decisions/0031).
 
 import { dlopen, type FFIFunction, type Library } from "bun:ffi";
-import { closeSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import libraryText from "../../build/shim.base64" with { type: "text" };
 import { LAYOUT_VERSION } from "../layout/index.ts";
+import { MemoryFile } from "./memory-file.ts";
 import { misfit, ShimError } from "./misfit.ts";
 
 const SYMBOLS = {
@@ -127,15 +128,10 @@ function isMusl(): boolean {
 }
 
 function loadFrom(library: Uint8Array): Shim {
-  const libc = dlopen("libc.so.6", {
-    memfd_create: { args: ["cstring", "u32"], returns: "i32" },
-  });
-  const MFD_CLOEXEC = 1;
-  const fd = libc.symbols.memfd_create(Buffer.from("microview-shim\0") as never, MFD_CLOEXEC);
-  if (fd < 0) throw new Error("memfd_create failed");
+  const file = MemoryFile.create("microview-shim");
   try {
-    for (let at = 0; at < library.length; ) at += writeSync(fd, library, at);
-    const { symbols } = dlopen(`/proc/self/fd/${fd}`, SYMBOLS);
+    file.write(library);
+    const { symbols } = dlopen(file.path, SYMBOLS);
     const version = symbols.mv_layout_version();
     if (version === LAYOUT_VERSION) return symbols;
     throw new ShimError(
@@ -143,7 +139,6 @@ function loadFrom(library: Uint8Array): Shim {
       REBUILD,
     );
   } finally {
-    closeSync(fd);
-    libc.close();
+    file.close();
   }
 }
