@@ -25,6 +25,7 @@ import {
 } from "../guard/index.ts";
 import { identityOf, type PodWatch } from "../identity/index.ts";
 import {
+  type ExportCounters,
   LAYOUT_VERSION,
   LOCAL_SOURCE,
   type PoolSnapshot,
@@ -51,7 +52,7 @@ import { Readings } from "./reading.ts";
 import { Recurring } from "./recurring.ts";
 import { RestServer } from "./rest.ts";
 import { createRoutes } from "./routes.ts";
-import { type PushCounters, SELF_APP, SelfMetrics } from "./self-metrics.ts";
+import { SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
 
 /** How soon is noticed that the agent cannot work any more, or that its heap has garbage. */
@@ -366,7 +367,7 @@ export class Agent {
   }
 
   /** Tells in the agent's own metrics what becomes of the snapshots that somebody pushes. */
-  reportPush(counters: PushCounters): void {
+  reportPush(counters: ExportCounters): void {
     const { protocol } = counters;
     this.metrics.set("pushSamples", counters.samples, protocol);
     this.metrics.set("pushRequests", counters.requests, protocol);

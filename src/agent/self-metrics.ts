@@ -224,19 +224,6 @@ const METRICS = {
   readonly ["counter" | "gauge", string, string, readonly string[]]
 >;
 
-/** What becomes of the snapshots that are pushed beside the agent. */
-export interface PushCounters {
-  protocol: string;
-  samples: number;
-  requests: number;
-  bytes: number;
-  retries: number;
-  refused: number;
-  dropped: number;
-  waitingSamples: number;
-  waitingBytes: number;
-}
-
 export type SelfMetric = keyof typeof METRICS;
 
 const DEFINITIONS = Object.fromEntries(

@@ -14,7 +14,7 @@ export { OtlpEncoder, type OtlpEncoderOptions } from "./otlp-encoder.ts";
 export { JsonForm } from "./otlp-json.ts";
 export type { Attributes, OtlpForm, Part } from "./otlp-model.ts";
 export { ProtobufForm } from "./otlp-protobuf.ts";
-export type { ExportCounters, ExportEnd, Exporter, Protocol } from "./push.ts";
+export type { ExportEnd, Exporter } from "./push.ts";
 export { RemoteWrite, type RemoteWriteOptions } from "./remote-write.ts";
 export {
   RemoteWriteEncoder,

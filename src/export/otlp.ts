@@ -3,14 +3,14 @@
 
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import type { PoolSnapshot } from "../layout/index.ts";
+import type { ExportCounters, PoolSnapshot } from "../layout/index.ts";
 import { MemoryBacklog } from "./backlog.ts";
 import { decodePartialSuccess, parsePartialSuccess } from "./otlp-answer.ts";
 import { OtlpEncoder, type OtlpEncoderOptions, type Taken } from "./otlp-encoder.ts";
 import { JsonForm } from "./otlp-json.ts";
 import type { OtlpForm, Part } from "./otlp-model.ts";
 import { ProtobufForm } from "./otlp-protobuf.ts";
-import type { ExportCounters, ExportEnd, Exporter } from "./push.ts";
+import type { ExportEnd, Exporter } from "./push.ts";
 import { countersOf, Sender, type SenderOptions } from "./sender.ts";
 
 export interface OtlpOptions

@@ -1,11 +1,11 @@
 // Remote write: snapshots into requests, requests into a backlog, and from there to the receiver. `collect` makes one
 // for each --remote-write.
 
-import { ClashLog, type PoolSnapshot } from "../layout/index.ts";
+import { ClashLog, type ExportCounters, type PoolSnapshot } from "../layout/index.ts";
 import { type Backlog, MemoryBacklog } from "./backlog.ts";
 import type { FlatOptions } from "./flat-series.ts";
 import { Negotiation, type RemoteWriteProtocol } from "./negotiation.ts";
-import type { ExportCounters, ExportEnd, Exporter } from "./push.ts";
+import type { ExportEnd, Exporter } from "./push.ts";
 import { RemoteWriteEncoder } from "./remote-write-encoder.ts";
 import { countersOf, Sender, type SenderOptions } from "./sender.ts";
 import { WriteAhead } from "./write-ahead.ts";

@@ -2,8 +2,8 @@
 // away, without what it refuses. For both exporters.
 
 import { type Attempt, byProxy, failureOf, proxyOption, shortReason } from "../http/index.ts";
+import type { ExportCounters, Protocol } from "../layout/index.ts";
 import type { Backlog, Request } from "./backlog.ts";
-import type { ExportCounters, Protocol } from "./push.ts";
 
 export interface SenderOptions {
   url: string;

@@ -60,6 +60,7 @@ export {
   skippedRecords,
   type Writer,
 } from "./directory.ts";
+export type { ExportCounters, Protocol } from "./export-counters.ts";
 export {
   BUCKETS,
   type Buckets,

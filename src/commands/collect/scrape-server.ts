@@ -1,7 +1,6 @@
 // `microview collect --listen`: serves the latest snapshot of every pool that is read, as Prometheus text.
 
 import type { TargetStatistics } from "../../collector/index.ts";
-import type { ExportCounters } from "../../export/index.ts";
 import {
   type ExposedPool,
   MetricsEndpoint,
@@ -37,6 +36,7 @@ import {
 import {
   type ApiError,
   type ClashLog,
+  type ExportCounters,
   formatEndpoint,
   type PoolSnapshot,
 } from "../../layout/index.ts";

@@ -1,9 +1,8 @@
 // What `microview collect` tells scrapers of itself, as a pool like any other: application "microview", service "collect".
 
 import type { TargetStatistics } from "../../collector/index.ts";
-import type { ExportCounters } from "../../export/index.ts";
 import type { ExposedPool } from "../../exposition/index.ts";
-import { PoolBuilder } from "../../layout/index.ts";
+import { type ExportCounters, PoolBuilder } from "../../layout/index.ts";
 
 interface SelfMetric<Of> {
   name: string;
