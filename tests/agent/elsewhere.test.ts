@@ -239,6 +239,26 @@ describe("a writer in a lost pool", () => {
 });
 
 describe("an agent that finds writers elsewhere", () => {
+  test("keeps one that has come to each new pool and not said so, although only the last one knows", () => {
+    const { app: first } = lost();
+    const { path } = replace(first);
+    first.close();
+    // From here on nobody but the writer knows of the pool in which it stores.
+    const told = new Told();
+    const app = application(Pool.adopt(path)!, { told });
+    const { id } = app.writers()[0]!;
+    const second = lockOf(app, id);
+    replace(app);
+    const third = lockOf(app, id);
+    second.close();
+    replace(app);
+    expect(scan(app)).toBe(0);
+    expect(app.isAlive(app.writer(id))).toBe(true);
+    third.close();
+    expect(scan(app)).toBe(1);
+    app.close();
+  });
+
   test("waits for them, and then keeps what was copied last; writers that come later do not bring it again", () => {
     const { app, writer } = lost();
     const place = {
