@@ -173,6 +173,28 @@ describe("a collector that speaks the protocol", () => {
     }
   });
 
+  test("gets all of a long answer beside two others that ask for as much, whose turns are no whole parts of a round", async () => {
+    await using host = new TestHost();
+    const agent = await serving(host);
+    const clients = Array.from({ length: 3 }, () => new WireClient(agent.dataPort));
+    for (const client of clients) {
+      host.onEnd(() => client[Symbol.dispose]());
+      expect(await client.hello()).toBe(STATUS.ok);
+    }
+    const { id } = await clients[0]!.pool("shop");
+    const { pagesOffset } = await shape(clients[0]!, id);
+    const ranges = Array.from(
+      { length: 4096 },
+      () => [pagesOffset, PAGE_BYTES] as [number, number],
+    );
+    // Again and again, so that all three are ready at one moment.
+    for (let round = 0; round < 5; round++) {
+      const answers = await Promise.all(clients.map((client) => client.read(id, ...ranges)));
+      const lengths = answers.map(({ status, body }) => [status, body.length]);
+      expect(lengths).toEqual(Array(3).fill([STATUS.ok, 4096 * PAGE_BYTES]));
+    }
+  });
+
   test("that hangs up in the midst of its answer is forgotten", async () => {
     await using host = new TestHost();
     const agent = await serving(host);
