@@ -87,11 +87,6 @@ API int mv_allocate(int fd, uint64_t offset, uint64_t bytes) {
   return result(fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
 }
 
-API int mv_punch(int fd, uint64_t offset, uint64_t bytes) {
-  return result(
-      fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, (off_t)offset, (off_t)bytes));
-}
-
 // Gives an open file a name again. Not one that has no name left at all: that is ENOENT.
 API int mv_link(int fd, const char *path) {
   char self[32];
@@ -383,12 +378,6 @@ API double mv_unix_ms(void) {
   struct timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-API double mv_thread_cpu_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return to_ns(t);
 }
 
 // How much later than asked the kernel may wake the calling thread, to save power; 50 µs unless told otherwise.

@@ -51,7 +51,7 @@ export interface ApplicationEvents {
   abandoned(lost: Pool): void;
 }
 
-export interface AttachOptions {
+interface AttachOptions {
   /** For the prototype's clients, which hold no lock: such a writer lives as long as its pool. */
   unlocked?: boolean;
   /** Of what the writer shows with each call; without one it is nobody's but the agent's. */

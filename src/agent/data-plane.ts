@@ -76,7 +76,7 @@ interface Readable {
   pagesEnd: number;
 }
 
-export interface DataPlaneOptions extends DataDoorOptions {
+interface DataPlaneOptions extends DataDoorOptions {
   host: string;
   /** 0 takes any free port. */
   port: number;

@@ -27,7 +27,7 @@ const WORKER_URL = new URL(
   import.meta.url,
 );
 
-export interface DataServerOptions {
+interface DataServerOptions {
   host: string;
   port: number;
   /** Undefined when none is asked for. */

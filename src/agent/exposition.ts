@@ -62,7 +62,7 @@ export class MetricsRoute {
 }
 
 /** What the prototype answered: pages by microservice. */
-export function legacyRegistry(
+function legacyRegistry(
   applications: Iterable<Application>,
 ): Record<string, { page_offset: number; num_entries: number; max_metrics: number }> {
   const registry: ReturnType<typeof legacyRegistry> = {};

@@ -13,7 +13,7 @@ import { Binder } from "./binder.ts";
 import { type Books, Change } from "./books.ts";
 
 /** What came of folding a writer. */
-export interface FoldResult {
+interface FoldResult {
   /** Series whose counts were kept. */
   series: number;
   /** Values that no counter can have, left out so that they do not spoil the totals for good. */

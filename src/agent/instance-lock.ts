@@ -22,7 +22,7 @@ export class AgentRunningError extends Error {
 }
 
 /** The socket cannot be made at its path. */
-export class SocketError extends Error {
+class SocketError extends Error {
   override readonly name = "SocketError";
 
   constructor(

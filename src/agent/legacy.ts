@@ -16,9 +16,9 @@ import type { Pool } from "./pool.ts";
 import type { Pools } from "./pools.ts";
 
 /** The prototype has one pool for all; here its clients share an application. */
-export const LEGACY_APP = "legacy";
+const LEGACY_APP = "legacy";
 
-export interface LegacyRequest {
+interface LegacyRequest {
   microservice_id: string;
   name: string;
   type: boolean | number;

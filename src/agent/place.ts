@@ -8,7 +8,7 @@ import { AGENT_APP, HEADER, PAGE_BYTES, type Problem, poolPath, SHM_DIR } from "
 import { folderMode, makeFolder } from "./pool-folder.ts";
 
 /** An agent cannot keep pools where it was told to. */
-export class PlaceError extends Error implements Problem {
+class PlaceError extends Error implements Problem {
   override readonly name = "PlaceError";
 
   constructor(

@@ -56,7 +56,7 @@ export interface SlotValue {
 }
 
 /** Memory that a pool lives in; the tests give one that records every store. */
-export interface PoolMemory {
+interface PoolMemory {
   bytes: Uint8Array;
   slots: Float64Array;
   u32: Uint32Array;

@@ -38,7 +38,7 @@ const RESTORE_RETRY_MS = 1_000;
 /** An application that has been empty for this long is removed. */
 const EMPTY_MS = 60_000;
 
-export interface PoolsOptions {
+interface PoolsOptions {
   /** Keeps pools as DIR/<app>/pool; default is /dev/shm/microview.<app>. */
   poolDir?: string;
   mode: number;
@@ -47,7 +47,7 @@ export interface PoolsOptions {
   strategy: AllocationStrategy;
 }
 
-export interface PoolsEvents extends ApplicationEvents {
+interface PoolsEvents extends ApplicationEvents {
   opened(application: Application): void;
   /** A pool could not be used and has another name now, or was left as it is. */
   setAside(path: string, reason: Error): void;

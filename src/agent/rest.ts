@@ -32,7 +32,7 @@ const INTERNAL = new CallError("internal", "the agent failed to answer", "its lo
 type Listener = Bun.Server<SocketData>;
 
 /** What takes note of something, from `refused` to `answered`, never throws: the answer stays as it is. */
-export interface RestOptions {
+interface RestOptions {
   socketPath: string;
   /** Group of the socket. */
   gid?: number;

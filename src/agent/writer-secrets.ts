@@ -11,7 +11,7 @@ const SECRET_BYTES = 16;
 /** The header that carries it. */
 export const SECRET_HEADER = "microview-secret";
 
-export interface WriterSecret {
+interface WriterSecret {
   secret: string;
   hash: Uint8Array;
 }

@@ -57,7 +57,7 @@ export class Gauge extends Cell {
 }
 
 /** A gauge of which the mean, least or greatest counts: it takes no part until it is set. */
-export class UnsetGauge extends Gauge {
+class UnsetGauge extends Gauge {
   override inc(n = 1): void {
     if (typeof n !== "number") refuse(n);
     const value = this.values[this.at]!;
@@ -71,7 +71,7 @@ export class UnsetGauge extends Gauge {
 }
 
 /** A gauge of which the newest value counts: it also stores when it was set, which costs a look at the clock. */
-export class LastGauge extends UnsetGauge {
+class LastGauge extends UnsetGauge {
   override set(value: number): void {
     super.set(value);
     this.values[this.at + 1] = Date.now();

@@ -56,7 +56,7 @@ export abstract class Histogram extends Cell {
 }
 
 /** Buckets by the leading bits of the value; see LogLinearShape. */
-export class LogLinearHistogram extends Histogram {
+class LogLinearHistogram extends Histogram {
   readonly #shift: number;
   readonly #base: number;
   /** Index of the overflow bucket; the sum follows it. */
@@ -92,7 +92,7 @@ export class LogLinearHistogram extends Histogram {
 }
 
 /** Buckets by bounds that were given, as Prometheus's: a value falls in the first whose bound is not below it. */
-export class BoundedHistogram extends Histogram {
+class BoundedHistogram extends Histogram {
   readonly #bounds: Float64Array;
 
   /** @internal */

@@ -21,7 +21,7 @@ export interface UnixRequest {
   holdMs: number;
 }
 
-export interface UnixResponse {
+interface UnixResponse {
   status: number;
   body: string;
 }

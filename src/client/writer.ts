@@ -33,7 +33,7 @@ const CLOSE_TIMEOUT_MS = 1_000;
 /** Codes of an agent that does not know this writer, knows another one by its number, or has another pool. */
 const GONE: readonly string[] = ["unknown-writer", "unknown-app", "wrong-secret", "pool-replaced"];
 
-export interface WriterOptions {
+interface WriterOptions {
   app: string;
   service: string;
   socketPath: string;

@@ -49,7 +49,7 @@ export type Outcome =
   | { kind: "unsettled" }
   | { kind: "failed"; error: Error };
 
-export interface PoolReaderHooks {
+interface PoolReaderHooks {
   /** Memory for a snapshot, or undefined when there is none free. */
   memory(bytes: number): Destination | undefined;
   /** Bytes of the directory that are new; `directory` has taken them in. */

@@ -12,7 +12,7 @@ interface Slot extends Destination {
 }
 
 /** Makes memory known to whoever fills it; see Transport.pin. */
-export type Pin = (address: number, bytes: number) => { key: number; release(): void };
+type Pin = (address: number, bytes: number) => { key: number; release(): void };
 
 export class SnapshotBuffers {
   /** Int32 per buffer: 1 while the main thread has it. */

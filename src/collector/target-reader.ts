@@ -42,7 +42,7 @@ interface Pool {
   unsettledSinceNs: number;
 }
 
-export interface TargetReaderOptions {
+interface TargetReaderOptions {
   target: number;
   spec: TargetSpec;
   filter: Filter;

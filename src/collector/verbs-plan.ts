@@ -4,7 +4,7 @@ import type { RdmaRegion } from "../layout/index.ts";
 import type { ByteRange } from "./transport.ts";
 
 /** One READ: part of a pool's file, under its region's key. */
-export interface ReadPiece {
+interface ReadPiece {
   offset: number;
   bytes: number;
   key: number;

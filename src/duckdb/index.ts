@@ -6,7 +6,7 @@ import type { DuckDBConnection, DuckDBType } from "@duckdb/node-api";
 export type { DuckDBConnection } from "@duckdb/node-api";
 
 /** What a database may use. */
-export interface DatabaseOptions {
+interface DatabaseOptions {
   threads: number;
   memoryBytes: number;
   /** Files that it may open; it has no access to any other. None of them may hold a quote. */
@@ -86,7 +86,7 @@ export class Database {
 }
 
 /** A column whose values all have the same width, none of them NULL. */
-export interface FixedColumn {
+interface FixedColumn {
   type: DuckDBType;
   data: (Int32Array | Float64Array | BigInt64Array) & { readonly buffer: ArrayBuffer };
 }

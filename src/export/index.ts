@@ -22,4 +22,4 @@ export {
 } from "./remote-write-encoder.ts";
 export type { Encoded } from "./request-builder.ts";
 export type { WireVersion } from "./template.ts";
-export { MIN_WRITE_AHEAD_BYTES, WriteAhead, WriteAheadError } from "./write-ahead.ts";
+export { WriteAhead, WriteAheadError } from "./write-ahead.ts";

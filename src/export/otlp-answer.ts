@@ -1,7 +1,7 @@
 // What a receiver says to a request of OTLP's that it took: whether to all of it.
 
 /** What a receiver did not take of a request that it took. */
-export interface PartialSuccess {
+interface PartialSuccess {
   rejected: number;
   message: string;
 }

@@ -6,7 +6,7 @@ import type { ExponentialMap } from "./exponential.ts";
 export type Attributes = readonly (readonly [key: string, value: string])[];
 
 /** DELTA says what came since the point before, CUMULATIVE since the start. */
-export const TEMPORALITY = { delta: 1, cumulative: 2 } as const;
+const TEMPORALITY = { delta: 1, cumulative: 2 } as const;
 export type Temporality = keyof typeof TEMPORALITY;
 
 /** DataPointFlags: the series has no value any more. */

@@ -42,10 +42,6 @@ export class ProtoWriter {
     return this;
   }
 
-  bool(field: number, value: boolean): this {
-    return this.uint(field, value ? 1 : 0);
-  }
-
   /** sint32: zigzag. */
   sint(field: number, value: number): this {
     return this.uint(field, ((value << 1) ^ (value >> 31)) >>> 0);

@@ -38,7 +38,7 @@ export interface RemoteWriteEncoderOptions extends FlatOptions {
   onRequest: (request: Encoded) => void;
 }
 
-export interface EncoderCounters {
+interface EncoderCounters {
   samples: number;
   /** Series that were said to have ended. */
   ended: number;

@@ -36,7 +36,7 @@ export interface SenderOptions {
 /** What an answer says: send it again at once in another way, or so many of the samples were written. */
 export type Verdict = "again" | { written: number; reason?: string };
 
-export interface SenderCounters {
+interface SenderCounters {
   requests: number;
   samples: number;
   /** Bytes of the bodies, as sent. */

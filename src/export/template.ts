@@ -7,7 +7,7 @@ import { putVarint, varintBytes } from "./protobuf.ts";
 import { compress, LATER, UNIQUE } from "./snappy.ts";
 
 /** Bytes of a time in ms as varint: from 1971 to 2109 they are always six. */
-export const TIME_BYTES = 6;
+const TIME_BYTES = 6;
 export const MIN_TIME_MS = 2 ** 35;
 export const MAX_TIME_MS = 2 ** 42 - 1;
 

@@ -31,8 +31,6 @@ const HEADER_BYTES = 12;
 const VERSION = 2 ** 28;
 const MAX_SEGMENT_BYTES = 16 << 20;
 const MIN_SEGMENT_BYTES = 16 << 10;
-/** The smallest limit that leaves room for whole segments to go. */
-export const MIN_WRITE_AHEAD_BYTES = 1 << 20;
 
 /** The folder cannot be used. */
 export class WriteAheadError extends Error {

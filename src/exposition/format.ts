@@ -20,7 +20,7 @@ export interface FamilyHead {
 }
 
 /** What a format says of a family before its samples, and what it calls the moment when they began. */
-export interface FamilyIntroduction {
+interface FamilyIntroduction {
   head: string;
   /** What lines begin with that tell when a series began to count; undefined where there are none. */
   created: string | undefined;

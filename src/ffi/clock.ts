@@ -12,11 +12,6 @@ export function unixMs(): number {
   return shim().mv_unix_ms();
 }
 
-/** CPU time that the calling thread has used. */
-export function threadCpuNs(): number {
-  return shim().mv_thread_cpu_ns();
-}
-
 /** Lets the kernel wake the calling thread no later than this after its deadlines (default 50 µs). */
 export function setTimerSlackNs(ns: number): void {
   shim().mv_timer_slack_ns(ns);

@@ -13,7 +13,7 @@ function path0(path: string): never {
 }
 
 /** What the kernel says of an open file. Sizes in bytes. */
-export interface FileStat {
+interface FileStat {
   bytes: number;
   inode: number;
   device: number;
@@ -104,11 +104,6 @@ export class SharedFile {
       shim().mv_allocate(this.fd, offset, bytes),
       `cannot take ${bytes} bytes for ${this.path}`,
     );
-  }
-
-  /** Gives memory of a part of the file back; it reads as zero from then on. */
-  punch(offset: number, bytes: number): void {
-    check(shim().mv_punch(this.fd, offset, bytes), `cannot give back memory of ${this.path}`);
   }
 
   /** A copy of the first bytes; of all of them where the file is shorter. Nothing else of the file is mapped. */
@@ -237,11 +232,6 @@ export class CopiedMemory {
     this.#bytes = 0;
     check(shim().mv_unmap(this.address as never, bytes), "cannot unmap");
   }
-}
-
-/** Pages of files that were cut short under this process's mappings; they read as zeroes since. */
-export function cutPages(): number {
-  return shim().mv_guard_hits();
 }
 
 /** Zeroed memory whose address stays, for system calls that read into it. */

@@ -30,7 +30,7 @@ export interface RdmaPort {
 }
 
 /** Where sysfs is read. */
-export interface SysfsReader {
+interface SysfsReader {
   /** Names in a directory; none when it is not there. */
   list(path: string): string[];
   /** A file's text without the end of its line; undefined when it cannot be read. */

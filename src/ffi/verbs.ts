@@ -6,7 +6,7 @@ import { allocateBuffer } from "./memory.ts";
 import { shim } from "./shim.ts";
 
 /** What a device and one of its ports can do. Sizes in bytes. */
-export interface DeviceFacts {
+interface DeviceFacts {
   maxQueuePairs: number;
   /** Work requests that a queue pair holds. */
   maxSends: number;
@@ -24,9 +24,6 @@ export interface DeviceFacts {
 }
 
 export type LinkLayer = "InfiniBand" | "Ethernet";
-
-/** `enum ibv_port_state` */
-export const PORT_ACTIVE = 4;
 
 /** What became of a batch of READs. */
 export interface Completion {
@@ -68,7 +65,7 @@ export function statusText({ status, vendorError }: Completion): string {
 }
 
 /** How two queue pairs find each other; see struct mv_path. */
-export interface Path {
+interface Path {
   remoteNumber: number;
   remotePsn: number;
   psn: number;

@@ -40,7 +40,7 @@ export function checkPorts(host: string, port: number, dataPort: number): void {
 }
 
 /** The flags that name a host and a port, for errors. */
-export interface ListenFlags {
+interface ListenFlags {
   host: string;
   port: string;
 }

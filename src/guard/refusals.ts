@@ -25,7 +25,7 @@ const FAILURES_PER_SECOND = 1;
 const FAILURES_AT_ONCE = 10;
 
 /** Counts refusals. */
-export interface RefusalCounts {
+interface RefusalCounts {
   /** A limit was reached. */
   limited(code: string): void;
   /** A caller had no right to call, or not to call this. */

@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import { Buckets, originOf } from "./rate.ts";
 
 /** Wrong tokens at once, in seconds' worth. */
-export const WRONG_AT_ONCE = 6;
+const WRONG_AT_ONCE = 6;
 
 /** A network may send so many times what an address may. */
 const NETWORK_TIMES = 16;

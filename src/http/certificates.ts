@@ -22,11 +22,6 @@ const KINDS: readonly [found: RegExp, what: string][] = [
   [/BEGIN CERTIFICATE/, "a certificate"],
 ];
 
-/** Without what editors put before the first character: OpenSSL would not find the first block behind it. */
-export function withoutMark(pem: string): string {
-  return pem.replace(/^\uFEFF/, "");
-}
-
 /** The certificates of a PEM file. @throws TlsError when there is none, or one cannot be read */
 export function certificatesOf(pem: string, label: string): X509Certificate[] {
   const blocks = pem.match(BLOCK);

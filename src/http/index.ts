@@ -5,7 +5,6 @@ export {
   checkPair,
   privateKeyOf,
   TlsError,
-  withoutMark,
 } from "./certificates.ts";
 export { type Attempt, failureOf, shortReason, whatSpeaks } from "./failures.ts";
 export { askPlainly } from "./probe.ts";

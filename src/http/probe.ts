@@ -66,7 +66,7 @@ function exchange(
   });
 }
 
-export interface PeerCertificate {
+interface PeerCertificate {
   validFrom: string;
   validTo: string;
   /** For whom it is. */

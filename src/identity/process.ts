@@ -70,7 +70,7 @@ export function findProcess(
 }
 
 /** Processes by the number that they have in their own pid namespace, where that is not the reader's. */
-export function processesInside(): Map<number, number[]> {
+function processesInside(): Map<number, number[]> {
   const found = new Map<number, number[]>();
   for (const name of listProc("/proc")) {
     if (!/^\d+$/.test(name)) continue;
@@ -96,7 +96,7 @@ export function holds(pid: number, file: OpenFile): boolean {
 }
 
 /** How a process has a file open: bytes from first to last that it holds locked. */
-export interface Openings {
+interface Openings {
   open: boolean;
   locks: { first: number; last: number }[];
 }

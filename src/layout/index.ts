@@ -138,7 +138,6 @@ export {
 } from "./metric.ts";
 export {
   appOfShmFile,
-  DEFAULT_DATA_PORT,
   DEFAULT_PORT,
   defaultSocketPath,
   formatEndpoint,
@@ -201,7 +200,6 @@ export {
   type ReadPlan,
   type SlotRange,
   snapshotIndex,
-  writerValues,
 } from "./snapshot.ts";
 export { countingSince } from "./starts.ts";
 export { threadFault } from "./thread-fault.ts";

@@ -13,9 +13,8 @@ const LINK_PREFIX = "microview-link.";
 /** Bytes that a Unix socket's path may have: sun_path of unix(7), without the zero at its end. */
 export const SOCKET_PATH_BYTES_MAX = 107;
 
-/** Ports of an agent unless told otherwise: REST, and the binary read protocol beside it. */
+/** Port of an agent's REST interface unless told otherwise. */
 export const DEFAULT_PORT = 7070;
-export const DEFAULT_DATA_PORT = 7071;
 
 /** `HOST:PORT`, with an IPv6 address in brackets. */
 export function formatEndpoint({ host, port }: { host: string; port: number | string }): string {

@@ -14,7 +14,7 @@ if (LIMITS.maxId > ID_MASK) throw new Error("ids of series do not fit the places
 const FULL_EIGHTHS = 6;
 
 /** The log that the keys of the series lie in. A key is a metric's id as u32, then label values, each u16 length and UTF-8. */
-export interface KeyedLog {
+interface KeyedLog {
   /** The log in words of little-endian machines: keys begin at full words. */
   readonly words: Uint32Array;
   /** Byte offset of a known series' key. */

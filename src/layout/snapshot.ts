@@ -276,19 +276,6 @@ function isMean({ run }: { run: Run }): boolean {
   return run.metric.definition.combine === "mean";
 }
 
-/** Copies what one writer stored of one series out of a snapshot; empty when it does not store it. */
-export function writerValues(
-  plan: ReadPlan,
-  slots: Float64Array,
-  writer: Writer,
-  series: number,
-): Float64Array {
-  const place = plan.directory.find(writer, series);
-  const start = place === undefined ? -1 : snapshotIndex(plan, place.page, place.slot);
-  if (start < 0) return new Float64Array();
-  return slots.slice(start, start + (plan.directory.metricOf(series)?.slots ?? 0));
-}
-
 /** The source of snapshots of this host's own pools. */
 export const LOCAL_SOURCE = "local";
 

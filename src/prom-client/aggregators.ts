@@ -6,7 +6,7 @@ import type { Labels } from "./labels.ts";
 type Aggregator = (metrics: readonly MetricData[]) => MetricData | undefined;
 
 /** Makes an aggregator of a rule for the samples that have name and labels in common. */
-export function AggregatorFactory(combine: (samples: readonly Sample[]) => number): Aggregator {
+function AggregatorFactory(combine: (samples: readonly Sample[]) => number): Aggregator {
   return (metrics) => {
     const first = metrics[0];
     if (first === undefined) return undefined;

@@ -7,18 +7,18 @@ import { urlToHttpOptions } from "node:url";
 import { gzipSync } from "node:zlib";
 import { globalRegistry, type Registry } from "./registry.ts";
 
-export interface PushgatewayOptions extends RequestOptions {
+interface PushgatewayOptions extends RequestOptions {
   /** Whether each call has to name a job. */
   requireJobName?: boolean;
 }
 
-export interface PushParameters {
+interface PushParameters {
   jobName?: string;
   /** Further labels of the group. */
   groupings?: Readonly<Record<string, string>>;
 }
 
-export interface PushResult {
+interface PushResult {
   resp: IncomingMessage;
   body: string;
 }

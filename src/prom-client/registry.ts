@@ -8,7 +8,7 @@ export const OPENMETRICS_CONTENT_TYPE =
   "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /** What can be registered: one of ours, or whatever has a `get()` of this kind. */
-export interface Registrable {
+interface Registrable {
   name: string;
   type?: string;
   get(): MetricData | Promise<MetricData>;

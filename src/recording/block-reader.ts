@@ -11,7 +11,7 @@ const MAX_POOLS = 10_000;
 const MAX_BLOCK_SNAPSHOTS = 1 << 22;
 
 /** Where a block is, and when. */
-export interface BlockPlace {
+interface BlockPlace {
   block: number;
   firstUs: number;
   lastUs: number;

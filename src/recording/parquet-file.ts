@@ -209,7 +209,7 @@ function isMagicAt(fd: number, offset: number): boolean {
 }
 
 /** What became of a file that had a journal. */
-export interface Completed {
+interface Completed {
   rows: number;
   bytes: number;
 }

@@ -23,7 +23,7 @@ export interface RecordedSeries {
   writer: RecordedWriter | undefined;
 }
 
-export interface RecordedWriter {
+interface RecordedWriter {
   id: number;
   pid: number;
   threadId: number;

@@ -20,7 +20,7 @@ export const TYPE = {
 /** Deeper than any footer is; what is hostile ends here. */
 const MAX_DEPTH = 16;
 
-export interface Field {
+interface Field {
   id: number;
   type: number;
   value: Value;
@@ -34,7 +34,7 @@ export interface List {
 }
 
 /** Elements of a list of structs, as they are written. */
-export interface RawList {
+interface RawList {
   count: number;
   bytes: Uint8Array;
 }
@@ -43,7 +43,7 @@ export interface RawList {
 export type Value = bigint | boolean | Uint8Array | Struct | List | RawList;
 
 /** The bytes are no such struct. */
-export class ThriftError extends Error {
+class ThriftError extends Error {
   override readonly name = "ThriftError";
 }
 

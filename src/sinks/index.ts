@@ -19,7 +19,7 @@
 export { CsvSink } from "./csv.ts";
 export { NdjsonSink } from "./ndjson.ts";
 export { type PrometheusOptions, PrometheusSink } from "./prometheus.ts";
-export { formatBytes, formatCount, formatQuantity, formatSeconds } from "./quantity.ts";
+export { formatBytes, formatCount, formatQuantity } from "./quantity.ts";
 export { type Row, type RowName, Rows } from "./rows.ts";
 export type { Sink, SinkOptions } from "./sink.ts";
 export { type TableClock, type TableOptions, TableSink } from "./table.ts";
@@ -35,4 +35,4 @@ export {
   safeJson,
   textWidth,
 } from "./text.ts";
-export { clockTime, rfc3339 } from "./time.ts";
+export { rfc3339 } from "./time.ts";

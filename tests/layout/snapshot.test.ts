@@ -14,7 +14,6 @@ import {
   SLOTS_PER_PAGE_STRIDE,
   snapshotIndex,
   WRITER_FLAGS,
-  writerValues,
 } from "../../src/layout/index.ts";
 import { History, PAGE_CAPACITY, steps } from "../support/history.ts";
 import { define } from "../support/pools.ts";
@@ -300,30 +299,5 @@ describe("a snapshot's values", () => {
       again.into(fetch(plan, pages), values);
       expect(values[0]).toBe(set.includes(4) ? 4 : set[0] === 5 ? 5 : 2);
     }
-  });
-});
-
-describe("one writer's values", () => {
-  const directory = replay(
-    writersOf(define.histogram("h", [1, 2]), 2)
-      .metric(2, 1, define.counter("c"))
-      .series(2, 2, []),
-  );
-  const pages = emptyPages();
-  pages.set([1, 2, 3, 4], at(0, 0));
-  pages.set([5, 6, 7, 8], at(1, 0));
-
-  test("are its own slots of the series", () => {
-    const plan = planRead(directory);
-    const slots = fetch(plan, pages);
-    const second = directory.writers.get(2)!;
-    expect(writerValues(plan, slots, second, 1)).toEqual(Float64Array.of(5, 6, 7, 8));
-  });
-
-  test("are none for a series that it does not store, or a page that was not fetched", () => {
-    const plan = planRead(directory, ({ id }) => id === 1);
-    const slots = fetch(plan, pages);
-    expect(writerValues(plan, slots, directory.writers.get(1)!, 2)).toHaveLength(0);
-    expect(writerValues(plan, slots, directory.writers.get(2)!, 1)).toHaveLength(0);
   });
 });

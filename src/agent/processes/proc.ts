@@ -8,7 +8,7 @@ import { listProc, readProc } from "../../identity/index.ts";
 const TICKS_PER_S = 100;
 const PAGE_BYTES = 4096;
 
-export interface ProcessStat {
+interface ProcessStat {
   /** Since the kernel started: with the pid, what tells a process from the next one of that number. */
   startTicks: number;
   userS: number;

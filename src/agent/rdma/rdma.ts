@@ -43,7 +43,7 @@ export interface RdmaOptions {
   source?: { library: string; sysfs: string; manager?: string };
 }
 
-export interface RdmaEvents {
+interface RdmaEvents {
   /** A queue pair was ended because of what its collector did, or tried to do. */
   refused(): void;
   /** Somebody came by rdma_cm whom nobody expects, or not there. */

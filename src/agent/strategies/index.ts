@@ -7,7 +7,7 @@ import { page } from "./page.ts";
 import { slab } from "./slab.ts";
 
 /** What to grant: `pages` pages from `page` on, or, when `slots` is not 0, those slots of one page. */
-export interface Placement {
+interface Placement {
   page: number;
   pages: number;
   slot: number;
@@ -17,7 +17,7 @@ export interface Placement {
 }
 
 /** Who needs room, and what it has. */
-export interface Applicant {
+interface Applicant {
   service: number;
   grants: readonly GrantRecord[];
 }

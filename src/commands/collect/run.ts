@@ -25,7 +25,7 @@ import { statisticsLine } from "./statistics-line.ts";
 /** Events that the live table does not show by itself. */
 const SAID_LAST: ReadonlySet<CollectorEvent["kind"]> = new Set(["damaged", "partial", "agentless"]);
 
-export interface CollectOptions extends OutputOptions, CredentialOptions {
+interface CollectOptions extends OutputOptions, CredentialOptions {
   app: readonly string[];
   service: readonly string[];
   metric: readonly string[];
@@ -44,7 +44,7 @@ export interface CollectOptions extends OutputOptions, CredentialOptions {
   poll: PollMode;
 }
 
-export interface CollectSurroundings {
+interface CollectSurroundings {
   stdout: NodeJS.WriteStream;
   stderr: NodeJS.WriteStream;
   stop: AbortSignal;

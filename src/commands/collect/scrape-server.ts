@@ -68,7 +68,7 @@ const TLS_FLAGS = {
   clientCa: "--listen-tls-client-ca",
 };
 
-export interface ScrapeServerOptions extends Partial<ListenOptions> {
+interface ScrapeServerOptions extends Partial<ListenOptions> {
   intervalMs: number;
   /** Leaves out what is not read. */
   wants: Wants;

@@ -15,7 +15,7 @@ export interface ServiceOptions {
   targets: readonly string[];
 }
 
-export interface RunningService {
+interface RunningService {
   port: number;
   stop(): Promise<void>;
 }

@@ -22,7 +22,7 @@ export interface Out {
   close(): Promise<string>;
 }
 
-export interface OutOptions extends Pick<SinkOptions, "wanted" | "perWriter"> {
+interface OutOptions extends Pick<SinkOptions, "wanted" | "perWriter"> {
   file: OutFile;
   replace: boolean;
   /** When a block of a recording is closed at the latest. */

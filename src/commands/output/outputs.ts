@@ -46,7 +46,7 @@ export interface OutputOptions extends Partial<PushOptions>, Partial<ListenOptio
   force: boolean;
 }
 
-export interface OutputSurroundings {
+interface OutputSurroundings {
   stdout: NodeJS.WriteStream;
   stderr: NodeJS.WriteStream;
   filter: Filter;

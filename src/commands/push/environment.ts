@@ -4,7 +4,7 @@
 import { UsageError } from "../support/errors.ts";
 import { parseHttpUrl } from "./flags.ts";
 
-export interface OtlpEnvironment {
+interface OtlpEnvironment {
   url: string;
   headers: Record<string, string>;
   format?: "protobuf" | "json";

@@ -5,7 +5,7 @@ import { UsageError } from "../support/errors.ts";
 import { readTextFile } from "../support/files.ts";
 
 /** Headers that a file holds. */
-export class FileHeaders {
+class FileHeaders {
   constructor(
     readonly path: string,
     readonly label: string,

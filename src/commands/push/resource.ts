@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import type { Attributes } from "../../export/index.ts";
 import { LOCAL_SOURCE } from "../../layout/index.ts";
 
-export interface ResourceOptions {
+interface ResourceOptions {
   /** The node of Kubernetes that this is: a pod's own host name is another after each restart. */
   node?: string | undefined;
   /** What the environment says, which goes first. */

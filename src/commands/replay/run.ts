@@ -19,7 +19,7 @@ const DELIVERY_MS = 10;
 /** Of files in which nothing was found. */
 const SPANS_SHOWN = 3;
 
-export interface ReplayOptions extends OutputOptions {
+interface ReplayOptions extends OutputOptions {
   app: readonly string[];
   service: readonly string[];
   metric: readonly string[];
@@ -31,7 +31,7 @@ export interface ReplayOptions extends OutputOptions {
   repair: boolean;
 }
 
-export interface ReplaySurroundings {
+interface ReplaySurroundings {
   stdout: NodeJS.WriteStream;
   stderr: NodeJS.WriteStream;
   stop: AbortSignal;

@@ -5,7 +5,7 @@
 export type CommandGroup = "Run" | "Look" | "Set up";
 
 /** What the root says about a subcommand. */
-export interface CatalogueEntry {
+interface CatalogueEntry {
   readonly summary: string;
   readonly group: CommandGroup;
   /** Left out of help, completion and suggestions. */

@@ -2,7 +2,7 @@
 // or a failure of the system; `report.ts` prints all of them.
 
 /** What a failure tells the person who reads it. */
-export interface CliErrorDetails {
+interface CliErrorDetails {
   /** What was asked and what is wrong, as one sentence without a full stop. */
   readonly message: string;
   /** What to do about it. */

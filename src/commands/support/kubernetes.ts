@@ -6,7 +6,7 @@ import { UsageError } from "./errors.ts";
 /** As Kubernetes names nodes: RFC 1123. It becomes part of a selector, so nothing else may be in it. */
 const NODE_NAME = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 
-export interface KubernetesFlags {
+interface KubernetesFlags {
   kubernetes: string;
   kubernetesTokenFile: string | undefined;
   kubernetesCa: string | undefined;

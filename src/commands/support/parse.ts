@@ -6,14 +6,14 @@ import { type Flag, type Flags, flagName, type Options } from "./flags.ts";
 import { nearest } from "./nearest.ts";
 
 /** What a subcommand accepts. */
-export interface Accepts<Declared extends Flags, Operands> {
+interface Accepts<Declared extends Flags, Operands> {
   readonly flags: Declared;
   /** The words that are not flags; absent when the subcommand takes none. */
   readonly operands?: Flag<Operands> | undefined;
 }
 
 /** What was typed, understood. */
-export interface Parsed<Declared extends Flags, Operands> {
+interface Parsed<Declared extends Flags, Operands> {
   readonly options: Options<Declared>;
   readonly operands: Operands;
 }

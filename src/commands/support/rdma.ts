@@ -4,7 +4,7 @@ import type { RdmaPortSpec } from "../../ffi/index.ts";
 import { UsageError } from "./errors.ts";
 import { parseInteger } from "./integer.ts";
 
-export const RDMA_PORT_HINT = "DEVICE[:PORT[:GID]]";
+const RDMA_PORT_HINT = "DEVICE[:PORT[:GID]]";
 
 /**
  * Parses `auto` or `DEVICE[:PORT[:GID]]`, e.g. `mlx5_0:1:3`.

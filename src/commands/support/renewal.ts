@@ -5,7 +5,7 @@ import { onHangUp } from "./stop.ts";
 import { WatchedFiles } from "./watched-files.ts";
 
 /** Something that was read from files and is read again. */
-export interface Renewable {
+interface Renewable {
   /** E.g. `the tokens`. */
   what: string;
   /** Undefined for those that were not given. */

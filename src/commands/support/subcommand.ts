@@ -30,7 +30,7 @@ export interface Subcommand extends CommandDef {
 }
 
 /** What a file in `src/commands/` states. */
-export interface SubcommandDefinition<Declared extends Flags, Operands> {
+interface SubcommandDefinition<Declared extends Flags, Operands> {
   readonly flags: Declared;
   /** The words that are not flags: a `flag.list` for many, any other kind for one. */
   readonly operands?: Flag<Operands>;

@@ -6,7 +6,7 @@ import { UsageError } from "./errors.ts";
 import { readTextFile } from "./files.ts";
 
 /** Flags, or what they name. */
-export interface TlsFiles {
+interface TlsFiles {
   cert: string | undefined;
   key: string | undefined;
   clientCa: string | undefined;

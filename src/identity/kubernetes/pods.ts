@@ -8,7 +8,7 @@ const CONTAINERS_MAX = 512;
 const OWNERS_MAX = 64;
 
 /** What controls a pod. */
-export type Workload = Pick<ProcessIdentity, "workloadKind" | "workloadName" | "workloadGuessed">;
+type Workload = Pick<ProcessIdentity, "workloadKind" | "workloadName" | "workloadGuessed">;
 
 export interface Pod extends Workload {
   uid: string;

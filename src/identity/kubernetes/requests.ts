@@ -28,7 +28,7 @@ export class ServerError extends Error {
   }
 }
 
-export interface RequestLimits {
+interface RequestLimits {
   /** Until the answer begins. */
   beginMs: number;
   /** Until all of it is here. */

@@ -28,7 +28,7 @@ export interface PodWatchLimits {
   backoffMaxMs: number;
 }
 
-export const POD_WATCH_LIMITS: Readonly<PodWatchLimits> = {
+const POD_WATCH_LIMITS: Readonly<PodWatchLimits> = {
   podsMax: 2048,
   pagePods: 100,
   pageBytesMax: 16 << 20,

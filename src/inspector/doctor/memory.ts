@@ -15,14 +15,14 @@ const FILES_WANTED = 4096;
 const LOCKED_WANTED_BYTES = 256 << 20;
 
 /** A mounted file system. */
-export interface Mount {
+interface Mount {
   path: string;
   type: string;
   options: string;
 }
 
 /** What is mounted where; the last one on a path hides the others. */
-export function mountsOf(host: Host): Mount[] {
+function mountsOf(host: Host): Mount[] {
   const text = host.read("/proc/self/mounts") ?? "";
   return text.split("\n").flatMap((line) => {
     const [, path, type, options] = line.split(" ");
@@ -145,7 +145,7 @@ function countText(count: number): string {
   return Number.isFinite(count) ? String(count) : "no limit";
 }
 
-export function sizeText(bytes: number): string {
+function sizeText(bytes: number): string {
   for (const [unit, scale] of [
     ["TiB", 2 ** 40],
     ["GiB", 2 ** 30],
