@@ -8,8 +8,8 @@ const PATIENCE_MS = 1_500;
 /** Of what a port says first. */
 const BYTES_MAX = 512;
 const QUESTION = "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n";
-/** How the data port of an agent answers to what is not its protocol: the status `malformed`. */
-const DATA_PORT_ANSWER = "0200000000000000";
+/** How the data port of an agent answers to what is not its protocol: the status `malformed`, and its version. */
+const DATA_PORT_ANSWER = /^02000000[0-9a-f]{2}000000$/;
 
 export interface Place {
   host: string;
@@ -28,7 +28,7 @@ export async function askPlainly({ host, port }: Place): Promise<PlainAnswer> {
   const status = /^HTTP\/\d\.\d (\d{3})/.exec(text)?.[1];
   if (status !== undefined) return { kind: "http", status: Number(status), text };
   if (bytes.length === 0) return { kind: end };
-  if (bytes.toString("hex") === DATA_PORT_ANSWER) return { kind: "data-port" };
+  if (DATA_PORT_ANSWER.test(bytes.toString("hex"))) return { kind: "data-port" };
   // A frame of SETTINGS, or one that says goodbye: RFC 9113, 4.1.
   if (bytes.length >= 9 && (bytes[3] === 4 || bytes[3] === 7) && bytes[0] === 0) {
     return { kind: "http2" };
