@@ -2,7 +2,7 @@
 // The program `microview`. Answers `--version` at once; all else is loaded on demand.
 
 import { version } from "../package.json" with { type: "json" };
-import { guardStreams } from "./commands/support/streams.ts";
+import { guardStreams } from "./command-line/streams.ts";
 
 const rawArgs = process.argv.slice(2);
 guardStreams();

@@ -1,8 +1,8 @@
 // An agent in a process of its own, for benchmarks: serves on free ports until its parent closes its stdin.
 
 import { Agent, DEFAULT_LIMITS } from "../../src/agent/index.ts";
+import { parseDurationMs } from "../../src/command-line/duration.ts";
 import command from "../../src/commands/agent.ts";
-import { parseDurationMs } from "../../src/commands/support/duration.ts";
 import { createLog } from "../../src/guard/index.ts";
 import type { AgentProcessOptions } from "./agent.ts";
 import { childOptions, offer, serveParent } from "./child.ts";

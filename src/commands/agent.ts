@@ -4,17 +4,22 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { version } from "../../package.json";
 import type { Agent } from "../agent/index.ts";
+import {
+  defineSubcommand,
+  finishing,
+  flag,
+  once,
+  parseHostName,
+  sayEndBy,
+  stopSignal,
+  UsageError,
+} from "../command-line/index.ts";
 import type { Log } from "../guard/index.ts";
 import type { AgentPush } from "./agent/push.ts";
 import { OTLP_FLAGS, type OtlpFlagOptions, refuseAlone } from "./push/flags.ts";
-import { UsageError } from "./support/errors.ts";
-import * as flag from "./support/flags.ts";
-import { parseHostName } from "./support/host-name.ts";
 import { kubernetesOf } from "./support/kubernetes.ts";
 import { parseProcessMemory, parseProcessMetrics } from "./support/process-metrics.ts";
 import { parseRdma } from "./support/rdma.ts";
-import { finishing, once, sayEndBy, stopSignal } from "./support/stop.ts";
-import { defineSubcommand } from "./support/subcommand.ts";
 
 const LISTENING = "Listening";
 const ACCESS = "Access";

@@ -1,13 +1,10 @@
 // `microview collect`: reads agents at an interval and prints what they hold.
 
+import { defineSubcommand, flag, parseAgent, stopSignal } from "../command-line/index.ts";
 import { LISTEN_FLAGS } from "./collect/listen-flags.ts";
 import { OUTPUT_FLAGS } from "./output/flags.ts";
 import { OTLP_FLAGS, REMOTE_WRITE_FLAGS } from "./push/flags.ts";
-import { parseAgent } from "./support/endpoint.ts";
-import * as flag from "./support/flags.ts";
 import { parseRdmaPort } from "./support/rdma.ts";
-import { stopSignal } from "./support/stop.ts";
-import { defineSubcommand } from "./support/subcommand.ts";
 
 const WHAT = "What to read";
 const WHEN = "When";

@@ -1,11 +1,10 @@
 // `microview completion`: prints a script that teaches a shell our commands and flags.
 
+import { defineSubcommand, flag } from "../command-line/index.ts";
 import { bashScript } from "./completion/bash.ts";
 import { describeProgram } from "./completion/description.ts";
 import { fishScript } from "./completion/fish.ts";
 import { zshScript } from "./completion/zsh.ts";
-import * as flag from "./support/flags.ts";
-import { defineSubcommand } from "./support/subcommand.ts";
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 

@@ -1,8 +1,6 @@
 // `microview demo-service`: one service of the demo, or its load, started by `microview demo`. Hidden.
 
-import * as flag from "./support/flags.ts";
-import { once, stopSignal } from "./support/stop.ts";
-import { defineSubcommand } from "./support/subcommand.ts";
+import { defineSubcommand, flag, once, stopSignal } from "../command-line/index.ts";
 
 export default defineSubcommand("demo-service", {
   examples: [{ command: "microview demo-service --name auth", does: "the auth service" }],

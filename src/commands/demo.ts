@@ -2,10 +2,8 @@
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { defineSubcommand, finishing, flag, stopSignal } from "../command-line/index.ts";
 import type { Child } from "./demo/children.ts";
-import * as flag from "./support/flags.ts";
-import { finishing, stopSignal } from "./support/stop.ts";
-import { defineSubcommand } from "./support/subcommand.ts";
 
 export default defineSubcommand("demo", {
   description:

@@ -1,9 +1,7 @@
 // `microview doctor`: what this host offers and lacks.
 
+import { defineSubcommand, flag, type Style, styleFor } from "../command-line/index.ts";
 import type { Finding, Level } from "../inspector/index.ts";
-import * as flag from "./support/flags.ts";
-import { type Style, styleFor } from "./support/style.ts";
-import { defineSubcommand } from "./support/subcommand.ts";
 
 export default defineSubcommand("doctor", {
   description:

@@ -2,8 +2,7 @@
 // subcommand's code is: loaded only when it is asked for.
 
 import { type CommandDef, defineCommand } from "citty";
-import { CATALOGUE, type CommandName } from "./support/catalogue.ts";
-import type { Subcommand } from "./support/subcommand.ts";
+import { CATALOGUE, type CommandName, type Subcommand } from "../command-line/index.ts";
 
 const LOADERS: Readonly<Record<CommandName, () => Promise<{ default: Subcommand }>>> = {
   agent: () => import("./agent.ts"),

@@ -1,10 +1,7 @@
 // `microview inspect`: maps pools read-only and prints what they hold; needs no agent.
 
+import { defineSubcommand, flag, type Style, stopSignal, styleFor } from "../command-line/index.ts";
 import type { Look, Looker } from "./inspect/look.ts";
-import * as flag from "./support/flags.ts";
-import { stopSignal } from "./support/stop.ts";
-import { type Style, styleFor } from "./support/style.ts";
-import { defineSubcommand } from "./support/subcommand.ts";
 
 const WATCH_EVERY_MS = 1000;
 /** Files of others that are named one by one; anybody may make very many of them. */

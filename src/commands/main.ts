@@ -2,14 +2,18 @@
 // Loaded by `src/cli.ts`, which answers `--version` before any of this.
 
 import { runCommand } from "citty";
+import {
+  CATALOGUE,
+  Faults,
+  nearest,
+  renderCommandHelp,
+  renderRootHelp,
+  styleFor,
+  UsageError,
+  unknownFlag,
+  visibleCommands,
+} from "../command-line/index.ts";
 import { isCommandName, loadSubcommand, rootCommand } from "./index.ts";
-import { CATALOGUE, visibleCommands } from "./support/catalogue.ts";
-import { UsageError } from "./support/errors.ts";
-import { Faults } from "./support/faults.ts";
-import { renderCommandHelp, renderRootHelp } from "./support/help.ts";
-import { nearest } from "./support/nearest.ts";
-import { unknownFlag } from "./support/parse.ts";
-import { styleFor } from "./support/style.ts";
 
 /**
  * Runs the program and sets the exit code: 0, 1 for failure, 2 for wrong usage.

@@ -1,13 +1,10 @@
 // `microview replay`: hands a recorded run to whatever a living one goes to.
 
+import { defineSubcommand, flag, stopSignal, UsageError } from "../command-line/index.ts";
 import { LISTEN_FLAGS } from "./collect/listen-flags.ts";
 import { OUTPUT_FLAGS } from "./output/flags.ts";
 import { OTLP_FLAGS, REMOTE_WRITE_FLAGS } from "./push/flags.ts";
 import { parseMoment, parseSpeed } from "./replay/flags.ts";
-import { UsageError } from "./support/errors.ts";
-import * as flag from "./support/flags.ts";
-import { stopSignal } from "./support/stop.ts";
-import { defineSubcommand } from "./support/subcommand.ts";
 
 const WHAT = "What to replay";
 const WHEN = "When";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import packageJson from "../../package.json" with { type: "json" };
+import { visibleCommands } from "../../src/command-line/catalogue.ts";
+import { flagName } from "../../src/command-line/flags.ts";
 import { loadSubcommand } from "../../src/commands/index.ts";
-import { visibleCommands } from "../../src/commands/support/catalogue.ts";
-import { flagName } from "../../src/commands/support/flags.ts";
 import { runCli } from "./run-cli.ts";
 
 describe("microview", () => {
@@ -81,7 +81,7 @@ describe.each(visibleCommands())("microview %s", (name) => {
   });
 
   test("its examples are commands that it understands", async () => {
-    const { parseStrictly } = await import("../../src/commands/support/parse.ts");
+    const { parseStrictly } = await import("../../src/command-line/parse.ts");
     const { details } = await loadSubcommand(name);
     for (const { command } of details.examples) {
       const words = command

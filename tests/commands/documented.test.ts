@@ -4,12 +4,12 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { visibleCommands } from "../../src/command-line/catalogue.ts";
+import { UsageError } from "../../src/command-line/errors.ts";
+import { flagName } from "../../src/command-line/flags.ts";
+import { parseStrictly } from "../../src/command-line/parse.ts";
+import type { SubcommandDetails } from "../../src/command-line/subcommand.ts";
 import { loadSubcommand } from "../../src/commands/index.ts";
-import { visibleCommands } from "../../src/commands/support/catalogue.ts";
-import { UsageError } from "../../src/commands/support/errors.ts";
-import { flagName } from "../../src/commands/support/flags.ts";
-import { parseStrictly } from "../../src/commands/support/parse.ts";
-import type { SubcommandDetails } from "../../src/commands/support/subcommand.ts";
 import { ROOT } from "../support/host.ts";
 
 const PAGES = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"];

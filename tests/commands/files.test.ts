@@ -3,8 +3,8 @@
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { UsageError } from "../../src/commands/support/errors.ts";
-import { readTextFile } from "../../src/commands/support/files.ts";
+import { UsageError } from "../../src/command-line/errors.ts";
+import { readTextFile } from "../../src/command-line/files.ts";
 import { runCli } from "./run-cli.ts";
 
 const folder = mkdtempSync("/tmp/microview-test-");

@@ -84,7 +84,7 @@ test("an agent that is taken for something else, signalled twice and asked nonse
 
 /** Runs what a program does with `--json-logs`. */
 async function run(code: string): Promise<{ code: number; text: string }> {
-  const faults = JSON.stringify(join(ROOT, "src/commands/support/faults.ts"));
+  const faults = JSON.stringify(join(ROOT, "src/command-line/faults.ts"));
   const program = `
     import { Faults } from ${faults};
     new Faults(true).watch();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { CliError, UsageError } from "../../src/commands/support/errors.ts";
-import { describeError } from "../../src/commands/support/report.ts";
-import { styleFor, wantsColour } from "../../src/commands/support/style.ts";
+import { CliError, UsageError } from "../../src/command-line/errors.ts";
+import { describeError } from "../../src/command-line/report.ts";
+import { styleFor, wantsColour } from "../../src/command-line/style.ts";
 import { runCli } from "./run-cli.ts";
 
 const terminal = { isTTY: true };

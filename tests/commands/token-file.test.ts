@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { UsageError } from "../../src/commands/support/errors.ts";
+import { UsageError } from "../../src/command-line/errors.ts";
 import { parseTokens, readToken } from "../../src/commands/support/token-file.ts";
 import { ANYONE, LOCAL, NOBODY } from "../../src/guard/grants.ts";
 

@@ -5,9 +5,9 @@ import { describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Subcommand } from "../../src/command-line/subcommand.ts";
 import agentCommand from "../../src/commands/agent.ts";
 import collectCommand from "../../src/commands/collect.ts";
-import type { Subcommand } from "../../src/commands/support/subcommand.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 

@@ -1,8 +1,8 @@
 // What `microview collect` shows its agents, read from files: at the start, and anew whenever an agent is connected to.
 
 import type { Credentials } from "../../collector/index.ts";
+import { UsageError } from "../../command-line/index.ts";
 import { readAuthorities, readIdentity } from "../support/certificate-files.ts";
-import { UsageError } from "../support/errors.ts";
 import { readToken } from "../support/token-file.ts";
 
 export interface CredentialOptions {

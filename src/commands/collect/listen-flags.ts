@@ -1,9 +1,12 @@
 // The flags of `microview collect` that let others scrape it.
 
-import { type Endpoint, parseEndpoint } from "../support/endpoint.ts";
-import * as flag from "../support/flags.ts";
-import { parseHostName } from "../support/host-name.ts";
-import { parseInteger } from "../support/integer.ts";
+import {
+  type Endpoint,
+  flag,
+  parseEndpoint,
+  parseHostName,
+  parseInteger,
+} from "../../command-line/index.ts";
 
 const SCRAPES = "Being scraped";
 

@@ -9,16 +9,20 @@ import {
   type Target,
   type TransportChoice,
 } from "../../collector/index.ts";
+import {
+  type AgentEndpoint,
+  CliError,
+  finishing,
+  formatDurationMs,
+  once,
+  UsageError,
+} from "../../command-line/index.ts";
 import type { RdmaPortSpec } from "../../ffi/index.ts";
 import { defaultSocketPath, formatEndpoint, type PoolSnapshot } from "../../layout/index.ts";
 import { printable } from "../../sinks/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
-import { formatDurationMs } from "../support/duration.ts";
-import type { AgentEndpoint } from "../support/endpoint.ts";
-import { CliError, UsageError } from "../support/errors.ts";
 import { timeoutExponent } from "../support/rdma.ts";
 import { Sightings } from "../support/sightings.ts";
-import { finishing, once } from "../support/stop.ts";
 import { type CredentialOptions, credentialsOf } from "./credentials.ts";
 import { statisticsLine } from "./statistics-line.ts";
 

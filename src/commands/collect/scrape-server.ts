@@ -1,6 +1,7 @@
 // `microview collect --listen`: serves the latest snapshot of every pool that is read, as Prometheus text.
 
 import type { TargetStatistics } from "../../collector/index.ts";
+import { CliError, UsageError } from "../../command-line/index.ts";
 import {
   type ExposedPool,
   MetricsEndpoint,
@@ -40,7 +41,6 @@ import {
   formatEndpoint,
   type PoolSnapshot,
 } from "../../layout/index.ts";
-import { CliError, UsageError } from "../support/errors.ts";
 import { Renewal } from "../support/renewal.ts";
 import { readServerTls } from "../support/tls-files.ts";
 import { readTokens } from "../support/token-file.ts";

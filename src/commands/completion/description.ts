@@ -1,8 +1,13 @@
 // What a shell needs to know of the program, taken from the subcommands' own declarations.
 
+import {
+  CATALOGUE,
+  type Completes,
+  type Flag,
+  flagName,
+  visibleCommands,
+} from "../../command-line/index.ts";
 import { loadSubcommand } from "../index.ts";
-import { CATALOGUE, visibleCommands } from "../support/catalogue.ts";
-import { type Completes, type Flag, flagName } from "../support/flags.ts";
 
 /** What may be typed as the value of a flag or as an operand. */
 export interface ValueDescription {

@@ -1,5 +1,6 @@
 // One look at the pools of a host: opens what is there, reports what cannot be opened, and leaves out what is not wanted.
 
+import { CliError } from "../../command-line/index.ts";
 import { ForeignFileError } from "../../ffi/index.ts";
 import {
   type FoundFile,
@@ -16,7 +17,6 @@ import {
   ToldProcesses,
 } from "../../inspector/index.ts";
 import { AGENT_APP, globs } from "../../layout/index.ts";
-import { CliError } from "../support/errors.ts";
 import { NOTHING_FITS_ALL } from "../support/sightings.ts";
 import { unmatched } from "../support/unmatched.ts";
 

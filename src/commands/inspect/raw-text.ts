@@ -1,8 +1,8 @@
 // The layout of a pool with offsets and bytes, as lines.
 
+import type { Style } from "../../command-line/index.ts";
 import { hexOffset, type RawField, type RawPage, type RawRecord } from "../../inspector/index.ts";
 import { formatCount, printableLines } from "../../sinks/index.ts";
-import type { Style } from "../support/style.ts";
 
 const HEX_SHOWN = 32;
 

@@ -1,5 +1,6 @@
 // Pools as a person reads them.
 
+import type { Style } from "../../command-line/index.ts";
 import type {
   MetricReport,
   PoolReport,
@@ -19,7 +20,6 @@ import {
   printableLines,
   textWidth,
 } from "../../sinks/index.ts";
-import type { Style } from "../support/style.ts";
 
 const NAME_COLUMNS_MAX = 72;
 const DAMAGE_SHOWN = 10;

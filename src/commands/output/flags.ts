@@ -1,7 +1,6 @@
 // The flags that say where snapshots go, for all subcommands that have snapshots.
 
-import { UsageError } from "../support/errors.ts";
-import * as flag from "../support/flags.ts";
+import { flag, UsageError } from "../../command-line/index.ts";
 
 const OUTPUT = "Output";
 

@@ -1,5 +1,6 @@
 // The file of --out, whatever its format.
 
+import { CliError } from "../../command-line/index.ts";
 import type { PoolSnapshot } from "../../layout/index.ts";
 import type { RecordingError } from "../../recording/index.ts";
 import {
@@ -9,7 +10,6 @@ import {
   type Sink,
   type SinkOptions,
 } from "../../sinks/index.ts";
-import { CliError } from "../support/errors.ts";
 import type { OutFile } from "./flags.ts";
 import { TextFile } from "./text-file.ts";
 

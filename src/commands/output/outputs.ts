@@ -2,6 +2,7 @@
 // have snapshots, wherever they have them from.
 
 import { type Filter, type TargetStatistics, wantedBy } from "../../collector/index.ts";
+import { type CliError, finishing, styleFor, UsageError } from "../../command-line/index.ts";
 import type { ExportEnd, Exporter } from "../../export/index.ts";
 import { ClashLog, type PoolSnapshot } from "../../layout/index.ts";
 import {
@@ -17,9 +18,6 @@ import type { ListenOptions } from "../collect/listen-flags.ts";
 import type { ScrapeServer } from "../collect/scrape-server.ts";
 import { exportersOf } from "../push/exporters.ts";
 import type { PushOptions } from "../push/flags.ts";
-import { type CliError, UsageError } from "../support/errors.ts";
-import { finishing } from "../support/stop.ts";
-import { styleFor } from "../support/style.ts";
 import type { OutFile } from "./flags.ts";
 import { type Out, openOut } from "./out.ts";
 

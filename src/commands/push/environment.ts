@@ -1,7 +1,7 @@
 // `--otlp env`: where to and how, as OpenTelemetry's environment variables say it.
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
-import { UsageError } from "../support/errors.ts";
+import { UsageError } from "../../command-line/index.ts";
 import { parseHttpUrl } from "./flags.ts";
 
 interface OtlpEnvironment {

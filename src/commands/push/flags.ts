@@ -1,7 +1,6 @@
 // The flags that push snapshots to receivers: of `microview collect`, and OTLP's of `microview agent` too.
 
-import { UsageError } from "../support/errors.ts";
-import * as flag from "../support/flags.ts";
+import { flag, UsageError } from "../../command-line/index.ts";
 
 const REMOTE_WRITE = "Remote write";
 const OTLP = "OTLP";

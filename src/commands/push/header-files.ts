@@ -1,8 +1,7 @@
 // Files with what a receiver is told of who we are: tokens, passwords, headers. Their text is never shown.
 
 import { readFileSync } from "node:fs";
-import { UsageError } from "../support/errors.ts";
-import { readTextFile } from "../support/files.ts";
+import { readTextFile, UsageError } from "../../command-line/index.ts";
 
 /** Headers that a file holds. */
 class FileHeaders {

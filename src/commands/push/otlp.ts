@@ -1,9 +1,9 @@
 // How to push by OTLP, as the flags or the environment ask for it. For `collect` and `agent`.
 
 import { version } from "../../../package.json" with { type: "json" };
+import { UsageError } from "../../command-line/index.ts";
 import type { OtlpOptions } from "../../export/index.ts";
 import { readAuthorities, readIdentity } from "../support/certificate-files.ts";
-import { UsageError } from "../support/errors.ts";
 import { otlpEnvironment } from "./environment.ts";
 import { FROM_ENVIRONMENT, type OtlpFlagOptions } from "./flags.ts";
 import { headersFrom } from "./header-files.ts";

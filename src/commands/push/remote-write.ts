@@ -2,9 +2,9 @@
 
 import { version } from "../../../package.json" with { type: "json" };
 import { wantedBy } from "../../collector/index.ts";
+import { CliError, UsageError } from "../../command-line/index.ts";
 import { type Exporter, RemoteWrite, WriteAheadError } from "../../export/index.ts";
 import { readAuthorities } from "../support/certificate-files.ts";
-import { CliError, UsageError } from "../support/errors.ts";
 import type { RemoteWriteOptions } from "./flags.ts";
 import { basicFrom, bearerFrom, headersFrom } from "./header-files.ts";
 import { instanceOf } from "./resource.ts";

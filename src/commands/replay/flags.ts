@@ -1,7 +1,6 @@
 // The notations of `microview replay`.
 
-import { parseDurationMs } from "../support/duration.ts";
-import { UsageError } from "../support/errors.ts";
+import { parseDurationMs, UsageError } from "../../command-line/index.ts";
 
 /** A time of a recording: in unix ms, or in ms after its beginning. */
 export type Moment = ({ unixMs: number } | { afterMs: number }) & { text: string };

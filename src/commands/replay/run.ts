@@ -2,13 +2,12 @@
 
 import { statSync } from "node:fs";
 import type { Filter } from "../../collector/index.ts";
+import { CliError, once, UsageError } from "../../command-line/index.ts";
 import { globs, type PoolSnapshot } from "../../layout/index.ts";
 import { Recording, RecordingError } from "../../recording/index.ts";
 import { formatBytes, rfc3339 } from "../../sinks/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
-import { CliError, UsageError } from "../support/errors.ts";
 import { Sightings } from "../support/sightings.ts";
-import { once } from "../support/stop.ts";
 import type { Moment } from "./flags.ts";
 
 /** Others get their turn so often, however fast it goes. */

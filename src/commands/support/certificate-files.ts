@@ -1,8 +1,7 @@
 // Reads what clients show and trust by TLS from the files that flags name, and checks that it can be used.
 
+import { readTextFile, UsageError } from "../../command-line/index.ts";
 import { certificatesOf, checkPair, TlsError } from "../../http/index.ts";
-import { UsageError } from "./errors.ts";
-import { readTextFile } from "./files.ts";
 
 /** Authorities to trust, PEM. @throws UsageError for a file that has none */
 export function readAuthorities(path: string, flag: string): string {

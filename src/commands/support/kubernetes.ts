@@ -1,7 +1,7 @@
 // The flag --kubernetes and its kin: whether the agent asks an API server for the names of pods, and which.
 
+import { UsageError } from "../../command-line/index.ts";
 import type { KubernetesAccess } from "../../identity/index.ts";
-import { UsageError } from "./errors.ts";
 
 /** As Kubernetes names nodes: RFC 1123. It becomes part of a selector, so nothing else may be in it. */
 const NODE_NAME = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;

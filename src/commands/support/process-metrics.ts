@@ -1,8 +1,11 @@
 // The flags --process-metrics and --process-memory.
 
-import { formatDurationMs, parseDurationMs } from "./duration.ts";
-import { UsageError } from "./errors.ts";
-import { LONGEST_TIMER_MS } from "./flags.ts";
+import {
+  formatDurationMs,
+  LONGEST_TIMER_MS,
+  parseDurationMs,
+  UsageError,
+} from "../../command-line/index.ts";
 
 /** A process takes some tens of microseconds per sample; more often tells nothing more, for the kernel counts in 10 ms. */
 const MIN_INTERVAL_MS = 100;

@@ -1,8 +1,7 @@
 // How RDMA ports and timeouts are written on the command line.
 
+import { parseInteger, UsageError } from "../../command-line/index.ts";
 import type { RdmaPortSpec } from "../../ffi/index.ts";
-import { UsageError } from "./errors.ts";
-import { parseInteger } from "./integer.ts";
 
 const RDMA_PORT_HINT = "DEVICE[:PORT[:GID]]";
 

@@ -1,7 +1,6 @@
 // Takes tokens and certificates anew while a command runs: when their files change, and at once at a SIGHUP.
 
-import { UsageError } from "./errors.ts";
-import { onHangUp } from "./stop.ts";
+import { onHangUp, UsageError } from "../../command-line/index.ts";
 import { WatchedFiles } from "./watched-files.ts";
 
 /** Something that was read from files and is read again. */

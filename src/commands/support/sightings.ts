@@ -3,8 +3,8 @@
 // answer.
 
 import { type Filter, wantedBy } from "../../collector/index.ts";
+import { CliError } from "../../command-line/index.ts";
 import type { Directory, PoolSnapshot } from "../../layout/index.ts";
-import { CliError } from "./errors.ts";
 import { type Unmatched, unmatched } from "./unmatched.ts";
 
 export class Sightings {

@@ -1,9 +1,8 @@
 // Reads the certificates and keys that flags name, and checks that they can be used.
 
+import { readTextFile, UsageError } from "../../command-line/index.ts";
 import { checkTls, type TlsIdentity } from "../../guard/index.ts";
 import { checked } from "./certificate-files.ts";
-import { UsageError } from "./errors.ts";
-import { readTextFile } from "./files.ts";
 
 /** Flags, or what they name. */
 interface TlsFiles {

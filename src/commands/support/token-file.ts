@@ -1,10 +1,8 @@
 // Reads --token-file: one token per line, for the agent with what it grants. Its messages name lines, never tokens.
 
+import { readTextFile, splitList, UsageError } from "../../command-line/index.ts";
 import type { Scope, TokenEntry } from "../../guard/index.ts";
 import { checkAppName, WIRE_LIMITS } from "../../layout/index.ts";
-import { UsageError } from "./errors.ts";
-import { readTextFile } from "./files.ts";
-import { splitList } from "./list.ts";
 
 const LABEL = "--token-file";
 

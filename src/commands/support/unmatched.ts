@@ -1,8 +1,8 @@
 // Errors about globs that match nothing, with the nearest name. A subcommand fails with them in the end.
 
+import { nearest } from "../../command-line/index.ts";
 import { globs } from "../../layout/index.ts";
 import { printable } from "../../sinks/index.ts";
-import { nearest } from "./nearest.ts";
 
 /** How many names are listed when none is near. */
 const NAMES_SHOWN = 8;

@@ -43,7 +43,7 @@ interface SubcommandDefinition<Declared extends Flags, Operands> {
 /**
  * Defines the subcommand `name`.
  *
- * Import rooms inside `run` (`await import("../agent/index.ts")`), not at the head of the file:
+ * Import rooms inside `run` (`await import(…)`), not at the head of the file:
  * help and completion load every subcommand's file.
  */
 export function defineSubcommand<const Declared extends Flags, Operands = undefined>(

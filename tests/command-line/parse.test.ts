@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { UsageError } from "../../src/commands/support/errors.ts";
-import * as flag from "../../src/commands/support/flags.ts";
-import { parseStrictly } from "../../src/commands/support/parse.ts";
+import { UsageError } from "../../src/command-line/errors.ts";
+import * as flag from "../../src/command-line/flags.ts";
+import { parseStrictly } from "../../src/command-line/parse.ts";
 
 const flags = {
   app: flag.list({ description: "applications" }),

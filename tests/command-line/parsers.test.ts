@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { formatDurationMs, parseDurationMs } from "../../src/commands/support/duration.ts";
-import { parseAgent, parseEndpoint } from "../../src/commands/support/endpoint.ts";
-import { UsageError } from "../../src/commands/support/errors.ts";
-import { parseFileMode, parseInteger } from "../../src/commands/support/integer.ts";
-import { splitList } from "../../src/commands/support/list.ts";
-import { editDistance, nearest } from "../../src/commands/support/nearest.ts";
+import { formatDurationMs, parseDurationMs } from "../../src/command-line/duration.ts";
+import { parseAgent, parseEndpoint } from "../../src/command-line/endpoint.ts";
+import { UsageError } from "../../src/command-line/errors.ts";
+import { parseFileMode, parseInteger } from "../../src/command-line/integer.ts";
+import { splitList } from "../../src/command-line/list.ts";
+import { editDistance, nearest } from "../../src/command-line/nearest.ts";
+import { formatSizeBytes, parseSizeBytes } from "../../src/command-line/size.ts";
 import { parseRdma, parseRdmaPort, timeoutExponent } from "../../src/commands/support/rdma.ts";
-import { formatSizeBytes, parseSizeBytes } from "../../src/commands/support/size.ts";
 import { formatEndpoint } from "../../src/layout/index.ts";
 
 /** What a parser says about a wrong text: its message and hint in one line. */
