@@ -20,14 +20,14 @@ test("an agent with large pools collects the garbage of its own thread at its sc
   Bun.gc(true);
   const before = process.memoryUsage().heapTotal;
   let most = 0;
-  for (let i = 0; i < 60; i++) {
+  for (let i = 0; i < 150; i++) {
     waste();
     agent.scan();
     await new Promise((resolve) => setImmediate(resolve));
     most = Math.max(most, process.memoryUsage().heapTotal - before);
   }
-  // It wastes 400 MiB.
-  expect(most / MIB).toBeLessThan(150);
+  // It wastes 1000 MiB, and other threads collect them: a little later where the machine has much to do.
+  expect(most / MIB).toBeLessThan(350);
 });
 
 test("the thread of the data port collects its garbage whatever the size of the pools", async () => {

@@ -328,7 +328,9 @@ describe("an agent that is read by RDMA", () => {
     const family = wide.gauge("wide", { labels: ["n"] });
     const pages = SEGMENT_BYTES / 4096 + 10;
     for (let n = 0; n < pages * 504; n++) family.labels(String(n)).set(n);
-    await wide.ready;
+    const pool = agent.pools.get("shop");
+    // Which may take longer than a service waits at its start.
+    await until("all have their pages", () => pool.pagesUsed > pages);
     const filter = { apps: ["shop"], services: ["stays"], metrics: [] };
     let value: number | undefined;
     const gaps: string[] = [];
@@ -348,7 +350,6 @@ describe("an agent that is read by RDMA", () => {
     const pinned = () => until("the agent answers", async () => (await host.rdma()).pinnedBytes);
     const before = await pinned();
     expect(before).toBeGreaterThan(2 * SEGMENT_BYTES);
-    const pool = [...agent.pools].find(({ name }) => name === "shop")!;
     await wide.close();
     await until("its pages are free", () => pool.pagesUsed < 10);
 
