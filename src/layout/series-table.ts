@@ -30,8 +30,8 @@ export class SeriesTable {
   #work = 0;
   #sought = new Uint32Array(64);
   #soughtBytes = new Uint8Array(this.#sought.buffer);
-  /** Nobody can choose label values that all fall into one place. */
-  readonly #seed = Math.floor(Math.random() * 0x1_0000_0000) | 0;
+  /** Not of `Math.random`: what that gives next follows from what it gave before, and others are shown that. */
+  readonly #secret = crypto.getRandomValues(new Int32Array(2));
   readonly #log: KeyedLog;
 
   constructor(log: KeyedLog) {
@@ -45,8 +45,12 @@ export class SeriesTable {
       this.#soughtBytes = new Uint8Array(this.#sought.buffer);
     }
     this.#soughtBytes.set(key);
-    const hash = hashOf(this.#seed, this.#sought, 0, key.length);
-    return this.#places[this.#placeOf(hash, this.#sought, 0, key.length)]! & ID_MASK;
+    const hash = hashOf(this.#secret, this.#sought, 0, key.length);
+    // What is looked for is no work of the log's.
+    const work = this.#work;
+    const place = this.#placeOf(hash, this.#sought, 0, key.length);
+    this.#work = work;
+    return this.#places[place]! & ID_MASK;
   }
 
   /**
@@ -57,7 +61,7 @@ export class SeriesTable {
   add(start: number, end: number, series: number, logBytes: number): boolean {
     if (this.#work > WORK_LEAST + logBytes * WORK_PER_BYTE) return false;
     const { words } = this.#log;
-    const hash = hashOf(this.#seed, words, start >>> 2, end - start);
+    const hash = hashOf(this.#secret, words, start >>> 2, end - start);
     const place = this.#placeOf(hash, words, start >>> 2, end - start);
     if (this.#places[place] !== 0) return false;
     if ((this.#count + 1) * 8 > this.#places.length * FULL_EIGHTHS) {
@@ -117,7 +121,7 @@ export class SeriesTable {
       if (isKnown[series] === 0) continue;
       const start = this.#log.keyStart(series);
       const bytes = this.#log.keyEnd(series) - start;
-      this.#put(hashOf(this.#seed, words, start >>> 2, bytes), series);
+      this.#put(hashOf(this.#secret, words, start >>> 2, bytes), series);
     }
   }
 }
@@ -136,19 +140,39 @@ function tailMask(bytes: number): number {
   return (1 << ((bytes & 3) * 8)) - 1;
 }
 
-/** Of a key's words, mixed so that the lowest bits depend on all of them. */
-function hashOf(seed: number, words: Uint32Array, first: number, bytes: number): number {
-  const end = first + (bytes >>> 2);
-  let hash = seed ^ bytes;
-  for (let i = first; i < end; i++) {
-    hash = Math.imul(hash ^ words[i]!, 0x9e37_79b1);
-    hash ^= hash >>> 15;
+/**
+ * Of a key's words, and of a secret: whoever chooses label values does not know which of them fall into one place. A
+ * product and a shift for each word would be faster, and has differences that meet again whatever the secret is.
+ * HalfSipHash-1-3, Aumasson and Bernstein, 2012.
+ */
+function hashOf(secret: Int32Array, words: Uint32Array, first: number, bytes: number): number {
+  const whole = first + (bytes >>> 2);
+  const end = whole + 1;
+  let v0 = secret[0]!;
+  let v1 = secret[1]!;
+  let v2 = v0 ^ 0x6c79_6765;
+  let v3 = v1 ^ 0x7465_6462;
+  for (let i = first; i < end + 3; i++) {
+    let word = 0;
+    if (i < whole) {
+      word = words[i]!;
+    } else if (i === whole) {
+      word = (words[i]! & tailMask(bytes)) | (bytes << 24);
+    } else if (i === end) {
+      v2 ^= 0xff;
+    }
+    v3 ^= word;
+    v0 = (v0 + v1) | 0;
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+    v0 = (v0 << 16) | (v0 >>> 16);
+    v2 = (v2 + v3) | 0;
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+    v0 = (v0 + v3) | 0;
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+    v2 = (v2 + v1) | 0;
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+    v2 = (v2 << 16) | (v2 >>> 16);
+    v0 ^= word;
   }
-  if ((bytes & 3) !== 0) {
-    hash = Math.imul(hash ^ (words[end]! & tailMask(bytes)), 0x9e37_79b1);
-    hash ^= hash >>> 15;
-  }
-  // Once more: the tag is of the highest bits, and they are to tell apart what shares a place.
-  hash = Math.imul(hash, 0x85eb_ca6b);
-  return (hash ^ (hash >>> 13)) >>> 0;
+  return (v1 ^ v3) >>> 0;
 }

@@ -60,3 +60,30 @@ test("a second series of the same labels is damage, whatever lies between", () =
     { offset: expect.any(Number), reason: "a series of m1_total whose labels another has" },
   ]);
 });
+
+test("however often series were looked for, others are taken in", () => {
+  const directory = new Directory(1, 64);
+  const label = "x".repeat(1000);
+  const metric = define.counter("m_total", ["a"]);
+  const records = new RecordWriter().service(1, "auth").metric(1, 1, metric);
+  directory.append(records.series(1, 1, [label]).bytes.bytes());
+  for (let i = 0; i < 10_000; i++) expect(directory.seriesOf(keyOf(1, [label]))).toBe(1);
+  directory.append(new RecordWriter().series(2, 1, ["y"]).bytes.bytes());
+  expect(directory.damage).toEqual([]);
+  expect(directory.seriesOf(keyOf(1, ["y"]))).toBe(2);
+});
+
+test("label values that are chosen to hash alike are taken in like any others", () => {
+  // A difference of the highest bits passes a multiplication as it is, and the next word can take it back.
+  const PAIRS = 14;
+  const valueFor = (bits: number) =>
+    Array.from({ length: PAIRS }, (_, i) => ((bits >>> i) & 1 ? "aaaAa!aA" : "aaaaaaaa")).join("");
+  const records = new RecordWriter().service(1, "auth");
+  records.metric(1, 1, define.counter("m_total", ["a"]));
+  // The first word of a key is its metric, and the length of a value takes half a word.
+  for (let bits = 0; bits < 2 ** PAIRS; bits++)
+    records.series(bits + 1, 1, [`ab${valueFor(bits)}`]);
+  const directory = new Directory(1, 64);
+  directory.append(records.bytes.bytes());
+  expect(directory.damageCount).toBe(0);
+});
