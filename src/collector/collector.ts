@@ -145,8 +145,8 @@ interface Sequence {
   gap: string | undefined;
   /** Why it could not be read, as last reported. */
   told: string | undefined;
-  /** What of it is left out, as last reported. */
-  leftOut: string | undefined;
+  /** How many types of records were left out of it, as last reported. */
+  leftOut: number;
 }
 
 export class Collector {
@@ -490,15 +490,17 @@ export class Collector {
         false,
       );
     }
-    this.#tellLeftOut(this.#targets[pool.target]!, pool.app, skippedRecords(directory));
+    this.#tellLeftOut(this.#targets[pool.target]!, pool.app, directory);
     this.#pools.set(pool.pool, this.#planned(directory, pool));
   }
 
-  /** Said once for as long as it does not change. */
-  #tellLeftOut(state: TargetState, app: string, leftOut: string | undefined): void {
+  /** Said again when there are records of more types, and not for each record. */
+  #tellLeftOut(state: TargetState, app: string, directory: Directory): void {
     const sequence = this.#sequenceOf(state, app);
-    if (sequence.leftOut === leftOut) return;
-    sequence.leftOut = leftOut;
+    const types = directory.skipped.size;
+    if (sequence.leftOut === types) return;
+    sequence.leftOut = types;
+    const leftOut = skippedRecords(directory);
     if (leftOut !== undefined) this.#tell(state, "partial", `${app}: ${leftOut}`, false);
   }
 
@@ -625,7 +627,7 @@ export class Collector {
         deadlineNs: Number.NaN,
         gap: undefined,
         told: undefined,
-        leftOut: undefined,
+        leftOut: 0,
       };
       state.sequences.set(app, sequence);
     }

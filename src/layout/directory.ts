@@ -68,6 +68,8 @@ export interface Damage {
 /** Where in a series' record its metric and label values begin: behind its id. */
 const KEY_OFFSET = RECORD_HEADER_BYTES + 4;
 const MAX_DAMAGE_KEPT = 100;
+/** Types of records that are left out and named; a log may have tens of thousands. */
+const TYPES_NAMED = 8;
 /** A log with more damaged places is not read on: each costs far more than a record that is well. */
 const MAX_DAMAGE = 10_000;
 const NO_VALUE = 0xffff_ffff;
@@ -85,8 +87,11 @@ interface Named {
 /** What a directory has that this version leaves out, in words; undefined when that is nothing. */
 export function skippedRecords({ skipped }: Directory): string | undefined {
   if (skipped.size === 0) return undefined;
-  const types = [...skipped].map(([type, count]) => `${count} of type 0x${type.toString(16)}`);
-  return `records that this microview does not know are left out, a newer one wrote them: ${types.join(", ")}`;
+  const types = [...skipped].slice(0, TYPES_NAMED);
+  const named = types.map(([type, count]) => `${count} of type 0x${type.toString(16)}`);
+  const more = skipped.size - types.length;
+  const rest = more === 0 ? "" : ` and ${more} more types`;
+  return `records that this microview does not know are left out, a newer one wrote them: ${named.join(", ")}${rest}`;
 }
 
 /** One epoch of a pool's directory. Feed it with {@link Directory.append}; read its maps. */

@@ -3,9 +3,9 @@
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { HEADER, LAYOUT_VERSION } from "../../src/layout/index.ts";
+import { HEADER, LAYOUT_VERSION, RecordWriter } from "../../src/layout/index.ts";
 import { collect } from "../support/collecting.ts";
-import { fixture, type Growth, grown, leave } from "../support/grown.ts";
+import { addUnknown, fixture, type Growth, grown, leave } from "../support/grown.ts";
 import { TestHost } from "../support/host.ts";
 import { MockVerbs } from "../support/mock-verbs.ts";
 import { totals } from "../support/pools.ts";
@@ -78,7 +78,11 @@ describe.each(OTHERS)("a pool %s", (_, growth) => {
         [...latest].filter(([key]) => key.includes(` shop ${of}`)).map(([, value]) => value);
       await until("it is read", () => latest.size > 0);
       // It reads on, also behind more records.
-      agent.pools.get("shop").attach({ service: "auth", pid: 1, threadId: 0 });
+      const application = agent.pools.get("shop");
+      application.attach({ service: "auth", pid: 1, threadId: 0 });
+      const more = new RecordWriter();
+      for (const type of growth.records ?? []) addUnknown(more.bytes, type);
+      application.pool.commit(more);
       const before = collector.statistics[0]!.snapshots;
       await until("it reads on", () => collector.statistics[0]!.snapshots > before + 2);
       expect(values("auth requests_total{")).toEqual([12, 0.5]);

@@ -28,6 +28,15 @@ test("of a pool of the version after, records that may be skipped are left out, 
   expect(skippedRecords(image.directory)).toContain("2 of type 0x80, 1 of type 0x91");
 });
 
+test("however many types of records are left out, what is said of them is short", () => {
+  const records = Array.from({ length: 1_000 }, (_, i) => SKIPPABLE_RECORDS + i);
+  const { directory } = readImage(grown(bytes, { records }));
+  expect(directory.skipped.size).toBe(1_000);
+  const said = skippedRecords(directory)!;
+  expect(said).toEndWith(", 1 of type 0x87 and 992 more types");
+  expect(said.length).toBeLessThan(300);
+});
+
 test("a record that may not be skipped is damage", () => {
   const { directory } = readImage(grown(bytes, { records: [SKIPPABLE_RECORDS - 1] }));
   expect(directory.damage[0]?.reason).toBe("a record of the unknown type 127");

@@ -52,15 +52,18 @@ export function grown(bytes: Uint8Array, growth: Growth): Uint8Array {
     if (value !== undefined) view.setUint32(HEADER[field], value, true);
   }
   const records = new ByteWriter();
-  for (const type of growth.records ?? []) {
-    const body = new ByteWriter().u32(1).u32(type).text("unknown").align(8).bytes();
-    records.u16(type).u16((RECORD_HEADER_BYTES + body.length) / 8);
-    records.u32(Bun.hash.crc32(body)).raw(body);
-  }
+  for (const type of growth.records ?? []) addUnknown(records, type);
   image.set(records.bytes(), directoryHalf(header, state.epoch) + state.directoryBytes);
   const word = directoryWord(state.epoch, state.directoryBytes + records.length);
   view.setBigUint64(HEADER.directoryWord, word, true);
   return image;
+}
+
+/** Writes a record of a type to come. */
+export function addUnknown(records: ByteWriter, type: number): void {
+  const body = new ByteWriter().u32(1).u32(type).text("unknown").align(8).bytes();
+  records.u16(type).u16((RECORD_HEADER_BYTES + body.length) / 8);
+  records.u32(Bun.hash.crc32(body)).raw(body);
 }
 
 /** Puts a pool's bytes where a host's agent looks for its application. */
