@@ -41,28 +41,11 @@ export class RestConnections {
     // All that this process has open: most of the time few enough to ask no further.
     if (isAtMost(Math.min(connections, connectionsEach))) return;
     const fds = this.#openFiles();
-    this.#fit(
-      byOrigin(fds, (fd) => fromAfar(fd, port)),
-      connectionsEach,
-    );
+    const afar = connectionsOf(fds, (fd) => fromAfar(fd, port));
+    this.#end(tooMany(afar, connections, connectionsEach));
     // All services of a host may be one user's.
-    this.#fit(
-      byOrigin(fds, (fd) => fromHere(fd, socketPath)),
-      connections,
-    );
-  }
-
-  #fit(byOrigin: Map<string, Connection[]>, eachMax: number): void {
-    let total = 0;
-    for (const each of byOrigin.values()) {
-      this.#end(each.splice(eachMax));
-      total += each.length;
-    }
-    for (; total > this.limits.connections; total--) {
-      const [first, ...others] = byOrigin.values();
-      const most = others.reduce((a, b) => (b.length > a.length ? b : a), first!);
-      this.#end([most.pop()!]);
-    }
+    const here = connectionsOf(fds, (fd) => fromHere(fd, socketPath));
+    this.#end(tooMany(here, connections, connections));
   }
 
   /** Where no file can be opened to ask, because there are too many, all numbers that they may have. */
@@ -98,16 +81,35 @@ function isAtMost(files: number): boolean {
   }
 }
 
-/** Of each origin the lower numbers, which tend to be the older ones, first. */
-function byOrigin(
+/** In the order of their numbers: the lower ones tend to be the older ones. */
+function connectionsOf(
   fds: readonly number[],
   connectionOf: (fd: number) => Connection | undefined,
-): Map<string, Connection[]> {
+): Connection[] {
   const found = fds.toSorted((a, b) => a - b).map(connectionOf);
-  return Map.groupBy(
-    found.filter((each) => each !== undefined),
-    ({ origin }) => origin,
-  );
+  return found.filter((each) => each !== undefined);
+}
+
+/**
+ * The connections that are to be ended: of each origin those beyond `eachMax`, then of the origins that have the most.
+ * There may be tens of thousands of origins, so they are not compared with each other.
+ * @param connections the older ones first, which are kept
+ */
+export function tooMany<C extends Pick<Connection, "origin">>(
+  connections: readonly C[],
+  max: number,
+  eachMax: number,
+): C[] {
+  const seen = new Map<string, number>();
+  const ranked = connections.map((connection) => {
+    const rank = seen.get(connection.origin) ?? 0;
+    seen.set(connection.origin, rank + 1);
+    return { connection, rank };
+  });
+  return ranked
+    .toSorted((a, b) => a.rank - b.rank)
+    .filter(({ rank }, place) => rank >= eachMax || place >= max)
+    .map(({ connection }) => connection);
 }
 
 /** A file of this process, if it is a connection to a port. */
