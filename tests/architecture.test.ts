@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: ["layout", "ffi", "http", "exposition", "identity", "guard"],
   collector: ["layout", "ffi", "http"],
   exposition: ["layout"],
-  sinks: ["layout", "exposition"],
+  sinks: ["layout", "exposition", "guard"],
   export: ["layout", "ffi", "http"],
   duckdb: ["ffi"],
   recording: ["layout", "ffi", "sinks", "duckdb"],
@@ -96,6 +96,15 @@ describe("the rooms of src/", () => {
       if (/^\s*export\s*(?:type\s*)?\*/m.test(source)) sweeping.push(name);
     }
     expect(sweeping).toEqual([]);
+  });
+
+  test("keep servers out of commands, which only says what is served", async () => {
+    const serving = /\bBun\.(?:serve|listen)\b|\bcreate(?:Secure)?Server\b/;
+    const wrong: string[] = [];
+    for (const name of new Bun.Glob("src/commands/**/*.ts").scanSync(ROOT)) {
+      if (serving.test(await Bun.file(join(ROOT, name)).text())) wrong.push(name);
+    }
+    expect(wrong).toEqual([]);
   });
 
   test("are all named in this test", () => {

@@ -14,14 +14,13 @@ import {
   checkTls,
   fitConnections,
   type Grant,
-  HostNames,
+  Guard,
+  type GuardedServer,
   LOCAL,
   type Log,
-  Refusals,
-  RestConnections,
+  serve,
   type TlsIdentity,
   type TokenEntry,
-  TokenKeeper,
 } from "../guard/index.ts";
 import { identityOf, type PodWatch } from "../identity/index.ts";
 import {
@@ -36,6 +35,7 @@ import {
 import { Accounts } from "./accounts.ts";
 import { DATA_COUNTERS } from "./data-protocol.ts";
 import { DataServer } from "./data-server.ts";
+import { FAILURE } from "./errors.ts";
 import { Garbage } from "./garbage.ts";
 import { Health } from "./health.ts";
 import { InstanceLock } from "./instance-lock.ts";
@@ -50,7 +50,6 @@ import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
 import { sessionSockets } from "./rdma/routes.ts";
 import { Readings } from "./reading.ts";
 import { Recurring } from "./recurring.ts";
-import { RestServer } from "./rest.ts";
 import { createRoutes } from "./routes.ts";
 import { SELF_APP, SelfMetrics } from "./self-metrics.ts";
 import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
@@ -101,17 +100,14 @@ export class Agent {
   readonly #ownMetrics: Recurring;
   readonly #readings = new Readings();
   readonly #garbage = new Garbage();
-  readonly #keeper: TokenKeeper | undefined;
+  readonly #guard: Guard;
   /** Undefined without TLS, and where a renewal has failed half-way. */
   #shownTls: TlsIdentity | undefined;
   readonly #certificate: CertificateEnd;
   readonly #accounts: Accounts;
   /** Counts in the agent's own metrics what was done. */
   readonly #count: SelfMetrics["add"];
-  readonly #refusals: Refusals;
-  readonly #names: HostNames;
-  readonly #restConnections: RestConnections;
-  #rest: RestServer | undefined;
+  #rest: GuardedServer | undefined;
   #data: DataServer | undefined;
   #rdma: Rdma | undefined;
   #processes: Processes | undefined;
@@ -160,22 +156,23 @@ export class Agent {
       "dead writers of the service are folded again",
       "warn",
     );
-    this.#keeper = tokens && new TokenKeeper(tokens, log, () => this.#dropRights());
     this.#certificate = new CertificateEnd(log);
     this.#shownTls = options.tls;
-    this.#names = new HostNames(options.allowHosts);
-    const grant = options.allowRegister === true ? ANYONE_REGISTERING : ANYONE;
-    const anonymous = { grant, names: this.#names };
     this.#accounts = new Accounts(log);
     this.#count = this.#accounts.guard("counts", (...of) => this.metrics.add(...of));
-    const counts = {
-      limited: (code: string) => this.#count("limits", 1, code),
-      denied: () => this.#count("denied"),
-    };
-    this.#refusals = new Refusals(this.#keeper?.tokens, limits, log, counts, anonymous);
-    this.#restConnections = new RestConnections(limits, (peer) =>
-      this.#refusals.restConnection(peer),
-    );
+    this.#guard = new Guard({
+      tokens,
+      anyone: options.allowRegister === true ? ANYONE_REGISTERING : ANYONE,
+      allowHosts: options.allowHosts,
+      limits,
+      log,
+      transportOf: (path) => (path?.startsWith("/v1/rdma") === true ? "rdma" : "rest"),
+      counts: {
+        limited: (code) => this.#count("limits", 1, code),
+        denied: () => this.#count("denied"),
+      },
+      tokensChanged: () => this.#dropRights(),
+    });
     this.pools = new Pools(
       {
         mode: poolMode,
@@ -219,8 +216,7 @@ export class Agent {
 
   /** Takes other tokens from now on; what was opened by one that is gone, or grants something else, ends. */
   renewTokens(entries: readonly TokenEntry[]): void {
-    if (this.#keeper === undefined) throw new Error("the agent was started without tokens");
-    this.#keeper.replace(entries);
+    this.#guard.renewTokens(entries);
   }
 
   /** Shows another certificate to those who connect from now on. @throws TlsError for one that cannot be used */
@@ -233,7 +229,7 @@ export class Agent {
     this.#data?.renewTls(tls);
     this.#shownTls = tls;
     this.#certificate.set(certificate);
-    this.#names.certify(certificate);
+    this.#guard.certify(certificate);
     this.#options.log.info("the certificate was read anew");
   }
 
@@ -260,14 +256,12 @@ export class Agent {
     const { host, port, dataPort, tls, limits, log, socketPath, gid } = this.#options;
     checkPorts(host, port, dataPort);
     const { scrapeDeadlineMs } = this.#options;
-    const refusals = this.#refusals;
+    const { refusals, tokens } = this.#guard;
     const accounts = this.#accounts;
-    const failed = accounts.guard("failures", (error: unknown) => refusals.failed(error));
-    const tokens = this.#keeper?.tokens;
     if (tls !== undefined) {
       const certificate = checkTls(tls);
       this.#certificate.set(certificate);
-      this.#names.certify(certificate);
+      this.#guard.certify(certificate);
     }
     this.#place.tryOut();
     this.metrics.set("startTime", Date.now() / 1000);
@@ -321,22 +315,24 @@ export class Agent {
       tokens: () => tokens?.list() ?? [],
       maxBodyBytes: limits.bodyBytes,
       refused: accounts.guard("refusals", (...refusal) => refusals.byRoute(...refusal)),
-      failed,
+      failed: accounts.guard("failures", (error: unknown) => refusals.failed(error)),
     });
-    this.#rest = new RestServer({
-      socketPath,
+    this.#rest = serve(this.#guard, {
       host,
       port,
-      routes,
+      socket: {
+        path: socketPath,
+        made: () => log.warn("the socket was removed, and is there again", { path: socketPath }),
+        ...(gid === undefined ? {} : { gid }),
+      },
+      limits,
+      // The limit is the routes' own, so that exceeding it is answered like every other refusal.
+      maxBodyBytes: Number.MAX_SAFE_INTEGER,
+      answer: (request) => routes.handle(request),
       websocket: sessionSockets(() => this.#rdma),
-      check: (request, peer) => refusals.gate.admit(request, peer),
-      refused: accounts.guard("refusals", (...refusal) => refusals.atTheDoor(...refusal)),
-      failed,
+      failure: FAILURE,
       problems: () => this.#health.problems,
-      socketMade: () =>
-        log.warn("the socket was removed, and is there again", { path: socketPath }),
       answered: (status) => this.#count("requests", 1, String(status)),
-      ...(gid === undefined ? {} : { gid }),
       ...(tls === undefined ? {} : { tls }),
     });
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
@@ -415,12 +411,9 @@ export class Agent {
     }
     this.#scanCount++;
     this.#rdma?.scan(nowMs);
-    this.#scans.attempt("connections", () =>
-      this.#restConnections.sweep(this.port, this.#options.socketPath),
-    );
-    this.#keeper?.look(nowMs);
+    this.#scans.attempt("connections", () => this.#rest?.sweep());
+    this.#guard.look(nowMs);
     this.#certificate.look(nowMs);
-    this.#refusals.count();
     this.#count("scans");
     this.#count("scanSeconds", (performance.now() - start) / 1000);
     this.#scans.attempt("numbers", () => this.#measure());
@@ -462,7 +455,7 @@ export class Agent {
 
   /** Ends what was opened by tokens that are gone, grant something else or have expired. */
   #dropRights(): void {
-    const tokens = this.#keeper?.tokens;
+    const { tokens } = this.#guard;
     if (tokens === undefined) return;
     this.#data?.renewTokens(tokens.known);
     this.#rdma?.endSessions((grant: Grant) => grant !== LOCAL && !tokens.holds(grant));

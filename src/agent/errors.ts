@@ -6,6 +6,14 @@ export class AgentError extends CallError {
   override readonly name: string = "AgentError";
 }
 
+/** The answer when the fault is ours. */
+export const FAILURE = new AgentError(
+  "internal",
+  "the agent failed to answer",
+  "its log says why",
+  500,
+);
+
 /** A limit is reached: nothing was changed. Counted by code in the agent's own metrics. */
 export class LimitError extends AgentError {
   override readonly name = "LimitError";

@@ -1,6 +1,11 @@
 // Every limit of an agent, with its default. A reached limit is an error with a code, and counted under that code.
 
-import { type ConnectionLimits, GATE_LIMITS, type GateLimits } from "../guard/index.ts";
+import {
+  CONNECTION_LIMITS,
+  type ConnectionLimits,
+  GATE_LIMITS,
+  type GateLimits,
+} from "../guard/index.ts";
 
 export interface Limits extends ConnectionLimits, GateLimits {
   /** Applications, that is, pools. */
@@ -31,8 +36,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   seriesPerMetric: 10_000,
   writers: 10_000,
   bodyBytes: 16 << 20,
-  connections: 1024,
-  connectionsEach: 256,
+  ...CONNECTION_LIMITS,
   idleMs: 10_000,
   scrapes: 8,
   ...GATE_LIMITS,

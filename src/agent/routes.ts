@@ -12,11 +12,9 @@ import {
   KnownPaths,
   LIVENESS_PATH,
   type Log,
-  MethodError,
   type Need,
   needs,
   needsOf,
-  pathOf,
   type TokenListing,
 } from "../guard/index.ts";
 import {
@@ -38,7 +36,7 @@ import {
 import type { Application } from "./application.ts";
 import { Bodies, wholeNumber } from "./bodies.ts";
 import { docsPage } from "./docs-page.ts";
-import { AgentError, LimitError } from "./errors.ts";
+import { AgentError, FAILURE, LimitError } from "./errors.ts";
 import { MetricsRoute } from "./exposition.ts";
 import { GrantedPools } from "./granted-pools.ts";
 import { registerLegacy } from "./legacy.ts";
@@ -217,13 +215,14 @@ export function createRoutes(context: RoutesContext) {
     )
     .use(docsPage())
     .onError(({ error, code, set, request }) => {
-      known ??= new KnownPaths([...routes.routes, { method: "GET", path: LIVENESS_PATH }]);
-      const told = asAgentError(error, code, () => known!.methodsOf(pathOf(request)));
+      const liveness = { method: "GET", path: LIVENESS_PATH };
+      known ??= new KnownPaths([...routes.routes, liveness], "GET /openapi lists them");
+      const told = asCallError(error, code, () => known!.refusalOf(request));
       if (told.status === 403 || told.status === 413) context.refused(told, request);
       if (told instanceof LimitError) count("limits", 1, told.code);
       if (told === FAILURE) context.failed(error);
       set.status = told.status;
-      if (told instanceof MethodError) set.headers["allow"] = told.allowed.join(", ");
+      Object.assign(set.headers, told.headers);
       return { code: told.code, message: told.message, hint: told.hint };
     })
     .use(rdmaRoutes(context.rdma, pools, bodies, context.upgrade))
@@ -406,13 +405,11 @@ export function createRoutes(context: RoutesContext) {
   return routes;
 }
 
-const FAILURE = new AgentError("internal", "the agent failed to answer", "its log says why", 500);
-
 /**
  * An error as the caller gets it: no stack, and nothing of what the caller sent.
- * @param methods that the path of the request has
+ * @param nowhere why a request leads to no route
  */
-function asAgentError(error: unknown, code: unknown, methods: () => string[]): CallError {
+function asCallError(error: unknown, code: unknown, nowhere: () => CallError) {
   if (error instanceof CallError) return error;
   // What the reader of a body throws comes wrapped.
   const { cause } = error as Error;
@@ -426,10 +423,7 @@ function asAgentError(error: unknown, code: unknown, methods: () => string[]): C
       422,
     );
   }
-  if (code !== "NOT_FOUND") return FAILURE;
-  const allowed = methods();
-  if (allowed.length > 0) return new MethodError(allowed);
-  return new AgentError("no-such-route", "there is no such route", "GET /openapi lists them", 404);
+  return code === "NOT_FOUND" ? nowhere() : FAILURE;
 }
 
 function firstFault(error: ValidationError): { path: string; message: string } {

@@ -5,6 +5,8 @@ import type { ApiError } from "../layout/index.ts";
 /** An error with a code for programs, a sentence and a hint for people, and the HTTP status that goes with it. */
 export class CallError extends Error implements ApiError {
   override readonly name: string = "CallError";
+  /** Headers that go with it. */
+  readonly headers: Readonly<Record<string, string>> = {};
 
   constructor(
     readonly code: string,
@@ -14,4 +16,9 @@ export class CallError extends Error implements ApiError {
   ) {
     super(message);
   }
+}
+
+/** An error as the caller gets it. */
+export function responseOf({ code, message, hint, status, headers }: CallError): Response {
+  return Response.json({ code, message, hint }, { status, headers });
 }

@@ -22,14 +22,11 @@ const REQUESTS_AT_ONCE = 2;
 /** Somebody comes too often. */
 export class TooManyError extends CallError {
   override readonly name = "TooManyError";
+  override readonly headers: Readonly<Record<string, string>>;
 
-  constructor(
-    code: string,
-    message: string,
-    hint: string,
-    readonly retryAfterS: number,
-  ) {
+  constructor(code: string, message: string, hint: string, retryAfterS: number) {
     super(code, message, hint, 429);
+    this.headers = { "retry-after": String(retryAfterS) };
   }
 }
 

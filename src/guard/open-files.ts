@@ -1,7 +1,7 @@
 // How many files this process may open, and how many connections that leaves room for.
 
 import { readFileSync } from "node:fs";
-import type { ConnectionLimits } from "./rest-connections.ts";
+import type { ConnectionLimits } from "./connections.ts";
 
 /** What a server has open besides connections: sockets, pools, what it reads at each scan. */
 const RESERVED = 40;

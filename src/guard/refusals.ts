@@ -2,7 +2,7 @@
 
 import { STATUS } from "../layout/index.ts";
 import type { Anonymous } from "./access.ts";
-import { Audit } from "./audit.ts";
+import { Audit, type Refusal } from "./audit.ts";
 import type { CallError } from "./errors.ts";
 import { Gate, type GateLimits } from "./gate.ts";
 import { type Grant, grantOf, NOBODY, peerOf } from "./grants.ts";
@@ -32,27 +32,34 @@ interface RefusalCounts {
   denied(): void;
 }
 
+export interface RefusalsOptions {
+  /** Undefined when none is asked for. */
+  tokens: Tokens | undefined;
+  limits: GateLimits;
+  log: Log;
+  anonymous: Anonymous;
+  /** As what requests to a path are logged; without one, connections. */
+  transportOf: (path?: string) => Refusal["transport"];
+  counts?: RefusalCounts;
+}
+
 export class Refusals {
   readonly gate: Gate;
   readonly #audit: Audit;
   readonly #failures = new Buckets(FAILURES_PER_SECOND, FAILURES_AT_ONCE);
+  readonly #options: RefusalsOptions;
 
-  /** @param tokens undefined when none is asked for */
-  constructor(
-    tokens: Tokens | undefined,
-    limits: GateLimits,
-    readonly log: Log,
-    readonly counts: RefusalCounts,
-    anonymous: Anonymous,
-  ) {
+  constructor(options: RefusalsOptions) {
+    const { tokens, limits, log, anonymous } = options;
+    this.#options = options;
     this.gate = new Gate(tokens, limits, anonymous);
     this.#audit = new Audit(log, (text) => tokens?.has(text) === true);
   }
 
   /** A request was refused before it came to a route. */
   atTheDoor({ status, code }: CallError, request: Request, grant: Grant, peer: string): void {
-    if (status === 413 || status === 429) this.counts.limited(code);
-    if (status === 401 || status === 403) this.counts.denied();
+    if (status === 413 || status === 429) this.#options.counts?.limited(code);
+    if (status === 401 || status === 403) this.#options.counts?.denied();
     this.#note(request, grant, peer, code);
   }
 
@@ -65,8 +72,9 @@ export class Refusals {
   failed(error: unknown): void {
     if (!this.#failures.take("")) return;
     const { stack = String(error) } = error instanceof Error ? error : {};
-    this.log.error("a request failed", { error: String(error) });
-    this.log.debug("where it failed", { stack });
+    const { log } = this.#options;
+    log.error("a request failed", { error: String(error) });
+    log.debug("where it failed", { stack });
   }
 
   /**
@@ -81,11 +89,12 @@ export class Refusals {
     this.#audit.refused({ transport: "data", code, token, peer });
   }
 
-  /** A connection to the REST port was ended: there were too many. */
-  restConnection(peer: string): void {
+  /** A connection to an HTTP port, or the Unix socket, was ended: there were too many. */
+  ended(peer: string): void {
     const code = CODES[STATUS.busy]!;
-    this.counts.limited(code);
-    this.#audit.refused({ transport: "rest", code, token: NOBODY.name, peer });
+    const { counts, transportOf } = this.#options;
+    counts?.limited(code);
+    this.#audit.refused({ transport: transportOf(), code, token: NOBODY.name, peer });
   }
 
   /** Somebody came by rdma_cm whom nobody expects. */
@@ -101,7 +110,7 @@ export class Refusals {
   #note(request: Request, grant: Grant, peer: string, code: string): void {
     const path = pathOf(request);
     const { method } = request;
-    const transport = path.startsWith("/v1/rdma") ? "rdma" : "rest";
+    const transport = this.#options.transportOf(path);
     this.#audit.refused({ transport, code, token: grant.name, peer, method, path });
   }
 }

@@ -22,7 +22,8 @@ export class TokenKeeper {
   ) {
     this.tokens = new Tokens(hashed(entries));
     this.#warnOfShort(entries);
-    this.look();
+    // Nobody has come by one that is over: nothing has to end.
+    this.#warnOfEnds(Date.now());
   }
 
   replace(entries: readonly TokenEntry[]): void {
@@ -41,6 +42,11 @@ export class TokenKeeper {
 
   /** Says which tokens end soon, and which have ended. */
   look(nowMs = Date.now()): void {
+    if (this.#warnOfEnds(nowMs)) this.changed();
+  }
+
+  /** @returns whether one has ended since */
+  #warnOfEnds(nowMs: number): boolean {
     let ended = false;
     for (const known of this.tokens.known) {
       const { name, expiresAtMs } = known;
@@ -56,7 +62,7 @@ export class TokenKeeper {
         hint: "put a new one into the token file beside it, give it out, then take this one away",
       });
     }
-    if (ended) this.changed();
+    return ended;
   }
 
   #warnOfShort(entries: readonly TokenEntry[]): void {

@@ -21,6 +21,7 @@ export { NdjsonSink } from "./ndjson.ts";
 export { type PrometheusOptions, PrometheusSink } from "./prometheus.ts";
 export { formatBytes, formatCount, formatQuantity } from "./quantity.ts";
 export { type Row, type RowName, Rows } from "./rows.ts";
+export { ScrapeServer, type ScrapeServerOptions } from "./scrape/scrape-server.ts";
 export type { Sink, SinkOptions } from "./sink.ts";
 export { type TableClock, type TableOptions, TableSink } from "./table.ts";
 export type { TableStyle } from "./table-view.ts";

@@ -20,9 +20,15 @@ import { runCli } from "./run-cli.ts";
 setDefaultTimeout(patience(60_000));
 
 /** A collector that serves; its URL is that of /metrics. */
-async function listening(host: TestHost, ...flags: string[]) {
+function listening(host: TestHost, ...flags: string[]) {
+  return listeningBy([], host, ...flags);
+}
+
+/** The same, started by a command. */
+async function listeningBy(command: readonly string[], host: TestHost, ...flags: string[]) {
+  const program = [...command, process.execPath, CLI, "collect", "--interval", "10ms"];
   const child = host.own(
-    Bun.spawn([process.execPath, CLI, "collect", "--interval", "10ms", ...flags], {
+    Bun.spawn([...program, ...flags], {
       env: surroundings(),
       stdin: "ignore",
       stdout: "pipe",
@@ -364,3 +370,23 @@ test("malformed scrapes of all kinds leave no stack and few lines, and others ar
   expect(said.join("\n")).not.toMatch(/node_modules|\.ts\b|\bat .*:\d+:\d+/);
   expect(said.length).toBeLessThan(150 + 12 * seconds);
 }, 120_000);
+
+test("connections of scrapers that leave no file to open are ended, and others are answered", async () => {
+  await using host = new TestHost();
+  await serving(host, 3);
+  const fewFiles = ["sh", "-c", 'ulimit -n 100; exec "$@"', "sh"];
+  const flags = ["--socket", host.socketPath, "--listen", "0"];
+  const { child, url, lines } = await listeningBy(fewFiles, host, ...flags);
+  await samples(url, "requests_total", 1);
+  for (let i = 0; i < 150; i++) {
+    const socket = connect(Number(new URL(url).port), "127.0.0.1");
+    host.onEnd(() => void socket.destroy());
+    socket.on("error", () => {});
+  }
+  let line = "";
+  while (!line.includes('code="too-many-connections"')) line = await lines.next();
+  expect(line).toContain('transport="listen"');
+  expect(await (await fetch(new URL("/healthz", url))).text()).toBe("ok\n");
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(0);
+});

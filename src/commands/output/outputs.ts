@@ -15,7 +15,7 @@ import {
   TableSink,
 } from "../../sinks/index.ts";
 import type { ListenOptions } from "../collect/listen-flags.ts";
-import type { ScrapeServer } from "../collect/scrape-server.ts";
+import type { Scraping } from "../collect/scraping.ts";
 import { exportersOf } from "../push/exporters.ts";
 import type { PushOptions } from "../push/flags.ts";
 import type { OutFile } from "./flags.ts";
@@ -76,7 +76,7 @@ export class Outputs {
   /** Where snapshots are pushed to. */
   readonly #exporters: readonly Exporter[];
   /** Serves the latest, where that is asked for. */
-  #scrapes: ScrapeServer | undefined;
+  #scraping: Scraping | undefined;
   readonly #clashes = new ClashLog((text) => this.tellAside(text));
   #out: Out | undefined;
   /** Whoever reads what is printed has not taken it yet. */
@@ -136,19 +136,19 @@ export class Outputs {
   write(snapshot: PoolSnapshot): void {
     this.#sink.write(snapshot);
     this.#out?.write(snapshot);
-    this.#scrapes?.write(snapshot);
+    this.#scraping?.server.write(snapshot);
     for (const exporter of this.#exporters) exporter.write(snapshot);
   }
 
   /** A source is away. */
   away(source: string): void {
-    this.#scrapes?.gone(source);
+    this.#scraping?.server.gone(source);
   }
 
   /** An application of a source has ended. */
   gone(source: string, app: string): void {
     for (const exporter of this.#exporters) exporter.gone(source, app);
-    this.#scrapes?.gone(source, app);
+    this.#scraping?.server.gone(source, app);
   }
 
   /** Delivers what is left. @returns what was pushed and could not be delivered, in a line each */
@@ -159,7 +159,7 @@ export class Outputs {
     const [written, ends] = await Promise.all([
       this.#closeOut(),
       finishing("delivering what is left", this.#deliver()),
-      this.#scrapes?.close(),
+      this.#scraping?.close(),
     ]);
     if (written !== undefined) this.#last.push(written);
     for (const { summary } of ends) if (!this.#surroundings.once) this.#last.push(summary);
@@ -214,11 +214,12 @@ export class Outputs {
   }
 
   async #listen(): Promise<void> {
-    if (this.#options.listen === undefined) return;
+    const { listen } = this.#options;
+    if (listen === undefined) return;
     const { filter, intervalMs, labelSource, statistics } = this.#surroundings;
-    const { ScrapeServer } = await import("../collect/scrape-server.ts");
-    this.#scrapes = new ScrapeServer({
-      ...this.#options,
+    const { Scraping } = await import("../collect/scraping.ts");
+    const options = { ...this.#options, listen };
+    this.#scraping = new Scraping(options, {
       intervalMs,
       wants: wantedBy(filter).metric,
       labelSource,
@@ -228,7 +229,7 @@ export class Outputs {
       say: (line) => this.tellAside(line),
     });
     // The live table has the screen.
-    const text = `scraped at ${this.#scrapes.url}`;
+    const text = `scraped at ${this.#scraping.server.url}`;
     if (this.isLive) this.sayLast(text);
     else this.say(text);
   }

@@ -1,4 +1,4 @@
-// Ends connections to the REST port beyond what one address, and all together, may have, and those to the Unix socket
+// Ends connections to a port beyond what one address, and all together, may have, and those to the Unix socket
 // beyond what all users together may have, first of the user who has the most. Bun tells nothing of its connections; but
 // they are files of this process, and the kernel knows where each comes from.
 
@@ -22,7 +22,12 @@ interface Connection {
   origin: string;
 }
 
-export class RestConnections {
+export const CONNECTION_LIMITS: Readonly<ConnectionLimits> = {
+  connections: 1024,
+  connectionsEach: 256,
+};
+
+export class Connections {
   /** Files that this process may open. */
   readonly #openMax = openFilesMax();
 
@@ -36,13 +41,14 @@ export class RestConnections {
    * Ends those that are too many: first of addresses that have more than one may, then of those that have the most.
    * Has to be called by the thread that serves the port, so that none of them changes meanwhile.
    */
-  sweep(port: number, socketPath: string): void {
+  sweep(port: number, socketPath: string | undefined): void {
     const { connections, connectionsEach } = this.limits;
     // All that this process has open: most of the time few enough to ask no further.
     if (isAtMost(Math.min(connections, connectionsEach))) return;
     const fds = this.#openFiles();
     const afar = connectionsOf(fds, (fd) => fromAfar(fd, port));
     this.#end(tooMany(afar, connections, connectionsEach));
+    if (socketPath === undefined) return;
     // All services of a host may be one user's.
     const here = connectionsOf(fds, (fd) => fromHere(fd, socketPath));
     this.#end(tooMany(here, connections, connections));

@@ -1,8 +1,19 @@
-// What `microview collect` tells scrapers of itself, as a pool like any other: application "microview", service "collect".
+// What a collector tells scrapers of itself, as a pool like any other: application "microview", service "collect".
 
-import type { TargetStatistics } from "../../collector/index.ts";
 import type { ExposedPool } from "../../exposition/index.ts";
 import { type ExportCounters, PoolBuilder } from "../../layout/index.ts";
+
+/** An agent that is read. */
+export interface SourceStatistics {
+  source: string;
+  /** Why it is not read now. */
+  away: string | undefined;
+  /** How it is read; undefined before it was. */
+  transport: string | undefined;
+  snapshots: number;
+  missed: number;
+  gaps: number;
+}
 
 interface SelfMetric<Of> {
   name: string;
@@ -12,7 +23,7 @@ interface SelfMetric<Of> {
 }
 
 /** Of each agent that is read. */
-const TARGET_METRICS: readonly SelfMetric<TargetStatistics>[] = [
+const TARGET_METRICS: readonly SelfMetric<SourceStatistics>[] = [
   {
     name: "microview_collect_up",
     kind: "gauge",
@@ -131,7 +142,7 @@ export class SelfPool {
    * @param scrapes those of this collector
    */
   constructor(
-    statistics: () => readonly TargetStatistics[],
+    statistics: () => readonly SourceStatistics[],
     pushes: () => readonly ExportCounters[],
     scrapes: ScrapeCounts,
   ) {

@@ -1,7 +1,7 @@
 // Of too many connections those are ended that leave the others most.
 
 import { describe, expect, test } from "bun:test";
-import { tooMany } from "../../src/guard/rest-connections.ts";
+import { tooMany } from "../../src/guard/connections.ts";
 
 /** Connections in the order in which they came, each a letter for where it is from. */
 function ended(origins: string, max: number, eachMax: number): string {

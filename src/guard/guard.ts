@@ -1,0 +1,54 @@
+// Who may call a program of ours, on whichever of its ports: its tokens, its names, and note of all that it refuses.
+
+import type { X509Certificate } from "node:crypto";
+import type { Grant } from "./grants.ts";
+import { HostNames } from "./host-names.ts";
+import { Refusals, type RefusalsOptions } from "./refusals.ts";
+import { TokenKeeper } from "./token-keeper.ts";
+import type { TokenEntry, Tokens } from "./tokens.ts";
+
+interface GuardOptions extends Omit<RefusalsOptions, "tokens" | "anonymous"> {
+  /** Of which callers over TCP must send one; undefined when none is asked for. */
+  tokens: readonly TokenEntry[] | undefined;
+  /** What callers over TCP may do where no token is asked for. */
+  anyone: Grant;
+  /** Names of this host, besides its own and those of its certificate. */
+  allowHosts?: readonly string[] | undefined;
+  /** A token that was worth something may be no more. */
+  tokensChanged?: () => void;
+}
+
+export class Guard {
+  readonly refusals: Refusals;
+  readonly #keeper: TokenKeeper | undefined;
+  readonly #names: HostNames;
+
+  constructor({ tokens, anyone, allowHosts, tokensChanged = () => {}, ...rest }: GuardOptions) {
+    this.#keeper = tokens && new TokenKeeper(tokens, rest.log, tokensChanged);
+    this.#names = new HostNames(allowHosts);
+    const anonymous = { grant: anyone, names: this.#names };
+    this.refusals = new Refusals({ ...rest, tokens: this.tokens, anonymous });
+  }
+
+  /** Undefined when none is asked for. */
+  get tokens(): Tokens | undefined {
+    return this.#keeper?.tokens;
+  }
+
+  /** Takes other tokens from now on. @throws Error when none was asked for at the start */
+  renewTokens(entries: readonly TokenEntry[]): void {
+    if (this.#keeper === undefined) throw new Error("the server was started without tokens");
+    this.#keeper.replace(entries);
+  }
+
+  /** Another certificate is shown from now on: this host may be asked by its names. */
+  certify(certificate: X509Certificate): void {
+    this.#names.certify(certificate);
+  }
+
+  /** Says which tokens end, and how many refusals left no line. To be called now and then. */
+  look(nowMs = Date.now()): void {
+    this.#keeper?.look(nowMs);
+    this.refusals.count();
+  }
+}

@@ -1,0 +1,231 @@
+// Serves the latest snapshot of every pool that is read, as Prometheus text, to those who may scrape.
+
+import {
+  type ExposedPool,
+  MetricsEndpoint,
+  negotiate,
+  QueryError,
+  type Selection,
+  type Wants,
+  WriterValues,
+} from "../../exposition/index.ts";
+import {
+  ANYONE,
+  CallError,
+  CONNECTION_LIMITS,
+  checkTls,
+  fitConnections,
+  GATE_LIMITS,
+  Guard,
+  type GuardedServer,
+  grantOf,
+  KnownPaths,
+  LIVENESS_PATH,
+  type Log,
+  responseOf,
+  serve,
+  type TlsIdentity,
+  type TokenEntry,
+} from "../../guard/index.ts";
+import {
+  type ClashLog,
+  type ExportCounters,
+  formatEndpoint,
+  type PoolSnapshot,
+} from "../../layout/index.ts";
+import { type ScrapeCounts, SelfPool, type SourceStatistics } from "./self-pool.ts";
+
+/** A pool that was not read for so many intervals, and for so long, is not shown any more. */
+const STALE_INTERVALS = 10;
+const STALE_MS_MIN = 5_000;
+/** How often is looked whether a token ends, who has too many connections, and what there is to say of those refused. */
+const LOOK_MS = 1_000;
+
+const PATHS = ["/metrics", LIVENESS_PATH].map((path) => ({ method: "GET", path }));
+
+const FAILURE = new CallError(
+  "internal",
+  "the scrape could not be answered",
+  "the collector's log says why",
+  500,
+);
+
+export interface ScrapeServerOptions {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** Of which scrapers must send one; undefined when none is asked for. */
+  tokens: readonly TokenEntry[] | undefined;
+  tls: TlsIdentity | undefined;
+  /** Names of this host, besides its own and those of its certificate. */
+  allowHosts?: readonly string[] | undefined;
+  /** Long answers that are being taken at once. */
+  scrapesAtOnce?: number | undefined;
+  intervalMs: number;
+  /** Leaves out what is not read. */
+  wants: Wants;
+  /** Tells agents apart by the label `instance`. */
+  labelSource: boolean;
+  statistics: () => readonly SourceStatistics[];
+  /** What becomes of what is pushed besides. */
+  pushes: () => readonly ExportCounters[];
+  /** Reports and counts clashes of names, shared by all that show or send them. */
+  clashes: ClashLog;
+  log: Log;
+}
+
+/** The latest of one pool. */
+interface Latest {
+  snapshot: Pick<PoolSnapshot, "app" | "source" | "directory" | "monotonicNs">;
+  writers: WriterValues;
+  values: Float64Array;
+  slots: Float64Array;
+  /** A scrape that goes on has these values: the next snapshot takes others. */
+  lent: boolean;
+  takenAtMs: number;
+}
+
+export class ScrapeServer {
+  readonly #options: ScrapeServerOptions;
+  readonly #endpoint: MetricsEndpoint;
+  readonly #counts: ScrapeCounts = { refused: 0, cut: 0, clashes: 0 };
+  readonly #latest = new Map<string, Latest>();
+  readonly #self: SelfPool;
+  readonly #guard: Guard;
+  readonly #server: GuardedServer;
+  readonly #looking: Timer;
+
+  /** @throws Error when the address cannot be listened on */
+  constructor(options: ScrapeServerOptions) {
+    this.#options = options;
+    const { host, port, tokens, tls, allowHosts, scrapesAtOnce: atOnce, log } = options;
+    this.#self = new SelfPool(options.statistics, options.pushes, this.#counts);
+    this.#guard = new Guard({
+      ...{ tokens, allowHosts, log },
+      anyone: ANYONE,
+      limits: GATE_LIMITS,
+      transportOf: () => "listen",
+    });
+    if (tls !== undefined) this.#guard.certify(checkTls(tls));
+    this.#endpoint = new MetricsEndpoint(atOnce === undefined ? {} : { atOnce }, {
+      refused: () => this.#counts.refused++,
+      cut: () => this.#counts.cut++,
+      failed: (error) => this.#guard.refusals.failed(error),
+      clash: (found) => options.clashes.see(found),
+    });
+    this.#server = serve(this.#guard, {
+      ...{ host, port },
+      limits: fitConnections(CONNECTION_LIMITS),
+      maxBodyBytes: 0,
+      paths: new KnownPaths(PATHS, "GET /metrics"),
+      scope: "read",
+      answer: (request) => this.#answer(request),
+      failure: FAILURE,
+      ...(tls === undefined ? {} : { tls }),
+    });
+    this.#looking = setInterval(() => {
+      this.#guard.look();
+      this.#server.sweep();
+    }, LOOK_MS);
+    this.#looking.unref();
+  }
+
+  /** Where it is scraped. */
+  get url(): string {
+    const { host, tls } = this.#options;
+    const scheme = tls === undefined ? "http" : "https";
+    return `${scheme}://${formatEndpoint({ host, port: this.#server.port })}/metrics`;
+  }
+
+  /** Takes other tokens from now on. Each request is asked for its token: nothing is open that would have to end. */
+  renewTokens(entries: readonly TokenEntry[]): void {
+    this.#guard.renewTokens(entries);
+  }
+
+  /** Shows another certificate from now on. @throws TlsError for one that cannot be used */
+  renewTls(tls: TlsIdentity): void {
+    const certificate = checkTls(tls);
+    this.#server.renewTls(tls);
+    this.#guard.certify(certificate);
+  }
+
+  /** Takes a snapshot in; its arrays may be used again afterwards. */
+  write({ app, source, directory, monotonicNs, plan, values, slots }: PoolSnapshot): void {
+    const key = `${source} ${app}`;
+    const before = this.#latest.get(key);
+    // Which writer has what is taken down while the plan is that of the directory.
+    const writers = before?.writers.plan === plan ? before.writers : new WriterValues(plan);
+    const free = before?.lent === false ? before : undefined;
+    this.#latest.set(key, {
+      snapshot: { app, source, directory, monotonicNs },
+      writers,
+      values: copyInto(free?.values, values),
+      slots: copyInto(free?.slots, slots),
+      lent: false,
+      takenAtMs: performance.now(),
+    });
+  }
+
+  /** An application of a source has ended, or all that is read of it. */
+  gone(source: string, app?: string): void {
+    for (const [key, { snapshot }] of this.#latest) {
+      if (snapshot.source === source && (app ?? snapshot.app) === snapshot.app) {
+        this.#latest.delete(key);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#looking);
+    await this.#server.stop();
+  }
+
+  #answer(request: Request): Response {
+    const { searchParams: query } = new URL(request.url);
+    const { headers } = request;
+    const grant = grantOf(request);
+    const as = negotiate(headers.get("accept"), ["openmetrics"]);
+    const acceptEncoding = headers.get("accept-encoding");
+    try {
+      return this.#endpoint.answer({ query, as, acceptEncoding }, (selection) =>
+        this.#pools(selection, (app) => grant.allows(app)),
+      );
+    } catch (error) {
+      if (!(error instanceof QueryError)) throw error;
+      return responseOf(new CallError("invalid-query", error.message, error.hint));
+    }
+  }
+
+  #pools({ app, perWriter }: Selection, allows: (app: string) => boolean): ExposedPool[] {
+    const { intervalMs, labelSource, wants } = this.#options;
+    const oldestMs = performance.now() - Math.max(STALE_INTERVALS * intervalMs, STALE_MS_MIN);
+    const isShown = (name: string) => app(name) && allows(name);
+    const pools: ExposedPool[] = [];
+    for (const latest of this.#latest.values()) {
+      const { snapshot, writers, slots } = latest;
+      if (!isShown(snapshot.app) || latest.takenAtMs < oldestMs) continue;
+      const { directory } = snapshot;
+      const common = {
+        app: snapshot.app,
+        directory,
+        wants,
+        ...(labelSource ? { source: snapshot.source } : {}),
+      };
+      if (perWriter) {
+        pools.push({ ...common, values: writers.of(slots), parts: writers.parts });
+      } else {
+        latest.lent = true;
+        pools.push({ ...common, values: latest.values });
+      }
+    }
+    this.#counts.clashes = this.#options.clashes.count;
+    if (isShown(this.#self.app)) pools.push(this.#self.read());
+    return pools;
+  }
+}
+
+function copyInto(known: Float64Array | undefined, values: Float64Array): Float64Array {
+  if (known?.length !== values.length) return values.slice();
+  known.set(values);
+  return known;
+}
