@@ -13,7 +13,7 @@ const OUTPUT = "dist/microview";
 const ENTRY_POINTS = [
   "src/cli.ts",
   "src/collector/worker.ts",
-  "src/agent/data-worker.ts",
+  "src/agent/serve/data-worker.ts",
   "src/recording/worker.ts",
 ];
 

@@ -3,7 +3,7 @@
 
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { Pool } from "../../src/agent/pool.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
 import { poolPath, RecordWriter, SLOTS_PER_PAGE, WRITER_FLAGS } from "../../src/layout/index.ts";
 
 const SERVICE = 1;

@@ -32,27 +32,27 @@ import {
   type ProcessesResponse,
   type ProcessIdentity,
 } from "../layout/index.ts";
-import { Accounts } from "./accounts.ts";
-import { DATA_COUNTERS } from "./data-protocol.ts";
-import { DataServer } from "./data-server.ts";
 import { FAILURE } from "./errors.ts";
 import { Garbage } from "./garbage.ts";
 import { Health } from "./health.ts";
 import { InstanceLock } from "./instance-lock.ts";
-import type { Limits } from "./limits.ts";
 import { LocalWriters } from "./local-writer.ts";
-import { PoolPlace } from "./place.ts";
-import type { Pool } from "./pool.ts";
-import { Pools } from "./pools.ts";
+import { PoolPlace } from "./pool/place.ts";
+import type { Pool } from "./pool/pool.ts";
 import { type KubernetesOptions, watchPods } from "./processes/pod-names.ts";
 import { Processes } from "./processes/processes.ts";
 import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
 import { sessionSockets } from "./rdma/routes.ts";
-import { Readings } from "./reading.ts";
 import { Recurring } from "./recurring.ts";
-import { createRoutes } from "./routes.ts";
+import type { Limits } from "./registry/limits.ts";
+import { Pools } from "./registry/pools.ts";
+import { STRATEGIES, type StrategyName } from "./registry/strategies/index.ts";
 import { SELF_APP, SelfMetrics } from "./self-metrics.ts";
-import { STRATEGIES, type StrategyName } from "./strategies/index.ts";
+import { Accounts } from "./serve/accounts.ts";
+import { DATA_COUNTERS } from "./serve/data-protocol.ts";
+import { DataServer } from "./serve/data-server.ts";
+import { Readings } from "./serve/readings.ts";
+import { createRoutes } from "./serve/routes.ts";
 
 /** How soon is noticed that the agent cannot work any more, or that its heap has garbage. */
 const LOOK_INTERVAL_MS = 1_000;

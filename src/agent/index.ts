@@ -2,6 +2,6 @@
 
 export { Agent, type AgentOptions } from "./agent.ts";
 export { AgentRunningError, isServed } from "./instance-lock.ts";
-export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 export { Recurring } from "./recurring.ts";
-export type { StrategyName } from "./strategies/index.ts";
+export { DEFAULT_LIMITS, type Limits } from "./registry/limits.ts";
+export type { StrategyName } from "./registry/strategies/index.ts";

@@ -13,10 +13,10 @@ import {
   type SeriesRequest,
   type Writer,
 } from "../layout/index.ts";
-import type { Application } from "./application.ts";
 import { AgentError } from "./errors.ts";
-import type { Pool } from "./pool.ts";
-import type { Pools } from "./pools.ts";
+import type { Pool } from "./pool/pool.ts";
+import type { Application } from "./registry/application.ts";
+import type { Pools } from "./registry/pools.ts";
 
 /** Series are released in batches of this size: each release makes readers fetch the directory again. */
 const RELEASED_AT_ONCE = 100;

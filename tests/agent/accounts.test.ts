@@ -1,8 +1,8 @@
 // What the agent notes about calls may fail; the calls do not.
 
 import { expect, test } from "bun:test";
-import { Accounts } from "../../src/agent/accounts.ts";
 import type { Agent } from "../../src/agent/agent.ts";
+import { Accounts } from "../../src/agent/serve/accounts.ts";
 import { createLog } from "../../src/guard/index.ts";
 import { TestHost } from "../support/host.ts";
 

@@ -5,9 +5,9 @@ import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { AgentError, LimitError } from "../../src/agent/errors.ts";
 import { LocalWriters } from "../../src/agent/local-writer.ts";
-import { Pool } from "../../src/agent/pool.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
+import type { StrategyName } from "../../src/agent/registry/strategies/index.ts";
 import { SelfMetrics } from "../../src/agent/self-metrics.ts";
-import type { StrategyName } from "../../src/agent/strategies/index.ts";
 import { SharedFile, SystemError } from "../../src/ffi/index.ts";
 import {
   countingSince,

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { Agent, DEFAULT_LIMITS } from "../../src/agent/index.ts";
-import { Pool } from "../../src/agent/pool.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
 import { MicroView } from "../../src/client/index.ts";
 import { createLog } from "../../src/guard/index.ts";
 import { poolPath } from "../../src/layout/index.ts";

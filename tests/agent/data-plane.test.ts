@@ -4,8 +4,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Agent } from "../../src/agent/agent.ts";
-import { DataPlane } from "../../src/agent/data-plane.ts";
-import { DATA_COUNTER_COUNT, DATA_COUNTERS } from "../../src/agent/data-protocol.ts";
+import { DataPlane } from "../../src/agent/serve/data-plane.ts";
+import { DATA_COUNTER_COUNT, DATA_COUNTERS } from "../../src/agent/serve/data-protocol.ts";
 import { monotonicNs, Poll } from "../../src/ffi/index.ts";
 import {
   decodeHeader,

@@ -1,9 +1,9 @@
 // The data port's thread when it fails: this is reported, and nothing waits for it.
 
 import { expect, test } from "bun:test";
-import { DataServer } from "../../src/agent/data-server.ts";
-import { DEFAULT_LIMITS } from "../../src/agent/limits.ts";
-import type { Pool } from "../../src/agent/pool.ts";
+import type { Pool } from "../../src/agent/pool/pool.ts";
+import { DEFAULT_LIMITS } from "../../src/agent/registry/limits.ts";
+import { DataServer } from "../../src/agent/serve/data-server.ts";
 import { until } from "../support/wait.ts";
 
 test("a thread that has failed is reported with its reason, and the server ends at once", async () => {

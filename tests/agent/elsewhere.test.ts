@@ -3,10 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
-import { Pool } from "../../src/agent/pool.ts";
-import { Pools } from "../../src/agent/pools.ts";
-import { Readings } from "../../src/agent/reading.ts";
-import { STRATEGIES } from "../../src/agent/strategies/index.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
+import { Pools } from "../../src/agent/registry/pools.ts";
+import { STRATEGIES } from "../../src/agent/registry/strategies/index.ts";
+import { Readings } from "../../src/agent/serve/readings.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { createLog } from "../../src/guard/log.ts";
 import {

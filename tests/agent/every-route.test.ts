@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { Elysia } from "elysia";
 import type { Agent } from "../../src/agent/agent.ts";
 import type { AgentError } from "../../src/agent/errors.ts";
-import { createRoutes, type RoutesContext } from "../../src/agent/routes.ts";
+import { createRoutes, type RoutesContext } from "../../src/agent/serve/routes.ts";
 import { AgentClient } from "../../src/collector/agent-client.ts";
 import { VerbsSession } from "../../src/collector/verbs-session.ts";
 import { ANYONE, type Grant, LOCAL } from "../../src/guard/grants.ts";

@@ -2,7 +2,7 @@
 // its length: it is compared with a plain body that is as long.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { createRoutes, type RoutesContext } from "../../src/agent/routes.ts";
+import { createRoutes, type RoutesContext } from "../../src/agent/serve/routes.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import type { AttachResponse } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";

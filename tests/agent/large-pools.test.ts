@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { Pool } from "../../src/agent/pool.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
 import { MmapTransport } from "../../src/collector/mmap-transport.ts";
 import { encodeHeader, PoolFormatError, poolGeometry, poolPath } from "../../src/layout/index.ts";
 import { runCli } from "../commands/run-cli.ts";

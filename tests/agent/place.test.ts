@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { PoolPlace } from "../../src/agent/place.ts";
+import { PoolPlace } from "../../src/agent/pool/place.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { poolPath } from "../../src/layout/index.ts";
 

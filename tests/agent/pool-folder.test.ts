@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { lstatSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { folderMode, makeFolder } from "../../src/agent/pool-folder.ts";
+import { folderMode, makeFolder } from "../../src/agent/pool/folder.ts";
 import { poolPath } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 

@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
-import type { Application } from "../../src/agent/application.ts";
-import { Pool, poolMemory, recover } from "../../src/agent/pool.ts";
-import type { StrategyName } from "../../src/agent/strategies/index.ts";
+import { Pool, poolMemory, recover } from "../../src/agent/pool/pool.ts";
+import type { Application } from "../../src/agent/registry/application.ts";
+import type { StrategyName } from "../../src/agent/registry/strategies/index.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import {
   decodeHeader,

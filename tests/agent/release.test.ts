@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { LimitError } from "../../src/agent/errors.ts";
-import type { StrategyName } from "../../src/agent/strategies/index.ts";
+import type { StrategyName } from "../../src/agent/registry/strategies/index.ts";
 import type { MetricDefinition, SeriesRelease } from "../../src/layout/index.ts";
 import {
   application,

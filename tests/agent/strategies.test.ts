@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { STRATEGIES, type StrategyName } from "../../src/agent/strategies/index.ts";
+import { STRATEGIES, type StrategyName } from "../../src/agent/registry/strategies/index.ts";
 import { type Directory, planRead, SLOT_BYTES, SLOTS_PER_PAGE } from "../../src/layout/index.ts";
 import {
   application,

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { STRATEGIES, type StrategyName } from "../../src/agent/strategies/index.ts";
+import { STRATEGIES, type StrategyName } from "../../src/agent/registry/strategies/index.ts";
 import { Collector, type CollectorOptions } from "../../src/collector/index.ts";
 import { type Directory, HEADER, HEADER_BYTES_USED, poolPath } from "../../src/layout/index.ts";
 import { AgentProcess, type TestHost } from "../support/host.ts";

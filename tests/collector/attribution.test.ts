@@ -2,7 +2,7 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
-import type { Application } from "../../src/agent/application.ts";
+import type { Application } from "../../src/agent/registry/application.ts";
 import {
   type ByteRange,
   type Destination,

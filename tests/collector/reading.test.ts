@@ -4,7 +4,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { randomUUIDv7 } from "bun";
-import { Pool } from "../../src/agent/pool.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
 import { type CollectorEvent, findSeries, MmapTransport } from "../../src/collector/index.ts";
 import { allocateBuffer } from "../../src/ffi/index.ts";
 import { decodeHeader, HEADER, SHM_DIR, type WirePool } from "../../src/layout/index.ts";

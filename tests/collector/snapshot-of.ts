@@ -1,6 +1,6 @@
 // A snapshot of an application in this process, as a collector would deliver it.
 
-import type { Application } from "../../src/agent/application.ts";
+import type { Application } from "../../src/agent/registry/application.ts";
 import { Gather, mappedPlan, type PoolSnapshot } from "../../src/layout/index.ts";
 
 export function takeSnapshot(app: Application, some: Partial<PoolSnapshot> = {}): PoolSnapshot {

@@ -1,8 +1,8 @@
 // Pool directories as an agent keeps them, DIR/<app>/pool, for the tests of inspect and doctor.
 
 import { mkdirSync } from "node:fs";
-import type { Application } from "../../src/agent/application.ts";
-import { Pool } from "../../src/agent/pool.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
+import type { Application } from "../../src/agent/registry/application.ts";
 import { application, define, type Scratch, SMALL, TestWriter } from "../support/pools.ts";
 
 /** A directory of pools in shared memory. */

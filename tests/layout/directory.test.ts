@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { compactDirectory } from "../../src/agent/compaction.ts";
+import { compactDirectory } from "../../src/agent/pool/compaction.ts";
 import { Directory, LIMITS, RECORD, RecordWriter } from "../../src/layout/index.ts";
 import { factsOf, History, PAGE_CAPACITY, steps } from "../support/history.ts";
 import { define, placesByName } from "../support/pools.ts";

@@ -5,8 +5,8 @@
 
 import { describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
-import { compactDirectory } from "../../src/agent/compaction.ts";
-import { Pool } from "../../src/agent/pool.ts";
+import { compactDirectory } from "../../src/agent/pool/compaction.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
 import { Exposition } from "../../src/exposition/index.ts";
 import {
   DamageError,

@@ -1,6 +1,6 @@
 // Snapshots of real pools for the tests of sinks: one writer or several, and a clock that the test moves.
 
-import type { Application } from "../../src/agent/application.ts";
+import type { Application } from "../../src/agent/registry/application.ts";
 import { Gather, mappedPlan, type PoolSnapshot, planRead } from "../../src/layout/index.ts";
 import { application, type Scratch, TestWriter } from "../support/pools.ts";
 

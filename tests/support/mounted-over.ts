@@ -3,10 +3,10 @@
 
 import { lstatSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { Application } from "../../src/agent/application.ts";
-import { DEFAULT_LIMITS } from "../../src/agent/limits.ts";
-import { Pool } from "../../src/agent/pool.ts";
-import { STRATEGIES } from "../../src/agent/strategies/index.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
+import { Application } from "../../src/agent/registry/application.ts";
+import { DEFAULT_LIMITS } from "../../src/agent/registry/limits.ts";
+import { STRATEGIES } from "../../src/agent/registry/strategies/index.ts";
 import { Attachment } from "../../src/client/attachment.ts";
 import { MmapTransport } from "../../src/collector/mmap-transport.ts";
 import type { RemotePool } from "../../src/collector/transport.ts";

@@ -3,11 +3,11 @@
 
 import { afterAll } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { Application, type ApplicationEvents } from "../../src/agent/application.ts";
 import { AgentError } from "../../src/agent/errors.ts";
-import { DEFAULT_LIMITS, type Limits } from "../../src/agent/limits.ts";
-import { Pool } from "../../src/agent/pool.ts";
-import { STRATEGIES, type StrategyName } from "../../src/agent/strategies/index.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
+import { Application, type ApplicationEvents } from "../../src/agent/registry/application.ts";
+import { DEFAULT_LIMITS, type Limits } from "../../src/agent/registry/limits.ts";
+import { STRATEGIES, type StrategyName } from "../../src/agent/registry/strategies/index.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import {
   type AttachRequest,

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { Agent } from "../../src/agent/agent.ts";
-import { Pool } from "../../src/agent/pool.ts";
+import { Pool } from "../../src/agent/pool/pool.ts";
 import { MicroView } from "../../src/client/index.ts";
 import { Collector } from "../../src/collector/index.ts";
 import { createLog, type Log } from "../../src/guard/log.ts";

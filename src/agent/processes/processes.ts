@@ -6,8 +6,8 @@
 
 import { findProcess, ProcessLook, type WriterLock } from "../../identity/index.ts";
 import { type ProcessesResponse, UNKNOWN_IDENTITY, WRITER_FLAGS } from "../../layout/index.ts";
-import type { Application } from "../application.ts";
 import type { LocalWriters } from "../local-writer.ts";
+import type { Application } from "../registry/application.ts";
 import { SELF_APP } from "../self-metrics.ts";
 import { bootTimeS } from "./proc.ts";
 import { type NamedProcess, SampledProcess, type Who } from "./sampled-process.ts";

@@ -24,9 +24,9 @@ import type {
   RdmaEndpoint,
   RegionsResponse,
 } from "../../layout/index.ts";
-import type { Application } from "../application.ts";
 import { AgentError, LimitError } from "../errors.ts";
-import type { Pool } from "../pool.ts";
+import type { Pool } from "../pool/pool.ts";
+import type { Application } from "../registry/application.ts";
 import { ManagerDoor } from "./manager.ts";
 import { RegisteredPool } from "./registered-pool.ts";
 

@@ -2,7 +2,7 @@
 
 import type { Domain, Region } from "../../ffi/index.ts";
 import { directoryHalf, PAGE_BYTES, type RdmaRegion } from "../../layout/index.ts";
-import type { Pool } from "../pool.ts";
+import type { Pool } from "../pool/pool.ts";
 
 /** Pages are pinned by so many bytes at a time. */
 export const SEGMENT_BYTES = 1 << 20;

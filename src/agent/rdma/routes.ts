@@ -8,10 +8,10 @@ import type {
   RdmaSessionMessage,
   RegionsResponse,
 } from "../../layout/index.ts";
-import { type Bodies, wholeNumber } from "../bodies.ts";
 import { AgentError } from "../errors.ts";
-import { GrantedPools } from "../granted-pools.ts";
-import type { Pools } from "../pools.ts";
+import { GrantedPools } from "../registry/granted-pools.ts";
+import type { Pools } from "../registry/pools.ts";
+import { type Bodies, wholeNumber } from "../serve/bodies.ts";
 import type { Rdma, Session } from "./rdma.ts";
 
 const SESSION_PATH = "/v1/rdma/session";
