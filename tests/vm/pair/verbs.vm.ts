@@ -58,8 +58,7 @@ test("reads cost the agent's process nothing", async () => {
     await until("its clock is looked at", async () => (await samples()) > known);
     return (await reader.value("till", "agent_ran"))!;
   };
-  const { reads, costMs, allowedMs } = await costOfReading(reader, ranMs, 500);
-  expect(reads).toBeGreaterThan(5);
+  const { costMs, allowedMs } = await costOfReading(reader, ranMs, 500);
   expect(costMs).toBeLessThan(allowedMs);
 });
 

@@ -5,6 +5,8 @@ import type { Reader } from "./reader.ts";
 /** Rounds before and after which it is certain that what reads seem to cost is not noise. */
 const ROUNDS_LEAST = 3;
 const ROUNDS_MOST = 30;
+/** A moment of reading is longer where a loaded machine reads more slowly. */
+const READS_LEAST = 20;
 /** What a read may cost at most: an answer by TCP takes an emulated agent two milliseconds. */
 const READ_MS = 0.1;
 
@@ -16,7 +18,6 @@ interface Moment {
 
 /** What reads cost the process, in milliseconds, in its quietest moments, and what they may cost at most. */
 export interface ReadingCost {
-  reads: number;
   costMs: number;
   allowedMs: number;
 }
@@ -32,12 +33,20 @@ export async function costOfReading(
   ranMs: () => number | Promise<number>,
   momentMs = 250,
 ): Promise<ReadingCost> {
+  let lengthMs = momentMs;
   const moment = async (isBusy: boolean): Promise<Moment> => {
     const before = await ranMs();
     const start = performance.now();
     let reads = 0;
-    if (!isBusy) await Bun.sleep(momentMs);
-    for (; isBusy && performance.now() - start < momentMs; reads++) await reader.read();
+    if (isBusy) {
+      while (reads < READS_LEAST || performance.now() - start < momentMs) {
+        await reader.read();
+        reads++;
+      }
+      lengthMs = performance.now() - start;
+    } else {
+      await Bun.sleep(lengthMs);
+    }
     return { reads, ranMs: (await ranMs()) - before };
   };
   const less = (a: Moment | undefined, b: Moment) =>
@@ -45,13 +54,13 @@ export async function costOfReading(
   let idle: Moment | undefined;
   let busy: Moment | undefined;
   for (let round = 1; ; round++) {
-    idle = less(idle, await moment(false));
     busy = less(busy, await moment(true));
+    idle = less(idle, await moment(false));
     const costMs = busy.ranMs - idle.ranMs;
     const allowedMs = READ_MS * busy.reads + 1;
     const isQuiet = round >= ROUNDS_LEAST && costMs < allowedMs;
     if (!isQuiet && round < ROUNDS_MOST) continue;
     console.log(`the agent ran ${JSON.stringify({ idle, busy, round })}`);
-    return { reads: busy.reads, costMs, allowedMs };
+    return { costMs, allowedMs };
   }
 }
