@@ -9,6 +9,7 @@ import {
   finishing,
   flag,
   once,
+  onHangUp,
   parseHostName,
   sayEndBy,
   stopSignal,
@@ -281,11 +282,10 @@ export default defineSubcommand("agent", {
   },
   async run(options) {
     const { Agent } = await import("../agent/index.ts");
-    const { createLog } = await import("../guard/index.ts");
+    const { createLog, Renewal } = await import("../guard/index.ts");
     const { defaultSocketPath } = await import("../layout/index.ts");
     const { readTokens } = await import("./support/token-file.ts");
     const { readServerTls } = await import("./support/tls-files.ts");
-    const { Renewal } = await import("./support/renewal.ts");
     if (options.port === options.dataPort && options.port !== 0) {
       throw new UsageError(
         `--port and --data-port are both ${options.port}`,
@@ -366,21 +366,21 @@ export default defineSubcommand("agent", {
       ...(tokens === undefined ? {} : { tokens }),
       ...(tls === undefined ? {} : { tls }),
     });
-    const renewal = new Renewal(
-      [
-        {
-          what: "the tokens",
-          paths: [tokenFile],
-          take: () => agent.renewTokens(readTokens(tokenFile)!),
-        },
-        {
-          what: "the certificates",
-          paths: [cert, key, clientCa],
-          take: () => agent.renewTls(readTls()!),
-        },
-      ],
-      (message, reason) => log.error(message, { reason }),
+    const renewal = new Renewal(log);
+    renewal.watch(
+      "the tokens",
+      [tokenFile],
+      () => readTokens(tokenFile)!,
+      (changed) => agent.renewTokens(changed),
     );
+    renewal.watch(
+      "the certificates",
+      [cert, key, clientCa],
+      () => readTls()!,
+      (changed) => agent.renewTls(changed),
+    );
+    // Also without files to reload: SIGHUP must not end a server.
+    onHangUp(() => renewal.readNow());
     const push = pushing?.(agent);
     await once(stop);
     const pushed = push?.close();

@@ -16,6 +16,7 @@ export { createLog, type Log, type LogLevel } from "./log.ts";
 export { KnownPaths } from "./methods.ts";
 export { fitConnections } from "./open-files.ts";
 export { Buckets } from "./rate.ts";
+export { Renewal } from "./renewal.ts";
 export { checkScope, type Need, needs, needsOf, type Scope } from "./scopes.ts";
 export { type GuardedServer, serve } from "./server.ts";
 export { LIVENESS_PATH } from "./target.ts";

@@ -1,16 +1,16 @@
 // `microview collect --listen`: lets others scrape what is read, with tokens and certificates from files.
 
-import { CliError, UsageError } from "../../command-line/index.ts";
+import { CliError, onHangUp, UsageError } from "../../command-line/index.ts";
 import {
   checkPort,
   createLog,
   ListenError,
   listensOnLoopback,
+  Renewal,
   type TlsIdentity,
 } from "../../guard/index.ts";
 import { formatEndpoint } from "../../layout/index.ts";
 import { ScrapeServer, type ScrapeServerOptions } from "../../sinks/index.ts";
-import { Renewal } from "../support/renewal.ts";
 import { readServerTls } from "../support/tls-files.ts";
 import { readTokens } from "../support/token-file.ts";
 import type { ListenOptions } from "./listen-flags.ts";
@@ -57,21 +57,21 @@ export class Scraping {
       scrapesAtOnce: options.listenMaxScrapes,
       log,
     });
-    this.#renewal = new Renewal(
-      [
-        {
-          what: "the tokens of scrapers",
-          paths: [listenTokenFile],
-          take: () => this.server.renewTokens(tokens()!),
-        },
-        {
-          what: "the certificates shown to scrapers",
-          paths: [listenTlsCert, listenTlsKey, listenTlsClientCa],
-          take: () => this.server.renewTls(tls()!),
-        },
-      ],
-      (message, reason) => log.error(message, { reason }),
+    this.#renewal = new Renewal(log);
+    this.#renewal.watch(
+      "the tokens of scrapers",
+      [listenTokenFile],
+      () => tokens()!,
+      (changed) => this.server.renewTokens(changed),
     );
+    this.#renewal.watch(
+      "the certificates shown to scrapers",
+      [listenTlsCert, listenTlsKey, listenTlsClientCa],
+      () => tls()!,
+      (changed) => this.server.renewTls(changed),
+    );
+    // Also without files to reload: SIGHUP must not end a server.
+    onHangUp(() => this.#renewal.readNow());
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-// Notices when files that flags name have changed: written anew, renamed over, or behind a symbolic link that was
+// Notices when files have changed: written anew, renamed over, or behind a symbolic link that was
 // turned to another folder, as Kubernetes does with secrets. Polls, for a watch of the system follows none of these.
 
 import { statSync } from "node:fs";
