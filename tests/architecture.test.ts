@@ -32,7 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   identity: ["layout", "http"],
   guard: ["layout", "ffi", "http"],
   agent: ["layout", "ffi", "http", "exposition", "identity", "guard"],
-  collector: ["layout", "ffi", "http"],
+  collector: ["layout", "ffi", "http", "guard"],
   exposition: ["layout"],
   sinks: ["layout", "exposition", "guard"],
   export: ["layout", "ffi", "http"],

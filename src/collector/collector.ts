@@ -1,7 +1,8 @@
 // Collects snapshots of many agents: finds them, hands them to the reading thread, and turns what comes back into
 // values. An agent that goes away is looked for with backoff, and the gap is marked.
 
-import { startTunnel, type Tunnel, WakeEvent } from "../ffi/index.ts";
+import { WakeEvent } from "../ffi/index.ts";
+import { startTunnel, type Tunnel } from "../guard/index.ts";
 import {
   Directory,
   Gather,

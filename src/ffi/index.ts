@@ -56,13 +56,6 @@ export {
   WakeEvent,
 } from "./socket.ts";
 export {
-  startTunnel,
-  type Tunnel,
-  type TunnelEnd,
-  type TunnelGuard,
-  type TunnelStream,
-} from "./tunnel.ts";
-export {
   type Completion,
   DEVICE_FATAL,
   Device,

@@ -28,4 +28,5 @@ export {
   type TokenListing,
   Tokens,
 } from "./tokens.ts";
+export { startTunnel, type Tunnel, type TunnelGuard, type TunnelStream } from "./tunnel.ts";
 export { callerOf, WrongTokens } from "./wrong-tokens.ts";

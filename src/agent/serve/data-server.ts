@@ -1,18 +1,16 @@
 // The main thread's side of the data plane: starts its thread, tells it which pools there are, and ends it.
 
-import {
-  startTunnel,
-  type Tunnel,
-  type TunnelGuard,
-  type TunnelStream,
-  WakeEvent,
-} from "../../ffi/index.ts";
+import { WakeEvent } from "../../ffi/index.ts";
 import {
   callerOf,
   type KnownToken,
   NOBODY,
   serverTls,
+  startTunnel,
   type TlsIdentity,
+  type Tunnel,
+  type TunnelGuard,
+  type TunnelStream,
 } from "../../guard/index.ts";
 import { STATUS, threadFault } from "../../layout/index.ts";
 import type { Pool } from "../pool/pool.ts";

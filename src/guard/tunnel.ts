@@ -44,7 +44,7 @@ export interface TunnelStream {
 }
 
 /** Where a tunnel's accepted streams go. */
-export interface TunnelEnd {
+interface TunnelEnd {
   hostname: string;
   port: number;
   tls?: Bun.TLSOptions | boolean;

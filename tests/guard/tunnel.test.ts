@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect as connectPlain, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
-import { startTunnel } from "../../src/ffi/index.ts";
+import { startTunnel } from "../../src/guard/tunnel.ts";
 import { until } from "../support/wait.ts";
 
 const BACKEND_ADDRESS = "127.0.0.1";
