@@ -282,7 +282,7 @@ export default defineSubcommand("agent", {
   },
   async run(options) {
     const { Agent } = await import("../agent/index.ts");
-    const { createLog, Renewal } = await import("../guard/index.ts");
+    const { createLog, Renewal, WatchedFiles } = await import("../guard/index.ts");
     const { defaultSocketPath } = await import("../layout/index.ts");
     const { readTokens } = await import("./support/token-file.ts");
     const { readServerTls } = await import("./support/tls-files.ts");
@@ -293,9 +293,11 @@ export default defineSubcommand("agent", {
       );
     }
     const { tokenFile, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
-    const readTls = () => readServerTls({ cert, key, clientCa }, TLS_FLAGS);
-    const tls = readTls();
-    const tokens = readTokens(tokenFile);
+    const tlsFiles = new WatchedFiles("the certificates", [cert, key, clientCa], () =>
+      readServerTls({ cert, key, clientCa }, TLS_FLAGS),
+    );
+    const tokenFiles = new WatchedFiles("the tokens", [tokenFile], () => readTokens(tokenFile));
+    const [tls, tokens] = [tlsFiles.first, tokenFiles.first];
     const gid = options.group === undefined ? undefined : groupId(options.group);
     const log = createLog(options.logLevel, options.jsonLogs);
     const pushing = await pushingBy(options, log);
@@ -367,20 +369,10 @@ export default defineSubcommand("agent", {
       ...(tls === undefined ? {} : { tls }),
     });
     const renewal = new Renewal(log);
-    renewal.watch(
-      "the tokens",
-      [tokenFile],
-      () => readTokens(tokenFile)!,
-      (changed) => agent.renewTokens(changed),
-    );
-    renewal.watch(
-      "the certificates",
-      [cert, key, clientCa],
-      () => readTls()!,
-      (changed) => agent.renewTls(changed),
-    );
+    renewal.follow(tokenFiles, (changed) => agent.renewTokens(changed!));
+    renewal.follow(tlsFiles, (changed) => agent.renewTls(changed!));
     // Also without files to reload: SIGHUP must not end a server.
-    onHangUp(() => renewal.readNow());
+    onHangUp(() => renewal.renewNow());
     const push = pushing?.(agent);
     await once(stop);
     const pushed = push?.close();

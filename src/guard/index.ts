@@ -29,4 +29,5 @@ export {
   Tokens,
 } from "./tokens.ts";
 export { startTunnel, type Tunnel, type TunnelGuard, type TunnelStream } from "./tunnel.ts";
+export { WatchedFiles } from "./watched-files.ts";
 export { callerOf, WrongTokens } from "./wrong-tokens.ts";

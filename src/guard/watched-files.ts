@@ -1,43 +1,60 @@
-// Notices when files have changed: written anew, renamed over, or behind a symbolic link that was
-// turned to another folder, as Kubernetes does with secrets. Polls, for a watch of the system follows none of these.
+// Notices when files have changed: written anew, renamed over, or behind a symbolic link that was turned to another
+// folder, as Kubernetes does with secrets. Polls, for a watch of the system follows none of these.
 
 import { statSync } from "node:fs";
 
 /** How often is looked. A change is taken up when it has stood for one look, so that no file is read half-written. */
 const LOOK_INTERVAL_MS = 1000;
 
-export class WatchedFiles {
-  readonly #timer: Timer;
-  /** As they were when `read` was called last. */
+export class WatchedFiles<T> {
+  /** What was read of them first. */
+  readonly first: T;
+  readonly #paths: readonly string[];
+  /** As they were when they were read last. */
   #taken: string;
   /** As they were at the last look. */
   #seen: string;
-  #stopped = false;
+  #timer: Timer | undefined;
+  #renew: (() => boolean) | undefined;
 
   /**
-   * @param read takes the files as they are now; it tells of errors itself
-   * @returns false from `read` to be called again though nothing changes, because it could not use them
+   * @param what e.g. `the tokens`
+   * @param paths undefined for those that were not given
+   * @param read all of them. @throws Error for files that cannot be used
    */
   constructor(
-    readonly paths: readonly string[],
-    readonly read: () => boolean,
-    intervalMs = LOOK_INTERVAL_MS,
+    readonly what: string,
+    paths: readonly (string | undefined)[],
+    readonly read: () => T,
   ) {
+    this.#paths = paths.filter((path) => path !== undefined);
+    // Before they are read, so that what changes meanwhile is read again.
     this.#taken = this.#seen = this.#state();
-    this.#timer = setInterval(() => this.#look(), intervalMs);
+    this.first = read();
+  }
+
+  /**
+   * Calls when they have changed since they were read first.
+   * @param renew reads and takes them; it tells of errors itself, and returns false to be called again though nothing
+   *   changes
+   */
+  follow(renew: () => boolean): void {
+    if (this.#paths.length === 0) return;
+    this.#renew = renew;
+    this.#timer = setInterval(() => this.#look(), LOOK_INTERVAL_MS);
     this.#timer.unref();
   }
 
   /** Takes them now, changed or not. */
-  readNow(): void {
-    if (this.#stopped) return;
+  renewNow(): void {
+    if (this.#renew === undefined) return;
     this.#seen = this.#taken = this.#state();
     // What changes while it is read is read again.
-    if (!this.read()) this.#taken = "";
+    if (!this.#renew()) this.#taken = "";
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#renew = undefined;
     clearInterval(this.#timer);
   }
 
@@ -45,12 +62,12 @@ export class WatchedFiles {
     const state = this.#state();
     const isSettled = state === this.#seen;
     this.#seen = state;
-    if (isSettled && state !== this.#taken) this.readNow();
+    if (isSettled && state !== this.#taken) this.renewNow();
   }
 
   /** Tells one state of the files from every other: which they are, how long, and when they were written. */
   #state(): string {
-    return this.paths
+    return this.#paths
       .map((path) => {
         try {
           const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });

@@ -8,6 +8,7 @@ import {
   listensOnLoopback,
   Renewal,
   type TlsIdentity,
+  WatchedFiles,
 } from "../../guard/index.ts";
 import { formatEndpoint } from "../../layout/index.ts";
 import { ScrapeServer, type ScrapeServerOptions } from "../../sinks/index.ts";
@@ -40,14 +41,17 @@ export class Scraping {
   /** @throws UsageError when strangers could read and nobody has said that they may; CliError when the port is taken */
   constructor(options: Options, { say, ...rest }: Rest) {
     const { listenTokenFile, listenTlsCert, listenTlsKey, listenTlsClientCa } = options;
-    const tokens = () => readTokens(listenTokenFile, TOKEN_FLAG);
-    const tls = () =>
-      readServerTls(
-        { cert: listenTlsCert, key: listenTlsKey, clientCa: listenTlsClientCa },
-        TLS_FLAGS,
-      );
+    const tokenFiles = new WatchedFiles("the tokens of scrapers", [listenTokenFile], () =>
+      readTokens(listenTokenFile, TOKEN_FLAG),
+    );
+    const pem = { cert: listenTlsCert, key: listenTlsKey, clientCa: listenTlsClientCa };
+    const tlsFiles = new WatchedFiles(
+      "the certificates shown to scrapers",
+      Object.values(pem),
+      () => readServerTls(pem, TLS_FLAGS),
+    );
     const log = createLog("info", false, (line) => say(line.trimEnd()));
-    const given = { tokens: tokens(), tls: tls() };
+    const given = { tokens: tokenFiles.first, tls: tlsFiles.first };
     checkExposure(options, given);
     this.server = listening(options.listen, {
       ...rest,
@@ -58,20 +62,10 @@ export class Scraping {
       log,
     });
     this.#renewal = new Renewal(log);
-    this.#renewal.watch(
-      "the tokens of scrapers",
-      [listenTokenFile],
-      () => tokens()!,
-      (changed) => this.server.renewTokens(changed),
-    );
-    this.#renewal.watch(
-      "the certificates shown to scrapers",
-      [listenTlsCert, listenTlsKey, listenTlsClientCa],
-      () => tls()!,
-      (changed) => this.server.renewTls(changed),
-    );
+    this.#renewal.follow(tokenFiles, (changed) => this.server.renewTokens(changed!));
+    this.#renewal.follow(tlsFiles, (changed) => this.server.renewTls(changed!));
     // Also without files to reload: SIGHUP must not end a server.
-    onHangUp(() => this.#renewal.readNow());
+    onHangUp(() => this.#renewal.renewNow());
   }
 
   async close(): Promise<void> {
