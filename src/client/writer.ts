@@ -329,7 +329,7 @@ export class ThreadWriter {
       before = this.#refused.size;
       this.#waiting = this.#waiting.concat(this.#refused.take(performance.now()));
       await this.#register(attachment);
-    } while (this.#refused.size < before);
+    } while (this.#refused.size < before && !this.#closed);
   }
 
   /** Asks for places. @returns undefined when the request has to be made smaller first */

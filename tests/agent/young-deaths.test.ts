@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
+import { ask, define, TestWriter } from "../support/pools.ts";
 
 /** The agent scans only when the test asks it to. */
 const NEVER_MS = 1e9;
@@ -53,6 +54,22 @@ test("a writer that got a place and never locked it is not counted as living, an
   expect(application.living).toBe(0);
   expect(await shown()).toMatchObject(notAlive);
   application.scan(Date.now() + 5_000);
+  expect(application.writers()).toEqual([]);
+});
+
+test("who is alive is what the last look has found: lists of thousands ask the kernel nothing", async () => {
+  await using host = new TestHost();
+  const agent = await host.agent({ scanIntervalMs: NEVER_MS });
+  const application = agent.pools.open("shop");
+  const writer = new TestWriter(application);
+  expect(application.livingWriters()).toEqual([]);
+  writer.register(ask(define.gauge("depth")));
+  expect(application.livingWriters()).toHaveLength(1);
+  writer.die();
+  expect(application.isAlive(writer.record)).toBe(false);
+  expect(application.livingWriters()).toHaveLength(1);
+  agent.scan();
+  expect(application.living).toBe(0);
   expect(application.writers()).toEqual([]);
 });
 

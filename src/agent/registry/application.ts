@@ -61,7 +61,7 @@ interface AttachOptions {
 export class Application {
   #pool: Pool;
   #books: Books;
-  #living = 0;
+  readonly #living = new Set<number>();
   /** Until when writers that hold no lock yet may come to take it. */
   readonly #awaited = new Map<number, { sinceMs: number; graceMs: number }>();
   readonly #elsewhere = new Elsewhere();
@@ -105,12 +105,17 @@ export class Application {
 
   /** How many writers held their lock, or need none, when they were looked at last. */
   get living(): number {
-    return this.#living;
+    return this.#living.size;
   }
 
-  /** Writers that are alive now. */
+  /** The same of one writer. To ask the kernel for each of thousands takes it a second, in which nothing else is done. */
+  wasAlive({ id }: Writer): boolean {
+    return this.#living.has(id);
+  }
+
+  /** Writers that were alive when they were looked at last. */
   livingWriters(): Writer[] {
-    return this.writers().filter((writer) => this.isAlive(writer));
+    return this.writers().filter((writer) => this.wasAlive(writer));
   }
 
   /** Writers that were not released, without the agent's own that keep the counts of the dead. */
@@ -192,6 +197,7 @@ export class Application {
     // It is not waited for any more: without its lock it is dead by now.
     this.#awaited.delete(id);
     if (!this.pool.file.locked(writer.lockOffset, writer.lockBytes)) throw this.#notLocked(id);
+    this.#living.add(id);
     this.#elsewhere.move(id);
   }
 
@@ -255,7 +261,8 @@ export class Application {
     writer.lockBytes = (grant.slots || SLOTS_PER_PAGE) * SLOT_BYTES;
     change.records.writer(writer).grant(grant);
     this.#books.commit(change);
-    if (!unlocked) this.#await(writer.id, LOCK_GRACE_MS);
+    if (unlocked) this.#living.add(writer.id);
+    else this.#await(writer.id, LOCK_GRACE_MS);
     this.events.attached();
     return this.writer(writer.id);
   }
@@ -268,6 +275,7 @@ export class Application {
       // What it gets would be shown until the grace is over, if it died before it takes the lock.
       if (!this.isAlive(writer)) throw this.#notLocked(writerId);
       this.#awaited.delete(writerId);
+      this.#living.add(writerId);
     }
     this.#books.reserve(registrationBytesMax(requests));
     const before = this.directory.seriesCount;
@@ -351,16 +359,16 @@ export class Application {
   scan(nowMs = Date.now()): number {
     const { file } = this.pool;
     let folded = 0;
-    let living = 0;
+    this.#living.clear();
     for (const writer of this.writers()) {
       const isUnlocked = (writer.flags & WRITER_FLAGS.unlocked) !== 0;
       if (this.#elsewhere.look(writer, this.pool) || isUnlocked) {
-        living++;
+        this.#living.add(writer.id);
         continue;
       }
       if (file.locked(writer.lockOffset, writer.lockBytes)) {
         this.#awaited.delete(writer.id);
-        living++;
+        this.#living.add(writer.id);
         continue;
       }
       const awaited = this.#awaited.get(writer.id);
@@ -374,7 +382,6 @@ export class Application {
         file.unlock(writer.lockOffset, writer.lockBytes);
       }
     }
-    this.#living = living;
     if (folded > 0) this.#tidy();
     this.#tellElsewhere();
     return folded;
@@ -440,6 +447,7 @@ export class Application {
     try {
       const { series, refused } = fold(this.#books, writer.id);
       this.#awaited.delete(writer.id);
+      this.#living.delete(writer.id);
       this.#elsewhere.forget(writer.id);
       this.#turns.delete(writer.id);
       this.events.folded(this.name, writer, series);

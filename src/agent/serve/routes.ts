@@ -499,7 +499,7 @@ function describeWriter(application: Application, writer: Writer) {
     pid: writer.pid,
     threadId: writer.threadId,
     startedAt: new Date(writer.startedAtMs).toISOString(),
-    alive: application.isAlive(writer),
+    alive: application.wasAlive(writer),
     pages: writer.grants.reduce((sum, grant) => sum + grant.pages, 0),
     series: writer.runs.reduce((sum, run) => sum + run.count, 0),
   };
