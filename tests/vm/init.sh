@@ -1,7 +1,7 @@
 #!/bin/sh
 # The first process of a machine: mounts, loads modules, runs the host's command, ends the machine.
 # tests/vm/machine.ts starts it. /host is the folder it shares: `settings` and `command` come from
-# there, `exit` goes there.
+# there, `begun` and `exit` go there.
 
 export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root TMPDIR=/tmp LANG=C.UTF-8
@@ -69,6 +69,7 @@ stty raw -echo -F /dev/ttyS1
 mkfifo /run/output
 cat /run/output >/dev/ttyS1 &
 carrier=$!
+: >/host/begun
 sh /host/command >/run/output 2>&1 </dev/null
 echo $? >/run/exit
 # What the command left behind would hold the pipe open.

@@ -43,6 +43,13 @@ describe.skipIf(IS_SKIPPED)("a machine", () => {
     expect(error.message).toMatch(/^patient ended before its command did\n.*Kernel panic/s);
   });
 
+  test.concurrent("that does not boot is tried again, and is an error when it never does", async () => {
+    // Too little for the kernel to unpack its first files.
+    const error = await run({ command: "true", memoryMiB: 64 }).catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(MachineError);
+    expect(error.message).toMatch(/^machine ended before its command did\n/);
+  });
+
   test.concurrent("is ended when its time is over", async () => {
     const late = run({ command: "sleep 99", timeoutS: 0.2 });
     await expect(late).rejects.toThrow("machine did not end within 0.2 s");

@@ -18,6 +18,11 @@ const DEFAULT_TIMEOUT_S = 120;
 const CONSOLE_LINES = 60;
 /** What `docker run` answers when the container itself fails. */
 const EXIT_MACHINE_FAILED = 125;
+/**
+ * An emulated kernel now and then runs into a breakpoint that it has set itself: it exchanges instructions under its
+ * other processor, which qemu's threads do not always see in order.
+ */
+const BOOTS_MAX = 3;
 /** Longer than a boot takes with KVM, where that works. */
 const KVM_PROBE_TIMEOUT_S = 15;
 
@@ -59,6 +64,9 @@ export interface Link {
 /** The machine did not boot, or ended or hung before its command did. */
 export class MachineError extends Error {}
 
+/** It ended before its command began. */
+class BootError extends MachineError {}
+
 /**
  * Boots a machine, runs the command and ends the machine.
  *
@@ -67,7 +75,15 @@ export class MachineError extends Error {}
  */
 export async function runMachine(run: Run): Promise<number> {
   const build = await ensureBuild();
-  return await boot(build, run, await accelerator(build));
+  const accel = await accelerator(build);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await boot(build, run, accel);
+    } catch (error) {
+      if (!(error instanceof BootError) || attempt === BOOTS_MAX) throw error;
+      console.error(`${error.message}\nit did not boot: once more`);
+    }
+  }
 }
 
 /** An interactive shell in a machine, on this terminal. */
@@ -121,7 +137,9 @@ async function boot(build: Build, run: Run, accel: string, isShell = false): Pro
     const code = (await exit.exists()) ? Number.parseInt(await exit.text(), 10) : Number.NaN;
     if (Number.isInteger(code)) return code;
     const reason = isLate ? `did not end within ${timeoutS} s` : "ended before its command did";
-    throw new MachineError(`${name} ${reason}\n${complaints}${await lastLines(log)}`);
+    const hasBegun = await Bun.file(join(host, "begun")).exists();
+    const Kind = isLate || hasBegun ? MachineError : BootError;
+    throw new Kind(`${name} ${reason}\n${complaints}${await lastLines(log)}`);
   } finally {
     run.signal?.removeEventListener("abort", end);
     end();
