@@ -488,7 +488,7 @@ API int mv_peer(int fd, char *text, uint32_t bytes) {
   return ntohs(is6 ? v6->sin6_port : v4->sin_port);
 }
 
-// The user who has connected to the Unix socket at `path`; a listener is no connection.
+// The uid of the peer of a connection to the Unix socket at `path`. Fails with ENOTCONN for the listening socket itself.
 API int64_t mv_local_user(int fd, const char *path) {
   struct sockaddr_un own = {0};
   struct sockaddr_storage peer;

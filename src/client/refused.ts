@@ -71,7 +71,7 @@ export class Refused {
     if (refusal.series.size === 0) this.#metrics.delete(metric);
   }
 
-  /** Takes out what is to be asked for now. What was taken before has been answered, or was removed. */
+  /** Removes and returns the series that are due. Call it only when the previous batch was answered or removed. */
   take(nowMs: number): Series[] {
     const taken: Series[] = [];
     let metrics = 0;

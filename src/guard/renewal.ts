@@ -1,4 +1,4 @@
-// Takes tokens and certificates anew while a server runs: when their files change, and at once where it is told to.
+// Reloads tokens and certificates while a server runs: when their files change, and immediately on request (SIGHUP).
 
 import type { Log } from "./log.ts";
 import type { WatchedFiles } from "./watched-files.ts";

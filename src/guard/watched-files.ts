@@ -1,5 +1,5 @@
-// Notices when files have changed: written anew, renamed over, or behind a symbolic link that was turned to another
-// folder, as Kubernetes does with secrets. Polls, for a watch of the system follows none of these.
+// Detects file changes: a rewrite, a rename onto the path, or a symbolic link that now points to another folder, as
+// Kubernetes does with secrets. It polls, because inotify does not follow all of these.
 
 import { statSync } from "node:fs";
 

@@ -102,7 +102,7 @@ export class PoolBuilder {
     const name = JSON.stringify([service, definition.name, ...labels]);
     const known = this.#metrics.get(key);
     const current = this.#current.get(name);
-    // A name that was declared anew stays with the newer declaration.
+    // A redeclared name belongs to the newer declaration.
     if (known !== undefined && known === current) return known;
     const id = this.#definitions.push(definition);
     if (current !== undefined) this.#records.retire(current);

@@ -1,5 +1,5 @@
-// A pool as a recording tells of it: its directory is written anew out of the definitions of its series, so that whoever
-// takes snapshots of a living pool takes these too.
+// A pool rebuilt from a recording: its directory is made from the recorded series definitions, so that everything that
+// takes snapshots of a live pool takes these too.
 
 import {
   type BuiltPlace,

@@ -405,7 +405,7 @@ export class Pools {
         app,
         path,
         leftOut,
-        hint: "what it knows it goes on with; when it writes the directory anew, the rest is dropped. Start a newer agent to keep it",
+        hint: "the agent uses what it knows and drops the rest when it next rewrites the directory. Start a newer agent to keep it",
       });
     }
     return this.#add(pool);

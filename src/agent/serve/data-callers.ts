@@ -14,7 +14,7 @@ import {
   WrongTokens,
 } from "../../guard/index.ts";
 import { STATUS } from "../../layout/index.ts";
-import { DATA_COUNTERS, type DataRefusal } from "./data-protocol.ts";
+import { DATA_COUNTERS, type DataAdmission, type DataRefusal } from "./data-protocol.ts";
 
 /** Refusals that are reported per second; the others are only counted. */
 const TOLD_PER_S = 20;
@@ -26,16 +26,7 @@ const GREETING_MAX = 256;
 const GREETING_MIN = 16;
 export const GREETING_MAX_EACH = 64;
 
-export interface DataCallersOptions {
-  /** Undefined when none is asked for. */
-  tokens?: readonly KnownToken[];
-  maxConnections: number;
-  /** Of one token, and of one address. */
-  maxConnectionsEach: number;
-  /** A connection that has been idle for this long is closed when there is no room. */
-  idleMs: number;
-  /** Wrong tokens per second of an address. */
-  wrongPerS: number;
+export interface DataCallersOptions extends DataAdmission {
   /** A connection was refused. */
   refused(refusal: DataRefusal): void;
   /** By {@link DATA_COUNTERS}. */

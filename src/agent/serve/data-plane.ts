@@ -42,7 +42,13 @@ import {
   type WirePool,
 } from "../../layout/index.ts";
 import { DataCallers, type DataCallersOptions, type Held, type Peer } from "./data-callers.ts";
-import { DATA_COUNTERS, PREFACE_BYTES, SECRET_BYTES, type ServedPool } from "./data-protocol.ts";
+import {
+  DATA_COUNTERS,
+  type DataListenOptions,
+  PREFACE_BYTES,
+  SECRET_BYTES,
+  type ServedPool,
+} from "./data-protocol.ts";
 import { type Listing, Listings } from "./listings.ts";
 
 /** A connection that has not said hello by then is closed, so that silent ones do not use up the limit. */
@@ -76,10 +82,7 @@ interface Readable {
   pagesEnd: number;
 }
 
-interface DataPlaneOptions extends DataCallersOptions {
-  host: string;
-  /** 0 takes any free port. */
-  port: number;
+interface DataPlaneOptions extends DataCallersOptions, DataListenOptions {
   /** Only a tunnel that knows it may connect; it then says whose stream it carries. */
   secret?: Uint8Array;
 }

@@ -11,19 +11,29 @@ export interface ServedPool {
   fileBytes: number;
 }
 
+/** Whom the data plane admits. */
+export interface DataAdmission {
+  /** Undefined when none is asked for. */
+  tokens?: readonly KnownToken[];
+  maxConnections: number;
+  /** Of one token, and of one address. */
+  maxConnectionsEach: number;
+  /** A connection that has been idle for this long is closed when there is no room. */
+  idleMs: number;
+  /** Wrong tokens per second of an address. */
+  wrongPerS: number;
+}
+
+/** The same, and where it listens. */
+export interface DataListenOptions extends DataAdmission {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+}
+
 export type ToWorker =
-  | {
+  | (DataListenOptions & {
       kind: "start";
-      host: string;
-      port: number;
-      /** Undefined when none is asked for. */
-      tokens?: readonly KnownToken[];
-      maxConnections: number;
-      /** Of one token, and of one address. */
-      maxConnectionsEach: number;
-      /** A connection that has been idle for this long is closed when there is no room. */
-      idleMs: number;
-      wrongPerS: number;
       /** Everybody comes through a tunnel on this host, which begins with a preface that has this secret. */
       secret?: Uint8Array;
       wakeFd: number;
@@ -31,7 +41,7 @@ export type ToWorker =
       posted: SharedArrayBuffer;
       /** Float64 by {@link DATA_COUNTERS}. */
       counters: SharedArrayBuffer;
-    }
+    })
   | { kind: "add"; pool: ServedPool }
   | { kind: "drop"; id: number }
   | { kind: "tokens"; tokens: readonly KnownToken[] }

@@ -17,6 +17,7 @@ import type { Pool } from "../pool/pool.ts";
 import { GREETING_MAX_EACH } from "./data-callers.ts";
 import {
   DATA_COUNTER_COUNT,
+  type DataListenOptions,
   type DataRefusal,
   encodePreface,
   type FromWorker,
@@ -31,18 +32,7 @@ const WORKER_URL = new URL(
   import.meta.url,
 );
 
-interface DataServerOptions {
-  host: string;
-  port: number;
-  /** Undefined when none is asked for. */
-  tokens?: readonly KnownToken[];
-  maxConnections: number;
-  /** Of one token, and of one address. */
-  maxConnectionsEach: number;
-  /** A connection that has been idle for this long is closed when there is no room. */
-  idleMs: number;
-  /** Wrong tokens per second of an address. */
-  wrongPerS: number;
+interface DataServerOptions extends DataListenOptions {
   /** Takes TLS on the port, and carries it to the thread on loopback. */
   tls?: TlsIdentity;
   /** The thread has ended by an error, and nobody serves the port any more. */
