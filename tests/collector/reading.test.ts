@@ -8,6 +8,7 @@ import { Pool } from "../../src/agent/pool/pool.ts";
 import { type CollectorEvent, findSeries, MmapTransport } from "../../src/collector/index.ts";
 import { allocateBuffer } from "../../src/ffi/index.ts";
 import { decodeHeader, HEADER, SHM_DIR, type WirePool } from "../../src/layout/index.ts";
+import { selfSigned } from "../support/certificates.ts";
 import { collect, followsServices } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { SMALL } from "../support/pools.ts";
@@ -15,20 +16,6 @@ import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 
 setDefaultTimeout(patience(60_000));
-
-/** A certificate of its own for localhost. */
-async function certificate(host: TestHost): Promise<{ cert: string; key: string }> {
-  const [cert, key] = [join(host.folder, "cert.pem"), join(host.folder, "key.pem")];
-  const made = Bun.spawnSync(
-    ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"].concat(
-      ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
-      ["-keyout", key, "-out", cert],
-    ),
-    { stderr: "pipe" },
-  );
-  if (!made.success) throw new Error(made.stderr.toString());
-  return { cert: await Bun.file(cert).text(), key: await Bun.file(key).text() };
-}
 
 describe.each(["mmap", "tcp"] as const)("by %s", (transport) => {
   test("a value, a new series and a new application show, and a dead writer's gauge does not", async () => {
@@ -97,7 +84,7 @@ test("an agent that comes after its collector leaves no gap: nothing was missed"
 
 test("an agent with TLS is read through its socket's data port as well", async () => {
   await using host = new TestHost();
-  const pem = await certificate(host);
+  const pem = selfSigned();
   await host.agent({ tls: pem });
   host.client().counter("c_total").inc(6);
   const { latest } = collect(host, { tls: { ca: pem.cert }, transport: "tcp" });
@@ -299,7 +286,7 @@ test("what was read of an agent before it was away is let go of", async () => {
 
 test("TLS and a token: read with both, refused without the token", async () => {
   await using host = new TestHost();
-  const pem = await certificate(host);
+  const pem = selfSigned();
   const agent = await host.agent({ tls: pem, tokens: [{ token: "secret", name: "ops" }] });
   host.client().counter("c_total").inc(6);
   const targets = [{ host: "localhost", port: agent.port }];

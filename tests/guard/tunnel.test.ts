@@ -1,31 +1,13 @@
 // The tunnel between TLS and plain TCP: what one side says reaches the other side, all of it, and nobody else.
 
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect as connectPlain, createServer, type Server, type Socket } from "node:net";
-import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { startTunnel } from "../../src/guard/tunnel.ts";
+import { selfSigned } from "../support/certificates.ts";
 import { until } from "../support/wait.ts";
 
 const BACKEND_ADDRESS = "127.0.0.1";
-
-function certificate(): { cert: string; key: string } {
-  const folder = mkdtempSync("/tmp/microview-test-");
-  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
-  const made = Bun.spawnSync(
-    ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"].concat(
-      ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
-      ["-keyout", key, "-out", cert],
-    ),
-    { stderr: "pipe" },
-  );
-  if (!made.success) throw new Error(made.stderr.toString());
-  const text = (path: string) => readFileSync(path, "utf8");
-  const pem = { cert: text(cert), key: text(key) };
-  rmSync(folder, { recursive: true });
-  return pem;
-}
 
 /** A server that does with its connections what a test wants. */
 async function backend(take: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
@@ -51,7 +33,7 @@ async function told(socket: Socket, said: string): Promise<string> {
 
 describe.each([false, true])("a tunnel, TLS on its far side: %p", (isFar) => {
   test("answers nobody with his own words, however early they come", async () => {
-    const tls = certificate();
+    const tls = selfSigned();
     const { server, port } = await backend((socket) => {
       socket.once("data", (bytes) => socket.end(`you said ${bytes}`));
     });
@@ -140,7 +122,7 @@ test("a tunnel carries much, both ways, and closes only when all of it is out", 
 test.each([false, true])(
   "a tunnel makes the sender wait for a reader that does not read, and buffers nothing more; TLS: %p",
   async (isTls) => {
-    const tls = certificate();
+    const tls = selfSigned();
     const chunk = Buffer.alloc(1 << 20, "0123456789abcdef");
     const chunks = 96;
     let sent = 0;

@@ -81,3 +81,22 @@ export class Authority implements Disposable {
     if (!made.success) throw new Error(made.stderr.toString());
   }
 }
+
+/** A certificate for localhost that vouches for itself. */
+export function selfSigned(): Pem {
+  const folder = mkdtempSync("/tmp/microview-test-");
+  try {
+    const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+    const made = Bun.spawnSync(
+      ["openssl", "req", "-x509", ...KEY, "-days", "2"].concat(
+        ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        ["-keyout", key, "-out", cert],
+      ),
+      { stderr: "pipe" },
+    );
+    if (!made.success) throw new Error(made.stderr.toString());
+    return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
