@@ -6,7 +6,6 @@ import {
   type AccessOptions,
   ANYONE,
   ANYONE_REGISTERING,
-  CertificateEnd,
   checkExposure,
   checkHost,
   checkPorts,
@@ -24,6 +23,7 @@ import {
 } from "../guard/index.ts";
 import { identityOf, type PodWatch } from "../identity/index.ts";
 import {
+  AGENT_APP,
   type ExportCounters,
   LAYOUT_VERSION,
   LOCAL_SOURCE,
@@ -37,6 +37,7 @@ import { Garbage } from "./garbage.ts";
 import { Health } from "./health.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import { LocalWriters } from "./local-writer.ts";
+import { Noting } from "./noting.ts";
 import { PoolPlace } from "./pool/place.ts";
 import type { Pool } from "./pool/pool.ts";
 import { type KubernetesOptions, watchPods } from "./processes/pod-names.ts";
@@ -47,8 +48,7 @@ import { Recurring } from "./recurring.ts";
 import type { Limits } from "./registry/limits.ts";
 import { Pools } from "./registry/pools.ts";
 import { STRATEGIES, type StrategyName } from "./registry/strategies/index.ts";
-import { SELF_APP, SelfMetrics } from "./self-metrics.ts";
-import { Accounts } from "./serve/accounts.ts";
+import { SelfMetrics } from "./self-metrics.ts";
 import { DATA_COUNTERS } from "./serve/data-protocol.ts";
 import { DataServer } from "./serve/data-server.ts";
 import { Readings } from "./serve/readings.ts";
@@ -86,7 +86,7 @@ export interface AgentOptions extends AccessOptions {
 
 export class Agent {
   /** Of the agent's own application: its metrics, and those of processes. */
-  readonly #own = new LocalWriters(SELF_APP);
+  readonly #own = new LocalWriters(AGENT_APP);
   readonly metrics = new SelfMetrics(this.#own);
   readonly pools: Pools;
   readonly #options: AgentOptions;
@@ -103,8 +103,7 @@ export class Agent {
   readonly #guard: Guard;
   /** Undefined without TLS, and where a renewal has failed half-way. */
   #shownTls: TlsIdentity | undefined;
-  readonly #certificate: CertificateEnd;
-  readonly #accounts: Accounts;
+  readonly #noting: Noting;
   /** Counts in the agent's own metrics what was done. */
   readonly #count: SelfMetrics["add"];
   #rest: GuardedServer | undefined;
@@ -156,10 +155,9 @@ export class Agent {
       "dead writers of the service are folded again",
       "warn",
     );
-    this.#certificate = new CertificateEnd(log);
     this.#shownTls = options.tls;
-    this.#accounts = new Accounts(log);
-    this.#count = this.#accounts.guard("counts", (...of) => this.metrics.add(...of));
+    this.#noting = new Noting(log);
+    this.#count = this.#noting.safely("counts", (...of) => this.metrics.add(...of));
     this.#guard = new Guard({
       tokens,
       anyone: options.allowRegister === true ? ANYONE_REGISTERING : ANYONE,
@@ -228,7 +226,6 @@ export class Agent {
     this.#rest?.renewTls(tls);
     this.#data?.renewTls(tls);
     this.#shownTls = tls;
-    this.#certificate.set(certificate);
     this.#guard.certify(certificate);
     this.#options.log.info("the certificate was read anew");
   }
@@ -257,10 +254,9 @@ export class Agent {
     checkPorts(host, port, dataPort);
     const { scrapeDeadlineMs } = this.#options;
     const { refusals, tokens } = this.#guard;
-    const accounts = this.#accounts;
+    const noting = this.#noting;
     if (tls !== undefined) {
       const certificate = checkTls(tls);
-      this.#certificate.set(certificate);
       this.#guard.certify(certificate);
     }
     this.#place.tryOut();
@@ -314,8 +310,8 @@ export class Agent {
       upgrade: (request, data) => this.#rest?.upgrade(request, data) === true,
       tokens: () => tokens?.list() ?? [],
       maxBodyBytes: limits.bodyBytes,
-      refused: accounts.guard("refusals", (...refusal) => refusals.byRoute(...refusal)),
-      failed: accounts.guard("failures", (error: unknown) => refusals.failed(error)),
+      refused: noting.safely("refusals", (...refusal) => refusals.byRoute(...refusal)),
+      failed: noting.safely("failures", (error: unknown) => refusals.failed(error)),
     });
     this.#rest = serve(this.#guard, {
       host,
@@ -413,7 +409,6 @@ export class Agent {
     this.#rdma?.scan(nowMs);
     this.#scans.attempt("connections", () => this.#rest?.sweep());
     this.#guard.look(nowMs);
-    this.#certificate.look(nowMs);
     this.#count("scans");
     this.#count("scanSeconds", (performance.now() - start) / 1000);
     this.#scans.attempt("numbers", () => this.#measure());

@@ -18,8 +18,8 @@ export const FAILURE = new AgentError(
 export class LimitError extends AgentError {
   override readonly name = "LimitError";
 
-  constructor(code: string, message: string, hint: string) {
-    super(code, message, hint, 507);
+  constructor(code: string, message: string, hint: string, status = 507) {
+    super(code, message, hint, status);
   }
 }
 

@@ -1,9 +1,8 @@
 // The agent's own metrics, in a pool of its own like any service's: application "microview", service "agent".
 
-import { AGENT_APP, type MetricDefinition } from "../layout/index.ts";
+import type { MetricDefinition } from "../layout/index.ts";
 import type { LocalWriter, LocalWriters } from "./local-writer.ts";
 
-export const SELF_APP = AGENT_APP;
 const SELF_SERVICE = "agent";
 
 const METRICS = {

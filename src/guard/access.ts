@@ -67,8 +67,8 @@ export function checkRequest(
     throw new CallError(
       "denied",
       (sent ?? "") === ""
-        ? "the agent asks for a token, and none was sent"
-        : "the agent does not know the token that was sent",
+        ? "the server asks for a token, and none was sent"
+        : "the server does not know the token that was sent",
       "send Authorization: Bearer TOKEN",
       401,
     );
@@ -81,7 +81,7 @@ export function checkRequest(
     throw new CallError(
       "foreign-origin",
       "the request comes from a web page of another site",
-      "use the address of the agent, or start it with --token-file",
+      "use the address of the server, or have it ask for tokens",
       403,
     );
   }

@@ -144,3 +144,20 @@ function unlessGone<T>(look: () => T): T | undefined {
     throw error;
   }
 }
+
+/** What a server has open besides connections: sockets, pools, what it reads at each scan. */
+const RESERVED = 40;
+
+/**
+ * The limits, with as many connections as there are files for: to each of the ports, and as many again that come at the
+ * same moment. Without that the files would end first, and nobody would make room for anybody.
+ */
+export function fitConnections<Limits extends ConnectionLimits>(
+  limits: Limits,
+  openMax = openFilesMax(),
+): Limits {
+  const room = Math.max(1, Math.floor((openMax - RESERVED) / 3));
+  if (room >= limits.connections) return limits;
+  const connectionsEach = Math.min(limits.connectionsEach, room);
+  return { ...limits, connections: room, connectionsEach };
+}

@@ -63,7 +63,7 @@ export class Gate {
     throw new TooManyError(
       "too-many-requests",
       `the token ${grant.name} has made more requests than it may`,
-      "ask less often, or start the agent with a higher --max-requests",
+      "ask less often, or have the limit raised (--max-requests of an agent)",
       this.#requests.waitS(name),
     );
   }

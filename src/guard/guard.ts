@@ -4,6 +4,7 @@ import type { X509Certificate } from "node:crypto";
 import type { Grant } from "./grants.ts";
 import { HostNames } from "./host-names.ts";
 import { Refusals, type RefusalsOptions } from "./refusals.ts";
+import { CertificateEnd } from "./tls.ts";
 import { TokenKeeper } from "./token-keeper.ts";
 import type { TokenEntry, Tokens } from "./tokens.ts";
 
@@ -22,10 +23,12 @@ export class Guard {
   readonly refusals: Refusals;
   readonly #keeper: TokenKeeper | undefined;
   readonly #names: HostNames;
+  readonly #certificate: CertificateEnd;
 
   constructor({ tokens, anyone, allowHosts, tokensChanged = () => {}, ...rest }: GuardOptions) {
     this.#keeper = tokens && new TokenKeeper(tokens, rest.log, tokensChanged);
     this.#names = new HostNames(allowHosts);
+    this.#certificate = new CertificateEnd(rest.log);
     const anonymous = { grant: anyone, names: this.#names };
     this.refusals = new Refusals({ ...rest, tokens: this.tokens, anonymous });
   }
@@ -41,14 +44,16 @@ export class Guard {
     this.#keeper.replace(entries);
   }
 
-  /** Another certificate is shown from now on: this host may be asked by its names. */
+  /** Another certificate is shown from now on: this host may be asked by its names, and its end is watched. */
   certify(certificate: X509Certificate): void {
     this.#names.certify(certificate);
+    this.#certificate.set(certificate);
   }
 
-  /** Says which tokens end, and how many refusals left no line. To be called now and then. */
+  /** Says which tokens and certificates end, and how many refusals left no line. To be called now and then. */
   look(nowMs = Date.now()): void {
     this.#keeper?.look(nowMs);
+    this.#certificate.look(nowMs);
     this.refusals.count();
   }
 }

@@ -6,7 +6,7 @@
 //   await server.stop();
 
 export { type AccessOptions, checkExposure, ExposedError, listensOnLoopback } from "./access.ts";
-export { CONNECTION_LIMITS, type ConnectionLimits } from "./connections.ts";
+export { CONNECTION_LIMITS, type ConnectionLimits, fitConnections } from "./connections.ts";
 export { CallError, responseOf } from "./errors.ts";
 export { GATE_LIMITS, type GateLimits } from "./gate.ts";
 export { ANYONE, ANYONE_REGISTERING, type Grant, grantOf, LOCAL, NOBODY } from "./grants.ts";
@@ -14,7 +14,6 @@ export { Guard } from "./guard.ts";
 export { checkHost, checkPort, checkPorts, checkSocketPath, ListenError } from "./listening.ts";
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export { KnownPaths } from "./methods.ts";
-export { fitConnections } from "./open-files.ts";
 export { Buckets } from "./rate.ts";
 export { Renewal } from "./renewal.ts";
 export { checkScope, type Need, needs, needsOf, type Scope } from "./scopes.ts";

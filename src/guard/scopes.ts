@@ -71,6 +71,6 @@ function hintFor({ name }: Grant, need: Scope): string {
     return "services attach through the agent's Unix socket; for the prototype's clients start it with --allow-register";
   }
   return name === "local" || name === "anyone"
-    ? `call over TCP with a token that has scopes=${need} in the agent's --token-file`
-    : "see scopes= in the agent's --token-file";
+    ? `call over TCP with a token that has scopes=${need} in the server's token file`
+    : "see scopes= in the server's token file";
 }

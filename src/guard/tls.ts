@@ -53,7 +53,7 @@ export class CertificateEnd {
     if (say === "nothing") return;
     this.log.warn(isOver ? "the certificate has expired" : "the certificate ends soon", {
       ends: new Date(this.#endsAtMs).toISOString(),
-      hint: "renew the files of --tls-cert and --tls-key: they are read anew",
+      hint: "replace the files of the certificate and its key: they are reloaded",
     });
   }
 }

@@ -41,7 +41,7 @@ export class ExpiredTokenError extends CallError {
     super(
       "expired-token",
       `the token ${tokenName} has expired`,
-      "have a new one put into the agent's --token-file",
+      "have a new one put into the server's token file",
       401,
     );
   }

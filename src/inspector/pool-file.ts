@@ -20,6 +20,7 @@ import {
   HEADER_BYTES_USED,
   HEADER_LIVE_BYTES,
   HEADER_LIVE_OFFSET,
+  isUnlocked,
   mappedPlan,
   NOT_READ,
   PAGE_BYTES,
@@ -27,7 +28,6 @@ import {
   type PoolHeader,
   type PoolState,
   type ReadPlan,
-  WRITER_FLAGS,
   type Writer,
 } from "../layout/index.ts";
 import { readersOwners } from "./discovery.ts";
@@ -115,9 +115,10 @@ export class PoolFile {
     return there?.ino === this.inode && there.dev === this.device;
   }
 
-  lifeOf({ retained, flags, lockOffset, lockBytes }: Writer): WriterLife {
+  lifeOf(writer: Writer): WriterLife {
+    const { retained, lockOffset, lockBytes } = writer;
     if (retained) return "retained";
-    if ((flags & WRITER_FLAGS.unlocked) !== 0) return "unlocked";
+    if (isUnlocked(writer)) return "unlocked";
     // A forged place of a lock is no reason to fail.
     if (lockBytes === 0 || lockOffset + lockBytes > this.header.fileBytes) return "dead";
     return this.file.locked(lockOffset, lockBytes) ? "alive" : "dead";

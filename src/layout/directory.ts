@@ -139,11 +139,8 @@ export class Directory {
   ) {
     // A slot holds one value; the rest is room for series whose writers are gone.
     this.#maxValues = pageCapacity * SLOTS_PER_PAGE * 4;
-    const words = () => this.#words;
     this.#series = new SeriesTable({
-      get words() {
-        return words();
-      },
+      words: () => this.#words,
       keyStart: (series) => this.#seriesRecord[series]! + KEY_OFFSET,
       keyEnd: (series) => this.#endOfLabels(series),
     });

@@ -165,6 +165,7 @@ export { ANY_RANGE, logLinearOptions, millisecondsPer } from "./ranges.ts";
 export {
   type BindRecord,
   type GrantRecord,
+  isUnlocked,
   RecordWriter,
   readBind,
   readGrant,

@@ -10,7 +10,7 @@ import { Gather, type ReadPlan } from "./snapshot.ts";
 
 /** A writer of a service. What is left out is nobody's: pid and thread 0, a start that is not known. */
 export interface BuiltWriter {
-  /** Higher than those before, or left out for the next. */
+  /** One that no living writer has; left out for the next. */
   id?: number;
   pid?: number;
   threadId?: number;

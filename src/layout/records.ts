@@ -14,6 +14,11 @@ export const WRITER_FLAGS = {
   unlocked: 2,
 } as const;
 
+/** Whether a writer holds no lock and so never seems dead. */
+export function isUnlocked({ flags }: { flags: number }): boolean {
+  return (flags & WRITER_FLAGS.unlocked) !== 0;
+}
+
 /** Added to the code of how a metric combines: its names are OpenTelemetry's. */
 const OPENTELEMETRY = 0x80;
 

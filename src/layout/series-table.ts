@@ -3,9 +3,6 @@
 
 import { LIMITS } from "./constants.ts";
 
-/** Steps and compared bytes that a byte of the log may cost: what is well takes about one. */
-const WORK_PER_BYTE = 16;
-const WORK_LEAST = 1 << 20;
 /** A place is a series' id, or 0, and above it as many bits of its key's hash as there is room for. */
 const ID_BITS = 25;
 const ID_MASK = 2 ** ID_BITS - 1;
@@ -16,7 +13,7 @@ const FULL_EIGHTHS = 6;
 /** The log that the keys of the series lie in. A key is a metric's id as u32, then label values, each u16 length and UTF-8. */
 interface KeyedLog {
   /** The log in words of little-endian machines: keys begin at full words. */
-  readonly words: Uint32Array;
+  words(): Uint32Array;
   /** Byte offset of a known series' key. */
   keyStart(series: number): number;
   /** Byte offset behind it. */
@@ -27,7 +24,6 @@ export class SeriesTable {
   #places = new Uint32Array(64);
   #count = 0;
   #lastSeries = 0;
-  #work = 0;
   #sought = new Uint32Array(64);
   #soughtBytes = new Uint8Array(this.#sought.buffer);
   /** Not of `Math.random`: what that gives next follows from what it gave before, and others are shown that. */
@@ -46,21 +42,16 @@ export class SeriesTable {
     }
     this.#soughtBytes.set(key);
     const hash = hashOf(this.#secret, this.#sought, 0, key.length);
-    // What is looked for is no work of the log's.
-    const work = this.#work;
-    const place = this.#placeOf(hash, this.#sought, 0, key.length);
-    this.#work = work;
-    return this.#places[place]! & ID_MASK;
+    return this.#places[this.#placeOf(hash, this.#sought, 0, key.length)]! & ID_MASK;
   }
 
   /**
    * Takes in a series whose key lies in the log from `start` to `end`.
-   * @param logBytes so far, which bounds the work
-   * @returns false when another series has the key, or finding that out takes too much for a log of this length
+   * @param logBytes how long the log is, by which the table is sized when it grows
+   * @returns false when another series has the key
    */
   add(start: number, end: number, series: number, logBytes: number): boolean {
-    if (this.#work > WORK_LEAST + logBytes * WORK_PER_BYTE) return false;
-    const { words } = this.#log;
+    const words = this.#log.words();
     const hash = hashOf(this.#secret, words, start >>> 2, end - start);
     const place = this.#placeOf(hash, words, start >>> 2, end - start);
     if (this.#places[place] !== 0) return false;
@@ -84,18 +75,16 @@ export class SeriesTable {
     for (let place = hash & last; ; place = (place + 1) & last) {
       const word = places[place]!;
       if (word === 0) return place;
-      this.#work++;
       if (word >>> ID_BITS === tag && this.#has(word & ID_MASK, key, first, bytes)) return place;
     }
   }
 
   /** Whether a series has a key. Texts state their lengths: what begins with a key is that key. */
   #has(series: number, key: Uint32Array, first: number, bytes: number): boolean {
-    const { words } = this.#log;
+    const words = this.#log.words();
     const at = this.#log.keyStart(series) >>> 2;
     const whole = bytes >>> 2;
     for (let i = 0; i < whole; i++) {
-      this.#work += 4;
       if (words[at + i] !== key[first + i]) return false;
     }
     return ((words[at + whole]! ^ key[first + whole]!) & tailMask(bytes)) === 0;
@@ -105,13 +94,13 @@ export class SeriesTable {
     const places = this.#places;
     const last = places.length - 1;
     let place = hash & last;
-    for (; places[place] !== 0; place = (place + 1) & last) this.#work++;
+    for (; places[place] !== 0; place = (place + 1) & last);
     places[place] = placeWord(hash, series);
   }
 
   /** @param expected how many series there will be */
   #grow(expected: number): void {
-    const { words } = this.#log;
+    const words = this.#log.words();
     const isKnown = new Uint8Array(this.#lastSeries + 1);
     const known = this.#places;
     for (let place = 0; place < known.length; place++) isKnown[known[place]! & ID_MASK] = 1;

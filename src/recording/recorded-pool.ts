@@ -41,7 +41,6 @@ export class RecordedPool extends PoolBuilder {
   readonly #writers = new Map<string, number>();
   /** Series that a writer has, which has not ended. */
   readonly #living = new Map<number, number>();
-  #writerCount = 0;
   /** Series that have not ended. */
   seriesCount = 0;
 
@@ -99,11 +98,7 @@ export class RecordedPool extends PoolBuilder {
     const key = writer === undefined ? `all ${service}` : `${service} ${writer.id}`;
     let id = this.#writers.get(key);
     if (id === undefined) {
-      id = this.writer(service, {
-        ...writer,
-        id: writer?.id ?? ++this.#writerCount,
-        startedAtMs: sinceMs,
-      });
+      id = this.writer(service, { ...writer, startedAtMs: sinceMs });
       this.#writers.set(key, id);
     }
     return id;

@@ -1,7 +1,7 @@
 // What the table knows: the last values of each pool, samples of them once per second, and how the reading goes.
 // No text and no terminal here: see table-view.ts and table.ts.
 
-import type { Directory, PoolSnapshot } from "../layout/index.ts";
+import { AGENT_APP, type Directory, type PoolSnapshot } from "../layout/index.ts";
 import { rateOf, wentBack } from "./rate.ts";
 import { type Row, type RowName, Rows, rowValue } from "./rows.ts";
 import { poolKey, type SinkOptions } from "./sink.ts";
@@ -15,8 +15,6 @@ const RATE_OVER_S = 0.95;
 /** Quantiles are of what was observed in the last 5 to 10 of these samples. */
 const WINDOW_SAMPLES = 5;
 const LATENESSES = 2048;
-/** The application of the agents' own metrics: it comes last, for people look for theirs. */
-const AGENTS_APP = "microview";
 /** A pool of which nothing came for so long is taken off the table. */
 const FORGET_AFTER_MS = 60_000;
 
@@ -245,7 +243,7 @@ export class TableModel {
 
 function byName(a: PlacedRow, b: PlacedRow): number {
   return (
-    Number(a.pool.app === AGENTS_APP) - Number(b.pool.app === AGENTS_APP) ||
+    Number(a.pool.app === AGENT_APP) - Number(b.pool.app === AGENT_APP) ||
     compare(a.pool.app, b.pool.app) ||
     compare(a.row.part.service, b.row.part.service) ||
     compare(a.row.part.name, b.row.part.name) ||

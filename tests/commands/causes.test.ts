@@ -65,9 +65,9 @@ describe("an agent", () => {
     const messages = async (headers: Record<string, string>) =>
       ((await (await fetch(`http://${place}/health`, { headers })).json()) as { message: string })
         .message;
-    expect(await messages({})).toBe("the agent asks for a token, and none was sent");
+    expect(await messages({})).toBe("the server asks for a token, and none was sent");
     expect(await messages({ authorization: "Bearer wrong" })).toBe(
-      "the agent does not know the token that was sent",
+      "the server does not know the token that was sent",
     );
   });
 

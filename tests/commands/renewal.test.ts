@@ -204,3 +204,24 @@ test("certificates are shown anew when both files fit, on every port that shows 
     return answers.every(({ ok }) => ok);
   });
 });
+
+test("a collector says that the certificate it shows to scrapers has expired", async () => {
+  await using host = new TestHost();
+  using authority = new Authority();
+  const [cert, key] = ["cert.pem", "key.pem"].map((name) => join(host.folder, name));
+  const late = authority.sign("late", "ended");
+  writeFileSync(cert!, late.cert);
+  writeFileSync(key!, late.key);
+  await host.agent();
+  const child = host.own(
+    Bun.spawn(
+      [
+        ...[process.execPath, CLI, "collect", "--socket", host.socketPath, "--listen", "0"],
+        ...["--listen-tls-cert", cert!, "--listen-tls-key", key!],
+      ],
+      { env: surroundings(), stdin: "ignore", stdout: "ignore", stderr: "pipe" },
+    ),
+  );
+  const lines = new Lines(child.stderr);
+  for (let line = ""; !line.includes("the certificate has expired"); ) line = await lines.next();
+});

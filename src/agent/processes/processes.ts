@@ -5,10 +5,14 @@
 // pools of the applications are left alone.
 
 import { findProcess, ProcessLook, type WriterLock } from "../../identity/index.ts";
-import { type ProcessesResponse, UNKNOWN_IDENTITY, WRITER_FLAGS } from "../../layout/index.ts";
+import {
+  AGENT_APP,
+  isUnlocked,
+  type ProcessesResponse,
+  UNKNOWN_IDENTITY,
+} from "../../layout/index.ts";
 import type { LocalWriters } from "../local-writer.ts";
 import type { Application } from "../registry/application.ts";
-import { SELF_APP } from "../self-metrics.ts";
 import { bootTimeS } from "./proc.ts";
 import { type NamedProcess, SampledProcess, type Who } from "./sampled-process.ts";
 
@@ -132,11 +136,11 @@ function namedProcesses(applications: Iterable<Application>): Map<string, Named>
   const named = new Map<string, Named>();
   for (const application of applications) {
     const { name: app } = application;
-    if (app === SELF_APP) continue;
+    if (app === AGENT_APP) continue;
     for (const writer of application.writers()) {
-      const { id, serviceName: service, pid, flags, lockOffset, lockBytes } = writer;
+      const { id, serviceName: service, pid, lockOffset, lockBytes } = writer;
       // The prototype's clients hold no file of ours by which they could be known again.
-      if (pid <= 0 || (flags & WRITER_FLAGS.unlocked) !== 0) continue;
+      if (pid <= 0 || isUnlocked(writer)) continue;
       const lock = { offset: lockOffset, bytes: lockBytes };
       named.set(`${app} ${id}`, { app, service, pid, application, lock });
     }

@@ -5,6 +5,7 @@ import {
   type AttachRequest,
   checkServiceName,
   type Directory,
+  isUnlocked,
   type PreviousPlace,
   type RegisterResponse,
   type SeriesRelease,
@@ -148,7 +149,7 @@ export class Application {
   /** Whether a writer holds its lock, here or in a lost pool, or needs none. */
   isAlive(writer: Writer): boolean {
     return (
-      (writer.flags & WRITER_FLAGS.unlocked) !== 0 ||
+      isUnlocked(writer) ||
       this.pool.file.locked(writer.lockOffset, writer.lockBytes) ||
       this.#elsewhere.holds(writer)
     );
@@ -341,7 +342,7 @@ export class Application {
     const holds =
       this.#elsewhere.look(writer, this.pool) ||
       this.pool.file.locked(writer.lockOffset, writer.lockBytes);
-    if (holds && (writer.flags & WRITER_FLAGS.unlocked) === 0) {
+    if (holds && !isUnlocked(writer)) {
       throw new AgentError(
         "writer-alive",
         `writer ${id} of ${this.name} is alive: pid ${writer.pid} of ${writer.serviceName}`,
@@ -361,8 +362,7 @@ export class Application {
     let folded = 0;
     this.#living.clear();
     for (const writer of this.writers()) {
-      const isUnlocked = (writer.flags & WRITER_FLAGS.unlocked) !== 0;
-      if (this.#elsewhere.look(writer, this.pool) || isUnlocked) {
+      if (this.#elsewhere.look(writer, this.pool) || isUnlocked(writer)) {
         this.#living.add(writer.id);
         continue;
       }

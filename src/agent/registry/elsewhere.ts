@@ -2,7 +2,7 @@
 // file lives on, with its locks, as long as somebody has it open. Until a writer has moved, what it has stored there is
 // copied into its place in the new pool at each look; when it dies first, one last time. See docs/decisions/0025.
 
-import { type Run, WRITER_FLAGS, type Writer } from "../../layout/index.ts";
+import { isUnlocked, type Run, type Writer } from "../../layout/index.ts";
 import type { Pool } from "../pool/pool.ts";
 
 interface Stay {
@@ -71,7 +71,7 @@ export class Elsewhere {
   look(writer: Writer, to: Pool): boolean {
     const stay = this.#stays.get(writer.id);
     if (stay === undefined) return false;
-    if ((writer.flags & WRITER_FLAGS.unlocked) !== 0) {
+    if (isUnlocked(writer)) {
       this.#copyChanged(writer, stay, to);
       return true;
     }

@@ -2,7 +2,7 @@
 // against the route's schema. What this costs follows from a body's length, whatever stands in it.
 
 import { getSchemaValidator, type TSchema, t } from "elysia";
-import { AgentError } from "../errors.ts";
+import { AgentError, LimitError } from "../errors.ts";
 
 /** How deep a body may be nested. The deepest that is asked for has six levels. */
 const DEPTH_MAX = 16;
@@ -96,7 +96,7 @@ export class Bodies {
         this.#readingBytes += chunk.length;
         if (bytes > this.maxBytes) throw tooLong(this.maxBytes);
         if (this.#readingBytes > AT_ONCE * this.maxBytes) {
-          throw new AgentError(
+          throw new LimitError(
             "bodies-full",
             "too many long bodies are being read",
             "send it again later, or in parts",

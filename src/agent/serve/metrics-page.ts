@@ -15,7 +15,7 @@ import type { Application } from "../registry/application.ts";
 import type { Readings } from "./readings.ts";
 
 /** Answers scrapes of one agent. */
-export class MetricsRoute {
+export class MetricsPage {
   readonly #endpoint: MetricsEndpoint;
 
   /**
@@ -37,7 +37,7 @@ export class MetricsRoute {
   answer(request: Request, applications: Iterable<Application>): Response {
     const { headers, url } = request;
     const as = negotiate(headers.get("accept"), ["json", "openmetrics"]);
-    if (as.format === "json") return Response.json(legacyRegistry(applications));
+    if (as.format === "json") return Response.json(prototypeRegistry(applications));
     const query = new URL(url).searchParams;
     const acceptEncoding = headers.get("accept-encoding");
     try {
@@ -62,10 +62,10 @@ export class MetricsRoute {
 }
 
 /** What the prototype answered: pages by microservice. */
-function legacyRegistry(
+function prototypeRegistry(
   applications: Iterable<Application>,
 ): Record<string, { page_offset: number; num_entries: number; max_metrics: number }> {
-  const registry: ReturnType<typeof legacyRegistry> = {};
+  const registry: ReturnType<typeof prototypeRegistry> = {};
   for (const { pool, directory } of applications) {
     for (const writer of directory.writers.values()) {
       const grant = writer.grants[0];

@@ -3,11 +3,11 @@
 
 import { linkSync, lstatSync, readdirSync, rmSync, type Stats } from "node:fs";
 import {
+  isUnlocked,
   type MetricDefinition,
   SHM_DIR,
   SLOT_BYTES,
   shmLinkName,
-  WRITER_FLAGS,
   type Writer,
 } from "../../layout/index.ts";
 import { AgentError } from "../errors.ts";
@@ -26,7 +26,7 @@ interface LegacyRequest {
 }
 
 /** Where the value goes: a file in /dev/shm, and the byte in it at which an f64 stands. */
-export function registerLegacy(
+export function registerPrototype(
   apps: Pick<Pools, "open">,
   request: LegacyRequest,
 ): { shm_name: string; addr: number } {
@@ -73,9 +73,7 @@ export function registerLegacy(
 function writerOf(application: Application, service: string): Writer {
   const known = application
     .writers()
-    .find(
-      (writer) => writer.serviceName === service && (writer.flags & WRITER_FLAGS.unlocked) !== 0,
-    );
+    .find((writer) => writer.serviceName === service && isUnlocked(writer));
   return known ?? application.attach({ service, pid: 0, threadId: 0 }, { unlocked: true });
 }
 

@@ -43,8 +43,8 @@ import { checkSecret, newSecret, SECRET_HEADER } from "../registry/writer-secret
 import type { SelfMetrics } from "../self-metrics.ts";
 import { Bodies, wholeNumber } from "./bodies.ts";
 import { docsPage } from "./docs-page.ts";
-import { MetricsRoute } from "./metrics-page.ts";
-import { registerLegacy } from "./prototype.ts";
+import { MetricsPage } from "./metrics-page.ts";
+import { registerPrototype } from "./prototype.ts";
 import type { Readings } from "./readings.ts";
 
 export interface RoutesContext {
@@ -141,7 +141,7 @@ const ReleaseBody = t.Object({
   ),
 });
 
-const LegacyBody = t.Object({
+const PrototypeBody = t.Object({
   microservice_id: t.String(),
   name: t.String(),
   type: t.Union([t.Boolean(), t.Number()], {
@@ -178,7 +178,7 @@ export function createRoutes(context: RoutesContext) {
     (text) => context.log.warn(text),
     () => count("nameClashes"),
   );
-  const exposition = new MetricsRoute(context.readings, context.scrapes, {
+  const metricsPage = new MetricsPage(context.readings, context.scrapes, {
     refused: () => count("limits", 1, "scrapes-full"),
     cut: () => count("scrapesCut"),
     failed: (error) => context.failed(error),
@@ -230,7 +230,7 @@ export function createRoutes(context: RoutesContext) {
     .get("/health", ({ apps }): HealthResponse => health(context, apps), {
       detail: { summary: "Is the agent well, and where does it serve", ...needs("read") },
     })
-    .get("/metrics", ({ request, apps }) => exposition.answer(request, apps), {
+    .get("/metrics", ({ request, apps }) => metricsPage.answer(request, apps), {
       detail: {
         summary: "Metrics as Prometheus text or OpenMetrics; as the prototype's registry for JSON",
         ...needs("read"),
@@ -254,8 +254,8 @@ export function createRoutes(context: RoutesContext) {
         ],
       },
     })
-    .post("/metrics", ({ apps, body }) => registerLegacy(apps, body), {
-      ...bodies.json(LegacyBody),
+    .post("/metrics", ({ apps, body }) => registerPrototype(apps, body), {
+      ...bodies.json(PrototypeBody),
       detail: { summary: "The prototype's call: one metric, one address", ...needs("register") },
     })
     .get("/v1/apps", ({ apps }) => [...apps].map(summary), {

@@ -94,6 +94,8 @@ export class ScrapeServer {
   readonly #guard: Guard;
   readonly #server: GuardedServer;
   readonly #looking: Timer;
+  /** Undefined without TLS, and where a renewal has failed half-way. */
+  #shownTls: TlsIdentity | undefined;
 
   /** @throws Error when the address cannot be listened on */
   constructor(options: ScrapeServerOptions) {
@@ -107,6 +109,7 @@ export class ScrapeServer {
       transportOf: () => "listen",
     });
     if (tls !== undefined) this.#guard.certify(checkTls(tls));
+    this.#shownTls = tls;
     this.#endpoint = new MetricsEndpoint(atOnce === undefined ? {} : { atOnce }, {
       refused: () => this.#counts.refused++,
       cut: () => this.#counts.cut++,
@@ -145,7 +148,11 @@ export class ScrapeServer {
   /** Shows another certificate from now on. @throws TlsError for one that cannot be used */
   renewTls(tls: TlsIdentity): void {
     const certificate = checkTls(tls);
+    // The same again is no reason to cut handshakes.
+    if (Bun.deepEquals(tls, this.#shownTls)) return;
+    this.#shownTls = undefined;
     this.#server.renewTls(tls);
+    this.#shownTls = tls;
     this.#guard.certify(certificate);
   }
 

@@ -1,7 +1,7 @@
 // What a collector tells scrapers of itself, as a pool like any other: application "microview", service "collect".
 
 import type { ExposedPool } from "../../exposition/index.ts";
-import { type ExportCounters, PoolBuilder } from "../../layout/index.ts";
+import { AGENT_APP, type ExportCounters, PoolBuilder } from "../../layout/index.ts";
 
 /** An agent that is read. */
 export interface SourceStatistics {
@@ -131,7 +131,7 @@ const SCRAPE_METRICS: readonly SelfMetric<ScrapeCounts>[] = [
 ];
 
 export class SelfPool {
-  readonly app = "microview";
+  readonly app = AGENT_APP;
   readonly #pool = new PoolBuilder(this.app);
   /** Where each value goes, and where it comes from. */
   readonly #cells: { at: number; read(): number }[] = [];

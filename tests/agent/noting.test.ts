@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import type { Agent } from "../../src/agent/agent.ts";
-import { Accounts } from "../../src/agent/serve/accounts.ts";
+import { Noting } from "../../src/agent/noting.ts";
 import { createLog } from "../../src/guard/index.ts";
 import { TestHost } from "../support/host.ts";
 
@@ -53,13 +53,13 @@ test("an agent that cannot count answers as it would, and says once that it does
 });
 
 test("a log that fails changes nothing either", () => {
-  const accounts = new Accounts(
+  const noting = new Noting(
     createLog("debug", true, () => {
       throw new Error("the disk is full");
     }),
   );
   const noted: number[] = [];
-  const note = accounts.guard("numbers", (number: number) => {
+  const note = noting.safely("numbers", (number: number) => {
     noted.push(number);
     throw new Error("no");
   });

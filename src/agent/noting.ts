@@ -1,10 +1,10 @@
-// What the agent notes about its work: numbers, and lines about calls. When noting fails, that is logged once, and
-// whatever was noted stays as it was: an answer that was good is given.
+// Keeps counting and auditing from failing what is counted: an answer stays as it was when noting it throws. The fault is
+// logged once, and once more when it is over.
 
-import type { Log } from "../../guard/index.ts";
-import { Recurring } from "../recurring.ts";
+import type { Log } from "../guard/index.ts";
+import { Recurring } from "./recurring.ts";
 
-export class Accounts {
+export class Noting {
   readonly #faults: Recurring;
 
   constructor(log: Log) {
@@ -19,7 +19,7 @@ export class Accounts {
    * The same function, without ever throwing.
    * @param what it notes
    */
-  guard<A extends unknown[]>(what: string, note: (...args: A) => void): (...args: A) => void {
+  safely<A extends unknown[]>(what: string, note: (...args: A) => void): (...args: A) => void {
     return (...args) => {
       try {
         this.#faults.attempt(what, () => note(...args), { what });
