@@ -519,6 +519,10 @@ export class Agent {
         this.#count("setAside");
         log.error("a pool is not used", { path, reason: reason.message });
       },
+      leftAlone: (path, reason) => {
+        this.#count("leftAlone");
+        log.error("a pool is not used", { path, reason: reason.message });
+      },
     };
   }
 }

@@ -45,7 +45,13 @@ const METRICS = {
   setAside: [
     "counter",
     "microview_agent_pools_set_aside_total",
-    "Pools that could not be used.",
+    "Damaged pools that were given another name, if they could be.",
+    [],
+  ],
+  leftAlone: [
+    "counter",
+    "microview_agent_pools_left_alone_total",
+    "Files with names of pools that are not used and stay: another user's, another agent's, or of another version.",
     [],
   ],
   limits: [

@@ -86,8 +86,10 @@ export class Standing {
   }
 
   /** The agent has refused something; the warning was given elsewhere. */
-  refused(reason: ApiError): void {
-    this.#reason = reason;
+  refused({ code, message, hint }: ApiError): void {
+    this.#reason = { code, message, hint };
+    // Whoever was told that it is not attached is told when it is.
+    if (!this.#isAttached()) this.#said.add(message);
     this.#calm();
   }
 

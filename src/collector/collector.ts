@@ -546,7 +546,8 @@ export class Collector {
     const latenessUs = Math.max(0, message.startNs - message.deadlineNs) / 1e3;
     const readUs = (message.endNs - message.startNs) / 1e3;
     sequence.count++;
-    if (Number.isNaN(sequence.deadlineNs)) this.#ended.delete(sequence);
+    if (this.#ended.delete(sequence))
+      this.#tell(state, "found", `${pool.app} is read again`, false);
     sequence.told = undefined;
     sequence.deadlineNs = message.deadlineNs;
     statistics.snapshots++;
@@ -599,7 +600,7 @@ export class Collector {
     this.#options.onEvent?.({
       source: state.name,
       kind: "gone",
-      message: `the application ${app} has ended`,
+      message: `the application ${app} has ended, or its pool was replaced`,
       fatal: false,
       app,
     });

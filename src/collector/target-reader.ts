@@ -362,7 +362,7 @@ export class TargetReader {
     this.#skip(
       pool.public.app,
       "damaged",
-      "its agent has left a change of its structure unfinished: start an agent, which finishes it",
+      "its agent has left a change of its structure unfinished: it is read when that is finished; start an agent if none runs there",
     );
   }
 

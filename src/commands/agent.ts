@@ -242,7 +242,7 @@ export default defineSubcommand("agent", {
     maxConnections: flag.integer({
       group: LIMITS,
       min: 1,
-      description: "connections to each of the ports",
+      description: "connections to each port and to the socket",
       default: "1024",
     }),
     maxConnectionsEach: flag.integer({

@@ -1,4 +1,4 @@
-// What every request over TCP passes before anything of it is looked at: how often its address was wrong, who it is,
+// What every request over TCP passes before anything of it is looked at: how many wrong tokens its address has sent, who it is,
 // and how much it has asked for.
 
 import { type Anonymous, checkRequest } from "./access.ts";

@@ -1,4 +1,4 @@
-// By which names this host may be asked while no token is. A browser shows pages of any site, and a site may let its
+// Which Host headers are accepted where no token is required, against DNS rebinding. A browser shows pages of any site, and a site may let its
 // name lead here: what a page then asks for carries the site's name.
 
 import type { X509Certificate } from "node:crypto";

@@ -100,6 +100,7 @@ describe("a pool that takes the place of a lost one", () => {
       Object.assign(new Told(), {
         opened: () => {},
         setAside: () => {},
+        leftAlone: () => {},
         restored: (_: unknown, pool: Pool | undefined) => void told.push(pool?.path ?? ""),
       }),
     );

@@ -2,7 +2,7 @@
 // read it, in every way. What the agent must know and does not, it leaves alone.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { HEADER, LAYOUT_VERSION, RecordWriter } from "../../src/layout/index.ts";
 import { collect } from "../support/collecting.ts";
 import { addUnknown, fixture, type Growth, grown, leave } from "../support/grown.ts";
@@ -117,6 +117,23 @@ describe("a pool that one must know more to read", () => {
     const mv = host.client();
     mv.counter("requests_total").inc();
     const warning = await until("the service is told", () => host.warnings[0]);
-    expect(warning.message).toContain(reason);
+    expect(warning).toMatchObject({
+      code: "pool-unknown",
+      message: expect.stringContaining(reason),
+    });
+    expect(warning.hint).toStartWith("start an agent of a version that reads it");
+    const found = await mv.ready;
+    expect(JSON.parse(JSON.stringify(found))).toEqual({
+      attached: false,
+      reason: { code: warning.code, message: warning.message, hint: warning.hint },
+    });
+    const own = host.view("microview");
+    expect(own.value("agent", "microview_agent_pools_left_alone_total")).toBe(1);
+    expect(own.value("agent", "microview_agent_pools_set_aside_total") ?? 0).toBe(0);
+    // Taken away, it is said once that the service is attached.
+    rmSync(path);
+    await until("it is attached", () => host.warnings.some(({ code }) => code === "attached"));
+    await host.shows(1, "requests_total");
+    expect(host.warnings.map(({ code }) => code)).toEqual(["pool-unknown", "attached"]);
   });
 });

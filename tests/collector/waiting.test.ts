@@ -92,6 +92,7 @@ test("an application that ended and is there again has a gap that says so, and m
     missed: 0,
     gap: "the application had ended: its pool is a new one",
   });
+  await until("that is told", () => told.events.at(-1) === "found");
 });
 
 test("an application that ended while its agent was away is told of once, and has that gap when it comes again", async () => {

@@ -1,3 +1,5 @@
+// Arguments of a subcommand: unknown, repeated, missing and misspelt flags.
+
 import { describe, expect, test } from "bun:test";
 import { UsageError } from "../../src/command-line/errors.ts";
 import * as flag from "../../src/command-line/flags.ts";

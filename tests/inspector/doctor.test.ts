@@ -482,7 +482,7 @@ describe("pools", () => {
     expect((await of(directory))[0]).toMatchObject({
       level: "warn",
       finding: expect.stringContaining(`layout version ${LAYOUT_VERSION + 6}`),
-      advice: expect.stringContaining("of that version"),
+      advice: expect.stringContaining("of another version"),
     });
   });
 

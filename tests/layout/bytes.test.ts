@@ -1,3 +1,5 @@
+// Lengths of texts in UTF-8, without an encoder.
+
 import { expect, test } from "bun:test";
 import { utf8Bytes } from "../../src/layout/bytes.ts";
 

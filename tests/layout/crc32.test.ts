@@ -1,3 +1,5 @@
+// The layout's own CRC-32, beside the engine's.
+
 import { expect, test } from "bun:test";
 import { crc32 } from "../../src/layout/crc32.ts";
 

@@ -1,4 +1,4 @@
-// The applications of a host as a grant shows them.
+// Which applications a caller's grant lets it see, list and open.
 
 import type { Grant } from "../../guard/index.ts";
 import { AGENT_APP } from "../../layout/index.ts";

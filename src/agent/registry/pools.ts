@@ -49,8 +49,10 @@ interface PoolsOptions {
 
 interface PoolsEvents extends ApplicationEvents {
   opened(application: Application): void;
-  /** A pool could not be used and has another name now, or was left as it is. */
+  /** A pool was damaged and has another name now, if it could be given one. */
   setAside(path: string, reason: Error): void;
+  /** A file that has the name of a pool is not used and stays: another user's, another agent's, or of another version. */
+  leftAlone(path: string, reason: Error): void;
   /**
    * The file of a pool was removed or replaced, and the application has one under its name again.
    * @param lost the pool that was there, when another had to be made; see {@link ApplicationEvents.abandoned} for when
@@ -66,6 +68,8 @@ export class Pools {
   readonly #applications = new Map<string, Application>();
   /** What was said last of files that cannot be used, by path. */
   readonly #told = new Map<string, string>();
+  /** Of these, pools of layout versions that this agent does not know, or with features that it does not. */
+  readonly #unknown = new Set<string>();
   #untold = 0;
   /** Names that others have taken, as they were found last. */
   readonly #foreign = new Set<string>();
@@ -127,7 +131,7 @@ export class Pools {
     this.#checkMaker(by.name);
     const pageCapacity = Math.max(limits.pages, POOL_DEFAULTS.pageCapacity);
     const create = (path: string) =>
-      asPoolError(path, this.#told.get(path), () => {
+      asPoolError(path, this.#foundAt(path), () => {
         this.#makeFolders(path);
         return Pool.create(path, app, { ...this.#fileOptions, sizes: { pageCapacity } });
       });
@@ -274,7 +278,7 @@ export class Pools {
     }
     const writers = application.writers().length;
     application.replace(
-      asPoolError(path, this.#told.get(path), () =>
+      asPoolError(path, this.#foundAt(path), () =>
         Pool.replace(pool, path, writers, this.#fileOptions),
       ),
     );
@@ -385,11 +389,13 @@ export class Pools {
           code === "EACCES" ||
           code === "EPERM";
         if (isLeftAlone) this.#foreign.add(path);
+        if (error instanceof PoolFormatError) this.#unknown.add(path);
         this.#tell(path, error as Error);
       }
       return undefined;
     }
     this.#told.delete(path);
+    this.#unknown.delete(path);
     this.#makeFolders(path);
     const { version } = pool.header;
     this.log.info("pool adopted", {
@@ -409,6 +415,11 @@ export class Pools {
       });
     }
     return this.#add(pool);
+  }
+
+  /** What was found under a name, where that is not used. */
+  #foundAt(path: string): Found {
+    return { reason: this.#told.get(path), isUnknown: this.#unknown.has(path) };
   }
 
   /** A pool that cannot be used keeps its bytes under another name. What is no pool at all is not touched. */
@@ -437,7 +448,7 @@ export class Pools {
       return;
     }
     this.#told.set(path, error.message);
-    this.events.setAside(path, error);
+    this.events.leftAlone(path, error);
   }
 
   #add(pool: Pool): Application {
@@ -466,8 +477,14 @@ function spareFor(app: string): string {
   return sparePoolPath(app, Math.random().toString(36).slice(2, 10));
 }
 
+interface Found {
+  reason: string | undefined;
+  /** A pool that only other versions know. */
+  isUnknown: boolean;
+}
+
 /** What the system says when a pool cannot be made, as the caller is told it. */
-function asPoolError<T>(path: string, found: string | undefined, run: () => T): T {
+function asPoolError<T>(path: string, found: Found, run: () => T): T {
   try {
     return run();
   } catch (error) {
@@ -480,9 +497,17 @@ function asPoolError<T>(path: string, found: string | undefined, run: () => T): 
           "enlarge the tmpfs (e.g. `mount -o remount,size=1G /dev/shm`)",
         );
       case "EEXIST":
+        if (found.isUnknown) {
+          throw new AgentError(
+            "pool-unknown",
+            `the agent does not know the pool ${path}: ${found.reason}`,
+            "start an agent of a version that reads it, or remove the file when its services have ended",
+            409,
+          );
+        }
         throw new AgentError(
           "pool-in-use",
-          `${path} exists and is not this agent's${found === undefined ? "" : `: ${found}`}`,
+          `${path} exists and is not this agent's${found.reason === undefined ? "" : `: ${found.reason}`}`,
           "remove it if nobody needs it, stop the other agent, or start this one with another --pool-dir",
           409,
         );

@@ -123,7 +123,7 @@ function unreadable(check: Check, path: string, error: Error): Finding {
   if (error instanceof PoolFormatError && error.version !== undefined) {
     return check.warn(
       finding,
-      "an agent of that version wrote it. This one leaves it alone: start an agent of a version that reads it, or remove the file when its services have ended",
+      "an agent of another version wrote it, and this one leaves it alone: start an agent of a version that reads it, or remove the file when its services have ended",
     );
   }
   if (error instanceof PoolFormatError || error instanceof DamageError) {

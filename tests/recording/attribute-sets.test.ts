@@ -1,3 +1,5 @@
+// Replays of OpenTelemetry instruments, whose points may have different sets of attributes.
+
 import { expect, test } from "bun:test";
 import { RecordedPool } from "../../src/recording/recorded-pool.ts";
 import { define } from "../support/pools.ts";

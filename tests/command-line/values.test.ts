@@ -1,3 +1,5 @@
+// Values of flags: durations, sizes, addresses, numbers, lists.
+
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatDurationMs, parseDurationMs } from "../../src/command-line/duration.ts";
