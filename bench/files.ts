@@ -11,8 +11,8 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { Database } from "../src/duckdb/index.ts";
-import { Recorder, Recording } from "../src/recording/index.ts";
 import { NdjsonSink } from "../src/sinks/index.ts";
+import { Recorder, Recording } from "../src/sinks/recording/index.ts";
 import type { Bench } from "./lib/bench.ts";
 import { LOADS, type LoadName, RecordedLoad } from "./lib/recorded-load.ts";
 import { atLeast, atMost, type Goal, type Row, rateRow, row } from "./lib/report.ts";

@@ -3,7 +3,7 @@
 //
 // The peers are given their data as they want it, made beforehand, with only values and times put in from snapshot to
 // snapshot. Ours begins with a snapshot's values, looks for sums that went back and writes the requests. Compressed are
-// the same bytes by the same zlib at the same level. That all say the same is tested in tests/export/otlp.test.ts.
+// the same bytes by the same zlib at the same level. That all say the same is tested in tests/sinks/otlp/otlp.test.ts.
 //
 // One thread does everything. The last rows go the whole way: snapshot, request, compressed by another thread, backlog,
 // HTTP on the loopback, and a server in the same thread that throws away what it gets.
@@ -11,8 +11,14 @@
 import type { HrTime } from "@opentelemetry/api";
 import { JsonMetricsSerializer, ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer";
 import { DataPointType, type ResourceMetrics } from "@opentelemetry/sdk-metrics";
-import { JsonForm, Otlp, OtlpEncoder, type OtlpForm, ProtobufForm } from "../src/export/index.ts";
 import type { PoolSnapshot } from "../src/layout/index.ts";
+import {
+  JsonForm,
+  Otlp,
+  OtlpEncoder,
+  type OtlpForm,
+  ProtobufForm,
+} from "../src/sinks/otlp/index.ts";
 import { OtlpRequest } from "../tests/support/otlp.ts";
 import type { Bench } from "./lib/bench.ts";
 import { alternate, type Rounds, type Work } from "./lib/measure.ts";

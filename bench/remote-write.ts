@@ -10,13 +10,13 @@
 
 import { join } from "node:path";
 import protobuf from "protobufjs";
+import type { MetricDefinition } from "../src/layout/index.ts";
 import {
   type HistogramForm,
   RemoteWrite,
   RemoteWriteEncoder,
   type WireVersion,
-} from "../src/export/index.ts";
-import type { MetricDefinition } from "../src/layout/index.ts";
+} from "../src/sinks/remote-write/index.ts";
 import type { Bench } from "./lib/bench.ts";
 import { alternate, type Rounds, type Work } from "./lib/measure.ts";
 import {

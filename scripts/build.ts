@@ -14,7 +14,7 @@ const ENTRY_POINTS = [
   "src/cli.ts",
   "src/collector/worker.ts",
   "src/agent/serve/data-worker.ts",
-  "src/recording/worker.ts",
+  "src/sinks/recording/worker.ts",
 ];
 
 process.chdir(`${import.meta.dir}/..`);

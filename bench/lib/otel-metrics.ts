@@ -8,8 +8,8 @@ import {
   type MetricData,
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
-import { exponentialMap, toExponential } from "../../src/export/index.ts";
 import { type Metric, type PoolSnapshot, shapeOf } from "../../src/layout/index.ts";
+import { exponentialMap, toExponential } from "../../src/sinks/encoding/index.ts";
 
 /** @param startMs when everything began to count */
 export function otelMetrics(

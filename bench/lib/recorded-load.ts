@@ -2,7 +2,7 @@
 // snapshot, without the services. The same seed gives the same values.
 
 import type { MetricDefinition, PoolSnapshot } from "../../src/layout/index.ts";
-import { RecordedPool } from "../../src/recording/recorded-pool.ts";
+import { RecordedPool } from "../../src/sinks/recording/recorded-pool.ts";
 
 /** What becomes of the values at each snapshot. */
 export type LoadName = keyof typeof LOADS;

@@ -1,5 +1,5 @@
 // DuckDB in this process: loaded when the first database is opened, and shut off from everything that it is not given.
-// Used by src/recording. Values go in and out of its vectors as typed arrays, not one by one.
+// Used by src/sinks/recording. Values go in and out of its vectors as typed arrays, not one by one.
 
 import type { DuckDBConnection, DuckDBType } from "@duckdb/node-api";
 

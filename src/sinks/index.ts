@@ -1,10 +1,10 @@
-// Sinks that turn snapshots into text: the live table, NDJSON, CSV and Prometheus's format. A sink is made with a
+// Where snapshots go, a folder for each kind of sink. This door has what is printed: the live table, NDJSON and CSV; the
+// other sinks have doors of their own, so that they are loaded only where they are asked for. A sink is made with a
 // function that receives its text, is given every snapshot as it comes, of any number of agents and applications, and is
 // closed at the end:
 //
 //   const sink = new NdjsonSink({ write: (text) => process.stdout.write(text), wanted, perWriter });
 //   const sink = new CsvSink({ write, wanted, perWriter });
-//   const sink = new PrometheusSink({ write, wanted, labelSource: endpoints.length > 1, terminal: process.stdout.isTTY });
 //   const sink = new TableSink({ write, wanted, perWriter, style: styleFor(process.stdout), intervalMs,
 //     ...(process.stdout.isTTY ? { terminal: processTerminal(), onQuit: () => stop.abort() } : {}) });
 //
@@ -16,16 +16,13 @@
 // `wanted(service, metric)` must be given wherever the read was filtered: pages are fetched whole, and counters that
 // were not fetched read as 0.
 
-export { CsvSink } from "./csv.ts";
-export { NdjsonSink } from "./ndjson.ts";
-export { type PrometheusOptions, PrometheusSink } from "./prometheus.ts";
-export { formatBytes, formatCount, formatQuantity } from "./quantity.ts";
 export { type Row, type RowName, Rows } from "./rows.ts";
-export { ScrapeServer, type ScrapeServerOptions } from "./scrape/scrape-server.ts";
 export type { Sink, SinkOptions } from "./sink.ts";
-export { type TableClock, type TableOptions, TableSink } from "./table.ts";
-export type { TableStyle } from "./table-view.ts";
-export { type Key, keysIn, processTerminal, SCREEN, type Terminal } from "./terminal.ts";
+export { type TableClock, type TableOptions, TableSink } from "./table/table.ts";
+export { type Key, keysIn, processTerminal, SCREEN, type Terminal } from "./table/terminal.ts";
+export type { TableStyle } from "./table/view.ts";
+export { CsvSink } from "./text/csv.ts";
+export { NdjsonSink } from "./text/ndjson.ts";
 export {
   cutText,
   fitLeft,
@@ -35,5 +32,6 @@ export {
   printableLines,
   safeJson,
   textWidth,
-} from "./text.ts";
-export { rfc3339 } from "./time.ts";
+} from "./text/printable.ts";
+export { formatBytes, formatCount, formatQuantity } from "./text/quantity.ts";
+export { rfc3339 } from "./text/time.ts";

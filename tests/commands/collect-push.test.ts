@@ -1,4 +1,4 @@
-// What the flags that push do, up to what a receiver is sent; tests/export has what it stores.
+// What the flags that push do, up to what a receiver is sent; tests/sinks/remote-write has what it stores.
 
 import { expect, test } from "bun:test";
 import { hostname } from "node:os";

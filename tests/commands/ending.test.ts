@@ -6,7 +6,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { journalOf } from "../../src/recording/parquet-file.ts";
+import { journalOf } from "../../src/sinks/recording/parquet-file.ts";
 import { CLI, ROOT, TestHost } from "../support/host.ts";
 import { queryParquet } from "../support/parquet.ts";
 import { patience } from "../support/speed.ts";

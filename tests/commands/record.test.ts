@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { journalOf } from "../../src/recording/parquet-file.ts";
+import { journalOf } from "../../src/sinks/recording/parquet-file.ts";
 import { CLI, TestHost } from "../support/host.ts";
 import { OtlpReceiver } from "../support/otlp.ts";
 import { queryParquet } from "../support/parquet.ts";

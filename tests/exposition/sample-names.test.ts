@@ -3,8 +3,6 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { RemoteWriteEncoder, type WireVersion } from "../../src/export/index.ts";
-import { type SharedMetric, SharedNames } from "../../src/export/shared-names.ts";
 import type { ExposedPool } from "../../src/exposition/index.ts";
 import {
   ClashLog,
@@ -15,6 +13,8 @@ import {
   SampleNames,
   slotsPerSeries,
 } from "../../src/layout/index.ts";
+import { RemoteWriteEncoder, type WireVersion } from "../../src/sinks/remote-write/index.ts";
+import { type SharedMetric, SharedNames } from "../../src/sinks/remote-write/shared-names.ts";
 import { type Exposed, exposedPool, snapshotOf, textOf } from "../support/exposed.ts";
 import { hasGoReader, readByPrometheus } from "../support/go-reader.ts";
 import {

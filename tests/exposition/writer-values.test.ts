@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { WriterValues } from "../../src/exposition/index.ts";
-import { PrometheusSink } from "../../src/sinks/index.ts";
+import { PrometheusSink } from "../../src/sinks/prometheus/index.ts";
 import { Output, Source } from "../sinks/snapshots.ts";
 import { textOf } from "../support/exposed.ts";
 import { define, Scratch, scan, TestWriter } from "../support/pools.ts";

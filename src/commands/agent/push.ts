@@ -3,9 +3,10 @@
 
 import { hostname } from "node:os";
 import { type Agent, Recurring } from "../../agent/index.ts";
-import { type ExportEnd, type Exporter, Otlp } from "../../export/index.ts";
 import type { Log } from "../../guard/index.ts";
 import { LOCAL_SOURCE } from "../../layout/index.ts";
+import type { ExportEnd, Exporter } from "../../sinks/delivery/index.ts";
+import { Otlp } from "../../sinks/otlp/index.ts";
 import type { OtlpFlagOptions } from "../push/flags.ts";
 import { otlpOptions } from "../push/otlp.ts";
 import { passingName, resourceAttributes } from "../push/resource.ts";

@@ -11,7 +11,7 @@ import {
   WatchedFiles,
 } from "../../guard/index.ts";
 import { formatEndpoint } from "../../layout/index.ts";
-import { ScrapeServer, type ScrapeServerOptions } from "../../sinks/index.ts";
+import { ScrapeServer, type ScrapeServerOptions } from "../../sinks/prometheus/index.ts";
 import { readServerTls } from "../support/tls-files.ts";
 import { readTokens } from "../support/token-file.ts";
 import type { ListenOptions } from "./listen-flags.ts";

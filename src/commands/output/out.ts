@@ -2,7 +2,6 @@
 
 import { CliError } from "../../command-line/index.ts";
 import type { PoolSnapshot } from "../../layout/index.ts";
-import type { RecordingError } from "../../recording/index.ts";
 import {
   CsvSink,
   formatBytes,
@@ -10,6 +9,7 @@ import {
   type Sink,
   type SinkOptions,
 } from "../../sinks/index.ts";
+import type { RecordingError } from "../../sinks/recording/index.ts";
 import type { OutFile } from "./flags.ts";
 import { TextFile } from "./text-file.ts";
 
@@ -39,7 +39,7 @@ export function openOut(options: OutOptions): Promise<Out> {
 async function openRecording(options: OutOptions): Promise<Out> {
   const { file, replace, blockMs, onFailure, wanted, perWriter = false } = options;
   const { path } = file;
-  const { Recorder } = await import("../../recording/index.ts");
+  const { Recorder } = await import("../../sinks/recording/index.ts");
   try {
     const recorder = await Recorder.open({
       path,

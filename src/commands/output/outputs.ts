@@ -3,17 +3,17 @@
 
 import { type Filter, type TargetStatistics, wantedBy } from "../../collector/index.ts";
 import { type CliError, finishing, styleFor, UsageError } from "../../command-line/index.ts";
-import type { ExportEnd, Exporter } from "../../export/index.ts";
 import { ClashLog, type PoolSnapshot } from "../../layout/index.ts";
+import type { ExportEnd, Exporter } from "../../sinks/delivery/index.ts";
 import {
   CsvSink,
   NdjsonSink,
-  PrometheusSink,
   printable,
   processTerminal,
   type Sink,
   TableSink,
 } from "../../sinks/index.ts";
+import { PrometheusSink } from "../../sinks/prometheus/index.ts";
 import type { ListenOptions } from "../collect/listen-flags.ts";
 import type { Scraping } from "../collect/scraping.ts";
 import { exportersOf } from "../push/exporters.ts";

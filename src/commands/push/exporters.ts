@@ -1,7 +1,8 @@
 // Makes the exporters that the flags of `microview collect` ask for.
 
 import { wantedBy } from "../../collector/index.ts";
-import { type Exporter, Otlp } from "../../export/index.ts";
+import type { Exporter } from "../../sinks/delivery/index.ts";
+import { Otlp } from "../../sinks/otlp/index.ts";
 import { type PushOptions, refuseAlone } from "./flags.ts";
 import { otlpOptions } from "./otlp.ts";
 import { remoteWriteOf } from "./remote-write.ts";

@@ -2,7 +2,7 @@
 
 import { version } from "../../../package.json" with { type: "json" };
 import { UsageError } from "../../command-line/index.ts";
-import type { OtlpOptions } from "../../export/index.ts";
+import type { OtlpOptions } from "../../sinks/otlp/index.ts";
 import { readAuthorities, readIdentity } from "../support/certificate-files.ts";
 import { otlpEnvironment } from "./environment.ts";
 import { FROM_ENVIRONMENT, type OtlpFlagOptions } from "./flags.ts";

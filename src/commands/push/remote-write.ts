@@ -3,7 +3,8 @@
 import { version } from "../../../package.json" with { type: "json" };
 import { wantedBy } from "../../collector/index.ts";
 import { CliError, UsageError } from "../../command-line/index.ts";
-import { type Exporter, RemoteWrite, WriteAheadError } from "../../export/index.ts";
+import { type Exporter, WriteAheadError } from "../../sinks/delivery/index.ts";
+import { RemoteWrite } from "../../sinks/remote-write/index.ts";
 import { readAuthorities } from "../support/certificate-files.ts";
 import type { RemoteWriteOptions } from "./flags.ts";
 import { basicFrom, bearerFrom, headersFrom } from "./header-files.ts";

@@ -2,8 +2,8 @@
 // https://opentelemetry.io/docs/specs/semconv/resource/
 
 import { hostname } from "node:os";
-import type { Attributes } from "../../export/index.ts";
 import { LOCAL_SOURCE } from "../../layout/index.ts";
+import type { Attributes } from "../../sinks/otlp/index.ts";
 
 interface ResourceOptions {
   /** The node of Kubernetes that this is: a pod's own host name is another after each restart. */

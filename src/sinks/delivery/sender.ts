@@ -1,0 +1,275 @@
+// Delivers a backlog to its receiver, one request after the other, so that nothing overtakes: with backoff while it is
+// away, without what it refuses. For both exporters.
+
+import { type Attempt, byProxy, failureOf, proxyOption, shortReason } from "../../http/index.ts";
+import type { ExportCounters, Protocol } from "../../layout/index.ts";
+import type { Backlog, Request } from "./backlog.ts";
+
+export interface SenderOptions {
+  url: string;
+  /** How it is called in what is said. */
+  name: string;
+  /** Made anew for each request: a token's file may have changed. @throws Error telling why they cannot be made */
+  headers: (request: Request) => Record<string, string>;
+  /** What is sent of a request, where that is not as it waits. @throws Error telling why it cannot be sent */
+  bodyOf?: (request: Request) => Uint8Array<ArrayBuffer>;
+  /** Told of each answer; may know better than its status. */
+  assess?: (request: Request, response: Response) => Verdict | undefined;
+  /** Certificates to trust instead of the system's, PEM. */
+  ca?: string;
+  /** Certificate and key to show the receiver, PEM; made anew for each request too. */
+  identity?: () => { cert: string; key: string };
+  /** Whether a refusal with this status may pass; what may not is given up. */
+  mayPass: (status: number) => boolean;
+  /** Told of each request that was taken, with the answer's body. */
+  onTaken?: (request: Request, answer: Uint8Array, contentType: string) => void;
+  /** How the person may say what is missing for TLS. */
+  flags?: Attempt["flags"];
+  /** What else may be said of a connection that failed, by the code of its error, and of a refusal, by its status. */
+  hintOf?: (code: string) => string | undefined;
+  /** Told, in words, what a person should know. */
+  onNotice: (text: string) => void;
+  timeoutMs?: number;
+  backoffMs?: { first: number; last: number };
+}
+
+/** What an answer says: send it again at once in another way, or so many of the samples were written. */
+export type Verdict = "again" | { written: number; reason?: string };
+
+interface SenderCounters {
+  requests: number;
+  samples: number;
+  /** Bytes of the bodies, as sent. */
+  bytes: number;
+  /** Requests that were sent again. */
+  retries: number;
+  /** Samples that the receiver refused for good. */
+  refused: number;
+}
+
+/** What a sender and its backlog have counted, as an exporter tells it. */
+export function countersOf(protocol: Protocol, { counters, backlog }: Sender): ExportCounters {
+  const { dropped, samples, bytes } = backlog;
+  return { protocol, ...counters, dropped, waitingSamples: samples, waitingBytes: bytes };
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+const DEFAULT_BACKOFF_MS = { first: 50, last: 5_000 };
+/** A receiver that asks for longer is asked again after this. */
+const MAX_RETRY_AFTER_MS = 5 * 60_000;
+const MAX_REASON_LENGTH = 300;
+const MAX_ANSWER_BYTES = 64 << 10;
+
+type Outcome =
+  | { kind: "taken"; written: number; reason: string }
+  | { kind: "refused"; written: number; reason: string }
+  | { kind: "again" }
+  | { kind: "away"; reason: string; retryAfterMs: number | undefined };
+
+export class Sender {
+  readonly counters: SenderCounters = { requests: 0, samples: 0, bytes: 0, retries: 0, refused: 0 };
+  readonly #aborting = new AbortController();
+  readonly #refusals = new Set<string>();
+  #wake: () => void = () => {};
+  #running: Promise<void> | undefined;
+  #ending = false;
+  #awaySinceMs = Number.NaN;
+  #droppedBefore = 0;
+
+  constructor(
+    readonly backlog: Backlog,
+    readonly options: SenderOptions,
+  ) {}
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** There is something to send. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /**
+   * Ends when all is sent, or after this time.
+   * @returns samples that were not delivered
+   */
+  async stop(graceMs: number): Promise<number> {
+    this.#ending = true;
+    this.#wake();
+    const timer = setTimeout(() => this.#aborting.abort(), graceMs);
+    await this.#running;
+    clearTimeout(timer);
+    return this.backlog.samples;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#aborting;
+    const { first, last } = this.options.backoffMs ?? DEFAULT_BACKOFF_MS;
+    let backoffMs = first;
+    while (!signal.aborted) {
+      const request = this.backlog.peek();
+      if (request === undefined) {
+        if (this.#ending) return;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        continue;
+      }
+      const outcome = await this.#send(request);
+      if (outcome.kind === "again") continue;
+      if (outcome.kind === "away") {
+        if (signal.aborted) return;
+        this.#noteAway(outcome.reason);
+        this.counters.retries++;
+        const pauseMs = backoffMs * (0.75 + Math.random() / 2);
+        await pause(Math.max(pauseMs, outcome.retryAfterMs ?? 0), signal);
+        backoffMs = Math.min(backoffMs * 2, last);
+        continue;
+      }
+      backoffMs = first;
+      this.backlog.shift(request);
+      this.#noteBack();
+      const written = Math.min(outcome.written, request.samples);
+      this.counters.samples += written;
+      if (written < request.samples || outcome.kind === "refused") {
+        this.#noteRefused(request.samples - written, outcome.reason);
+      }
+    }
+  }
+
+  async #send(request: Request): Promise<Outcome> {
+    const { url, headers, ca, identity, timeoutMs = DEFAULT_TIMEOUT_MS } = this.options;
+    const { mayPass, assess, bodyOf = ({ body }) => body } = this.options;
+    let body: Uint8Array<ArrayBuffer>;
+    try {
+      body = bodyOf(request);
+    } catch (error) {
+      return { kind: "refused", written: 0, reason: (error as Error).message };
+    }
+    let response: Response;
+    let answer: Uint8Array;
+    try {
+      this.counters.requests++;
+      this.counters.bytes += body.length;
+      response = await fetch(url, {
+        method: "POST",
+        headers: headers(request),
+        body,
+        // What carries a token goes where it was told to, and nowhere else.
+        redirect: "manual",
+        ...proxyOption(url),
+        signal: AbortSignal.any([this.#aborting.signal, AbortSignal.timeout(timeoutMs)]),
+        ...(ca === undefined && identity === undefined
+          ? {}
+          : { tls: { ...(ca === undefined ? {} : { ca }), ...identity?.() } }),
+      });
+      answer = await readAnswer(response);
+    } catch (error) {
+      const hint = this.options.hintOf?.(String((error as NodeJS.ErrnoException).code));
+      const why = await this.#whyAway(error as Error);
+      const reason = hint === undefined ? why : `${why} (${hint})`;
+      return { kind: "away", reason, retryAfterMs: undefined };
+    }
+    const { status } = response;
+    const verdict = assess?.(request, response);
+    if (verdict === "again") return { kind: "again" };
+    if (status >= 200 && status < 300) {
+      this.options.onTaken?.(request, answer, response.headers.get("content-type") ?? "");
+      const reason = verdict?.reason ?? `${status}, with fewer written than were sent`;
+      return { kind: "taken", written: verdict?.written ?? request.samples, reason };
+    }
+    const text = new TextDecoder().decode(answer).trim().slice(0, MAX_REASON_LENGTH);
+    const hint = this.options.hintOf?.(String(status));
+    const said = `${status}${text === "" ? "" : `: ${text}`}${byProxy(url)}`;
+    const reason = hint === undefined ? said : `${said} (${hint})`;
+    if (!mayPass(status)) {
+      return { kind: "refused", written: verdict?.written ?? 0, reason: verdict?.reason ?? reason };
+    }
+    return { kind: "away", reason, retryAfterMs: retryAfterMs(response, Date.now()) };
+  }
+
+  /** Why nothing was answered; looked into only where it will be said. */
+  async #whyAway(error: Error): Promise<string> {
+    const { url, ca, identity, flags } = this.options;
+    if (!Number.isNaN(this.#awaySinceMs) || this.#aborting.signal.aborted) {
+      return shortReason(error);
+    }
+    const tls = { ...(ca === undefined ? {} : { ca }), ...identitySafely(identity) };
+    return failureOf(error, { url, tls, ...(flags === undefined ? {} : { flags }) });
+  }
+
+  #noteAway(reason: string): void {
+    const { name, onNotice } = this.options;
+    if (!Number.isNaN(this.#awaySinceMs)) return;
+    this.#awaySinceMs = performance.now();
+    this.#droppedBefore = this.backlog.dropped;
+    onNotice(`${name} does not take what it is sent, which is kept and tried again: ${reason}`);
+  }
+
+  #noteBack(): void {
+    if (Number.isNaN(this.#awaySinceMs)) return;
+    const seconds = ((performance.now() - this.#awaySinceMs) / 1000).toFixed(1);
+    const dropped = this.backlog.dropped - this.#droppedBefore;
+    this.#awaySinceMs = Number.NaN;
+    this.options.onNotice(
+      `${this.options.name} takes what it is sent again, after ${seconds} s; ` +
+        (dropped === 0
+          ? "nothing was lost"
+          : `${dropped} samples were dropped, for which there was no room`),
+    );
+  }
+
+  /** Says each reason once: a receiver that refuses one request mostly refuses many. */
+  #noteRefused(samples: number, reason: string): void {
+    this.counters.refused += samples;
+    const kind = reason.slice(0, 3);
+    if (this.#refusals.has(kind)) return;
+    this.#refusals.add(kind);
+    this.options.onNotice(
+      `${this.options.name} has refused ${samples} samples, which are dropped: ${reason}`,
+    );
+  }
+}
+
+/** Files that cannot be read at the moment are an error of their own. */
+function identitySafely(identity: SenderOptions["identity"]): { cert?: string; key?: string } {
+  try {
+    return identity?.() ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** As much of an answer as may matter. */
+async function readAnswer(response: Response): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of response.body ?? []) {
+    parts.push(part);
+    length += part.length;
+    if (length > MAX_ANSWER_BYTES) break;
+  }
+  return Buffer.concat(parts);
+}
+
+/** RFC 9110, 10.2.3: seconds, or a date. */
+export function retryAfterMs({ headers }: Response, nowMs: number): number | undefined {
+  const text = headers.get("retry-after");
+  if (text === null) return undefined;
+  const ms = /^\d+$/.test(text.trim()) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), MAX_RETRY_AFTER_MS);
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+    signal.addEventListener("abort", done);
+  });
+}

@@ -1,0 +1,319 @@
+// Requests in files until they are acknowledged: a receiver may be away for as long as the limit lasts, and what a
+// killed collector has not delivered is sent by the next. Not synced to the disk: a kill loses nothing, a power failure
+// may lose the last seconds.
+//
+//   DIR/lock            held by the collector that writes here
+//   DIR/position        up to where all was delivered: segment, offset, checksum of both (u32 each)
+//   DIR/00000001.wal …  segments: records of length, checksum, samples (u32 each) and the request; the upper four bits of
+//                       the samples are the version of the protocol, where it is not 1
+//
+// A segment goes when all of it was delivered, or when it is the oldest and there is no room.
+
+import {
+  closeSync,
+  constants,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { SharedFile } from "../../ffi/index.ts";
+import type { Backlog, Request } from "./backlog.ts";
+
+const HEADER_BYTES = 12;
+/** What a version is multiplied by: no request has so many samples. */
+const VERSION = 2 ** 28;
+const MAX_SEGMENT_BYTES = 16 << 20;
+const MIN_SEGMENT_BYTES = 16 << 10;
+
+/** The folder cannot be used. */
+export class WriteAheadError extends Error {
+  override readonly name = "WriteAheadError";
+}
+
+/** What is written, in messages. */
+type Part = "requests" | "the position";
+
+interface Segment {
+  number: number;
+  fd: number;
+  /** Bytes of whole records. */
+  bytes: number;
+  /** Samples that were not delivered. */
+  samples: number;
+}
+
+export class WriteAhead implements Backlog {
+  readonly durable = true;
+  samples = 0;
+  bytes = 0;
+  dropped = 0;
+  /** Bytes that could not be read back: the end of a write that was cut off, or damage. */
+  damagedBytes = 0;
+  readonly #segmentBytes: number;
+  readonly #troubles = new Map<Part, { message: string; times: number }>();
+  readonly #segments: Segment[] = [];
+  readonly #lock: SharedFile;
+  readonly #position: number;
+  #offset = 0;
+  #head: { request: Request; segment: Segment; end: number } | undefined;
+
+  /**
+   * @param maxBytes what all segments may take together
+   * @param onTrouble called once when something cannot be written, and once when it can again
+   * @throws WriteAheadError when another collector writes there, or the folder cannot be used
+   */
+  constructor(
+    readonly folder: string,
+    readonly maxBytes: number,
+    readonly onTrouble: (message: string) => void = () => {},
+  ) {
+    this.#segmentBytes = Math.max(
+      MIN_SEGMENT_BYTES,
+      Math.min(MAX_SEGMENT_BYTES, Math.floor(maxBytes / 8)),
+    );
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      this.#lock = openOrCreate(join(folder, "lock"));
+      if (!this.#lock.lock(0, 1)) {
+        this.#lock.close();
+        throw new WriteAheadError(`another collector writes to ${folder}`);
+      }
+      this.#position = openSync(
+        join(folder, "position"),
+        constants.O_RDWR | constants.O_CREAT,
+        0o600,
+      );
+      this.#open();
+    } catch (error) {
+      if (error instanceof WriteAheadError) throw error;
+      throw new WriteAheadError(`cannot use ${folder}: ${(error as Error).message}`);
+    }
+  }
+
+  push(request: Request): void {
+    const { body, samples, version = 1 } = request;
+    const size = HEADER_BYTES + body.length;
+    while (this.bytes + size > this.maxBytes && this.#segments.length > 1) this.#dropOldest();
+    let last = this.#segments.at(-1)!;
+    const record = Buffer.alloc(size);
+    record.writeUInt32LE(body.length, 0);
+    record.writeUInt32LE(samples + (version === 1 ? 0 : version * VERSION), 8);
+    record.set(body, HEADER_BYTES);
+    record.writeUInt32LE(Bun.hash.crc32(record.subarray(8)), 4);
+    try {
+      if (last.bytes > 0 && last.bytes + size > this.#segmentBytes) {
+        last = this.#newSegment(last.number + 1);
+      }
+      for (let at = 0; at < size; ) {
+        at += writeSync(last.fd, record, at, size - at, last.bytes + at);
+      }
+    } catch (error) {
+      this.dropped += samples;
+      this.#failed("requests", error as Error);
+      try {
+        ftruncateSync(last.fd, last.bytes);
+      } catch {
+        // What is behind the whole records is written over, or stepped over by whoever reads it.
+      }
+      return;
+    }
+    this.#worked("requests");
+    last.bytes += size;
+    last.samples += samples;
+    this.bytes += size;
+    this.samples += samples;
+  }
+
+  peek(): Request | undefined {
+    if (this.#head !== undefined) return this.#head.request;
+    for (;;) {
+      const segment = this.#segments[0]!;
+      if (this.#offset < segment.bytes) {
+        const record = readRecord(segment, this.#offset);
+        if (record !== undefined) {
+          const end = this.#offset + HEADER_BYTES + record.body.length;
+          this.#head = { request: record, segment, end };
+          return record;
+        }
+        // It was whole when it was written or found: the disk has lost it, and with it where the next begins.
+        this.damagedBytes += segment.bytes - this.#offset;
+        this.dropped += segment.samples;
+        this.samples -= segment.samples;
+        segment.samples = 0;
+        this.#offset = segment.bytes;
+      }
+      if (this.#segments.length === 1) return undefined;
+      this.#removeOldest();
+    }
+  }
+
+  shift(request: Request): void {
+    const head = this.#head;
+    if (head === undefined || head.request !== request) return;
+    this.#head = undefined;
+    this.samples -= request.samples;
+    head.segment.samples -= request.samples;
+    this.#offset = head.end;
+    if (this.#offset === head.segment.bytes && this.#segments.length > 1) this.#removeOldest();
+    else this.#writePosition();
+  }
+
+  close(): void {
+    // What is empty need not be looked at by the next.
+    if (this.samples === 0) {
+      const last = this.#segments.at(-1)!;
+      ftruncateSync(last.fd, 0);
+      last.bytes = 0;
+      this.#offset = 0;
+      this.#writePosition();
+    }
+    for (const { fd } of this.#segments) closeSync(fd);
+    closeSync(this.#position);
+    this.#lock.close();
+  }
+
+  #open(): void {
+    const position = this.#readPosition();
+    const numbers = readdirSync(this.folder)
+      .flatMap((name) => (/^\d{8}\.wal$/.test(name) ? [Number.parseInt(name, 10)] : []))
+      .sort((a, b) => a - b);
+    for (const number of numbers) {
+      const path = this.#path(number);
+      if (position !== undefined && number < position.segment) {
+        rmSync(path);
+        continue;
+      }
+      const start = position?.segment === number ? position.offset : 0;
+      const bytes = readFileSync(path);
+      const found = scan(bytes, start);
+      this.damagedBytes += bytes.length - found.end;
+      if (found.samples === 0) {
+        rmSync(path);
+        continue;
+      }
+      if (this.#segments.length === 0) this.#offset = start;
+      const fd = openSync(path, constants.O_RDWR);
+      this.#segments.push({ number, fd, bytes: found.end, samples: found.samples });
+      this.bytes += found.end;
+      this.samples += found.samples;
+    }
+    // Nothing is appended to what another has written: its end may be torn.
+    this.#newSegment(Math.max(numbers.at(-1) ?? 0, position?.segment ?? 0) + 1);
+    if (this.#segments.length === 1) this.#writePosition();
+  }
+
+  #newSegment(number: number): Segment {
+    const fd = openSync(this.#path(number), constants.O_RDWR | constants.O_CREAT, 0o600);
+    const segment = { number, fd, bytes: 0, samples: 0 };
+    this.#segments.push(segment);
+    return segment;
+  }
+
+  #dropOldest(): void {
+    const { samples } = this.#segments[0]!;
+    this.dropped += samples;
+    this.samples -= samples;
+    this.#removeOldest();
+  }
+
+  #removeOldest(): void {
+    const { fd, number, bytes } = this.#segments.shift()!;
+    this.#head = undefined;
+    this.#offset = 0;
+    this.bytes -= bytes;
+    closeSync(fd);
+    // The position first: a segment that is still there and lies before it is not sent again.
+    this.#writePosition();
+    rmSync(this.#path(number));
+  }
+
+  #writePosition(): void {
+    const words = Buffer.alloc(12);
+    words.writeUInt32LE(this.#segments[0]!.number, 0);
+    words.writeUInt32LE(this.#offset, 4);
+    words.writeUInt32LE(Bun.hash.crc32(words.subarray(0, 8)), 8);
+    try {
+      writeSync(this.#position, words, 0, words.length, 0);
+      this.#worked("the position");
+    } catch (error) {
+      // It is in the file already, so this is a disk that fails; the worst is that something is sent twice.
+      this.#failed("the position", error as Error);
+    }
+  }
+
+  /** A disk that is full fails at every request: that is said once, until it is another error or over. */
+  #failed(what: Part, { message }: Error): void {
+    const known = this.#troubles.get(what);
+    if (known?.message === message) {
+      known.times++;
+      return;
+    }
+    this.#troubles.set(what, { message, times: 1 });
+    this.onTrouble(`cannot write ${what} to ${this.folder}: ${message}`);
+  }
+
+  #worked(what: Part): void {
+    const known = this.#troubles.get(what);
+    if (known === undefined) return;
+    this.#troubles.delete(what);
+    this.onTrouble(`${what} can be written to ${this.folder} again, after ${known.times} failures`);
+  }
+
+  #readPosition(): { segment: number; offset: number } | undefined {
+    const words = Buffer.alloc(12);
+    if (readSync(this.#position, words, 0, 12, 0) < 12) return undefined;
+    if (Bun.hash.crc32(words.subarray(0, 8)) !== words.readUInt32LE(8)) return undefined;
+    return { segment: words.readUInt32LE(0), offset: words.readUInt32LE(4) };
+  }
+
+  #path(number: number): string {
+    return join(this.folder, `${String(number).padStart(8, "0")}.wal`);
+  }
+}
+
+/** The record at an offset, unless it is damaged. */
+function readRecord({ fd, bytes }: Segment, offset: number): Request | undefined {
+  const header = Buffer.alloc(HEADER_BYTES);
+  if (readSync(fd, header, 0, HEADER_BYTES, offset) < HEADER_BYTES) return undefined;
+  const length = header.readUInt32LE(0);
+  if (offset + HEADER_BYTES + length > bytes) return undefined;
+  const checked = Buffer.alloc(4 + length);
+  if (readSync(fd, checked, 0, checked.length, offset + 8) < checked.length) return undefined;
+  if (Bun.hash.crc32(checked) !== header.readUInt32LE(4)) return undefined;
+  const body = new Uint8Array(length);
+  body.set(checked.subarray(4));
+  const word = header.readUInt32LE(8);
+  return { body, samples: word % VERSION, version: Math.floor(word / VERSION) || 1 };
+}
+
+/** Goes through a segment's whole records. */
+function scan(bytes: Buffer, start: number): { end: number; samples: number } {
+  let at = Math.min(start, bytes.length);
+  let samples = 0;
+  while (at + HEADER_BYTES <= bytes.length) {
+    const end = at + HEADER_BYTES + bytes.readUInt32LE(at);
+    if (end > bytes.length) break;
+    if (Bun.hash.crc32(bytes.subarray(at + 8, end)) !== bytes.readUInt32LE(at + 4)) break;
+    samples += bytes.readUInt32LE(at + 8) % VERSION;
+    at = end;
+  }
+  return { end: at, samples };
+}
+
+function openOrCreate(path: string): SharedFile {
+  if (!existsSync(path)) {
+    try {
+      return SharedFile.create(path, 0o600);
+    } catch {
+      // Someone else was quicker.
+    }
+  }
+  return SharedFile.open(path, true);
+}

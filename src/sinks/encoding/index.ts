@@ -1,0 +1,3 @@
+// What several receivers' formats are made of: protobuf, and exponential histograms.
+
+export { exponentialError, exponentialMap, toExponential } from "./exponential.ts";

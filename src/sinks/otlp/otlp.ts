@@ -1,0 +1,255 @@
+// OTLP over HTTP: snapshots into requests, and from a bounded backlog to the receiver. `collect` makes one for --otlp.
+// https://opentelemetry.io/docs/specs/otlp/#otlphttp
+
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import type { ExportCounters, PoolSnapshot } from "../../layout/index.ts";
+import { MemoryBacklog } from "../delivery/backlog.ts";
+import type { ExportEnd, Exporter } from "../delivery/push.ts";
+import { countersOf, Sender, type SenderOptions } from "../delivery/sender.ts";
+import { decodePartialSuccess, parsePartialSuccess } from "./answer.ts";
+import { OtlpEncoder, type OtlpEncoderOptions, type Taken } from "./encoder.ts";
+import { JsonForm } from "./json.ts";
+import type { OtlpForm, Part } from "./model.ts";
+import { ProtobufForm } from "./protobuf.ts";
+
+export interface OtlpOptions
+  extends OtlpEncoderOptions,
+    Pick<
+      SenderOptions,
+      "url" | "ca" | "identity" | "flags" | "timeoutMs" | "onNotice" | "backoffMs"
+    > {
+  format: "protobuf" | "json";
+  compression: "gzip" | "none";
+  headers: () => Record<string, string>;
+  /** A snapshot of each application is sent at most so often. */
+  intervalMs: number;
+  maxMemoryBytes?: number;
+  /** Data points after which a request is full. */
+  maxPoints?: number;
+  /** A source that has brought no snapshot for so long has ended, as far as the receiver is concerned. */
+  awayMs?: number;
+}
+
+const DEFAULTS = { maxMemoryBytes: 64 << 20, maxPoints: 5_000, awayMs: 60_000 } as const;
+/** Snapshots come a little early at times. */
+const EARLY = 0.9;
+/** "Retryable response codes"; everything else is given up. */
+const RETRYABLE: readonly number[] = [429, 502, 503, 504];
+/** How a connection ends when a receiver of gRPC is spoken to in HTTP/1.1. */
+const GRPC_SIGNS: readonly string[] = ["ECONNRESET", "ConnectionClosed", "Malformed_HTTP_Response"];
+const GRPC_HINT =
+  "a port for OTLP over gRPC does so, as 4317 mostly is: give the one for OTLP over HTTP, mostly 4318";
+/** Warnings of a receiver that are shown. */
+const MAX_WARNINGS = 10;
+/** Fast, and what we write is so regular that more would gain little. */
+const COMPRESSION = { level: 1 } as const;
+
+const compress = promisify(gzip) as (
+  plain: Uint8Array,
+  options: typeof COMPRESSION,
+) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** What waits to be encoded. */
+type Job =
+  | { kind: "snapshot"; taken: Taken }
+  | { kind: "end"; source: string; app: string; atMs: number };
+
+export class Otlp implements Exporter {
+  readonly form: OtlpForm<unknown>;
+  readonly encoder: OtlpEncoder<unknown>;
+  readonly backlog: MemoryBacklog;
+  readonly sender: Sender;
+  readonly #maxMemoryBytes: number;
+  readonly #jobs: Job[] = [];
+  /** Of the values of snapshots that wait. */
+  #jobBytes = 0;
+  #encoding: Promise<void> | undefined;
+  /** Data points that a receiver did not take of requests that it took. */
+  rejected = 0;
+  readonly #seen = new Map<string, { source: string; app: string; sentMs: number; atMs: number }>();
+  readonly #watch: Timer;
+  #rejectionSaid = false;
+  readonly #warnings = new Set<string>();
+  #failureSaid = false;
+
+  constructor(readonly options: OtlpOptions) {
+    const { format, compression, awayMs = DEFAULTS.awayMs } = options;
+    const { maxMemoryBytes, maxPoints } = { ...DEFAULTS, ...options };
+    this.form = format === "json" ? new JsonForm() : (new ProtobufForm() as OtlpForm<unknown>);
+    this.encoder = new OtlpEncoder(options, this.form, maxPoints);
+    this.#maxMemoryBytes = maxMemoryBytes;
+    this.backlog = new MemoryBacklog(maxMemoryBytes);
+    this.sender = new Sender(this.backlog, {
+      ...options,
+      name: `the receiver at ${new URL(options.url).host}`,
+      headers: () => ({
+        ...options.headers(),
+        ...(compression === "gzip" ? { "content-encoding": "gzip" } : {}),
+        "content-type": this.form.contentType,
+        "user-agent": `microview/${options.version}`,
+      }),
+      // One that has taken anything does not speak gRPC.
+      hintOf: (code) =>
+        GRPC_SIGNS.includes(code) && this.sender.counters.samples === 0 ? GRPC_HINT : undefined,
+      mayPass: (status) => RETRYABLE.includes(status),
+      onTaken: ({ samples }, answer, contentType) => this.#readAnswer(samples, answer, contentType),
+    });
+    this.sender.start();
+    this.#watch = setInterval(() => this.#endAway(awayMs), Math.min(1000, awayMs / 4));
+    this.#watch.unref();
+  }
+
+  write(snapshot: PoolSnapshot): void {
+    const { source, app } = snapshot;
+    const key = `${app} ${source}`;
+    // By the source's clock: what was recorded may come faster or slower than it was taken.
+    const takenMs = snapshot.monotonicNs / 1e6;
+    let seen = this.#seen.get(key);
+    if (seen === undefined) {
+      seen = { source, app, sentMs: Number.NEGATIVE_INFINITY, atMs: 0 };
+      this.#seen.set(key, seen);
+    }
+    seen.atMs = performance.now();
+    // A clock that has begun anew is no reason to wait.
+    if (Math.abs(takenMs - seen.sentMs) < this.options.intervalMs * EARLY) return;
+    seen.sentMs = takenMs;
+    this.#later({ kind: "snapshot", taken: this.encoder.take(snapshot) });
+  }
+
+  gone(source: string, app: string): void {
+    this.#seen.delete(`${app} ${source}`);
+    this.#later({ kind: "end", source, app, atMs: Date.now() });
+  }
+
+  get isBehind(): boolean {
+    return (this.backlog.bytes + this.#jobBytes) * 2 > this.#maxMemoryBytes;
+  }
+
+  get isIdle(): boolean {
+    return this.#encoding === undefined && this.backlog.peek() === undefined;
+  }
+
+  get counters(): ExportCounters {
+    const counters = countersOf("otlp", this.sender);
+    const { rejected } = this;
+    return {
+      ...counters,
+      samples: counters.samples - rejected,
+      refused: counters.refused + rejected,
+    };
+  }
+
+  async close(graceMs: number): Promise<ExportEnd> {
+    clearInterval(this.#watch);
+    const startMs = performance.now();
+    const timer = Promise.withResolvers<void>();
+    const timeout = setTimeout(timer.resolve, graceMs);
+    await Promise.race([this.#encoding, timer.promise]);
+    clearTimeout(timeout);
+    this.#jobs.length = 0;
+    const left = await this.sender.stop(Math.max(0, graceMs - (performance.now() - startMs)));
+    const { requests, samples, bytes, retries, refused } = this.sender.counters;
+    const { dropped } = this.backlog;
+    const host = new URL(this.options.url).host;
+    const parts = [
+      `${host}: ${samples} data points in ${requests} requests of ${bytes} bytes by OTLP`,
+    ];
+    if (retries > 0) parts.push(`sent again ${retries}`);
+    if (refused > 0) parts.push(`data points refused ${refused}`);
+    if (this.rejected > 0) parts.push(`data points rejected by a partial success ${this.rejected}`);
+    if (dropped > 0) parts.push(`data points dropped ${dropped}`);
+    if (left > 0) parts.push(`data points lost ${left}`);
+    return { summary: parts.join("; "), undelivered: left + dropped + refused + this.rejected };
+  }
+
+  /** Takes on a job. They are done one after the other, in pieces, so that nobody waits for them. */
+  #later(job: Job): void {
+    this.#jobs.push(job);
+    if (job.kind === "snapshot") this.#jobBytes += job.taken.values.byteLength;
+    while (this.#jobBytes > this.#maxMemoryBytes && this.#leaveOut()) {}
+    this.#encoding ??= this.#encodeAll();
+  }
+
+  /** Forgets the oldest snapshot that waits, unless it is the only one: the next tells as much, but for its time. */
+  #leaveOut(): boolean {
+    const isSnapshot = ({ kind }: Job) => kind === "snapshot";
+    const oldest = this.#jobs.findIndex(isSnapshot);
+    if (oldest === this.#jobs.findLastIndex(isSnapshot)) return false;
+    const [job] = this.#jobs.splice(oldest, 1);
+    this.#forget(job!);
+    return true;
+  }
+
+  #forget(job: Job): void {
+    if (job.kind === "snapshot") this.#jobBytes -= job.taken.values.byteLength;
+  }
+
+  async #encodeAll(): Promise<void> {
+    // Whoever has handed it over goes on first.
+    await Promise.resolve();
+    for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
+      this.#forget(job);
+      try {
+        const parts =
+          job.kind === "snapshot"
+            ? this.encoder.parts(job.taken)
+            : this.encoder.end(job.source, job.app, job.atMs);
+        for (const part of parts) await this.#encode(part);
+      } catch (error) {
+        this.#noteFailure(error as Error);
+      }
+    }
+    this.#encoding = undefined;
+  }
+
+  /** Whoever pushes goes on, and so does the next snapshot. Said once, for it would be said of each. */
+  #noteFailure({ message }: Error): void {
+    if (!this.#failureSaid) this.options.onNotice(`a snapshot could not be encoded: ${message}`);
+    this.#failureSaid = true;
+  }
+
+  async #encode(part: Part<unknown>): Promise<void> {
+    const plain = this.form.write(part);
+    const isPlain = this.options.compression === "none";
+    // Compressing takes longer than all the rest, and is done by another thread.
+    const body = isPlain ? plain : await compress(plain, COMPRESSION);
+    if (isPlain) await new Promise(setImmediate);
+    this.backlog.push({ body, samples: part.points });
+    this.sender.wake();
+  }
+
+  #readAnswer(points: number, body: Uint8Array, contentType: string): void {
+    const isJson = contentType.startsWith("application/json");
+    const partial = isJson
+      ? parsePartialSuccess(new TextDecoder().decode(body))
+      : decodePartialSuccess(body);
+    if (partial === undefined || (partial.rejected === 0 && partial.message === "")) return;
+    const message = partial.message.slice(0, 300);
+    const rejected = Math.max(0, Math.min(points, partial.rejected));
+    this.rejected += rejected;
+    const { host } = new URL(this.options.url);
+    if (rejected === 0) this.#noteWarning(host, message);
+    else if (!this.#rejectionSaid) {
+      this.#rejectionSaid = true;
+      this.options.onNotice(
+        `the receiver at ${host} has rejected ${rejected} of ${points} data points: ${message || "it does not say why"}`,
+      );
+    }
+  }
+
+  /** "Servers MAY also use the message to convey warnings": all was taken. Each is said once. */
+  #noteWarning(host: string, message: string): void {
+    if (message === "" || this.#warnings.has(message) || this.#warnings.size >= MAX_WARNINGS)
+      return;
+    this.#warnings.add(message);
+    this.options.onNotice(`the receiver at ${host} has taken everything, and warns: ${message}`);
+  }
+
+  #endAway(awayMs: number): void {
+    const nowMs = performance.now();
+    for (const { source, app, atMs } of this.#seen.values()) {
+      if (nowMs - atMs > awayMs) this.gone(source, app);
+    }
+  }
+}

@@ -1,0 +1,93 @@
+// Prometheus's text format: one whole exposition per round of snapshots, whatever number of pools it covers.
+
+import { type ExposedPool, Exposition, WriterValues } from "../../exposition/index.ts";
+import { describeClash, type PoolSnapshot } from "../../layout/index.ts";
+import { PoolStates, poolKey, Rounds, type Sink, type SinkOptions } from "../sink.ts";
+import { printable, printableLines } from "../text/printable.ts";
+import { rfc3339 } from "../text/time.ts";
+
+/** Clashes of names that are written as comments. */
+const CLASHES_MAX = 100;
+
+export interface PrometheusOptions extends SinkOptions {
+  /** Adds the label `instance`, for agents whose applications have the same names. */
+  labelSource?: boolean;
+  /** The output is a terminal: controls in labels and help are written out, although the format would keep them. */
+  terminal?: boolean;
+}
+
+/** Expositions after the first are set apart by an empty line. Missed deadlines and gaps are comments before them. */
+export class PrometheusSink implements Sink {
+  readonly #rounds = new Rounds();
+  readonly #exposition = new Exposition();
+  /** Of the round, by pool. */
+  readonly #pools = new Map<string, ExposedPool>();
+  readonly #writers = new PoolStates<{ values: WriterValues }>();
+  #remarks = "";
+  #written = false;
+
+  constructor(readonly options: PrometheusOptions) {}
+
+  write(snapshot: PoolSnapshot): void {
+    if (this.#rounds.begins(snapshot)) this.#put();
+    const { app, source, directory } = snapshot;
+    const labels = this.options.labelSource === true ? { app, source } : { app };
+    const key = poolKey(snapshot);
+    // The values are gone when the round ends.
+    if (this.options.perWriter === true) {
+      const writers = this.#writersOf(snapshot);
+      const values = writers.of(snapshot.slots);
+      this.#pools.set(key, { ...labels, directory, values, parts: writers.parts });
+    } else {
+      this.#pools.set(key, { ...labels, directory, values: snapshot.values.slice() });
+    }
+    this.#remarks += remarks(snapshot);
+  }
+
+  flush(): void {
+    this.#rounds.end();
+    this.#put();
+  }
+
+  close(): void {
+    this.flush();
+  }
+
+  #writersOf(snapshot: PoolSnapshot): WriterValues {
+    const { plan } = snapshot;
+    const kept = this.#writers.of(snapshot, () => ({ values: new WriterValues(plan) }));
+    if (kept.values.plan !== plan) kept.values = new WriterValues(plan);
+    return kept.values;
+  }
+
+  #put(): void {
+    if (this.#pools.size === 0) return;
+    const { wanted } = this.options;
+    const scrape = this.#exposition.scrape([...this.#pools.values()], {
+      format: "text",
+      ...(wanted === undefined ? {} : { wants: wanted }),
+    });
+    let text = this.#written ? "\n" : "";
+    text += this.#remarks;
+    for (const clash of scrape.clashes.slice(0, CLASHES_MAX)) {
+      text += `# microview: ${describeClash(clash)}\n`;
+    }
+    const decoder = new TextDecoder();
+    for (let piece = scrape.next(); piece !== undefined; piece = scrape.next()) {
+      text += decoder.decode(piece, { stream: true });
+    }
+    this.#pools.clear();
+    this.#remarks = "";
+    if (text.trim() === "") return;
+    this.#written = true;
+    this.options.write(this.options.terminal === true ? printableLines(text, "\\\\") : text);
+  }
+}
+
+function remarks({ app, source, missed, gap, takenAtMs }: PoolSnapshot): string {
+  const of = `${app} of ${printable(source)} at ${rfc3339(takenAtMs)}`;
+  let text = "";
+  if (missed > 0) text += `# microview: ${of} missed ${missed} deadlines\n`;
+  if (gap !== undefined) text += `# microview: ${of} comes after a gap: ${printable(gap)}\n`;
+  return text;
+}

@@ -1,0 +1,311 @@
+// Finds what a snapshot changes: compares its values with those before, bit by bit. Runs in the collecting thread at
+// every snapshot, so that only what has changed goes to the thread that writes.
+
+import {
+  countingSince,
+  type Directory,
+  exposedBounds,
+  type Metric,
+  type PoolSnapshot,
+} from "../../layout/index.ts";
+import { Rows as PoolRows, type Row, type SinkOptions } from "../index.ts";
+import type { Definition } from "./format.ts";
+import type { Block, PoolNews, Rows, SeriesNews } from "./worker-protocol.ts";
+
+const CHUNK_ROWS = 1 << 16;
+/** No value is like this: a NaN that nobody stores. */
+const UNSET_LOW = 0x6d76_0001;
+const UNSET_HIGH = 0x7ff8_dead;
+
+/** A series of a pool, as it goes into the file. */
+interface Series {
+  id: number;
+  firstCell: number;
+  slots: number;
+  /** All that makes it another series when it changes. */
+  key: string;
+  metric: Metric;
+  isHistogram: boolean;
+  /** Where its values begin among the pool's. */
+  index: number;
+}
+
+/** What a row of a pool carries along. */
+interface Part {
+  labels: readonly string[];
+  retained: boolean;
+  series: Series | undefined;
+}
+
+interface Pool {
+  id: number;
+  rows: PoolRows<Part>;
+  /** Of `rows`, that the rest was made for. */
+  version: number;
+  /** Cell of each value; −1 for one that is not recorded. */
+  cells: Int32Array;
+  /** Values as they were recorded last. */
+  before: Float64Array;
+  series: Series[];
+  /** Has begun the block. */
+  isKeyed: boolean;
+}
+
+/** What of a block is not its rows. */
+type Open = Omit<Block, "kind">;
+
+/** Turns snapshots into rows and blocks. */
+export class Changes {
+  readonly #pools = new Map<string, Pool>();
+  #seriesCount = 0;
+  #cellCount = 0;
+  #open = emptyBlock();
+  #rows = emptyRows();
+  /** Rows of the block so far. */
+  rowCount = 0;
+  /** Of them, those that say how things were at its beginning. */
+  keyRows = 0;
+
+  constructor(
+    readonly options: Pick<SinkOptions, "wanted" | "perWriter">,
+    /** Receives rows as they come together. */
+    readonly onRows: (rows: Rows) => void,
+  ) {}
+
+  /** Snapshots of the block so far. */
+  get snapshotCount(): number {
+    return this.#open.snapshots.pool.length;
+  }
+
+  /**
+   * @param missed deadlines that passed without a snapshot in the file, since the one before
+   * @param gap why, where that is known
+   * @returns how many series it has
+   */
+  add(snapshot: PoolSnapshot, missed: number, gap: string | undefined): number {
+    const pool = this.#poolOf(snapshot);
+    const number = this.snapshotCount;
+    const { snapshots } = this.#open;
+    snapshots.pool.push(pool.id);
+    snapshots.timeUs.push(Math.round(snapshot.takenAtMs * 1000));
+    snapshots.missed.push(missed);
+    snapshots.latenessMs.push(snapshot.latenessMs);
+    snapshots.detail.push({
+      sequence: snapshot.sequence,
+      generation: snapshot.generation,
+      monotonicNs: snapshot.monotonicNs,
+      readMs: snapshot.readMs,
+      ...(gap === undefined ? {} : { gap }),
+    });
+
+    const rows = pool.rows.follow(snapshot);
+    const data = pool.rows.data(snapshot);
+    const isKey = !pool.isKeyed;
+    if (pool.version !== pool.rows.version || pool.before.length !== data.length) {
+      this.#restructure(pool, snapshot.directory, rows, data.length, number);
+    }
+    if (isKey) this.#begin(pool, number);
+    const rowsBefore = this.rowCount;
+    this.#compare(pool, data, number);
+    if (isKey) this.keyRows += this.rowCount - rowsBefore;
+    return rows.length;
+  }
+
+  /** Ends the block. The next one begins with all values again. */
+  finish(): Block {
+    this.#hand();
+    const block: Block = { kind: "block", ...this.#open };
+    this.#open = emptyBlock();
+    this.rowCount = 0;
+    this.keyRows = 0;
+    for (const pool of this.#pools.values()) pool.isKeyed = false;
+    return block;
+  }
+
+  #poolOf({ source, app }: PoolSnapshot): Pool {
+    const key = `${app} ${source}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      const id = this.#pools.size;
+      pool = {
+        id,
+        rows: new PoolRows(this.options, ({ labelValues, writer }) => ({
+          labels: labelValues,
+          retained: writer?.retained === true,
+          series: undefined,
+        })),
+        version: -1,
+        cells: new Int32Array(),
+        before: new Float64Array(),
+        series: [],
+        isKeyed: false,
+      };
+      this.#pools.set(key, pool);
+      this.#open.pools.push({ pool: id, source, app } satisfies PoolNews);
+    }
+    return pool;
+  }
+
+  /** Everything is new to a block that begins. */
+  #begin(pool: Pool, snapshot: number): void {
+    pool.before.fill(0);
+    for (const series of pool.series) this.#appear(series, pool.before, snapshot);
+    pool.isKeyed = true;
+  }
+
+  /** A series is there from a snapshot on. Of a histogram only what is not zero is told, of all else every value. */
+  #appear(series: Series, before: Float64Array, snapshot: number): void {
+    this.#open.present.series.push(series.id);
+    this.#open.present.snapshots.push(snapshot);
+    if (series.isHistogram) return;
+    const words = new Int32Array(before.buffer, series.index * 8, series.slots * 2);
+    for (let i = 0; i < words.length; i += 2) {
+      words[i] = UNSET_LOW;
+      words[i + 1] = UNSET_HIGH;
+    }
+  }
+
+  /** Brings the cells up to the rows; what stays keeps its value before. */
+  #restructure(
+    pool: Pool,
+    directory: Directory,
+    rows: readonly Row<Part>[],
+    length: number,
+    snapshot: number,
+  ): void {
+    const known = new Map(pool.series.map((series) => [series, series.index]));
+    const before = new Float64Array(length);
+    const cells = new Int32Array(length).fill(-1);
+    const starts = countingSince(directory);
+    pool.series = rows.map((row) => {
+      const series = this.#seriesOf(pool, row, starts);
+      series.index = row.index;
+      for (let i = 0; i < series.slots; i++) cells[row.index + i] = series.firstCell + i;
+      const index = known.get(series);
+      if (index !== undefined) {
+        before.set(pool.before.subarray(index, index + series.slots), row.index);
+        known.delete(series);
+      } else if (pool.isKeyed) {
+        this.#appear(series, before, snapshot);
+      }
+      return series;
+    });
+    // What is gone is NaN from here on.
+    if (pool.isKeyed) {
+      for (const { firstCell } of known.keys()) this.#push(firstCell, snapshot, Number.NaN);
+    }
+    pool.cells = cells;
+    pool.before = before;
+    pool.version = pool.rows.version;
+  }
+
+  /** A row's part goes along with its name, also to a metric that was declared anew in another shape. */
+  #seriesOf(pool: Pool, row: Row<Part>, starts: ReadonlyMap<number, number>): Series {
+    const { metric, part, service, writer } = row;
+    if (part.series?.metric === metric) return part.series;
+    const { name, kind, unit, labelNames, help, combine, bounds, logLinear, dialect } =
+      metric.definition;
+    const definition: Definition = {
+      help,
+      combine,
+      labelNames,
+      labelValues: part.labels,
+      ...(bounds.length === 0 ? {} : { bounds }),
+      ...(logLinear === undefined ? {} : { logLinear }),
+      ...(dialect === undefined ? {} : { dialect }),
+      ...(part.retained ? { retained: true } : {}),
+    };
+    const key = JSON.stringify([kind, definition]);
+    if (part.series?.key === key) {
+      part.series.metric = metric;
+      return part.series;
+    }
+    const since = writer?.startedAtMs ?? starts.get(metric.service);
+    const isHistogram = kind === "histogram" || kind === "loglinear";
+    const series: Series = {
+      id: this.#seriesCount++,
+      firstCell: this.#cellCount,
+      slots: metric.slots,
+      key,
+      metric,
+      isHistogram,
+      index: -1,
+    };
+    part.series = series;
+    this.#cellCount += metric.slots;
+    this.#open.series.push({
+      series: series.id,
+      pool: pool.id,
+      service,
+      metric: name,
+      kind,
+      unit,
+      labels: JSON.stringify(
+        Object.fromEntries(labelNames.map((label, i) => [label, part.labels[i]])),
+      ),
+      writer: writer?.id ?? null,
+      pid: writer?.pid ?? null,
+      thread: writer?.threadId ?? null,
+      definition: JSON.stringify({ ...definition, ...(since === undefined ? {} : { since }) }),
+      firstCell: series.firstCell,
+      bounds: isHistogram ? Float64Array.from(exposedBounds(metric)) : undefined,
+      slots: metric.slots,
+    } satisfies SeriesNews);
+    return series;
+  }
+
+  /** The hot loop: two words of each value against those before. */
+  #compare({ before, cells }: Pool, data: Float64Array, snapshot: number): void {
+    const now = new Int32Array(data.buffer, data.byteOffset, data.length * 2);
+    const then = new Int32Array(before.buffer);
+    const { length } = data;
+    for (let i = 0; i < length; i++) {
+      const at = i << 1;
+      if (now[at] === then[at] && now[at + 1] === then[at + 1]) continue;
+      const cell = cells[i]!;
+      if (cell < 0) continue;
+      const value = data[i]!;
+      const isUnset = then[at] === UNSET_LOW && then[at + 1] === UNSET_HIGH;
+      before[i] = value;
+      // Absent from the beginning.
+      if (isUnset && Number.isNaN(value)) continue;
+      this.#push(cell, snapshot, value);
+    }
+  }
+
+  #push(cell: number, snapshot: number, value: number): void {
+    const rows = this.#rows;
+    const at = rows.count;
+    rows.cells[at] = cell;
+    rows.snapshots[at] = snapshot;
+    rows.values[at] = value;
+    rows.count = at + 1;
+    this.rowCount++;
+    if (rows.count === CHUNK_ROWS) this.#hand();
+  }
+
+  #hand(): void {
+    if (this.#rows.count === 0) return;
+    this.onRows(this.#rows);
+    this.#rows = emptyRows();
+  }
+}
+
+function emptyRows(): Rows {
+  return {
+    kind: "rows",
+    count: 0,
+    cells: new Int32Array(CHUNK_ROWS),
+    snapshots: new Int32Array(CHUNK_ROWS),
+    values: new Float64Array(CHUNK_ROWS),
+  };
+}
+
+function emptyBlock(): Open {
+  return {
+    pools: [],
+    series: [],
+    snapshots: { pool: [], timeUs: [], missed: [], latenessMs: [], detail: [] },
+    present: { series: [], snapshots: [] },
+  };
+}

@@ -1,0 +1,222 @@
+// Records snapshots into a Parquet file, besides whatever else is done with them. What has changed is found here, in the
+// collecting thread; all else is done by a thread of its own, which may fall behind: then whole snapshots are left out,
+// and the next one that is recorded says so.
+
+import { type PoolSnapshot, threadFault } from "../../layout/index.ts";
+import type { SinkOptions } from "../index.ts";
+import { Changes } from "./changes.ts";
+import type { FromRecorder, ToRecorder } from "./worker-protocol.ts";
+
+// The compiled binary keeps workers below its root; from sources they lie beside this file.
+const WORKER_URL = new URL(
+  import.meta.url.includes("/$bunfs/")
+    ? "../../recording/src/sinks/recording/worker.ts"
+    : "./worker.ts",
+  import.meta.url,
+);
+/** A block is closed when it has so many rows: about 60 MB of memory while it is written. */
+const MAX_BLOCK_ROWS = 500_000;
+/** Also, so many times as many as at its beginning, where everything is told. */
+const MIN_BLOCK_TO_KEY = 4;
+/** Rows that may wait to be written, in blocks that are closed. */
+const MAX_WAITING_ROWS = 6_000_000;
+const AGE_CHECK_MS = 250;
+/**
+ * A recording that has just begun closes blocks early: after a second, and later when one has a quarter of all so far.
+ * What is lost when this process is killed is no more than that.
+ */
+const FIRST_BLOCK_MS = 1_000;
+const BLOCK_SHARE = 1 / 4;
+
+export interface RecorderOptions extends Pick<SinkOptions, "wanted" | "perWriter"> {
+  path: string;
+  /** Whether a file of this name may be there, and is replaced. */
+  replace: boolean;
+  /** A block is closed after this time at the latest, and can be read from then on. */
+  blockMs: number;
+  /** Rows after which a block is closed; half a million unless told otherwise. */
+  blockRows?: number;
+  /** Rows that may wait to be written before snapshots are left out; six million unless told otherwise. */
+  waitingRows?: number;
+  /** It could not be written on: nothing more is recorded. */
+  onFailure: (error: RecordingError) => void;
+}
+
+/** A recording cannot be made, or not gone on with. */
+export class RecordingError extends Error {
+  override readonly name = "RecordingError";
+
+  constructor(
+    message: string,
+    /** As the system calls it, e.g. ENOSPC. */
+    readonly code: string | undefined,
+    /** It is DuckDB that is not there. */
+    readonly isMissing = false,
+  ) {
+    super(message);
+  }
+}
+
+/** What a recording has become. */
+export interface RecordingSummary {
+  path: string;
+  snapshots: number;
+  /** Values of series that the snapshots had, changed or not; a histogram is one. */
+  samples: number;
+  bytes: number;
+  /** Snapshots that were left out since writing fell behind. */
+  dropped: number;
+}
+
+export class Recorder {
+  readonly #worker: Worker;
+  readonly #changes: Changes;
+  readonly #summary: RecordingSummary;
+  readonly #timer: Timer;
+  /** Snapshots that were left out, by pool, since the last that was not. */
+  readonly #dropped = new Map<string, { count: number; missed: number; gap: string | undefined }>();
+  #waitingRows = 0;
+  #waitingBlocks = 0;
+  /** When the first block was begun, and the one that is open. */
+  #begunAtMs: number | undefined;
+  #openedAtMs = 0;
+  #isOpen = false;
+  #failure: RecordingError | undefined;
+  #settle: (message: FromRecorder) => void = () => {};
+
+  private constructor(readonly options: RecorderOptions) {
+    this.#summary = { path: options.path, snapshots: 0, samples: 0, bytes: 0, dropped: 0 };
+    this.#worker = new Worker(WORKER_URL.href);
+    this.#worker.onmessage = ({ data }: MessageEvent<FromRecorder>) => this.#receive(data);
+    this.#worker.onerror = ({ message }) => {
+      const said = threadFault(message);
+      this.#receive({ kind: "failed", message: said, code: undefined, missing: false });
+      // It says no more.
+      this.#settle({ kind: "closed", bytes: this.#summary.bytes });
+    };
+    this.#changes = new Changes(options, (rows) => {
+      this.#waitingRows += rows.count;
+      this.#post(rows, [rows.cells.buffer, rows.snapshots.buffer, rows.values.buffer]);
+    });
+    this.#timer = setInterval(() => this.#closeAged(), Math.min(AGE_CHECK_MS, options.blockMs / 2));
+  }
+
+  /** @throws RecordingError when the file cannot be made, or DuckDB is not there */
+  static async open(options: RecorderOptions): Promise<Recorder> {
+    const recorder = new Recorder(options);
+    const opened = recorder.#answer();
+    const { path, replace, perWriter = false } = options;
+    recorder.#post({ kind: "open", path, replace, perWriter });
+    const answer = await opened;
+    if (answer.kind === "failed") {
+      recorder.#end();
+      throw new RecordingError(answer.message, answer.code, answer.missing);
+    }
+    recorder.#isOpen = true;
+    return recorder;
+  }
+
+  /** Whether as many rows wait as may: a source that can wait should. */
+  get isBehind(): boolean {
+    return this.#waitingRows + this.#changes.rowCount > this.#maxWaitingRows / 2;
+  }
+
+  get #maxWaitingRows(): number {
+    return this.options.waitingRows ?? MAX_WAITING_ROWS;
+  }
+
+  /** Blocks that are closed are not all in the file yet. */
+  get isWriting(): boolean {
+    return this.#waitingBlocks > 0;
+  }
+
+  /** Takes a snapshot in; its arrays may be used again afterwards. */
+  write(snapshot: PoolSnapshot): void {
+    if (this.#failure !== undefined) return;
+    const key = `${snapshot.app} ${snapshot.source}`;
+    const dropped = this.#dropped.get(key);
+    if (this.#waitingRows > this.#maxWaitingRows) {
+      const { count = 0, missed = 0, gap } = dropped ?? {};
+      this.#dropped.set(key, {
+        count: count + 1,
+        missed: missed + 1 + snapshot.missed,
+        gap: gap ?? snapshot.gap,
+      });
+      this.#summary.dropped++;
+      return;
+    }
+    this.#dropped.delete(key);
+    const reasons = [
+      snapshot.gap,
+      dropped?.gap,
+      dropped && `${dropped.count} snapshots were not recorded: writing them fell behind`,
+    ].filter((reason) => reason !== undefined);
+    const gap = reasons.length === 0 ? undefined : reasons.join("; ");
+    if (this.#changes.snapshotCount === 0) {
+      this.#openedAtMs = performance.now();
+      this.#begunAtMs ??= this.#openedAtMs;
+    }
+    const missed = snapshot.missed + (dropped?.missed ?? 0);
+    this.#summary.samples += this.#changes.add(snapshot, missed, gap);
+    this.#summary.snapshots++;
+    const { rowCount, keyRows } = this.#changes;
+    const { blockRows = MAX_BLOCK_ROWS } = this.options;
+    if (rowCount >= Math.max(blockRows, keyRows * MIN_BLOCK_TO_KEY)) this.#closeBlock();
+  }
+
+  /** Writes what is left and completes the file. */
+  async close(): Promise<RecordingSummary> {
+    clearInterval(this.#timer);
+    if (this.#failure === undefined && this.#changes.snapshotCount > 0) this.#closeBlock();
+    const closed = this.#answer();
+    this.#post({ kind: "close" });
+    const answer = await closed;
+    if (answer.kind === "closed") this.#summary.bytes = answer.bytes;
+    this.#end();
+    return this.#summary;
+  }
+
+  #end(): void {
+    clearInterval(this.#timer);
+    this.#worker.terminate();
+  }
+
+  #closeAged(): void {
+    if (this.#begunAtMs === undefined || this.#changes.snapshotCount === 0) return;
+    const nowMs = performance.now();
+    const early = Math.max(FIRST_BLOCK_MS, (nowMs - this.#begunAtMs) * BLOCK_SHARE);
+    if (nowMs - this.#openedAtMs >= Math.min(this.options.blockMs, early)) this.#closeBlock();
+  }
+
+  #closeBlock(): void {
+    this.#waitingBlocks++;
+    this.#post(this.#changes.finish());
+  }
+
+  /** The next answer to what is asked one at a time. */
+  #answer(): Promise<FromRecorder> {
+    return new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  #receive(message: FromRecorder): void {
+    if (message.kind === "written") {
+      this.#waitingRows -= message.rows;
+      this.#waitingBlocks--;
+      this.#summary.bytes = message.bytes;
+      return;
+    }
+    if (message.kind === "failed" && this.#isOpen) {
+      const isFirst = this.#failure === undefined;
+      this.#failure ??= new RecordingError(message.message, message.code, message.missing);
+      if (isFirst) this.options.onFailure(this.#failure);
+      return;
+    }
+    this.#settle(message);
+  }
+
+  #post(message: ToRecorder, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer);
+  }
+}

@@ -1,0 +1,12 @@
+// Prometheus's remote write: snapshots into requests, which wait until the receiver has taken them.
+//
+//   const sink = new RemoteWrite({ url, headers: () => ({}), labels: [], wanted, instanceOf, version, onNotice });
+//   sink.write(snapshot);
+//   await sink.close(5000);
+
+export { RemoteWriteEncoder, type RemoteWriteEncoderOptions } from "./encoder.ts";
+export type { ExtraLabel, FlatOptions, HistogramForm } from "./flat-series.ts";
+export type { RemoteWriteProtocol } from "./negotiation.ts";
+export { RemoteWrite, type RemoteWriteOptions } from "./remote-write.ts";
+export type { Encoded } from "./request-builder.ts";
+export type { WireVersion } from "./template.ts";

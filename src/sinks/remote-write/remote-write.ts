@@ -1,0 +1,213 @@
+// Remote write: snapshots into requests, requests into a backlog, and from there to the receiver. `collect` makes one
+// for each --remote-write.
+
+import { ClashLog, type ExportCounters, type PoolSnapshot } from "../../layout/index.ts";
+import { type Backlog, MemoryBacklog } from "../delivery/backlog.ts";
+import type { ExportEnd, Exporter } from "../delivery/push.ts";
+import { countersOf, Sender, type SenderOptions } from "../delivery/sender.ts";
+import { WriteAhead } from "../delivery/write-ahead.ts";
+import { RemoteWriteEncoder } from "./encoder.ts";
+import type { FlatOptions } from "./flat-series.ts";
+import { Negotiation, type RemoteWriteProtocol } from "./negotiation.ts";
+
+export interface RemoteWriteOptions
+  extends FlatOptions,
+    Pick<SenderOptions, "url" | "ca" | "flags" | "onNotice" | "backoffMs"> {
+  /** Those that say who we are. */
+  headers: () => Record<string, string>;
+  /** Where requests are kept until they are delivered; in memory without it. */
+  writeAhead?: { folder: string; maxBytes: number };
+  /** For requests that wait in memory. */
+  maxMemoryBytes?: number;
+  maxSamples?: number;
+  /** How long a snapshot may wait for others to go with it. */
+  delayMs?: number;
+  /** A source that has brought no snapshot for so long has ended, as far as the receiver is concerned. */
+  awayMs?: number;
+  /** Reports and counts clashes of names; shared with whatever else shows them. */
+  clashes?: ClashLog;
+  /** Version of remote write: auto tries 2.0, and 1.0 where the receiver does not know it. */
+  protocol?: RemoteWriteProtocol;
+  /** Of microview. */
+  version: string;
+}
+
+const DEFAULTS = {
+  maxMemoryBytes: 64 << 20,
+  maxSamples: 10_000,
+  delayMs: 200,
+  awayMs: 60_000,
+} as const;
+
+const PROMETHEUS_PATH = "/api/v1/write";
+
+export class RemoteWrite implements Exporter {
+  readonly encoder: RemoteWriteEncoder;
+  readonly backlog: Backlog;
+  readonly sender: Sender;
+  readonly negotiation: Negotiation;
+  /** Of what waits. */
+  readonly #maxBytes: number;
+  readonly #delayMs: number;
+  readonly #awayMs: number;
+  /** When a pool was read last, by source and application. */
+  readonly #seenMs = new Map<string, { source: string; app: string; atMs: number }>();
+  readonly #watch: Timer;
+  #timer: Timer | undefined;
+  #clashesSaid = false;
+  readonly #clashes: ClashLog;
+
+  /** @throws WriteAheadError when its folder cannot be used */
+  constructor(readonly options: RemoteWriteOptions) {
+    this.#clashes = options.clashes ?? new ClashLog(options.onNotice);
+    const { writeAhead, maxMemoryBytes = DEFAULTS.maxMemoryBytes, onNotice } = options;
+    this.#maxBytes = writeAhead?.maxBytes ?? maxMemoryBytes;
+    this.#delayMs = options.delayMs ?? DEFAULTS.delayMs;
+    this.#awayMs = options.awayMs ?? DEFAULTS.awayMs;
+    this.backlog =
+      writeAhead === undefined
+        ? new MemoryBacklog(maxMemoryBytes)
+        : openWriteAhead(writeAhead.folder, writeAhead.maxBytes, onNotice);
+    this.negotiation = new Negotiation(options.protocol ?? "auto", (reason) => {
+      this.encoder.speak(1);
+      onNotice(
+        `the receiver at ${hostOf(options.url)} speaks remote write 1.0, and is spoken to in that: ${reason}`,
+      );
+    });
+    this.encoder = new RemoteWriteEncoder({
+      ...options,
+      protocol: this.negotiation.version,
+      maxSamples: options.maxSamples ?? DEFAULTS.maxSamples,
+      onRequest: (request) => {
+        this.backlog.push(request);
+        this.sender.wake();
+      },
+    });
+    this.sender = new Sender(this.backlog, {
+      ...options,
+      name: `the receiver at ${hostOf(options.url)}`,
+      headers: (request) => ({
+        ...options.headers(),
+        "content-encoding": "snappy",
+        "user-agent": `microview/${options.version}`,
+        ...this.negotiation.headersOf(request),
+      }),
+      bodyOf: (request) => this.negotiation.bodyOf(request),
+      assess: (request, response) => this.negotiation.assess(request, response),
+      // "Recoverable errors": everything of the server's, and too many requests.
+      mayPass: (status) => status >= 500 || status === 429,
+      hintOf: (code) => (["404", "405"].includes(code) ? pathHint(options.url) : undefined),
+    });
+    this.sender.start();
+    this.#watch = setInterval(() => this.#endAway(), Math.min(1000, this.#awayMs / 4));
+    this.#watch.unref();
+  }
+
+  write(snapshot: PoolSnapshot): void {
+    const { source, app } = snapshot;
+    const key = `${app} ${source}`;
+    const seen = this.#seenMs.get(key);
+    if (seen === undefined) this.#seenMs.set(key, { source, app, atMs: performance.now() });
+    else seen.atMs = performance.now();
+    this.encoder.write(snapshot);
+    this.#clashes.see(this.encoder.names.clashes);
+    if (this.encoder.counters.clashes > 0 && !this.#clashesSaid) {
+      this.#clashesSaid = true;
+      this.options.onNotice(
+        `${app} of ${source} has series with the labels of others: they are left out of what is sent`,
+      );
+    }
+    this.#later();
+  }
+
+  gone(source: string, app: string): void {
+    this.#seenMs.delete(`${app} ${source}`);
+    this.encoder.end(source, app, Date.now());
+    this.#later();
+  }
+
+  get isBehind(): boolean {
+    return this.backlog.bytes * 2 > this.#maxBytes;
+  }
+
+  get isIdle(): boolean {
+    return !this.encoder.pending && this.backlog.peek() === undefined;
+  }
+
+  get counters(): ExportCounters {
+    return countersOf("remote-write", this.sender);
+  }
+
+  async close(graceMs: number): Promise<ExportEnd> {
+    clearInterval(this.#watch);
+    clearTimeout(this.#timer);
+    this.encoder.flush();
+    const left = await this.sender.stop(graceMs);
+    this.backlog.close();
+    const { dropped } = this.backlog;
+    const undelivered = left + dropped + this.sender.counters.refused;
+    return { summary: this.#summary(left), undelivered };
+  }
+
+  #later(): void {
+    if (this.#timer !== undefined || !this.encoder.pending) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.encoder.flush();
+    }, this.#delayMs);
+  }
+
+  #endAway(): void {
+    const nowMs = performance.now();
+    for (const { source, app, atMs } of this.#seenMs.values()) {
+      if (nowMs - atMs > this.#awayMs) this.gone(source, app);
+    }
+  }
+
+  #summary(left: number): string {
+    const { requests, samples, bytes, retries, refused } = this.sender.counters;
+    const { late, clashes, ended } = this.encoder.counters;
+    const parts = [
+      `${hostOf(this.options.url)}: ${samples} samples in ${requests} requests of ${bytes} bytes by remote write ${this.negotiation.version}.0`,
+    ];
+    if (ended > 0) parts.push(`${ended} series ended`);
+    if (retries > 0) parts.push(`sent again ${retries}`);
+    if (refused > 0) parts.push(`samples refused ${refused}`);
+    if (this.backlog.dropped > 0) parts.push(`samples dropped ${this.backlog.dropped}`);
+    if (left > 0) {
+      parts.push(this.backlog.durable ? `samples kept for later ${left}` : `samples lost ${left}`);
+    }
+    if (late > 0) parts.push(`snapshots older than the one before ${late}`);
+    if (clashes > 0) parts.push(`series with the labels of others ${clashes}`);
+    return parts.join("; ");
+  }
+}
+
+/** What may be wrong with an address at which nothing takes remote write. */
+function pathHint(url: string): string {
+  const { pathname } = new URL(url);
+  return pathname === PROMETHEUS_PATH
+    ? "Prometheus takes it there with --web.enable-remote-write-receiver"
+    : `is that the whole address? Prometheus and VictoriaMetrics take remote write at ${PROMETHEUS_PATH}, Mimir at /api/v1/push`;
+}
+
+/** Opens what is kept in files, and says what an earlier run has left there. */
+function openWriteAhead(
+  folder: string,
+  maxBytes: number,
+  onNotice: (text: string) => void,
+): WriteAhead {
+  const files = new WriteAhead(folder, maxBytes, onNotice);
+  if (files.samples > 0) {
+    onNotice(`${files.samples} samples that an earlier run has left in ${folder} are sent first`);
+  }
+  if (files.damagedBytes > 0) {
+    onNotice(`${files.damagedBytes} bytes in ${folder} cannot be read: a write that was cut off`);
+  }
+  return files;
+}
+
+/** Host and port: the rest of a URL may tell secrets. */
+function hostOf(url: string): string {
+  return new URL(url).host;
+}
