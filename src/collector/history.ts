@@ -7,6 +7,7 @@ import {
   HistogramSlots,
   type Metric,
   type PoolSnapshot,
+  poolKey,
 } from "../layout/index.ts";
 
 const DEFAULT_MAX_BYTES = 256 << 20;
@@ -36,6 +37,8 @@ interface Row {
 }
 
 interface PoolHistory {
+  source: string;
+  app: string;
   directory: Directory;
   rows: Row[];
   /** Index of the oldest row: rows before it are spent. */
@@ -61,11 +64,12 @@ export class History {
 
   /** Takes in a snapshot; its values are copied. */
   add(snapshot: PoolSnapshot): void {
-    const key = `${snapshot.source}\0${snapshot.app}`;
+    const key = poolKey(snapshot);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       this.#forget(snapshot.monotonicNs - this.#spanNs);
-      pool = { directory: snapshot.directory, rows: [], first: 0, bytes: 0 };
+      const { source, app, directory } = snapshot;
+      pool = { source, app, directory, rows: [], first: 0, bytes: 0 };
       this.#pools.set(key, pool);
     } else if (pool.directory !== snapshot.directory) {
       this.#grow(pool, renumber(pool, snapshot.directory));
@@ -143,8 +147,8 @@ export class History {
   }
 
   #find(name: SeriesName): { pool: PoolHistory; metric: Metric; index: number } | undefined {
-    for (const [key, pool] of this.#pools) {
-      const [source, app] = key.split("\0");
+    for (const pool of this.#pools.values()) {
+      const { source, app } = pool;
       if (app !== name.app || (name.source !== undefined && name.source !== source)) continue;
       const found = findSeries(pool.directory, name);
       if (found !== undefined) return { pool, ...found };

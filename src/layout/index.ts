@@ -198,6 +198,7 @@ export {
   type PoolSnapshot,
   planBytes,
   planRead,
+  poolKey,
   type ReadPlan,
   type SlotRange,
   snapshotIndex,

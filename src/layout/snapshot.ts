@@ -279,6 +279,14 @@ function isMean({ run }: { run: Run }): boolean {
 /** The source of snapshots of this host's own pools. */
 export const LOCAL_SOURCE = "local";
 
+/**
+ * A pool's key among those of all agents. The length keeps apart what is spelled alike: a recording may name
+ * applications as it likes.
+ */
+export function poolKey({ source, app }: Pick<PoolSnapshot, "source" | "app">): string {
+  return `${app.length} ${app}${source}`;
+}
+
 /** One read of a pool: what a collector yields and a sink takes. Nobody changes it; its arrays are used again. */
 export interface PoolSnapshot {
   /** The agent it came from, as it was named: `host:port`, or {@link LOCAL_SOURCE}. */

@@ -1,6 +1,6 @@
 // What every sink is. A sink turns snapshots into text and hands it to a function; it opens nothing itself.
 
-import type { Metric, PoolSnapshot } from "../layout/index.ts";
+import { type Metric, type PoolSnapshot, poolKey } from "../layout/index.ts";
 
 /** Takes snapshots as they come, of any number of agents and applications. */
 export interface Sink {
@@ -38,11 +38,6 @@ export class Rounds {
   end(): void {
     this.#seen.clear();
   }
-}
-
-/** A pool's name among all that are collected. An application's name has no space. */
-export function poolKey({ source, app }: PoolSnapshot): string {
-  return `${app} ${source}`;
 }
 
 /** After so long without a snapshot a pool is not remembered for when it comes again. */

@@ -9,6 +9,7 @@ import {
   PAGE_HEADER_SLOTS,
   planBytes,
   planRead,
+  poolKey,
   type ReadPlan,
   RecordWriter,
   SLOTS_PER_PAGE_STRIDE,
@@ -300,4 +301,15 @@ describe("a snapshot's values", () => {
       expect(values[0]).toBe(set.includes(4) ? 4 : set[0] === 5 ? 5 : 2);
     }
   });
+});
+
+test("the keys of two pools are the same only when both application and source are", () => {
+  const name = fc.oneof(fc.string(), fc.constantFrom("a", "a b", "b", "1 a", ""));
+  fc.assert(
+    fc.property(name, name, name, name, (app, source, otherApp, otherSource) => {
+      const isSame = app === otherApp && source === otherSource;
+      const key = poolKey({ source, app });
+      expect(key === poolKey({ source: otherSource, app: otherApp })).toBe(isSame);
+    }),
+  );
 });

@@ -18,7 +18,12 @@ import {
   UsageError,
 } from "../../command-line/index.ts";
 import type { RdmaPortSpec } from "../../ffi/index.ts";
-import { defaultSocketPath, formatEndpoint, type PoolSnapshot } from "../../layout/index.ts";
+import {
+  defaultSocketPath,
+  formatEndpoint,
+  type PoolSnapshot,
+  poolKey,
+} from "../../layout/index.ts";
 import { printable } from "../../sinks/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import { timeoutExponent } from "../support/rdma.ts";
@@ -177,7 +182,7 @@ export class CollectRun {
   }
 
   #take(snapshot: PoolSnapshot): void {
-    const key = `${snapshot.source} ${snapshot.app}`;
+    const key = poolKey(snapshot);
     this.#unread.delete(key);
     const round = (this.#rounds.get(key) ?? 0) + 1;
     if (round > this.#wantedRounds) return;
@@ -251,7 +256,7 @@ export class CollectRun {
 
   /** A bounded run ends with what the other pools have delivered; with none of them it fails. */
   #noteUnread(source: string, app: string): void {
-    this.#unread.add(`${source} ${app}`);
+    this.#unread.add(poolKey({ source, app }));
     if (!this.#isBounded || !this.#isComplete(this.#wantedRounds)) return;
     if (this.#rounds.size === 0) return this.#failUnreadable(source);
     this.#finished();

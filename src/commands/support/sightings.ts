@@ -4,7 +4,7 @@
 
 import { type Filter, wantedBy } from "../../collector/index.ts";
 import { CliError } from "../../command-line/index.ts";
-import type { Directory, PoolSnapshot } from "../../layout/index.ts";
+import { type Directory, type PoolSnapshot, poolKey } from "../../layout/index.ts";
 import { type Unmatched, unmatched } from "./unmatched.ts";
 
 export class Sightings {
@@ -25,8 +25,9 @@ export class Sightings {
     for (const app of apps) this.#apps.add(app);
   }
 
-  add({ source, app, directory }: PoolSnapshot): void {
-    const key = `${app} ${source}`;
+  add(snapshot: PoolSnapshot): void {
+    const { app, directory } = snapshot;
+    const key = poolKey(snapshot);
     const seen = this.#seen.get(key);
     if (seen?.directory === directory && seen.length === directory.length) return;
     this.#seen.set(key, { directory, length: directory.length });

@@ -7,6 +7,7 @@ import {
   LOCAL_SOURCE,
   type Metric,
   type PoolSnapshot,
+  poolKey,
 } from "../../layout/index.ts";
 import type { ExponentialMap } from "../encoding/exponential.ts";
 import { Block, scopeOf } from "./block.ts";
@@ -84,7 +85,7 @@ export class OtlpEncoder<Table> {
 
   /** Takes in what there is to encode of a snapshot, whose arrays may be used again afterwards. */
   take({ source, app, directory, takenAtMs, values }: PoolSnapshot): Taken {
-    const pool = this.#pools.get(`${app} ${source}`);
+    const pool = this.#pools.get(poolKey({ source, app }));
     const { spare } = pool ?? {};
     if (spare?.length !== values.length) {
       return { source, app, directory, takenAtMs, values: values.slice() };
@@ -134,7 +135,7 @@ export class OtlpEncoder<Table> {
    * away, its sums go on where they were.
    */
   *end(source: string, app: string, nowMs: number): Generator<Part<Table>> {
-    const key = `${app} ${source}`;
+    const key = poolKey({ source, app });
     const pool = this.#pools.get(key);
     if (pool?.directory === undefined || this.#away.has(key)) return;
     this.#away.add(key);
@@ -282,7 +283,7 @@ export class OtlpEncoder<Table> {
   }
 
   #poolOf({ source, app }: Taken): Pool<Table> {
-    const key = `${app} ${source}`;
+    const key = poolKey({ source, app });
     let pool = this.#pools.get(key);
     this.#away.delete(key);
     if (pool === undefined) {

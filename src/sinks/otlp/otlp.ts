@@ -3,7 +3,7 @@
 
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import type { ExportCounters, PoolSnapshot } from "../../layout/index.ts";
+import { type ExportCounters, type PoolSnapshot, poolKey } from "../../layout/index.ts";
 import { MemoryBacklog } from "../delivery/backlog.ts";
 import type { ExportEnd, Exporter } from "../delivery/push.ts";
 import { countersOf, Sender, type SenderOptions } from "../delivery/sender.ts";
@@ -102,7 +102,7 @@ export class Otlp implements Exporter {
 
   write(snapshot: PoolSnapshot): void {
     const { source, app } = snapshot;
-    const key = `${app} ${source}`;
+    const key = poolKey(snapshot);
     // By the source's clock: what was recorded may come faster or slower than it was taken.
     const takenMs = snapshot.monotonicNs / 1e6;
     let seen = this.#seen.get(key);
@@ -118,7 +118,7 @@ export class Otlp implements Exporter {
   }
 
   gone(source: string, app: string): void {
-    this.#seen.delete(`${app} ${source}`);
+    this.#seen.delete(poolKey({ source, app }));
     this.#later({ kind: "end", source, app, atMs: Date.now() });
   }
 

@@ -32,6 +32,7 @@ import {
   type ExportCounters,
   formatEndpoint,
   type PoolSnapshot,
+  poolKey,
 } from "../../layout/index.ts";
 import { type ScrapeCounts, SelfPool, type SourceStatistics } from "./self-pool.ts";
 
@@ -158,7 +159,7 @@ export class ScrapeServer {
 
   /** Takes a snapshot in; its arrays may be used again afterwards. */
   write({ app, source, directory, monotonicNs, plan, values, slots }: PoolSnapshot): void {
-    const key = `${source} ${app}`;
+    const key = poolKey({ source, app });
     const before = this.#latest.get(key);
     // Which writer has what is taken down while the plan is that of the directory.
     const writers = before?.writers.plan === plan ? before.writers : new WriterValues(plan);

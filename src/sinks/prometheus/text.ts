@@ -1,8 +1,8 @@
 // Prometheus's text format: one whole exposition per round of snapshots, whatever number of pools it covers.
 
 import { type ExposedPool, Exposition, WriterValues } from "../../exposition/index.ts";
-import { describeClash, type PoolSnapshot } from "../../layout/index.ts";
-import { PoolStates, poolKey, Rounds, type Sink, type SinkOptions } from "../sink.ts";
+import { describeClash, type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import { PoolStates, Rounds, type Sink, type SinkOptions } from "../sink.ts";
 import { printable, printableLines } from "../text/printable.ts";
 import { rfc3339 } from "../text/time.ts";
 

@@ -7,6 +7,7 @@ import {
   exposedBounds,
   type Metric,
   type PoolSnapshot,
+  poolKey,
 } from "../../layout/index.ts";
 import { Rows as PoolRows, type Row, type SinkOptions } from "../index.ts";
 import type { Definition } from "./format.ts";
@@ -122,8 +123,9 @@ export class Changes {
     return block;
   }
 
-  #poolOf({ source, app }: PoolSnapshot): Pool {
-    const key = `${app} ${source}`;
+  #poolOf(snapshot: PoolSnapshot): Pool {
+    const { source, app } = snapshot;
+    const key = poolKey(snapshot);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       const id = this.#pools.size;

@@ -2,7 +2,7 @@
 // collecting thread; all else is done by a thread of its own, which may fall behind: then whole snapshots are left out,
 // and the next one that is recorded says so.
 
-import { type PoolSnapshot, threadFault } from "../../layout/index.ts";
+import { type PoolSnapshot, poolKey, threadFault } from "../../layout/index.ts";
 import type { SinkOptions } from "../index.ts";
 import { Changes } from "./changes.ts";
 import type { FromRecorder, ToRecorder } from "./worker-protocol.ts";
@@ -133,7 +133,7 @@ export class Recorder {
   /** Takes a snapshot in; its arrays may be used again afterwards. */
   write(snapshot: PoolSnapshot): void {
     if (this.#failure !== undefined) return;
-    const key = `${snapshot.app} ${snapshot.source}`;
+    const key = poolKey(snapshot);
     const dropped = this.#dropped.get(key);
     if (this.#waitingRows > this.#maxWaitingRows) {
       const { count = 0, missed = 0, gap } = dropped ?? {};

@@ -3,7 +3,7 @@
 
 import { closeSync, constants, openSync } from "node:fs";
 import { Database } from "../../duckdb/index.ts";
-import type { MetricDefinition, PoolSnapshot } from "../../layout/index.ts";
+import { type MetricDefinition, type PoolSnapshot, poolKey } from "../../layout/index.ts";
 import {
   BlockReader,
   type BlockRows,
@@ -135,7 +135,7 @@ export class Recording {
   }
 
   #poolOf({ source, app }: Pick<SnapshotRow, "source" | "app">): RecordedPool {
-    const key = JSON.stringify([source, app]);
+    const key = poolKey({ source, app });
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       pool = new RecordedPool(source, app);

@@ -3,7 +3,7 @@
 // https://prometheus.io/docs/specs/prw/remote_write_spec/
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/
 
-import type { PoolSnapshot } from "../../layout/index.ts";
+import { type PoolSnapshot, poolKey } from "../../layout/index.ts";
 import { ProtoWriter } from "../encoding/protobuf.ts";
 import {
   type Before,
@@ -158,8 +158,9 @@ export class RemoteWriteEncoder {
     this.#request.finish(this.#version);
   }
 
-  #poolOf({ source, app }: PoolSnapshot): Pool {
-    const key = `${app} ${source}`;
+  #poolOf(snapshot: PoolSnapshot): Pool {
+    const { source, app } = snapshot;
+    const key = poolKey(snapshot);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       const away = this.#away.get(key);

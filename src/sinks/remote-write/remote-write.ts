@@ -1,7 +1,7 @@
 // Remote write: snapshots into requests, requests into a backlog, and from there to the receiver. `collect` makes one
 // for each --remote-write.
 
-import { ClashLog, type ExportCounters, type PoolSnapshot } from "../../layout/index.ts";
+import { ClashLog, type ExportCounters, type PoolSnapshot, poolKey } from "../../layout/index.ts";
 import { type Backlog, MemoryBacklog } from "../delivery/backlog.ts";
 import type { ExportEnd, Exporter } from "../delivery/push.ts";
 import { countersOf, Sender, type SenderOptions } from "../delivery/sender.ts";
@@ -105,7 +105,7 @@ export class RemoteWrite implements Exporter {
 
   write(snapshot: PoolSnapshot): void {
     const { source, app } = snapshot;
-    const key = `${app} ${source}`;
+    const key = poolKey(snapshot);
     const seen = this.#seenMs.get(key);
     if (seen === undefined) this.#seenMs.set(key, { source, app, atMs: performance.now() });
     else seen.atMs = performance.now();
@@ -121,7 +121,7 @@ export class RemoteWrite implements Exporter {
   }
 
   gone(source: string, app: string): void {
-    this.#seenMs.delete(`${app} ${source}`);
+    this.#seenMs.delete(poolKey({ source, app }));
     this.encoder.end(source, app, Date.now());
     this.#later();
   }

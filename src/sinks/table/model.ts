@@ -1,9 +1,9 @@
 // What the table knows: the last values of each pool, samples of them once per second, and how the reading goes.
 // No text and no terminal here: see table-view.ts and table.ts.
 
-import { AGENT_APP, type Directory, type PoolSnapshot } from "../../layout/index.ts";
+import { AGENT_APP, type Directory, type PoolSnapshot, poolKey } from "../../layout/index.ts";
 import { type Row, type RowName, Rows, rowValue } from "../rows.ts";
-import { poolKey, type SinkOptions } from "../sink.ts";
+import type { SinkOptions } from "../sink.ts";
 import { labelsText, printable } from "../text/printable.ts";
 import { rateOf, wentBack } from "../text/rate.ts";
 
