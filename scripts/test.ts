@@ -1,12 +1,23 @@
 // The engine of `make test`: runs every check and all tests, and ends with the line
 // `N passed, N failed`. Each check counts as one, each test as one.
 
-import { mkdir, rm } from "node:fs/promises";
 import { patience, slowness } from "../tests/support/speed.ts";
 import { endRunning, runBounded } from "./bounded.ts";
-import { type Counts, countJunit } from "./junit.ts";
+import { count } from "./junit.ts";
+import {
+  type Failure,
+  indent,
+  type Outcome,
+  type Run,
+  runAgain,
+  runSuite,
+  type Suite,
+  secondsSince,
+  summary,
+} from "./suites.ts";
 
-const JUNIT = "build/junit.xml";
+const REPORT = "build/junit.xml";
+const REPORT_AGAIN = "build/junit-again.xml";
 /** Tests under kernels of their own, by the name that tests/vm/test.ts knows them by. */
 const MACHINE_TESTS = { suite: "in a machine", pair: "in two machines" } as const;
 const SKIP_MACHINES = "MICROVIEW_SKIP_VM";
@@ -46,8 +57,12 @@ process.env["PATH"] = `${process.cwd()}/node_modules/.bin:${process.env["PATH"] 
 delete process.env["MICROVIEW_SOCKET"];
 const selection = process.argv.slice(2);
 
-const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const passedSteps = new Set<string>();
+/** What failed outside of tests. */
+const failures: Failure[] = [];
+const outcomes: Outcome[] = [];
+/** Kinds of machine tests that were left out, by request. */
+let leftOut = 0;
 
 const wantsMachines =
   !process.env[SKIP_MACHINES] &&
@@ -55,39 +70,44 @@ const wantsMachines =
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
     endRunning("SIGTERM");
-    console.log(`✗ ended by ${signal}`);
-    total.failed++;
+    fail(`ended by ${signal}`, "");
     close();
   });
 }
 try {
   for (const step of wantsMachines ? [...STEPS, MACHINE] : STEPS) {
-    if (await runStep(step)) {
-      total.passed++;
-      passedSteps.add(step.name);
-    } else {
-      total.failed++;
-    }
+    if (await runStep(step)) passedSteps.add(step.name);
   }
-  add(total, await runTests(selection));
-  add(total, await runMachineTests());
+  outcomes.push(await runSuite(plainTests(selection)));
+  await runMachineTests();
+  await runAgain(outcomes);
 } catch (error) {
   console.error(error);
-  total.failed++;
+  fail("scripts/test.ts", Bun.inspect(error));
 }
 close();
 
-/** The closing line, which comes whatever has hung or crashed. */
+function fail(name: string, error: string): void {
+  failures.push({ file: undefined, name, error });
+}
+
+/** What failed, and the closing line, which comes whatever has hung or crashed. */
 function close(): never {
-  const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
-  console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
-  process.exit(total.failed > 0 ? 1 : 0);
+  const failed = [...failures, ...outcomes.flatMap((outcome) => outcome.failures)];
+  const forgiven = outcomes.flatMap((outcome) => outcome.forgiven);
+  if (failed.length + forgiven.length > 0) console.log(`\n${summary(failed, forgiven)}`);
+  const counts = count(outcomes.flatMap(({ cases }) => cases));
+  const passed = passedSteps.size + counts.passed;
+  const skipped = leftOut + counts.skipped;
+  const rest = skipped > 0 ? `, ${skipped} skipped` : "";
+  console.log(`\n${passed} passed, ${failed.length} failed${rest}`);
+  process.exit(failed.length > 0 ? 1 : 0);
 }
 
 /** Runs a check; shows its output only when it fails. */
 async function runStep({ name, command, after }: Step): Promise<boolean> {
   if (after !== undefined && !passedSteps.has(after)) {
-    console.log(`✗ ${name.padEnd(16)} not run, because '${after}' failed`);
+    notRun(name, after);
     return false;
   }
   const startedNs = Bun.nanoseconds();
@@ -96,83 +116,64 @@ async function runStep({ name, command, after }: Step): Promise<boolean> {
   });
   const passed = exitCode === 0;
   console.log(`${passed ? "✓" : "✗"} ${name.padEnd(16)} ${secondsSince(startedNs)}`);
-  if (!passed)
-    console.log(indent([output.trimEnd(), ...(how === undefined ? [] : [how])].join("\n")));
+  if (!passed) {
+    const error = [output.trimEnd(), ...(how === undefined ? [] : [how])].join("\n");
+    console.log(indent(error));
+    fail(name, error);
+  }
   return passed;
 }
 
-function add(sum: Counts, counts: Counts): void {
-  sum.passed += counts.passed;
-  sum.failed += counts.failed;
-  sum.skipped += counts.skipped;
+function notRun(name: string, after: string): void {
+  const reason = `not run, because '${after}' failed`;
+  console.log(`✗ ${name.padEnd(16)} ${reason}`);
+  fail(name, reason);
 }
 
-/** Runs the tests, all or those whose path holds one of `filters`. */
-async function runTests(filters: readonly string[]): Promise<Counts> {
-  const reporter = ["--reporter=junit", `--reporter-outfile=${JUNIT}`];
-  const command = ["test", `--timeout=${TEST_TIMEOUT_MS}`, ...reporter, ...filters];
-  return await runReported("tests", command, JUNIT);
+/** The tests, all or those whose path holds one of `filters`. */
+function plainTests(filters: readonly string[]): Suite {
+  const run = (report: string, paths: readonly string[]): Run => ({
+    command: [
+      ...[process.execPath, "test", `--timeout=${TEST_TIMEOUT_MS}`],
+      ...["--reporter=junit", `--reporter-outfile=${report}`, ...paths],
+    ],
+    ...{ report, limitMs: TESTS_LIMIT_MS },
+  });
+  return {
+    name: "tests",
+    run: run(REPORT, filters),
+    again: (file) => run(REPORT_AGAIN, [`./${file}`]),
+  };
+}
+
+/** The tests that need a kernel of their own, of one kind. */
+function machineTests(which: keyof typeof MACHINE_TESTS): Suite {
+  const run = (files: readonly string[]): Run => ({
+    command: [process.execPath, "tests/vm/test.ts", which, ...files],
+    ...{ report: `build/vm/${which}/junit.xml`, limitMs: TESTS_LIMIT_MS },
+  });
+  return { name: MACHINE_TESTS[which], run: run([]), again: (file) => run([file]) };
 }
 
 /** Runs the tests that need a kernel of their own; says so when it does not. */
-async function runMachineTests(): Promise<Counts> {
-  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
-  const kinds = Object.keys(MACHINE_TESTS).length;
+async function runMachineTests(): Promise<void> {
+  const kinds = ["suite", "pair"] as const;
   if (process.env[SKIP_MACHINES]) {
     console.log(`- machine tests    skipped, because ${SKIP_MACHINES} is set`);
-    return { ...counts, skipped: kinds };
+    leftOut += kinds.length;
+    return;
   }
   if (!wantsMachines) {
     console.log("- machine tests    not selected");
-    return counts;
+    return;
   }
-  for (const needed of ["build", MACHINE.name]) {
-    if (passedSteps.has(needed)) continue;
-    console.log(`✗ machine tests    not run, because '${needed}' failed`);
-    return { ...counts, failed: kinds };
+  const missing = ["build", MACHINE.name].find((needed) => !passedSteps.has(needed));
+  if (missing !== undefined) {
+    for (const which of kinds) notRun(MACHINE_TESTS[which], missing);
+    return;
   }
   console.log(
     `\nUnder kernels of their own, in qemu; \`${SKIP_MACHINES}=1 make test\` skips this.`,
   );
-  for (const [which, name] of Object.entries(MACHINE_TESTS)) {
-    const report = `build/vm/${which}/junit.xml`;
-    add(counts, await runReported(name, ["tests/vm/test.ts", which], report));
-  }
-  return counts;
-}
-
-/** Runs tests with bun, shows their output as it comes, and counts by the report they write. */
-async function runReported(
-  name: string,
-  command: readonly string[],
-  reportPath: string,
-): Promise<Counts> {
-  await mkdir("build", { recursive: true });
-  await rm(reportPath, { force: true });
-  const startedNs = Bun.nanoseconds();
-  const { exitCode, how } = await runBounded([process.execPath, ...command], {
-    ...{ shows: true, limitMs: TESTS_LIMIT_MS },
-  });
-  const report = Bun.file(reportPath);
-  const counts = (await report.exists())
-    ? countJunit(await report.text())
-    : { passed: 0, failed: 0, skipped: 0 };
-  if (counts.passed + counts.failed === 0) {
-    console.log(`✗ no test was counted${how === undefined ? "" : `: ${how}`}`);
-    counts.failed++;
-  } else if (exitCode !== 0 && counts.failed === 0) {
-    // A file that does not load, an error between tests, or a crash.
-    console.log(`✗ bun ended with exit code ${exitCode}${how === undefined ? "" : `: ${how}`}`);
-    counts.failed++;
-  }
-  console.log(`${counts.failed === 0 ? "✓" : "✗"} ${name.padEnd(16)} ${secondsSince(startedNs)}`);
-  return counts;
-}
-
-function secondsSince(startedNs: number): string {
-  return `${((Bun.nanoseconds() - startedNs) / 1e9).toFixed(1)} s`;
-}
-
-function indent(text: string): string {
-  return text.replaceAll(/^/gm, "    ");
+  for (const which of kinds) outcomes.push(await runSuite(machineTests(which)));
 }

@@ -2,11 +2,11 @@
 // `make test-vm`, `make test-vm-pair` and `make test` call it.
 //
 //   bun tests/vm/test.ts suite [FILE...]  tests/vm/suite/*.vm.ts, all in one machine
-//   bun tests/vm/test.ts pair             tests/vm/pair/*.vm.ts, with agent.sh in another machine
+//   bun tests/vm/test.ts pair [FILE...]   tests/vm/pair/*.vm.ts, with agent.sh in another machine
 
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join, normalize } from "node:path";
-import { countJunit } from "../../scripts/junit.ts";
+import { casesIn, count } from "../../scripts/junit.ts";
 import { patience } from "../support/speed.ts";
 import { BuildError } from "./build.ts";
 import { interruption, MachineError, runMachine } from "./machine.ts";
@@ -64,9 +64,7 @@ async function main(): Promise<boolean> {
     console.error(`vm: ${error.message}`);
   }
   const report = Bun.file(join(out, "junit.xml"));
-  const counts = (await report.exists())
-    ? countJunit(await report.text())
-    : { passed: 0, failed: 0, skipped: 0 };
+  const counts = count((await report.exists()) ? casesIn(await report.text()) : []);
   // A machine that did not last, a file that does not load, an error between tests.
   if (exitCode !== 0 && counts.failed === 0) counts.failed++;
   if (counts.passed + counts.failed === 0) {
