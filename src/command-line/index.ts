@@ -3,12 +3,13 @@
 import * as flag from "./flags.ts";
 
 export { CATALOGUE, type CommandName, visibleCommands } from "./catalogue.ts";
+export { completionScript } from "./completion/script.ts";
 export { formatDurationMs, parseDurationMs } from "./duration.ts";
 export { type AgentEndpoint, type Endpoint, parseAgent, parseEndpoint } from "./endpoint.ts";
 export { CliError, UsageError } from "./errors.ts";
 export { Faults } from "./faults.ts";
 export { readTextFile } from "./files.ts";
-export { type Completes, type Flag, flagName, LONGEST_TIMER_MS } from "./flags.ts";
+export { LONGEST_TIMER_MS } from "./flags.ts";
 export { renderCommandHelp, renderRootHelp } from "./help.ts";
 export { parseHostName } from "./host-name.ts";
 export { parseInteger } from "./integer.ts";

@@ -1,12 +1,7 @@
 // `microview completion`: prints a script that teaches a shell our commands and flags.
 
-import { defineSubcommand, flag } from "../command-line/index.ts";
-import { bashScript } from "./completion/bash.ts";
-import { describeProgram } from "./completion/description.ts";
-import { fishScript } from "./completion/fish.ts";
-import { zshScript } from "./completion/zsh.ts";
-
-const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
+import { completionScript, defineSubcommand, flag } from "../command-line/index.ts";
+import { loadSubcommand } from "./index.ts";
 
 export default defineSubcommand("completion", {
   examples: [
@@ -25,6 +20,6 @@ export default defineSubcommand("completion", {
   ),
   flags: {},
   async run(_options, shell) {
-    process.stdout.write(SCRIPTS[shell](await describeProgram()));
+    process.stdout.write(await completionScript(shell, loadSubcommand));
   },
 });

@@ -1,13 +1,8 @@
 // What a shell needs to know of the program, taken from the subcommands' own declarations.
 
-import {
-  CATALOGUE,
-  type Completes,
-  type Flag,
-  flagName,
-  visibleCommands,
-} from "../../command-line/index.ts";
-import { loadSubcommand } from "../index.ts";
+import { CATALOGUE, type CommandName, visibleCommands } from "../catalogue.ts";
+import { type Completes, type Flag, flagName } from "../flags.ts";
+import type { Subcommand } from "../subcommand.ts";
 
 /** What may be typed as the value of a flag or as an operand. */
 export interface ValueDescription {
@@ -41,11 +36,14 @@ const HELP: FlagDescription = {
   completes: undefined,
 };
 
+/** How a subcommand's declaration is had. */
+export type LoadSubcommand = (name: CommandName) => Promise<Subcommand>;
+
 /** Loads every visible subcommand and describes it. */
-export async function describeProgram(): Promise<ProgramDescription> {
+export async function describeProgram(load: LoadSubcommand): Promise<ProgramDescription> {
   return Promise.all(
     visibleCommands().map(async (name) => {
-      const { details } = await loadSubcommand(name);
+      const { details } = await load(name);
       return {
         name,
         summary: CATALOGUE[name].summary,
