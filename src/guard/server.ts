@@ -156,12 +156,12 @@ export class GuardedServer {
     return done;
   }
 
-  /** Answers what was taken on, for a moment, then closes everything. */
-  async stop(): Promise<void> {
+  /** Answers what was taken on, for a moment and at most for so long, then closes everything. */
+  async stop(withinMs = DRAIN_TIMEOUT_MS): Promise<void> {
     const all = [this.#tcp, ...this.#replaced, ...(this.#unix === undefined ? [] : [this.#unix])];
     let timer: Timer | undefined;
     const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, DRAIN_TIMEOUT_MS);
+      timer = setTimeout(resolve, Math.min(withinMs, DRAIN_TIMEOUT_MS));
     });
     await Promise.race([Promise.all(all.map((listener) => listener.stop())), timeout]);
     clearTimeout(timer);

@@ -1,9 +1,9 @@
-// What becomes of snapshots that are pushed: exporters count it, and agents and collectors tell it in their own metrics.
+// What becomes of snapshots that are pushed: sinks count it, and agents and collectors tell it in their own metrics.
 
 /** Protocols that snapshots are pushed by. */
 export type Protocol = "otlp" | "remote-write";
 
-/** What an exporter has done. Samples are OTLP's data points. */
+/** What a sink that pushes has done. Samples are OTLP's data points. */
 export interface ExportCounters {
   protocol: Protocol;
   /** Samples that the receiver took. */

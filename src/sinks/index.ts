@@ -9,15 +9,14 @@
 //     ...(process.stdout.isTTY ? { terminal: processTerminal(), onQuit: () => stop.abort() } : {}) });
 //
 //   for await (const snapshot of snapshots) sink.write(snapshot);
-//   sink.close();   // in a finally: on a terminal it gives the screen and the keyboard back
+//   await sink.close(0);   // in a finally: on a terminal it gives the screen and the keyboard back
 //
-// `write` copies what it needs: the snapshot's arrays may be reused as soon as it returns. `flush()` may be called
-// where a round of pools is complete; without it the sinks that need to know notice when a pool comes again.
+// `write` copies what it needs: the snapshot's arrays may be reused as soon as it returns.
 // `wanted(service, metric)` must be given wherever the read was filtered: pages are fetched whole, and counters that
 // were not fetched read as 0.
 
 export { type Row, type RowName, Rows } from "./rows.ts";
-export type { Sink, SinkOptions } from "./sink.ts";
+export type { Sink, SinkEnd, SinkOptions } from "./sink.ts";
 export { type TableClock, type TableOptions, TableSink } from "./table/table.ts";
 export { type Key, keysIn, processTerminal, SCREEN, type Terminal } from "./table/terminal.ts";
 export type { TableStyle } from "./table/view.ts";

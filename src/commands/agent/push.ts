@@ -1,11 +1,12 @@
 // What `microview agent --otlp` does beside the agent: takes a snapshot of every application at an interval, hands it to
-// an exporter, and tells it of applications that have gone.
+// a sink, and tells that of applications that have gone.
 
 import { hostname } from "node:os";
 import { type Agent, Recurring } from "../../agent/index.ts";
 import type { Log } from "../../guard/index.ts";
 import { LOCAL_SOURCE } from "../../layout/index.ts";
-import type { ExportEnd, Exporter } from "../../sinks/delivery/index.ts";
+import type { PushSink } from "../../sinks/delivery/index.ts";
+import type { SinkEnd } from "../../sinks/index.ts";
 import { Otlp } from "../../sinks/otlp/index.ts";
 import type { OtlpFlagOptions } from "../push/flags.ts";
 import { otlpOptions } from "../push/otlp.ts";
@@ -16,14 +17,14 @@ const GRACE_MS = 1_500;
 
 export class AgentPush {
   readonly #agent: Agent;
-  readonly #exporter: Exporter;
+  readonly #sink: PushSink;
   readonly #pushes: Recurring;
   readonly #timer: Timer;
   #apps = new Set<string>();
 
-  private constructor(agent: Agent, exporter: Exporter, intervalMs: number, log: Log) {
+  private constructor(agent: Agent, sink: PushSink, intervalMs: number, log: Log) {
     this.#agent = agent;
-    this.#exporter = exporter;
+    this.#sink = sink;
     this.#pushes = new Recurring(
       log,
       "a snapshot could not be pushed",
@@ -52,7 +53,7 @@ export class AgentPush {
       () => true,
       (text) => log.warn(text),
     );
-    // A snapshot is taken when one is to be sent: the exporter takes them all.
+    // A snapshot is taken when one is to be sent: the sink sends them all.
     return (agent) =>
       new AgentPush(agent, new Otlp({ ...all, intervalMs: 0 }), all.intervalMs, log);
   }
@@ -60,13 +61,13 @@ export class AgentPush {
   /** Pushes what every application holds now. */
   push(): void {
     try {
-      this.#agent.reportPush(this.#exporter.counters);
+      this.#agent.reportPush(this.#sink.counters);
       const apps = new Set<string>();
       for (const snapshot of this.#agent.snapshots()) {
         apps.add(snapshot.app);
-        this.#exporter.write(snapshot);
+        this.#sink.write(snapshot);
       }
-      for (const app of this.#apps) if (!apps.has(app)) this.#exporter.gone(LOCAL_SOURCE, app);
+      for (const app of this.#apps) if (!apps.has(app)) this.#sink.gone(LOCAL_SOURCE, app);
       this.#apps = apps;
       this.#pushes.worked("");
     } catch (error) {
@@ -76,10 +77,10 @@ export class AgentPush {
   }
 
   /** Pushes once more, and sends what is left for at most {@link GRACE_MS}. Call it while there are pools. */
-  close(): Promise<ExportEnd> {
+  close(): Promise<SinkEnd> {
     clearInterval(this.#timer);
     this.push();
-    return this.#exporter.close(GRACE_MS);
+    return this.#sink.close(GRACE_MS);
   }
 }
 

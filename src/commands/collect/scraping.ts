@@ -68,9 +68,9 @@ export class Scraping {
     onHangUp(() => this.#renewal.renewNow());
   }
 
-  async close(): Promise<void> {
+  async close(graceMs: number): Promise<void> {
     this.#renewal.stop();
-    await this.server.close();
+    await this.server.close(graceMs);
   }
 }
 

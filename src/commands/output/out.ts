@@ -55,11 +55,8 @@ async function openRecording(options: OutOptions): Promise<Out> {
         return recorder.isBehind;
       },
       async close() {
-        const { snapshots, samples, bytes, dropped } = await recorder.close();
-        if (snapshots === 0) return `${path}: nothing to record, not kept`;
-        const each = samples === 0 ? "" : `, ${(bytes / samples).toFixed(2)} bytes per sample`;
-        const left = dropped === 0 ? "" : `; ${dropped} snapshots left out, writing fell behind`;
-        return `${path}: ${snapshots} snapshots, ${samples} samples, ${formatBytes(bytes)}${each}${left}`;
+        const { summary } = await recorder.close();
+        return summary;
       },
     };
   } catch (error) {
@@ -95,7 +92,7 @@ async function openText({
     },
     isBehind: false,
     async close() {
-      sink.close();
+      await sink.close(0);
       text.close();
       return `${path}: ${snapshots} snapshots, ${formatBytes(text.bytes)}`;
     },

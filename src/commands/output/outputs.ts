@@ -4,20 +4,21 @@
 import { type Filter, type TargetStatistics, wantedBy } from "../../collector/index.ts";
 import { type CliError, finishing, styleFor, UsageError } from "../../command-line/index.ts";
 import { ClashLog, type PoolSnapshot } from "../../layout/index.ts";
-import type { ExportEnd, Exporter } from "../../sinks/delivery/index.ts";
+import type { PushSink } from "../../sinks/delivery/index.ts";
 import {
   CsvSink,
   NdjsonSink,
   printable,
   processTerminal,
   type Sink,
+  type SinkEnd,
   TableSink,
 } from "../../sinks/index.ts";
 import { PrometheusSink } from "../../sinks/prometheus/index.ts";
 import type { ListenOptions } from "../collect/listen-flags.ts";
 import type { Scraping } from "../collect/scraping.ts";
-import { exportersOf } from "../push/exporters.ts";
 import type { PushOptions } from "../push/flags.ts";
+import { pushSinksOf } from "../push/push-sinks.ts";
 import type { OutFile } from "./flags.ts";
 import { type Out, openOut } from "./out.ts";
 
@@ -72,9 +73,9 @@ export class Outputs {
   readonly isLive: boolean;
   readonly #options: OutputOptions;
   readonly #surroundings: OutputSurroundings;
-  readonly #sink: Sink;
+  readonly #sink: Sink | undefined;
   /** Where snapshots are pushed to. */
-  readonly #exporters: readonly Exporter[];
+  readonly #exporters: readonly PushSink[];
   /** Serves the latest, where that is asked for. */
   #scraping: Scraping | undefined;
   readonly #clashes = new ClashLog((text) => this.tellAside(text));
@@ -93,7 +94,7 @@ export class Outputs {
     this.#surroundings = surroundings;
     const { stdout, filter, once } = surroundings;
     const isTerminal = stdout.isTTY === true;
-    this.#exporters = exportersOf(options, {
+    this.#exporters = pushSinksOf(options, {
       filter,
       isRecorded: surroundings.isRecorded,
       onNotice: (text) => this.tellAside(text),
@@ -113,7 +114,7 @@ export class Outputs {
   /** Snapshots should wait, where they can. */
   get isBehind(): boolean {
     const isPushBehind = this.#exporters.some(({ isBehind }) => isBehind);
-    return this.#isFull || this.#out?.isBehind === true || isPushBehind;
+    return this.#sink?.isBehind === true || this.#out?.isBehind === true || isPushBehind;
   }
 
   /** Receivers have all that was pushed. */
@@ -134,7 +135,7 @@ export class Outputs {
 
   /** Hands a snapshot to all of them; its arrays may be used again afterwards. */
   write(snapshot: PoolSnapshot): void {
-    this.#sink.write(snapshot);
+    this.#sink?.write(snapshot);
     this.#out?.write(snapshot);
     this.#scraping?.server.write(snapshot);
     for (const exporter of this.#exporters) exporter.write(snapshot);
@@ -153,13 +154,13 @@ export class Outputs {
 
   /** Delivers what is left. @returns what was pushed and could not be delivered, in a line each */
   async close(): Promise<string[]> {
-    this.#sink.close();
+    await this.#sink?.close(0);
     this.#surroundings.stdout.off("drain", this.#onDrain);
     // At once: a receiver that does not answer must not keep the file open.
     const [written, ends] = await Promise.all([
       this.#closeOut(),
       finishing("delivering what is left", this.#deliver()),
-      this.#scraping?.close(),
+      this.#scraping?.close(EXPORT_GRACE_MS),
     ]);
     if (written !== undefined) this.#last.push(written);
     for (const { summary } of ends) if (!this.#surroundings.once) this.#last.push(summary);
@@ -176,7 +177,7 @@ export class Outputs {
     return await finishing(`completing ${file.path}`, out.close(), left);
   }
 
-  #deliver(): Promise<ExportEnd[]> {
+  #deliver(): Promise<SinkEnd[]> {
     return Promise.all(this.#exporters.map((each) => each.close(EXPORT_GRACE_MS)));
   }
 
@@ -234,12 +235,13 @@ export class Outputs {
     else this.say(text);
   }
 
-  #makeSink(format: string): Sink {
+  #makeSink(format: string): Sink | undefined {
     const { stdout, filter, intervalMs, labelSource, troubles, onQuit } = this.#surroundings;
     const common = {
       write: (text: string) => {
         if (!stdout.write(text)) this.#isFull = true;
       },
+      isFull: () => this.#isFull,
       wanted: wantedBy(filter).metric,
       perWriter: this.#options.perWriter,
     };
@@ -257,7 +259,7 @@ export class Outputs {
       case "prometheus":
         return new PrometheusSink({ ...common, labelSource, terminal: stdout.isTTY === true });
       case "none":
-        return { write() {}, flush() {}, close() {} };
+        return undefined;
       default:
         return new NdjsonSink(common);
     }

@@ -3,7 +3,7 @@
 import { version } from "../../../package.json" with { type: "json" };
 import { wantedBy } from "../../collector/index.ts";
 import { CliError, UsageError } from "../../command-line/index.ts";
-import { type Exporter, WriteAheadError } from "../../sinks/delivery/index.ts";
+import { type PushSink, WriteAheadError } from "../../sinks/delivery/index.ts";
 import { RemoteWrite } from "../../sinks/remote-write/index.ts";
 import { readAuthorities } from "../support/certificate-files.ts";
 import type { RemoteWriteOptions } from "./flags.ts";
@@ -15,7 +15,7 @@ export function remoteWriteOf(
   options: Partial<RemoteWriteOptions>,
   url: string,
   { filter, isRecorded, onNotice, clashes }: PushSource,
-): Exporter {
+): PushSink {
   const { remoteWriteWal: folder, remoteWriteCa: ca } = options;
   const { remoteWriteTokenFile: token, remoteWriteAuthFile: auth } = options;
   if (token !== undefined && auth !== undefined) {

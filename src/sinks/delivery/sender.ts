@@ -1,5 +1,5 @@
 // Delivers a backlog to its receiver, one request after the other, so that nothing overtakes: with backoff while it is
-// away, without what it refuses. For both exporters.
+// away, without what it refuses. For all sinks that send.
 
 import { type Attempt, byProxy, failureOf, proxyOption, shortReason } from "../../http/index.ts";
 import type { ExportCounters, Protocol } from "../../layout/index.ts";
@@ -47,7 +47,7 @@ interface SenderCounters {
   refused: number;
 }
 
-/** What a sender and its backlog have counted, as an exporter tells it. */
+/** What a sender and its backlog have counted, as a sink tells it. */
 export function countersOf(protocol: Protocol, { counters, backlog }: Sender): ExportCounters {
   const { dropped, samples, bytes } = backlog;
   return { protocol, ...counters, dropped, waitingSamples: samples, waitingBytes: bytes };
@@ -92,12 +92,18 @@ export class Sender {
 
   /**
    * Ends when all is sent, or after this time.
+   * @param making what still makes requests
    * @returns samples that were not delivered
    */
-  async stop(graceMs: number): Promise<number> {
+  async stop(graceMs: number, making?: Promise<void>): Promise<number> {
+    const over = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      this.#aborting.abort();
+      over.resolve();
+    }, graceMs);
+    await Promise.race([making, over.promise]);
     this.#ending = true;
     this.#wake();
-    const timer = setTimeout(() => this.#aborting.abort(), graceMs);
     await this.#running;
     clearTimeout(timer);
     return this.backlog.samples;

@@ -1,5 +1,5 @@
 // Writes protobuf's wire format as its manual describes it: https://protobuf.dev/programming-guides/encoding/
-// For both exporters. A message inside another is opened and closed; its length is put in when it is known.
+// For both protocols that push. A message inside another is opened and closed; its length is put in when it is known.
 
 const encoder = new TextEncoder();
 

@@ -3,10 +3,12 @@
 
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { type ExportCounters, type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import type { ExportCounters, PoolSnapshot } from "../../layout/index.ts";
 import { MemoryBacklog } from "../delivery/backlog.ts";
-import type { ExportEnd, Exporter } from "../delivery/push.ts";
+import { Presence } from "../delivery/presence.ts";
+import { hostOf, type PushSink, receiverAt, summaryLine } from "../delivery/push-sink.ts";
 import { countersOf, Sender, type SenderOptions } from "../delivery/sender.ts";
+import type { SinkEnd } from "../sink.ts";
 import { decodePartialSuccess, parsePartialSuccess } from "./answer.ts";
 import { OtlpEncoder, type OtlpEncoderOptions, type Taken } from "./encoder.ts";
 import { JsonForm } from "./json.ts";
@@ -55,7 +57,7 @@ type Job =
   | { kind: "snapshot"; taken: Taken }
   | { kind: "end"; source: string; app: string; atMs: number };
 
-export class Otlp implements Exporter {
+export class Otlp implements PushSink {
   readonly form: OtlpForm<unknown>;
   readonly encoder: OtlpEncoder<unknown>;
   readonly backlog: MemoryBacklog;
@@ -67,11 +69,12 @@ export class Otlp implements Exporter {
   #encoding: Promise<void> | undefined;
   /** Data points that a receiver did not take of requests that it took. */
   rejected = 0;
-  readonly #seen = new Map<string, { source: string; app: string; sentMs: number; atMs: number }>();
-  readonly #watch: Timer;
+  readonly #presence: Presence;
   #rejectionSaid = false;
   readonly #warnings = new Set<string>();
   #failureSaid = false;
+  #end: Promise<SinkEnd> | undefined;
+  #isClosed = false;
 
   constructor(readonly options: OtlpOptions) {
     const { format, compression, awayMs = DEFAULTS.awayMs } = options;
@@ -82,7 +85,7 @@ export class Otlp implements Exporter {
     this.backlog = new MemoryBacklog(maxMemoryBytes);
     this.sender = new Sender(this.backlog, {
       ...options,
-      name: `the receiver at ${new URL(options.url).host}`,
+      name: receiverAt(options.url),
       headers: () => ({
         ...options.headers(),
         ...(compression === "gzip" ? { "content-encoding": "gzip" } : {}),
@@ -96,30 +99,24 @@ export class Otlp implements Exporter {
       onTaken: ({ samples }, answer, contentType) => this.#readAnswer(samples, answer, contentType),
     });
     this.sender.start();
-    this.#watch = setInterval(() => this.#endAway(awayMs), Math.min(1000, awayMs / 4));
-    this.#watch.unref();
+    this.#presence = new Presence(awayMs, (source, app) =>
+      this.#later({ kind: "end", source, app, atMs: Date.now() }),
+    );
   }
 
   write(snapshot: PoolSnapshot): void {
-    const { source, app } = snapshot;
-    const key = poolKey(snapshot);
+    const present = this.#presence.see(snapshot);
     // By the source's clock: what was recorded may come faster or slower than it was taken.
     const takenMs = snapshot.monotonicNs / 1e6;
-    let seen = this.#seen.get(key);
-    if (seen === undefined) {
-      seen = { source, app, sentMs: Number.NEGATIVE_INFINITY, atMs: 0 };
-      this.#seen.set(key, seen);
-    }
-    seen.atMs = performance.now();
     // A clock that has begun anew is no reason to wait.
-    if (Math.abs(takenMs - seen.sentMs) < this.options.intervalMs * EARLY) return;
-    seen.sentMs = takenMs;
+    if (Math.abs(takenMs - present.sentMs) < this.options.intervalMs * EARLY) return;
+    present.sentMs = takenMs;
     this.#later({ kind: "snapshot", taken: this.encoder.take(snapshot) });
   }
 
-  gone(source: string, app: string): void {
-    this.#seen.delete(poolKey({ source, app }));
-    this.#later({ kind: "end", source, app, atMs: Date.now() });
+  /** Of a source that is away nothing ends before it has been away for long. */
+  gone(source: string, app?: string): void {
+    if (app !== undefined) this.#presence.end(source, app);
   }
 
   get isBehind(): boolean {
@@ -127,6 +124,7 @@ export class Otlp implements Exporter {
   }
 
   get isIdle(): boolean {
+    if (this.#isClosed) return true;
     return this.#encoding === undefined && this.backlog.peek() === undefined;
   }
 
@@ -140,27 +138,28 @@ export class Otlp implements Exporter {
     };
   }
 
-  async close(graceMs: number): Promise<ExportEnd> {
-    clearInterval(this.#watch);
-    const startMs = performance.now();
-    const timer = Promise.withResolvers<void>();
-    const timeout = setTimeout(timer.resolve, graceMs);
-    await Promise.race([this.#encoding, timer.promise]);
-    clearTimeout(timeout);
+  close(graceMs: number): Promise<SinkEnd> {
+    this.#end ??= this.#close(graceMs);
+    return this.#end;
+  }
+
+  async #close(graceMs: number): Promise<SinkEnd> {
+    this.#presence.close();
+    const left = await this.sender.stop(graceMs, this.#encoding);
     this.#jobs.length = 0;
-    const left = await this.sender.stop(Math.max(0, graceMs - (performance.now() - startMs)));
+    this.#isClosed = true;
     const { requests, samples, bytes, retries, refused } = this.sender.counters;
-    const { dropped } = this.backlog;
-    const host = new URL(this.options.url).host;
-    const parts = [
-      `${host}: ${samples} data points in ${requests} requests of ${bytes} bytes by OTLP`,
-    ];
-    if (retries > 0) parts.push(`sent again ${retries}`);
-    if (refused > 0) parts.push(`data points refused ${refused}`);
-    if (this.rejected > 0) parts.push(`data points rejected by a partial success ${this.rejected}`);
-    if (dropped > 0) parts.push(`data points dropped ${dropped}`);
-    if (left > 0) parts.push(`data points lost ${left}`);
-    return { summary: parts.join("; "), undelivered: left + dropped + refused + this.rejected };
+    const { rejected, backlog } = this;
+    const { dropped } = backlog;
+    const sent = `${hostOf(this.options.url)}: ${samples} data points in ${requests} requests of ${bytes} bytes by OTLP`;
+    const summary = summaryLine(sent, {
+      "sent again": retries,
+      "data points refused": refused,
+      "data points rejected by a partial success": rejected,
+      "data points dropped": dropped,
+      "data points lost": left,
+    });
+    return { summary, undelivered: left + dropped + refused + rejected };
   }
 
   /** Takes on a job. They are done one after the other, in pieces, so that nobody waits for them. */
@@ -228,28 +227,22 @@ export class Otlp implements Exporter {
     const message = partial.message.slice(0, 300);
     const rejected = Math.max(0, Math.min(points, partial.rejected));
     this.rejected += rejected;
-    const { host } = new URL(this.options.url);
-    if (rejected === 0) this.#noteWarning(host, message);
+    if (rejected === 0) this.#noteWarning(message);
     else if (!this.#rejectionSaid) {
       this.#rejectionSaid = true;
       this.options.onNotice(
-        `the receiver at ${host} has rejected ${rejected} of ${points} data points: ${message || "it does not say why"}`,
+        `${receiverAt(this.options.url)} has rejected ${rejected} of ${points} data points: ${message || "it does not say why"}`,
       );
     }
   }
 
   /** "Servers MAY also use the message to convey warnings": all was taken. Each is said once. */
-  #noteWarning(host: string, message: string): void {
+  #noteWarning(message: string): void {
     if (message === "" || this.#warnings.has(message) || this.#warnings.size >= MAX_WARNINGS)
       return;
     this.#warnings.add(message);
-    this.options.onNotice(`the receiver at ${host} has taken everything, and warns: ${message}`);
-  }
-
-  #endAway(awayMs: number): void {
-    const nowMs = performance.now();
-    for (const { source, app, atMs } of this.#seen.values()) {
-      if (nowMs - atMs > awayMs) this.gone(source, app);
-    }
+    this.options.onNotice(
+      `${receiverAt(this.options.url)} has taken everything, and warns: ${message}`,
+    );
   }
 }

@@ -34,6 +34,7 @@ import {
   type PoolSnapshot,
   poolKey,
 } from "../../layout/index.ts";
+import type { Sink, SinkEnd } from "../sink.ts";
 import { type ScrapeCounts, SelfPool, type SourceStatistics } from "./self-pool.ts";
 
 /** A pool that was not read for so many intervals, and for so long, is not shown any more. */
@@ -86,7 +87,10 @@ interface Latest {
   takenAtMs: number;
 }
 
-export class ScrapeServer {
+export class ScrapeServer implements Sink {
+  /** It has the latest alone, and nothing waits for scrapers. */
+  readonly isBehind = false;
+  readonly isIdle = true;
   readonly #options: ScrapeServerOptions;
   readonly #endpoint: MetricsEndpoint;
   readonly #counts: ScrapeCounts = { refused: 0, cut: 0, clashes: 0 };
@@ -95,6 +99,7 @@ export class ScrapeServer {
   readonly #guard: Guard;
   readonly #server: GuardedServer;
   readonly #looking: Timer;
+  #end: Promise<SinkEnd> | undefined;
   /** Undefined without TLS, and where a renewal has failed half-way. */
   #shownTls: TlsIdentity | undefined;
 
@@ -157,7 +162,6 @@ export class ScrapeServer {
     this.#guard.certify(certificate);
   }
 
-  /** Takes a snapshot in; its arrays may be used again afterwards. */
   write({ app, source, directory, monotonicNs, plan, values, slots }: PoolSnapshot): void {
     const key = poolKey({ source, app });
     const before = this.#latest.get(key);
@@ -174,7 +178,6 @@ export class ScrapeServer {
     });
   }
 
-  /** An application of a source has ended, or all that is read of it. */
   gone(source: string, app?: string): void {
     for (const [key, { snapshot }] of this.#latest) {
       if (snapshot.source === source && (app ?? snapshot.app) === snapshot.app) {
@@ -183,9 +186,15 @@ export class ScrapeServer {
     }
   }
 
-  async close(): Promise<void> {
+  close(graceMs: number): Promise<SinkEnd> {
+    this.#end ??= this.#close(graceMs);
+    return this.#end;
+  }
+
+  async #close(graceMs: number): Promise<SinkEnd> {
     clearInterval(this.#looking);
-    await this.#server.stop();
+    await this.#server.stop(graceMs);
+    return { summary: "", undelivered: 0 };
   }
 
   #answer(request: Request): Response {

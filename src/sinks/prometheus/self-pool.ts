@@ -138,7 +138,7 @@ export class SelfPool {
 
   /**
    * @param statistics of the agents that are read, which stay the same ones
-   * @param pushes what exporters have done, which stay the same ones too
+   * @param pushes what those that push have done, which stay the same ones too
    * @param scrapes those of this collector
    */
   constructor(

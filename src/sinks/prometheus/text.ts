@@ -2,8 +2,10 @@
 
 import { type ExposedPool, Exposition, WriterValues } from "../../exposition/index.ts";
 import { describeClash, type PoolSnapshot, poolKey } from "../../layout/index.ts";
-import { PoolStates, Rounds, type Sink, type SinkOptions } from "../sink.ts";
+import { PoolStates, Rounds } from "../pools.ts";
+import type { SinkOptions } from "../sink.ts";
 import { printable, printableLines } from "../text/printable.ts";
+import { TextSink } from "../text/text-sink.ts";
 import { rfc3339 } from "../text/time.ts";
 
 /** Clashes of names that are written as comments. */
@@ -17,7 +19,7 @@ export interface PrometheusOptions extends SinkOptions {
 }
 
 /** Expositions after the first are set apart by an empty line. Missed deadlines and gaps are comments before them. */
-export class PrometheusSink implements Sink {
+export class PrometheusSink extends TextSink {
   readonly #rounds = new Rounds();
   readonly #exposition = new Exposition();
   /** Of the round, by pool. */
@@ -26,7 +28,9 @@ export class PrometheusSink implements Sink {
   #remarks = "";
   #written = false;
 
-  constructor(readonly options: PrometheusOptions) {}
+  constructor(override readonly options: PrometheusOptions) {
+    super(options);
+  }
 
   write(snapshot: PoolSnapshot): void {
     if (this.#rounds.begins(snapshot)) this.#put();
@@ -44,13 +48,8 @@ export class PrometheusSink implements Sink {
     this.#remarks += remarks(snapshot);
   }
 
-  flush(): void {
-    this.#rounds.end();
+  protected override finish(): void {
     this.#put();
-  }
-
-  close(): void {
-    this.flush();
   }
 
   #writersOf(snapshot: PoolSnapshot): WriterValues {

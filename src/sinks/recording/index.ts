@@ -10,7 +10,7 @@
 export {
   Recorder,
   type RecorderOptions,
+  type RecordingEnd,
   RecordingError,
-  type RecordingSummary,
 } from "./recorder.ts";
 export { Recording, type RecordingRange } from "./recording.ts";

@@ -1,9 +1,9 @@
-// Records snapshots into a Parquet file, besides whatever else is done with them. What has changed is found here, in the
+// Records snapshots into a Parquet file. What has changed is found here, in the
 // collecting thread; all else is done by a thread of its own, which may fall behind: then whole snapshots are left out,
 // and the next one that is recorded says so.
 
 import { type PoolSnapshot, poolKey, threadFault } from "../../layout/index.ts";
-import type { SinkOptions } from "../index.ts";
+import { formatBytes, type Sink, type SinkEnd, type SinkOptions } from "../index.ts";
 import { Changes } from "./changes.ts";
 import type { FromRecorder, ToRecorder } from "./worker-protocol.ts";
 
@@ -58,8 +58,7 @@ export class RecordingError extends Error {
 }
 
 /** What a recording has become. */
-export interface RecordingSummary {
-  path: string;
+export interface RecordingEnd extends SinkEnd {
   snapshots: number;
   /** Values of series that the snapshots had, changed or not; a histogram is one. */
   samples: number;
@@ -68,10 +67,12 @@ export interface RecordingSummary {
   dropped: number;
 }
 
-export class Recorder {
+export class Recorder implements Sink {
   readonly #worker: Worker;
   readonly #changes: Changes;
-  readonly #summary: RecordingSummary;
+  readonly #counts: Omit<RecordingEnd, keyof SinkEnd> = {
+    ...{ snapshots: 0, samples: 0, bytes: 0, dropped: 0 },
+  };
   readonly #timer: Timer;
   /** Snapshots that were left out, by pool, since the last that was not. */
   readonly #dropped = new Map<string, { count: number; missed: number; gap: string | undefined }>();
@@ -83,16 +84,17 @@ export class Recorder {
   #isOpen = false;
   #failure: RecordingError | undefined;
   #settle: (message: FromRecorder) => void = () => {};
+  #end: Promise<RecordingEnd> | undefined;
+  #isClosed = false;
 
   private constructor(readonly options: RecorderOptions) {
-    this.#summary = { path: options.path, snapshots: 0, samples: 0, bytes: 0, dropped: 0 };
     this.#worker = new Worker(WORKER_URL.href);
     this.#worker.onmessage = ({ data }: MessageEvent<FromRecorder>) => this.#receive(data);
     this.#worker.onerror = ({ message }) => {
       const said = threadFault(message);
       this.#receive({ kind: "failed", message: said, code: undefined, missing: false });
       // It says no more.
-      this.#settle({ kind: "closed", bytes: this.#summary.bytes });
+      this.#settle({ kind: "closed", bytes: this.#counts.bytes });
     };
     this.#changes = new Changes(options, (rows) => {
       this.#waitingRows += rows.count;
@@ -109,14 +111,13 @@ export class Recorder {
     recorder.#post({ kind: "open", path, replace, perWriter });
     const answer = await opened;
     if (answer.kind === "failed") {
-      recorder.#end();
+      recorder.#stop();
       throw new RecordingError(answer.message, answer.code, answer.missing);
     }
     recorder.#isOpen = true;
     return recorder;
   }
 
-  /** Whether as many rows wait as may: a source that can wait should. */
   get isBehind(): boolean {
     return this.#waitingRows + this.#changes.rowCount > this.#maxWaitingRows / 2;
   }
@@ -130,7 +131,11 @@ export class Recorder {
     return this.#waitingBlocks > 0;
   }
 
-  /** Takes a snapshot in; its arrays may be used again afterwards. */
+  get isIdle(): boolean {
+    if (this.#isClosed) return true;
+    return this.#waitingRows === 0 && !this.isWriting && this.#changes.snapshotCount === 0;
+  }
+
   write(snapshot: PoolSnapshot): void {
     if (this.#failure !== undefined) return;
     const key = poolKey(snapshot);
@@ -142,7 +147,7 @@ export class Recorder {
         missed: missed + 1 + snapshot.missed,
         gap: gap ?? snapshot.gap,
       });
-      this.#summary.dropped++;
+      this.#counts.dropped++;
       return;
     }
     this.#dropped.delete(key);
@@ -157,26 +162,44 @@ export class Recorder {
       this.#begunAtMs ??= this.#openedAtMs;
     }
     const missed = snapshot.missed + (dropped?.missed ?? 0);
-    this.#summary.samples += this.#changes.add(snapshot, missed, gap);
-    this.#summary.snapshots++;
+    this.#counts.samples += this.#changes.add(snapshot, missed, gap);
+    this.#counts.snapshots++;
     const { rowCount, keyRows } = this.#changes;
     const { blockRows = MAX_BLOCK_ROWS } = this.options;
     if (rowCount >= Math.max(blockRows, keyRows * MIN_BLOCK_TO_KEY)) this.#closeBlock();
   }
 
-  /** Writes what is left and completes the file. */
-  async close(): Promise<RecordingSummary> {
+  /** What has ended leaves no more snapshots, and its series their last values. */
+  gone(_source: string, _app?: string): void {}
+
+  /** Writes what is left and completes the file, however long that takes: one cut short would have to be repaired. */
+  close(): Promise<RecordingEnd> {
+    this.#end ??= this.#complete();
+    return this.#end;
+  }
+
+  async #complete(): Promise<RecordingEnd> {
     clearInterval(this.#timer);
     if (this.#failure === undefined && this.#changes.snapshotCount > 0) this.#closeBlock();
     const closed = this.#answer();
     this.#post({ kind: "close" });
     const answer = await closed;
-    if (answer.kind === "closed") this.#summary.bytes = answer.bytes;
-    this.#end();
-    return this.#summary;
+    if (answer.kind === "closed") this.#counts.bytes = answer.bytes;
+    this.#stop();
+    return { ...this.#counts, summary: this.#summary(), undelivered: this.#counts.dropped };
   }
 
-  #end(): void {
+  #summary(): string {
+    const { path } = this.options;
+    const { snapshots, samples, bytes, dropped } = this.#counts;
+    if (snapshots === 0) return `${path}: nothing to record, not kept`;
+    const each = samples === 0 ? "" : `, ${(bytes / samples).toFixed(2)} bytes per sample`;
+    const left = dropped === 0 ? "" : `; ${dropped} snapshots left out, writing fell behind`;
+    return `${path}: ${snapshots} snapshots, ${samples} samples, ${formatBytes(bytes)}${each}${left}`;
+  }
+
+  #stop(): void {
+    this.#isClosed = true;
     clearInterval(this.#timer);
     this.#worker.terminate();
   }
@@ -204,7 +227,7 @@ export class Recorder {
     if (message.kind === "written") {
       this.#waitingRows -= message.rows;
       this.#waitingBlocks--;
-      this.#summary.bytes = message.bytes;
+      this.#counts.bytes = message.bytes;
       return;
     }
     if (message.kind === "failed" && this.#isOpen) {

@@ -1,11 +1,13 @@
 // Remote write: snapshots into requests, requests into a backlog, and from there to the receiver. `collect` makes one
 // for each --remote-write.
 
-import { ClashLog, type ExportCounters, type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import { ClashLog, type ExportCounters, type PoolSnapshot } from "../../layout/index.ts";
 import { type Backlog, MemoryBacklog } from "../delivery/backlog.ts";
-import type { ExportEnd, Exporter } from "../delivery/push.ts";
+import { Presence } from "../delivery/presence.ts";
+import { hostOf, type PushSink, receiverAt, summaryLine } from "../delivery/push-sink.ts";
 import { countersOf, Sender, type SenderOptions } from "../delivery/sender.ts";
 import { WriteAhead } from "../delivery/write-ahead.ts";
+import type { SinkEnd } from "../sink.ts";
 import { RemoteWriteEncoder } from "./encoder.ts";
 import type { FlatOptions } from "./flat-series.ts";
 import { Negotiation, type RemoteWriteProtocol } from "./negotiation.ts";
@@ -41,7 +43,7 @@ const DEFAULTS = {
 
 const PROMETHEUS_PATH = "/api/v1/write";
 
-export class RemoteWrite implements Exporter {
+export class RemoteWrite implements PushSink {
   readonly encoder: RemoteWriteEncoder;
   readonly backlog: Backlog;
   readonly sender: Sender;
@@ -49,11 +51,10 @@ export class RemoteWrite implements Exporter {
   /** Of what waits. */
   readonly #maxBytes: number;
   readonly #delayMs: number;
-  readonly #awayMs: number;
-  /** When a pool was read last, by source and application. */
-  readonly #seenMs = new Map<string, { source: string; app: string; atMs: number }>();
-  readonly #watch: Timer;
+  readonly #presence: Presence;
   #timer: Timer | undefined;
+  #end: Promise<SinkEnd> | undefined;
+  #isClosed = false;
   #clashesSaid = false;
   readonly #clashes: ClashLog;
 
@@ -63,7 +64,10 @@ export class RemoteWrite implements Exporter {
     const { writeAhead, maxMemoryBytes = DEFAULTS.maxMemoryBytes, onNotice } = options;
     this.#maxBytes = writeAhead?.maxBytes ?? maxMemoryBytes;
     this.#delayMs = options.delayMs ?? DEFAULTS.delayMs;
-    this.#awayMs = options.awayMs ?? DEFAULTS.awayMs;
+    this.#presence = new Presence(options.awayMs ?? DEFAULTS.awayMs, (source, app) => {
+      this.encoder.end(source, app, Date.now());
+      this.#later();
+    });
     this.backlog =
       writeAhead === undefined
         ? new MemoryBacklog(maxMemoryBytes)
@@ -71,7 +75,7 @@ export class RemoteWrite implements Exporter {
     this.negotiation = new Negotiation(options.protocol ?? "auto", (reason) => {
       this.encoder.speak(1);
       onNotice(
-        `the receiver at ${hostOf(options.url)} speaks remote write 1.0, and is spoken to in that: ${reason}`,
+        `${receiverAt(options.url)} speaks remote write 1.0, and is spoken to in that: ${reason}`,
       );
     });
     this.encoder = new RemoteWriteEncoder({
@@ -85,7 +89,7 @@ export class RemoteWrite implements Exporter {
     });
     this.sender = new Sender(this.backlog, {
       ...options,
-      name: `the receiver at ${hostOf(options.url)}`,
+      name: receiverAt(options.url),
       headers: (request) => ({
         ...options.headers(),
         "content-encoding": "snappy",
@@ -99,31 +103,24 @@ export class RemoteWrite implements Exporter {
       hintOf: (code) => (["404", "405"].includes(code) ? pathHint(options.url) : undefined),
     });
     this.sender.start();
-    this.#watch = setInterval(() => this.#endAway(), Math.min(1000, this.#awayMs / 4));
-    this.#watch.unref();
   }
 
   write(snapshot: PoolSnapshot): void {
-    const { source, app } = snapshot;
-    const key = poolKey(snapshot);
-    const seen = this.#seenMs.get(key);
-    if (seen === undefined) this.#seenMs.set(key, { source, app, atMs: performance.now() });
-    else seen.atMs = performance.now();
+    this.#presence.see(snapshot);
     this.encoder.write(snapshot);
     this.#clashes.see(this.encoder.names.clashes);
     if (this.encoder.counters.clashes > 0 && !this.#clashesSaid) {
       this.#clashesSaid = true;
       this.options.onNotice(
-        `${app} of ${source} has series with the labels of others: they are left out of what is sent`,
+        `${snapshot.app} of ${snapshot.source} has series with the labels of others: they are left out of what is sent`,
       );
     }
     this.#later();
   }
 
-  gone(source: string, app: string): void {
-    this.#seenMs.delete(poolKey({ source, app }));
-    this.encoder.end(source, app, Date.now());
-    this.#later();
+  /** Of a source that is away nothing ends before it has been away for long. */
+  gone(source: string, app?: string): void {
+    if (app !== undefined) this.#presence.end(source, app);
   }
 
   get isBehind(): boolean {
@@ -131,6 +128,7 @@ export class RemoteWrite implements Exporter {
   }
 
   get isIdle(): boolean {
+    if (this.#isClosed) return true;
     return !this.encoder.pending && this.backlog.peek() === undefined;
   }
 
@@ -138,12 +136,18 @@ export class RemoteWrite implements Exporter {
     return countersOf("remote-write", this.sender);
   }
 
-  async close(graceMs: number): Promise<ExportEnd> {
-    clearInterval(this.#watch);
+  close(graceMs: number): Promise<SinkEnd> {
+    this.#end ??= this.#close(graceMs);
+    return this.#end;
+  }
+
+  async #close(graceMs: number): Promise<SinkEnd> {
+    this.#presence.close();
     clearTimeout(this.#timer);
     this.encoder.flush();
     const left = await this.sender.stop(graceMs);
     this.backlog.close();
+    this.#isClosed = true;
     const { dropped } = this.backlog;
     const undelivered = left + dropped + this.sender.counters.refused;
     return { summary: this.#summary(left), undelivered };
@@ -157,29 +161,19 @@ export class RemoteWrite implements Exporter {
     }, this.#delayMs);
   }
 
-  #endAway(): void {
-    const nowMs = performance.now();
-    for (const { source, app, atMs } of this.#seenMs.values()) {
-      if (nowMs - atMs > this.#awayMs) this.gone(source, app);
-    }
-  }
-
   #summary(left: number): string {
     const { requests, samples, bytes, retries, refused } = this.sender.counters;
     const { late, clashes, ended } = this.encoder.counters;
-    const parts = [
-      `${hostOf(this.options.url)}: ${samples} samples in ${requests} requests of ${bytes} bytes by remote write ${this.negotiation.version}.0`,
-    ];
-    if (ended > 0) parts.push(`${ended} series ended`);
-    if (retries > 0) parts.push(`sent again ${retries}`);
-    if (refused > 0) parts.push(`samples refused ${refused}`);
-    if (this.backlog.dropped > 0) parts.push(`samples dropped ${this.backlog.dropped}`);
-    if (left > 0) {
-      parts.push(this.backlog.durable ? `samples kept for later ${left}` : `samples lost ${left}`);
-    }
-    if (late > 0) parts.push(`snapshots older than the one before ${late}`);
-    if (clashes > 0) parts.push(`series with the labels of others ${clashes}`);
-    return parts.join("; ");
+    const { dropped, durable } = this.backlog;
+    const sent = `${hostOf(this.options.url)}: ${samples} samples in ${requests} requests of ${bytes} bytes by remote write ${this.negotiation.version}.0`;
+    return summaryLine(ended > 0 ? `${sent}; ${ended} series ended` : sent, {
+      "sent again": retries,
+      "samples refused": refused,
+      "samples dropped": dropped,
+      [durable ? "samples kept for later" : "samples lost"]: left,
+      "snapshots older than the one before": late,
+      "series with the labels of others": clashes,
+    });
   }
 }
 
@@ -205,9 +199,4 @@ function openWriteAhead(
     onNotice(`${files.damagedBytes} bytes in ${folder} cannot be read: a write that was cut off`);
   }
   return files;
-}
-
-/** Host and port: the rest of a URL may tell secrets. */
-function hostOf(url: string): string {
-  return new URL(url).host;
 }

@@ -2,7 +2,9 @@
 // table each second.
 
 import type { PoolSnapshot } from "../../layout/index.ts";
-import { Rounds, type Sink, type SinkOptions } from "../sink.ts";
+import { Rounds } from "../pools.ts";
+import type { SinkOptions } from "../sink.ts";
+import { TextSink } from "../text/text-sink.ts";
 import { TableModel } from "./model.ts";
 import { type Key, SCREEN, type Terminal } from "./terminal.ts";
 import { PLAIN_STYLE, roomForRows, type TableStyle, tableLines } from "./view.ts";
@@ -41,11 +43,12 @@ const CLOCK: TableClock = {
   },
 };
 
-export class TableSink implements Sink {
+export class TableSink extends TextSink {
   readonly #model: TableModel;
   readonly #view: View;
 
-  constructor(readonly options: TableOptions) {
+  constructor(override readonly options: TableOptions) {
+    super(options);
     this.#model = new TableModel(options);
     const { terminal } = options;
     this.#view =
@@ -60,11 +63,7 @@ export class TableSink implements Sink {
     this.#view.after();
   }
 
-  flush(): void {
-    this.#view.flush();
-  }
-
-  close(): void {
+  protected override finish(): void {
     this.#view.close();
   }
 }
@@ -72,7 +71,6 @@ export class TableSink implements Sink {
 interface View {
   before(snapshot: PoolSnapshot): void;
   after(): void;
-  flush(): void;
   close(): void;
 }
 
@@ -85,7 +83,6 @@ class LiveView implements View {
   #changed = true;
   #drawnAtMs = Number.NEGATIVE_INFINITY;
   #scroll = 0;
-  #closed = false;
 
   constructor(
     readonly model: TableModel,
@@ -113,11 +110,7 @@ class LiveView implements View {
     this.#changed = true;
   }
 
-  flush(): void {}
-
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
     this.#stopDrawing();
     this.#stopListening();
     process.off("exit", this.#restore);
@@ -197,11 +190,6 @@ class PrintedView implements View {
 
   after(): void {
     this.#pending = true;
-  }
-
-  flush(): void {
-    this.#rounds.end();
-    this.#printIfDue();
   }
 
   close(): void {

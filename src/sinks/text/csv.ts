@@ -2,10 +2,11 @@
 // Quoting as RFC 4180 has it; lines end with a line feed alone, which every reader takes.
 
 import { formatValue, type PoolSnapshot } from "../../layout/index.ts";
+import { PoolStates } from "../pools.ts";
 import { type Row, type RowName, Rows, rowValue } from "../rows.ts";
-import { PoolStates, type Sink, type SinkOptions } from "../sink.ts";
 import { labelPairs, printable } from "./printable.ts";
 import { Pace, rateOf, roundEstimate, roundRate, wentBack } from "./rate.ts";
+import { TextSink } from "./text-sink.ts";
 import { rfc3339 } from "./time.ts";
 
 const SHARES = [0.5, 0.9, 0.99];
@@ -23,11 +24,9 @@ interface Pool {
  * Rates are per second since the snapshot before; quantiles are of all that a histogram has observed. A total that began
  * anew has a 1 in the last column, and no rate.
  */
-export class CsvSink implements Sink {
+export class CsvSink extends TextSink {
   readonly #pools = new PoolStates<Pool>();
   #headed = false;
-
-  constructor(readonly options: SinkOptions) {}
 
   write(snapshot: PoolSnapshot): void {
     const { rows, pace } = this.#pools.of(snapshot, () => ({
@@ -45,9 +44,7 @@ export class CsvSink implements Sink {
     if (text !== "") this.options.write(text);
   }
 
-  flush(): void {}
-
-  close(): void {
+  protected override finish(): void {
     const header = this.#header();
     if (header !== "") this.options.write(header);
   }

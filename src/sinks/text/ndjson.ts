@@ -1,10 +1,11 @@
 // One JSON object per line, for each snapshot of each pool.
 
 import { formatValue, type PoolSnapshot } from "../../layout/index.ts";
+import { PoolStates } from "../pools.ts";
 import { type Row, type RowName, Rows, rowValue } from "../rows.ts";
-import { PoolStates, type Sink, type SinkOptions } from "../sink.ts";
 import { safeJson } from "./printable.ts";
 import { Pace, rateOf, roundEstimate, roundRate, wentBack } from "./rate.ts";
+import { TextSink } from "./text-sink.ts";
 import { rfc3339 } from "./time.ts";
 
 const SHARES = [0.5, 0.9, 0.99];
@@ -20,10 +21,8 @@ interface Pool {
  * observed, and the `rate` of observations. A total that began anew has `"reset":true` instead of a rate. What is absent
  * is left out; infinite values are the texts "+Inf", "-Inf".
  */
-export class NdjsonSink implements Sink {
+export class NdjsonSink extends TextSink {
   readonly #pools = new PoolStates<Pool>();
-
-  constructor(readonly options: SinkOptions) {}
 
   write(snapshot: PoolSnapshot): void {
     const { rows, pace } = this.#pools.of(snapshot, () => ({
@@ -36,10 +35,6 @@ export class NdjsonSink implements Sink {
     for (const row of rows.follow(snapshot)) metrics += metricJson(row, data, seconds);
     this.options.write(`${headJson(snapshot)},"metrics":[${metrics.slice(1)}]}\n`);
   }
-
-  flush(): void {}
-
-  close(): void {}
 }
 
 function headJson(snapshot: PoolSnapshot): string {

@@ -32,17 +32,6 @@ describe("an exposition", () => {
     );
   });
 
-  test("comes at once when the round is said to be complete", () => {
-    const output = new Output();
-    const [one] = twoPools();
-    const sink = new PrometheusSink(output);
-    sink.write(one.snapshot(0));
-    sink.flush();
-    expect(output.pieces).toHaveLength(1);
-    sink.close();
-    expect(output.pieces).toHaveLength(1);
-  });
-
   test("that was not complete comes at the end", () => {
     const output = new Output();
     const [one] = twoPools();

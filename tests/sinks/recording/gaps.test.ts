@@ -40,14 +40,14 @@ function* story(): Generator<PoolSnapshot> {
   yield source.snapshot(6);
 }
 
-function told(make: (output: Output) => Sink, snapshots: Iterable<PoolSnapshot>): Output {
+async function told(
+  make: (output: Output) => Sink,
+  snapshots: Iterable<PoolSnapshot>,
+): Promise<Output> {
   const output = new Output();
   const sink = make(output);
-  for (const snapshot of snapshots) {
-    sink.write(snapshot);
-    sink.flush();
-  }
-  sink.close();
+  for (const snapshot of snapshots) sink.write(snapshot);
+  await sink.close(0);
   return output;
 }
 
@@ -83,12 +83,12 @@ function checkNdjson(lines: readonly string[]): void {
   expect(of(anew, "gone_total")).toBeUndefined();
 }
 
-test("lines of JSON tell them apart", () => {
-  checkNdjson(told((output) => new NdjsonSink(output), story()).lines);
+test("lines of JSON tell them apart", async () => {
+  checkNdjson((await told((output) => new NdjsonSink(output), story())).lines);
 });
 
-test("comma-separated values tell them apart", () => {
-  const { lines } = told((output) => new CsvSink(output), story());
+test("comma-separated values tell them apart", async () => {
+  const { lines } = await told((output) => new CsvSink(output), story());
   const [header = "", ...rows] = lines.map((line) => line.split(","));
   const named = rows.map((row) =>
     Object.fromEntries([...header].map((name, i) => [name, row[i] ?? ""])),
@@ -107,8 +107,8 @@ test("comma-separated values tell them apart", () => {
   expect(of(4, "gone_total")).toBeUndefined();
 });
 
-test("Prometheus's text says what was missed, shows what was reset, and has nothing of what is absent", () => {
-  const { text } = told((output) => new PrometheusSink(output), story());
+test("Prometheus's text says what was missed, shows what was reset, and has nothing of what is absent", async () => {
+  const { text } = await told((output) => new PrometheusSink(output), story());
   const expositions = text.split(/(?<=\n)\n/);
   expect(expositions).toHaveLength(4);
   const remarks = expositions.map((each) => each.match(/^# microview: .*$/gm) ?? []);
@@ -120,21 +120,18 @@ test("Prometheus's text says what was missed, shows what was reset, and has noth
   expect(expositions[3]).not.toContain("gone_total{");
 });
 
-test("a table tells them apart", () => {
-  const tables: string[] = [];
+test("a table tells them apart", async () => {
   let nowMs = 0;
   const clock = { nowMs: () => nowMs, every: () => () => {} };
   const output = new Output();
   const sink = new TableSink({ ...output, clock });
-  let at = 0;
   for (const snapshot of story()) {
     nowMs = snapshot.takenAtMs;
     sink.write(snapshot);
-    sink.flush();
-    tables.push(output.text.slice(at));
-    at = output.text.length;
   }
-  sink.close();
+  await sink.close();
+  const tables = output.pieces;
+  expect(tables).toHaveLength(4);
   const line = (table: number, name: string) =>
     tables[table]!.split("\n").find((each) => each.includes(name));
   expect(line(1, "missed")).toContain("missed 0 of 2 · gaps 0");

@@ -427,7 +427,7 @@ describe("the printed table", () => {
     const source = manySeries(1);
     sink.write(source.snapshot(0));
     sink.write(source.snapshot(0, { app: "lager" }));
-    sink.flush();
+    sink.write(source.snapshot(1));
     expect(output.pieces).toHaveLength(1);
     expect(output.lines.filter((line) => line.includes("m_000"))).toHaveLength(2);
   });

@@ -1,7 +1,7 @@
-// What the sinks share.
+// What sinks keep of pools.
 
 import { expect, test } from "bun:test";
-import { PoolStates } from "../../src/sinks/sink.ts";
+import { PoolStates } from "../../src/sinks/pools.ts";
 import { Scratch } from "../support/pools.ts";
 import { Source } from "./snapshots.ts";
 

@@ -1,28 +1,28 @@
-// Makes the exporters that the flags of `microview collect` ask for.
+// Makes the sinks that push, as the flags of `microview collect` ask for them.
 
 import { wantedBy } from "../../collector/index.ts";
-import type { Exporter } from "../../sinks/delivery/index.ts";
+import type { PushSink } from "../../sinks/delivery/index.ts";
 import { Otlp } from "../../sinks/otlp/index.ts";
 import { type PushOptions, refuseAlone } from "./flags.ts";
 import { otlpOptions } from "./otlp.ts";
 import { remoteWriteOf } from "./remote-write.ts";
 import type { PushSource } from "./source.ts";
 
-export function exportersOf(options: Partial<PushOptions>, source: PushSource): Exporter[] {
+export function pushSinksOf(options: Partial<PushOptions>, source: PushSource): PushSink[] {
   const { remoteWrite, otlp } = options;
-  const exporters: Exporter[] = [];
+  const sinks: PushSink[] = [];
   if (remoteWrite === undefined) refuseAlone(options, "remoteWrite");
-  else exporters.push(remoteWriteOf(options, remoteWrite, source));
+  else sinks.push(remoteWriteOf(options, remoteWrite, source));
   if (otlp === undefined) refuseAlone(options, "otlp");
-  else exporters.push(otlpOf(options, otlp, source));
-  return exporters;
+  else sinks.push(otlpOf(options, otlp, source));
+  return sinks;
 }
 
 function otlpOf(
   options: Partial<PushOptions>,
   otlp: string,
   { filter, isRecorded, onNotice }: PushSource,
-): Exporter {
+): PushSink {
   const all = otlpOptions(options, otlp, undefined, wantedBy(filter).metric, onNotice);
   return new Otlp({ ...all, ...(isRecorded ? { awayMs: Number.POSITIVE_INFINITY } : {}) });
 }
