@@ -24,7 +24,7 @@ import {
   WIRE_VERSION,
 } from "../../src/layout/index.ts";
 import { AgentProcess, TestHost } from "../support/host.ts";
-import { patience } from "../support/speed.ts";
+import { patienceNow } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { request, WireClient } from "../support/wire-client.ts";
 
@@ -544,6 +544,6 @@ describe("an agent that stops", () => {
     await until("it is being served", () => counted(host, "sent_bytes_total") > 0);
     const start = performance.now();
     await agent.stop();
-    expect(performance.now() - start).toBeLessThan(patience(2_000));
+    expect(performance.now() - start).toBeLessThan(patienceNow(2_000));
   });
 });

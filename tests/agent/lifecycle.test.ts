@@ -20,7 +20,7 @@ import { SharedFile } from "../../src/ffi/index.ts";
 import { decodeHeader, HEADER, HEADER_BYTES_USED, poolPath } from "../../src/layout/index.ts";
 import { AgentProcess, CLI, TestHost } from "../support/host.ts";
 import { asNobody, canMount, mountTmpfs, nobodyUid } from "../support/permissions.ts";
-import { patience } from "../support/speed.ts";
+import { patienceNow } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { request, WireClient } from "../support/wire-client.ts";
 
@@ -85,7 +85,7 @@ describe("SIGTERM", () => {
     await until("there is load", () => answered > 100);
     const start = performance.now();
     expect(await agent.end("SIGTERM")).toBe(0);
-    expect(performance.now() - start).toBeLessThan(patience(2_000));
+    expect(performance.now() - start).toBeLessThan(patienceNow(2_000));
     ended = true;
     await Promise.all(load);
     expect(silent.closed || (await silent.end()).length === 0).toBe(true);

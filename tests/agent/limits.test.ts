@@ -269,7 +269,7 @@ test("silent connections do not keep others out of either port where few files m
     }
   }
   await until("REST answers", async () => {
-    const signal = AbortSignal.timeout(1_000);
+    const signal = AbortSignal.timeout(patience(1_000));
     const answer = await fetch(`http://127.0.0.1:${agent.port}/healthz`, { signal }).catch(
       () => {},
     );
@@ -277,44 +277,48 @@ test("silent connections do not keep others out of either port where few files m
   });
   await until("the data port answers", async () => {
     using client = new WireClient(agent.dataPort);
-    const status = await Promise.race([client.hello(), Bun.sleep(1_000)]);
+    const status = await Promise.race([client.hello(), Bun.sleep(patience(1_000))]);
     return status === STATUS.ok;
   });
   expect(await agent.end("SIGTERM")).toBe(0);
 });
 
-test("connections to REST that say nothing, or a head or a body bit by bit, are closed", async () => {
-  await using host = new TestHost();
-  const agent = await host.agent({ tokens: [OPS] });
-  const writers = "POST /v1/apps/shop/writers HTTP/1.1\r\nhost: localhost\r\n";
-  const json = "content-type: application/json\r\ncontent-length: 100000\r\n\r\n";
-  const body = `${writers}authorization: Bearer ${OPS.token}\r\n${json}`;
-  /** @param first said at once; what follows comes little by little */
-  const isClosed = async (what: string, first: string, following: string) => {
-    const socket = connect(agent.port, "127.0.0.1");
-    let closed = false;
-    socket.on("close", () => {
-      closed = true;
-    });
-    socket.on("error", () => {});
-    socket.resume();
-    socket.write(first);
-    let said = 0;
-    const timer = setInterval(() => {
-      if (following !== "" && !closed) socket.write(following[said++] ?? "a");
-    }, 200);
-    host.onEnd(() => {
-      clearInterval(timer);
-      socket.destroy();
-    });
-    await until(`${what} is closed`, () => closed, 80_000);
-  };
-  await Promise.all([
-    isClosed("silence", "", ""),
-    isClosed("a slow head", "", "GET /health HTTP/1.1\r\nhost: localhost\r\nx: "),
-    isClosed("a slow body", body, "a"),
-  ]);
-}, 90_000);
+test(
+  "connections to REST that say nothing, or a head or a body bit by bit, are closed",
+  async () => {
+    await using host = new TestHost();
+    const agent = await host.agent({ tokens: [OPS] });
+    const writers = "POST /v1/apps/shop/writers HTTP/1.1\r\nhost: localhost\r\n";
+    const json = "content-type: application/json\r\ncontent-length: 100000\r\n\r\n";
+    const body = `${writers}authorization: Bearer ${OPS.token}\r\n${json}`;
+    /** @param first said at once; what follows comes little by little */
+    const isClosed = async (what: string, first: string, following: string) => {
+      const socket = connect(agent.port, "127.0.0.1");
+      let closed = false;
+      socket.on("close", () => {
+        closed = true;
+      });
+      socket.on("error", () => {});
+      socket.resume();
+      socket.write(first);
+      let said = 0;
+      const timer = setInterval(() => {
+        if (following !== "" && !closed) socket.write(following[said++] ?? "a");
+      }, 200);
+      host.onEnd(() => {
+        clearInterval(timer);
+        socket.destroy();
+      });
+      await until(`${what} is closed`, () => closed, 80_000);
+    };
+    await Promise.all([
+      isClosed("silence", "", ""),
+      isClosed("a slow head", "", "GET /health HTTP/1.1\r\nhost: localhost\r\nx: "),
+      isClosed("a slow body", body, "a"),
+    ]);
+  },
+  patience(90_000),
+);
 
 describe("a call that is refused", () => {
   test("leaves one line that says who, from where, what and why", async () => {

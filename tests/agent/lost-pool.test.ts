@@ -20,7 +20,7 @@ import { examine, type Finding } from "../../src/inspector/index.ts";
 import { type AttachResponse, poolPath } from "../../src/layout/index.ts";
 import { type AgentProcess, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
-import { patience } from "../support/speed.ts";
+import { patienceNow } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 
 /** A host with an agent, and a service that has counted 1000. */
@@ -76,7 +76,7 @@ describe("a pool's file that is removed", () => {
     rmSync(path);
     const removedMs = performance.now();
     await until("there is a pool", () => existsSync(path));
-    expect(performance.now() - removedMs).toBeLessThan(patience(1000));
+    expect(performance.now() - removedMs).toBeLessThan(patienceNow(1000));
     // Also what is stored before the writer has noticed.
     counter.inc(1);
     await host.shows(1001, "requests_total");

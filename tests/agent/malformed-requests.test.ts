@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { TestHost } from "../support/host.ts";
 import { flood } from "../support/malformed.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
+import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 
 const COUNT = 100_000;
@@ -60,5 +61,5 @@ test.each([
       return true;
     });
   },
-  120_000,
+  patience(120_000),
 );

@@ -17,6 +17,9 @@ import { WireClient } from "../support/wire-client.ts";
 
 setDefaultTimeout(patience(60_000));
 
+/** Enough to open connections with a token before it expires. */
+const OPENING_MS = patience(3_000);
+
 const OPS: TokenEntry = { token: "ops-token-of-the-tests", name: "ops" };
 const TEAM: TokenEntry = { token: "team-token-of-the-tests", name: "team", apps: ["shop"] };
 
@@ -112,7 +115,7 @@ describe("other tokens", () => {
 describe("a token that expires", () => {
   test("is warned of before, and ends what it has opened", async () => {
     await using host = new TestHost();
-    const expiresAtMs = Date.now() + 3_000;
+    const expiresAtMs = Date.now() + OPENING_MS;
     const agent = await host.agent({ tokens: [OPS, { ...TEAM, expiresAtMs }] });
     const said = (message: string) => host.log.filter((line) => line.message === message);
     expect(said("a token expires soon")).toEqual([
@@ -132,7 +135,7 @@ describe("a token that expires", () => {
   test("takes its RDMA session and queue pairs along", async () => {
     using mock = new MockVerbs();
     await using host = new TestHost();
-    const expiresAtMs = Date.now() + 1_000;
+    const expiresAtMs = Date.now() + OPENING_MS;
     const tokens = [OPS, { ...TEAM, expiresAtMs }];
     const agent = await host.agent({ ...mock.agent(), tokens });
     const mv = host.client();

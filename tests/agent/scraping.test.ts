@@ -365,70 +365,78 @@ function memoryOf(pid: number): { now: number; most: number } {
 }
 
 describe("a text of a million series", () => {
-  test("takes the agent little memory, whether it is read fast, slowly, or not to its end", async () => {
-    await using host = new TestHost();
-    writeDensePool(host.poolDir, "dense", MILLION_PAGES);
-    const agent = await host.agentProcess("--max-series", "2000000");
-    const count = MILLION_PAGES * SLOTS_PER_PAGE;
-    const read = async (query: string, encoding: string, bytesMax = Number.POSITIVE_INFINITY) => {
-      const response = await fetch(url(agent, query), {
-        headers: { "accept-encoding": encoding },
-        decompress: false,
-      });
-      let [bytes, lines] = [0, 0];
-      const reader = response.body!.getReader();
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        bytes += value.length;
-        for (const each of value) if (each === 10) lines++;
-        if (bytes > bytesMax) {
-          await reader.cancel();
-          break;
+  test(
+    "takes the agent little memory, whether it is read fast, slowly, or not to its end",
+    async () => {
+      await using host = new TestHost();
+      writeDensePool(host.poolDir, "dense", MILLION_PAGES);
+      const agent = await host.agentProcess("--max-series", "2000000");
+      const count = MILLION_PAGES * SLOTS_PER_PAGE;
+      const read = async (query: string, encoding: string, bytesMax = Number.POSITIVE_INFINITY) => {
+        const response = await fetch(url(agent, query), {
+          headers: { "accept-encoding": encoding },
+          decompress: false,
+        });
+        let [bytes, lines] = [0, 0];
+        const reader = response.body!.getReader();
+        for (;;) {
+          const { done, value } = await reader.read();
+          if (done) break;
+          bytes += value.length;
+          for (const each of value) if (each === 10) lines++;
+          if (bytes > bytesMax) {
+            await reader.cancel();
+            break;
+          }
         }
-      }
-      return { bytes, lines };
-    };
-    // What the agent needs to know the series is no part of it.
-    await read("?app=dense", "identity", 1 << 20);
-    const before = memoryOf(agent.pid).now;
-    const grownKib = () => memoryOf(agent.pid).most - before;
-    const { bytes, lines } = await read("?app=dense", "identity");
-    expect(lines).toBe(count + 2);
-    expect(bytes).toBeGreaterThan(45 << 20);
-    await read("?app=dense", "identity");
-    await read("?app=dense", "gzip");
-    // A value each, the names that are kept, and pieces that the engine has not cleared away yet. Made of strings it
-    // would be twelve times the text.
-    expect(grownKib() * KIB).toBeLessThan(3.5 * bytes);
-    await read("?app=dense&per_writer=1", "identity");
-    for (let i = 0; i < 5; i++) await read("?app=dense", "identity", 4 << 20);
-    expect(grownKib() * KIB).toBeLessThan(7 * bytes);
-  }, 120_000);
+        return { bytes, lines };
+      };
+      // What the agent needs to know the series is no part of it.
+      await read("?app=dense", "identity", 1 << 20);
+      const before = memoryOf(agent.pid).now;
+      const grownKib = () => memoryOf(agent.pid).most - before;
+      const { bytes, lines } = await read("?app=dense", "identity");
+      expect(lines).toBe(count + 2);
+      expect(bytes).toBeGreaterThan(45 << 20);
+      await read("?app=dense", "identity");
+      await read("?app=dense", "gzip");
+      // A value each, the names that are kept, and pieces that the engine has not cleared away yet. Made of strings it
+      // would be twelve times the text.
+      expect(grownKib() * KIB).toBeLessThan(3.5 * bytes);
+      await read("?app=dense&per_writer=1", "identity");
+      for (let i = 0; i < 5; i++) await read("?app=dense", "identity", 4 << 20);
+      expect(grownKib() * KIB).toBeLessThan(7 * bytes);
+    },
+    patience(120_000),
+  );
 
-  test("waits for a reader that does not read, and answers others meanwhile", async () => {
-    await using host = new TestHost();
-    writeDensePool(host.poolDir, "dense", MILLION_PAGES);
-    const agent = await host.agentProcess("--max-series", "2000000");
-    await get(agent, "?app=none");
-    const before = memoryOf(agent.pid).now;
-    const stalled = await fetch(url(agent, "?app=dense"), {
-      headers: { "accept-encoding": "identity" },
-    });
-    const reader = stalled.body!.getReader();
-    const { value } = await reader.read();
-    expect(value!.length).toBeGreaterThan(0);
-    let last = 0;
-    await until("it makes no more text", async () => {
-      const { now } = memoryOf(agent.pid);
-      const still = Math.abs(now - last) < 100;
-      last = now;
-      expect(await get(agent, "?app=microview")).toContain("microview_agent_apps");
-      return still;
-    });
-    expect(memoryOf(agent.pid).most - before).toBeLessThan(48 * KIB);
-    await reader.cancel();
-  }, 120_000);
+  test(
+    "waits for a reader that does not read, and answers others meanwhile",
+    async () => {
+      await using host = new TestHost();
+      writeDensePool(host.poolDir, "dense", MILLION_PAGES);
+      const agent = await host.agentProcess("--max-series", "2000000");
+      await get(agent, "?app=none");
+      const before = memoryOf(agent.pid).now;
+      const stalled = await fetch(url(agent, "?app=dense"), {
+        headers: { "accept-encoding": "identity" },
+      });
+      const reader = stalled.body!.getReader();
+      const { value } = await reader.read();
+      expect(value!.length).toBeGreaterThan(0);
+      let last = 0;
+      await until("it makes no more text", async () => {
+        const { now } = memoryOf(agent.pid);
+        const still = Math.abs(now - last) < 100;
+        last = now;
+        expect(await get(agent, "?app=microview")).toContain("microview_agent_apps");
+        return still;
+      });
+      expect(memoryOf(agent.pid).most - before).toBeLessThan(48 * KIB);
+      await reader.cancel();
+    },
+    patience(120_000),
+  );
 });
 
 describe("long texts", () => {

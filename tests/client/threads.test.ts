@@ -196,9 +196,12 @@ describe("a process", () => {
   test("that closes is not held up by it", async () => {
     await using host = new TestHost();
     await host.agent();
-    const child = host.run("tests/client/fixtures/closing.ts", { socket: host.socketPath });
-    // The client waits a second for what it cannot register; this one has nothing to wait for.
-    expect(Number(await new Response(child.stdout).text())).toBeLessThan(900);
+    // The client waits a second for what it cannot register; this one has nothing to wait for. It may be slow on a
+    // loaded machine, but not each time.
+    await until("one has closed at once", async () => {
+      const child = host.run("tests/client/fixtures/closing.ts", { socket: host.socketPath });
+      return Number(await new Response(child.stdout).text()) < 900;
+    });
   });
 
   test("that ends by itself leaves its counts as well", async () => {

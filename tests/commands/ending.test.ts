@@ -9,7 +9,7 @@ import { gunzipSync } from "node:zlib";
 import { journalOf } from "../../src/sinks/recording/parquet-file.ts";
 import { CLI, ROOT, TestHost } from "../support/host.ts";
 import { queryParquet } from "../support/parquet.ts";
-import { patience } from "../support/speed.ts";
+import { patience, patienceNow } from "../support/speed.ts";
 import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
@@ -342,7 +342,7 @@ describe("`kill -9` of a run", () => {
       "SELECT epoch_ms(max(time))::DOUBLE FROM FILE WHERE part = 'snapshot'",
     )) as [[number]];
     // The thread that writes needs a moment, and longer on a busy machine.
-    expect(lastMs - recordedMs).toBeLessThan(patience(2_000));
+    expect(lastMs - recordedMs).toBeLessThan(patienceNow(2_000));
   });
 
   test("loses at most about a second of text", async () => {
@@ -361,7 +361,7 @@ describe("`kill -9` of a run", () => {
       const lastMs = Date.parse(JSON.parse(first!).time);
       const last = linesOf(host.path(name)).at(-1)!;
       const time = name.includes("csv") ? last.split(",")[0]! : JSON.parse(last).time;
-      expect(lastMs - Date.parse(time)).toBeLessThan(patience(2_000));
+      expect(lastMs - Date.parse(time)).toBeLessThan(patienceNow(2_000));
     }
   });
 });

@@ -8,7 +8,7 @@ import { Lines } from "../support/lines.ts";
 import type { Outcome } from "../support/outcome.ts";
 import { canMount, mountTmpfs } from "../support/permissions.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
-import { patience } from "../support/speed.ts";
+import { patienceNow } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { BuiltAgent, builtProgram, Program, placeFlags } from "./program.ts";
 
@@ -424,7 +424,7 @@ describe("the binary's agent", () => {
     await collect.shows("it is read", ({ stdout }) => stdout.includes("\n"));
     const start = performance.now();
     const { exitCode } = await agent.end("SIGTERM");
-    expect(performance.now() - start).toBeLessThan(patience(2_000));
+    expect(performance.now() - start).toBeLessThan(patienceNow(2_000));
     expect(exitCode).toBe(0);
     expect(readdirSync(host.folder)).not.toContain("agent.sock");
     expect((await collect.end("SIGINT")).exitCode).toBe(0);

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { CLI, TestHost } from "../support/host.ts";
 import { ScrapingPrometheus } from "../support/metrics-readers.ts";
+import { patience } from "../support/speed.ts";
 import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 
@@ -117,5 +118,5 @@ test.skipIf(version === 0)(
     expect(await stored("1")).toEqual(utf8);
     expect(await stored("2")).toEqual(utf8);
   },
-  60_000,
+  patience(60_000),
 );

@@ -28,7 +28,7 @@ import { define } from "../support/pools.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
 import { decodeWriteRequest, Store } from "../support/remote-write.ts";
 import { type DecodedSeries2, decodeRequest2 } from "../support/remote-write-2.ts";
-import { patience } from "../support/speed.ts";
+import { patienceNow } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 
 const KINDS = ["counter", "gauge", "histogram", "loglinear"] as const;
@@ -413,7 +413,7 @@ describe("the table of a receiver", () => {
     const start = performance.now();
     for (const pool of pools) names.take(pool, pool);
     // Rebuilding it each time would take seconds.
-    expect(performance.now() - start).toBeLessThan(patience(5000));
+    expect(performance.now() - start).toBeLessThan(patienceNow(5000));
     await until("the last is in the table", () => {
       names.settle();
       return names.clashes.length === 200;
@@ -443,7 +443,7 @@ describe("the table of a receiver", () => {
     }));
     const start = performance.now();
     const { shown } = new SampleNames(metrics);
-    expect(performance.now() - start).toBeLessThan(patience(5000));
+    expect(performance.now() - start).toBeLessThan(patienceNow(5000));
     expect(shown).toHaveLength(4000);
   });
 });

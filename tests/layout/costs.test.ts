@@ -11,6 +11,7 @@ import {
   SLOTS_PER_PAGE,
 } from "../../src/layout/index.ts";
 import { define } from "../support/pools.ts";
+import { patience } from "../support/speed.ts";
 
 const PAGE_CAPACITY = 65_536;
 /** Long enough that what is quadratic shows. */
@@ -243,6 +244,6 @@ describe("a hostile directory", () => {
       expect(times).toBeLessThan(25);
       expect(memory).toBeLessThan(12);
     },
-    120_000,
+    patience(120_000),
   );
 });

@@ -44,3 +44,8 @@ export function patience(ms: number): number {
   atStart ??= slowness();
   return ms * atStart;
 }
+
+/** As patience, for what is over: load that came after the start counts too. For assertions on how long something took. */
+export function patienceNow(ms: number): number {
+  return Math.max(patience(ms), ms * slowness());
+}

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { slowness, slownessOf } from "./speed.ts";
+import { patience, patienceNow, slowness, slownessOf } from "./speed.ts";
 import { until } from "./wait.ts";
 
 test("a machine is slow by its processor, by the clock, and by who waits for one", () => {
@@ -13,6 +13,7 @@ test("a machine is slow by its processor, by the clock, and by who waits for one
   expect(slownessOf({ ...free, wallMs: 240 })).toBe(12);
   expect(slownessOf({ wallMs: 2000, cpuMs: 400, crowd: 12 })).toBe(30);
   expect(slowness()).toBeGreaterThanOrEqual(1);
+  expect(patienceNow(100)).toBeGreaterThanOrEqual(patience(100));
 });
 
 test("waiting ends with the first answer, or with the last reason if there is none", async () => {

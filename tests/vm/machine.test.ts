@@ -1,6 +1,7 @@
 // The runner of the machines, from the outside: what it answers, and how it fails.
 
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { patience } from "../support/speed.ts";
 import { ensureBuild } from "./build.ts";
 import { MachineError, type Run, runMachine } from "./machine.ts";
 
@@ -9,7 +10,7 @@ const IS_SKIPPED = Boolean(process.env["MICROVIEW_SKIP_VM"]);
 const BUILD_TIMEOUT_MS = 300_000;
 
 // Two machines at once take their time on a busy host.
-setDefaultTimeout(60_000);
+setDefaultTimeout(patience(60_000));
 
 async function run(options: Run): Promise<{ exitCode: number; output: string }> {
   const decoder = new TextDecoder();
