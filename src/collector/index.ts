@@ -9,6 +9,7 @@ export {
   targetName,
 } from "./agent-client.ts";
 export { Collector, type CollectorEvent, type CollectorOptions } from "./collector.ts";
+export { type CredentialPaths, credentialFiles } from "./credential-files.ts";
 export {
   DiscoveryError,
   type TransportChoice,

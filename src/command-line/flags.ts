@@ -1,10 +1,10 @@
 // The kinds of flags a subcommand declares. One declaration gives the type in `run`, the check,
 // the line in the help and the shell completion.
 
+import { splitList } from "../layout/index.ts";
 import { formatDurationMs, parseDurationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
 import { type Bounds, parseFileMode, parseInteger } from "./integer.ts";
-import { splitList } from "./list.ts";
 import { nearest } from "./nearest.ts";
 import { formatSizeBytes, parseSizeBytes } from "./size.ts";
 

@@ -30,7 +30,12 @@ const KUBERNETES = "Kubernetes";
 const LIMITS = "Limits";
 const LOG = "Log";
 
-const TLS_FLAGS = { cert: "--tls-cert", key: "--tls-key", clientCa: "--tls-client-ca" };
+const ACCESS_FLAGS = {
+  tokens: "--token-file",
+  cert: "--tls-cert",
+  key: "--tls-key",
+  clientCa: "--tls-client-ca",
+};
 
 export default defineSubcommand("agent", {
   description:
@@ -282,28 +287,25 @@ export default defineSubcommand("agent", {
   },
   async run(options) {
     const { Agent } = await import("../agent/index.ts");
-    const { createLog, Renewal, WatchedFiles } = await import("../guard/index.ts");
+    const { AccessFiles, createLog } = await import("../guard/index.ts");
     const { defaultSocketPath } = await import("../layout/index.ts");
-    const { readTokens } = await import("./support/token-file.ts");
-    const { readServerTls } = await import("./support/tls-files.ts");
     if (options.port === options.dataPort && options.port !== 0) {
       throw new UsageError(
         `--port and --data-port are both ${options.port}`,
         "REST and the data port are two listeners: give them two ports",
       );
     }
-    const { tokenFile, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
-    const tlsFiles = new WatchedFiles("the certificates", [cert, key, clientCa], () =>
-      readServerTls({ cert, key, clientCa }, TLS_FLAGS),
-    );
-    const tokenFiles = new WatchedFiles("the tokens", [tokenFile], () => readTokens(tokenFile));
-    const [tls, tokens] = [tlsFiles.first, tokenFiles.first];
+    const { tokenFile: tokens, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
+    const files = new AccessFiles({ tokens, cert, key, clientCa }, ACCESS_FLAGS, {
+      tokens: "the tokens",
+      certificates: "the certificates",
+    });
     const gid = options.group === undefined ? undefined : groupId(options.group);
     const log = createLog(options.logLevel, options.jsonLogs);
     const pushing = await pushingBy(options, log);
     const stop = stopSignal();
     sayEndBy((text) => log.warn(text));
-    if (options.allowRegister && tokenFile !== undefined) {
+    if (options.allowRegister && tokens !== undefined) {
       throw new UsageError(
         "--allow-register is for an agent without --token-file: give the token scopes=register",
       );
@@ -365,12 +367,9 @@ export default defineSubcommand("agent", {
           }),
       ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
       ...(gid === undefined ? {} : { gid }),
-      ...(tokens === undefined ? {} : { tokens }),
-      ...(tls === undefined ? {} : { tls }),
+      ...files.first,
     });
-    const renewal = new Renewal(log);
-    renewal.follow(tokenFiles, (changed) => agent.renewTokens(changed!));
-    renewal.follow(tlsFiles, (changed) => agent.renewTls(changed!));
+    const renewal = files.follow(agent, log);
     // Also without files to reload: SIGHUP must not end a server.
     onHangUp(() => renewal.renewNow());
     const push = pushing?.(agent);

@@ -26,8 +26,14 @@ export async function main(rawArgs: readonly string[], version: string): Promise
   try {
     await dispatch(rawArgs, version);
   } catch (error) {
-    faults.tell(error);
+    faults.tell(await asUsage(error));
   }
+}
+
+/** To rooms below, what a person has set wrongly is a mistake in a setting; here it is wrong usage. */
+async function asUsage(error: unknown): Promise<unknown> {
+  const { SettingError } = await import("../http/index.ts");
+  return error instanceof SettingError ? new UsageError(error.message, error.hint) : error;
 }
 
 async function dispatch(rawArgs: readonly string[], version: string): Promise<void> {

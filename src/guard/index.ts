@@ -6,6 +6,7 @@
 //   await server.stop();
 
 export { type AccessOptions, checkExposure, ExposedError, listensOnLoopback } from "./access.ts";
+export { AccessFiles } from "./access-files.ts";
 export { CONNECTION_LIMITS, type ConnectionLimits, fitConnections } from "./connections.ts";
 export { CallError, responseOf } from "./errors.ts";
 export { GATE_LIMITS, type GateLimits } from "./gate.ts";
@@ -15,11 +16,12 @@ export { checkHost, checkPort, checkPorts, checkSocketPath, ListenError } from "
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export { KnownPaths } from "./methods.ts";
 export { Buckets } from "./rate.ts";
-export { Renewal } from "./renewal.ts";
+export type { Renewal } from "./renewal.ts";
 export { checkScope, type Need, needs, needsOf, type Scope } from "./scopes.ts";
 export { type GuardedServer, serve } from "./server.ts";
 export { LIVENESS_PATH } from "./target.ts";
 export { CertificateEnd, checkTls, serverTls, type TlsIdentity } from "./tls.ts";
+export { readToken } from "./token-file.ts";
 export {
   ExpiredTokenError,
   type KnownToken,
@@ -28,5 +30,4 @@ export {
   Tokens,
 } from "./tokens.ts";
 export { startTunnel, type Tunnel, type TunnelGuard, type TunnelStream } from "./tunnel.ts";
-export { WatchedFiles } from "./watched-files.ts";
 export { callerOf, WrongTokens } from "./wrong-tokens.ts";

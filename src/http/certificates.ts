@@ -1,9 +1,10 @@
 // Certificates and keys in files that people name: parsed, and, if a file holds something else, described in words.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { SettingError } from "./setting-error.ts";
 
 /** Says what is wrong with certificates or keys, by the flag that names them, and never what is in them. */
-export class TlsError extends Error {
+export class TlsError extends SettingError {
   override readonly name = "TlsError";
 }
 

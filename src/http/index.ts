@@ -1,5 +1,6 @@
 // How requests go to other servers: directly or by a proxy, with which certificates, and what an error says.
 
+export { readAuthorities, readIdentity } from "./certificate-files.ts";
 export {
   certificatesOf,
   checkPair,
@@ -9,3 +10,5 @@ export {
 export { type Attempt, failureOf, shortReason, whatSpeaks } from "./failures.ts";
 export { askPlainly } from "./probe.ts";
 export { byProxy, isLoopback, type Proxy, proxyFor, proxyOption } from "./proxies.ts";
+export { SettingError } from "./setting-error.ts";
+export { readTextFile } from "./text-file.ts";

@@ -111,6 +111,7 @@ export {
   UNKNOWN_IDENTITY,
 } from "./identity.ts";
 export { parseFlatJson } from "./json.ts";
+export { splitList } from "./list.ts";
 export {
   COMBINES,
   type Combine,

@@ -6,11 +6,10 @@ import { formatDurationMs, parseDurationMs } from "../../src/command-line/durati
 import { parseAgent, parseEndpoint } from "../../src/command-line/endpoint.ts";
 import { UsageError } from "../../src/command-line/errors.ts";
 import { parseFileMode, parseInteger } from "../../src/command-line/integer.ts";
-import { splitList } from "../../src/command-line/list.ts";
 import { editDistance, nearest } from "../../src/command-line/nearest.ts";
 import { formatSizeBytes, parseSizeBytes } from "../../src/command-line/size.ts";
 import { parseRdma, parseRdmaPort, timeoutExponent } from "../../src/commands/support/rdma.ts";
-import { formatEndpoint } from "../../src/layout/index.ts";
+import { formatEndpoint, splitList } from "../../src/layout/index.ts";
 
 /** What a parser says about a wrong text: its message and hint in one line. */
 function complaint(act: () => unknown): string {

@@ -39,6 +39,7 @@ const FOREIGN = new Set([
     "--outdir",
     "--outfile",
     "--preload",
+    "--retry",
     "--splitting",
   ],
   // curl

@@ -1,37 +1,7 @@
-// Files that flags name, and what is said of those that cannot be read: what is wrong, and the path once.
+// Files that flags name, and what is said of one that is not there.
 
-import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { UsageError } from "../../src/command-line/errors.ts";
-import { readTextFile } from "../../src/command-line/files.ts";
+import { expect, test } from "bun:test";
 import { runCli } from "./run-cli.ts";
-
-const folder = mkdtempSync("/tmp/microview-test-");
-afterAll(() => rmSync(folder, { recursive: true }));
-
-test("a file is read as it is", () => {
-  const path = join(folder, "text");
-  writeFileSync(path, " a\nb \n");
-  expect(readTextFile(path, "--ca")).toBe(" a\nb \n");
-});
-
-test.each([
-  ["there is no such file", "/no/such/file"],
-  ["a part of its path is no directory", "/etc/passwd/file"],
-  ["it is a directory", "/etc"],
-  ["ENAMETOOLONG", `/${"x".repeat(300)}`],
-])("a file is refused because %s, with its path told once", (reason, path) => {
-  const read = () => readTextFile(path, "--ca");
-  expect(read).toThrow(UsageError);
-  expect(read).toThrow(new Error(`--ca: cannot read ${path}: ${reason}`));
-});
-
-test("an empty file is refused", () => {
-  const path = join(folder, "empty");
-  writeFileSync(path, " \n");
-  expect(() => readTextFile(path, "--ca")).toThrow(`--ca: ${path} is empty`);
-});
 
 test.each([
   ["agent", "--token-file"],

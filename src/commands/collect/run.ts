@@ -3,6 +3,7 @@
 import {
   Collector,
   type CollectorEvent,
+  credentialFiles,
   type Filter,
   namedTwice,
   type PollMode,
@@ -28,13 +29,20 @@ import { printable } from "../../sinks/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import { timeoutExponent } from "../support/rdma.ts";
 import { Sightings } from "../support/sightings.ts";
-import { type CredentialOptions, credentialsOf } from "./credentials.ts";
 import { statisticsLine } from "./statistics-line.ts";
 
 /** Events that the live table does not show by itself. */
 const SAID_LAST: ReadonlySet<CollectorEvent["kind"]> = new Set(["damaged", "partial", "agentless"]);
 
-interface CollectOptions extends OutputOptions, CredentialOptions {
+/** How messages name the files of what agents are shown. */
+const CREDENTIAL_FLAGS = {
+  token: "--token-file",
+  ca: "--ca",
+  cert: "--client-cert",
+  key: "--client-key",
+};
+
+interface CollectOptions extends OutputOptions {
   app: readonly string[];
   service: readonly string[];
   metric: readonly string[];
@@ -45,6 +53,11 @@ interface CollectOptions extends OutputOptions, CredentialOptions {
   transport: TransportChoice;
   socket: string | undefined;
   poolDir: string | undefined;
+  tokenFile: string | undefined;
+  tls: boolean;
+  ca: string | undefined;
+  clientCert: string | undefined;
+  clientKey: string | undefined;
   rdma: RdmaPortSpec | "auto";
   rdmaMtu: number;
   rdmaTimeout: number;
@@ -121,7 +134,10 @@ export class CollectRun {
     });
     this.#sightings = new Sightings(filter);
     const tls = options.tls || endpoints.some((each) => each.tls === true);
-    const credentials = credentialsOf({ ...options, tls }, (text) => this.#outputs.tellAside(text));
+    const { tokenFile: token, ca, clientCert: cert, clientKey: key } = options;
+    const credentials = credentialFiles({ token, ca, cert, key }, tls, CREDENTIAL_FLAGS, (text) =>
+      this.#outputs.tellAside(text),
+    );
     this.#collector = new Collector({
       targets,
       intervalMs: options.interval,

@@ -2,22 +2,20 @@
 
 import { CliError, onHangUp, UsageError } from "../../command-line/index.ts";
 import {
+  AccessFiles,
   checkPort,
   createLog,
   ListenError,
   listensOnLoopback,
-  Renewal,
+  type Renewal,
   type TlsIdentity,
-  WatchedFiles,
 } from "../../guard/index.ts";
 import { formatEndpoint } from "../../layout/index.ts";
 import { ScrapeServer, type ScrapeServerOptions } from "../../sinks/prometheus/index.ts";
-import { readServerTls } from "../support/tls-files.ts";
-import { readTokens } from "../support/token-file.ts";
 import type { ListenOptions } from "./listen-flags.ts";
 
-const TOKEN_FLAG = "--listen-token-file";
-const TLS_FLAGS = {
+const FLAGS = {
+  tokens: "--listen-token-file",
   cert: "--listen-tls-cert",
   key: "--listen-tls-key",
   clientCa: "--listen-tls-client-ca",
@@ -40,30 +38,27 @@ export class Scraping {
 
   /** @throws UsageError when strangers could read and nobody has said that they may; CliError when the port is taken */
   constructor(options: Options, { say, ...rest }: Rest) {
-    const { listenTokenFile, listenTlsCert, listenTlsKey, listenTlsClientCa } = options;
-    const tokenFiles = new WatchedFiles("the tokens of scrapers", [listenTokenFile], () =>
-      readTokens(listenTokenFile, TOKEN_FLAG),
-    );
-    const pem = { cert: listenTlsCert, key: listenTlsKey, clientCa: listenTlsClientCa };
-    const tlsFiles = new WatchedFiles(
-      "the certificates shown to scrapers",
-      Object.values(pem),
-      () => readServerTls(pem, TLS_FLAGS),
+    const files = new AccessFiles(
+      {
+        tokens: options.listenTokenFile,
+        cert: options.listenTlsCert,
+        key: options.listenTlsKey,
+        clientCa: options.listenTlsClientCa,
+      },
+      FLAGS,
+      { tokens: "the tokens of scrapers", certificates: "the certificates shown to scrapers" },
     );
     const log = createLog("info", false, (line) => say(line.trimEnd()));
-    const given = { tokens: tokenFiles.first, tls: tlsFiles.first };
-    checkExposure(options, given);
+    checkExposure(options, files.first);
     this.server = listening(options.listen, {
       ...rest,
-      ...given,
+      ...files.first,
       ...options.listen,
       allowHosts: options.listenAllowHost,
       scrapesAtOnce: options.listenMaxScrapes,
       log,
     });
-    this.#renewal = new Renewal(log);
-    this.#renewal.follow(tokenFiles, (changed) => this.server.renewTokens(changed!));
-    this.#renewal.follow(tlsFiles, (changed) => this.server.renewTls(changed!));
+    this.#renewal = files.follow(this.server, log);
     // Also without files to reload: SIGHUP must not end a server.
     onHangUp(() => this.#renewal.renewNow());
   }
@@ -77,13 +72,13 @@ export class Scraping {
 /** @throws UsageError */
 function checkExposure(
   { listen: { host }, listenInsecure = false }: Options,
-  { tokens, tls }: { tokens: unknown; tls: TlsIdentity | undefined },
+  { tokens, tls }: { tokens?: unknown; tls?: TlsIdentity },
 ): void {
   const isKnown = tokens !== undefined || tls?.clientCa !== undefined;
   if (listensOnLoopback(host) || isKnown || listenInsecure) return;
   throw new UsageError(
     `--listen: ${host} is reachable from other hosts, and anybody there could read`,
-    `give ${TOKEN_FLAG} FILE or ${TLS_FLAGS.clientCa} FILE, listen on 127.0.0.1, or say --listen-insecure`,
+    `give ${FLAGS.tokens} FILE or ${FLAGS.clientCa} FILE, listen on 127.0.0.1, or say --listen-insecure`,
   );
 }
 

@@ -1,7 +1,7 @@
 // Files with what a receiver is told of who we are: tokens, passwords, headers. Their text is never shown.
 
 import { readFileSync } from "node:fs";
-import { readTextFile, UsageError } from "../../command-line/index.ts";
+import { readTextFile, SettingError } from "../../http/index.ts";
 
 /** Headers that a file holds. */
 class FileHeaders {
@@ -12,10 +12,10 @@ class FileHeaders {
     readonly syntax: string,
   ) {}
 
-  /** @throws UsageError telling what is wrong with the file */
+  /** @throws SettingError telling what is wrong with the file */
   check(): void {
     if (this.#isWrong(readTextFile(this.path, this.label))) {
-      throw new UsageError(`${this.label}: ${this.path} is not understood`, this.syntax);
+      throw new SettingError(`${this.label}: ${this.path} is not understood`, this.syntax);
     }
   }
 

@@ -2,8 +2,8 @@
 
 import { version } from "../../../package.json" with { type: "json" };
 import { UsageError } from "../../command-line/index.ts";
+import { readAuthorities, readIdentity } from "../../http/index.ts";
 import type { OtlpOptions } from "../../sinks/otlp/index.ts";
-import { readAuthorities, readIdentity } from "../support/certificate-files.ts";
 import { otlpEnvironment } from "./environment.ts";
 import { FROM_ENVIRONMENT, type OtlpFlagOptions } from "./flags.ts";
 import { headersFrom } from "./header-files.ts";

@@ -3,9 +3,9 @@
 import { version } from "../../../package.json" with { type: "json" };
 import { wantedBy } from "../../collector/index.ts";
 import { CliError, UsageError } from "../../command-line/index.ts";
+import { readAuthorities } from "../../http/index.ts";
 import { type PushSink, WriteAheadError } from "../../sinks/delivery/index.ts";
 import { RemoteWrite } from "../../sinks/remote-write/index.ts";
-import { readAuthorities } from "../support/certificate-files.ts";
 import type { RemoteWriteOptions } from "./flags.ts";
 import { basicFrom, bearerFrom, headersFrom } from "./header-files.ts";
 import { instanceOf } from "./resource.ts";

@@ -57,8 +57,8 @@ export interface ScrapeServerOptions {
   /** 0 takes any free port. */
   port: number;
   /** Of which scrapers must send one; undefined when none is asked for. */
-  tokens: readonly TokenEntry[] | undefined;
-  tls: TlsIdentity | undefined;
+  tokens?: readonly TokenEntry[] | undefined;
+  tls?: TlsIdentity | undefined;
   /** Names of this host, besides its own and those of its certificate. */
   allowHosts?: readonly string[] | undefined;
   /** Long answers that are being taken at once. */

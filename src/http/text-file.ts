@@ -1,7 +1,7 @@
-// Reads files that flags name.
+// Reads files that a person names: tokens, certificates, headers.
 
 import { readFileSync } from "node:fs";
-import { UsageError } from "./errors.ts";
+import { SettingError } from "./setting-error.ts";
 
 /** What the system says, without the path, which has been said. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -11,16 +11,20 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "this user may not read it",
 };
 
-/** The text of a file. @throws UsageError naming the flag when it cannot be read or is empty */
+/**
+ * The text of a file.
+ * @param label how messages name it, e.g. `--ca`
+ * @throws SettingError when it cannot be read or is empty
+ */
 export function readTextFile(path: string, label: string): string {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new UsageError(`${label}: cannot read ${path}: ${REASONS[code] ?? code}`);
+    throw new SettingError(`${label}: cannot read ${path}: ${REASONS[code] ?? code}`);
   }
-  if (text.trim() === "") throw new UsageError(`${label}: ${path} is empty`);
+  if (text.trim() === "") throw new SettingError(`${label}: ${path} is empty`);
   // What some editors put first is no part of it.
   return text.replace(/^\uFEFF/, "");
 }

@@ -1,12 +1,12 @@
-// --token-file: what a line may say, and what is said of one that cannot be used. Never does a message hold a token.
+// Files of tokens: what a line may say, and what is said of one that cannot be used. Never does a message hold a token.
 
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { UsageError } from "../../src/command-line/errors.ts";
-import { parseTokens, readToken } from "../../src/commands/support/token-file.ts";
 import { ANYONE, LOCAL, NOBODY } from "../../src/guard/grants.ts";
+import { parseTokens, readToken } from "../../src/guard/token-file.ts";
+import { SettingError } from "../../src/http/index.ts";
 
 const ONE = "correct-horse-battery-staple";
 const TWO = "tr0ub4dor&3-and-then-some";
@@ -14,10 +14,10 @@ const TWO = "tr0ub4dor&3-and-then-some";
 /** What is said of a file that cannot be used. */
 function complaint(text: string): string {
   try {
-    parseTokens(text, "tokens");
+    parseTokens(text, "tokens", "--token-file");
   } catch (error) {
-    expect(error).toBeInstanceOf(UsageError);
-    const { message, hint = "" } = error as UsageError;
+    expect(error).toBeInstanceOf(SettingError);
+    const { message, hint = "" } = error as SettingError;
     for (const secret of [ONE, TWO]) expect(message + hint).not.toContain(secret);
     return message;
   }
@@ -30,7 +30,7 @@ function tokenOf(text: string): string | undefined {
   const path = join(folder, "token");
   writeFileSync(path, text);
   try {
-    return readToken(path);
+    return readToken(path, "--token-file");
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -39,7 +39,9 @@ function tokenOf(text: string): string | undefined {
 describe("a token file", () => {
   test("with one bare token grants everything", () => {
     for (const text of [ONE, `${ONE}\n`, `  ${ONE}  \r\n`, `\uFEFF${ONE}\n`, `\n\n${ONE}\n\n`]) {
-      expect(parseTokens(text, "tokens")).toEqual([{ token: ONE, name: "token-1" }]);
+      expect(parseTokens(text, "tokens", "--token-file")).toEqual([
+        { token: ONE, name: "token-1" },
+      ]);
     }
   });
 
@@ -53,7 +55,7 @@ describe("a token file", () => {
       "third-token name=both apps={shop,bank},microview",
       "fourth-token",
     ].join("\n");
-    expect(parseTokens(text, "tokens")).toEqual([
+    expect(parseTokens(text, "tokens", "--token-file")).toEqual([
       { token: ONE, name: "ops" },
       { token: TWO, name: "token-2", apps: ["shop", "bank-*"] },
       { token: "third-token", name: "both", apps: ["{shop,bank}", "microview"] },
@@ -66,7 +68,7 @@ describe("a token file", () => {
       `${ONE} scopes=admin,read expires=2027-01-31`,
       `${TWO} expires=2027-01-31T12:00:00+02:00 scopes=register`,
     ].join("\n");
-    expect(parseTokens(text, "tokens")).toEqual([
+    expect(parseTokens(text, "tokens", "--token-file")).toEqual([
       {
         token: ONE,
         name: "token-1",
@@ -151,7 +153,7 @@ describe("a token file", () => {
         const lines = written.map(({ token, name, apps }) =>
           [token, `name=${name}`, ...(apps === undefined ? [] : [`apps=${apps}`])].join(" "),
         );
-        expect(parseTokens(lines.join("\n"), "tokens")).toEqual(written);
+        expect(parseTokens(lines.join("\n"), "tokens", "--token-file")).toEqual(written);
       }),
     );
   });
@@ -161,7 +163,7 @@ describe("a collector", () => {
   test("takes the first token of a file, whatever the agent grants it", () => {
     expect(tokenOf(`${ONE}\n`)).toBe(ONE);
     expect(tokenOf(`# mine\n\n${ONE} apps=shop name=ops\n${TWO}\n`)).toBe(ONE);
-    expect(readToken(undefined)).toBeUndefined();
+    expect(readToken(undefined, "--token-file")).toBeUndefined();
   });
 
   test("is told when a file has none", () => {

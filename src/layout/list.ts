@@ -1,7 +1,7 @@
-// Flags that take several values: `--app a --app b`, `--app a,b`. A comma inside braces belongs
-// to a glob, as in `--metric 'http_{requests,errors}_total'`.
+// Several values in one text, as flags and files of tokens have them: `a,b`. A comma inside braces belongs to a glob, as
+// in `http_{requests,errors}_total`.
 
-/** Splits one typed value at its top-level commas; empty parts vanish. */
+/** Splits a text at its top-level commas; empty parts vanish. */
 export function splitList(text: string): string[] {
   const parts: string[] = [];
   let depth = 0;

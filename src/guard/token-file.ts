@@ -1,10 +1,10 @@
-// Reads --token-file: one token per line, for the agent with what it grants. Its messages name lines, never tokens.
+// Reads files of tokens: one per line, for servers with what it grants. Messages name lines, never tokens.
 
-import { readTextFile, splitList, UsageError } from "../../command-line/index.ts";
-import type { Scope, TokenEntry } from "../../guard/index.ts";
-import { checkAppName, WIRE_LIMITS } from "../../layout/index.ts";
-
-const LABEL = "--token-file";
+import { readTextFile, SettingError } from "../http/index.ts";
+import { checkAppName, splitList, WIRE_LIMITS } from "../layout/index.ts";
+import { ANYONE, LOCAL, NOBODY } from "./grants.ts";
+import { SCOPES, type Scope } from "./scopes.ts";
+import type { TokenEntry } from "./tokens.ts";
 
 /** A line's syntax, as messages repeat it. */
 const SYNTAX = "TOKEN [apps=GLOB,GLOB…] [scopes=SCOPE,SCOPE…] [expires=TIME] [name=NAME]";
@@ -12,45 +12,46 @@ const SYNTAX = "TOKEN [apps=GLOB,GLOB…] [scopes=SCOPE,SCOPE…] [expires=TIME]
 const OPTIONS = ["apps", "scopes", "expires", "name"] as const;
 type Option = (typeof OPTIONS)[number];
 
-/** As the agent knows them; a type alone is imported, so that a collector loads no server. */
-const SCOPES: readonly Scope[] = ["read", "register", "admin"];
-
 /** A date, or a time with its distance from UTC. */
 const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-/** What the agent calls those who send no token. */
-const OWN_NAMES: readonly string[] = ["local", "anyone", "nobody"];
+/** What those who send no token are called. */
+const OWN_NAMES: readonly string[] = [LOCAL, ANYONE, NOBODY].map(({ name }) => name);
 
 interface Line {
   number: number;
   words: string[];
 }
 
-/** The tokens of a file that an agent is given. @throws UsageError naming the line that cannot be used */
-export function readTokens(path: string | undefined, label = LABEL): TokenEntry[] | undefined {
+/**
+ * The tokens of a file that a server is given.
+ * @param label how messages name the file
+ * @throws SettingError naming the line that cannot be used
+ */
+export function readTokens(path: string | undefined, label: string): TokenEntry[] | undefined {
   if (path === undefined) return undefined;
   return parseTokens(readTextFile(path, label), path, label);
 }
 
-/** The token of a file that a collector is given: the first one, whatever it grants. */
-export function readToken(path: string | undefined): string | undefined {
+/** The token of a file that a client is given: the first one, whatever it grants. @throws SettingError likewise */
+export function readToken(path: string | undefined, label: string): string | undefined {
   if (path === undefined) return undefined;
-  const [line] = linesOf(readTextFile(path, LABEL));
-  if (line === undefined) throw new UsageError(`${LABEL}: ${path} has no token`);
+  const [line] = linesOf(readTextFile(path, label));
+  if (line === undefined) throw new SettingError(`${label}: ${path} has no token`);
   return line.words[0];
 }
 
-/** @throws UsageError naming the line that cannot be used */
-export function parseTokens(text: string, path: string, label = LABEL): TokenEntry[] {
+/** @throws SettingError naming the line that cannot be used */
+export function parseTokens(text: string, path: string, label: string): TokenEntry[] {
   const lines = linesOf(text);
-  if (lines.length === 0) throw new UsageError(`${label}: ${path} has no token`);
+  if (lines.length === 0) throw new SettingError(`${label}: ${path} has no token`);
   const places = new Map<string, number>();
   const names = new Map<string, number>();
   const entries = lines.map((line, index): TokenEntry => {
     const fail = (reason: string) =>
-      new UsageError(`${label}: ${path}, line ${line.number}: ${reason}`);
+      new SettingError(`${label}: ${path}, line ${line.number}: ${reason}`);
     const entry = parseLine(line, `token-${index + 1}`, fail);
     const same = places.get(entry.token);
     if (same !== undefined) throw fail(`its token is that of line ${same}`);
@@ -65,7 +66,7 @@ export function parseTokens(text: string, path: string, label = LABEL): TokenEnt
   for (const { name } of entries) {
     const line = places.get(name);
     if (line === undefined) continue;
-    throw new UsageError(
+    throw new SettingError(
       `${label}: ${path}, line ${names.get(name)}: its name is the token of line ${line}, and names are shown`,
     );
   }

@@ -1,0 +1,37 @@
+// Reads the certificates and keys that a server is given, and checks that they can be used together.
+
+import { readTextFile, SettingError } from "../http/index.ts";
+import { checkTls, type TlsIdentity } from "./tls.ts";
+
+/** Paths, or what messages call them. */
+export interface TlsFiles<Path = string | undefined> {
+  cert: Path;
+  key: Path;
+  clientCa: Path;
+}
+
+/**
+ * What a server shows, and asks of its clients.
+ * @param labels how messages name the files
+ * @returns undefined when no file is given
+ * @throws SettingError for files that cannot be read, or not be used together
+ */
+export function readServerTls(
+  { cert, key, clientCa }: TlsFiles,
+  labels: TlsFiles<string>,
+): TlsIdentity | undefined {
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new SettingError(`${labels.cert} and ${labels.key} are given together`);
+  }
+  if (cert === undefined || key === undefined) {
+    if (clientCa === undefined) return undefined;
+    throw new SettingError(`${labels.clientCa} wants ${labels.cert} and ${labels.key} beside it`);
+  }
+  const tls: TlsIdentity = {
+    cert: readTextFile(cert, labels.cert),
+    key: readTextFile(key, labels.key),
+    ...(clientCa === undefined ? {} : { clientCa: readTextFile(clientCa, labels.clientCa) }),
+  };
+  checkTls(tls, labels);
+  return tls;
+}
