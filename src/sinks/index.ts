@@ -1,7 +1,7 @@
-// Where snapshots go, a folder for each kind of sink. This door has what is printed: the live table, NDJSON and CSV; the
-// other sinks have doors of their own, so that they are loaded only where they are asked for. A sink is made with a
-// function that receives its text, is given every snapshot as it comes, of any number of agents and applications, and is
-// closed at the end:
+// Where snapshots go, a folder for each kind of sink. This door has what every sink is, sets of them, and what is printed:
+// the live table, NDJSON and CSV. The other sinks have doors of their own, so that they are loaded only where they are
+// asked for. A sink that prints is made with a function that receives its text. Every sink is given each snapshot as it
+// comes, of any number of agents and applications, and is closed at the end:
 //
 //   const sink = new NdjsonSink({ write: (text) => process.stdout.write(text), wanted, perWriter });
 //   const sink = new CsvSink({ write, wanted, perWriter });
@@ -17,6 +17,7 @@
 
 export { type Row, type RowName, Rows } from "./rows.ts";
 export type { Sink, SinkEnd, SinkOptions } from "./sink.ts";
+export { Sinks, type SinksEnd } from "./sinks.ts";
 export { type TableClock, type TableOptions, TableSink } from "./table/table.ts";
 export { type Key, keysIn, processTerminal, SCREEN, type Terminal } from "./table/terminal.ts";
 export type { TableStyle } from "./table/view.ts";

@@ -245,7 +245,7 @@ export class CollectRun {
       this.#look();
       return;
     }
-    if (event.kind === "away") this.#outputs.away(event.source);
+    if (event.kind === "away") this.#outputs.gone(event.source);
     if (event.app !== undefined) this.#outputs.gone(event.source, event.app);
     const text = `${event.source}: ${printable(event.message)}`;
     if (event.kind === "away" || event.kind === "empty") this.#troubles.set(event.source, text);

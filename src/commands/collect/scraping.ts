@@ -63,9 +63,9 @@ export class Scraping {
     onHangUp(() => this.#renewal.renewNow());
   }
 
-  async close(graceMs: number): Promise<void> {
+  /** Watches the files no more; the server goes on. */
+  stop(): void {
     this.#renewal.stop();
-    await this.server.close(graceMs);
   }
 }
 

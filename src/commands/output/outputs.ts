@@ -1,17 +1,16 @@
-// Everything that snapshots go to: what is printed, the file, who scrapes, and who is sent to. For the subcommands that
-// have snapshots, wherever they have them from.
+// Where snapshots go, as the flags ask for it, and what is said of that to the person who has typed them. For the
+// subcommands that have snapshots, wherever they have them from.
 
 import { type Filter, type TargetStatistics, wantedBy } from "../../collector/index.ts";
 import { type CliError, finishing, styleFor, UsageError } from "../../command-line/index.ts";
-import { ClashLog, type PoolSnapshot } from "../../layout/index.ts";
-import type { PushSink } from "../../sinks/delivery/index.ts";
+import { ClashLog, type ExportCounters, type PoolSnapshot } from "../../layout/index.ts";
 import {
   CsvSink,
   NdjsonSink,
   printable,
   processTerminal,
   type Sink,
-  type SinkEnd,
+  Sinks,
   TableSink,
 } from "../../sinks/index.ts";
 import { PrometheusSink } from "../../sinks/prometheus/index.ts";
@@ -19,11 +18,11 @@ import type { ListenOptions } from "../collect/listen-flags.ts";
 import type { Scraping } from "../collect/scraping.ts";
 import type { PushOptions } from "../push/flags.ts";
 import { pushSinksOf } from "../push/push-sinks.ts";
+import { openFile } from "./file.ts";
 import type { OutFile } from "./flags.ts";
-import { type Out, openOut } from "./out.ts";
 
-/** How long the end waits for receivers of what was pushed. */
-const EXPORT_GRACE_MS = 5_000;
+/** How long the end waits for those who take what there is: scrapers, and receivers of what was pushed. */
+const GRACE_MS = 5_000;
 /** When a block of a recording is closed: after so many snapshots, within these limits. */
 const BLOCK_SNAPSHOTS = 50;
 const BLOCK_MS_MIN = 10_000;
@@ -73,13 +72,13 @@ export class Outputs {
   readonly isLive: boolean;
   readonly #options: OutputOptions;
   readonly #surroundings: OutputSurroundings;
-  readonly #sink: Sink | undefined;
-  /** Where snapshots are pushed to. */
-  readonly #exporters: readonly PushSink[];
-  /** Serves the latest, where that is asked for. */
+  readonly #sinks = new Sinks();
+  /** Of them, those that push. */
+  readonly #pushes = new Sinks();
+  readonly #pushCounters: () => ExportCounters[];
+  #file: Sink | undefined;
   #scraping: Scraping | undefined;
   readonly #clashes = new ClashLog((text) => this.tellAside(text));
-  #out: Out | undefined;
   /** Whoever reads what is printed has not taken it yet. */
   #isFull = false;
   readonly #onDrain = () => {
@@ -94,38 +93,41 @@ export class Outputs {
     this.#surroundings = surroundings;
     const { stdout, filter, once } = surroundings;
     const isTerminal = stdout.isTTY === true;
-    this.#exporters = pushSinksOf(options, {
+    const pushes = pushSinksOf(options, {
       filter,
       isRecorded: surroundings.isRecorded,
       onNotice: (text) => this.tellAside(text),
       clashes: this.#clashes,
     });
+    this.#pushCounters = () => pushes.map(({ counters }) => counters);
+    for (const each of pushes) this.#pushes.add(each);
     // What pushes or records has said where its data goes: it is printed too where that is asked for, or somebody looks.
-    const isServed =
-      this.#exporters.length > 0 || options.listen !== undefined || options.out !== undefined;
+    const isServed = pushes.length > 0 || options.listen !== undefined || options.out !== undefined;
     const piped = isServed ? "none" : "ndjson";
     const format = options.format ?? (isTerminal ? "table" : piped);
     this.isTable = format === "table";
     this.isLive = this.isTable && isTerminal && !once;
-    this.#sink = this.#makeSink(format);
+    const printed = this.#printed(format);
+    // First, so that the terminal is given back before anything is waited for.
+    if (printed !== undefined) this.#sinks.add(printed);
+    this.#sinks.add(this.#pushes, (end) => finishing("delivering what is left", end));
     stdout.on("drain", this.#onDrain);
   }
 
   /** Snapshots should wait, where they can. */
   get isBehind(): boolean {
-    const isPushBehind = this.#exporters.some(({ isBehind }) => isBehind);
-    return this.#sink?.isBehind === true || this.#out?.isBehind === true || isPushBehind;
+    return this.#sinks.isBehind;
   }
 
   /** Receivers have all that was pushed. */
   get isDelivered(): boolean {
-    return this.#exporters.every(({ isIdle }) => isIdle);
+    return this.#pushes.isIdle;
   }
 
   /** Makes the file and listens. @throws CliError when that cannot be; all is closed then */
   async open(): Promise<void> {
     try {
-      await this.#openOut();
+      await this.#openFile();
       await this.#listen();
     } catch (error) {
       await this.close();
@@ -135,50 +137,25 @@ export class Outputs {
 
   /** Hands a snapshot to all of them; its arrays may be used again afterwards. */
   write(snapshot: PoolSnapshot): void {
-    this.#sink?.write(snapshot);
-    this.#out?.write(snapshot);
-    this.#scraping?.server.write(snapshot);
-    for (const exporter of this.#exporters) exporter.write(snapshot);
+    this.#sinks.write(snapshot);
   }
 
-  /** A source is away. */
-  away(source: string): void {
-    this.#scraping?.server.gone(source);
-  }
-
-  /** An application of a source has ended. */
-  gone(source: string, app: string): void {
-    for (const exporter of this.#exporters) exporter.gone(source, app);
-    this.#scraping?.server.gone(source, app);
+  /** An application of a source has ended, or the source is away. */
+  gone(source: string, app?: string): void {
+    this.#sinks.gone(source, app);
   }
 
   /** Delivers what is left. @returns what was pushed and could not be delivered, in a line each */
   async close(): Promise<string[]> {
-    await this.#sink?.close(0);
+    this.#scraping?.stop();
     this.#surroundings.stdout.off("drain", this.#onDrain);
-    // At once: a receiver that does not answer must not keep the file open.
-    const [written, ends] = await Promise.all([
-      this.#closeOut(),
-      finishing("delivering what is left", this.#deliver()),
-      this.#scraping?.close(EXPORT_GRACE_MS),
-    ]);
-    if (written !== undefined) this.#last.push(written);
+    await this.#sinks.close(GRACE_MS);
+    // Those that are closed tell again how they have ended.
+    const written = await this.#file?.close(0);
+    const { ends } = await this.#pushes.close(0);
+    if (written !== undefined) this.#last.push(written.summary);
     for (const { summary } of ends) if (!this.#surroundings.once) this.#last.push(summary);
     return ends.filter(({ undelivered }) => undelivered > 0).map(({ summary }) => summary);
-  }
-
-  async #closeOut(): Promise<string | undefined> {
-    const { out: file } = this.#options;
-    const out = this.#out;
-    this.#out = undefined;
-    if (out === undefined || file === undefined) return undefined;
-    const left =
-      file.format === "parquet" ? `microview replay ${file.path} --repair completes it` : undefined;
-    return await finishing(`completing ${file.path}`, out.close(), left);
-  }
-
-  #deliver(): Promise<SinkEnd[]> {
-    return Promise.all(this.#exporters.map((each) => each.close(EXPORT_GRACE_MS)));
   }
 
   /** Says something now. */
@@ -196,7 +173,7 @@ export class Outputs {
     for (const text of this.#last.splice(0)) this.say(text);
   }
 
-  async #openOut(): Promise<void> {
+  async #openFile(): Promise<void> {
     const { out: file, outBlock: blockMs, force: replace, perWriter } = this.#options;
     if (file === undefined) {
       if (blockMs !== undefined) throw new UsageError("--out-block needs --out");
@@ -208,10 +185,14 @@ export class Outputs {
     }
     const { filter, intervalMs, onFailure } = this.#surroundings;
     const wanted = wantedBy(filter).metric;
-    this.#out = await openOut({
+    this.#file = await openFile({
       ...{ file, replace, perWriter, wanted, onFailure },
       blockMs: blockMs ?? blockOf(intervalMs),
     });
+    const { path, format } = file;
+    const left =
+      format === "parquet" ? `microview replay ${path} --repair completes it` : undefined;
+    this.#sinks.add(this.#file, (end) => finishing(`completing ${path}`, end, left));
   }
 
   async #listen(): Promise<void> {
@@ -226,16 +207,17 @@ export class Outputs {
       labelSource,
       statistics,
       clashes: this.#clashes,
-      pushes: () => this.#exporters.map(({ counters }) => counters),
+      pushes: this.#pushCounters,
       say: (line) => this.tellAside(line),
     });
+    this.#sinks.add(this.#scraping.server);
     // The live table has the screen.
     const text = `scraped at ${this.#scraping.server.url}`;
     if (this.isLive) this.sayLast(text);
     else this.say(text);
   }
 
-  #makeSink(format: string): Sink | undefined {
+  #printed(format: string): Sink | undefined {
     const { stdout, filter, intervalMs, labelSource, troubles, onQuit } = this.#surroundings;
     const common = {
       write: (text: string) => {

@@ -2,11 +2,19 @@
 // whatever becomes of this process.
 
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from "node:fs";
-import type { OutFile } from "./flags.ts";
 
 const PIECE_BYTES = 1 << 20;
 /** What is written is in the file after this time. */
 const FLUSH_MS = 1_000;
+
+export interface TextFileOptions {
+  path: string;
+  compression: "none" | "gzip" | "zstd";
+  /** Whether a file of this name may be there, and is replaced. */
+  replace: boolean;
+  /** Told once, with the system's error; nothing is written any more. */
+  onFailure: (error: NodeJS.ErrnoException) => void;
+}
 
 /** Opens a plain file to be overwritten. Does not wait for the other end of a FIFO. */
 function openPlain(path: string, replace: boolean): number {
@@ -29,20 +37,20 @@ export class TextFile {
   #hasFailed = false;
   /** Bytes in the file. */
   bytes = 0;
+  /** Texts that are not in it, since it could not be written on. */
+  lost = 0;
 
-  /**
-   * @param onFailure told once, with the system's error; nothing is written any more
-   * @throws the system's error, EEXIST when there is a file that is not to be replaced; Error when it is no plain file
-   */
-  constructor(
-    readonly file: OutFile,
-    replace: boolean,
-    readonly onFailure: (error: NodeJS.ErrnoException) => void,
-  ) {
-    this.#fd = openPlain(file.path, replace);
+  /** @throws the system's error, EEXIST when there is a file that is not to be replaced; Error when it is no plain file */
+  constructor(readonly options: TextFileOptions) {
+    this.#fd = openPlain(options.path, options.replace);
     this.#timer = setInterval(() => this.#flush(), FLUSH_MS);
     // Also when it is given up to end in order.
     process.on("exit", this.#atExit);
+  }
+
+  /** All that it was given is in the file, or lost. */
+  get isWritten(): boolean {
+    return this.#length === 0;
   }
 
   write(text: string): void {
@@ -60,17 +68,22 @@ export class TextFile {
 
   #flush(): void {
     if (this.#length === 0) return;
-    const piece = this.#packed(Buffer.from(this.#texts.join("")));
+    const texts = this.#texts;
     this.#texts = [];
     this.#length = 0;
-    if (this.#hasFailed) return;
+    if (this.#hasFailed) {
+      this.lost += texts.length;
+      return;
+    }
+    const piece = this.#packed(Buffer.from(texts.join("")));
     try {
       for (let at = 0; at < piece.length; ) at += writeSync(this.#fd, piece, at);
       this.bytes += piece.length;
     } catch (error) {
       this.#hasFailed = true;
+      this.lost += texts.length;
       this.#cutOff();
-      this.onFailure(error as NodeJS.ErrnoException);
+      this.options.onFailure(error as NodeJS.ErrnoException);
     }
   }
 
@@ -84,7 +97,7 @@ export class TextFile {
   }
 
   #packed(bytes: Uint8Array<ArrayBuffer>): Uint8Array {
-    switch (this.file.compression) {
+    switch (this.options.compression) {
       // Members one after the other are one file: RFC 1952, section 2.2; RFC 8878, section 3.1.
       case "gzip":
         return Bun.gzipSync(bytes);

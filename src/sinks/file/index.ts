@@ -1,0 +1,7 @@
+// Text in a file: what `collect --out run.ndjson.gz` writes.
+//
+//   const sink = new FileSink({ path, format: "ndjson", compression: "gzip", replace: false, wanted, onFailure });
+//   sink.write(snapshot);
+//   const { summary } = await sink.close();
+
+export { FileSink, type FileSinkOptions } from "./file-sink.ts";
