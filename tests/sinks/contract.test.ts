@@ -1,0 +1,373 @@
+// What every sink does, whatever it is for. A new one is a line in SINKS: how it is made, and how what it has delivered
+// is read back. Those that push do it to real receivers on loopback.
+
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { ClashLog } from "../../src/layout/index.ts";
+import { FileSink } from "../../src/sinks/file/index.ts";
+import {
+  CsvSink,
+  NdjsonSink,
+  type Sink,
+  type SinkOptions,
+  Sinks,
+  TableSink,
+} from "../../src/sinks/index.ts";
+import { Otlp, type OtlpOptions } from "../../src/sinks/otlp/index.ts";
+import { PrometheusSink, ScrapeServer } from "../../src/sinks/prometheus/index.ts";
+import { Recorder, Recording } from "../../src/sinks/recording/index.ts";
+import { RemoteWrite, type RemoteWriteOptions } from "../../src/sinks/remote-write/index.ts";
+import { OtlpReceiver } from "../support/otlp.ts";
+import { define, Scratch } from "../support/pools.ts";
+import { Receiver2 } from "../support/remote-write-2.ts";
+import { patience } from "../support/speed.ts";
+import { until } from "../support/wait.ts";
+import { Output, Source } from "./snapshots.ts";
+
+// A recording has a thread that loads DuckDB.
+setDefaultTimeout(patience(60_000));
+
+const scratch = new Scratch();
+const folder = mkdtempSync("/tmp/microview-test-");
+afterAll(() => rmSync(folder, { recursive: true }));
+const GRACE_MS = 5000;
+const START_MS = Date.now();
+let files = 0;
+
+/** A sink with whoever takes what it has. */
+interface Made {
+  sink: Sink;
+  /** Closes it, unless it is. @returns the values of `c_total` that it has delivered */
+  delivered(): Promise<number[]>;
+  /** Lets go of what stands around it. */
+  release?(): unknown;
+}
+
+interface Kind {
+  make(): Made | Promise<Made>;
+  /** One that was given something that nobody takes. */
+  stuck?(): Promise<Made>;
+  /** What nobody takes is kept, and counts as not delivered. */
+  isSent?: true;
+}
+
+const SINKS: Readonly<Record<string, Kind>> = {
+  "a table": { make: () => text((to) => new TableSink(to), /^.* c_total +(\d+)/gm) },
+  "lines of JSON": {
+    make: () => text((to) => new NdjsonSink(to), /"name":"c_total".*?"value":(\d+)/g),
+  },
+  "comma-separated values": {
+    make: () => text((to) => new CsvSink(to), /,c_total,,counter,,(\d+)/g),
+  },
+  "Prometheus's text": {
+    make: () => text((to) => new PrometheusSink({ ...to, labelSource: true }), IN_PROMETHEUS),
+  },
+  "a compressed file": { make: file },
+  "a recording": { make: recording },
+  "a server for scrapers": { make: scrapeServer, stuck: stuckScraper },
+  "remote write": { make: remoteWrite, stuck: () => stuck(remoteWriteTo), isSent: true },
+  OTLP: { make: otlp, stuck: () => stuck(otlpTo), isSent: true },
+  "a set of sinks": {
+    async make() {
+      const { sink, ...rest } = await remoteWrite();
+      const set = new Sinks();
+      set.add(new NdjsonSink(new Output()));
+      set.add(sink);
+      return { sink: set, ...rest };
+    },
+  },
+};
+
+const IN_PROMETHEUS = /^c_total\{.*\} (\d+)$/gm;
+
+function text(make: (options: SinkOptions) => Sink, pattern: RegExp): Made {
+  const output = new Output();
+  const sink = make(output);
+  return {
+    sink,
+    async delivered() {
+      await sink.close(GRACE_MS);
+      return found(output.text, pattern);
+    },
+  };
+}
+
+function found(text: string, pattern: RegExp): number[] {
+  return [...text.matchAll(pattern)].map(([, value]) => Number(value));
+}
+
+function onFailure(error: Error): never {
+  throw error;
+}
+
+function file(): Made {
+  const path = join(folder, `${files++}.ndjson.gz`);
+  const sink = new FileSink({
+    ...{ path, format: "ndjson", compression: "gzip", replace: false, onFailure },
+  });
+  return {
+    sink,
+    async delivered() {
+      await sink.close();
+      const plain = Bun.gunzipSync(await Bun.file(path).bytes());
+      return found(new TextDecoder().decode(plain), /"name":"c_total".*?"value":(\d+)/g);
+    },
+  };
+}
+
+async function recording(): Promise<Made> {
+  const path = join(folder, `${files++}.parquet`);
+  const sink = await Recorder.open({ path, replace: false, blockMs: 60_000, onFailure });
+  return {
+    sink,
+    async delivered() {
+      await sink.close();
+      using recorded = await Recording.open(path);
+      const values: number[] = [];
+      for await (const snapshot of recorded.snapshots({})) values.push(snapshot.values[0]!);
+      return values;
+    },
+  };
+}
+
+function scrapeServer(): Made {
+  const sink = new ScrapeServer({
+    ...{ host: "127.0.0.1", port: 0, tokens: undefined, tls: undefined },
+    ...{ intervalMs: 1000, labelSource: true, wants: () => true },
+    ...{ statistics: () => [], pushes: () => [], clashes: new ClashLog(() => {}) },
+    log: { error() {}, warn() {}, info() {}, debug() {} },
+  });
+  return {
+    sink,
+    async delivered() {
+      const scraped = await (await fetch(sink.url)).text();
+      await sink.close(GRACE_MS);
+      return found(scraped, IN_PROMETHEUS);
+    },
+  };
+}
+
+/** Asks for more than connections hold, and reads the beginning alone. */
+async function stuckScraper(): Promise<Made> {
+  const made = scrapeServer();
+  const source = new Source(scratch);
+  const metric = define.gauge("long", "sum", ["name"]);
+  for (let i = 0; i < 50; i++) source.writer.put(metric, [`${i} ${"x".repeat(1000)}`], i);
+  for (let i = 0; i < 200; i++) made.sink.write(source.snapshot(0, { source: `host-${i}:7070` }));
+  const { port } = new URL((made.sink as ScrapeServer).url);
+  const socket = connect(Number(port), "127.0.0.1");
+  socket.on("error", () => {});
+  socket.write("GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+  await new Promise<void>((resolve) => {
+    socket.once("data", () => {
+      socket.pause();
+      resolve();
+    });
+  });
+  return { ...made, release: () => socket.destroy() };
+}
+
+const PUSHED = {
+  ...{ headers: () => ({}), wanted: () => true, version: "1.2.3", onNotice: () => {} },
+  backoffMs: { first: 5, last: 20 },
+};
+
+function remoteWriteTo(url: string, options: Partial<RemoteWriteOptions> = {}): RemoteWrite {
+  return new RemoteWrite({
+    ...{ ...PUSHED, url, labels: [], instanceOf: (source) => source, delayMs: 5 },
+    ...options,
+  });
+}
+
+function remoteWrite(): Made {
+  const receiver = new Receiver2();
+  const sink = remoteWriteTo(receiver.writeUrl);
+  return {
+    sink,
+    async delivered() {
+      await sink.close(GRACE_MS);
+      const values = [...receiver.stored.values()].flatMap((series) => [...series.values()]);
+      return values.filter((value) => !Number.isNaN(value));
+    },
+    release: () => receiver[Symbol.asyncDispose](),
+  };
+}
+
+function otlpTo(url: string, options: Partial<OtlpOptions> = {}): Otlp {
+  return new Otlp({
+    ...{ ...PUSHED, url, format: "protobuf", compression: "gzip", temporality: "cumulative" },
+    ...{ intervalMs: 0, resourceOf: (source) => [["host.name", source]] },
+    ...options,
+  });
+}
+
+function otlp(): Made {
+  const receiver = new OtlpReceiver();
+  const sink = otlpTo(`${receiver.url}/v1/metrics`);
+  return {
+    sink,
+    async delivered() {
+      await sink.close(GRACE_MS);
+      return receiver.metrics
+        .flatMap(({ points }) => points.map(({ asDouble }) => asDouble))
+        .filter((value) => value !== undefined);
+    },
+    release: () => receiver[Symbol.asyncDispose](),
+  };
+}
+
+/** Pushes to somebody who takes requests and never answers. */
+async function stuck(make: (url: string, options: { maxMemoryBytes: number }) => Sink) {
+  const asked = Promise.withResolvers<void>();
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch() {
+      asked.resolve();
+      return new Promise<Response>(() => {});
+    },
+  });
+  const sink = make(`http://127.0.0.1:${server.port}/`, { maxMemoryBytes: 1 });
+  sink.write(new Counting().snapshot(1));
+  await asked.promise;
+  return { sink, delivered: async () => [], release: () => server.stop(true) };
+}
+
+/** A service with one counter. Its snapshots are taken a second after each other. */
+class Counting {
+  readonly source = new Source(scratch);
+  #seconds = 0;
+
+  constructor() {
+    this.source.writer.put(define.counter("c_total"), [], 0);
+  }
+
+  snapshot(value: number, from = "host:7070") {
+    this.source.writer.store("c_total", [], value);
+    const atS = this.#seconds++;
+    return this.source.snapshot(atS, { source: from, takenAtMs: START_MS + atS * 1000 });
+  }
+}
+
+/** Makes a sink for a test, and lets go of all of it whatever becomes of that. */
+async function using(make: () => Made | Promise<Made>, run: (made: Made) => Promise<void>) {
+  const made = await make();
+  try {
+    await run(made);
+  } finally {
+    await made.sink.close(0);
+    await made.release?.();
+  }
+}
+
+describe.each(Object.entries(SINKS))("%s", (_, kind) => {
+  const kept = (run: (made: Made) => Promise<void>) => () => using(kind.make, run);
+
+  test(
+    "waits for nothing before it has anything",
+    kept(async ({ sink }) => {
+      expect({ isBehind: sink.isBehind, isIdle: sink.isIdle }).toEqual({
+        ...{ isBehind: false, isIdle: true },
+      });
+    }),
+  );
+
+  test(
+    "keeps nothing of a frame's arrays",
+    kept(async ({ sink, delivered }) => {
+      const snapshot = new Counting().snapshot(7);
+      sink.write(snapshot);
+      snapshot.values.fill(666);
+      snapshot.slots.fill(666);
+      expect(await delivered()).toEqual([7]);
+    }),
+  );
+
+  test(
+    "tells sources apart that have applications of the same name",
+    kept(async ({ sink, delivered }) => {
+      sink.write(new Counting().snapshot(7, "one:7070"));
+      sink.write(new Counting().snapshot(8, "two:7070"));
+      expect((await delivered()).sort()).toEqual([7, 8]);
+    }),
+  );
+
+  test(
+    "begins again when what was gone is written",
+    kept(async ({ sink, delivered }) => {
+      const counting = new Counting();
+      sink.write(counting.snapshot(7));
+      sink.gone("host:7070", "shop");
+      sink.write(counting.snapshot(8));
+      sink.gone("host:7070");
+      sink.write(counting.snapshot(9));
+      expect((await delivered()).at(-1)).toBe(9);
+    }),
+  );
+
+  test(
+    "takes no notice when what it never had is gone",
+    kept(async ({ sink, delivered }) => {
+      sink.gone("nobody:7070", "shop");
+      sink.gone("nobody:7070");
+      sink.write(new Counting().snapshot(7));
+      expect(await delivered()).toEqual([7]);
+    }),
+  );
+
+  test(
+    "has delivered all when it is closed, says so in a line at most, and is idle",
+    kept(async ({ sink }) => {
+      sink.write(new Counting().snapshot(7));
+      const { summary, undelivered } = await sink.close(GRACE_MS);
+      expect(undelivered).toBe(0);
+      expect(summary).not.toContain("\n");
+      expect(sink.isIdle).toBe(true);
+    }),
+  );
+
+  test(
+    "is closed once, however often it is told to",
+    kept(async ({ sink, delivered }) => {
+      sink.write(new Counting().snapshot(7));
+      // What is served is asked for before.
+      const values = await delivered();
+      const [one, two] = await Promise.all([sink.close(GRACE_MS), sink.close(0)]);
+      expect(two).toEqual(one);
+      expect(await sink.close(0)).toEqual(one);
+      expect(values).toEqual([7]);
+    }),
+  );
+});
+
+const STUCK = Object.entries(SINKS).flatMap(([name, { stuck, isSent = false }]) =>
+  stuck === undefined ? [] : [[name, stuck, isSent] as const],
+);
+
+describe.each(STUCK)("%s whose receiver takes nothing", (_, make, isSent) => {
+  test("closes within its grace, and says how much of it is lost", () =>
+    using(make, async ({ sink }) => {
+      const { undelivered } = await sink.close(50);
+      expect(undelivered > 0).toBe(isSent);
+      expect(sink.isIdle).toBe(true);
+    }));
+
+  test("is behind if it keeps what was not taken", () =>
+    using(make, async ({ sink }) => {
+      if (isSent) await until("it is behind", () => sink.isBehind);
+      expect({ isBehind: sink.isBehind, isIdle: sink.isIdle }).toEqual({
+        ...{ isBehind: isSent, isIdle: !isSent },
+      });
+    }));
+});
+
+test("text that nobody reads keeps its sink behind", async () => {
+  const output = new Output();
+  let isFull = false;
+  const sink = new NdjsonSink({ ...output, isFull: () => isFull });
+  expect(sink.isBehind).toBe(false);
+  isFull = true;
+  expect(sink.isBehind).toBe(true);
+});
