@@ -7,10 +7,9 @@ import type { Log } from "../../guard/index.ts";
 import { LOCAL_SOURCE } from "../../layout/index.ts";
 import type { PushSink } from "../../sinks/delivery/index.ts";
 import type { SinkEnd } from "../../sinks/index.ts";
-import { Otlp } from "../../sinks/otlp/index.ts";
+import { Otlp, passingName, resourceAttributes } from "../../sinks/otlp/index.ts";
 import type { OtlpFlagOptions } from "../push/flags.ts";
 import { otlpOptions } from "../push/otlp.ts";
-import { passingName, resourceAttributes } from "../push/resource.ts";
 
 /** How long the agent's end waits for the receiver: together with its own second it is within two. */
 const GRACE_MS = 1_500;

@@ -3,11 +3,14 @@
 import { version } from "../../../package.json" with { type: "json" };
 import { UsageError } from "../../command-line/index.ts";
 import { readAuthorities, readIdentity } from "../../http/index.ts";
-import type { OtlpOptions } from "../../sinks/otlp/index.ts";
-import { otlpEnvironment } from "./environment.ts";
-import { FROM_ENVIRONMENT, type OtlpFlagOptions } from "./flags.ts";
-import { headersFrom } from "./header-files.ts";
-import { resourceAttributes, resourceOf } from "./resource.ts";
+import { headersFrom } from "../../sinks/delivery/index.ts";
+import {
+  type OtlpOptions,
+  otlpEnvironment,
+  resourceAttributes,
+  resourceOf,
+} from "../../sinks/otlp/index.ts";
+import { FROM_ENVIRONMENT, type OtlpFlagOptions, parseHttpUrl } from "./flags.ts";
 
 /**
  * @param node of Kubernetes that this is
@@ -22,8 +25,16 @@ export function otlpOptions(
   onNotice: (text: string) => void,
 ): OtlpOptions {
   const isEnvironment = given === FROM_ENVIRONMENT;
+  const reading = { label: "--otlp env", parseUrl: parseHttpUrl, onWarning: onNotice };
   // All of it or nothing: headers that were meant for one receiver must not go to another.
-  const environment = isEnvironment ? otlpEnvironment(process.env, onNotice) : undefined;
+  const environment = isEnvironment ? otlpEnvironment(process.env, reading) : undefined;
+  const url = environment === undefined ? given : environment.url;
+  if (url === undefined) {
+    throw new UsageError(
+      "--otlp env: the environment names no receiver",
+      "set OTEL_EXPORTER_OTLP_ENDPOINT, or give --otlp URL",
+    );
+  }
   const { otlpHeaderFile: path, otlpCa: ca = environment?.ca } = options;
   const headers = path === undefined ? undefined : headersFrom(path, "--otlp-header-file");
   headers?.check();
@@ -33,7 +44,7 @@ export function otlpOptions(
   );
   const attributes = resourceAttributes(process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "");
   return {
-    url: environment?.url ?? given,
+    url,
     format: options.otlpFormat ?? environment?.format ?? "protobuf",
     compression: options.otlpCompression ?? environment?.compression ?? "gzip",
     temporality: options.otlpTemporality ?? environment?.temporality ?? "cumulative",

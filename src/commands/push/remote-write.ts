@@ -4,11 +4,15 @@ import { version } from "../../../package.json" with { type: "json" };
 import { wantedBy } from "../../collector/index.ts";
 import { CliError, UsageError } from "../../command-line/index.ts";
 import { readAuthorities } from "../../http/index.ts";
-import { type PushSink, WriteAheadError } from "../../sinks/delivery/index.ts";
-import { RemoteWrite } from "../../sinks/remote-write/index.ts";
+import {
+  basicFrom,
+  bearerFrom,
+  headersFrom,
+  type PushSink,
+  WriteAheadError,
+} from "../../sinks/delivery/index.ts";
+import { instanceOf, RemoteWrite } from "../../sinks/remote-write/index.ts";
 import type { RemoteWriteOptions } from "./flags.ts";
-import { basicFrom, bearerFrom, headersFrom } from "./header-files.ts";
-import { instanceOf } from "./resource.ts";
 import type { PushSource } from "./source.ts";
 
 export function remoteWriteOf(

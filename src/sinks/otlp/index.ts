@@ -5,7 +5,9 @@
 //   await sink.close(5000);
 
 export { OtlpEncoder, type OtlpEncoderOptions } from "./encoder.ts";
+export { otlpEnvironment } from "./environment.ts";
 export { JsonForm } from "./json.ts";
 export type { Attributes, OtlpForm, Part } from "./model.ts";
 export { Otlp, type OtlpOptions } from "./otlp.ts";
 export { ProtobufForm } from "./protobuf.ts";
+export { passingName, resourceAttributes, resourceOf } from "./resource.ts";

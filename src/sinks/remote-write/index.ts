@@ -6,6 +6,7 @@
 
 export { RemoteWriteEncoder, type RemoteWriteEncoderOptions } from "./encoder.ts";
 export type { ExtraLabel, FlatOptions, HistogramForm } from "./flat-series.ts";
+export { instanceOf } from "./instance.ts";
 export type { RemoteWriteProtocol } from "./negotiation.ts";
 export { RemoteWrite, type RemoteWriteOptions } from "./remote-write.ts";
 export type { Encoded } from "./request-builder.ts";

@@ -1,9 +1,9 @@
-// Who sent what a receiver gets: the instance that tells an agent's series from those of others, and OTLP's resource.
+// OTLP's resource: who sent what a receiver gets.
 // https://opentelemetry.io/docs/specs/semconv/resource/
 
 import { hostname } from "node:os";
 import { LOCAL_SOURCE } from "../../layout/index.ts";
-import type { Attributes } from "../../sinks/otlp/index.ts";
+import type { Attributes } from "./model.ts";
 
 interface ResourceOptions {
   /** The node of Kubernetes that this is: a pod's own host name is another after each restart. */
@@ -59,9 +59,4 @@ export function resourceAttributes(text: string): Map<string, string> {
     }
   }
   return found;
-}
-
-/** An agent's name, which tells its series from those of others; this host's has none but the host's. */
-export function instanceOf(source: string): string {
-  return source === LOCAL_SOURCE ? hostname() : source;
 }

@@ -1,11 +1,11 @@
-// `--otlp env`: where to and how, as OpenTelemetry's environment variables say it.
+// Where to push and how, as OpenTelemetry's environment variables say it. For `--otlp env`.
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
-import { UsageError } from "../../command-line/index.ts";
-import { parseHttpUrl } from "./flags.ts";
+import { SettingError } from "../../http/index.ts";
 
+/** What the environment says; nothing of what it does not. */
 interface OtlpEnvironment {
-  url: string;
+  url?: string;
   headers: Record<string, string>;
   format?: "protobuf" | "json";
   compression?: "gzip" | "none";
@@ -20,6 +20,15 @@ interface OtlpEnvironment {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+interface Reading {
+  /** How messages name the environment, e.g. `--otlp env`. */
+  label: string;
+  /** Checks an address and completes it. @throws Error for what is none */
+  parseUrl: (text: string, label: string) => string;
+  /** Receives what is ignored: the variable's name, never its value, which may be a secret. */
+  onWarning: (text: string) => void;
+}
+
 const PROTOCOLS = { "http/protobuf": "protobuf", "http/json": "json" } as const;
 const COMPRESSIONS = { gzip: "gzip", none: "none" } as const;
 // "lowmemory" wants deltas where nothing has to be remembered for them; we remember anyway.
@@ -29,12 +38,11 @@ const TEMPORALITIES = { cumulative: "cumulative", delta: "delta", lowmemory: "de
  * As the specification asks, a word or number that is not understood is ignored, with a warning. What would send
  * values elsewhere, in another protocol or without a password is refused.
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
- * @param onWarning receives what is ignored: the variable's name, never its value, which may be a secret
- * @throws UsageError for what cannot be done, likewise
+ * @throws SettingError for what cannot be done, without repeating what is set, which may be a secret
  */
 export function otlpEnvironment(
   environment: Environment,
-  onWarning: (text: string) => void,
+  { label, parseUrl, onWarning }: Reading,
 ): OtlpEnvironment {
   /** That of metrics goes before that of all signals. */
   const read = (name: string): [variable: string, text: string] | undefined => {
@@ -51,24 +59,24 @@ export function otlpEnvironment(
     if (Object.hasOwn(words, text.toLowerCase())) return words[text.toLowerCase()];
     const known = Object.keys(words).join(", ");
     if (text.toLowerCase() === "grpc") {
-      throw new UsageError(
-        `--otlp env: ${variable} asks for gRPC, which is not spoken here`,
+      throw new SettingError(
+        `${label}: ${variable} asks for gRPC, which is not spoken here`,
         `set it to one of ${known}, and the endpoint to the receiver's port for HTTP, mostly 4318`,
       );
     }
-    onWarning(`--otlp env: ${variable} is not one of ${known}: it is ignored`);
+    onWarning(`${label}: ${variable} is not one of ${known}: it is ignored`);
     return undefined;
   };
   /** Whole milliseconds. */
   const milliseconds = (found: Found): number | undefined => {
     if (found === undefined) return undefined;
     if (/^\d{1,9}$/.test(found[1]) && Number(found[1]) >= 10) return Number(found[1]);
-    onWarning(`--otlp env: ${found[0]} is no number of milliseconds from 10 on: it is ignored`);
+    onWarning(`${label}: ${found[0]} is no number of milliseconds from 10 on: it is ignored`);
     return undefined;
   };
   const found = {
-    url: endpointOf(read("ENDPOINT")),
-    headers: headersOf(read("HEADERS")),
+    url: endpointOf(read("ENDPOINT"), (text, variable) => parseUrl(text, `${label}: ${variable}`)),
+    headers: headersOf(read("HEADERS"), label),
     format: word("PROTOCOL", PROTOCOLS),
     compression: word("COMPRESSION", COMPRESSIONS),
     temporality: word("TEMPORALITY_PREFERENCE", TEMPORALITIES),
@@ -92,15 +100,13 @@ function pair(variable: string, text: string | undefined): Found {
 }
 
 /** "As is" for metrics' own, with `v1/metrics` behind that of all signals. */
-function endpointOf(found: Found): string {
-  if (found === undefined) {
-    throw new UsageError(
-      "--otlp env: the environment names no receiver",
-      "set OTEL_EXPORTER_OTLP_ENDPOINT, or give --otlp URL",
-    );
-  }
+function endpointOf(
+  found: Found,
+  parse: (text: string, variable: string) => string,
+): string | undefined {
+  if (found === undefined) return undefined;
   const [variable, text] = found;
-  const url = new URL(parseHttpUrl(text, `--otlp env: ${variable}`));
+  const url = new URL(parse(text, variable));
   if (variable.includes("_METRICS_")) return url.href;
   url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/metrics`;
   return url.href;
@@ -110,14 +116,14 @@ const NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 const VALUE = /^[\x20-\x7e]*$/;
 
 /** W3C's baggage without properties: `name=value,name=value`, values percent-encoded. */
-function headersOf(found: Found): Record<string, string> {
+function headersOf(found: Found, label: string): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const entry of (found?.[1] ?? "").split(",")) {
     if (entry.trim() === "") continue;
     const [name = "", value] = split(entry);
     if (!NAME.test(name) || value === undefined || !VALUE.test(value)) {
-      throw new UsageError(
-        `--otlp env: ${found![0]} is not understood`,
+      throw new SettingError(
+        `${label}: ${found![0]} is not understood`,
         "it holds NAME=VALUE,NAME=VALUE, values percent-encoded",
       );
     }

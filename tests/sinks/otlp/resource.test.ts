@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { hostname } from "node:os";
-import { passingName, resourceAttributes, resourceOf } from "../../src/commands/push/resource.ts";
+import { passingName, resourceAttributes, resourceOf } from "../../../src/sinks/otlp/resource.ts";
 
 /** @param node of Kubernetes */
 function of(source: string, given: Record<string, string> = {}, node?: string) {
