@@ -37,10 +37,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sinks: ["layout", "ffi", "http", "exposition", "guard", "duckdb"],
   duckdb: ["ffi"],
   inspector: ["layout", "ffi", "http", "identity"],
+  demo: ["layout", "http", "client", "agent", "guard"],
   "command-line": ["layout"],
   commands: [
     ...["layout", "ffi", "http", "identity", "client", "agent", "collector", "inspector"],
-    ...["guard", "exposition", "sinks", "command-line"],
+    ...["guard", "exposition", "sinks", "command-line", "demo"],
   ],
   "cli.ts": ["command-line", "commands"],
 };

@@ -14,15 +14,13 @@ export default defineSubcommand("demo-service", {
     rate: flag.integer({ min: 1, description: "requests per second, for load", default: "200" }),
   },
   async run({ name, port, socket, target, rate }) {
-    const { parentGone } = await import("./demo/children.ts");
+    const { parentGone, startLoad, startService } = await import("../demo/index.ts");
     const stop = stopSignal();
     let end: () => Promise<void> | void;
     if (name === "load") {
-      const { startLoad } = await import("./demo/load.ts");
       end = startLoad(target[0]!, rate).stop;
       process.stdout.write("sending\n");
     } else {
-      const { startService } = await import("./demo/services.ts");
       const service = startService({ name, port, socket: socket ?? "", targets: target });
       end = service.stop;
       process.stdout.write(`${service.port}\n`);

@@ -1,9 +1,6 @@
 // `microview demo`: an agent, three small services under load, and a live view of their metrics.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { defineSubcommand, finishing, flag, stopSignal } from "../command-line/index.ts";
-import type { Child } from "./demo/children.ts";
 
 export default defineSubcommand("demo", {
   description:
@@ -28,50 +25,15 @@ export default defineSubcommand("demo", {
     port: flag.port({ description: "port of the agent", default: "0" }),
   },
   async run({ duration, rate, interval, port }) {
-    const { startChild } = await import("./demo/children.ts");
-    const { DEMO_PREFIX, DEMO_SOCKET, removeLeftovers } = await import("./demo/leftovers.ts");
-    const { SERVICES } = await import("./demo/services.ts");
+    const { Demo } = await import("../demo/index.ts");
     const { CollectRun } = await import("./collect/run.ts");
-    const { SHM_DIR } = await import("../layout/index.ts");
+    const { version } = await import("../../package.json");
     const stop = stopSignal();
     const say = (text: string) => void process.stderr.write(`${text}\n`);
-    // All in shared memory, for the temporary directory may be read-only.
-    for (const left of removeLeftovers(SHM_DIR)) {
-      say(`removed ${left}, which a demo that was killed had left`);
-    }
-    const folder = mkdtempSync(`${SHM_DIR}/${DEMO_PREFIX}`);
-    const removeFolder = () => rmSync(folder, { recursive: true, force: true });
-    // Also when it is given up to end in order.
-    process.once("exit", removeFolder);
-    const poolDir = join(folder, "pools");
-    const socket = join(folder, DEMO_SOCKET);
-    const children: Child[] = [];
-    const start = async (...args: string[]) => {
-      const child = await startChild(args);
-      children.push(child);
-      return child;
-    };
+    const demo = new Demo({ port, rate, version, say });
+    const { socket, poolDir } = demo;
     try {
-      const agent = await startAgent({ socket, poolDir, port });
-      children.push({ line: "", stop: () => agent.stop() });
-      say(`agent: http://127.0.0.1:${agent.port}/openapi, metrics at /metrics`);
-      const urls: Record<string, string> = {};
-      for (const name of SERVICES) {
-        const targets = name === "gateway" ? [urls["auth"]!, urls["orders"]!] : [];
-        const flags = targets.flatMap((url) => ["--target", url]);
-        const child = await start("demo-service", "--name", name, "--socket", socket, ...flags);
-        urls[name] = `http://127.0.0.1:${child.line}`;
-        say(`${name}: ${urls[name]}`);
-      }
-      await start(
-        "demo-service",
-        "--name",
-        "load",
-        "--target",
-        urls["gateway"]!,
-        "--rate",
-        String(rate),
-      );
+      await demo.start();
       const run = new CollectRun(
         {
           app: ["shop"],
@@ -106,42 +68,7 @@ export default defineSubcommand("demo", {
       );
       await run.finish();
     } finally {
-      await finishing("ending its services", endAll(children));
-      removeFolder();
-      process.off("exit", removeFolder);
+      await finishing("ending its services", demo.close());
     }
   },
 });
-
-/** The last one started is the first to end, so that nobody asks who has gone. */
-async function endAll(children: Child[]): Promise<void> {
-  for (const child of children.reverse()) await child.stop();
-}
-
-async function startAgent({
-  socket,
-  poolDir,
-  port,
-}: {
-  socket: string;
-  poolDir: string;
-  port: number;
-}) {
-  const { Agent, DEFAULT_LIMITS } = await import("../agent/index.ts");
-  const { createLog } = await import("../guard/index.ts");
-  const { version } = await import("../../package.json");
-  return Agent.start({
-    socketPath: socket,
-    poolDir,
-    host: "127.0.0.1",
-    port,
-    dataPort: 0,
-    poolMode: 0o600,
-    strategy: "page",
-    limits: DEFAULT_LIMITS,
-    scanIntervalMs: 200,
-    insecure: false,
-    version,
-    log: createLog("warn", false),
-  });
-}

@@ -1,6 +1,6 @@
 // The demo's load: an open loop of requests that ebbs and flows around a rate, on loopback, bounded by its in-flight limit.
 
-import { proxyOption } from "../../http/index.ts";
+import { proxyOption } from "../http/index.ts";
 
 const TICK_MS = 10;
 /** When the services do not keep up, requests are left out rather than piled up. */

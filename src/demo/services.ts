@@ -1,8 +1,8 @@
 // The demo's three services: small, real Elysia servers that use microview as any service would.
 
 import { Elysia } from "elysia";
-import { MicroView } from "../../client/index.ts";
-import { proxyOption } from "../../http/index.ts";
+import { MicroView } from "../client/index.ts";
+import { proxyOption } from "../http/index.ts";
 
 /** What a service is told when it starts. */
 export interface ServiceOptions {

@@ -5,7 +5,7 @@ function selfCommand(): string[] {
   const isCompiled = import.meta.url.includes("/$bunfs/");
   return isCompiled
     ? [process.execPath]
-    : [process.execPath, new URL("../../cli.ts", import.meta.url).pathname];
+    : [process.execPath, new URL("../cli.ts", import.meta.url).pathname];
 }
 
 export interface Child {

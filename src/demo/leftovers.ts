@@ -2,7 +2,7 @@
 
 import { lstatSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { isServed } from "../../agent/index.ts";
+import { isServed } from "../agent/index.ts";
 
 /** Beginning of a demo's folder's name. */
 export const DEMO_PREFIX = "microview-demo-";

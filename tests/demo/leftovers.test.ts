@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InstanceLock } from "../../src/agent/instance-lock.ts";
-import { DEMO_SOCKET, removeLeftovers } from "../../src/commands/demo/leftovers.ts";
+import { DEMO_SOCKET, removeLeftovers } from "../../src/demo/leftovers.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { TestHost } from "../support/host.ts";
 

@@ -1,0 +1,6 @@
+// The demo: an agent, three small services and their load, each service in a process of its own.
+
+export { parentGone } from "./children.ts";
+export { Demo } from "./demo.ts";
+export { startLoad } from "./load.ts";
+export { startService } from "./services.ts";
