@@ -126,8 +126,8 @@ class MemoryScraper {
   /** @returns the text's bytes */
   scrape(format: "text" | "openmetrics", created = true): number {
     this.pool.scrape();
-    const { directory, values } = this.pool;
-    const pools = [{ app: "bench", directory, values }];
+    const { structure, values } = this.pool;
+    const pools = [{ app: "bench", structure, values }];
     const scrape = this.#exposition.scrape(pools, { format, created });
     let bytes = 0;
     for (let piece = scrape.next(); piece !== undefined; piece = scrape.next()) {

@@ -130,19 +130,20 @@ async function longRows(path: string, load: RecordedLoad, count: number): Promis
   await connection.run(`
     CREATE TABLE names (cell INTEGER, service VARCHAR, metric VARCHAR, labels VARCHAR, part VARCHAR);
     CREATE TABLE samples (time TIMESTAMPTZ, cell INTEGER, value DOUBLE)`);
-  const { directory, values: first } = load.next();
+  const { structure, values: first } = load.next();
   const cells = first.length;
   const appender = await connection.createAppender("names");
-  for (const metric of directory.metrics.values()) {
+  for (const entry of structure.metrics) {
+    const { metric, service, indexes } = entry;
     const { name, labelNames } = metric.definition;
-    for (const id of metric.series) {
-      const values = directory.labelValues(id);
+    for (const [at, index] of indexes.entries()) {
+      const values = structure.labelValues(entry, at);
       const labels = JSON.stringify(
         Object.fromEntries(labelNames.map((label, i) => [label, values[i]])),
       );
       for (let slot = 0; slot < metric.slots; slot++) {
-        appender.appendInteger(directory.valueIndexOf(id) + slot);
-        appender.appendVarchar(directory.services.get(metric.service)!);
+        appender.appendInteger(index + slot);
+        appender.appendVarchar(service);
         appender.appendVarchar(name);
         appender.appendVarchar(labels);
         appender.appendVarchar(String(slot));

@@ -13,12 +13,12 @@ import { exponentialMap, toExponential } from "../../src/sinks/encoding/index.ts
 
 /** @param startMs when everything began to count */
 export function otelMetrics(
-  { app, directory, values, takenAtMs }: PoolSnapshot,
+  { app, structure, values, takenAtMs }: PoolSnapshot,
   startMs: number,
   others: Record<string, string> = {},
 ): ResourceMetrics[] {
-  return [...directory.services].map(([id, service]) => {
-    const metrics = [...directory.metrics.values()].filter((metric) => metric.service === id);
+  return structure.names.services.map((service) => {
+    const metrics = structure.metrics.filter((entry) => entry.service === service);
     const times = { startTime: hrTime(startMs), endTime: hrTime(takenAtMs) };
     const attributes = { "service.name": service, "service.namespace": app, ...others };
     return {
@@ -26,12 +26,12 @@ export function otelMetrics(
       scopeMetrics: [
         {
           scope: { name: "microview", version: "1.2.3" },
-          metrics: metrics.map((metric) => {
+          metrics: metrics.map((entry) => {
+            const { metric, indexes } = entry;
             const { labelNames } = metric.definition;
-            const places = metric.series.map((series) => {
-              const labels = directory.labelValues(series);
-              const at = directory.valueIndexOf(series);
-              const slots = values.subarray(at, at + metric.slots);
+            const places = Array.from(indexes, (index, at) => {
+              const labels = structure.labelValues(entry, at);
+              const slots = values.subarray(index, index + metric.slots);
               const named = labelNames.map((name, i) => [name, labels[i]!]);
               return { ...times, attributes: Object.fromEntries(named), slots };
             });

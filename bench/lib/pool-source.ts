@@ -53,7 +53,7 @@ export class PoolSource {
     const writer = pool.writer(service, { pid: 1, startedAtMs });
     const metric = pool.metric(service, definition);
     for (let i = 0; i < series; i++) pool.series(writer, metric, labelValues(i));
-    const { directory, plan } = pool;
+    const { structure } = pool;
     const slots = slotsPerSeries(definition);
     this.#snapshot = {
       source: "local",
@@ -66,10 +66,9 @@ export class PoolSource {
       missed: 0,
       gap: undefined,
       generation: 0,
-      directory,
-      plan,
-      slots: new Float64Array(),
-      values: new Float64Array(directory.valueCount).map((_, i) =>
+      structure,
+      slots: { kind: "copy", data: new Float64Array() },
+      values: new Float64Array(structure.valueCount).map((_, i) =>
         startValue(definition, i, slots),
       ),
     };

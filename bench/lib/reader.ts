@@ -10,13 +10,7 @@ import {
 import { SnapshotBuffers } from "../../src/collector/snapshot-buffers.ts";
 import type { Spinnable, Spinner } from "../../src/collector/spinner.ts";
 import { monotonicNs, Poll } from "../../src/ffi/index.ts";
-import {
-  type Directory,
-  Gather,
-  planBytes,
-  type ReadPlan,
-  type Writer,
-} from "../../src/layout/index.ts";
+import { type Directory, Gather, planBytes, type Structure } from "../../src/layout/index.ts";
 
 /** An agent that does not answer for so long is broken. */
 const TIMEOUT_NS = 30e9;
@@ -129,7 +123,7 @@ export class PoolScraper {
   readonly #connection: Connection;
   readonly #buffers: SnapshotBuffers;
   readonly #reader: PoolReader;
-  #plan: ReadPlan | undefined;
+  #structure: Structure | undefined;
   #gather: Gather | undefined;
   #slots: Float64Array = new Float64Array();
   /** Values per series, added up over writers, after {@link scrape}. */
@@ -148,20 +142,22 @@ export class PoolScraper {
     const { transport } = connection;
     this.#buffers = new SnapshotBuffers(1, transport.pin?.bind(transport));
     const remote = typeof pool === "string" ? connection.pool(pool) : pool;
-    const isWanted = (writer: Writer) => wanted(writer.serviceName);
-    this.#reader = new PoolReader(transport, remote, isWanted, {
+    this.#reader = new PoolReader(transport, remote, wanted, {
       memory: (bytes) => this.#buffers.acquire(bytes),
-      directory: () => {},
     });
   }
 
   get directory(): Directory {
-    return this.#plan!.directory;
+    return this.#reader.directory!;
+  }
+
+  get structure(): Structure {
+    return this.#structure!;
   }
 
   /** Bytes of pages that a snapshot brings. */
   get pageBytes(): number {
-    return planBytes(this.#plan!);
+    return planBytes(this.#structure!.plan);
   }
 
   /** Brings the pool's pages into memory. */
@@ -209,11 +205,12 @@ export class PoolScraper {
       const why = outcome.kind === "failed" ? outcome.error.message : outcome.kind;
       throw new Error(`a snapshot failed: ${why}`);
     }
-    const { plan } = outcome;
-    if (plan === this.#plan) return;
-    this.#plan = plan;
-    this.#gather = new Gather(plan);
+    const { structure } = outcome;
+    if (structure === this.#structure) return;
+    this.#structure = structure;
+    this.#gather = new Gather(structure);
+    const { plan } = structure;
     this.#slots = new Float64Array(this.#buffers.buffer, SNAPSHOT_LEAD_BYTES, planBytes(plan) / 8);
-    this.values = new Float64Array(plan.directory.valueCount);
+    this.values = new Float64Array(structure.valueCount);
   }
 }

@@ -92,9 +92,8 @@ export class RecordedLoad {
       missed: 0,
       gap: undefined,
       generation: 2,
-      directory: pool.directory,
-      plan: pool.plan,
-      slots: pool.slots,
+      structure: pool.structure,
+      slots: { kind: "copy", data: pool.slots },
       values: pool.values,
     };
   }

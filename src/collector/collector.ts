@@ -4,14 +4,12 @@
 import { WakeEvent } from "../ffi/index.ts";
 import { startTunnel, type Tunnel } from "../guard/index.ts";
 import {
-  Directory,
   Gather,
   type PoolSnapshot,
   planBytes,
-  planRead,
-  type ReadPlan,
   SHM_DIR,
-  skippedRecords,
+  type Structure,
+  StructureReceiver,
   threadFault,
 } from "../layout/index.ts";
 import {
@@ -33,12 +31,19 @@ import {
   RefusedError,
   VERBS_DEFAULTS,
 } from "./discovery.ts";
-import { EVERYTHING, type Filter, type Wanted, wantedBy } from "./filter.ts";
+import { EVERYTHING, type Filter } from "./filter.ts";
 import { SNAPSHOT_LEAD_BYTES } from "./pool-reader.ts";
 import { DurationStatistics, type TargetStatistics } from "./statistics.ts";
 import { newCounters } from "./transport.ts";
 import { VerbsSession } from "./verbs-session.ts";
-import type { FromReader, PollMode, ReadPool, TargetSpec, ToReader } from "./worker-protocol.ts";
+import type {
+  DirectoryFlaws,
+  FromReader,
+  PollMode,
+  ReadPool,
+  TargetSpec,
+  ToReader,
+} from "./worker-protocol.ts";
 
 // The compiled binary keeps workers below its root; from sources they lie beside this file.
 const WORKER_URL = new URL(
@@ -130,12 +135,11 @@ interface TargetState {
 interface PoolState {
   /** Index of the agent that it is read from. */
   target: number;
-  directory: Directory;
-  plan: ReadPlan;
+  receiver: StructureReceiver;
   gather: Gather;
   values: Float64Array;
-  /** Directory length the plan is of. */
-  plannedBytes: number;
+  /** Damaged places of its directory, as last told. */
+  damageCount: number;
 }
 
 /** What is remembered of a pool over reconnections. */
@@ -152,7 +156,6 @@ interface Sequence {
 
 export class Collector {
   readonly #options: CollectorOptions;
-  readonly #wanted: Wanted;
   readonly #intervalNs: number;
   readonly #targets: TargetState[];
   readonly #pools = new Map<number, PoolState>();
@@ -174,7 +177,6 @@ export class Collector {
     const twice = namedTwice(options.targets);
     if (twice !== undefined) throw new RangeError(`the agent ${twice} is named twice`);
     this.#options = options;
-    this.#wanted = wantedBy(options.filter ?? EVERYTHING);
     this.#intervalNs = Math.round(options.intervalMs * 1e6);
     this.#targets = options.targets.map((target) => ({
       target,
@@ -408,7 +410,7 @@ export class Collector {
   #receive(message: FromReader): void {
     if (message.kind === "stopped") return this.#onStopped();
     if (this.#stopped) return;
-    if (message.kind === "directory") return this.#takeDirectory(message);
+    if (message.kind === "structure") return this.#takeStructure(message);
     if (message.kind === "snapshot") return this.#takeSnapshot(message);
     const state = this.#targets[message.target]!;
     switch (message.kind) {
@@ -476,56 +478,44 @@ export class Collector {
     this.#tell(state, "damaged", reason, false);
   }
 
-  #takeDirectory({ pool, epoch, from, bytes }: Extract<FromReader, { kind: "directory" }>): void {
+  #takeStructure({ pool, news, flaws }: Extract<FromReader, { kind: "structure" }>): void {
     const known = this.#pools.get(pool.pool);
-    const directory =
-      from === 0 || known === undefined ? new Directory(epoch, pool.pageCapacity) : known.directory;
-    const damageBefore = directory.damageCount;
-    directory.append(bytes);
-    if (directory.damageCount > damageBefore) {
-      const place = directory.damage.at(-1);
-      this.#tell(
-        this.#targets[pool.target]!,
-        "damaged",
-        `${pool.app}: the directory at byte ${place?.offset}: ${place?.reason}`,
-        false,
-      );
-    }
-    this.#tellLeftOut(this.#targets[pool.target]!, pool.app, directory);
-    this.#pools.set(pool.pool, this.#planned(directory, pool));
+    const receiver = known?.receiver ?? new StructureReceiver();
+    const structure = receiver.take(news);
+    this.#pools.set(pool.pool, {
+      target: pool.target,
+      receiver,
+      gather: new Gather(structure),
+      values: new Float64Array(structure.valueCount),
+      damageCount: flaws.damageCount,
+    });
+    this.#tellFlaws(pool, flaws, known?.damageCount ?? 0);
   }
 
-  /** Said again when there are records of more types, and not for each record. */
-  #tellLeftOut(state: TargetState, app: string, directory: Directory): void {
+  /** What is left out is said again when there are records of more types, and not for each record. */
+  #tellFlaws(
+    { target, app }: ReadPool,
+    { damageCount, damage, skippedTypes, skipped }: DirectoryFlaws,
+    damageBefore: number,
+  ): void {
+    const state = this.#targets[target]!;
+    if (damageCount > damageBefore) this.#tell(state, "damaged", `${app}: ${damage}`, false);
     const sequence = this.#sequenceOf(state, app);
-    const types = directory.skipped.size;
-    if (sequence.leftOut === types) return;
-    sequence.leftOut = types;
-    const leftOut = skippedRecords(directory);
-    if (leftOut !== undefined) this.#tell(state, "partial", `${app}: ${leftOut}`, false);
-  }
-
-  #planned(directory: Directory, { target, mergeGapSlots }: ReadPool): PoolState {
-    const plan = planRead(directory, this.#wanted.page, mergeGapSlots);
-    return {
-      target,
-      directory,
-      plan,
-      gather: new Gather(plan),
-      values: new Float64Array(directory.valueCount),
-      plannedBytes: directory.length,
-    };
+    if (sequence.leftOut === skippedTypes) return;
+    sequence.leftOut = skippedTypes;
+    if (skipped !== undefined) this.#tell(state, "partial", `${app}: ${skipped}`, false);
   }
 
   #takeSnapshot(message: Extract<FromReader, { kind: "snapshot" }>): void {
     const { pool, buffer, state: flags, index } = message;
     const known = this.#pools.get(pool.pool);
     try {
-      // A directory that has grown since is announced before the snapshots that need it, so they are of one plan.
-      if (known === undefined || known.plannedBytes !== message.directoryBytes) return;
-      const slots = new Float64Array(buffer, SNAPSHOT_LEAD_BYTES, planBytes(known.plan) / 8);
+      // A structure is told before the snapshots of it.
+      const structure = known?.receiver.current(message.serial);
+      if (known === undefined || structure === undefined) return;
+      const slots = new Float64Array(buffer, SNAPSHOT_LEAD_BYTES, planBytes(structure.plan) / 8);
       known.gather.into(slots, known.values);
-      this.#deliver(pool, known, slots, message);
+      this.#deliver(pool, structure, known.values, slots, message);
     } finally {
       Atomics.store(new Int32Array(flags), index, 0);
     }
@@ -533,7 +523,8 @@ export class Collector {
 
   #deliver(
     pool: ReadPool,
-    { directory, plan, values }: PoolState,
+    structure: Structure,
+    values: Float64Array,
     slots: Float64Array,
     message: Extract<FromReader, { kind: "snapshot" }>,
   ): void {
@@ -577,9 +568,8 @@ export class Collector {
       missed,
       gap,
       generation: message.generation,
-      directory,
-      plan,
-      slots,
+      structure,
+      slots: { kind: "copy", data: slots },
       values,
     });
   }

@@ -1,6 +1,6 @@
 // Which applications, services and metrics a reader wants: globs, of which any may match; none means all.
 
-import { globs, type Metric, type Writer } from "../layout/index.ts";
+import { globs, type Metric } from "../layout/index.ts";
 
 /** Globs as the command line takes them; an empty list wants everything. */
 export interface Filter {
@@ -18,19 +18,14 @@ const NAMES_MAX = 10_000;
 export interface Wanted {
   app(name: string): boolean;
   metric(service: string, metric: Metric): boolean;
-  /** What a read plan asks of each writer and metric. */
-  page(writer: Writer, metric: Metric): boolean;
 }
 
 export function wantedBy(filter: Filter): Wanted {
   const services = remember(globs(filter.services));
   const metrics = remember(globs(filter.metrics));
-  const metric = (service: string, { definition }: Metric) =>
-    services(service) && metrics(definition.name);
   return {
     app: globs(filter.apps),
-    metric,
-    page: (writer, each) => metric(writer.serviceName, each),
+    metric: (service, { definition }) => services(service) && metrics(definition.name),
   };
 }
 

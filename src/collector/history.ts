@@ -2,12 +2,11 @@
 // Ask it for rates, differences and quantiles over any window that it holds.
 
 import {
-  ByteWriter,
-  type Directory,
   HistogramSlots,
   type Metric,
   type PoolSnapshot,
   poolKey,
+  type Structure,
 } from "../layout/index.ts";
 
 const DEFAULT_MAX_BYTES = 256 << 20;
@@ -39,7 +38,7 @@ interface Row {
 interface PoolHistory {
   source: string;
   app: string;
-  directory: Directory;
+  structure: Structure;
   rows: Row[];
   /** Index of the oldest row: rows before it are spent. */
   first: number;
@@ -68,12 +67,13 @@ export class History {
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       this.#forget(snapshot.monotonicNs - this.#spanNs);
-      const { source, app, directory } = snapshot;
-      pool = { source, app, directory, rows: [], first: 0, bytes: 0 };
+      const { source, app, structure } = snapshot;
+      pool = { source, app, structure, rows: [], first: 0, bytes: 0 };
       this.#pools.set(key, pool);
-    } else if (pool.directory !== snapshot.directory) {
-      this.#grow(pool, renumber(pool, snapshot.directory));
+    } else if (!snapshot.structure.continues(pool.structure)) {
+      this.#grow(pool, renumber(pool, snapshot.structure));
     }
+    pool.structure = snapshot.structure;
     const { monotonicNs, takenAtMs, gap, missed } = snapshot;
     const values = snapshot.values.slice();
     pool.rows.push({ monotonicNs, takenAtMs, gap: gap !== undefined || missed > 0, values });
@@ -150,7 +150,7 @@ export class History {
     for (const pool of this.#pools.values()) {
       const { source, app } = pool;
       if (app !== name.app || (name.source !== undefined && name.source !== source)) continue;
-      const found = findSeries(pool.directory, name);
+      const found = findSeries(pool.structure, name);
       if (found !== undefined) return { pool, ...found };
     }
     return undefined;
@@ -228,22 +228,21 @@ function deltaOf(
   return total;
 }
 
-/** The metric and value index that a name means in a directory. */
+/** The metric and value index that a name means in a structure. */
 export function findSeries(
-  directory: Directory,
+  structure: Structure,
   { service, metric: metricName, labels = {} }: SeriesName,
 ): { metric: Metric; index: number } | undefined {
-  for (const metric of directory.metrics.values()) {
+  for (const entry of structure.metrics) {
+    const { metric, indexes } = entry;
     const { name, labelNames, dialect } = metric.definition;
-    if (name !== metricName || metric.retired || directory.services.get(metric.service) !== service)
-      continue;
+    if (name !== metricName || entry.service !== service) continue;
     // One of several of the name: it has these labels and no others.
     if (dialect !== undefined && labelNames.length !== Object.keys(labels).length) continue;
-    for (const series of metric.series) {
-      const values = directory.labelValues(series);
+    for (let at = 0; at < indexes.length; at++) {
+      const values = structure.labelValues(entry, at);
       if (labelNames.every((label, i) => labels[label] === values[i])) {
-        const index = directory.valueIndexOf(series);
-        return index < 0 ? undefined : { metric, index };
+        return { metric, index: indexes[at]! };
       }
     }
   }
@@ -251,36 +250,28 @@ export function findSeries(
 }
 
 /**
- * The directory was written anew: the same series have other places now, in rows that are kept as well.
+ * Series are numbered anew: the same ones have other places now, in rows that are kept as well.
  * @returns by how many bytes the rows grew
  */
-function renumber(pool: PoolHistory, directory: Directory): number {
+function renumber(pool: PoolHistory, structure: Structure): number {
+  const formerId = structure.seriesSince(pool.structure);
+  const places = new Map<number, number>();
+  for (const { series, indexes } of pool.structure.metrics) {
+    for (let at = 0; at < series.length; at++) places.set(series[at]!, indexes[at]!);
+  }
   const moves: { from: number; to: number; slots: number }[] = [];
-  const metrics = new Map<string, Metric>();
-  for (const metric of directory.metrics.values()) {
-    if (!metric.retired) metrics.set(identityOf(directory, metric), metric);
-  }
-  const key = new ByteWriter(512);
-  for (const metric of pool.directory.metrics.values()) {
-    const now = metric.retired ? undefined : metrics.get(identityOf(pool.directory, metric));
-    if (now === undefined || now.slots !== metric.slots) continue;
-    for (const series of metric.series) {
-      const from = pool.directory.valueIndexOf(series);
-      if (from < 0) continue;
-      const labels = pool.directory.labelBytes(series);
-      const to = directory.valueIndexOf(
-        directory.seriesOf(key.reset().u32(now.id).raw(labels).bytes()),
-      );
-      if (to >= 0) moves.push({ from, to, slots: metric.slots });
-    }
-  }
   // Before it was there a histogram had observed nothing; a counter or gauge was absent.
-  const unknown = new Float64Array(directory.valueCount).fill(Number.NaN);
-  for (const { definition, series, slots } of directory.metrics.values()) {
-    if (definition.kind === "counter" || definition.kind === "gauge") continue;
-    for (const id of series) {
-      const index = directory.valueIndexOf(id);
-      if (index >= 0) unknown.fill(0, index, index + slots);
+  const unknown = new Float64Array(structure.valueCount).fill(Number.NaN);
+  for (const entry of structure.metrics) {
+    const { indexes, metric } = entry;
+    const { slots } = metric;
+    const { kind } = metric.definition;
+    const isHistogram = kind !== "counter" && kind !== "gauge";
+    for (let at = 0; at < indexes.length; at++) {
+      const to = indexes[at]!;
+      if (isHistogram) unknown.fill(0, to, to + slots);
+      const from = places.get(formerId(entry, at));
+      if (from !== undefined) moves.push({ from, to, slots });
     }
   }
   let grown = 0;
@@ -292,12 +283,5 @@ function renumber(pool: PoolHistory, directory: Directory): number {
     grown += values.byteLength - row.values.byteLength;
     row.values = values;
   }
-  pool.directory = directory;
   return grown;
-}
-
-/** What makes a metric the same one in a directory that was written anew. */
-function identityOf({ services }: Directory, { service, definition }: Metric): string {
-  const { name, labelNames } = definition;
-  return JSON.stringify([services.get(service), name, labelNames]);
 }

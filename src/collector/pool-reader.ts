@@ -10,14 +10,14 @@ import {
   HEADER_BYTES_USED,
   HEADER_LIVE_BYTES,
   HEADER_LIVE_OFFSET,
-  type Metric,
   type PoolHeader,
   type PoolState,
   planBytes,
-  planRead,
   type ReadPlan,
   SLOT_BYTES,
-  type Writer,
+  type Structure,
+  Structures,
+  type Wants,
 } from "../layout/index.ts";
 import {
   type ByteRange,
@@ -42,7 +42,7 @@ export function snapshotBytes(plan: ReadPlan): number {
 
 /** What came of a snapshot. */
 export type Outcome =
-  | { kind: "taken"; generation: number; plan: ReadPlan }
+  | { kind: "taken"; generation: number; structure: Structure }
   /** There was no memory for it: the consumer is slow. */
   | { kind: "overrun" }
   /** The structure did not stand still, or its agent died while changing it. */
@@ -52,25 +52,35 @@ export type Outcome =
 interface PoolReaderHooks {
   /** Memory for a snapshot, or undefined when there is none free. */
   memory(bytes: number): Destination | undefined;
-  /** Bytes of the directory that are new; `directory` has taken them in. */
-  directory(directory: Directory, bytes: Uint8Array): void;
+  /** What the snapshots that follow are of: told before the first of them. */
+  structure?(structure: Structure, directory: Directory): void;
 }
 
 export class PoolReader {
   #header: PoolHeader | undefined;
   #directory: Directory | undefined;
-  #plan: ReadPlan | undefined;
-  /** Batch of a snapshot, made with the plan. */
+  readonly #structures: Structures;
+  /** Of what is read; undefined while it has to be looked at. */
+  #structure: Structure | undefined;
+  /** Batch of a snapshot, made with the structure. */
   #ranges: ByteRange[] = [];
-  /** Generation that directory and plan are of. */
+  /** Generation that directory and structure are of. */
   #generation = -1;
 
   constructor(
     readonly transport: Transport,
     readonly pool: RemotePool,
-    readonly wanted: (writer: Writer, metric: Metric) => boolean,
+    wants: Wants,
     readonly hooks: PoolReaderHooks,
-  ) {}
+  ) {
+    const { mergeGapSlots } = transport;
+    this.#structures = new Structures({ wants, mergeGapSlots });
+  }
+
+  /** As far as it was read; undefined before. */
+  get directory(): Directory | undefined {
+    return this.#directory;
+  }
 
   /** Takes one snapshot; one at a time. */
   snapshot(done: (outcome: Outcome) => void): void {
@@ -78,8 +88,8 @@ export class PoolReader {
     const next = (): void => {
       if (tries++ >= MAX_TRIES) return done({ kind: "unsettled" });
       if (this.#header === undefined) return this.#readHeader(attempt);
-      if (this.#plan === undefined) return this.#readState(attempt);
-      this.#readBatch(this.#plan, (outcome) => (outcome === "again" ? next() : done(outcome)));
+      if (this.#structure === undefined) return this.#readState(attempt);
+      this.#readBatch(this.#structure, (outcome) => (outcome === "again" ? next() : done(outcome)));
     };
     const attempt = (failure: ReadFailure): void => {
       if (failure === undefined || failure instanceof MovedError) next();
@@ -108,7 +118,8 @@ export class PoolReader {
     );
   }
 
-  #readBatch(plan: ReadPlan, done: (outcome: Outcome | "again") => void): void {
+  #readBatch(structure: Structure, done: (outcome: Outcome | "again") => void): void {
+    const { plan } = structure;
     let memory: Destination | undefined;
     try {
       memory = this.hooks.memory(snapshotBytes(plan));
@@ -125,7 +136,7 @@ export class PoolReader {
     };
     this.transport.read(this.pool, this.#ranges, into, (failure) => {
       if (failure instanceof MovedError) {
-        this.#plan = undefined;
+        this.#structure = undefined;
         return done("again");
       }
       if (failure !== undefined) return done({ kind: "failed", error: failure });
@@ -140,7 +151,7 @@ export class PoolReader {
       this.transport.observe?.(this.pool, after);
       const { generation } = after;
       if (generation === before.generation && generation === this.#generation) {
-        return done({ kind: "taken", generation, plan });
+        return done({ kind: "taken", generation, structure });
       }
       this.#sync(after, (syncFailure) => {
         if (syncFailure === undefined || syncFailure instanceof MovedError) done("again");
@@ -149,10 +160,10 @@ export class PoolReader {
     });
   }
 
-  /** Brings directory and plan up to a state that was read; an odd generation has to be read again. */
+  /** Brings directory and structure up to a state that was read; an odd generation has to be read again. */
   #sync(state: PoolState, done: (failure: ReadFailure) => void): void {
     const header = this.#header!;
-    this.#plan = undefined;
+    this.#structure = undefined;
     if ((state.generation & 1) === 1)
       return done(new MovedError("the agent changes the structure"));
     let directory = this.#directory;
@@ -168,13 +179,10 @@ export class PoolReader {
     const finish = (): void => {
       this.#directory = directory;
       this.#generation = state.generation;
-      this.#makePlan(directory, header);
+      this.#makeStructure(directory, header);
       done(undefined);
     };
-    if (bytes === 0) {
-      if (directory !== this.#directory) this.hooks.directory(directory, new Uint8Array());
-      return finish();
-    }
+    if (bytes === 0) return finish();
     const offset = directoryHalf(header, state.epoch) + known;
     this.#read(
       [{ offset, bytes }],
@@ -182,20 +190,21 @@ export class PoolReader {
       (failure) => (failure === undefined ? finish() : done(failure)),
       (tail) => {
         directory.append(tail);
-        this.hooks.directory(directory, tail);
       },
     );
   }
 
-  #makePlan(directory: Directory, header: PoolHeader): void {
-    const plan = planRead(directory, this.wanted, this.transport.mergeGapSlots);
+  #makeStructure(directory: Directory, header: PoolHeader): void {
+    const structure = this.#structures.of(directory);
+    const { plan } = structure;
     const live = { offset: HEADER_LIVE_OFFSET, bytes: HEADER_LIVE_BYTES };
     const pages = plan.ranges.map(({ first, count }, i) => ({
       offset: header.pagesOffset + first * SLOT_BYTES,
       bytes: count * SLOT_BYTES,
       fence: i === 0,
     }));
-    this.#plan = plan;
+    this.#structure = structure;
+    this.hooks.structure?.(structure, directory);
     // Values are read between two readings of the generation, whatever order a device would prefer.
     this.#ranges = [live, ...pages, { ...live, fence: true }];
   }

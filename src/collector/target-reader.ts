@@ -1,6 +1,7 @@
 // One agent as the reading thread sees it: its connection, its pools, and a snapshot of each at every deadline.
 
 import { monotonicNs, type Poll, unixMs } from "../ffi/index.ts";
+import { type Directory, StructureSender, skippedRecords } from "../layout/index.ts";
 import { type Filter, type Wanted, wantedBy } from "./filter.ts";
 import { MmapTransport } from "./mmap-transport.ts";
 import { type Outcome, PoolReader } from "./pool-reader.ts";
@@ -8,7 +9,13 @@ import { SnapshotBuffers } from "./snapshot-buffers.ts";
 import { TcpTransport } from "./tcp-transport.ts";
 import { BrokenError, type RemotePool, type Transport, TransportError } from "./transport.ts";
 import { VerbsTransport } from "./verbs-transport.ts";
-import type { FromReader, ReadPool, SkipReason, TargetSpec } from "./worker-protocol.ts";
+import type {
+  DirectoryFlaws,
+  FromReader,
+  ReadPool,
+  SkipReason,
+  TargetSpec,
+} from "./worker-protocol.ts";
 
 /** How often pools are looked for on a mapped host, or while there is none; else every answer tells of new ones. */
 const RESCAN_INTERVAL_NS = 100e6;
@@ -30,6 +37,7 @@ interface Pool {
   public: ReadPool;
   remote: RemotePool;
   reader: PoolReader;
+  sender: StructureSender;
   buffers: SnapshotBuffers;
   busy: boolean;
   /** Of its last snapshot. */
@@ -240,13 +248,13 @@ export class TargetReader {
         target,
         pool: nextPool++,
         app: remote.app,
-        pageCapacity: 0,
-        mergeGapSlots: transport.mergeGapSlots,
       };
+      const sender = new StructureSender();
       const pool: Pool = {
         public: shown,
         remote,
-        reader: this.#newReader(remote, shown, buffers),
+        reader: this.#newReader(remote, shown, sender, buffers),
+        sender,
         buffers,
         busy: false,
         deadlineNs: 0,
@@ -265,18 +273,18 @@ export class TargetReader {
     this.nextNs = this.#deadlineNs + this.options.intervalNs;
   }
 
-  #newReader(remote: RemotePool, shown: ReadPool, buffers: SnapshotBuffers): PoolReader {
-    return new PoolReader(this.transport, remote, this.#wanted.page, {
+  #newReader(
+    remote: RemotePool,
+    shown: ReadPool,
+    sender: StructureSender,
+    buffers: SnapshotBuffers,
+  ): PoolReader {
+    return new PoolReader(this.transport, remote, this.#wanted.metric, {
       memory: (bytes) => buffers.acquire(bytes),
-      directory: (directory, bytes) => {
-        shown.pageCapacity = directory.pageCapacity;
-        this.tell({
-          kind: "directory",
-          pool: { ...shown },
-          epoch: directory.epoch,
-          from: directory.length - bytes.length,
-          bytes: bytes.slice(),
-        });
+      structure: (structure, directory) => {
+        const news = sender.newsOf(structure);
+        if (news === undefined) return;
+        this.tell({ kind: "structure", pool: shown, news, flaws: flawsOf(directory) });
       },
     });
   }
@@ -320,7 +328,7 @@ export class TargetReader {
           state: buffers.state,
           index: buffers.index,
           generation: outcome.generation,
-          directoryBytes: outcome.plan.directory.length,
+          serial: pool.sender.serial,
           endNs: monotonicNs(),
           counters: { ...this.transport.counters },
           ...times,
@@ -335,7 +343,7 @@ export class TargetReader {
         }
         // A damaged pool concerns that pool alone.
         pool.retryAtNs = monotonicNs() + DAMAGED_RETRY_NS;
-        pool.reader = this.#newReader(pool.remote, pool.public, buffers);
+        pool.reader = this.#newReader(pool.remote, pool.public, pool.sender, buffers);
         this.#skip(app, "damaged", outcome.error.message);
         return;
       default:
@@ -383,4 +391,15 @@ export class TargetReader {
     this.#lost = true;
     this.tell({ kind: "lost", target: this.options.target, reason });
   }
+}
+
+function flawsOf(directory: Directory): DirectoryFlaws {
+  const { damageCount, damage, skipped } = directory;
+  const last = damage.at(-1);
+  return {
+    damageCount,
+    damage: last && `the directory at byte ${last.offset}: ${last.reason}`,
+    skippedTypes: skipped.size,
+    skipped: skippedRecords(directory),
+  };
 }

@@ -1,5 +1,6 @@
 // What the collector's two sides, main thread and reading thread, say to each other.
 
+import type { StructureNews } from "../layout/index.ts";
 import type { Filter } from "./filter.ts";
 import type { TransportCounters, TransportName } from "./transport.ts";
 import type { VerbsSpec } from "./verbs-transport.ts";
@@ -38,9 +39,18 @@ export interface ReadPool {
   target: number;
   pool: number;
   app: string;
-  pageCapacity: number;
-  /** As the plan of its reads was made; see Transport. */
-  mergeGapSlots: number;
+}
+
+/** What a pool's directory has that cannot be read, or is not known. */
+export interface DirectoryFlaws {
+  /** Damaged places. */
+  damageCount: number;
+  /** The last of them, in words. */
+  damage: string | undefined;
+  /** Types of records that are left out. */
+  skippedTypes: number;
+  /** Which, in words. */
+  skipped: string | undefined;
 }
 
 /**
@@ -50,8 +60,8 @@ export interface ReadPool {
 export type SkipReason = "overrun" | "unsettled" | "damaged" | "broken" | "unreadable";
 
 export type FromReader =
-  /** More of a pool's directory; `from` 0 starts it anew. */
-  | { kind: "directory"; pool: ReadPool; epoch: number; from: number; bytes: Uint8Array }
+  /** What series a pool has from here on. */
+  | { kind: "structure"; pool: ReadPool; news: StructureNews; flaws: DirectoryFlaws }
   | {
       kind: "snapshot";
       pool: ReadPool;
@@ -60,8 +70,8 @@ export type FromReader =
       state: SharedArrayBuffer;
       index: number;
       generation: number;
-      /** Length of the directory that the snapshot's plan is of. */
-      directoryBytes: number;
+      /** Of the structure that it is of. */
+      serial: number;
       deadlineNs: number;
       startNs: number;
       endNs: number;

@@ -1,8 +1,8 @@
 // GET /metrics, whoever serves it: what is asked for, and the answer in pieces that nobody holds together.
 
-import { BUCKETS, type Buckets, globs, prometheusNames } from "../layout/index.ts";
+import { BUCKETS, type Buckets, globs, prometheusNames, type Wants } from "../layout/index.ts";
 import { Exposition } from "./exposition.ts";
-import type { ExposedPool, Wants } from "./families.ts";
+import type { ExposedPool } from "./families.ts";
 import type { Format } from "./format.ts";
 import { GzipPieces } from "./gzip.ts";
 import { acceptsGzip, type Negotiated } from "./negotiate.ts";

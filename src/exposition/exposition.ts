@@ -1,8 +1,8 @@
 // Prometheus text of pools. An `Exposition` lives as long as whoever is scraped, and remembers what does not change
 // from scrape to scrape; a `Scrape` is one text, of the values that it was begun with.
 
-import type { Buckets, NameScheme } from "../layout/index.ts";
-import { type ExposedPool, Families, type Wants } from "./families.ts";
+import type { Buckets, NameScheme, Wants } from "../layout/index.ts";
+import { type ExposedPool, Families } from "./families.ts";
 import type { Format } from "./format.ts";
 import { Scrape } from "./scrape.ts";
 

@@ -2,16 +2,18 @@
 // Found once per structure and selection; a scrape goes through it.
 
 import {
-  countingSince,
-  type Directory,
   familyTypeOf,
   type Metric,
   type MetricDefinition,
   type NameClash,
   type NameScheme,
   type Origin,
+  placeOf,
   SampleNames,
   type Shown,
+  type Structure,
+  type StructureMetric,
+  type Wants,
 } from "../layout/index.ts";
 import { type FamilyHead, type Format, introduce } from "./format.ts";
 import { Block, type Part, type Run, SERIES_PER_BLOCK } from "./templates.ts";
@@ -22,7 +24,7 @@ export interface ExposedPool {
   app: string;
   /** Where it was read, for a label `instance` that tells pools of one name apart. */
   source?: string;
-  directory: Directory;
+  structure: Structure;
   /** As a `Gather` filled them, or, with `parts`, as `WriterValues` did. They must not change before the end. */
   values: Float64Array;
   /** Each writer by itself instead of their sum. */
@@ -30,9 +32,6 @@ export interface ExposedPool {
   /** Leaves out metrics that were not read, always the same ones. */
   wants?: Wants;
 }
-
-/** Leaves out metrics of services. */
-export type Wants = (service: string, metric: Metric) => boolean;
 
 export interface Family extends FamilyHead {
   blocks: Block[];
@@ -48,7 +47,7 @@ export interface EncodedHead {
 interface Member {
   /** Index of its pool among those exposed. */
   pool: number;
-  metric: Metric;
+  entry: StructureMetric;
   definition: MetricDefinition;
   origin: Origin;
   /** When its service began to count, as text. */
@@ -154,27 +153,21 @@ export class Families {
 }
 
 function structureOf(pools: readonly ExposedPool[]): unknown[] {
-  return pools.flatMap(({ app, source, directory, parts }) => [
-    app,
-    source,
-    directory,
-    directory.length,
-    parts,
-  ]);
+  return pools.flatMap(({ app, source, structure, parts }) => [app, source, structure, parts]);
 }
 
 function membersOf(pools: readonly ExposedPool[], wants: Wants): Member[] {
   const members: Member[] = [];
-  for (const [pool, { app, source: instance, directory, wants: has }] of pools.entries()) {
+  for (const [pool, { app, source: instance, structure, wants: has }] of pools.entries()) {
     const created = new Map(
-      [...countingSince(directory)].map(([service, atMs]) => [service, createdText(atMs)]),
+      [...structure.startsMs].map(([service, atMs]) => [service, createdText(atMs)]),
     );
-    for (const metric of directory.metrics.values()) {
-      const service = directory.services.get(metric.service) ?? "";
-      if (metric.retired || !wants(service, metric) || has?.(service, metric) === false) continue;
+    for (const entry of structure.metrics) {
+      const { metric, service } = entry;
+      if (!wants(service, metric) || has?.(service, metric) === false) continue;
       const { definition } = metric;
       const origin = { app, service, instance };
-      members.push({ pool, metric, definition, origin, created: created.get(metric.service) });
+      members.push({ pool, entry, definition, origin, created: created.get(metric.service) });
     }
   }
   return members;
@@ -184,10 +177,10 @@ function membersOf(pools: readonly ExposedPool[], wants: Wants): Member[] {
 function isSame(members: readonly Member[], before: readonly Member[]): boolean {
   return (
     members.length === before.length &&
-    members.every(({ metric, origin: { app, service, instance } }, i) => {
-      const { metric: other, origin } = before[i]!;
+    members.every(({ entry, origin: { app, service, instance } }, i) => {
+      const { entry: other, origin } = before[i]!;
       return (
-        metric === other &&
+        entry.metric === other.metric &&
         app === origin.app &&
         service === origin.service &&
         instance === origin.instance
@@ -240,21 +233,22 @@ function byMetric(parts: readonly WriterPart[]): Map<Metric, WriterPart[]> {
 type LooseRun = [pool: number, part: Part, run: Run];
 
 function runsOf(
-  { pool, metric, created }: Member,
+  { pool, entry, created }: Member,
   shown: Shown,
   scheme: NameScheme,
   part: Part,
   pools: readonly ExposedPool[],
   parts: ReadonlyMap<Metric, readonly WriterPart[]> | undefined,
 ): LooseRun[] {
-  const { directory } = pools[pool]!;
-  const common = { directory, metric, shown, scheme };
+  const { log } = pools[pool]!.structure;
+  const { metric } = entry;
+  const common = { log, entry, metric, shown, scheme };
   if (parts === undefined) {
-    const to = metric.series.length;
+    const to = entry.series.length;
     return [[pool, part, { ...common, writer: undefined, from: 0, to, index: -1, created }]];
   }
   return (parts.get(metric) ?? []).map(({ writer, firstSeries, count, index }) => {
-    const from = placeOf(metric.series, firstSeries);
+    const from = placeOf(entry.series, firstSeries);
     const own = createdText(writer.startedAtMs);
     return [pool, part, { ...common, writer, from, to: from + count, index, created: own }];
   });
@@ -287,16 +281,4 @@ function blocksOf(runs: readonly LooseRun[]): Block[] {
     }
   }
   return blocks;
-}
-
-/** Where a series stands among a metric's, which are ascending. */
-function placeOf(series: readonly number[], id: number): number {
-  let low = 0;
-  let high = series.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (series[middle]! < id) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

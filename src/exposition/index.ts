@@ -6,7 +6,7 @@
 
 export { MetricsEndpoint, type MetricsRequest, QueryError, type Selection } from "./endpoint.ts";
 export { Exposition, type ScrapeOptions } from "./exposition.ts";
-export type { ExposedPool, Wants } from "./families.ts";
+export type { ExposedPool } from "./families.ts";
 export type { Format } from "./format.ts";
 export { GzipPieces } from "./gzip.ts";
 export { acceptsGzip, type Negotiated, negotiate } from "./negotiate.ts";

@@ -4,7 +4,6 @@
 
 import {
   type Buckets,
-  type Directory,
   escapeLabel,
   formatBound,
   freeName,
@@ -13,6 +12,7 @@ import {
   type NameScheme,
   type PrometheusNames,
   type Shown,
+  type StructureMetric,
   sampleLead,
   shownBuckets,
 } from "../layout/index.ts";
@@ -41,7 +41,9 @@ export interface ShownWriter {
 
 /** Consecutive series of a metric whose values one writer has, or all together. */
 export interface Run {
-  directory: Directory;
+  /** The log that label values lie in. */
+  log: Uint8Array;
+  entry: StructureMetric;
   metric: Metric;
   /** What it is called. */
   shown: Shown;
@@ -50,7 +52,7 @@ export interface Run {
   /** Places among the metric's series, the end not included. */
   from: number;
   to: number;
-  /** Index of the first series' first value; −1 to ask the directory for each. */
+  /** Index of the first series' first value; −1 for that of each in the structure. */
   index: number;
   /** When they began to count, as text with the line's end; undefined when that is not known. */
   created: Uint8Array | undefined;
@@ -91,15 +93,14 @@ export class Block {
     return this.#texts;
   }
 
-  /** Index of each series' first value; −1 of one that nobody has. */
+  /** Index of each series' first value. */
   indexes(): Int32Array {
     if (this.#indexes !== undefined) return this.#indexes;
     const indexes = new Int32Array(this.count);
     let i = 0;
-    for (const { directory, metric, from, to, index } of this.runs) {
-      const { series, slots } = metric;
+    for (const { entry, metric, from, to, index } of this.runs) {
       for (let j = from; j < to; j++) {
-        indexes[i++] = index < 0 ? directory.valueIndexOf(series[j]!) : index + (j - from) * slots;
+        indexes[i++] = index < 0 ? entry.indexes[j]! : index + (j - from) * metric.slots;
       }
     }
     if (this.keptBytes > 0) this.#indexes = indexes;
@@ -201,7 +202,7 @@ const NEWLINE = 10;
 const LETTER_N = 110;
 
 /**
- * Makes the texts of a block, over and over in the same memory. Label values go from the directory's bytes to the text's
+ * Makes the texts of a block, over and over in the same memory. Label values go from the log's bytes to the text's
  * without becoming strings: a million of them would be garbage faster than it is cleared away.
  */
 export class TextMaker {
@@ -221,7 +222,7 @@ export class TextMaker {
   }
 
   #addRun(run: Run, isHistogram: boolean): void {
-    const { directory, metric, shown, scheme, writer, from, to } = run;
+    const { log, entry, shown, scheme, writer, from, to } = run;
     const { name, labelNames } = shown.names;
     let shared = "";
     for (const [label, value] of shown.added) {
@@ -243,9 +244,9 @@ export class TextMaker {
       encoder.encode(`${i === 0 ? lead : '",'}${labelName(label)}="`),
     );
     const behind = encoder.encode(`"${shared}`);
-    const { log } = directory;
+    const { labelOffsets } = entry;
     for (let i = from; i < to; i++) {
-      let at = directory.labelsOffset(metric.series[i]!);
+      let at = labelOffsets[i]!;
       for (let label = 0; label < before.length; label++) {
         this.#add(before[label]!);
         const start = at + 2;

@@ -1,7 +1,7 @@
 // Each writer's own values, where they are shown by themselves: which they are is taken down with the structure, so
 // that a directory that moves on does not attribute a value to another series.
 
-import { type Metric, type ReadPlan, snapshotIndex } from "../layout/index.ts";
+import { type Metric, type Structure, snapshotIndex } from "../layout/index.ts";
 import type { ShownWriter } from "./templates.ts";
 
 /** Consecutive series of a metric that one writer has. */
@@ -20,8 +20,9 @@ export class WriterValues {
   readonly #sources: number[] = [];
   #count = 0;
 
-  constructor(readonly plan: ReadPlan) {
-    for (const writer of plan.directory.writers.values()) {
+  constructor(readonly structure: Structure) {
+    const { plan } = structure;
+    for (const writer of structure.writers) {
       const { id, pid, retained, startedAtMs } = writer;
       for (const { metric, firstSeries, count, page, slot } of writer.runs) {
         const source = snapshotIndex(plan, page, slot);

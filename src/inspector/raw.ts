@@ -5,6 +5,7 @@ import { SharedFile } from "../ffi/index.ts";
 import {
   ByteReader,
   type Directory,
+  type DirectoryMetric,
   directoryHalf,
   exposedBounds,
   formatValue,
@@ -12,7 +13,6 @@ import {
   HEADER_BYTES_USED,
   JOURNAL,
   LIMITS,
-  type Metric,
   PAGE,
   PAGE_BYTES,
   PAGE_HEADER_BYTES,
@@ -363,7 +363,7 @@ function pageFields(bytes: Uint8Array, offset: number): RawField[] {
 }
 
 /** What each slot of a series holds. */
-function partNames(metric: Metric): string[] {
+function partNames(metric: DirectoryMetric): string[] {
   const { kind } = metric.definition;
   if (kind === "histogram" || kind === "loglinear") {
     return [...exposedBounds(metric).map((bound) => ` le=${formatValue(bound)}`), " sum"];
@@ -371,7 +371,7 @@ function partNames(metric: Metric): string[] {
   return metric.slots === 2 ? [" value", " set at (unix ms)"] : [""];
 }
 
-function seriesName(directory: Directory, { definition }: Metric, series: number): string {
+function seriesName(directory: Directory, { definition }: DirectoryMetric, series: number): string {
   const values = directory.labelValues(series);
   const pairs = definition.labelNames.map((name, i) => `${name}=${JSON.stringify(values[i])}`);
   return pairs.length === 0 ? definition.name : `${definition.name}{${pairs.join(",")}}`;

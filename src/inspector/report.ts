@@ -2,8 +2,8 @@
 
 import {
   type Damage,
+  type DirectoryMetric,
   HistogramSlots,
-  type Metric,
   type MetricDefinition,
   skippedRecords,
   type Writer,
@@ -164,7 +164,7 @@ function reportWriter(pool: PoolFile, writer: Writer): WriterReport {
   };
 }
 
-function reportMetric({ directory, values }: PoolReading, metric: Metric): MetricReport {
+function reportMetric({ directory, values }: PoolReading, metric: DirectoryMetric): MetricReport {
   const { name, kind, unit, help, combine, labelNames } = metric.definition;
   const histogram = HistogramSlots.of(metric);
   const series = metric.series.flatMap((id): SeriesReport[] => {

@@ -38,11 +38,15 @@ export type { Run } from "./writer-entry.ts";
 
 /** A metric of a service. */
 export interface Metric {
-  id: number;
-  service: number;
-  definition: MetricDefinition;
+  readonly id: number;
+  readonly service: number;
+  readonly definition: MetricDefinition;
   /** Slots per series. */
-  slots: number;
+  readonly slots: number;
+}
+
+/** A metric as the directory has it, which goes on growing. */
+export interface DirectoryMetric extends Metric {
   /** Its name was declared anew under another id. */
   retired: boolean;
   /** Ids of its series, ascending. */
@@ -81,7 +85,7 @@ export type LogOrigin = "pool" | "own";
 interface Named {
   definition: MetricDefinition;
   /** Those that are not retired. */
-  metrics: Metric[];
+  metrics: DirectoryMetric[];
 }
 
 /** What a directory has that this version leaves out, in words; undefined when that is nothing. */
@@ -97,7 +101,7 @@ export function skippedRecords({ skipped }: Directory): string | undefined {
 /** One epoch of a pool's directory. Feed it with {@link Directory.append}; read its maps. */
 export class Directory {
   readonly services = new Map<number, string>();
-  readonly metrics = new Map<number, Metric>();
+  readonly metrics = new Map<number, DirectoryMetric>();
   /** Writers that were not released; dead ones stay until the agent has folded them. */
   readonly writers = new Map<number, WriterEntry>();
   /** The first hundred damaged places; `damageCount` counts all. */
@@ -175,7 +179,7 @@ export class Directory {
   }
 
   /** The metric of a series, or undefined when there is no such series. */
-  metricOf(series: number): Metric | undefined {
+  metricOf(series: number): DirectoryMetric | undefined {
     return this.metrics.get(this.#metricIdOf(series));
   }
 
@@ -379,12 +383,12 @@ export class Directory {
       }
     }
     const slots = slotsPerSeries(definition);
-    const metric: Metric = { id, service, definition, slots, retired: false, series: [] };
+    const metric: DirectoryMetric = { id, service, definition, slots, retired: false, series: [] };
     named.metrics.push(metric);
     this.metrics.set(id, metric);
   }
 
-  #forget(metric: Metric): void {
+  #forget(metric: DirectoryMetric): void {
     const named = this.#named.get(nameKey(metric.service, metric.definition.name));
     if (named !== undefined) named.metrics = named.metrics.filter((each) => each !== metric);
   }

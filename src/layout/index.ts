@@ -54,6 +54,7 @@ export {
   covers,
   type Damage,
   Directory,
+  type DirectoryMetric,
   type LogOrigin,
   type Metric,
   type Run,
@@ -72,6 +73,7 @@ export {
   shownBuckets,
 } from "./exposition.ts";
 export { foreignWords } from "./foreign-words.ts";
+export { Gather } from "./gather.ts";
 export { globs } from "./globs.ts";
 export {
   decodeHeader,
@@ -164,6 +166,17 @@ export {
 } from "./prometheus-names.ts";
 export { ANY_RANGE, logLinearOptions, millisecondsPer } from "./ranges.ts";
 export {
+  MERGE_GAP_SLOTS,
+  mappedPlan,
+  NOT_READ,
+  type PlannedDirectory,
+  planBytes,
+  planRead,
+  type ReadPlan,
+  type SlotRange,
+  snapshotIndex,
+} from "./read-plan.ts";
+export {
   type BindRecord,
   type GrantRecord,
   isUnlocked,
@@ -190,21 +203,21 @@ export {
   type Shown,
 } from "./sample-names.ts";
 export { counterFamilyOf, sampleNamesOf } from "./sample-types.ts";
-export {
-  Gather,
-  LOCAL_SOURCE,
-  MERGE_GAP_SLOTS,
-  mappedPlan,
-  NOT_READ,
-  type PoolSnapshot,
-  planBytes,
-  planRead,
-  poolKey,
-  type ReadPlan,
-  type SlotRange,
-  snapshotIndex,
-} from "./snapshot.ts";
+export { LOCAL_SOURCE, type PoolSnapshot, poolKey, type Slots } from "./snapshot.ts";
 export { countingSince } from "./starts.ts";
+export {
+  placeOf,
+  type SeriesSince,
+  Structure,
+  type StructureMetric,
+  type StructureNames,
+  type StructureOptions,
+  type StructureRun,
+  Structures,
+  type StructureWriter,
+  type Wants,
+} from "./structure.ts";
+export { type StructureNews, StructureReceiver, StructureSender } from "./structure-news.ts";
 export { threadFault } from "./thread-fault.ts";
 export {
   encodeHello,

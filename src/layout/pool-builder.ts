@@ -4,9 +4,11 @@
 
 import { LIMITS, PAGE_HEADER_SLOTS, POOL_DEFAULTS, SLOTS_PER_PAGE } from "./constants.ts";
 import { Directory } from "./directory.ts";
+import { Gather } from "./gather.ts";
 import { type MetricDefinition, slotsPerSeries } from "./metric.ts";
+import type { ReadPlan } from "./read-plan.ts";
 import { RecordWriter, WRITER_FLAGS } from "./records.ts";
-import { Gather, type ReadPlan } from "./snapshot.ts";
+import { type Structure, Structures, type Wants } from "./structure.ts";
 
 /** A writer of a service. What is left out is nobody's: pid and thread 0, a start that is not known. */
 export interface BuiltWriter {
@@ -50,10 +52,22 @@ export class PoolBuilder {
   #pages = 0;
   #slotsInPage = SLOTS_PER_PAGE;
   #plan: ReadPlan | undefined;
-  #gather: { plan: ReadPlan; step: Gather } | undefined;
+  readonly #structures: Structures;
+  #gather: { structure: Structure; step: Gather } | undefined;
 
-  /** @param app name of the application, as errors tell it */
-  constructor(readonly app: string) {}
+  /**
+   * @param app name of the application, as errors tell it
+   * @param wants leaves out metrics of the structure
+   */
+  constructor(
+    readonly app: string,
+    wants?: Wants,
+  ) {
+    this.#structures = new Structures({
+      plan: () => this.plan,
+      ...(wants === undefined ? {} : { wants }),
+    });
+  }
 
   /** All that was added so far. @throws RangeError when no agent would have written that */
   get directory(): Directory {
@@ -69,7 +83,6 @@ export class PoolBuilder {
 
   /** How to read {@link PoolBuilder.slots} as the slots of a snapshot. */
   get plan(): ReadPlan {
-    const { directory } = this;
     this.#plan ??= {
       ranges: [],
       slotCount: this.slots.length,
@@ -77,9 +90,13 @@ export class PoolBuilder {
         { length: this.#pages },
         (_, page) => page * SLOTS_PER_PAGE - PAGE_HEADER_SLOTS,
       ),
-      directory,
     };
     return this.#plan;
+  }
+
+  /** What series there are now; the same object for as long as none is added or taken away. */
+  get structure(): Structure {
+    return this.#structures.of(this.directory);
   }
 
   /** @returns the id of a service, which is made if there is none */
@@ -149,10 +166,10 @@ export class PoolBuilder {
 
   /** Brings {@link PoolBuilder.values} up to the slots. */
   gather(): Float64Array {
-    const { directory, plan } = this;
-    if (this.#gather?.plan !== plan) {
-      this.#gather = { plan, step: new Gather(plan) };
-      this.values = new Float64Array(directory.valueCount);
+    const { structure } = this;
+    if (this.#gather?.structure !== structure) {
+      this.#gather = { structure, step: new Gather(structure) };
+      this.values = new Float64Array(structure.valueCount);
     }
     this.#gather.step.into(this.slots, this.values);
     return this.values;

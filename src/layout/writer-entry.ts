@@ -2,13 +2,13 @@
 // they are brought into order when somebody asks for them, so that no order makes replaying take long.
 
 import { SLOTS_PER_PAGE_STRIDE } from "./constants.ts";
-import type { Metric } from "./directory.ts";
+import type { DirectoryMetric } from "./directory.ts";
 import type { BindRecord, GrantRecord, WriterRecord } from "./records.ts";
 import { Spans } from "./spans.ts";
 
 /** Consecutive series of one metric in consecutive slots of a page, and where their values go in a snapshot. */
 export interface Run extends BindRecord {
-  metric: Metric;
+  metric: DirectoryMetric;
   /** Index of the first series' first value among a snapshot's values. */
   valueIndex: number;
 }
@@ -26,6 +26,7 @@ export class WriterEntry implements WriterRecord {
   declare readonly lockOffset: number;
   declare readonly lockBytes: number;
   declare readonly secretHash?: Uint8Array;
+  #revision = 0;
   /** By their first slots. */
   readonly #granted = new Map<number, GrantRecord>();
   #grants: GrantRecord[] | undefined = [];
@@ -43,6 +44,11 @@ export class WriterEntry implements WriterRecord {
     readonly retained: boolean,
   ) {
     Object.assign(this, record);
+  }
+
+  /** Raised whenever its runs may have changed. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** In the order in which they were given. */
@@ -70,11 +76,13 @@ export class WriterEntry implements WriterRecord {
     this.#granted.delete(firstSlot);
     this.#grants = undefined;
     this.#removed.push(grant);
+    this.#revision++;
     return grant;
   }
 
   /** @internal */
   addRun(run: Run): void {
+    this.#revision++;
     const last = this.#newRuns.at(-1);
     const removed = this.#removed.length;
     if (last !== undefined && this.#bornAfter.at(-1) === removed && follows(last, run)) {

@@ -1,14 +1,15 @@
-// The series of a pool as sinks go through them: found, named and formatted once per structure of the directory,
+// The series of a pool as sinks go through them: found, named and formatted once per structure,
 // so that a snapshot costs nothing but its numbers.
 
 import {
-  type Directory,
   HistogramSlots,
   type Metric,
   type PoolSnapshot,
-  type ReadPlan,
+  placeOf,
+  type Structure,
+  type StructureMetric,
+  type StructureWriter,
   snapshotIndex,
-  type Writer,
 } from "../layout/index.ts";
 import type { SinkOptions } from "./sink.ts";
 
@@ -18,7 +19,7 @@ export interface RowName {
   metric: Metric;
   labelValues: readonly string[];
   /** Whose values they are, where each writer is shown by itself. */
-  writer: Writer | undefined;
+  writer: StructureWriter | undefined;
 }
 
 /** A series, or one writer's part of it. */
@@ -26,7 +27,7 @@ export interface Row<Part> {
   readonly series: number;
   readonly service: string;
   readonly metric: Metric;
-  readonly writer: Writer | undefined;
+  readonly writer: StructureWriter | undefined;
   /** Of a histogram. */
   readonly histogram: HistogramSlots | undefined;
   /** What the sink has made of its name. */
@@ -37,15 +38,12 @@ export interface Row<Part> {
   previous: number;
 }
 
-/** The rows of one pool. A row's part and its previous value live as long as its series, also when the directory is written anew. */
+/** The rows of one pool. A row's part and its previous value live as long as its series, also when series are numbered anew. */
 export class Rows<Part> {
   rows: Row<Part>[] = [];
   /** Raised whenever `rows` has changed. */
   version = 0;
-  #directory: Directory | undefined;
-  #plan: ReadPlan | undefined;
-  #directoryBytes = -1;
-  #dataLength = -1;
+  #structure: Structure | undefined;
   #byId = new Map<string | number, Row<Part>>();
   #histograms = new Map<Metric, HistogramSlots | undefined>();
 
@@ -57,134 +55,98 @@ export class Rows<Part> {
 
   /** The numbers that the rows' indexes point into. */
   data(snapshot: PoolSnapshot): Float64Array {
-    return this.options.perWriter === true ? snapshot.slots : snapshot.values;
+    return this.options.perWriter === true ? snapshot.slots.data : snapshot.values;
   }
 
   /** Brings the rows up to a snapshot's structure. */
-  follow(snapshot: PoolSnapshot): readonly Row<Part>[] {
-    const { directory, plan } = snapshot;
-    const perWriter = this.options.perWriter === true;
-    const dataLength = this.data(snapshot).length;
-    const same =
-      directory === this.#directory &&
-      directory.length === this.#directoryBytes &&
-      dataLength === this.#dataLength &&
-      (!perWriter || plan === this.#plan);
-    if (same) return this.rows;
-
-    const known =
-      directory === this.#directory ? this.#byId : new Map<string | number, Row<Part>>();
-    const carried = directory === this.#directory ? undefined : this.#byName();
-    this.#directory = directory;
-    this.#plan = plan;
-    this.#directoryBytes = directory.length;
-    this.#dataLength = dataLength;
+  follow({ structure }: PoolSnapshot): readonly Row<Part>[] {
+    const before = this.#structure;
+    if (structure === before) return this.rows;
+    const formerId = before === undefined ? () => 0 : structure.seriesSince(before);
+    const isRenumbered = !structure.continues(before);
+    if (isRenumbered) this.#histograms = new Map();
+    this.#structure = structure;
+    const known = this.#byId;
     this.#byId = new Map();
-    if (carried !== undefined) this.#histograms = new Map();
     this.rows = [];
-    const add = (
-      id: string | number,
-      series: number,
-      metric: Metric,
-      index: number,
-      writer?: Writer,
-    ) => {
-      if (index < 0 || index + metric.slots > dataLength) return;
-      const row = known.get(id) ?? this.#make(directory, series, metric, writer, carried);
+    const add = (entry: StructureMetric, at: number, index: number, writer?: StructureWriter) => {
+      const series = entry.series[at]!;
+      const former = known.get(rowId(formerId(entry, at), writer));
+      const row =
+        former === undefined || isRenumbered
+          ? this.#make(structure, entry, at, writer, former)
+          : former;
       row.index = index;
-      this.#byId.set(id, row);
+      this.#byId.set(rowId(series, writer), row);
       this.rows.push(row);
     };
-    if (perWriter) this.#eachOfWriters(directory, plan, add);
-    else this.#eachSeries(directory, add);
+    if (this.options.perWriter === true) this.#eachOfWriters(structure, add);
+    else this.#eachSeries(structure, add);
     this.version++;
     return this.rows;
   }
 
   #eachSeries(
-    directory: Directory,
-    add: (id: number, series: number, metric: Metric, index: number) => void,
+    { metrics }: Structure,
+    add: (entry: StructureMetric, at: number, index: number) => void,
   ): void {
-    for (const metric of directory.metrics.values()) {
-      if (!this.#wants(directory, metric)) continue;
-      for (const series of metric.series)
-        add(series, series, metric, directory.valueIndexOf(series));
+    for (const entry of metrics) {
+      if (!this.#wants(entry)) continue;
+      for (let at = 0; at < entry.series.length; at++) add(entry, at, entry.indexes[at]!);
     }
   }
 
   #eachOfWriters(
-    directory: Directory,
-    plan: ReadPlan,
-    add: (id: string, series: number, metric: Metric, index: number, writer: Writer) => void,
+    { metrics, writers, plan }: Structure,
+    add: (entry: StructureMetric, at: number, index: number, writer: StructureWriter) => void,
   ): void {
-    for (const writer of directory.writers.values()) {
+    const entries = new Map(metrics.map((entry) => [entry.metric, entry]));
+    for (const writer of writers) {
       for (const { metric, page, slot, firstSeries, count } of writer.runs) {
+        const entry = entries.get(metric);
         const start = snapshotIndex(plan, page, slot);
-        if (start < 0 || !this.#wants(directory, metric)) continue;
-        for (let i = 0; i < count; i++) {
-          const series = firstSeries + i;
-          add(`${writer.id} ${series}`, series, metric, start + i * metric.slots, writer);
-        }
+        if (entry === undefined || start < 0 || !this.#wants(entry)) continue;
+        const first = placeOf(entry.series, firstSeries);
+        for (let i = 0; i < count; i++) add(entry, first + i, start + i * metric.slots, writer);
       }
     }
   }
 
-  #wants(directory: Directory, metric: Metric): boolean {
-    if (metric.retired) return false;
-    return this.options.wanted?.(serviceOf(directory, metric), metric) ?? true;
+  #wants({ service, metric }: StructureMetric): boolean {
+    return this.options.wanted?.(service, metric) ?? true;
   }
 
   #make(
-    directory: Directory,
-    series: number,
-    metric: Metric,
-    writer: Writer | undefined,
-    carried: ReadonlyMap<string, Row<Part>> | undefined,
+    structure: Structure,
+    entry: StructureMetric,
+    at: number,
+    writer: StructureWriter | undefined,
+    former: Row<Part> | undefined,
   ): Row<Part> {
-    const service = serviceOf(directory, metric);
-    const labelValues = directory.labelValues(series);
-    const before = carried?.get(rowName(service, metric, labelValues, writer));
+    const { metric, service, series } = entry;
     if (!this.#histograms.has(metric)) this.#histograms.set(metric, HistogramSlots.of(metric));
+    const makePart = () => {
+      const labelValues = structure.labelValues(entry, at);
+      return this.makePart({ service, metric, labelValues, writer });
+    };
     return {
-      series,
+      series: series[at]!,
       service,
       metric,
       writer,
       histogram: this.#histograms.get(metric),
-      part: before?.part ?? this.makePart({ service, metric, labelValues, writer }),
+      part: former === undefined ? makePart() : former.part,
       index: 0,
-      previous: before?.previous ?? Number.NaN,
+      previous: former?.previous ?? Number.NaN,
     };
   }
+}
 
-  /** The rows by names that stay when the directory is written anew, which gives series other numbers. */
-  #byName(): Map<string, Row<Part>> {
-    const directory = this.#directory;
-    const names = new Map<string, Row<Part>>();
-    if (directory === undefined) return names;
-    for (const row of this.rows) {
-      const { service, metric, series, writer } = row;
-      names.set(rowName(service, metric, directory.labelValues(series), writer), row);
-    }
-    return names;
-  }
+function rowId(series: number, writer: StructureWriter | undefined): string | number {
+  return writer === undefined ? series : `${writer.id} ${series}`;
 }
 
 /** The row's count, where it is a histogram, or its value. NaN is absent. */
 export function rowValue({ histogram, index }: Row<unknown>, data: Float64Array): number {
   return histogram === undefined ? data[index]! : histogram.count(data, index);
-}
-
-function serviceOf(directory: Directory, metric: Metric): string {
-  return directory.services.get(metric.service) ?? "";
-}
-
-function rowName(
-  service: string,
-  { definition }: Metric,
-  labelValues: readonly string[],
-  writer: Writer | undefined,
-): string {
-  const { name, kind, unit, labelNames } = definition;
-  return JSON.stringify([writer?.id, service, name, kind, unit, labelNames, labelValues]);
 }

@@ -432,7 +432,7 @@ describe("a text of a million series", () => {
         expect(await get(agent, "?app=microview")).toContain("microview_agent_apps");
         return still;
       });
-      expect(memoryOf(agent.pid).most - before).toBeLessThan(48 * KIB);
+      expect(memoryOf(agent.pid).most - before).toBeLessThan(64 * KIB);
       await reader.cancel();
     },
     patience(120_000),

@@ -2,7 +2,7 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Collector, type TransportChoice } from "../../src/collector/index.ts";
-import { type Directory, Gather, type PoolSnapshot } from "../../src/layout/index.ts";
+import type { PoolSnapshot, Structure } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { grantedPages } from "../support/pools.ts";
@@ -31,8 +31,8 @@ async function snapshotOf(
     filter: { apps: ["shop"], services: [], metrics: [] },
     onSnapshot: (snapshot) => {
       if (seen !== undefined || !condition(snapshot)) return;
-      const { directory } = snapshot;
-      seen = { directory, values: snapshot.values.slice() };
+      const { structure } = snapshot;
+      seen = { structure, values: snapshot.values.slice() };
     },
   });
   collector.start();
@@ -44,19 +44,17 @@ async function snapshotOf(
 }
 
 interface Seen {
-  directory: Directory;
+  structure: Structure;
   values: Float64Array;
 }
 
 /** All values of a directory's series, by service and metric. */
-function byService({ directory, values }: Seen): Map<string, Record<string, number[]>> {
+function byService({ structure, values }: Seen): Map<string, Record<string, number[]>> {
   const found = new Map<string, Record<string, number[]>>();
-  for (const metric of directory.metrics.values()) {
-    const service = directory.services.get(metric.service)!;
+  for (const { metric, service, indexes } of structure.metrics) {
     const metrics = found.get(service) ?? {};
     found.set(service, metrics);
-    for (const id of metric.series) {
-      const index = directory.valueIndexOf(id);
+    for (const index of indexes) {
       metrics[metric.definition.name] = [...values.subarray(index, index + metric.slots)];
     }
   }
@@ -86,7 +84,7 @@ describe("a thousand services", () => {
       const seen = await snapshotOf(
         host,
         transport,
-        ({ directory }) => directory.services.size === SERVICES,
+        ({ structure }) => structure.names.services.length === SERVICES,
       );
       const services = byService(seen);
       expect(services.size).toBe(SERVICES);
@@ -101,11 +99,9 @@ describe("a thousand services", () => {
     // They leave, and what they counted stays.
     for (const child of children) child.kill("SIGKILL");
     await until("all are folded", () => host.view().writers().length === 0);
-    const { directory, plan, slots } = host.view().read();
+    const { directory, structure, values } = host.view().read();
     expect(grantedPages(directory)).toBe(SERVICES);
-    const values = new Float64Array(directory.valueCount);
-    new Gather(plan).into(slots, values);
-    const services = byService({ directory, values });
+    const services = byService({ structure, values });
     for (let i = 0; i < SERVICES; i++) {
       expect(services.get(`service-${i}`)).toMatchObject({ requests_total: [i + 1] });
     }

@@ -2,7 +2,7 @@
 // somebody else's.
 
 import type { PoolSnapshot } from "../../src/collector/index.ts";
-import type { Directory, Metric } from "../../src/layout/index.ts";
+import type { Metric, Structure } from "../../src/layout/index.ts";
 
 interface WatchedSeries {
   name: string;
@@ -13,8 +13,7 @@ interface WatchedSeries {
 }
 
 interface Watched {
-  directory: Directory;
-  length: number;
+  structure: Structure;
   series: WatchedSeries[];
 }
 
@@ -26,7 +25,7 @@ export class Watcher {
   snapshots = 0;
   /** Snapshots after which the agent had been away. */
   gaps = 0;
-  /** How often a directory was written anew. */
+  /** How often series were numbered anew. */
   compactions = 0;
   readonly #watched = new Map<string, Watched>();
   /** Highest values seen, by series. */
@@ -49,11 +48,11 @@ export class Watcher {
   look(snapshot: PoolSnapshot): void {
     this.snapshots++;
     if (snapshot.gap !== undefined) this.gaps++;
-    const { app, directory } = snapshot;
+    const { app, structure } = snapshot;
     let watched = this.#watched.get(app);
-    if (watched !== undefined && watched.directory.epoch !== directory.epoch) this.compactions++;
-    if (watched?.directory !== directory || watched.length !== directory.length) {
-      watched = { directory, length: directory.length, series: this.#seriesOf(app, directory) };
+    if (watched !== undefined && !structure.continues(watched.structure)) this.compactions++;
+    if (watched?.structure !== structure) {
+      watched = { structure, series: this.#seriesOf(app, structure) };
       this.#watched.set(app, watched);
     }
     for (const series of watched.series) this.#check(series, snapshot);
@@ -82,20 +81,20 @@ export class Watcher {
     }
   }
 
-  #seriesOf(app: string, directory: Directory): WatchedSeries[] {
+  #seriesOf(app: string, structure: Structure): WatchedSeries[] {
     const found = new Map<string, WatchedSeries>();
-    for (const metric of directory.metrics.values()) {
-      const service = directory.services.get(metric.service)!;
+    for (const entry of structure.metrics) {
+      const { metric, service, indexes } = entry;
       const step = this.stepOf(app, service);
       if (step === undefined) {
         this.#violated(`${app} has the service ${service}`);
         continue;
       }
-      for (const id of metric.series) {
-        const labels = directory.labelValues(id).join(",");
+      for (const [at, index] of indexes.entries()) {
+        const labels = structure.labelValues(entry, at).join(",");
         const name = `${app}/${service}/${metric.definition.name}{${labels}}`;
         if (found.has(name)) this.#violated(`${name} is there twice`);
-        found.set(name, { name, metric, index: directory.valueIndexOf(id), step });
+        found.set(name, { name, metric, index, step });
         if (!this.#highest.has(name)) this.#highest.set(name, new Float64Array(metric.slots));
       }
     }

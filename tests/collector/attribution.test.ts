@@ -132,7 +132,6 @@ describe("a snapshot of a pool whose structure moves under the read", () => {
           };
           const reader = new PoolReader(transport, remote, () => true, {
             memory: () => ({ address: memory.address, bytes: memory.bytes() }),
-            directory: () => {},
           });
           let outcome: Outcome | undefined;
           for (let round = 0; round < 8 || (pending.length > 0 && round < 500); round++) {
@@ -140,15 +139,14 @@ describe("a snapshot of a pool whose structure moves under the read", () => {
               outcome = each;
             });
             if (outcome?.kind !== "taken") continue;
-            const { plan } = outcome;
+            const { structure } = outcome;
+            const { plan } = structure;
             const slots = new Float64Array(memory.buffer, SNAPSHOT_LEAD_BYTES, planBytes(plan) / 8);
-            const values = new Float64Array(plan.directory.valueCount);
-            new Gather(plan).into(slots, values);
-            for (const metric of plan.directory.metrics.values()) {
-              for (const series of metric.series) {
-                const index = plan.directory.valueIndexOf(series);
-                if (index < 0) continue;
-                const prime = Number(plan.directory.labelValues(series)[0]);
+            const values = new Float64Array(structure.valueCount);
+            new Gather(structure).into(slots, values);
+            for (const entry of structure.metrics) {
+              for (const [at, index] of entry.indexes.entries()) {
+                const prime = Number(structure.labelValues(entry, at)[0]);
                 expect(values[index]! % prime).toBe(0);
               }
             }

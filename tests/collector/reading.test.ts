@@ -35,7 +35,7 @@ describe.each(["mmap", "tcp"] as const)("by %s", (transport) => {
     collect(host, {
       transport,
       filter: { apps: ["shop"], services: [], metrics: ["wanted_*"] },
-      onSnapshot: ({ slots }) => fetched.push(slots.length),
+      onSnapshot: ({ slots }) => fetched.push(slots.data.length),
     });
     await until("it is read", () => fetched.length > 0);
     expect(fetched[0]).toBe(1);
@@ -260,12 +260,12 @@ test("a mapped pool is no part of the heap, whose garbage would be left beside s
 
 test("what was read of an agent before it was away is let go of", async () => {
   await using host = new TestHost();
-  const directories: WeakRef<object>[] = [];
+  const structures: WeakRef<object>[] = [];
   const { latest, events } = collect(host, {
     transport: "tcp",
-    onSnapshot: ({ directory }) => {
-      if (!directories.some((known) => known.deref() === directory)) {
-        directories.push(new WeakRef(directory));
+    onSnapshot: ({ structure }) => {
+      if (!structures.some((known) => known.deref() === structure)) {
+        structures.push(new WeakRef(structure));
       }
     },
   });
@@ -273,14 +273,14 @@ test("what was read of an agent before it was away is let go of", async () => {
   const connections = () => events.filter(({ kind }) => kind === "connected").length;
   for (let round = 0; round < 10; round++) {
     const agent = await host.agent();
-    const before = directories.length;
-    await until("it is read", () => directories.length > before);
+    const before = structures.length;
+    await until("it is read", () => structures.length > before);
     await agent.stop();
   }
   expect(connections()).toBeGreaterThanOrEqual(10);
   await until("most of it is gone", () => {
     Bun.gc(true);
-    return directories.filter((known) => known.deref() !== undefined).length <= 3;
+    return structures.filter((known) => known.deref() !== undefined).length <= 3;
   });
 });
 
@@ -326,11 +326,11 @@ test("a series that is not there is not found", async () => {
     .labels("x")
     .inc();
   await mv.ready;
-  const { directory } = host.view().read();
+  const { structure } = host.view().read();
   const name = { app: "shop", service: "auth", metric: "c_total" };
-  expect(findSeries(directory, { ...name, labels: { a: "x" } })).toMatchObject({
+  expect(findSeries(structure, { ...name, labels: { a: "x" } })).toMatchObject({
     index: expect.any(Number),
   });
-  expect(findSeries(directory, { ...name, labels: { a: "y" } })).toBeUndefined();
-  expect(findSeries(directory, { ...name, service: "other", labels: { a: "x" } })).toBeUndefined();
+  expect(findSeries(structure, { ...name, labels: { a: "y" } })).toBeUndefined();
+  expect(findSeries(structure, { ...name, service: "other", labels: { a: "x" } })).toBeUndefined();
 });

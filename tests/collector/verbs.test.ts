@@ -161,8 +161,8 @@ describe("a pool whose file is removed", () => {
     collect(host, {
       ...mock.collector(),
       filter: { apps: ["shop"], services: [], metrics: [] },
-      onSnapshot: ({ directory, values }) => {
-        const found = findSeries(directory, of);
+      onSnapshot: ({ structure, values }) => {
+        const found = findSeries(structure, of);
         if (found !== undefined) seen.push(values[found.index]!);
       },
     });
@@ -337,11 +337,11 @@ describe("an agent that is read by RDMA", () => {
     const { collector } = collect(host, {
       ...mock.collector(),
       filter,
-      onSnapshot({ directory, values, gap }) {
+      onSnapshot({ structure, values, gap }) {
         if (gap !== undefined) gaps.push(gap);
         value =
           values[
-            findSeries(directory, { app: "shop", service: "stays", metric: "stays" })?.index ?? -1
+            findSeries(structure, { app: "shop", service: "stays", metric: "stays" })?.index ?? -1
           ];
       },
     });

@@ -33,6 +33,9 @@ import {
   RecordWriter,
   SLOTS_PER_PAGE,
   SLOTS_PER_PAGE_STRIDE,
+  StructureReceiver,
+  StructureSender,
+  Structures,
 } from "../../src/layout/index.ts";
 import { application, ask, define, Scratch, SMALL, scan, TestWriter } from "../support/pools.ts";
 import { patience } from "../support/speed.ts";
@@ -391,9 +394,24 @@ function checkValues(directory: Directory, header: PoolHeader, bytes: Uint8Array
   must(position === slots.byteLength, "the plan's bytes");
   const values = new Float64Array(directory.valueCount);
   new Gather(plan).into(slots, values);
+  const structure = new Structures().of(directory);
+  const same = new Float64Array(structure.valueCount);
+  new Gather(structure).into(slots, same);
+  // Metrics that are retired are not in it.
+  must(structure.plan.slotCount <= plan.slotCount, "the structure's plan");
+  const received = new StructureReceiver().take(new StructureSender().newsOf(structure)!);
+  for (const entry of received.metrics) {
+    for (const [at, index] of entry.indexes.entries()) {
+      must(index + entry.metric.slots <= same.length, "a place among the values");
+      const isSame =
+        structure.plan.slotCount < plan.slotCount || Object.is(same[index], values[index]);
+      must(isSame, "the structure's values");
+      received.labelValues(entry, at);
+    }
+  }
   must(mappedPlan(directory).slotCount === plan.slotCount, "the mapped plan's slots");
   for (const format of ["text", "openmetrics"] as const) {
-    const scrape = new Exposition().scrape([{ app: header.app, directory, values }], { format });
+    const scrape = new Exposition().scrape([{ app: header.app, structure, values }], { format });
     for (let piece = scrape.next(); piece !== undefined; piece = scrape.next()) {
       const text = new TextDecoder("utf-8", { fatal: true }).decode(piece);
       must(text.endsWith("\n") && !text.includes(" undefined\n"), "lines with numbers");

@@ -7,6 +7,7 @@ import {
   Gather,
   mappedPlan,
   PAGE_HEADER_SLOTS,
+  type PlannedDirectory,
   planBytes,
   planRead,
   poolKey,
@@ -47,7 +48,7 @@ function fetch(plan: ReadPlan, pages: Float64Array): Float64Array {
   return slots;
 }
 
-function gather(plan: ReadPlan, slots: Float64Array): Float64Array {
+function gather(plan: PlannedDirectory, slots: Float64Array): Float64Array {
   // What was there before does not show.
   const values = new Float64Array(plan.directory.valueCount).fill(12345);
   new Gather(plan).into(slots, values);

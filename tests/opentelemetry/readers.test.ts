@@ -1,7 +1,7 @@
 // Everything that reads a pool copes with several metrics of one name in one service.
 
 import { expect, test } from "bun:test";
-import type { Metric } from "../../src/layout/index.ts";
+import type { DirectoryMetric } from "../../src/layout/index.ts";
 import { NdjsonSink } from "../../src/sinks/index.ts";
 import { runCli } from "../commands/run-cli.ts";
 import { Output, Source } from "../sinks/snapshots.ts";
@@ -119,7 +119,7 @@ test("rows of one name keep their own past when the directory is written anew", 
   source.writer.put(open("a"), ["x"], 10);
   source.writer.register(ask(open("b"), [["x"]]));
   const { pool, directory } = source.app;
-  const [, { series }] = [...directory.metrics.values()] as [Metric, Metric];
+  const [, { series }] = [...directory.metrics.values()] as [DirectoryMetric, DirectoryMetric];
   const place = directory.find(source.writer.record, series[0]!)!;
   pool.slots[pool.slotIndexOf(place.page, place.slot)] = 1000;
   const sink = new NdjsonSink(output);

@@ -280,7 +280,7 @@ describe.each(Object.entries(SINKS))("%s", (_, kind) => {
       const snapshot = new Counting().snapshot(7);
       sink.write(snapshot);
       snapshot.values.fill(666);
-      snapshot.slots.fill(666);
+      snapshot.slots.data.fill(666);
       expect(await delivered()).toEqual([7]);
     }),
   );

@@ -1,7 +1,7 @@
 // Snapshots of real pools for the tests of sinks: one writer or several, and a clock that the test moves.
 
 import type { Application } from "../../src/agent/registry/application.ts";
-import { Gather, mappedPlan, type PoolSnapshot, planRead } from "../../src/layout/index.ts";
+import { Gather, type PoolSnapshot, Structures } from "../../src/layout/index.ts";
 import { application, type Scratch, TestWriter } from "../support/pools.ts";
 
 /** A moment that is easy to read: 2026-01-02T03:04:05.678912Z. */
@@ -23,6 +23,7 @@ export class Source {
   readonly app: Application;
   readonly writer: TestWriter;
   sequence = 0;
+  readonly #structures = new Structures();
 
   constructor(scratch: Scratch, service = "auth") {
     this.app = application(scratch.pool());
@@ -32,7 +33,8 @@ export class Source {
   /** A snapshot now, `atS` seconds after the first on the monotonic clock. */
   snapshot(atS = 0, some: Partial<PoolSnapshot> = {}): PoolSnapshot {
     const { pool, directory } = this.app;
-    const plan = planRead(directory);
+    const structure = this.#structures.of(directory);
+    const { plan } = structure;
     const slots = new Float64Array(plan.slotCount);
     const all = pool.slots.subarray(pool.header.pagesOffset / 8);
     let at = 0;
@@ -40,8 +42,8 @@ export class Source {
       slots.set(all.subarray(first, first + count), at);
       at += count;
     }
-    const values = new Float64Array(directory.valueCount);
-    new Gather(mappedPlan(directory)).into(all, values);
+    const values = new Float64Array(structure.valueCount);
+    new Gather(structure).into(slots, values);
     return {
       source: "host:7070",
       app: "shop",
@@ -53,9 +55,8 @@ export class Source {
       missed: 0,
       gap: undefined,
       generation: pool.generation,
-      directory,
-      plan,
-      slots,
+      structure,
+      slots: { kind: "copy", data: slots },
       values,
       ...some,
     };

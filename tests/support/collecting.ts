@@ -34,13 +34,11 @@ export function collect(host: TestHost, options: Partial<CollectorOptions>) {
 }
 
 /** Takes down a snapshot's values. */
-export function note(latest: Latest, { source, app, directory, values }: PoolSnapshot): void {
-  for (const metric of directory.metrics.values()) {
-    const service = directory.services.get(metric.service);
-    for (const series of metric.series) {
-      const index = directory.valueIndexOf(series);
-      if (index < 0) continue;
-      const labels = directory.labelValues(series).join(",");
+export function note(latest: Latest, { source, app, structure, values }: PoolSnapshot): void {
+  for (const entry of structure.metrics) {
+    const { metric, service, indexes } = entry;
+    for (const [at, index] of indexes.entries()) {
+      const labels = structure.labelValues(entry, at).join(",");
       latest.set(
         `${source} ${app} ${service} ${metric.definition.name}{${labels}}`,
         values[index]!,

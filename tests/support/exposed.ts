@@ -6,11 +6,22 @@ import {
   type Format,
   type ScrapeOptions,
 } from "../../src/exposition/index.ts";
-import { type MetricDefinition, PoolBuilder, type PoolSnapshot } from "../../src/layout/index.ts";
+import {
+  type Directory,
+  type MetricDefinition,
+  PoolBuilder,
+  type PoolSnapshot,
+  Structures,
+} from "../../src/layout/index.ts";
 
 export interface Exposed {
   definition: MetricDefinition;
   series: [labelValues: string[], ...values: number[]][];
+}
+
+/** A pool whose directory a test may append to: then its structure is another one. */
+export interface TestPool extends ExposedPool {
+  directory: Directory;
 }
 
 /** A pool of one service whose values lie in the order in which its metrics are given. */
@@ -19,7 +30,7 @@ export function exposedPool(
   service: string,
   metrics: readonly Exposed[],
   startedAtMs = 0,
-): ExposedPool {
+): TestPool {
   const pool = new PoolBuilder(app);
   const id = pool.service(service);
   const writer = pool.writer(id, { pid: 1, threadId: 1, startedAtMs });
@@ -34,16 +45,24 @@ export function exposedPool(
     }
   }
   const { directory } = pool;
-  return { app, directory, values: Float64Array.from(values) };
+  const structures = new Structures({ plan: () => pool.plan });
+  return {
+    app,
+    directory,
+    get structure() {
+      return structures.of(directory);
+    },
+    values: Float64Array.from(values),
+  };
 }
 
 /** The same as a collector reads it, as far as what is sent depends on it. */
 export function snapshotOf(
-  { app, directory, values }: ExposedPool,
+  { app, structure, values }: ExposedPool,
   takenAtMs: number,
   source: string,
 ): PoolSnapshot {
-  return { app, source, directory, values, takenAtMs } as unknown as PoolSnapshot;
+  return { app, source, structure, values, takenAtMs } as unknown as PoolSnapshot;
 }
 
 /** All of a scrape as one text. */

@@ -7,12 +7,12 @@ import {
   SNAPSHOT_LEAD_BYTES,
 } from "../../src/collector/index.ts";
 import { allocateBuffer, type Mapping } from "../../src/ffi/index.ts";
-import { type Directory, Gather, planBytes, type ReadPlan } from "../../src/layout/index.ts";
+import { type Directory, Gather, planBytes, type Structure } from "../../src/layout/index.ts";
 
 /** One read of a pool. */
 export interface Seen {
   directory: Directory;
-  plan: ReadPlan;
+  structure: Structure;
   slots: Float64Array;
   values: Float64Array;
 }
@@ -39,13 +39,14 @@ export class PoolView {
         failure = outcome.kind === "failed" ? outcome.error.message : outcome.kind;
         return;
       }
-      const { plan } = outcome;
+      const { structure } = outcome;
+      const { plan } = structure;
       const slots = new Float64Array(
         this.#memory!.buffer.slice(SNAPSHOT_LEAD_BYTES, SNAPSHOT_LEAD_BYTES + planBytes(plan)),
       );
-      const values = new Float64Array(plan.directory.valueCount);
-      new Gather(plan).into(slots, values);
-      seen = { directory: plan.directory, plan, slots, values };
+      const values = new Float64Array(structure.valueCount);
+      new Gather(structure).into(slots, values);
+      seen = { directory: this.#reader!.directory!, structure, slots, values };
     });
     if (seen === undefined) throw new Error(failure);
     return seen;
@@ -57,15 +58,15 @@ export class PoolView {
     metric: string,
     labels: Readonly<Record<string, string>> = {},
   ): number | undefined {
-    const { directory, values } = this.read();
-    const found = findSeries(directory, { app: this.#app, service, metric, labels });
+    const { structure, values } = this.read();
+    const found = findSeries(structure, { app: this.#app, service, metric, labels });
     return found === undefined ? undefined : values[found.index];
   }
 
   /** All values of a series: a histogram's buckets and its sum. */
   slots(service: string, metric: string, labels: Readonly<Record<string, string>> = {}): number[] {
-    const { directory, values } = this.read();
-    const found = findSeries(directory, { app: this.#app, service, metric, labels });
+    const { structure, values } = this.read();
+    const found = findSeries(structure, { app: this.#app, service, metric, labels });
     if (found === undefined) return [];
     return [...values.subarray(found.index, found.index + found.metric.slots)];
   }
@@ -89,7 +90,6 @@ export class PoolView {
       if (pool === undefined || this.#reader?.pool.id === pool.id) return;
       this.#reader = new PoolReader(this.#transport, pool, () => true, {
         memory: (bytes) => this.#take(bytes),
-        directory: () => {},
       });
     });
   }

@@ -12,12 +12,12 @@ import { SharedFile } from "../../src/ffi/index.ts";
 import {
   type AttachRequest,
   Directory,
+  type DirectoryMetric,
   decodeHeader,
   decodeState,
   directoryHalf,
   HEADER_LIVE_OFFSET,
   LAYOUT_VERSION,
-  type Metric,
   type MetricDefinition,
   type PoolGeometry,
   type PoolHeader,
@@ -310,7 +310,13 @@ export function readImage(bytes: Uint8Array): Image {
 /** Calls back for each series of each writer. */
 export function eachPlace(
   directory: Directory,
-  visit: (writer: Writer, metric: Metric, series: number, page: number, slot: number) => void,
+  visit: (
+    writer: Writer,
+    metric: DirectoryMetric,
+    series: number,
+    page: number,
+    slot: number,
+  ) => void,
 ): void {
   for (const writer of directory.writers.values()) {
     for (const run of writer.runs) {

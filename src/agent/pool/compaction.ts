@@ -1,6 +1,6 @@
 // A directory without its history: what still holds, written as a new log. Writers keep their ids, for they know them.
 
-import type { BindRecord, Directory, Metric, RecordWriter } from "../../layout/index.ts";
+import type { BindRecord, Directory, DirectoryMetric, RecordWriter } from "../../layout/index.ts";
 
 /** Series that a living writer gives back. */
 export interface Released {
@@ -46,7 +46,7 @@ export function compactDirectory(
     records.writer({ ...writer, service: services.get(writer.service)! });
     for (const grant of writer.grants) records.grant(grant);
     const except = writer.id === released?.writer ? released.series : NONE;
-    let open: (BindRecord & { metric: Metric }) | undefined;
+    let open: (BindRecord & { metric: DirectoryMetric }) | undefined;
     const close = () => open !== undefined && records.bind(open);
     for (const run of writer.runs) {
       if (run.metric.retired) continue;

@@ -3,8 +3,8 @@
 
 import {
   type Directory,
+  type DirectoryMetric,
   type GrantRecord,
-  type Metric,
   RecordWriter,
   type Writer,
 } from "../../layout/index.ts";
@@ -54,7 +54,7 @@ export class Books {
   }
 
   /** The metrics that a service's name means now: one, or one for each set of label names where those are open. */
-  metrics(service: number, name: string): Metric[] {
+  metrics(service: number, name: string): DirectoryMetric[] {
     const ids = this.#metrics.get(metricKey(service, name)) ?? [];
     return ids.map((id) => this.directory.metrics.get(id)!).filter(({ retired }) => !retired);
   }

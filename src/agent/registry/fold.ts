@@ -3,8 +3,8 @@
 import {
   countingSince,
   covers,
+  type DirectoryMetric,
   type GrantRecord,
-  type Metric,
   type Run,
   WRITER_FLAGS,
   type Writer,
@@ -120,7 +120,7 @@ function countableSlots(runs: readonly Run[]): number {
 }
 
 /** Counts are finite and not negative; the sum of a histogram, its last slot, may be negative. */
-function canCount(metric: Metric, slot: number, value: number): boolean {
+function canCount(metric: DirectoryMetric, slot: number, value: number): boolean {
   const isSum = metric.definition.kind !== "counter" && slot === metric.slots - 1;
   return Number.isFinite(value) && (value >= 0 || isSum);
 }

@@ -5,10 +5,10 @@ import {
   checkDefinition,
   checkLabelValue,
   DefinitionError,
+  type DirectoryMetric,
   definitionConflict,
   type Extent,
   LIMITS,
-  type Metric,
   type MetricDefinition,
   type PlacedRun,
   type RegisterResponse,
@@ -228,7 +228,7 @@ class Declaration {
     return metric;
   }
 
-  #isWritten(metric: Metric): boolean {
+  #isWritten(metric: DirectoryMetric): boolean {
     for (const writer of this.books.directory.writers.values()) {
       if (
         !writer.retained &&

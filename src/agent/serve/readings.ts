@@ -3,36 +3,28 @@
 
 import { type ExposedPool, WriterValues } from "../../exposition/index.ts";
 import { monotonicNs, unixMs } from "../../ffi/index.ts";
-import { type Directory, Gather, mappedPlan, type PoolSnapshot } from "../../layout/index.ts";
+import { Gather, type PoolSnapshot, type Structure, Structures } from "../../layout/index.ts";
 import type { Application } from "../registry/application.ts";
 
 /** How an application's values are found, for one state of its structure. */
 class Reading {
-  readonly #length: number;
-  readonly #plan;
   readonly #gather: Gather;
   #writers: WriterValues | undefined;
 
-  constructor(readonly directory: Directory) {
-    this.#plan = mappedPlan(directory);
-    this.#length = directory.length;
-    this.#gather = new Gather(this.#plan);
-  }
-
-  fits(directory: Directory): boolean {
-    return directory === this.directory && directory.length === this.#length;
+  constructor(readonly structure: Structure) {
+    this.#gather = new Gather(structure);
   }
 
   /** The values now; afterwards they are apart from the pool. */
   of(application: Application, perWriter: boolean): ExposedPool {
-    const { directory } = this;
+    const { structure } = this;
     const app = application.name;
     if (perWriter) {
-      this.#writers ??= new WriterValues(this.#plan);
+      this.#writers ??= new WriterValues(this.structure);
       const { parts } = this.#writers;
-      return { app, directory, parts, values: this.#writers.of(pageSlots(application)) };
+      return { app, structure, parts, values: this.#writers.of(pageSlots(application)) };
     }
-    return { app, directory, values: this.#sums(application) };
+    return { app, structure, values: this.#sums(application) };
   }
 
   snapshot(application: Application, source: string, sequence: number): PoolSnapshot {
@@ -50,15 +42,14 @@ class Reading {
       missed: 0,
       gap: undefined,
       generation: application.pool.generation,
-      directory: this.directory,
-      plan: this.#plan,
-      slots: pageSlots(application),
+      structure: this.structure,
+      slots: { kind: "live", data: pageSlots(application) },
       values,
     };
   }
 
   #sums(application: Application): Float64Array {
-    const values = new Float64Array(this.directory.valueCount);
+    const values = new Float64Array(this.structure.valueCount);
     this.#gather.into(pageSlots(application), values);
     return values;
   }
@@ -66,7 +57,7 @@ class Reading {
 
 /** Readings of an agent's applications, each made anew when its structure has changed. */
 export class Readings {
-  readonly #known = new WeakMap<Application, Reading>();
+  readonly #known = new WeakMap<Application, { structures: Structures; reading: Reading }>();
   readonly #sequences = new WeakMap<Application, number>();
 
   exposed(application: Application, perWriter: boolean): ExposedPool {
@@ -81,13 +72,14 @@ export class Readings {
   }
 
   #of(application: Application): Reading {
-    const { directory } = application;
-    let reading = this.#known.get(application);
-    if (reading === undefined || !reading.fits(directory)) {
-      reading = new Reading(directory);
-      this.#known.set(application, reading);
+    let known = this.#known.get(application);
+    const structures = known?.structures ?? new Structures({ isMapped: true });
+    const structure = structures.of(application.directory);
+    if (known?.reading.structure !== structure) {
+      known = { structures, reading: new Reading(structure) };
+      this.#known.set(application, known);
     }
-    return reading;
+    return known.reading;
   }
 }
 

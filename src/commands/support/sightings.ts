@@ -2,23 +2,20 @@
 // snapshots: a glob that has matched nothing by the end is an error, so that a typing error never looks like an empty
 // answer.
 
-import { type Filter, wantedBy } from "../../collector/index.ts";
+import type { Filter } from "../../collector/index.ts";
 import { CliError } from "../../command-line/index.ts";
-import { type Directory, type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import { type PoolSnapshot, poolKey, type Structure } from "../../layout/index.ts";
 import { type Unmatched, unmatched } from "./unmatched.ts";
 
 export class Sightings {
   readonly #apps = new Set<string>();
   readonly #services = new Set<string>();
   readonly #metrics = new Set<string>();
-  readonly #wanted: ReturnType<typeof wantedBy>["metric"];
-  /** How much of each pool's directory was looked at. */
-  readonly #seen = new Map<string, { directory: Directory; length: number }>();
+  /** What was looked at of each pool. */
+  readonly #seen = new Map<string, Structure>();
   #isAnyWanted = false;
 
-  constructor(readonly filter: Filter) {
-    this.#wanted = wantedBy(filter).metric;
-  }
+  constructor(readonly filter: Filter) {}
 
   /** Applications that are there, wanted or not. */
   addApps(apps: Iterable<string>): void {
@@ -26,18 +23,14 @@ export class Sightings {
   }
 
   add(snapshot: PoolSnapshot): void {
-    const { app, directory } = snapshot;
+    const { app, structure } = snapshot;
     const key = poolKey(snapshot);
-    const seen = this.#seen.get(key);
-    if (seen?.directory === directory && seen.length === directory.length) return;
-    this.#seen.set(key, { directory, length: directory.length });
+    if (this.#seen.get(key) === structure) return;
+    this.#seen.set(key, structure);
     this.#apps.add(app);
-    for (const service of directory.services.values()) this.#services.add(service);
-    for (const metric of directory.metrics.values()) {
-      if (metric.retired) continue;
-      this.#metrics.add(metric.definition.name);
-      this.#isAnyWanted ||= this.#wanted(directory.services.get(metric.service) ?? "", metric);
-    }
+    for (const service of structure.names.services) this.#services.add(service);
+    for (const metric of structure.names.metrics) this.#metrics.add(metric);
+    this.#isAnyWanted ||= structure.metrics.length > 0;
   }
 
   /** Errors about globs that have matched nothing so far. */

@@ -1,7 +1,13 @@
 // The series of one metric of a service as they are exported: what is remembered of each from one snapshot to the next,
 // and what was written of its points beforehand.
 
-import { type Directory, type Metric, SCOPE_LABELS, shapeOf } from "../../layout/index.ts";
+import {
+  type Metric,
+  SCOPE_LABELS,
+  type Structure,
+  type StructureMetric,
+  shapeOf,
+} from "../../layout/index.ts";
 import { type ExponentialMap, exponentialMap } from "../encoding/exponential.ts";
 import type { Attributes, MetricHead, OtlpForm, Scope } from "./model.ts";
 
@@ -25,7 +31,7 @@ export class Block<Table> {
   readonly head: MetricHead;
   readonly table: Table;
   count = 0;
-  /** The series' ids in their directory. */
+  /** The series' ids in the structure that the block was brought up to last. */
   ids: number[] = [];
   /** Index of each series' first slot among a snapshot's values. */
   valueAt = new Int32Array(FIRST);
@@ -37,7 +43,7 @@ export class Block<Table> {
   constructor(
     readonly service: string,
     readonly scope: Scope,
-    /** As the directory has it that the block was brought up to last. */
+    /** As that structure has it. */
     public metric: Metric,
     readonly form: OtlpForm<Table>,
     maps: Map<string, ExponentialMap>,
@@ -51,14 +57,15 @@ export class Block<Table> {
     return this.metric.slots;
   }
 
-  append(directory: Directory, id: number, startMs: number): void {
+  /** @param at the series' place among those of the metric */
+  append(structure: Structure, entry: StructureMetric, at: number, startMs: number): void {
     const index = this.count++;
     if (index === this.present.length) this.#grow();
-    this.ids.push(id);
-    this.valueAt[index] = directory.valueIndexOf(id);
+    this.ids.push(entry.series[at]!);
+    this.valueAt[index] = entry.indexes[at]!;
     this.startsMs[index] = startMs;
     this.present[index] = 0;
-    this.form.append(this.table, attributesOf(this.metric, directory.labelValues(id)));
+    this.form.append(this.table, attributesOf(this.metric, structure.labelValues(entry, at)));
   }
 
   #grow(): void {

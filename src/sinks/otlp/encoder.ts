@@ -2,12 +2,12 @@
 // be known of a series beforehand is worked out and written once; a snapshot then costs going over its values.
 
 import {
-  countingSince,
-  type Directory,
   LOCAL_SOURCE,
   type Metric,
   type PoolSnapshot,
   poolKey,
+  type Structure,
+  type StructureMetric,
 } from "../../layout/index.ts";
 import type { ExponentialMap } from "../encoding/exponential.ts";
 import { Block, scopeOf } from "./block.ts";
@@ -24,14 +24,12 @@ export interface OtlpEncoderOptions {
 }
 
 /** What the encoder takes of a snapshot. The values are its own. */
-export type Taken = Pick<PoolSnapshot, "source" | "app" | "directory" | "takenAtMs" | "values">;
+export type Taken = Pick<PoolSnapshot, "source" | "app" | "structure" | "takenAtMs" | "values">;
 
 interface Pool<Table> {
   source: string;
   app: string;
-  directory: Directory | undefined;
-  directoryBytes: number;
-  valueCount: number;
+  structure: Structure | undefined;
   /** By what they are, in the order of a request. */
   blocks: Map<string, Block<Table>>;
   /** The values as they were exported last. */
@@ -59,10 +57,11 @@ interface Ended<Table> {
 /** A metric of a service, as a snapshot has it. */
 interface Wanted {
   name: string;
-  metric: Metric;
-  service: string;
+  structure: Structure;
+  entry: StructureMetric;
   scope: Scope;
-  ids: number[];
+  /** Of its series, among all of the metric. */
+  places: readonly number[];
   /** When its service began to count. */
   startMs: number;
 }
@@ -84,15 +83,15 @@ export class OtlpEncoder<Table> {
   ) {}
 
   /** Takes in what there is to encode of a snapshot, whose arrays may be used again afterwards. */
-  take({ source, app, directory, takenAtMs, values }: PoolSnapshot): Taken {
+  take({ source, app, structure, takenAtMs, values }: PoolSnapshot): Taken {
     const pool = this.#pools.get(poolKey({ source, app }));
     const { spare } = pool ?? {};
     if (spare?.length !== values.length) {
-      return { source, app, directory, takenAtMs, values: values.slice() };
+      return { source, app, structure, takenAtMs, values: values.slice() };
     }
     pool!.spare = undefined;
     spare.set(values);
-    return { source, app, directory, takenAtMs, values: spare };
+    return { source, app, structure, takenAtMs, values: spare };
   }
 
   /** All that a snapshot has, request by request. The next one is begun when this one has been gone through. */
@@ -137,7 +136,7 @@ export class OtlpEncoder<Table> {
   *end(source: string, app: string, nowMs: number): Generator<Part<Table>> {
     const key = poolKey({ source, app });
     const pool = this.#pools.get(key);
-    if (pool?.directory === undefined || this.#away.has(key)) return;
+    if (pool?.structure === undefined || this.#away.has(key)) return;
     this.#away.add(key);
     for (const oldest of this.#away) {
       if (this.#away.size <= MAX_AWAY) break;
@@ -167,31 +166,25 @@ export class OtlpEncoder<Table> {
 
   /** Brings the blocks up to a snapshot's structure. @returns series that are there no more */
   #follow(pool: Pool<Table>, taken: Taken): Ended<Table>[] {
-    const { directory, values } = taken;
-    const isSame =
-      directory === pool.directory &&
-      directory.length === pool.directoryBytes &&
-      values.length === pool.valueCount;
-    if (isSame) return [];
-    const isAnew = directory !== pool.directory;
+    const { structure, values } = taken;
+    if (structure === pool.structure) return [];
     const before = new Float64Array(values.length);
-    if (!isAnew) before.set(pool.before.subarray(0, values.length));
-    const startsMs = countingSince(directory);
+    if (structure.continues(pool.structure)) before.set(pool.before.subarray(0, values.length));
     const blocks = new Map<string, Block<Table>>();
     const ended: Ended<Table>[] = [];
     const gone = new Set(pool.blocks.values());
-    for (const metric of directory.metrics.values()) {
-      const service = directory.services.get(metric.service) ?? "";
-      if (metric.retired || !this.options.wanted(service, metric)) continue;
-      const sinceMs = startsMs.get(metric.service) ?? Number.POSITIVE_INFINITY;
+    for (const entry of structure.metrics) {
+      const { metric, service } = entry;
+      if (!this.options.wanted(service, metric)) continue;
+      const sinceMs = structure.startsMs.get(metric.service) ?? Number.POSITIVE_INFINITY;
       // When its service began says a pool, which may say anything.
       const startMs = Math.min(sinceMs, taken.takenAtMs);
-      for (const { scope, ids } of this.#scopes(metric, taken)) {
+      for (const { scope, places } of this.#scopes(entry, structure)) {
         const name = nameOf(service, scope, metric);
         const old = pool.blocks.get(name);
         if (old !== undefined) gone.delete(old);
-        const wanted = { name, metric, service, scope, ids, startMs };
-        blocks.set(name, this.#blockOf(pool, old, wanted, taken, before, ended));
+        const wanted = { name, structure, entry, scope, places, startMs };
+        blocks.set(name, this.#blockOf(pool, old, wanted, before, ended));
       }
     }
     for (const block of gone) {
@@ -201,28 +194,24 @@ export class OtlpEncoder<Table> {
     }
     remember(pool, ended);
     pool.blocks = inOrder(blocks);
-    pool.directory = directory;
-    pool.directoryBytes = directory.length;
-    pool.valueCount = values.length;
+    pool.structure = structure;
     pool.before = before;
     return ended;
   }
 
-  /** The series of a metric that a snapshot has, by what made them. */
-  #scopes(metric: Metric, { directory, values }: Taken): { scope: Scope; ids: number[] }[] {
+  /** Places of a metric's series among them, by what made them. */
+  #scopes(entry: StructureMetric, structure: Structure): { scope: Scope; places: number[] }[] {
     const ours = { name: OURS, version: this.options.version };
-    const ids = metric.series.filter((id) => {
-      const index = directory.valueIndexOf(id);
-      return index >= 0 && index + metric.slots <= values.length;
-    });
-    if (metric.definition.dialect === undefined) return [{ scope: ours, ids }];
-    const scopes = new Map<string, { scope: Scope; ids: number[] }>();
-    for (const id of ids) {
-      const scope = scopeOf(metric, directory.labelValues(id), ours);
+    const { metric, series } = entry;
+    const all = [...series.keys()];
+    if (metric.definition.dialect === undefined) return [{ scope: ours, places: all }];
+    const scopes = new Map<string, { scope: Scope; places: number[] }>();
+    for (const at of all) {
+      const scope = scopeOf(metric, structure.labelValues(entry, at), ours);
       const key = JSON.stringify(scope);
       const known = scopes.get(key);
-      if (known === undefined) scopes.set(key, { scope, ids: [id] });
-      else known.ids.push(id);
+      if (known === undefined) scopes.set(key, { scope, places: [at] });
+      else known.places.push(at);
     }
     return [...scopes.values()];
   }
@@ -231,40 +220,38 @@ export class OtlpEncoder<Table> {
   #blockOf(
     pool: Pool<Table>,
     old: Block<Table> | undefined,
-    wanted: Wanted,
-    { directory }: Taken,
+    { name, structure, entry, scope, places, startMs }: Wanted,
     before: Float64Array,
     ended: Ended<Table>[],
   ): Block<Table> {
-    const { metric, service, scope, ids, startMs } = wanted;
+    const { metric, service, series, indexes } = entry;
     const isAnew = metric !== old?.metric;
-    const sameIds = (i: number) => ids[i] === old!.ids[i];
-    const sameLabels = (i: number) =>
-      i < ids.length &&
-      Bun.deepEquals(directory.labelValues(ids[i]!), pool.directory!.labelValues(old!.ids[i]!));
-    const isPrefix = old !== undefined && every(old.count, isAnew ? sameLabels : sameIds);
-    if (isPrefix) {
+    const labelsNow = (i: number) => structure.labelValues(entry, places[i]!);
+    const labelsBefore = (i: number) => pool.structure!.labelValuesOf(old!.metric, old!.ids[i]!);
+    const isSame = isAnew
+      ? (i: number) => i < places.length && Bun.deepEquals(labelsNow(i), labelsBefore(i))
+      : (i: number) => i < places.length && series[places[i]!] === old!.ids[i];
+    if (old !== undefined && every(old.count, isSame)) {
       for (let i = 0; isAnew && i < old.count; i++) {
-        const at = directory.valueIndexOf(ids[i]!);
-        move(pool.before, old.valueAt[i]!, before, at, metric.slots);
-        old.valueAt[i] = at;
-        old.ids[i] = ids[i]!;
+        const at = places[i]!;
+        move(pool.before, old.valueAt[i]!, before, indexes[at]!, metric.slots);
+        old.valueAt[i] = indexes[at]!;
+        old.ids[i] = series[at]!;
       }
       old.metric = metric;
-      for (let i = old.count; i < ids.length; i++) {
-        old.append(directory, ids[i]!, startOf(pool, wanted.name, directory, ids[i]!, startMs));
+      for (let i = old.count; i < places.length; i++) {
+        old.append(structure, entry, places[i]!, startOf(pool, name, labelsNow, i, startMs));
       }
       return old;
     }
     const block = new Block(service, scope, metric, this.form, this.#maps);
-    for (const id of ids) {
-      block.append(directory, id, startOf(pool, wanted.name, directory, id, startMs));
+    for (let i = 0; i < places.length; i++) {
+      block.append(structure, entry, places[i]!, startOf(pool, name, labelsNow, i, startMs));
     }
     if (old !== undefined) {
-      const key = (of: Directory, id: number) => JSON.stringify(of.labelValues(id));
-      const places = new Map(ids.map((id, i) => [key(directory, id), i]));
+      const known = new Map(places.map((_, i) => [JSON.stringify(labelsNow(i)), i]));
       for (let i = 0; i < old.count; i++) {
-        const place = places.get(key(pool.directory!, old.ids[i]!));
+        const place = known.get(JSON.stringify(labelsBefore(i)));
         if (place === undefined) {
           if (old.present[i] === 1) ended.push({ block: old, index: i });
           continue;
@@ -290,9 +277,7 @@ export class OtlpEncoder<Table> {
       pool = {
         source,
         app,
-        directory: undefined,
-        directoryBytes: -1,
-        valueCount: -1,
+        structure: undefined,
         blocks: new Map(),
         before: new Float64Array(),
         spare: undefined,
@@ -313,17 +298,17 @@ export class OtlpEncoder<Table> {
 function startOf<Table>(
   { ended, lastMs }: Pool<Table>,
   name: string,
-  directory: Directory,
-  id: number,
+  labelsOf: (i: number) => readonly string[],
+  i: number,
   serviceMs: number,
 ): number {
   if (ended === undefined) return lastMs;
-  return ended.size > 0 && ended.delete(hashOf(name, directory, id)) ? lastMs : serviceMs;
+  return ended.size > 0 && ended.delete(hashOf(name, labelsOf(i))) ? lastMs : serviceMs;
 }
 
 /** Takes note of series that have ended with something in them. */
 function remember<Table>(pool: Pool<Table>, series: readonly Ended<Table>[]): void {
-  const { before, directory } = pool;
+  const { before, structure } = pool;
   let last: Block<Table> | undefined;
   let name = "";
   for (const { block, index } of series) {
@@ -332,14 +317,14 @@ function remember<Table>(pool: Pool<Table>, series: readonly Ended<Table>[]): vo
     if (block.head.kind === "gauge" || isNothing) continue;
     if (block !== last) name = nameOf(block.service, block.scope, block.metric);
     last = block;
-    pool.ended?.add(hashOf(name, directory!, block.ids[index]!));
+    pool.ended?.add(hashOf(name, structure!.labelValuesOf(block.metric, block.ids[index]!)));
   }
   if (pool.ended !== undefined && pool.ended.size > MAX_ENDED) pool.ended = undefined;
 }
 
 /** @param name of its metric, as {@link nameOf} has it */
-function hashOf(name: string, directory: Directory, id: number): number | bigint {
-  return Bun.hash(name + JSON.stringify(directory.labelValues(id)));
+function hashOf(name: string, labelValues: readonly string[]): number | bigint {
+  return Bun.hash(name + JSON.stringify(labelValues));
 }
 
 /** Counts that went back began anew, since the last time that they were seen. */

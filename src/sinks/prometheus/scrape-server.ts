@@ -6,7 +6,6 @@ import {
   negotiate,
   QueryError,
   type Selection,
-  type Wants,
   WriterValues,
 } from "../../exposition/index.ts";
 import {
@@ -33,6 +32,7 @@ import {
   formatEndpoint,
   type PoolSnapshot,
   poolKey,
+  type Wants,
 } from "../../layout/index.ts";
 import type { Sink, SinkEnd } from "../sink.ts";
 import { type ScrapeCounts, SelfPool, type SourceStatistics } from "./self-pool.ts";
@@ -78,7 +78,7 @@ export interface ScrapeServerOptions {
 
 /** The latest of one pool. */
 interface Latest {
-  snapshot: Pick<PoolSnapshot, "app" | "source" | "directory" | "monotonicNs">;
+  snapshot: Pick<PoolSnapshot, "app" | "source" | "structure" | "monotonicNs">;
   writers: WriterValues;
   values: Float64Array;
   slots: Float64Array;
@@ -162,17 +162,17 @@ export class ScrapeServer implements Sink {
     this.#guard.certify(certificate);
   }
 
-  write({ app, source, directory, monotonicNs, plan, values, slots }: PoolSnapshot): void {
+  write({ app, source, structure, monotonicNs, values, slots }: PoolSnapshot): void {
     const key = poolKey({ source, app });
     const before = this.#latest.get(key);
-    // Which writer has what is taken down while the plan is that of the directory.
-    const writers = before?.writers.plan === plan ? before.writers : new WriterValues(plan);
+    const isSame = before?.writers.structure === structure;
+    const writers = isSame ? before.writers : new WriterValues(structure);
     const free = before?.lent === false ? before : undefined;
     this.#latest.set(key, {
-      snapshot: { app, source, directory, monotonicNs },
+      snapshot: { app, source, structure, monotonicNs },
       writers,
       values: copyInto(free?.values, values),
-      slots: copyInto(free?.slots, slots),
+      slots: copyInto(free?.slots, slots.data),
       lent: false,
       takenAtMs: performance.now(),
     });
@@ -221,10 +221,9 @@ export class ScrapeServer implements Sink {
     for (const latest of this.#latest.values()) {
       const { snapshot, writers, slots } = latest;
       if (!isShown(snapshot.app) || latest.takenAtMs < oldestMs) continue;
-      const { directory } = snapshot;
       const common = {
         app: snapshot.app,
-        directory,
+        structure: snapshot.structure,
         wants,
         ...(labelSource ? { source: snapshot.source } : {}),
       };

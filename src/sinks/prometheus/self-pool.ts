@@ -163,7 +163,7 @@ export class SelfPool {
 
   read(): ExposedPool {
     for (const { at, read } of this.#cells) this.#pool.slots[at] = read();
-    return { app: this.app, directory: this.#pool.directory, values: this.#pool.gather() };
+    return { app: this.app, structure: this.#pool.structure, values: this.#pool.gather() };
   }
 
   #declare<Of>(

@@ -34,16 +34,16 @@ export class PrometheusSink extends TextSink {
 
   write(snapshot: PoolSnapshot): void {
     if (this.#rounds.begins(snapshot)) this.#put();
-    const { app, source, directory } = snapshot;
+    const { app, source, structure } = snapshot;
     const labels = this.options.labelSource === true ? { app, source } : { app };
     const key = poolKey(snapshot);
     // The values are gone when the round ends.
     if (this.options.perWriter === true) {
       const writers = this.#writersOf(snapshot);
-      const values = writers.of(snapshot.slots);
-      this.#pools.set(key, { ...labels, directory, values, parts: writers.parts });
+      const values = writers.of(snapshot.slots.data);
+      this.#pools.set(key, { ...labels, structure, values, parts: writers.parts });
     } else {
-      this.#pools.set(key, { ...labels, directory, values: snapshot.values.slice() });
+      this.#pools.set(key, { ...labels, structure, values: snapshot.values.slice() });
     }
     this.#remarks += remarks(snapshot);
   }
@@ -53,9 +53,9 @@ export class PrometheusSink extends TextSink {
   }
 
   #writersOf(snapshot: PoolSnapshot): WriterValues {
-    const { plan } = snapshot;
-    const kept = this.#writers.of(snapshot, () => ({ values: new WriterValues(plan) }));
-    if (kept.values.plan !== plan) kept.values = new WriterValues(plan);
+    const { structure } = snapshot;
+    const kept = this.#writers.of(snapshot, () => ({ values: new WriterValues(structure) }));
+    if (kept.values.structure !== structure) kept.values = new WriterValues(structure);
     return kept.values;
   }
 

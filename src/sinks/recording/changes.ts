@@ -2,12 +2,11 @@
 // every snapshot, so that only what has changed goes to the thread that writes.
 
 import {
-  countingSince,
-  type Directory,
   exposedBounds,
   type Metric,
   type PoolSnapshot,
   poolKey,
+  type Structure,
 } from "../../layout/index.ts";
 import { Rows as PoolRows, type Row, type SinkOptions } from "../index.ts";
 import type { Definition } from "./format.ts";
@@ -103,7 +102,7 @@ export class Changes {
     const data = pool.rows.data(snapshot);
     const isKey = !pool.isKeyed;
     if (pool.version !== pool.rows.version || pool.before.length !== data.length) {
-      this.#restructure(pool, snapshot.directory, rows, data.length, number);
+      this.#restructure(pool, snapshot.structure, rows, data.length, number);
     }
     if (isKey) this.#begin(pool, number);
     const rowsBefore = this.rowCount;
@@ -170,7 +169,7 @@ export class Changes {
   /** Brings the cells up to the rows; what stays keeps its value before. */
   #restructure(
     pool: Pool,
-    directory: Directory,
+    structure: Structure,
     rows: readonly Row<Part>[],
     length: number,
     snapshot: number,
@@ -178,7 +177,7 @@ export class Changes {
     const known = new Map(pool.series.map((series) => [series, series.index]));
     const before = new Float64Array(length);
     const cells = new Int32Array(length).fill(-1);
-    const starts = countingSince(directory);
+    const starts = structure.startsMs;
     pool.series = rows.map((row) => {
       const series = this.#seriesOf(pool, row, starts);
       series.index = row.index;

@@ -194,7 +194,7 @@ export class Recording {
 }
 
 function snapshotOf(row: SnapshotRow, pool: RecordedPool): PoolSnapshot {
-  const { directory, plan, slots, values } = pool;
+  const { structure, slots, values } = pool;
   return {
     source: row.source,
     app: row.app,
@@ -206,9 +206,8 @@ function snapshotOf(row: SnapshotRow, pool: RecordedPool): PoolSnapshot {
     missed: row.missed,
     gap: row.gap,
     generation: row.generation,
-    directory,
-    plan,
-    slots,
+    structure,
+    slots: { kind: "copy", data: slots },
     values,
   };
 }

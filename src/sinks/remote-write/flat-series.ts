@@ -1,16 +1,16 @@
-// A pool's series as Prometheus has them: a histogram is many. Found, named and encoded once per structure of the
-// directory; a snapshot then costs computing their values. Used by the remote-write encoder.
+// A pool's series as Prometheus has them: a histogram is many. Found, named and encoded once per structure; a
+// snapshot then costs computing their values. Used by the remote-write encoder.
 
 import {
   type Buckets,
-  countingSince,
-  type Directory,
   formatBound,
   type Metric,
   type NameScheme,
   type PoolSnapshot,
   type Shown,
   type ShownBuckets,
+  type Structure,
+  type StructureMetric,
   shownBuckets,
 } from "../../layout/index.ts";
 import { ProtoWriter } from "../encoding/protobuf.ts";
@@ -77,7 +77,7 @@ export interface Before {
   timeMs: number;
 }
 
-/** What a series of the directory becomes, kept as long as the directory. */
+/** What a series becomes, kept as long as its number. */
 type Encoded = readonly FlatSeries[];
 
 export class FlatPool {
@@ -93,15 +93,13 @@ export class FlatPool {
   clashes = 0;
   /** Indexes of gauges, which alone may be absent. */
   gauges = new Int32Array();
-  #directory: Directory | undefined;
-  #directoryBytes = -1;
-  #valueCount = -1;
+  #structure: Structure | undefined;
   #sources = new Int32Array();
   #histograms: Histogram[] = [];
   /** Where the slots of each native histogram begin among a snapshot's values. */
   #nativeSources = new Int32Array();
   #shapes = new Map<Metric, NativeShape>();
-  #since = new Map<number, number>();
+  #since: ReadonlyMap<number, number> = new Map();
   #takenAtMs = 0;
   #encoded = new Map<number, Encoded>();
   #buckets = new Map<Metric, ShownBuckets>();
@@ -130,16 +128,14 @@ export class FlatPool {
    * @returns those that have ended, or undefined when nothing changed
    */
   follow(snapshot: PoolSnapshot, before?: Before): FlatSeries[] | undefined {
-    const { directory, values } = snapshot;
+    const { structure } = snapshot;
     this.shared.settle();
     const same =
-      directory === this.#directory &&
-      directory.length === this.#directoryBytes &&
-      values.length === this.#valueCount &&
+      structure === this.#structure &&
       this.shared.version === this.#namesVersion &&
       (this.clashes === 0 || this.shared.released === this.#released);
     if (same) return undefined;
-    const isAnew = directory !== this.#directory;
+    const isAnew = !structure.continues(this.#structure);
     const { series, natives } = this.#left ?? this;
     this.#left = undefined;
     if (isAnew) {
@@ -150,9 +146,7 @@ export class FlatPool {
       this.#shapes = new Map();
       this.#shown = new Map();
     }
-    this.#directory = directory;
-    this.#directoryBytes = directory.length;
-    this.#valueCount = values.length;
+    this.#structure = structure;
     // In a directory that was written anew, or is another pool's with what services went on counting.
     const going = isAnew ? startsOf(series, natives) : undefined;
     const ended = this.#rebuild(snapshot, this.#all(), before?.timeMs ?? 0, going);
@@ -213,7 +207,7 @@ export class FlatPool {
     this.#left = { series: this.series, natives: this.natives };
     this.series = [];
     this.natives = [];
-    this.#directory = undefined;
+    this.#structure = undefined;
     this.version++;
   }
 
@@ -249,26 +243,29 @@ export class FlatPool {
    * @param going when those began that go on, where that is not known of their metrics
    */
   #rebuild(
-    { directory, app, source, values, takenAtMs }: PoolSnapshot,
+    { structure, app, source, takenAtMs }: PoolSnapshot,
     before: readonly FlatSeries[],
     lastMs: number,
     going?: ReadonlyMap<number, number>,
   ): FlatSeries[] {
-    this.#since = countingSince(directory);
+    this.#since = structure.startsMs;
     this.#takenAtMs = takenAtMs;
-    const metrics = this.#metricsOf(directory, app, this.options.instanceOf(source));
-    this.#follow(this.shared.take(this, metrics));
+    const metrics = this.#metricsOf(structure, app, this.options.instanceOf(source));
+    const entries = structure.metrics.filter(({ service, metric }) =>
+      this.options.wanted(service, metric),
+    );
+    this.#follow(entries, this.shared.take(this, metrics));
     const scalars: { series: FlatSeries; source: number; gauge: boolean }[] = [];
     const histograms: { series: Encoded; source: number; metric: Metric }[] = [];
     const natives: { series: FlatSeries; source: number; metric: Metric }[] = [];
     const held = new Set<number>();
     this.clashes = 0;
-    for (const { metric } of metrics) {
+    for (const entry of entries) {
+      const { metric, indexes } = entry;
       const { kind } = metric.definition;
-      for (const id of metric.series) {
-        const index = directory.valueIndexOf(id);
-        if (index < 0 || index + metric.slots > values.length) continue;
-        const encoded = this.#begun(id, this.#encode(directory, metric, id), lastMs, going);
+      for (const [at, id] of entry.series.entries()) {
+        const index = indexes[at]!;
+        const encoded = this.#begun(id, this.#encode(structure, entry, at), lastMs, going);
         if (!this.#hold(encoded, held)) this.clashes++;
         else if (kind === "counter" || kind === "gauge") {
           scalars.push({ series: encoded[0]!, source: index, gauge: kind === "gauge" });
@@ -326,25 +323,23 @@ export class FlatPool {
     return begun;
   }
 
-  #metricsOf(directory: Directory, app: string, instance: string): SharedMetric[] {
-    const metrics: SharedMetric[] = [];
-    for (const metric of directory.metrics.values()) {
-      const service = directory.services.get(metric.service) ?? "";
-      if (metric.retired || !this.options.wanted(service, metric)) continue;
-      const { definition } = metric;
-      metrics.push({ metric, definition, origin: { app, service, instance } });
-    }
-    return metrics;
+  #metricsOf({ metrics }: Structure, app: string, instance: string): SharedMetric[] {
+    return metrics
+      .filter(({ service, metric }) => this.options.wanted(service, metric))
+      .map(({ service, metric }) => {
+        const { definition } = metric;
+        return { metric, definition, origin: { app, service, instance } };
+      });
   }
 
   /** Forgets what was made of metrics that are shown otherwise now. */
-  #follow(shown: Map<Metric, Shown>): void {
-    for (const [metric, now] of shown) {
+  #follow(entries: readonly StructureMetric[], shown: Map<Metric, Shown>): void {
+    for (const { metric, series } of entries) {
       const before = this.#shown.get(metric);
-      if (before === undefined || isSameShown(before, now)) continue;
+      if (before === undefined || isSameShown(before, shown.get(metric)!)) continue;
       this.#names.delete(metric);
       this.#about.delete(metric);
-      for (const id of metric.series) this.#encoded.delete(id);
+      for (const id of series) this.#encoded.delete(id);
     }
     this.#shown = shown;
     this.#namesVersion = this.shared.version;
@@ -371,16 +366,18 @@ export class FlatPool {
     return true;
   }
 
-  #encode(directory: Directory, metric: Metric, id: number): Encoded {
+  #encode(structure: Structure, entry: StructureMetric, at: number): Encoded {
+    const id = entry.series[at]!;
     const known = this.#encoded.get(id);
     if (known !== undefined) return known;
+    const { metric } = entry;
     let names = this.#names.get(metric);
     if (names === undefined) {
       const buckets = this.#isNative(metric) ? undefined : this.#bucketsOf(metric);
       names = flatNames(metric, this.#shown.get(metric)!, buckets, this.options.labels);
       this.#names.set(metric, names);
     }
-    const labelValues = directory.labelValues(id);
+    const labelValues = structure.labelValues(entry, at);
     const kind = { about: this.#aboutOf(metric), isNative: this.#isNative(metric) };
     const encoded = names.map((labels) => this.#flat(labels, labelValues, kind));
     this.#encoded.set(id, encoded);

@@ -1,7 +1,7 @@
 // What the table knows: the last values of each pool, samples of them once per second, and how the reading goes.
 // No text and no terminal here: see table-view.ts and table.ts.
 
-import { AGENT_APP, type Directory, type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import { AGENT_APP, type PoolSnapshot, poolKey, type Structure } from "../../layout/index.ts";
 import { type Row, type RowName, Rows, rowValue } from "../rows.ts";
 import type { SinkOptions } from "../sink.ts";
 import { labelsText, printable } from "../text/printable.ts";
@@ -51,7 +51,7 @@ export class PoolModel {
   /** States from which quantiles are counted: the older one, and the one that takes its place. */
   #bases: Float64Array[] = [];
   #structure = -1;
-  #directory: Directory | undefined;
+  #followed: Structure | undefined;
 
   constructor(
     readonly source: string,
@@ -65,8 +65,8 @@ export class PoolModel {
     const { rows } = this;
     rows.follow(snapshot);
     if (rows.version !== this.#structure) {
-      // Other writers or a directory written anew: indexes may mean something else than in earlier states.
-      if (this.options.perWriter === true || this.#rewritten(snapshot)) this.#bases = [];
+      // Other writers or other numbers: indexes may mean something else than in earlier states.
+      if (this.options.perWriter === true || this.#isRenumbered(snapshot)) this.#bases = [];
       this.#structure = rows.version;
     }
     const data = rows.data(snapshot);
@@ -114,10 +114,10 @@ export class PoolModel {
     return course;
   }
 
-  #rewritten({ directory }: PoolSnapshot): boolean {
-    const rewritten = directory !== this.#directory;
-    this.#directory = directory;
-    return rewritten;
+  #isRenumbered({ structure }: PoolSnapshot): boolean {
+    const isRenumbered = !structure.continues(this.#followed);
+    this.#followed = structure;
+    return isRenumbered;
   }
 
   #change({ part }: Row<Course>, value: number): Pick<Reading, "rate" | "isReset"> {

@@ -169,10 +169,11 @@ test("names, labels and reasons come back whatever is in them", async () => {
   recording.write(source.snapshot(0, some));
   await recording.close();
   using read = await Recording.open(path);
-  for await (const { directory, gap, source: name } of read.snapshots({})) {
-    expect([...directory.services.values()]).toEqual([`a'b"c\\d\n\u202e,é\0`]);
-    expect(directory.metrics.get(1)!.definition.help).toBe(hostile);
-    expect(directory.labelValues(1)).toEqual([hostile, ""]);
+  for await (const { structure, gap, source: name } of read.snapshots({})) {
+    expect(structure.names.services).toEqual([`a'b"c\\d\n\u202e,é\0`]);
+    const [entry] = structure.metrics;
+    expect(entry!.metric.definition.help).toBe(hostile);
+    expect(structure.labelValues(entry!, 0)).toEqual([hostile, ""]);
     expect({ gap, source: name }).toEqual(some);
   }
 });

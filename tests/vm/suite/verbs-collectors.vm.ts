@@ -131,12 +131,12 @@ test("a pool that grows by several segments is read on, with what is new in it",
   using reader = await Reader.open(host.rest, "wide");
   /** Label and sum of each series. */
   const read = async () => {
-    const { directory, values } = await reader.read();
-    const metric = directory.metrics.values().next().value!;
-    return metric.series
-      .map((id) => [Number(directory.labelValues(id)[0]), directory.valueIndexOf(id)] as const)
-      .filter(([, index]) => index >= 0)
-      .map(([label, index]) => [label, values[index + metric.slots - 1]!] as const);
+    const { structure, values } = await reader.read();
+    const entry = structure.metrics[0]!;
+    return Array.from(entry.indexes, (index, at) => {
+      const label = Number(structure.labelValues(entry, at)[0]);
+      return [label, values[index + entry.metric.slots - 1]!] as const;
+    });
   };
   let pinned = 0;
   let n = 1;

@@ -11,12 +11,12 @@ import {
 } from "../../../../src/collector/index.ts";
 import { VerbsSession } from "../../../../src/collector/verbs-session.ts";
 import { allocateBuffer, type Mapping } from "../../../../src/ffi/index.ts";
-import { type Directory, Gather, planBytes } from "../../../../src/layout/index.ts";
+import { Gather, planBytes, type Structure } from "../../../../src/layout/index.ts";
 import { devicePort, PATIENT } from "./rig.ts";
 
 /** What a snapshot shows. */
 export interface Shown {
-  directory: Directory;
+  structure: Structure;
   values: Float64Array;
 }
 
@@ -33,7 +33,6 @@ export class Reader implements Disposable {
   ) {
     this.#reader = new PoolReader(transport, pool, () => true, {
       memory: (bytes) => this.#take(bytes),
-      directory: () => {},
     });
   }
 
@@ -74,16 +73,16 @@ export class Reader implements Disposable {
         shown = outcome.kind === "failed" ? outcome.error : new Error(outcome.kind);
         return;
       }
-      const { plan } = outcome;
-      const { directory } = plan;
-      const values = new Float64Array(directory.valueCount);
+      const { structure } = outcome;
+      const { plan } = structure;
+      const values = new Float64Array(structure.valueCount);
       const slots = new Float64Array(
         this.#memory!.buffer,
         SNAPSHOT_LEAD_BYTES,
         planBytes(plan) / 8,
       );
-      new Gather(plan).into(slots, values);
-      shown = { directory, values };
+      new Gather(structure).into(slots, values);
+      shown = { structure, values };
     });
     while (shown === undefined) {
       this.transport.progress(0);
@@ -95,8 +94,8 @@ export class Reader implements Disposable {
 
   /** The value of a counter or gauge without labels. */
   async value(service: string, metric: string): Promise<number | undefined> {
-    const { directory, values } = await this.read();
-    const found = findSeries(directory, { app: this.app, service, metric });
+    const { structure, values } = await this.read();
+    const found = findSeries(structure, { app: this.app, service, metric });
     return found === undefined ? undefined : values[found.index];
   }
 
