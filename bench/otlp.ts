@@ -156,7 +156,6 @@ async function wholeWay(
 }
 
 const OPTIONS = {
-  wanted: () => true,
   resourceOf: () => [["host.name", "host-1.example"]] as const,
   temporality: "cumulative",
   version: "1.2.3",

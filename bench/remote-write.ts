@@ -185,7 +185,7 @@ async function wholeWay(folder: string | undefined, rounds: Rounds, quick: boole
   );
 }
 
-const OPTIONS = { labels: [], wanted: () => true, instanceOf: () => HOME.instance };
+const OPTIONS = { labels: [], instanceOf: () => HOME.instance };
 
 class Ours {
   readonly #encoder: RemoteWriteEncoder;

@@ -29,8 +29,6 @@ export interface ExposedPool {
   values: Float64Array;
   /** Each writer by itself instead of their sum. */
   parts?: readonly WriterPart[];
-  /** Leaves out metrics that were not read, always the same ones. */
-  wants?: Wants;
 }
 
 export interface Family extends FamilyHead {
@@ -158,13 +156,13 @@ function structureOf(pools: readonly ExposedPool[]): unknown[] {
 
 function membersOf(pools: readonly ExposedPool[], wants: Wants): Member[] {
   const members: Member[] = [];
-  for (const [pool, { app, source: instance, structure, wants: has }] of pools.entries()) {
+  for (const [pool, { app, source: instance, structure }] of pools.entries()) {
     const created = new Map(
       [...structure.startsMs].map(([service, atMs]) => [service, createdText(atMs)]),
     );
     for (const entry of structure.metrics) {
       const { metric, service } = entry;
-      if (!wants(service, metric) || has?.(service, metric) === false) continue;
+      if (!wants(service, metric)) continue;
       const { definition } = metric;
       const origin = { app, service, instance };
       members.push({ pool, entry, definition, origin, created: created.get(metric.service) });

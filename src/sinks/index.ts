@@ -3,17 +3,15 @@
 // asked for. A sink that prints is made with a function that receives its text. Every sink is given each snapshot as it
 // comes, of any number of agents and applications, and is closed at the end:
 //
-//   const sink = new NdjsonSink({ write: (text) => process.stdout.write(text), wanted, perWriter });
-//   const sink = new CsvSink({ write, wanted, perWriter });
-//   const sink = new TableSink({ write, wanted, perWriter, style: styleFor(process.stdout), intervalMs,
+//   const sink = new NdjsonSink({ write: (text) => process.stdout.write(text), perWriter });
+//   const sink = new CsvSink({ write, perWriter });
+//   const sink = new TableSink({ write, perWriter, style: styleFor(process.stdout), intervalMs,
 //     ...(process.stdout.isTTY ? { terminal: processTerminal(), onQuit: () => stop.abort() } : {}) });
 //
 //   for await (const snapshot of snapshots) sink.write(snapshot);
 //   await sink.close(0);   // in a finally: on a terminal it gives the screen and the keyboard back
 //
 // `write` copies what it needs: the snapshot's arrays may be reused as soon as it returns.
-// `wanted(service, metric)` must be given wherever the read was filtered: pages are fetched whole, and counters that
-// were not fetched read as 0.
 
 export { type Row, type RowName, Rows } from "./rows.ts";
 export type { Sink, SinkEnd, SinkOptions } from "./sink.ts";

@@ -49,7 +49,7 @@ export class Rows<Part> {
 
   /** @param makePart called once for each row that is new */
   constructor(
-    readonly options: Pick<SinkOptions, "wanted" | "perWriter">,
+    readonly options: Pick<SinkOptions, "perWriter">,
     readonly makePart: (name: RowName) => Part,
   ) {}
 
@@ -91,7 +91,6 @@ export class Rows<Part> {
     add: (entry: StructureMetric, at: number, index: number) => void,
   ): void {
     for (const entry of metrics) {
-      if (!this.#wants(entry)) continue;
       for (let at = 0; at < entry.series.length; at++) add(entry, at, entry.indexes[at]!);
     }
   }
@@ -105,15 +104,11 @@ export class Rows<Part> {
       for (const { metric, page, slot, firstSeries, count } of writer.runs) {
         const entry = entries.get(metric);
         const start = snapshotIndex(plan, page, slot);
-        if (entry === undefined || start < 0 || !this.#wants(entry)) continue;
+        if (entry === undefined || start < 0) continue;
         const first = placeOf(entry.series, firstSeries);
         for (let i = 0; i < count; i++) add(entry, first + i, start + i * metric.slots, writer);
       }
     }
-  }
-
-  #wants({ service, metric }: StructureMetric): boolean {
-    return this.options.wanted?.(service, metric) ?? true;
   }
 
   #make(

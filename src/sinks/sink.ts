@@ -1,7 +1,7 @@
 // What every sink is, whatever becomes of what it is given: printed, kept, served or sent on. Whoever has frames gives
 // them to one sink, which may be a set of them (sinks.ts).
 
-import type { Metric, PoolSnapshot } from "../layout/index.ts";
+import type { PoolSnapshot } from "../layout/index.ts";
 
 /**
  * Takes frames as they come, from any number of agents and applications, until it is closed.
@@ -37,8 +37,6 @@ export interface SinkOptions {
   write: (text: string) => void;
   /** Tells whether whoever receives it has more to take than it should. */
   isFull?: () => boolean;
-  /** Leaves out series. A snapshot also has values of metrics that were not asked for, where they share pages. */
-  wanted?: (service: string, metric: Metric) => boolean;
   /** Shows each writer's own values instead of their sum. */
   perWriter?: boolean;
 }

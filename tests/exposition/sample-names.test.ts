@@ -89,7 +89,7 @@ function sent(pools: readonly ExposedPool[], protocol: WireVersion = 1): Map<str
   const store = new Store();
   const encoder = new RemoteWriteEncoder({
     labels: [],
-    wanted: () => true,
+
     instanceOf: () => "host:7070",
     protocol,
     maxSamples: 1000,
@@ -373,7 +373,7 @@ describe("remote write", () => {
     const requests: DecodedSeries2[][] = [];
     const encoder = new RemoteWriteEncoder({
       labels: [],
-      wanted: () => true,
+
       instanceOf: (source) => source,
       protocol: 2,
       maxSamples: 1000,

@@ -170,7 +170,7 @@ async function stuckScraper(): Promise<Made> {
 }
 
 const PUSHED = {
-  ...{ headers: () => ({}), wanted: () => true, version: "1.2.3", onNotice: () => {} },
+  ...{ headers: () => ({}), version: "1.2.3", onNotice: () => {} },
   backoffMs: { first: 5, last: 20 },
 };
 

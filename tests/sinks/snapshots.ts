@@ -1,7 +1,7 @@
 // Snapshots of real pools for the tests of sinks: one writer or several, and a clock that the test moves.
 
 import type { Application } from "../../src/agent/registry/application.ts";
-import { Gather, type PoolSnapshot, Structures } from "../../src/layout/index.ts";
+import { Gather, type PoolSnapshot, Structures, type Wants } from "../../src/layout/index.ts";
 import { application, type Scratch, TestWriter } from "../support/pools.ts";
 
 /** A moment that is easy to read: 2026-01-02T03:04:05.678912Z. */
@@ -23,9 +23,11 @@ export class Source {
   readonly app: Application;
   readonly writer: TestWriter;
   sequence = 0;
-  readonly #structures = new Structures();
+  readonly #structures: Structures;
 
-  constructor(scratch: Scratch, service = "auth") {
+  /** @param wants leaves out metrics of snapshots, as a collector's filter does */
+  constructor(scratch: Scratch, service = "auth", wants: Wants = () => true) {
+    this.#structures = new Structures({ wants });
     this.app = application(scratch.pool());
     this.writer = new TestWriter(this.app, { service, pid: 42, threadId: 7 });
   }

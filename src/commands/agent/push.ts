@@ -45,13 +45,7 @@ export class AgentPush {
     const given = resourceAttributes(process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "");
     const warning = node === undefined ? passingName(hostname(), given) : undefined;
     if (warning !== undefined) log.warn(warning);
-    const all = otlpOptions(
-      options,
-      otlp,
-      node,
-      () => true,
-      (text) => log.warn(text),
-    );
+    const all = otlpOptions(options, otlp, node, (text) => log.warn(text));
     // A snapshot is taken when one is to be sent: the sink sends them all.
     return (agent) =>
       new AgentPush(agent, new Otlp({ ...all, intervalMs: 0 }), all.intervalMs, log);

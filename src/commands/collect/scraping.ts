@@ -26,7 +26,7 @@ type Options = Partial<ListenOptions> & { listen: NonNullable<ListenOptions["lis
 /** What the flags do not say. */
 type Rest = Pick<
   ScrapeServerOptions,
-  "intervalMs" | "wants" | "labelSource" | "statistics" | "pushes" | "clashes"
+  "intervalMs" | "labelSource" | "statistics" | "pushes" | "clashes"
 > & {
   /** Takes lines that are for whoever runs it. */
   say: (line: string) => void;

@@ -5,7 +5,7 @@ import { FileSink } from "../../sinks/file/index.ts";
 import type { Sink, SinkOptions } from "../../sinks/index.ts";
 import type { OutFile } from "./flags.ts";
 
-interface FileOptions extends Pick<SinkOptions, "wanted" | "perWriter"> {
+interface FileOptions extends Pick<SinkOptions, "perWriter"> {
   file: OutFile;
   replace: boolean;
   /** When a block of a recording is closed at the latest. */

@@ -1,7 +1,7 @@
 // Where snapshots go, as the flags ask for it, and what is said of that to the person who has typed them. For the
 // subcommands that have snapshots, wherever they have them from.
 
-import { type Filter, type TargetStatistics, wantedBy } from "../../collector/index.ts";
+import type { Filter, TargetStatistics } from "../../collector/index.ts";
 import { type CliError, finishing, styleFor, UsageError } from "../../command-line/index.ts";
 import { ClashLog, type ExportCounters, type PoolSnapshot } from "../../layout/index.ts";
 import {
@@ -91,10 +91,9 @@ export class Outputs {
   constructor(options: OutputOptions, surroundings: OutputSurroundings) {
     this.#options = options;
     this.#surroundings = surroundings;
-    const { stdout, filter, once } = surroundings;
+    const { stdout, once } = surroundings;
     const isTerminal = stdout.isTTY === true;
     const pushes = pushSinksOf(options, {
-      filter,
       isRecorded: surroundings.isRecorded,
       onNotice: (text) => this.tellAside(text),
       clashes: this.#clashes,
@@ -183,10 +182,9 @@ export class Outputs {
     if (blockMs !== undefined && file.format !== "parquet") {
       throw new UsageError("--out-block is for --out with .parquet");
     }
-    const { filter, intervalMs, onFailure } = this.#surroundings;
-    const wanted = wantedBy(filter).metric;
+    const { intervalMs, onFailure } = this.#surroundings;
     this.#file = await openFile({
-      ...{ file, replace, perWriter, wanted, onFailure },
+      ...{ file, replace, perWriter, onFailure },
       blockMs: blockMs ?? blockOf(intervalMs),
     });
     const { path, format } = file;
@@ -198,12 +196,11 @@ export class Outputs {
   async #listen(): Promise<void> {
     const { listen } = this.#options;
     if (listen === undefined) return;
-    const { filter, intervalMs, labelSource, statistics } = this.#surroundings;
+    const { intervalMs, labelSource, statistics } = this.#surroundings;
     const { Scraping } = await import("../collect/scraping.ts");
     const options = { ...this.#options, listen };
     this.#scraping = new Scraping(options, {
       intervalMs,
-      wants: wantedBy(filter).metric,
       labelSource,
       statistics,
       clashes: this.#clashes,
@@ -218,13 +215,12 @@ export class Outputs {
   }
 
   #printed(format: string): Sink | undefined {
-    const { stdout, filter, intervalMs, labelSource, troubles, onQuit } = this.#surroundings;
+    const { stdout, intervalMs, labelSource, troubles, onQuit } = this.#surroundings;
     const common = {
       write: (text: string) => {
         if (!stdout.write(text)) this.#isFull = true;
       },
       isFull: () => this.#isFull,
-      wanted: wantedBy(filter).metric,
       perWriter: this.#options.perWriter,
     };
     switch (format) {

@@ -21,7 +21,6 @@ export function otlpOptions(
   options: Partial<OtlpFlagOptions>,
   given: string,
   node: string | undefined,
-  wanted: OtlpOptions["wanted"],
   onNotice: (text: string) => void,
 ): OtlpOptions {
   const isEnvironment = given === FROM_ENVIRONMENT;
@@ -51,7 +50,6 @@ export function otlpOptions(
     intervalMs: options.otlpInterval ?? environment?.intervalMs ?? 1000,
     headers: () => ({ ...environment?.headers, ...headers?.read() }),
     resourceOf: (source) => resourceOf(source, { node, given: attributes }),
-    wanted,
     version,
     onNotice,
     flags: {

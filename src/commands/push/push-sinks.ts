@@ -1,6 +1,5 @@
 // Makes the sinks that push, as the flags of `microview collect` ask for them.
 
-import { wantedBy } from "../../collector/index.ts";
 import type { PushSink } from "../../sinks/delivery/index.ts";
 import { Otlp } from "../../sinks/otlp/index.ts";
 import { type PushOptions, refuseAlone } from "./flags.ts";
@@ -21,8 +20,8 @@ export function pushSinksOf(options: Partial<PushOptions>, source: PushSource): 
 function otlpOf(
   options: Partial<PushOptions>,
   otlp: string,
-  { filter, isRecorded, onNotice }: PushSource,
+  { isRecorded, onNotice }: PushSource,
 ): PushSink {
-  const all = otlpOptions(options, otlp, undefined, wantedBy(filter).metric, onNotice);
+  const all = otlpOptions(options, otlp, undefined, onNotice);
   return new Otlp({ ...all, ...(isRecorded ? { awayMs: Number.POSITIVE_INFINITY } : {}) });
 }

@@ -1,7 +1,6 @@
 // Makes what pushes by remote write, as the flags ask for it.
 
 import { version } from "../../../package.json" with { type: "json" };
-import { wantedBy } from "../../collector/index.ts";
 import { CliError, UsageError } from "../../command-line/index.ts";
 import { readAuthorities } from "../../http/index.ts";
 import {
@@ -18,7 +17,7 @@ import type { PushSource } from "./source.ts";
 export function remoteWriteOf(
   options: Partial<RemoteWriteOptions>,
   url: string,
-  { filter, isRecorded, onNotice, clashes }: PushSource,
+  { isRecorded, onNotice, clashes }: PushSource,
 ): PushSink {
   const { remoteWriteWal: folder, remoteWriteCa: ca } = options;
   const { remoteWriteTokenFile: token, remoteWriteAuthFile: auth } = options;
@@ -44,7 +43,6 @@ export function remoteWriteOf(
       histograms: options.remoteWriteHistograms ?? "powers",
       names: options.remoteWriteNames === "utf-8" ? "allow-utf-8" : "underscores",
       protocol: options.remoteWriteProtocol ?? "auto",
-      wanted: wantedBy(filter).metric,
       instanceOf,
       version,
       onNotice,

@@ -1,10 +1,8 @@
 // What those who push have to know of the snapshots that they are handed.
 
-import type { Filter } from "../../collector/index.ts";
 import type { ClashLog } from "../../layout/index.ts";
 
 export interface PushSource {
-  filter: Filter;
   /** They were taken long ago: how fast they come says nothing of the agents. */
   isRecorded: boolean;
   /** Told what a person should know, in words. */

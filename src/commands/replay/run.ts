@@ -1,7 +1,7 @@
 // One run of `microview replay`: recordings, the pace, and where their snapshots go.
 
 import { statSync } from "node:fs";
-import type { Filter } from "../../collector/index.ts";
+import { type Filter, wantedBy } from "../../collector/index.ts";
 import { CliError, once, UsageError } from "../../command-line/index.ts";
 import { globs, type PoolSnapshot } from "../../layout/index.ts";
 import { formatBytes, rfc3339 } from "../../sinks/index.ts";
@@ -147,7 +147,7 @@ export class ReplayRun {
 
   async #repair(): Promise<void> {
     for (const file of this.#files) {
-      using recording = await Recording.open(file);
+      using recording = await Recording.open(file, wantedBy(this.#filter).metric);
       const { repaired = "it is complete", snapshotCount } = recording;
       this.#say(`${file}: ${repaired}; ${snapshotCount} snapshots`);
     }
@@ -155,7 +155,7 @@ export class ReplayRun {
 
   async #replay(file: string): Promise<void> {
     if (this.#isOver) return;
-    using recording = await Recording.open(file);
+    using recording = await Recording.open(file, wantedBy(this.#filter).metric);
     if (recording.repaired !== undefined) this.#say(`${file}: ${recording.repaired}`);
     const { from, to } = this.#options;
     const { firstMs } = recording;

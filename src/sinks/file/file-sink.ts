@@ -11,9 +11,7 @@ import { TextFile, type TextFileOptions } from "./text-file.ts";
 
 const SINKS = { csv: CsvSink, ndjson: NdjsonSink } as const;
 
-export interface FileSinkOptions
-  extends TextFileOptions,
-    Pick<SinkOptions, "wanted" | "perWriter"> {
+export interface FileSinkOptions extends TextFileOptions, Pick<SinkOptions, "perWriter"> {
   format: keyof typeof SINKS;
 }
 
@@ -28,11 +26,10 @@ export class FileSink implements Sink {
   /** @throws what {@link TextFile} throws */
   constructor(readonly options: FileSinkOptions) {
     this.#file = new TextFile(options);
-    const { wanted, perWriter = false } = options;
+    const { perWriter = false } = options;
     this.#text = new SINKS[options.format]({
       write: (text) => this.#file.write(text),
       perWriter,
-      ...(wanted === undefined ? {} : { wanted }),
     });
   }
 

@@ -15,8 +15,6 @@ import { addGauges, Filling, runs } from "./filling.ts";
 import type { Attributes, OtlpForm, Part, Scope, Temporality } from "./model.ts";
 
 export interface OtlpEncoderOptions {
-  /** Leaves out series. */
-  wanted: (service: string, metric: Metric) => boolean;
   /** What a resource says beside the names of service and application. Always the same of a source. */
   resourceOf: (source: string) => Attributes;
   temporality: Temporality;
@@ -175,7 +173,6 @@ export class OtlpEncoder<Table> {
     const gone = new Set(pool.blocks.values());
     for (const entry of structure.metrics) {
       const { metric, service } = entry;
-      if (!this.options.wanted(service, metric)) continue;
       const sinceMs = structure.startsMs.get(metric.service) ?? Number.POSITIVE_INFINITY;
       // When its service began says a pool, which may say anything.
       const startMs = Math.min(sinceMs, taken.takenAtMs);
@@ -183,8 +180,8 @@ export class OtlpEncoder<Table> {
         const name = nameOf(service, scope, metric);
         const old = pool.blocks.get(name);
         if (old !== undefined) gone.delete(old);
-        const wanted = { name, structure, entry, scope, places, startMs };
-        blocks.set(name, this.#blockOf(pool, old, wanted, before, ended));
+        const one = { name, structure, entry, scope, places, startMs };
+        blocks.set(name, this.#blockOf(pool, old, one, before, ended));
       }
     }
     for (const block of gone) {

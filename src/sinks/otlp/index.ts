@@ -1,6 +1,6 @@
 // OTLP over HTTP: snapshots into requests, as protobuf or JSON, which wait until the receiver has taken them.
 //
-//   const sink = new Otlp({ url, headers: () => ({}), format: "protobuf", resourceOf, wanted, version, onNotice });
+//   const sink = new Otlp({ url, headers: () => ({}), format: "protobuf", resourceOf, version, onNotice });
 //   sink.write(snapshot);
 //   await sink.close(5000);
 

@@ -32,7 +32,6 @@ import {
   formatEndpoint,
   type PoolSnapshot,
   poolKey,
-  type Wants,
 } from "../../layout/index.ts";
 import type { Sink, SinkEnd } from "../sink.ts";
 import { type ScrapeCounts, SelfPool, type SourceStatistics } from "./self-pool.ts";
@@ -64,8 +63,6 @@ export interface ScrapeServerOptions {
   /** Long answers that are being taken at once. */
   scrapesAtOnce?: number | undefined;
   intervalMs: number;
-  /** Leaves out what is not read. */
-  wants: Wants;
   /** Tells agents apart by the label `instance`. */
   labelSource: boolean;
   statistics: () => readonly SourceStatistics[];
@@ -214,7 +211,7 @@ export class ScrapeServer implements Sink {
   }
 
   #pools({ app, perWriter }: Selection, allows: (app: string) => boolean): ExposedPool[] {
-    const { intervalMs, labelSource, wants } = this.#options;
+    const { intervalMs, labelSource } = this.#options;
     const oldestMs = performance.now() - Math.max(STALE_INTERVALS * intervalMs, STALE_MS_MIN);
     const isShown = (name: string) => app(name) && allows(name);
     const pools: ExposedPool[] = [];
@@ -224,7 +221,6 @@ export class ScrapeServer implements Sink {
       const common = {
         app: snapshot.app,
         structure: snapshot.structure,
-        wants,
         ...(labelSource ? { source: snapshot.source } : {}),
       };
       if (perWriter) {

@@ -61,10 +61,8 @@ export class PrometheusSink extends TextSink {
 
   #put(): void {
     if (this.#pools.size === 0) return;
-    const { wanted } = this.options;
     const scrape = this.#exposition.scrape([...this.#pools.values()], {
       format: "text",
-      ...(wanted === undefined ? {} : { wants: wanted }),
     });
     let text = this.#written ? "\n" : "";
     text += this.#remarks;

@@ -67,7 +67,7 @@ export class Changes {
   keyRows = 0;
 
   constructor(
-    readonly options: Pick<SinkOptions, "wanted" | "perWriter">,
+    readonly options: Pick<SinkOptions, "perWriter">,
     /** Receives rows as they come together. */
     readonly onRows: (rows: Rows) => void,
   ) {}

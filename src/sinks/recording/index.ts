@@ -1,6 +1,6 @@
 // Recordings of what was collected: Parquet files, written while it is collected and read back as snapshots.
 //
-//   const recorder = await Recorder.open({ path, replace: false, blockMs: 10_000, wanted, onFailure });
+//   const recorder = await Recorder.open({ path, replace: false, blockMs: 10_000, onFailure });
 //   recorder.write(snapshot);
 //   const { samples, bytes } = await recorder.close();
 //

@@ -9,6 +9,7 @@ import {
   isAppName,
   type MetricDefinition,
   PoolBuilder,
+  type Wants,
 } from "../../layout/index.ts";
 
 /** A series as its row tells. */
@@ -44,14 +45,18 @@ export class RecordedPool extends PoolBuilder {
   /** Series that have not ended. */
   seriesCount = 0;
 
-  /** @throws RangeError for names that no pool has */
+  /**
+   * @param wants leaves out metrics of snapshots
+   * @throws RangeError for names that no pool has
+   */
   constructor(
     readonly source: string,
     app: string,
+    wants?: Wants,
   ) {
     if (!isAppName(app))
       throw new RangeError(`an application cannot be called ${JSON.stringify(app)}`);
-    super(app);
+    super(app, wants);
   }
 
   /** Forgets all values: a block begins. */

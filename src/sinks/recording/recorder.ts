@@ -28,7 +28,7 @@ const AGE_CHECK_MS = 250;
 const FIRST_BLOCK_MS = 1_000;
 const BLOCK_SHARE = 1 / 4;
 
-export interface RecorderOptions extends Pick<SinkOptions, "wanted" | "perWriter"> {
+export interface RecorderOptions extends Pick<SinkOptions, "perWriter"> {
   path: string;
   /** Whether a file of this name may be there, and is replaced. */
   replace: boolean;

@@ -3,7 +3,12 @@
 
 import { closeSync, constants, openSync } from "node:fs";
 import { Database } from "../../duckdb/index.ts";
-import { type MetricDefinition, type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import {
+  type MetricDefinition,
+  type PoolSnapshot,
+  poolKey,
+  type Wants,
+} from "../../layout/index.ts";
 import {
   BlockReader,
   type BlockRows,
@@ -57,6 +62,7 @@ export class Recording {
     readonly repaired: string | undefined,
     readonly reader: BlockReader,
     readonly fd: number,
+    readonly wants: Wants | undefined,
   ) {
     const { blocks } = reader;
     this.firstMs = Math.min(...blocks.map(({ firstUs }) => firstUs)) / 1000;
@@ -64,8 +70,11 @@ export class Recording {
     this.snapshotCount = blocks.reduce((sum, { snapshots }) => sum + snapshots, 0);
   }
 
-  /** @throws RecordingError when there is no recording, or it cannot be read */
-  static async open(path: string): Promise<Recording> {
+  /**
+   * @param wants leaves out metrics of snapshots
+   * @throws RecordingError when there is no recording, or it cannot be read
+   */
+  static async open(path: string, wants?: Wants): Promise<Recording> {
     const repaired = complete(path);
     const fd = openFile(path);
     try {
@@ -76,7 +85,7 @@ export class Recording {
         paths: [file],
       });
       const reader = await BlockReader.open(database, file);
-      return new Recording(path, repaired, reader, fd);
+      return new Recording(path, repaired, reader, fd, wants);
     } catch (error) {
       closeSync(fd);
       throw asRecordingError(path, error as Error);
@@ -138,7 +147,7 @@ export class Recording {
     const key = poolKey({ source, app });
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      pool = new RecordedPool(source, app);
+      pool = new RecordedPool(source, app, this.wants);
       this.#pools.set(key, pool);
     }
     return pool;

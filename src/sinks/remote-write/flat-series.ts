@@ -26,8 +26,6 @@ export type HistogramForm = Buckets | "native";
 export type ExtraLabel = readonly [name: string, value: string];
 
 export interface FlatOptions {
-  /** Leaves out series. */
-  wanted: (service: string, metric: Metric) => boolean;
   /** Added to those of a pool's own series, which go first; then `app`, `service` and `instance`. */
   labels: readonly ExtraLabel[];
   /** Which buckets of log-linear histograms are sent, or whether they are native; powers of two unless told otherwise. */
@@ -251,16 +249,13 @@ export class FlatPool {
     this.#since = structure.startsMs;
     this.#takenAtMs = takenAtMs;
     const metrics = this.#metricsOf(structure, app, this.options.instanceOf(source));
-    const entries = structure.metrics.filter(({ service, metric }) =>
-      this.options.wanted(service, metric),
-    );
-    this.#follow(entries, this.shared.take(this, metrics));
+    this.#follow(structure.metrics, this.shared.take(this, metrics));
     const scalars: { series: FlatSeries; source: number; gauge: boolean }[] = [];
     const histograms: { series: Encoded; source: number; metric: Metric }[] = [];
     const natives: { series: FlatSeries; source: number; metric: Metric }[] = [];
     const held = new Set<number>();
     this.clashes = 0;
-    for (const entry of entries) {
+    for (const entry of structure.metrics) {
       const { metric, indexes } = entry;
       const { kind } = metric.definition;
       for (const [at, id] of entry.series.entries()) {
@@ -324,12 +319,10 @@ export class FlatPool {
   }
 
   #metricsOf({ metrics }: Structure, app: string, instance: string): SharedMetric[] {
-    return metrics
-      .filter(({ service, metric }) => this.options.wanted(service, metric))
-      .map(({ service, metric }) => {
-        const { definition } = metric;
-        return { metric, definition, origin: { app, service, instance } };
-      });
+    return metrics.map(({ service, metric }) => {
+      const { definition } = metric;
+      return { metric, definition, origin: { app, service, instance } };
+    });
   }
 
   /** Forgets what was made of metrics that are shown otherwise now. */

@@ -1,6 +1,6 @@
 // Prometheus's remote write: snapshots into requests, which wait until the receiver has taken them.
 //
-//   const sink = new RemoteWrite({ url, headers: () => ({}), labels: [], wanted, instanceOf, version, onNotice });
+//   const sink = new RemoteWrite({ url, headers: () => ({}), labels: [], instanceOf, version, onNotice });
 //   sink.write(snapshot);
 //   await sink.close(5000);
 

@@ -56,7 +56,7 @@ export class PoolModel {
   constructor(
     readonly source: string,
     readonly app: string,
-    readonly options: Pick<SinkOptions, "wanted" | "perWriter">,
+    readonly options: Pick<SinkOptions, "perWriter">,
   ) {
     this.rows = new Rows(options, newCourse);
   }
@@ -189,7 +189,7 @@ export class TableModel {
   #sorted: PlacedRow[] = [];
   #sortedOf = "";
 
-  constructor(readonly options: Pick<SinkOptions, "wanted" | "perWriter">) {}
+  constructor(readonly options: Pick<SinkOptions, "perWriter">) {}
 
   take(snapshot: PoolSnapshot, nowMs: number): void {
     const { source, app, missed, gap, latenessMs, readMs, takenAtMs } = snapshot;

@@ -39,7 +39,7 @@ class Encoded {
     options: Partial<OtlpEncoderOptions> = {},
     maxPoints = 5000,
   ) {
-    const all = { wanted: () => true, resourceOf: () => [], version: "1.2.3", ...options };
+    const all = { resourceOf: () => [], version: "1.2.3", ...options };
     this.form = FORMS[format]();
     this.encoder = new OtlpEncoder({ temporality: "cumulative", ...all }, this.form, maxPoints);
   }

@@ -35,7 +35,7 @@ function pushing(url: string, options: Partial<OtlpOptions> = {}): Otlp {
     intervalMs: 0,
     headers: () => ({}),
     resourceOf: (source) => [["host.name", source]],
-    wanted: () => true,
+
     version: "1.2.3",
     onNotice: () => {},
     backoffMs: { first: 5, last: 20 },

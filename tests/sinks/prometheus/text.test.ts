@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { Wants } from "../../../src/layout/index.ts";
 import { PrometheusSink } from "../../../src/sinks/prometheus/index.ts";
 import { define, Scratch } from "../../support/pools.ts";
 import { HOSTILE, hostileCharacters, Output, Source } from "../snapshots.ts";
@@ -62,13 +63,11 @@ describe("an exposition", () => {
 
   test("has only metrics that are wanted", () => {
     const output = new Output();
-    const source = new Source(scratch);
+    const isWanted: Wants = (_, { definition }) => definition.name === "b_total";
+    const source = new Source(scratch, "auth", isWanted);
     source.writer.put(define.counter("a_total"), [], 1);
     source.writer.put(define.counter("b_total"), [], 1);
-    const sink = new PrometheusSink({
-      write: output.write,
-      wanted: (_, { definition }) => definition.name === "b_total",
-    });
+    const sink = new PrometheusSink({ write: output.write });
     sink.write(source.snapshot());
     sink.close();
     expect(output.text).not.toContain("a_total");

@@ -34,7 +34,7 @@ class Pipe {
   ) {
     this.encoder = new RemoteWriteEncoder({
       labels,
-      wanted: () => true,
+
       instanceOf,
       names,
       protocol,

@@ -19,7 +19,7 @@ function nativesOf(
   const requests: Encoded[] = [];
   const encoder = new RemoteWriteEncoder({
     labels: [],
-    wanted: () => true,
+
     instanceOf: (name) => name,
     histograms: "native",
     protocol: 2,

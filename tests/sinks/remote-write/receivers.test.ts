@@ -22,7 +22,7 @@ function pushing(url: string, options: Partial<RemoteWriteOptions> = {}): Remote
     url,
     headers: () => ({}),
     labels: [["cluster", "eu"]],
-    wanted: () => true,
+
     instanceOf: (source) => source,
     version: "0.0.0",
     onNotice: () => {},

@@ -23,7 +23,7 @@ import { Source } from "../snapshots.ts";
 const scratch = new Scratch();
 const START_MS = Date.UTC(2026, 0, 2);
 
-const OPTIONS = { labels: [], wanted: () => true, instanceOf: (source: string) => source };
+const OPTIONS = { labels: [], instanceOf: (source: string) => source };
 
 function encoded(
   protocol: WireVersion,

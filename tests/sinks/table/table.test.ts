@@ -362,8 +362,10 @@ describe("the live table", () => {
   });
 
   test("says so when nothing matches", () => {
-    const { sink, clock, screen } = live({ wanted: () => false });
-    sink.write(manySeries(3).snapshot());
+    const { sink, clock, screen } = live();
+    const source = new Source(scratch, "auth", () => false);
+    source.writer.put(define.counter("served_total"), [], 3);
+    sink.write(source.snapshot());
     clock.advance(100);
     expect(screen().join("\n")).toContain("no series matches");
   });

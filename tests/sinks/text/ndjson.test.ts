@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { Wants } from "../../../src/layout/index.ts";
 import { NdjsonSink } from "../../../src/sinks/index.ts";
 import { ask, define, Scratch, TestWriter } from "../../support/pools.ts";
 import { HOSTILE, hostileCharacters, Output, Source } from "../snapshots.ts";
@@ -122,12 +123,12 @@ describe("a line of JSON", () => {
 
   test("leaves out metrics that are not wanted", () => {
     const output = new Output();
-    const source = new Source(scratch);
+    const isWanted: Wants = (service, { definition }) =>
+      service === "auth" && definition.name === "b_total";
+    const source = new Source(scratch, "auth", isWanted);
     source.writer.put(define.counter("a_total"), [], 1);
     source.writer.put(define.counter("b_total"), [], 1);
-    const wanted = (service: string, { definition }: { definition: { name: string } }) =>
-      service === "auth" && definition.name === "b_total";
-    new NdjsonSink({ write: output.write, wanted }).write(source.snapshot());
+    new NdjsonSink({ write: output.write }).write(source.snapshot());
     expect(parse(output)[0]?.metrics.map(({ name }) => name)).toEqual(["b_total"]);
   });
 
