@@ -1,7 +1,7 @@
 // `bun run bench <name> [--json] [--quick]`: runs one benchmark and prints what it measured beside its peers.
 // Without a name it lists them. Exit code 0 also when a reach is missed: a noisy machine is no failure.
 
-import { nearest } from "../src/command-line/nearest.ts";
+import { nearest } from "../src/text/nearest.ts";
 import type { Bench } from "./lib/bench.ts";
 import { describeMachine, type Machine } from "./lib/machine.ts";
 import { type Report, table } from "./lib/report.ts";

@@ -20,6 +20,7 @@ export { EVERYTHING, type Filter, type Wanted, wantedBy } from "./filter.ts";
 export { findSeries, History, type HistoryOptions, type SeriesName } from "./history.ts";
 export { MmapTransport } from "./mmap-transport.ts";
 export { type Outcome, PoolReader, SNAPSHOT_LEAD_BYTES, snapshotBytes } from "./pool-reader.ts";
+export { Sightings } from "./sightings.ts";
 export { DurationStatistics, type TargetStatistics } from "./statistics.ts";
 export { TcpTransport } from "./tcp-transport.ts";
 export type {

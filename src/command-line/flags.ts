@@ -2,10 +2,10 @@
 // the line in the help and the shell completion.
 
 import { splitList } from "../layout/index.ts";
+import { nearest } from "../text/index.ts";
 import { formatDurationMs, parseDurationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
 import { type Bounds, parseFileMode, parseInteger } from "./integer.ts";
-import { nearest } from "./nearest.ts";
 import { formatSizeBytes, parseSizeBytes } from "./size.ts";
 
 /** What shells offer as a value. */

@@ -12,7 +12,6 @@ export { LONGEST_TIMER_MS } from "./flags.ts";
 export { renderCommandHelp, renderRootHelp } from "./help.ts";
 export { parseHostName } from "./host-name.ts";
 export { parseInteger } from "./integer.ts";
-export { nearest } from "./nearest.ts";
 export { unknownFlag } from "./parse.ts";
 export { finishing, once, onHangUp, sayEndBy, stopSignal } from "./stop.ts";
 export { type Style, styleFor } from "./style.ts";

@@ -1,9 +1,9 @@
 // Reads a subcommand's arguments strictly. citty's own parser lets unknown flags, bad values and
 // repeated flags pass; here each of them is an error that says what was meant.
 
+import { nearest } from "../text/index.ts";
 import { UsageError } from "./errors.ts";
 import { type Flag, type Flags, flagName, type Options } from "./flags.ts";
-import { nearest } from "./nearest.ts";
 
 /** What a subcommand accepts. */
 interface Accepts<Declared extends Flags, Operands> {

@@ -2,6 +2,7 @@
 
 import { defineSubcommand, flag, type Style, styleFor } from "../command-line/index.ts";
 import type { Finding, Level } from "../inspector/index.ts";
+import { counted, printableLines, safeJson } from "../text/index.ts";
 
 export default defineSubcommand("doctor", {
   description:
@@ -31,7 +32,6 @@ export default defineSubcommand("doctor", {
       ...(port === undefined ? {} : { port }),
       ...(poolDir === undefined ? {} : { poolDir }),
     });
-    const { safeJson, printableLines } = await import("../sinks/index.ts");
     const ok = !findings.some(({ level }) => level === "fail");
     if (json) process.stdout.write(`${safeJson({ version, ok, findings }, 2)}\n`);
     // Names and versions are what agents and files say of themselves.
@@ -81,8 +81,4 @@ function summary(findings: readonly Finding[], style: Style): string {
       ? style.red("microview cannot do its work here")
       : style.green("microview can do its work here");
   return `${verdict}: ${count("ok")} ok, ${counted(count("warn"), "warning")}, ${counted(failed, "failure")}`;
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

@@ -1,7 +1,8 @@
 // `microview inspect`: maps pools read-only and prints what they hold; needs no agent.
 
 import { defineSubcommand, flag, type Style, stopSignal, styleFor } from "../command-line/index.ts";
-import type { Look, Looker } from "./inspect/look.ts";
+import type { Look, Looker } from "../inspector/index.ts";
+import { counted, printable, safeJson } from "../text/index.ts";
 
 const WATCH_EVERY_MS = 1000;
 /** Files of others that are named one by one; anybody may make very many of them. */
@@ -29,7 +30,7 @@ export default defineSubcommand("inspect", {
     raw: flag.toggle({ description: "print the layout: offsets, records and bytes" }),
   },
   async run({ app, service, metric, poolDir, watch, json, raw }) {
-    const { Looker } = await import("./inspect/look.ts");
+    const { Looker } = await import("../inspector/index.ts");
     const looker = new Looker({ app, service, metric, poolDir });
     const print = await (json ? jsonPrinter(raw, watch) : textPrinter(raw));
     try {
@@ -60,11 +61,10 @@ function take(looker: Looker, strict: boolean): Taken {
 
 /** Names on stderr what other users have put there; it is no part of the answer. */
 async function tellForeign({ foreign }: Looker): Promise<void> {
-  const { printable } = await import("../sinks/index.ts");
   const reasons = [...foreign.values()];
   const more = reasons.length - FOREIGN_NAMED;
   const lines = reasons.slice(0, FOREIGN_NAMED).map((reason) => printable(reason));
-  if (more > 0) lines.push(`so are ${more} more files`);
+  if (more > 0) lines.push(more === 1 ? "so is 1 more file" : `so are ${more} more files`);
   for (const line of lines) process.stderr.write(`microview: ${line}\n`);
 }
 
@@ -100,7 +100,9 @@ function screenful(
   const lines = text.trimEnd().split("\n");
   const shown = lines.length > rows ? lines.slice(0, rows - 1) : lines;
   if (lines.length > rows) {
-    shown.push(`… ${lines.length - shown.length} more lines (use --app, --service or --metric)`);
+    shown.push(
+      `… ${counted(lines.length - shown.length, "more line")} (use --app, --service or --metric)`,
+    );
   }
   const body = shown.map((line) => screen.eraseLine + line).join("\r\n");
   return screen.home + body + (shown.length < rows ? `\r\n${screen.eraseBelow}` : "");
@@ -120,7 +122,6 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 async function textPrinter(raw: boolean): Promise<Print> {
   const { poolLines, unreadableLines } = await import("./inspect/text.ts");
-  const { printable } = await import("../sinks/index.ts");
   const style = styleFor(process.stdout);
   const rawLines = raw ? await rawPrinter(style) : undefined;
   return (looker, { looks, setAside }) => {
@@ -159,7 +160,6 @@ function emptyText(poolDir: string | undefined, style: Style): string {
 async function rawPrinter(style: Style): Promise<(look: Look, looker: Looker) => string[]> {
   const inspector = await import("../inspector/index.ts");
   const { fieldLines, pageLines, recordLine } = await import("./inspect/raw-text.ts");
-  const { printable } = await import("../sinks/index.ts");
   const { warningLines } = await import("./inspect/text.ts");
   return (look, { filter }) => {
     if (look.kind === "unreadable") return fieldLines("header", look.header, style);
@@ -183,8 +183,6 @@ async function rawPrinter(style: Style): Promise<(look: Look, looker: Looker) =>
 
 async function jsonPrinter(raw: boolean, watch: boolean): Promise<Print> {
   const inspector = await import("../inspector/index.ts");
-  const { poolJson, withoutOddNumbers } = await import("./inspect/json.ts");
-  const { safeJson } = await import("../sinks/index.ts");
   const rawJson = (look: Extract<Look, { kind: "read" }>, { filter }: Looker) => ({
     header: inspector.rawHeader(look.file.path),
     journal: inspector.rawJournal(look.pool),
@@ -202,8 +200,8 @@ async function jsonPrinter(raw: boolean, watch: boolean): Promise<Print> {
           ...(raw ? { raw: { header } } : {}),
         };
       }
-      const report = poolJson(look.report) as object;
-      return raw ? { ...report, raw: withoutOddNumbers(rawJson(look, looker)) } : report;
+      const report = inspector.poolJson(look.report) as object;
+      return raw ? { ...report, raw: inspector.withoutOddNumbers(rawJson(look, looker)) } : report;
     });
     const json = { pools, setAside: setAside.map(({ path }) => path) };
     return `${safeJson(json, watch ? undefined : 2)}\n`;

@@ -5,7 +5,6 @@ import { runCommand } from "citty";
 import {
   CATALOGUE,
   Faults,
-  nearest,
   renderCommandHelp,
   renderRootHelp,
   styleFor,
@@ -13,6 +12,7 @@ import {
   unknownFlag,
   visibleCommands,
 } from "../command-line/index.ts";
+import { nearest } from "../text/index.ts";
 import { isCommandName, loadSubcommand, rootCommand } from "./index.ts";
 
 /**

@@ -10,6 +10,8 @@ export {
   hostAt,
   type Level,
 } from "./doctor/index.ts";
+export { poolJson, withoutOddNumbers } from "./json.ts";
+export { type Look, Looker } from "./look.ts";
 export { type Consistency, PoolFile, type PoolReading, type WriterLife } from "./pool-file.ts";
 export { ProcessFinder, type ProcessReport, ToldProcesses } from "./processes.ts";
 export {

@@ -21,15 +21,4 @@ export { type Key, keysIn, processTerminal, SCREEN, type Terminal } from "./tabl
 export type { TableStyle } from "./table/view.ts";
 export { CsvSink } from "./text/csv.ts";
 export { NdjsonSink } from "./text/ndjson.ts";
-export {
-  cutText,
-  fitLeft,
-  fitRight,
-  labelsText,
-  printable,
-  printableLines,
-  safeJson,
-  textWidth,
-} from "./text/printable.ts";
-export { formatBytes, formatCount, formatQuantity } from "./text/quantity.ts";
 export { rfc3339 } from "./text/time.ts";

@@ -6,10 +6,9 @@ import { formatDurationMs, parseDurationMs } from "../../src/command-line/durati
 import { parseAgent, parseEndpoint } from "../../src/command-line/endpoint.ts";
 import { UsageError } from "../../src/command-line/errors.ts";
 import { parseFileMode, parseInteger } from "../../src/command-line/integer.ts";
-import { editDistance, nearest } from "../../src/command-line/nearest.ts";
 import { formatSizeBytes, parseSizeBytes } from "../../src/command-line/size.ts";
 import { parseRdma, parseRdmaPort, timeoutExponent } from "../../src/commands/support/rdma.ts";
-import { formatEndpoint, splitList } from "../../src/layout/index.ts";
+import { formatEndpoint } from "../../src/layout/index.ts";
 
 /** What a parser says about a wrong text: its message and hint in one line. */
 function complaint(act: () => unknown): string {
@@ -130,29 +129,6 @@ describe("an address", () => {
       expect(complaint(() => parseEndpoint(text, "HOST:PORT"))).not.toBe("no error");
     },
   );
-});
-
-test("a list splits at commas, but not within a glob's braces", () => {
-  expect(splitList("a, b,,http_{requests,errors}_total")).toEqual([
-    "a",
-    "b",
-    "http_{requests,errors}_total",
-  ]);
-});
-
-describe("the nearest word", () => {
-  test("counts a swap of neighbours as one edit", () => {
-    expect(editDistance("intreval", "interval")).toBe(1);
-    expect(editDistance("", "abc")).toBe(3);
-  });
-
-  test("is none when nothing is near", () => {
-    expect(nearest("zebra", ["agent", "collect"])).toBeUndefined();
-  });
-
-  test("may be the one that the word begins", () => {
-    expect(nearest("comp", ["collect", "completion"])).toBe("completion");
-  });
 });
 
 describe("an RDMA port", () => {

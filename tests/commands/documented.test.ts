@@ -39,7 +39,6 @@ const FOREIGN = new Set([
     "--outdir",
     "--outfile",
     "--preload",
-    "--retry",
     "--splitting",
   ],
   // curl

@@ -7,6 +7,7 @@ import {
   type Filter,
   namedTwice,
   type PollMode,
+  Sightings,
   type Target,
   type TransportChoice,
 } from "../../collector/index.ts";
@@ -25,10 +26,9 @@ import {
   type PoolSnapshot,
   poolKey,
 } from "../../layout/index.ts";
-import { printable } from "../../sinks/index.ts";
+import { printable } from "../../text/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import { timeoutExponent } from "../support/rdma.ts";
-import { Sightings } from "../support/sightings.ts";
 import { statisticsLine } from "./statistics-line.ts";
 
 /** Events that the live table does not show by itself. */
@@ -93,7 +93,7 @@ export class CollectRun {
   /** Every pool was read once. */
   #isLooked = false;
   #finished: () => void = () => {};
-  #failure: CliError | undefined;
+  #failure: Error | undefined;
 
   constructor(
     options: CollectOptions,

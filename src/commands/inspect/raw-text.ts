@@ -2,7 +2,7 @@
 
 import type { Style } from "../../command-line/index.ts";
 import { hexOffset, type RawField, type RawPage, type RawRecord } from "../../inspector/index.ts";
-import { formatCount, printableLines } from "../../sinks/index.ts";
+import { formatCount, printableLines } from "../../text/index.ts";
 
 const HEX_SHOWN = 32;
 

@@ -19,7 +19,7 @@ import {
   printable,
   printableLines,
   textWidth,
-} from "../../sinks/index.ts";
+} from "../../text/index.ts";
 
 const NAME_COLUMNS_MAX = 72;
 const DAMAGE_SHOWN = 10;

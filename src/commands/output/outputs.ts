@@ -7,13 +7,13 @@ import { ClashLog, type ExportCounters, type PoolSnapshot } from "../../layout/i
 import {
   CsvSink,
   NdjsonSink,
-  printable,
   processTerminal,
   type Sink,
   Sinks,
   TableSink,
 } from "../../sinks/index.ts";
 import { PrometheusSink } from "../../sinks/prometheus/index.ts";
+import { printable } from "../../text/index.ts";
 import type { ListenOptions } from "../collect/listen-flags.ts";
 import type { Scraping } from "../collect/scraping.ts";
 import type { PushOptions } from "../push/flags.ts";

@@ -1,13 +1,13 @@
 // One run of `microview replay`: recordings, the pace, and where their snapshots go.
 
 import { statSync } from "node:fs";
-import { type Filter, wantedBy } from "../../collector/index.ts";
+import { type Filter, Sightings, wantedBy } from "../../collector/index.ts";
 import { CliError, once, UsageError } from "../../command-line/index.ts";
 import { globs, type PoolSnapshot } from "../../layout/index.ts";
-import { formatBytes, rfc3339 } from "../../sinks/index.ts";
+import { rfc3339 } from "../../sinks/index.ts";
 import { Recording, RecordingError } from "../../sinks/recording/index.ts";
+import { formatBytes } from "../../text/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
-import { Sightings } from "../support/sightings.ts";
 import type { Moment } from "./flags.ts";
 
 /** Others get their turn so often, however fast it goes. */
@@ -45,7 +45,7 @@ export class ReplayRun {
   /** When the files begin and end. */
   readonly #spans: string[] = [];
   #outputs: Outputs | undefined;
-  #failure: CliError | undefined;
+  #failure: Error | undefined;
   /** Somebody has had enough, or the output cannot be written on. */
   readonly #enough = new AbortController();
   #snapshots = 0;

@@ -2,10 +2,10 @@
 // --out, unless that is a recording.
 
 import type { PoolSnapshot } from "../../layout/index.ts";
+import { formatBytes } from "../../text/index.ts";
 import type { Sink, SinkEnd, SinkOptions } from "../sink.ts";
 import { CsvSink } from "../text/csv.ts";
 import { NdjsonSink } from "../text/ndjson.ts";
-import { formatBytes } from "../text/quantity.ts";
 import type { TextSink } from "../text/text-sink.ts";
 import { TextFile, type TextFileOptions } from "./text-file.ts";
 

@@ -2,9 +2,9 @@
 
 import { type ExposedPool, Exposition, WriterValues } from "../../exposition/index.ts";
 import { describeClash, type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import { printable, printableLines } from "../../text/index.ts";
 import { PoolStates, Rounds } from "../pools.ts";
 import type { SinkOptions } from "../sink.ts";
-import { printable, printableLines } from "../text/printable.ts";
 import { TextSink } from "../text/text-sink.ts";
 import { rfc3339 } from "../text/time.ts";
 

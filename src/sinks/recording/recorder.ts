@@ -3,7 +3,8 @@
 // and the next one that is recorded says so.
 
 import { type PoolSnapshot, poolKey, threadFault } from "../../layout/index.ts";
-import { formatBytes, type Sink, type SinkEnd, type SinkOptions } from "../index.ts";
+import { formatBytes } from "../../text/index.ts";
+import type { Sink, SinkEnd, SinkOptions } from "../index.ts";
 import { Changes } from "./changes.ts";
 import type { FromRecorder, ToRecorder } from "./worker-protocol.ts";
 

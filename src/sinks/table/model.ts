@@ -2,9 +2,9 @@
 // No text and no terminal here: see table-view.ts and table.ts.
 
 import { AGENT_APP, type PoolSnapshot, poolKey, type Structure } from "../../layout/index.ts";
+import { labelsText, printable } from "../../text/index.ts";
 import { type Row, type RowName, Rows, rowValue } from "../rows.ts";
 import type { SinkOptions } from "../sink.ts";
-import { labelsText, printable } from "../text/printable.ts";
 import { rateOf, wentBack } from "../text/rate.ts";
 
 /** Samples kept per row, one per second: what a sparkline shows, and one more to have differences. */

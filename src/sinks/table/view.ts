@@ -1,8 +1,16 @@
 // The table as lines of text, for a terminal of a given size or for a file. Pure: the same model gives the same lines.
 
+import {
+  cutApart,
+  cutText,
+  fitLeft,
+  fitRight,
+  formatQuantity,
+  formatSeconds,
+  printable,
+  textWidth,
+} from "../../text/index.ts";
 import type { Row } from "../rows.ts";
-import { cutApart, cutText, fitLeft, fitRight, printable, textWidth } from "../text/printable.ts";
-import { formatQuantity, formatSeconds } from "../text/quantity.ts";
 import { clockTime } from "../text/time.ts";
 import type { Course, PlacedRow, PoolModel, TableModel } from "./model.ts";
 import { sparkline } from "./sparkline.ts";

@@ -2,9 +2,9 @@
 // Quoting as RFC 4180 has it; lines end with a line feed alone, which every reader takes.
 
 import { formatValue, type PoolSnapshot } from "../../layout/index.ts";
+import { labelPairs, printable } from "../../text/index.ts";
 import { PoolStates } from "../pools.ts";
 import { type Row, type RowName, Rows, rowValue } from "../rows.ts";
-import { labelPairs, printable } from "./printable.ts";
 import { Pace, rateOf, roundEstimate, roundRate, wentBack } from "./rate.ts";
 import { TextSink } from "./text-sink.ts";
 import { rfc3339 } from "./time.ts";

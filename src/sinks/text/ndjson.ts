@@ -1,9 +1,9 @@
 // One JSON object per line, for each snapshot of each pool.
 
 import { formatValue, type PoolSnapshot } from "../../layout/index.ts";
+import { safeJson } from "../../text/index.ts";
 import { PoolStates } from "../pools.ts";
 import { type Row, type RowName, Rows, rowValue } from "../rows.ts";
-import { safeJson } from "./printable.ts";
 import { Pace, rateOf, roundEstimate, roundRate, wentBack } from "./rate.ts";
 import { TextSink } from "./text-sink.ts";
 import { rfc3339 } from "./time.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { sparkline } from "../../../src/sinks/table/sparkline.ts";
-import { formatBytes, formatCount, formatQuantity } from "../../../src/sinks/text/quantity.ts";
-import { rfc3339 } from "../../../src/sinks/text/time.ts";
+import { sparkline } from "../../src/sinks/table/sparkline.ts";
+import { rfc3339 } from "../../src/sinks/text/time.ts";
+import { formatBytes, formatCount, formatQuantity } from "../../src/text/quantity.ts";
 
 describe("a quantity", () => {
   test.each([

@@ -1,8 +1,8 @@
 // Errors about globs that match nothing, with the nearest name. A subcommand fails with them in the end.
 
-import { nearest } from "../../command-line/index.ts";
-import { globs } from "../../layout/index.ts";
-import { printable } from "../../sinks/index.ts";
+import { globs } from "../layout/index.ts";
+import { nearest } from "./nearest.ts";
+import { printable } from "./printable.ts";
 
 /** How many names are listed when none is near. */
 const NAMES_SHOWN = 8;
@@ -11,6 +11,23 @@ export interface Unmatched {
   message: string;
   /** What may have been meant, or what there is. */
   hint: string;
+}
+
+/** Of globs that fit something each, but nothing together. */
+export const NOTHING_FITS_ALL: Unmatched = {
+  message: "no series matches",
+  hint: "each of the globs fits something, but nothing fits all of them",
+};
+
+/** A glob matches nothing: a typing error must not look like an empty answer. */
+export class UnmatchedError extends Error {
+  override readonly name = "UnmatchedError";
+  readonly hint: string;
+
+  constructor({ message, hint }: Unmatched) {
+    super(message);
+    this.hint = hint;
+  }
 }
 
 /**

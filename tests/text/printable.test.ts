@@ -11,8 +11,8 @@ import {
   printableLines,
   safeJson,
   textWidth,
-} from "../../../src/sinks/text/printable.ts";
-import { ACTED_UPON, HOSTILE } from "../snapshots.ts";
+} from "../../src/text/printable.ts";
+import { ACTED_UPON, HOSTILE } from "../sinks/snapshots.ts";
 
 const anyText = fc.string({ unit: "binary" });
 

@@ -1,11 +1,10 @@
-// The names that a run has come across, for errors about globs that match none of them. For the subcommands that have
-// snapshots: a glob that has matched nothing by the end is an error, so that a typing error never looks like an empty
-// answer.
+// The names that a run has come across, for errors about globs that match none of them. For whoever reads
+// snapshots for a person: a glob that has matched nothing by the end is an error, so that a typing error never looks
+// like an empty answer.
 
-import type { Filter } from "../../collector/index.ts";
-import { CliError } from "../../command-line/index.ts";
-import { type PoolSnapshot, poolKey, type Structure } from "../../layout/index.ts";
-import { type Unmatched, unmatched } from "./unmatched.ts";
+import { type PoolSnapshot, poolKey, type Structure } from "../layout/index.ts";
+import { NOTHING_FITS_ALL, type Unmatched, UnmatchedError, unmatched } from "../text/index.ts";
+import type { Filter } from "./filter.ts";
 
 export class Sightings {
   readonly #apps = new Set<string>();
@@ -49,20 +48,15 @@ export class Sightings {
   }
 
   /** That no application is there that the globs fit. */
-  appFailure(): CliError | undefined {
+  appFailure(): UnmatchedError | undefined {
     const [first] = unmatched("application", this.filter.apps, this.#apps);
-    return first && new CliError(first);
+    return first && new UnmatchedError(first);
   }
 
   /** Says all of them but the first, which is what a run fails with in the end. */
-  failure(say: (text: string) => void): CliError | undefined {
+  failure(say: (text: string) => void): UnmatchedError | undefined {
     const [first, ...others] = this.complaints();
     for (const { message, hint } of others) say(`${message}: ${hint}`);
-    return first && new CliError(first);
+    return first && new UnmatchedError(first);
   }
 }
-
-export const NOTHING_FITS_ALL: Unmatched = {
-  message: "no series matches",
-  hint: "each of the globs fits something, but nothing fits all of them",
-};

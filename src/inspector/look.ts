@@ -1,24 +1,13 @@
 // One look at the pools of a host: opens what is there, reports what cannot be opened, and leaves out what is not wanted.
 
-import { CliError } from "../../command-line/index.ts";
-import { ForeignFileError } from "../../ffi/index.ts";
-import {
-  type FoundFile,
-  findPools,
-  PoolFile,
-  type PoolReading,
-  type PoolReport,
-  ProcessFinder,
-  type RawField,
-  type ReportFilter,
-  rawHeader,
-  readersOwners,
-  reportPool,
-  ToldProcesses,
-} from "../../inspector/index.ts";
-import { AGENT_APP, globs } from "../../layout/index.ts";
-import { NOTHING_FITS_ALL } from "../support/sightings.ts";
-import { unmatched } from "../support/unmatched.ts";
+import { ForeignFileError } from "../ffi/index.ts";
+import { AGENT_APP, globs } from "../layout/index.ts";
+import { NOTHING_FITS_ALL, UnmatchedError, unmatched } from "../text/index.ts";
+import { type FoundFile, findPools, readersOwners } from "./discovery.ts";
+import { PoolFile, type PoolReading } from "./pool-file.ts";
+import { ProcessFinder, ToldProcesses } from "./processes.ts";
+import { type RawField, rawHeader } from "./raw.ts";
+import { type PoolReport, type ReportFilter, reportPool } from "./report.ts";
 
 /** What the person asks for: globs, none of which means all. */
 export interface Wanted {
@@ -46,7 +35,7 @@ export class Looker {
 
   /**
    * Files that the globs want, and those that an agent has set aside.
-   * @throws CliError when a glob fits nothing, naming what it may have meant
+   * @throws UnmatchedError when a glob fits nothing, naming what it may have meant; ListingError
    */
   find(): { pools: FoundFile[]; setAside: FoundFile[] } {
     const { app, poolDir } = this.wanted;
@@ -89,7 +78,7 @@ export class Looker {
     return look.report.services.length > 0 || look.report.damageCount > 0;
   }
 
-  /** @throws CliError when a glob of services or metrics fits nothing in the pools that were read */
+  /** @throws UnmatchedError when a glob of services or metrics fits nothing in the pools that were read */
   check(looks: readonly Look[]): void {
     const readings = looks.flatMap((each) => (each.kind === "read" ? [each.reading] : []));
     // A pool that cannot be read is reported, and may have what the glob names.
@@ -101,7 +90,7 @@ export class Looker {
     );
     checkGlobs("metric", this.wanted.metric, metrics);
     if (looks.length > 0 && !looks.some((look) => this.shows(look))) {
-      throw new CliError(NOTHING_FITS_ALL);
+      throw new UnmatchedError(NOTHING_FITS_ALL);
     }
   }
 
@@ -144,6 +133,12 @@ export class Looker {
   }
 }
 
+/** The directory of the pools cannot be listed. */
+class ListingError extends Error {
+  override readonly name = "ListingError";
+  readonly hint = "--pool-dir names the directory that the agent was given";
+}
+
 const LISTING: Readonly<Record<string, string>> = {
   ENOENT: "is not there",
   ENOTDIR: "is not a directory",
@@ -155,11 +150,10 @@ function list(poolDir: string | undefined): FoundFile[] {
     return findPools(poolDir);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new CliError({
-      message: `${poolDir ?? "/dev/shm"} ${LISTING[code ?? ""] ?? `cannot be listed: ${code}`}`,
-      hint: "--pool-dir names the directory that the agent was given",
-      cause: error,
-    });
+    throw new ListingError(
+      `${poolDir ?? "/dev/shm"} ${LISTING[code ?? ""] ?? `cannot be listed: ${code}`}`,
+      { cause: error },
+    );
   }
 }
 
@@ -174,5 +168,5 @@ function headerOf(path: string): RawField[] {
 
 function checkGlobs(what: string, patterns: readonly string[], names: readonly string[]): void {
   const [first] = unmatched(what, patterns, names);
-  if (first !== undefined) throw new CliError(first);
+  if (first !== undefined) throw new UnmatchedError(first);
 }
