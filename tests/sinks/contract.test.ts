@@ -33,7 +33,6 @@ const scratch = new Scratch();
 const folder = mkdtempSync("/tmp/microview-test-");
 afterAll(() => rmSync(folder, { recursive: true }));
 const GRACE_MS = 5000;
-const START_MS = Date.now();
 let files = 0;
 
 /** A sink with whoever takes what it has. */
@@ -235,10 +234,11 @@ async function stuck(make: (url: string, options: { maxMemoryBytes: number }) =>
   return { sink, delivered: async () => [], release: () => server.stop(true) };
 }
 
-/** A service with one counter. Its snapshots are taken a second after each other. */
+/** A service with one counter. Its snapshots are taken a second after each other, and none before now: ends are marked then. */
 class Counting {
   readonly source = new Source(scratch);
   #seconds = 0;
+  #takenAtMs = 0;
 
   constructor() {
     this.source.writer.put(define.counter("c_total"), [], 0);
@@ -246,8 +246,8 @@ class Counting {
 
   snapshot(value: number, from = "host:7070") {
     this.source.writer.store("c_total", [], value);
-    const atS = this.#seconds++;
-    return this.source.snapshot(atS, { source: from, takenAtMs: START_MS + atS * 1000 });
+    this.#takenAtMs = Math.max(this.#takenAtMs + 1000, Date.now() + 1);
+    return this.source.snapshot(this.#seconds++, { source: from, takenAtMs: this.#takenAtMs });
   }
 }
 
