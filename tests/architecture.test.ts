@@ -109,6 +109,14 @@ describe("the rooms of src/", () => {
     expect(wrong).toEqual([]);
   });
 
+  test("have commands that only parse, call a room and print: under 3,500 lines", async () => {
+    let lines = 0;
+    for (const name of new Bun.Glob("src/commands/**/*.ts").scanSync(ROOT)) {
+      lines += (await Bun.file(join(ROOT, name)).text()).split("\n").length - 1;
+    }
+    expect(lines).toBeLessThan(3500);
+  });
+
   test("are all named in this test", () => {
     const rooms = new Set(imports.map(({ file }) => roomOf(file)));
     expect([...rooms].filter((room) => !Object.hasOwn(MAY_IMPORT, room))).toEqual([]);

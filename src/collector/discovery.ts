@@ -52,6 +52,12 @@ export interface VerbsOptions {
   source?: { library: string; sysfs: string; manager?: string };
 }
 
+/** The exponent n for which an acknowledgement timeout of 4.096 µs · 2^n is the first that is no shorter. */
+export function timeoutExponent(timeoutMs: number): number {
+  const exponent = Math.ceil(Math.log2((timeoutMs * 1000) / 4.096) - 1e-3);
+  return Math.min(31, Math.max(1, exponent));
+}
+
 /** 2^14 · 4.096 µs = 67 ms, some times: a path that is gone is noticed within seconds. Soft-RoCE takes 7 for endless. */
 export const VERBS_DEFAULTS: VerbsOptions = { mtu: 4096, timeout: 14, retries: 6, manager: false };
 

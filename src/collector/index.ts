@@ -13,6 +13,7 @@ export { type CredentialPaths, credentialFiles } from "./credential-files.ts";
 export {
   DiscoveryError,
   type TransportChoice,
+  timeoutExponent,
   VERBS_DEFAULTS,
   type VerbsOptions,
 } from "./discovery.ts";
@@ -20,6 +21,7 @@ export { EVERYTHING, type Filter, type Wanted, wantedBy } from "./filter.ts";
 export { findSeries, History, type HistoryOptions, type SeriesName } from "./history.ts";
 export { MmapTransport } from "./mmap-transport.ts";
 export { type Outcome, PoolReader, SNAPSHOT_LEAD_BYTES, snapshotBytes } from "./pool-reader.ts";
+export { Rounds } from "./rounds.ts";
 export { Sightings } from "./sightings.ts";
 export { DurationStatistics, type TargetStatistics } from "./statistics.ts";
 export { TcpTransport } from "./tcp-transport.ts";

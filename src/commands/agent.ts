@@ -1,6 +1,5 @@
 // `microview agent`: the process that keeps a host's pools.
 
-import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { version } from "../../package.json";
 import type { Agent } from "../agent/index.ts";
@@ -286,7 +285,7 @@ export default defineSubcommand("agent", {
     jsonLogs: flag.toggle({ group: LOG, description: "log as JSON lines" }),
   },
   async run(options) {
-    const { Agent } = await import("../agent/index.ts");
+    const { Agent, groupId } = await import("../agent/index.ts");
     const { AccessFiles, createLog } = await import("../guard/index.ts");
     const { defaultSocketPath } = await import("../layout/index.ts");
     if (options.port === options.dataPort && options.port !== 0) {
@@ -300,7 +299,7 @@ export default defineSubcommand("agent", {
       tokens: "the tokens",
       certificates: "the certificates",
     });
-    const gid = options.group === undefined ? undefined : groupId(options.group);
+    const gid = options.group === undefined ? undefined : groupId(options.group, "--group");
     const log = createLog(options.logLevel, options.jsonLogs);
     const pushing = await pushingBy(options, log);
     const stop = stopSignal();
@@ -407,21 +406,4 @@ function parseHost(typed: string, label: string): string {
     );
   }
   return host;
-}
-
-/** The number after it stands for none: chown(2). */
-const LARGEST_ID = 2 ** 32 - 2;
-
-/** The number of a group, given by name or number. @throws UsageError for one that this host does not know */
-function groupId(group: string): number {
-  if (/^\d+$/.test(group)) {
-    if (Number(group) <= LARGEST_ID) return Number(group);
-    throw new UsageError(`--group: ${group} is no number that a group can have`);
-  }
-  const line = readFileSync("/etc/group", "utf8")
-    .split("\n")
-    .find((each) => each.startsWith(`${group}:`));
-  const id = line?.split(":")[2];
-  if (id === undefined) throw new UsageError(`--group: this host has no group ${group}`);
-  return Number(id);
 }

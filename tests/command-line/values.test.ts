@@ -7,7 +7,7 @@ import { parseAgent, parseEndpoint } from "../../src/command-line/endpoint.ts";
 import { UsageError } from "../../src/command-line/errors.ts";
 import { parseFileMode, parseInteger } from "../../src/command-line/integer.ts";
 import { formatSizeBytes, parseSizeBytes } from "../../src/command-line/size.ts";
-import { parseRdma, parseRdmaPort, timeoutExponent } from "../../src/commands/support/rdma.ts";
+import { parseRdma, parseRdmaPort } from "../../src/commands/support/rdma.ts";
 import { formatEndpoint } from "../../src/layout/index.ts";
 
 /** What a parser says about a wrong text: its message and hint in one line. */
@@ -146,14 +146,6 @@ describe("an RDMA port", () => {
       expect(complaint(() => parseRdmaPort(text, "--rdma"))).not.toBe("no error");
     }
     expect(complaint(() => parseRdmaPort("a/b", "--rdma"))).toContain("DEVICE[:PORT[:GID]]");
-  });
-
-  test("waits for acknowledgements as long as asked, or the next time that a device can count", () => {
-    expect(timeoutExponent(67)).toBe(14);
-    expect(timeoutExponent(68)).toBe(15);
-    expect(timeoutExponent(0.01)).toBe(2);
-    expect(timeoutExponent(0.001)).toBe(1);
-    expect(timeoutExponent(30_000)).toBe(23);
   });
 });
 

@@ -7,9 +7,11 @@ import {
   type Filter,
   namedTwice,
   type PollMode,
+  Rounds,
   Sightings,
   type Target,
   type TransportChoice,
+  timeoutExponent,
 } from "../../collector/index.ts";
 import {
   type AgentEndpoint,
@@ -20,15 +22,9 @@ import {
   UsageError,
 } from "../../command-line/index.ts";
 import type { RdmaPortSpec } from "../../ffi/index.ts";
-import {
-  defaultSocketPath,
-  formatEndpoint,
-  type PoolSnapshot,
-  poolKey,
-} from "../../layout/index.ts";
+import { defaultSocketPath, formatEndpoint, type PoolSnapshot } from "../../layout/index.ts";
 import { printable } from "../../text/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
-import { timeoutExponent } from "../support/rdma.ts";
 import { statisticsLine } from "./statistics-line.ts";
 
 /** Events that the live table does not show by itself. */
@@ -77,14 +73,7 @@ export class CollectRun {
   readonly #surroundings: CollectSurroundings;
   readonly #collector: Collector;
   readonly #outputs: Outputs;
-  /** Snapshots after which a pool has delivered what was asked for. */
-  readonly #wantedRounds: number;
-  /** Pools to wait for, by agent; known once it is connected. */
-  readonly #expected = new Map<string, number>();
-  readonly #rounds = new Map<string, number>();
-  /** Pools of which nothing can be read. */
-  readonly #unread = new Set<string>();
-  readonly #sources: number;
+  readonly #rounds: Rounds;
   /** Why there is nothing to read, by agent. */
   readonly #troubles = new Map<string, string>();
   readonly #sightings: Sightings;
@@ -108,7 +97,6 @@ export class CollectRun {
     if (options.listen !== undefined && options.once) {
       throw new UsageError("--listen and --once exclude each other");
     }
-    this.#wantedRounds = options.once ? 1 : (options.count ?? Number.POSITIVE_INFINITY);
     const filter: Filter = {
       apps: options.app,
       services: options.service,
@@ -116,7 +104,8 @@ export class CollectRun {
     };
     checkSchemes(endpoints, options);
     const targets = targetsOf(options, endpoints);
-    this.#sources = targets.length;
+    const wantedRounds = options.once ? 1 : (options.count ?? Number.POSITIVE_INFINITY);
+    this.#rounds = new Rounds(targets.length, wantedRounds);
     this.#outputs = new Outputs(options, {
       ...surroundings,
       filter,
@@ -170,7 +159,7 @@ export class CollectRun {
       this.#collector.start();
       timer = setTimeout(
         () => {
-          if (this.#rounds.size === 0) this.#failNothingRead(duration!);
+          if (this.#rounds.isEmpty) this.#failNothingRead(duration!);
           this.#finished();
         },
         duration ?? 2 ** 31 - 1,
@@ -185,63 +174,43 @@ export class CollectRun {
     this.#outputs.sayAllLast();
     if (stop.reason === "EPIPE") return;
     if (!this.#options.once) this.#say(this.#summary());
-    const failure = this.#isComplete(1) && this.#sightings.failure((text) => this.#say(text));
+    const failure =
+      this.#rounds.isComplete(1) && this.#sightings.failure((text) => this.#say(text));
     if (failure) throw failure;
   }
 
   /** What a bounded run could not deliver makes it fail. */
   async #closeOutputs(): Promise<void> {
     const [undelivered] = await this.#outputs.close();
-    if (undelivered !== undefined && this.#isBounded) {
+    if (undelivered !== undefined && this.#rounds.isBounded) {
       this.#failure ??= new CliError({ message: `not all was delivered: ${undelivered}` });
     }
   }
 
   #take(snapshot: PoolSnapshot): void {
-    const key = poolKey(snapshot);
-    this.#unread.delete(key);
-    const round = (this.#rounds.get(key) ?? 0) + 1;
-    if (round > this.#wantedRounds) return;
-    this.#rounds.set(key, round);
+    if (!this.#rounds.take(snapshot)) return;
     this.#outputs.write(snapshot);
     this.#sightings.add(snapshot);
     this.#look();
-    if (round === this.#wantedRounds && this.#isComplete(this.#wantedRounds)) this.#finished();
+    if (this.#rounds.isBounded && this.#rounds.isComplete()) this.#finished();
   }
 
   /** Says, once every pool was read, which globs match nothing yet; a bounded run says it at its end. */
   #look(): void {
-    if (this.#isLooked || !this.#isComplete(1)) return;
+    if (this.#isLooked || !this.#rounds.isComplete(1)) return;
     this.#isLooked = true;
-    if (this.#outputs.isLive || this.#isBounded) return;
+    if (this.#outputs.isLive || this.#rounds.isBounded) return;
     for (const { message, hint } of this.#sightings.complaints()) {
       this.#say(`${message} yet: ${hint}`);
     }
-  }
-
-  get #isBounded(): boolean {
-    return Number.isFinite(this.#wantedRounds);
-  }
-
-  /** Whether every pool of every agent has been read so often. */
-  #isComplete(wantedRounds: number): boolean {
-    if (this.#expected.size < this.#sources) return false;
-    // The others are not kept waiting by those that cannot be read.
-    let complete = this.#unread.size;
-    for (const [key, rounds] of this.#rounds) {
-      if (rounds >= wantedRounds && !this.#unread.has(key)) complete++;
-    }
-    let expected = 0;
-    for (const pools of this.#expected.values()) expected += pools;
-    return complete >= expected;
   }
 
   #note(event: CollectorEvent): void {
     if (event.kind === "connected") {
       this.#troubles.delete(event.source);
       this.#sightings.addApps(event.apps ?? []);
-      this.#expected.set(event.source, event.pools ?? 0);
-      if (this.#isBounded && event.pools === 0) this.#failNothingThere(event.source);
+      this.#rounds.expect(event.source, event.pools ?? 0);
+      if (this.#rounds.isBounded && event.pools === 0) this.#failNothingThere(event.source);
       this.#look();
       return;
     }
@@ -252,7 +221,8 @@ export class CollectRun {
     if (event.kind === "found") this.#troubles.delete(event.source);
     if (
       event.kind === "away" &&
-      (event.fatal || (this.#isBounded && !this.#expected.has(event.source)))
+      (event.fatal ||
+        (this.#rounds.isBounded && this.#rounds.expectedOf(event.source) === undefined))
     ) {
       this.#failure ??= new CliError({
         message: event.message,
@@ -272,9 +242,9 @@ export class CollectRun {
 
   /** A bounded run ends with what the other pools have delivered; with none of them it fails. */
   #noteUnread(source: string, app: string): void {
-    this.#unread.add(poolKey({ source, app }));
-    if (!this.#isBounded || !this.#isComplete(this.#wantedRounds)) return;
-    if (this.#rounds.size === 0) return this.#failUnreadable(source);
+    this.#rounds.giveUp({ source, app });
+    if (!this.#rounds.isBounded || !this.#rounds.isComplete()) return;
+    if (this.#rounds.isEmpty) return this.#failUnreadable(source);
     this.#finished();
   }
 
@@ -292,7 +262,7 @@ export class CollectRun {
       const trouble = this.#troubles.get(source);
       if (trouble !== undefined) return [trouble];
       if (away !== undefined) return [`${source}: ${away}`];
-      return this.#expected.get(source) === 0 ? [`${source} has no application`] : [];
+      return this.#rounds.expectedOf(source) === 0 ? [`${source} has no application`] : [];
     });
     this.#failure ??=
       this.#sightings.appFailure() ??

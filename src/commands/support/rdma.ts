@@ -1,4 +1,4 @@
-// How RDMA ports and timeouts are written on the command line.
+// How RDMA ports are written on the command line.
 
 import { parseInteger, UsageError } from "../../command-line/index.ts";
 import type { RdmaPortSpec } from "../../ffi/index.ts";
@@ -31,10 +31,4 @@ export function parseRdmaPort(text: string, label: string): RdmaPortSpec | "auto
 /** As {@link parseRdmaPort}, or `off`. */
 export function parseRdma(text: string, label: string): RdmaPortSpec | "auto" | "off" {
   return text === "off" ? "off" : parseRdmaPort(text, label);
-}
-
-/** The exponent n for which an acknowledgement timeout of 4.096 µs · 2^n is the first that is no shorter. */
-export function timeoutExponent(timeoutMs: number): number {
-  const exponent = Math.ceil(Math.log2((timeoutMs * 1000) / 4.096) - 1e-3);
-  return Math.min(31, Math.max(1, exponent));
 }
