@@ -73,6 +73,26 @@ describe("pages", () => {
   }
 });
 
+describe("the compiled program", () => {
+  test("has each worker in it under the name that it is started by", async () => {
+    const build = await Bun.file(join(ROOT, "scripts/build.ts")).text();
+    const [, entries = ""] = build.match(/ENTRY_POINTS = \[([^\]]*)\]/) ?? [];
+    const workers = [...entries.matchAll(/"(\S+worker\.ts)"/g)].map(([, path]) => `./${path}`);
+    const started: string[] = [];
+    for (const path of new Bun.Glob("src/**/*.ts").scanSync(ROOT)) {
+      const text = await Bun.file(join(ROOT, path)).text();
+      for (const [, compiled, beside] of text.matchAll(
+        /includes\("\/\$bunfs\/"\)\s*\? "(\S+\.ts)"\s*: "(\S+\.ts)"/g,
+      )) {
+        started.push(compiled!);
+        expect(`./${join(dirname(path), beside!)}`).toBe(compiled!);
+      }
+    }
+    expect(started.sort()).toEqual(workers.sort());
+    expect(started.length).toBeGreaterThan(2);
+  });
+});
+
 describe("scripts", () => {
   test("are executable and parse", () => {
     for (const script of [".ci/run", "scripts/setup.sh"]) {

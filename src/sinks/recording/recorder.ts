@@ -10,9 +10,7 @@ import type { FromRecorder, ToRecorder } from "./worker-protocol.ts";
 
 // The compiled binary keeps workers below its root; from sources they lie beside this file.
 const WORKER_URL = new URL(
-  import.meta.url.includes("/$bunfs/")
-    ? "../../recording/src/sinks/recording/worker.ts"
-    : "./worker.ts",
+  import.meta.url.includes("/$bunfs/") ? "./src/sinks/recording/worker.ts" : "./worker.ts",
   import.meta.url,
 );
 /** A block is closed when it has so many rows: about 60 MB of memory while it is written. */
