@@ -1,6 +1,6 @@
 // The agent's REST contract, stated once: what the client sends and the agent answers.
 
-import type { MetricDefinition } from "./metric.ts";
+import type { MetricDefinition } from "./metrics/metric.ts";
 
 /** POST /v1/apps/:app/writers */
 export interface AttachRequest {

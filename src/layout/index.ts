@@ -25,8 +25,22 @@ export type {
   SeriesRelease,
   SeriesRequest,
 } from "./api.ts";
-export { ByteReader, ByteWriter, cutTo, DamageError, utf8Bytes } from "./bytes.ts";
-export { ClashLog } from "./clash-log.ts";
+export { foreignWords } from "./foreign/foreign-words.ts";
+export { parseFlatJson } from "./foreign/json.ts";
+export { threadFault } from "./foreign/thread-fault.ts";
+export { globs } from "./globs.ts";
+export {
+  AGENT_APP,
+  CONTAINER_ID_SHOWN,
+  INFO_LABELS,
+  INFO_METRIC,
+  identityOfLabels,
+  type ProcessesResponse,
+  type ProcessIdentity,
+  UNKNOWN_IDENTITY,
+} from "./identity.ts";
+export { splitList } from "./list.ts";
+export { ByteReader, ByteWriter, cutTo, DamageError, utf8Bytes } from "./memory/bytes.ts";
 export {
   HEADER,
   HEADER_BYTES_USED,
@@ -49,7 +63,7 @@ export {
   SLOT_BYTES,
   SLOTS_PER_PAGE,
   SLOTS_PER_PAGE_STRIDE,
-} from "./constants.ts";
+} from "./memory/constants.ts";
 export {
   covers,
   type Damage,
@@ -60,21 +74,7 @@ export {
   type Run,
   skippedRecords,
   type Writer,
-} from "./directory.ts";
-export type { ExportCounters, Protocol } from "./export-counters.ts";
-export {
-  BUCKETS,
-  type Buckets,
-  escapeLabel,
-  exposedBounds,
-  formatBound,
-  formatValue,
-  type ShownBuckets,
-  shownBuckets,
-} from "./exposition.ts";
-export { foreignWords } from "./foreign-words.ts";
-export { Gather } from "./gather.ts";
-export { globs } from "./globs.ts";
+} from "./memory/directory.ts";
 export {
   decodeHeader,
   decodeState,
@@ -91,7 +91,67 @@ export {
   poolGeometry,
   READABLE_VERSIONS,
   slotIndex,
-} from "./header.ts";
+} from "./memory/header.ts";
+export {
+  appOfShmFile,
+  DEFAULT_PORT,
+  defaultSocketPath,
+  formatEndpoint,
+  type NamedPool,
+  poolPath,
+  poolsNamed,
+  SHM_DIR,
+  SOCKET_PATH_BYTES_MAX,
+  shmLinkName,
+  sparePoolPath,
+} from "./memory/paths.ts";
+export {
+  MERGE_GAP_SLOTS,
+  mappedPlan,
+  NOT_READ,
+  type PlannedDirectory,
+  planBytes,
+  planRead,
+  type ReadPlan,
+  type SlotRange,
+  snapshotIndex,
+} from "./memory/read-plan.ts";
+export {
+  type BindRecord,
+  type GrantRecord,
+  isUnlocked,
+  RecordWriter,
+  readBind,
+  readGrant,
+  readMetric,
+  readService,
+  readWriter,
+  WRITER_FLAGS,
+  WRITER_SECRET_HASH_BYTES,
+  type WriterRecord,
+} from "./memory/records.ts";
+export {
+  encodeHello,
+  encodeRange,
+  encodeRequest,
+  getU64,
+  HELLO_BYTES,
+  HELLO_REPLY_BYTES,
+  isReadableWire,
+  OP,
+  RANGE_BYTES,
+  REQUEST_BYTES,
+  RESPONSE_BYTES,
+  STATUS,
+  STATUS_TEXT,
+  setU64,
+  WIRE_LIMITS,
+  WIRE_MAGIC,
+  WIRE_VERSION,
+  type WirePool,
+} from "./memory/wire.ts";
+export type { ExportCounters, Protocol } from "./metrics/export-counters.ts";
+export { Gather } from "./metrics/gather.ts";
 export {
   bucketQuantile,
   DEFAULT_BOUNDS,
@@ -100,20 +160,8 @@ export {
   logLinearBounds,
   logLinearIndex,
   logLinearShape,
-} from "./histogram.ts";
-export { HistogramSlots } from "./histogram-slots.ts";
-export {
-  AGENT_APP,
-  CONTAINER_ID_SHOWN,
-  INFO_LABELS,
-  INFO_METRIC,
-  identityOfLabels,
-  type ProcessesResponse,
-  type ProcessIdentity,
-  UNKNOWN_IDENTITY,
-} from "./identity.ts";
-export { parseFlatJson } from "./json.ts";
-export { splitList } from "./list.ts";
+} from "./metrics/histogram.ts";
+export { HistogramSlots } from "./metrics/histogram-slots.ts";
 export {
   COMBINES,
   type Combine,
@@ -138,73 +186,11 @@ export {
   sameLabelNames,
   shapeOf,
   slotsPerSeries,
-} from "./metric.ts";
-export {
-  appOfShmFile,
-  DEFAULT_PORT,
-  defaultSocketPath,
-  formatEndpoint,
-  type NamedPool,
-  poolPath,
-  poolsNamed,
-  SHM_DIR,
-  SOCKET_PATH_BYTES_MAX,
-  shmLinkName,
-  sparePoolPath,
-} from "./paths.ts";
-export { type BuiltPlace, type BuiltWriter, PoolBuilder } from "./pool-builder.ts";
-export {
-  escapeLabelName,
-  escapeName,
-  familyName,
-  labelName,
-  NAME_SCHEMES,
-  type NameScheme,
-  type PrometheusNames,
-  prometheusNames,
-  sampleLead,
-} from "./prometheus-names.ts";
-export { ANY_RANGE, logLinearOptions, millisecondsPer } from "./ranges.ts";
-export {
-  MERGE_GAP_SLOTS,
-  mappedPlan,
-  NOT_READ,
-  type PlannedDirectory,
-  planBytes,
-  planRead,
-  type ReadPlan,
-  type SlotRange,
-  snapshotIndex,
-} from "./read-plan.ts";
-export {
-  type BindRecord,
-  type GrantRecord,
-  isUnlocked,
-  RecordWriter,
-  readBind,
-  readGrant,
-  readMetric,
-  readService,
-  readWriter,
-  WRITER_FLAGS,
-  WRITER_SECRET_HASH_BYTES,
-  type WriterRecord,
-} from "./records.ts";
-export { freeName, type Origin } from "./sample-labels.ts";
-export {
-  type AddedLabel,
-  describeClash,
-  type FamilyType,
-  familyTypeOf,
-  type NameClash,
-  type NamedMetric,
-  SampleNames,
-  type SampleType,
-  type Shown,
-} from "./sample-names.ts";
-export { counterFamilyOf, sampleNamesOf } from "./sample-types.ts";
-export { LOCAL_SOURCE, type PoolSnapshot, poolKey, type Slots } from "./snapshot.ts";
-export { countingSince } from "./starts.ts";
+} from "./metrics/metric.ts";
+export { type BuiltPlace, type BuiltWriter, PoolBuilder } from "./metrics/pool-builder.ts";
+export { ANY_RANGE, logLinearOptions, millisecondsPer } from "./metrics/ranges.ts";
+export { LOCAL_SOURCE, type PoolSnapshot, poolKey, type Slots } from "./metrics/snapshot.ts";
+export { countingSince } from "./metrics/starts.ts";
 export {
   placeOf,
   type SeriesSince,
@@ -216,26 +202,44 @@ export {
   Structures,
   type StructureWriter,
   type Wants,
-} from "./structure.ts";
-export { type StructureNews, StructureReceiver, StructureSender } from "./structure-news.ts";
-export { threadFault } from "./thread-fault.ts";
+} from "./metrics/structure.ts";
 export {
-  encodeHello,
-  encodeRange,
-  encodeRequest,
-  getU64,
-  HELLO_BYTES,
-  HELLO_REPLY_BYTES,
-  isReadableWire,
-  OP,
-  RANGE_BYTES,
-  REQUEST_BYTES,
-  RESPONSE_BYTES,
-  STATUS,
-  STATUS_TEXT,
-  setU64,
-  WIRE_LIMITS,
-  WIRE_MAGIC,
-  WIRE_VERSION,
-  type WirePool,
-} from "./wire.ts";
+  type StructureNews,
+  StructureReceiver,
+  StructureSender,
+} from "./metrics/structure-news.ts";
+export { ClashLog } from "./prometheus/clash-log.ts";
+export {
+  escapeLabelName,
+  escapeName,
+  familyName,
+  labelName,
+  NAME_SCHEMES,
+  type NameScheme,
+  type PrometheusNames,
+  prometheusNames,
+  sampleLead,
+} from "./prometheus/names.ts";
+export { freeName, type Origin } from "./prometheus/sample-labels.ts";
+export {
+  type AddedLabel,
+  describeClash,
+  type FamilyType,
+  familyTypeOf,
+  type NameClash,
+  type NamedMetric,
+  SampleNames,
+  type SampleType,
+  type Shown,
+} from "./prometheus/sample-names.ts";
+export { counterFamilyOf, sampleNamesOf } from "./prometheus/sample-types.ts";
+export {
+  BUCKETS,
+  type Buckets,
+  escapeLabel,
+  exposedBounds,
+  formatBound,
+  formatValue,
+  type ShownBuckets,
+  shownBuckets,
+} from "./prometheus/spelling.ts";

@@ -1,0 +1,89 @@
+// Where things lie on a host by default. Pure naming: nothing here touches a file.
+
+import { checkAppName, isAppName } from "../metrics/metric.ts";
+
+/** Where pools live unless `--pool-dir` says otherwise. */
+export const SHM_DIR = "/dev/shm";
+const SHM_PREFIX = "microview.";
+/** No application's name has it. */
+const SPARE = "~";
+const SPARE_MARK = /~[a-z0-9]+$/;
+const LINK_PREFIX = "microview-link.";
+
+/** Bytes that a Unix socket's path may have: sun_path of unix(7), without the zero at its end. */
+export const SOCKET_PATH_BYTES_MAX = 107;
+
+/** Port of an agent's REST interface unless told otherwise. */
+export const DEFAULT_PORT = 7070;
+
+/** `HOST:PORT`, with an IPv6 address in brackets. */
+export function formatEndpoint({ host, port }: { host: string; port: number | string }): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/**
+ * The file of an application's pool: `/dev/shm/microview.<app>`, or `DIR/<app>/pool` below a pool directory,
+ * so that a container can be given just its application's folder.
+ * @throws DefinitionError when the name cannot be an application's
+ */
+export function poolPath(app: string, poolDir?: string): string {
+  checkAppName(app);
+  return poolDir === undefined ? `${SHM_DIR}/${SHM_PREFIX}${app}` : `${poolDir}/${app}/pool`;
+}
+
+/**
+ * The file of a pool whose usual name in {@link SHM_DIR} somebody else has taken.
+ * @param mark letters and digits that nobody could foresee
+ */
+export function sparePoolPath(app: string, mark: string): string {
+  return `${poolPath(app)}${SPARE}${mark}`;
+}
+
+/** The application whose pool a file name in {@link SHM_DIR} is, or undefined. */
+export function appOfShmFile(fileName: string): string | undefined {
+  if (!fileName.startsWith(SHM_PREFIX)) return undefined;
+  return fileName.slice(SHM_PREFIX.length).replace(SPARE_MARK, "");
+}
+
+/** A file that has a pool's name. */
+export interface NamedPool {
+  app: string;
+  path: string;
+}
+
+/**
+ * Where there may be pools, by the names in {@link SHM_DIR} or in a pool directory. Those with an application's usual name
+ * come first.
+ */
+export function poolsNamed(fileNames: readonly string[], poolDir?: string): NamedPool[] {
+  if (poolDir === undefined) return poolsInShm(fileNames);
+  return fileNames.filter(isAppName).map((app) => ({ app, path: poolPath(app, poolDir) }));
+}
+
+function poolsInShm(fileNames: readonly string[]): NamedPool[] {
+  return fileNames
+    .flatMap((name): NamedPool[] => {
+      const app = appOfShmFile(name);
+      return app !== undefined && isAppName(app) ? [{ app, path: `${SHM_DIR}/${name}` }] : [];
+    })
+    .sort((a, b) => a.path.length - b.path.length || (a.path < b.path ? -1 : 1));
+}
+
+/**
+ * A second name of a pool, given to the prototype's Python clients: their resource tracker unlinks,
+ * when they exit, whatever name they opened.
+ */
+export function shmLinkName(app: string): string {
+  return `${LINK_PREFIX}${app}`;
+}
+
+/** The agent's socket: MICROVIEW_SOCKET, else below XDG_RUNTIME_DIR for a user, else in /run. */
+export function defaultSocketPath(
+  env: Readonly<Record<string, string | undefined>>,
+  uid: number | undefined,
+): string {
+  const { MICROVIEW_SOCKET: given, XDG_RUNTIME_DIR: runtimeDir } = env;
+  if (given) return given;
+  if (uid !== 0 && runtimeDir) return `${runtimeDir}/microview/agent.sock`;
+  return "/run/microview/agent.sock";
+}
