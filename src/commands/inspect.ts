@@ -173,7 +173,7 @@ async function rawPrinter(style: Style): Promise<(look: Look, looker: Looker) =>
       ...fieldLines("header", inspector.rawHeader(file.path), style),
       ...fieldLines("journal", inspector.rawJournal(pool), style),
       style.bold(
-        `  directory, epoch ${directory.epoch}: ${records.length} records in ${directory.length} bytes`,
+        `  directory, epoch ${directory.epoch}: ${counted(records.length, "record")} in ${directory.length} bytes`,
       ),
       ...records.map((record) => recordLine(record, style)),
       ...pages.flatMap((page) => pageLines(page, style)),

@@ -30,6 +30,7 @@ import {
   SLOT_BYTES,
   type Writer,
 } from "../layout/index.ts";
+import { counted } from "../text/index.ts";
 import type { PoolFile, PoolReading } from "./pool-file.ts";
 import type { ReportFilter } from "./report.ts";
 
@@ -175,7 +176,7 @@ export function rawJournal({ header, mapping }: PoolFile): RawField[] {
       name === "commit"
         ? value === 0n
           ? "0 (nothing to redo)"
-          : `${value - 1n} entries`
+          : counted(Number(value - 1n), "entry", "entries")
         : `${value}`;
     return { offset, name, hex: hexOf(bytes), value: text };
   });

@@ -262,7 +262,7 @@ describe("the agent", () => {
 
   test("of the same version is fine", async () => {
     expect((await socket(HEALTHY)).finding).toBe(
-      `/run/agent.sock: version ${VERSION}, layout ${LAYOUT_VERSION}, pid 77, 1 applications`,
+      `/run/agent.sock: version ${VERSION}, layout ${LAYOUT_VERSION}, pid 77, 1 application`,
     );
   });
 

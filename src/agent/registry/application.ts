@@ -15,6 +15,7 @@ import {
   WRITER_FLAGS,
   type Writer,
 } from "../../layout/index.ts";
+import { counted } from "../../text/index.ts";
 import { AgentError, LimitError } from "../errors.ts";
 import { Pace } from "../pace.ts";
 import type { Pool } from "../pool/pool.ts";
@@ -230,7 +231,7 @@ export class Application {
     if (writers >= this.limits.writers) {
       throw new LimitError(
         "writers-full",
-        `${this.name} has ${writers} writers, at most ${this.limits.writers} are allowed`,
+        `${this.name} has ${counted(writers, "writer")}, at most ${this.limits.writers} are allowed`,
         "start the agent with a higher --max-writers",
       );
     }

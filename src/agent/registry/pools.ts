@@ -24,6 +24,7 @@ import {
   skippedRecords,
   sparePoolPath,
 } from "../../layout/index.ts";
+import { counted } from "../../text/index.ts";
 import { AgentError, LimitError, unknownApp } from "../errors.ts";
 import { folderMode, makeFolder } from "../pool/folder.ts";
 import { Pool, type PoolFileOptions } from "../pool/pool.ts";
@@ -124,7 +125,7 @@ export class Pools {
     if (this.#applications.size >= limits.apps) {
       throw new LimitError(
         "apps-full",
-        `this host has ${this.#applications.size} applications, at most ${limits.apps} are allowed`,
+        `this host has ${counted(this.#applications.size, "application")}, at most ${limits.apps} are allowed`,
         "start the agent with a higher --max-apps",
       );
     }
@@ -213,7 +214,7 @@ export class Pools {
     if (by === LOCAL.name || made < appsEach) return;
     throw new LimitError(
       "apps-each-full",
-      `${by} has made ${made} applications over TCP, at most ${appsEach} are allowed`,
+      `${by} has made ${counted(made, "application")} over TCP, at most ${appsEach} are allowed`,
       "attach through the agent's Unix socket, or start the agent with a higher --max-apps-each",
     );
   }

@@ -19,6 +19,7 @@ import {
   utf8Bytes,
   type Writer,
 } from "../../layout/index.ts";
+import { counted } from "../../text/index.ts";
 import { AgentError, LimitError } from "../errors.ts";
 import { Binder } from "./binder.ts";
 import { type Books, Change, metricKey } from "./books.ts";
@@ -286,7 +287,7 @@ function attempt(result: RegisterResult, run: () => void): void {
 function checkLabels(metric: MetricDefinition, labelValues: readonly string[]): void {
   if (labelValues.length !== metric.labelNames.length) {
     throw new DefinitionError(
-      `${metric.name} has the labels [${metric.labelNames.join(", ")}], a series gives ${labelValues.length} values`,
+      `${metric.name} has the labels [${metric.labelNames.join(", ")}], a series gives ${counted(labelValues.length, "value")}`,
     );
   }
   for (const value of labelValues) checkLabelValue(metric.name, value);

@@ -1,12 +1,13 @@
 // How well an agent's deadlines were kept, in one line: what is not shown is easily believed to be good.
 
 import type { TargetStatistics } from "../../collector/index.ts";
+import { counted } from "../../text/index.ts";
 
 export function statisticsLine(each: TargetStatistics): string {
   const { source, transport, away, snapshots, missed, overruns, unsettled, gaps } = each;
   const state = transport === undefined ? `away: ${away ?? "not reached"}` : `read by ${transport}`;
   const parts = [
-    `${source}: ${snapshots} snapshots, ${state}`,
+    `${source}: ${counted(snapshots, "snapshot")}, ${state}`,
     `missed deadlines ${missed}`,
     `lateness p50 ${microseconds(each.lateness.quantileUs(0.5))} p99 ${microseconds(each.lateness.quantileUs(0.99))}`,
     `read p50 ${microseconds(each.read.quantileUs(0.5))} p99 ${microseconds(each.read.quantileUs(0.99))}`,

@@ -2,7 +2,7 @@
 
 import type { Style } from "../../command-line/index.ts";
 import { hexOffset, type RawField, type RawPage, type RawRecord } from "../../inspector/index.ts";
-import { formatCount, printableLines } from "../../text/index.ts";
+import { counted, formatCount, printableLines } from "../../text/index.ts";
 
 const HEX_SHOWN = 32;
 
@@ -33,6 +33,12 @@ export function pageLines(page: RawPage, style: Style): string[] {
       const shown = Number.isNaN(value) ? "NaN" : formatCount(value);
       return `    ${style.dim(hexOffset(at))}  slot ${String(slot).padStart(3)}  ${hex}  ${shown.padStart(12)}  ${printableLines(text)}`;
     }),
-    ...(zeroSlots > 0 ? [style.dim(`    and ${zeroSlots} slots of histograms that hold 0`)] : []),
+    ...(zeroSlots > 0
+      ? [
+          style.dim(
+            `    and ${counted(zeroSlots, "slot of histograms that holds", "slots of histograms that hold")} 0`,
+          ),
+        ]
+      : []),
   ];
 }

@@ -11,6 +11,7 @@ import type {
 } from "../../inspector/index.ts";
 import { CONTAINER_ID_SHOWN } from "../../layout/index.ts";
 import {
+  counted,
   fitLeft,
   formatBytes,
   formatCount,
@@ -76,7 +77,7 @@ export function warningLines(
     );
   }
   if (damageCount > DAMAGE_SHOWN) {
-    lines.push(style.red(`  and ${damageCount - DAMAGE_SHOWN} more damaged places`));
+    lines.push(style.red(`  and ${counted(damageCount - DAMAGE_SHOWN, "more damaged place")}`));
   }
   return lines;
 }

@@ -6,7 +6,7 @@ import { CliError, once, UsageError } from "../../command-line/index.ts";
 import { globs, type PoolSnapshot } from "../../layout/index.ts";
 import { rfc3339 } from "../../sinks/index.ts";
 import { Recording, RecordingError } from "../../sinks/recording/index.ts";
-import { formatBytes } from "../../text/index.ts";
+import { counted, formatBytes } from "../../text/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import type { Moment } from "./flags.ts";
 
@@ -129,7 +129,9 @@ export class ReplayRun {
       ? `, ${formatBytes(this.#bytes)}, ${(this.#bytes / this.#samples).toFixed(2)} bytes per sample`
       : "";
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-    this.#say(`${this.#snapshots} snapshots, ${this.#samples} samples in ${seconds} s${size}`);
+    this.#say(
+      `${counted(this.#snapshots, "snapshot")}, ${counted(this.#samples, "sample")} in ${seconds} s${size}`,
+    );
   }
 
   get #isUnfiltered(): boolean {
@@ -149,7 +151,7 @@ export class ReplayRun {
     for (const file of this.#files) {
       using recording = await Recording.open(file, wantedBy(this.#filter).metric);
       const { repaired = "it is complete", snapshotCount } = recording;
-      this.#say(`${file}: ${repaired}; ${snapshotCount} snapshots`);
+      this.#say(`${file}: ${repaired}; ${counted(snapshotCount, "snapshot")}`);
     }
   }
 
@@ -265,7 +267,7 @@ export class ReplayRun {
   #tellProgress(file: string, { firstMs, lastMs }: Recording, { takenAtMs }: PoolSnapshot): void {
     if (this.#isLive) return;
     const share = (takenAtMs - firstMs) / Math.max(1, lastMs - firstMs);
-    this.#say(`${file}: ${Math.round(share * 100)} %, ${this.#snapshots} snapshots`);
+    this.#say(`${file}: ${Math.round(share * 100)} %, ${counted(this.#snapshots, "snapshot")}`);
   }
 
   #say(text: string): void {

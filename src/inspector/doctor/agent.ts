@@ -11,6 +11,7 @@ import {
   parseFlatJson,
   READABLE_VERSIONS,
 } from "../../layout/index.ts";
+import { counted } from "../../text/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
 
@@ -202,7 +203,7 @@ function judge(
       problems.map(({ hint }) => hint).join("; "),
     );
   }
-  const finding = `${where}: version ${version}, layout ${layoutVersion}, pid ${pid}, ${pools.length} applications`;
+  const finding = `${where}: version ${version}, layout ${layoutVersion}, pid ${pid}, ${counted(pools.length, "application")}`;
   if (!isReadableVersion(layoutVersion)) {
     return check.fail(
       finding,

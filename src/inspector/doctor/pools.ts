@@ -7,6 +7,7 @@ import {
   PoolFormatError,
   skippedRecords,
 } from "../../layout/index.ts";
+import { counted } from "../../text/index.ts";
 import { type FoundFile, findPools, readersOwners } from "../discovery.ts";
 import { PoolFile } from "../pool-file.ts";
 import { Check, type Finding } from "./finding.ts";
@@ -53,7 +54,13 @@ function foreignFindings(foreign: readonly ForeignFileError[]): Finding[] {
     "nothing reads it; remove it if it has no business there, or run as the user whose agent made it";
   const findings = foreign.slice(0, FOREIGN_MAX).map(({ message }) => check.warn(message, hint));
   const more = foreign.length - findings.length;
-  if (more > 0) findings.push(check.warn(`${more} more files like these are left alone`, hint));
+  if (more > 0)
+    findings.push(
+      check.warn(
+        `${counted(more, "more file like these is", "more files like these are")} left alone`,
+        hint,
+      ),
+    );
   return findings;
 }
 

@@ -94,7 +94,7 @@ export function skippedRecords({ skipped }: Directory): string | undefined {
   const types = [...skipped].slice(0, TYPES_NAMED);
   const named = types.map(([type, count]) => `${count} of type 0x${type.toString(16)}`);
   const more = skipped.size - types.length;
-  const rest = more === 0 ? "" : ` and ${more} more types`;
+  const rest = more === 0 ? "" : ` and ${more} more ${more === 1 ? "type" : "types"}`;
   return `records that this microview does not know are left out, a newer one wrote them: ${named.join(", ")}${rest}`;
 }
 

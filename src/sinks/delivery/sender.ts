@@ -3,6 +3,7 @@
 
 import { type Attempt, byProxy, failureOf, proxyOption, shortReason } from "../../http/index.ts";
 import type { ExportCounters, Protocol } from "../../layout/index.ts";
+import { counted } from "../../text/index.ts";
 import type { Backlog, Request } from "./backlog.ts";
 
 export interface SenderOptions {
@@ -222,7 +223,7 @@ export class Sender {
       `${this.options.name} takes what it is sent again, after ${seconds} s; ` +
         (dropped === 0
           ? "nothing was lost"
-          : `${dropped} samples were dropped, for which there was no room`),
+          : `${counted(dropped, "sample was", "samples were")} dropped, for which there was no room`),
     );
   }
 
@@ -233,7 +234,7 @@ export class Sender {
     if (this.#refusals.has(kind)) return;
     this.#refusals.add(kind);
     this.options.onNotice(
-      `${this.options.name} has refused ${samples} samples, which are dropped: ${reason}`,
+      `${this.options.name} has refused ${counted(samples, "sample, which is", "samples, which are")} dropped: ${reason}`,
     );
   }
 }

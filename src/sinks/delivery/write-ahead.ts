@@ -24,6 +24,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { SharedFile } from "../../ffi/index.ts";
+import { counted } from "../../text/index.ts";
 import type { Backlog, Request } from "./backlog.ts";
 
 const HEADER_BYTES = 12;
@@ -263,7 +264,9 @@ export class WriteAhead implements Backlog {
     const known = this.#troubles.get(what);
     if (known === undefined) return;
     this.#troubles.delete(what);
-    this.onTrouble(`${what} can be written to ${this.folder} again, after ${known.times} failures`);
+    this.onTrouble(
+      `${what} can be written to ${this.folder} again, after ${counted(known.times, "failure")}`,
+    );
   }
 
   #readPosition(): { segment: number; offset: number } | undefined {

@@ -2,7 +2,7 @@
 // --out, unless that is a recording.
 
 import type { PoolSnapshot } from "../../layout/index.ts";
-import { formatBytes } from "../../text/index.ts";
+import { counted, formatBytes } from "../../text/index.ts";
 import type { Sink, SinkEnd, SinkOptions } from "../sink.ts";
 import { CsvSink } from "../text/csv.ts";
 import { NdjsonSink } from "../text/ndjson.ts";
@@ -56,7 +56,7 @@ export class FileSink implements Sink {
     this.#file.close();
     const { bytes, lost } = this.#file;
     return {
-      summary: `${this.options.path}: ${this.#snapshots} snapshots, ${formatBytes(bytes)}`,
+      summary: `${this.options.path}: ${counted(this.#snapshots, "snapshot")}, ${formatBytes(bytes)}`,
       undelivered: lost,
     };
   }

@@ -4,6 +4,7 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { ExportCounters, PoolSnapshot } from "../../layout/index.ts";
+import { counted } from "../../text/index.ts";
 import { MemoryBacklog } from "../delivery/backlog.ts";
 import { Presence } from "../delivery/presence.ts";
 import { hostOf, type PushSink, receiverAt, summaryLine } from "../delivery/push-sink.ts";
@@ -151,7 +152,7 @@ export class Otlp implements PushSink {
     const { requests, samples, bytes, retries, refused } = this.sender.counters;
     const { rejected, backlog } = this;
     const { dropped } = backlog;
-    const sent = `${hostOf(this.options.url)}: ${samples} data points in ${requests} requests of ${bytes} bytes by OTLP`;
+    const sent = `${hostOf(this.options.url)}: ${counted(samples, "data point")} in ${counted(requests, "request")} of ${bytes} bytes by OTLP`;
     const summary = summaryLine(sent, {
       "sent again": retries,
       "data points refused": refused,

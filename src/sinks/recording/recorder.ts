@@ -3,7 +3,7 @@
 // and the next one that is recorded says so.
 
 import { type PoolSnapshot, poolKey, threadFault } from "../../layout/index.ts";
-import { formatBytes } from "../../text/index.ts";
+import { counted, formatBytes } from "../../text/index.ts";
 import type { Sink, SinkEnd, SinkOptions } from "../index.ts";
 import { Changes } from "./changes.ts";
 import type { FromRecorder, ToRecorder } from "./worker-protocol.ts";
@@ -153,7 +153,8 @@ export class Recorder implements Sink {
     const reasons = [
       snapshot.gap,
       dropped?.gap,
-      dropped && `${dropped.count} snapshots were not recorded: writing them fell behind`,
+      dropped &&
+        `${counted(dropped.count, "snapshot was", "snapshots were")} not recorded: writing them fell behind`,
     ].filter((reason) => reason !== undefined);
     const gap = reasons.length === 0 ? undefined : reasons.join("; ");
     if (this.#changes.snapshotCount === 0) {
@@ -193,8 +194,9 @@ export class Recorder implements Sink {
     const { snapshots, samples, bytes, dropped } = this.#counts;
     if (snapshots === 0) return `${path}: nothing to record, not kept`;
     const each = samples === 0 ? "" : `, ${(bytes / samples).toFixed(2)} bytes per sample`;
-    const left = dropped === 0 ? "" : `; ${dropped} snapshots left out, writing fell behind`;
-    return `${path}: ${snapshots} snapshots, ${samples} samples, ${formatBytes(bytes)}${each}${left}`;
+    const left =
+      dropped === 0 ? "" : `; ${counted(dropped, "snapshot")} left out, writing fell behind`;
+    return `${path}: ${counted(snapshots, "snapshot")}, ${counted(samples, "sample")}, ${formatBytes(bytes)}${each}${left}`;
   }
 
   #stop(): void {

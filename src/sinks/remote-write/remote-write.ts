@@ -2,6 +2,7 @@
 // for each --remote-write.
 
 import { ClashLog, type ExportCounters, type PoolSnapshot } from "../../layout/index.ts";
+import { counted } from "../../text/index.ts";
 import { type Backlog, MemoryBacklog } from "../delivery/backlog.ts";
 import { Presence } from "../delivery/presence.ts";
 import { hostOf, type PushSink, receiverAt, summaryLine } from "../delivery/push-sink.ts";
@@ -165,7 +166,7 @@ export class RemoteWrite implements PushSink {
     const { requests, samples, bytes, retries, refused } = this.sender.counters;
     const { late, clashes, ended } = this.encoder.counters;
     const { dropped, durable } = this.backlog;
-    const sent = `${hostOf(this.options.url)}: ${samples} samples in ${requests} requests of ${bytes} bytes by remote write ${this.negotiation.version}.0`;
+    const sent = `${hostOf(this.options.url)}: ${counted(samples, "sample")} in ${counted(requests, "request")} of ${bytes} bytes by remote write ${this.negotiation.version}.0`;
     return summaryLine(ended > 0 ? `${sent}; ${ended} series ended` : sent, {
       "sent again": retries,
       "samples refused": refused,
@@ -193,7 +194,9 @@ function openWriteAhead(
 ): WriteAhead {
   const files = new WriteAhead(folder, maxBytes, onNotice);
   if (files.samples > 0) {
-    onNotice(`${files.samples} samples that an earlier run has left in ${folder} are sent first`);
+    onNotice(
+      `${counted(files.samples, "sample")} that an earlier run has left in ${folder} will be sent first`,
+    );
   }
   if (files.damagedBytes > 0) {
     onNotice(`${files.damagedBytes} bytes in ${folder} cannot be read: a write that was cut off`);
