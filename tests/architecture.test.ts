@@ -26,18 +26,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   text: ["layout"],
   ffi: ["layout"],
   http: [],
-  client: ["layout", "ffi"],
-  "prom-client": ["layout", "client"],
-  opentelemetry: ["layout", "client"],
+  rest: ["layout"],
+  client: ["layout", "ffi", "rest"],
+  "prom-client": ["layout", "client", "rest"],
+  opentelemetry: ["layout", "client", "rest"],
   frameworks: ["client"],
   identity: ["layout", "http"],
-  guard: ["layout", "ffi", "http"],
-  agent: ["layout", "text", "ffi", "http", "exposition", "identity", "guard"],
-  collector: ["layout", "text", "ffi", "http", "guard"],
+  guard: ["layout", "ffi", "http", "rest"],
+  agent: ["layout", "text", "ffi", "http", "exposition", "identity", "guard", "rest"],
+  collector: ["layout", "text", "ffi", "http", "guard", "rest"],
   exposition: ["layout"],
   sinks: ["layout", "text", "ffi", "http", "exposition", "guard", "duckdb"],
   duckdb: ["ffi"],
-  inspector: ["layout", "text", "ffi", "http", "identity"],
+  inspector: ["layout", "text", "ffi", "http", "identity", "rest"],
   demo: ["layout", "http", "client", "agent", "guard"],
   "command-line": ["layout", "text"],
   commands: [
@@ -162,6 +163,16 @@ describe("the rooms of src/", () => {
         .map(({ path }) => path);
       if (loaded.includes(specifier)) throw new Error(`${file} loads ${specifier}`);
     }
+  });
+
+  test("take of the REST contracts their types alone, except for the agent, which checks by them", async () => {
+    const loading: string[] = [];
+    for (const { file, from, to, specifier } of arrows) {
+      if (to !== "rest" || from === "agent") continue;
+      const loaded = transpiler.scanImports(await Bun.file(join(ROOT, file)).text());
+      if (loaded.some(({ path }) => path === specifier)) loading.push(file);
+    }
+    expect(loading).toEqual([]);
   });
 
   test("name the file they import with its extension, relative to themselves", () => {

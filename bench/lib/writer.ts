@@ -2,7 +2,7 @@
 
 import { AgentApi } from "../../src/client/agent-api.ts";
 import { Attachment } from "../../src/client/attachment.ts";
-import type { RegisterResponse, SeriesRequest } from "../../src/layout/index.ts";
+import type { RegisterResponse, SeriesRequest } from "../../src/rest/index.ts";
 import type { AgentProcess } from "./agent.ts";
 
 export class RestWriter {

@@ -28,10 +28,9 @@ import {
   LAYOUT_VERSION,
   LOCAL_SOURCE,
   type PoolSnapshot,
-  type Problem,
-  type ProcessesResponse,
   type ProcessIdentity,
 } from "../layout/index.ts";
+import type { Problem, ProcessesResponse } from "../rest/index.ts";
 import { FAILURE } from "./errors.ts";
 import { Garbage } from "./garbage.ts";
 import { Health } from "./health.ts";

@@ -2,7 +2,7 @@
 // `/health` and `/healthz`.
 
 import type { Log } from "../guard/index.ts";
-import type { Problem } from "../layout/index.ts";
+import type { Problem } from "../rest/index.ts";
 
 /** Something that can fail while the agent runs. */
 export type Part = "pools" | "lost-pools" | "socket" | "rest-port" | "data-port";

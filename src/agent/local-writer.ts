@@ -5,14 +5,8 @@
 // dropped or replaced takes no count with it: the writer stores what it has in the next one.
 
 import { SharedFile } from "../ffi/index.ts";
-import {
-  initialValue,
-  type MetricDefinition,
-  type PreviousPlace,
-  type RegisterResponse,
-  type SeriesRequest,
-  type Writer,
-} from "../layout/index.ts";
+import { initialValue, type MetricDefinition, type Writer } from "../layout/index.ts";
+import type { PreviousPlace, RegisterResponse, SeriesRequest } from "../rest/index.ts";
 import { AgentError } from "./errors.ts";
 import type { Pool } from "./pool/pool.ts";
 import type { Application } from "./registry/application.ts";

@@ -1,7 +1,8 @@
 // Why a call to the agent has come to nothing, in words: what is wrong with its socket, and what to do.
 
 import { accessSync, constants, type Stats, statSync } from "node:fs";
-import { type ApiError, SOCKET_PATH_BYTES_MAX } from "../layout/index.ts";
+import { SOCKET_PATH_BYTES_MAX } from "../layout/index.ts";
+import type { ApiError } from "../rest/index.ts";
 
 const START = "start `microview agent`";
 const NAME = "name its socket by MICROVIEW_SOCKET";

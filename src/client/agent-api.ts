@@ -1,17 +1,19 @@
-// Calls to the agent over its Unix socket, typed by the contract in layout.
+// Calls to the agent over its Unix socket, typed by the contract in src/rest.
 
-import {
-  type ApiError,
-  type AttachRequest,
-  type AttachResponse,
-  foreignWords,
-  type HoldRequest,
-  parseFlatJson,
-  type RegisterRequest,
-  type RegisterResponse,
-  type ReleaseRequest,
-  type ReleaseResponse,
-} from "../layout/index.ts";
+import { foreignWords, parseFlatJson, requestLine } from "../layout/index.ts";
+import type {
+  Answer,
+  ApiError,
+  AttachRequest,
+  AttachResponse,
+  Body,
+  Call,
+  HoldRequest,
+  RegisterRequest,
+  RegisterResponse,
+  ReleaseRequest,
+  ReleaseResponse,
+} from "../rest/index.ts";
 import { AgentAbsent } from "./absence.ts";
 import { requestUnix } from "./unix-http.ts";
 
@@ -44,14 +46,9 @@ export class AgentApi {
   ) {}
 
   async attach(request: AttachRequest): Promise<AttachResponse> {
-    const answer = await this.#call<AttachResponse>(
-      "POST",
-      "writers",
-      request,
-      request.previous?.writer,
-    );
-    // The secret of its current place is the last to be forgotten.
     const before = request.previous?.writer;
+    const answer = await this.#call("POST /v1/apps/:app/writers", request, before);
+    // The secret of its current place is the last to be forgotten.
     const known = before === undefined ? undefined : this.#secrets.get(before);
     if (before !== undefined && known !== undefined) {
       this.#secrets.delete(before);
@@ -65,28 +62,33 @@ export class AgentApi {
   }
 
   async hold(writer: number, request: HoldRequest): Promise<void> {
-    await this.#call("PUT", `writers/${writer}/lock`, request, writer);
+    await this.#call("PUT /v1/apps/:app/writers/:writer/lock", request, writer);
   }
 
   register(writer: number, request: RegisterRequest): Promise<RegisterResponse> {
-    return this.#call("POST", `writers/${writer}/series`, request, writer);
+    return this.#call("POST /v1/apps/:app/writers/:writer/series", request, writer);
   }
 
   release(writer: number, request: ReleaseRequest): Promise<ReleaseResponse> {
-    return this.#call("DELETE", `writers/${writer}/series`, request, writer);
+    return this.#call("DELETE /v1/apps/:app/writers/:writer/series", request, writer);
   }
 
   async detach(writer: number): Promise<void> {
-    await this.#call("DELETE", `writers/${writer}`, undefined, writer);
+    await this.#call("DELETE /v1/apps/:app/writers/:writer", undefined, writer);
   }
 
   /**
    * @param writer that the call is about
    * @throws AgentRefusal, AgentAbsent
    */
-  async #call<T>(method: string, path: string, body?: unknown, writer?: number): Promise<T> {
+  async #call<C extends Call>(call: C, body: Body<C>, writer?: number): Promise<Answer<C>> {
     const secret = writer === undefined ? undefined : this.#secrets.get(writer);
-    const headers = secret === undefined ? {} : { "Microview-Secret": secret };
+    const headers: Record<string, string> =
+      secret === undefined ? {} : { "Microview-Secret": secret };
+    const { method, path } = requestLine(call, {
+      app: this.app,
+      ...(writer === undefined ? {} : { writer }),
+    });
     const { status, answer } = await this.#ask(method, path, body, headers);
     if (status >= 300) {
       const code = foreignWords(answer?.code) ?? "unknown";
@@ -94,14 +96,14 @@ export class AgentApi {
       const hint = foreignWords(answer?.hint) ?? "";
       throw new AgentRefusal(code, message, hint);
     }
-    return answer as T;
+    return answer as Answer<C>;
   }
 
   async #ask(method: string, path: string, body: unknown, headers: Record<string, string>) {
     try {
       const { status, body: text } = await requestUnix(this.socketPath, {
         method,
-        path: `/v1/apps/${encodeURIComponent(this.app)}/${path}`,
+        path,
         timeoutMs: TIMEOUT_MS,
         holdMs: HOLD_MS,
         headers,

@@ -11,18 +11,16 @@ import {
   WriterHold,
 } from "../ffi/index.ts";
 import {
-  type AttachResponse,
   decodeHeader,
-  type Extent,
   HEADER_BYTES_USED,
   PAGE_BYTES,
   PAGE_HEADER_SLOTS,
   type PoolHeader,
-  type PreviousPlace,
   poolPath,
   SLOTS_PER_PAGE,
   SLOTS_PER_PAGE_STRIDE,
 } from "../layout/index.ts";
+import type { AttachResponse, Extent, PreviousPlace } from "../rest/index.ts";
 import type { Series } from "./cells.ts";
 
 export class Attachment {

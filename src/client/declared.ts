@@ -1,7 +1,8 @@
 // What a thread has declared, beyond the life of the modules that did so: `bun --hot` evaluates them anew in the same
 // thread, with all that they import. What is declared again is the same writer then, with the same handles.
 
-import type { ApiError, MetricDefinition } from "../layout/index.ts";
+import type { MetricDefinition } from "../layout/index.ts";
+import type { ApiError } from "../rest/index.ts";
 import type { Cell } from "./cells.ts";
 import type { Family } from "./family.ts";
 import type { ThreadWriter } from "./writer.ts";

@@ -2,7 +2,6 @@
 
 import { resolve } from "node:path";
 import {
-  type ApiError,
   type Combine,
   checkAppName,
   checkDefinition,
@@ -19,6 +18,7 @@ import {
   millisecondsPer,
   slotsPerSeries,
 } from "../layout/index.ts";
+import type { ApiError } from "../rest/index.ts";
 import type { Cell } from "./cells.ts";
 import { Counter } from "./counter.ts";
 import {

@@ -1,7 +1,8 @@
 // Looks now and then whether log-linear histograms have observed what is out of their range, and says so once for each.
 // The first and the last bucket tell it, so that `observe` has nothing to do with it.
 
-import type { ApiError, MetricDefinition } from "../layout/index.ts";
+import type { MetricDefinition } from "../layout/index.ts";
+import type { ApiError } from "../rest/index.ts";
 import type { Series } from "./cells.ts";
 
 /** Series that are looked at in one go; the others at the next looks. */

@@ -1,6 +1,7 @@
 // Series that were removed and that the agent still keeps for this writer, until it is told.
 
-import type { MetricDefinition, SeriesRelease } from "../layout/index.ts";
+import type { MetricDefinition } from "../layout/index.ts";
+import type { SeriesRelease } from "../rest/index.ts";
 import type { Series } from "./cells.ts";
 
 export class Releases {

@@ -1,7 +1,7 @@
 // Whether a thread's writer is attached to its agent: what `ready` waits for and gives, and the one line that a service
 // writes after some seconds without an agent.
 
-import type { ApiError } from "../layout/index.ts";
+import type { ApiError } from "../rest/index.ts";
 
 /** What `ready` found. */
 export interface Readiness {

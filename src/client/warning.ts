@@ -2,7 +2,7 @@
 // a failing stream would end the service with another exit code.
 
 import { writeSync } from "node:fs";
-import type { ApiError } from "../layout/index.ts";
+import type { ApiError } from "../rest/index.ts";
 
 const STDERR = 2;
 

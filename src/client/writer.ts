@@ -3,15 +3,8 @@
 
 import { threadId } from "node:worker_threads";
 import { ownerOfSocket, ownUids, ShimError, shim } from "../ffi/index.ts";
-import {
-  type ApiError,
-  foreignWords,
-  initialValue,
-  type MetricDefinition,
-  type PlacedRun,
-  type RegisterResponse,
-  type SeriesRequest,
-} from "../layout/index.ts";
+import { foreignWords, initialValue, type MetricDefinition } from "../layout/index.ts";
+import type { ApiError, PlacedRun, RegisterResponse, SeriesRequest } from "../rest/index.ts";
 import { AgentAbsent, whyAbsent, whyUnreachable } from "./absence.ts";
 import { AgentApi, AgentRefusal } from "./agent-api.ts";
 import { Attachment } from "./attachment.ts";

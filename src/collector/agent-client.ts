@@ -2,14 +2,15 @@
 
 import { proxyFor, proxyOption } from "../http/index.ts";
 import {
-  type ApiError,
   DEFAULT_PORT,
   defaultSocketPath,
   foreignWords,
   formatEndpoint,
   LOCAL_SOURCE,
   parseFlatJson,
+  requestLine,
 } from "../layout/index.ts";
+import type { Answer, ApiError, Body, Call, PathValues } from "../rest/index.ts";
 
 const TIMEOUT_MS = 5_000;
 /** An answer that is longer is not an agent's. */
@@ -67,6 +68,13 @@ export function namedTwice(targets: readonly Target[]): string | undefined {
   return twice && targetName(twice);
 }
 
+/** A call to an agent, with what goes along. */
+export interface Question {
+  call: Call;
+  values: Readonly<Record<string, string | number>>;
+  body: unknown;
+}
+
 export class AgentClient {
   readonly name: string;
   readonly #local: boolean;
@@ -120,8 +128,14 @@ export class AgentClient {
     }
   }
 
-  /** The answer to a call. @throws Error with what the agent says */
-  async call(method: string, path: string, body?: unknown): Promise<unknown> {
+  /** The answer to a call, as its contract has it. @throws Error with what the agent says */
+  async call<C extends Call>(call: C, values: PathValues<C>, body?: Body<C>): Promise<Answer<C>> {
+    return (await this.ask({ call, values, body })) as Answer<C>;
+  }
+
+  /** The answer to a call, whichever it is. @throws Error with what the agent says */
+  async ask({ call, values, body }: Question): Promise<unknown> {
+    const { method, path } = requestLine(call, values);
     const response = await this.fetch(method, path, body);
     const answer = (await this.answerOf(response)) as Partial<ApiError> | null | undefined;
     if (response.ok && answer !== undefined) return answer;

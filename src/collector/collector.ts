@@ -320,12 +320,12 @@ export class Collector {
   }
 
   /** Asks an agent what the reading thread cannot. */
-  async #ask({ target, ask, method, path, body }: Extract<FromReader, { kind: "ask" }>) {
+  async #ask({ target, ask, question }: Extract<FromReader, { kind: "ask" }>) {
     const state = this.#targets[target]!;
     let answer: unknown;
     let error: string | undefined;
     try {
-      answer = await new AgentClient(state.target, state.discovery).call(method, path, body);
+      answer = await new AgentClient(state.target, state.discovery).ask(question);
     } catch (thrown) {
       error = (thrown as Error).message;
     }

@@ -16,16 +16,8 @@ import {
   type RdmaPortSpec,
 } from "../ffi/index.ts";
 import { byProxy, failureOf } from "../http/index.ts";
-import {
-  type ApiError,
-  foreignWords,
-  type HealthResponse,
-  isReadableVersion,
-  type RdmaEndpoint,
-  type RdmaResponse,
-  READABLE_VERSIONS,
-  SHM_DIR,
-} from "../layout/index.ts";
+import { foreignWords, isReadableVersion, READABLE_VERSIONS, SHM_DIR } from "../layout/index.ts";
+import type { ApiError, HealthResponse, RdmaEndpoint } from "../rest/index.ts";
 import {
   AgentClient,
   type Credentials,
@@ -240,13 +232,13 @@ async function discoverVerbs(
   const { source, port: wanted, mtu, timeout, retries } = options;
   const library = source?.library ?? "";
   const ports = listRdmaPorts(source?.sysfs ?? RDMA_SYSFS);
-  let endpoint: RdmaResponse["endpoint"];
+  let endpoint: RdmaEndpoint;
   let choice: RdmaChoice;
   try {
     // Said first: on most hosts it is all that there is to say.
     choice = chooseRdmaPort(ports, wanted);
     loadVerbs(library);
-    const answer = (await agent.call("GET", "/v1/rdma")) as RdmaResponse;
+    const answer = await agent.call("GET /v1/rdma", {});
     if (answer.endpoint === null) return `the agent has no RDMA: ${answer.reason}`;
     endpoint = answer.endpoint;
     choice = chooseRdmaPort(ports, wanted, endpoint.gidType);

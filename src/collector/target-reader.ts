@@ -187,10 +187,10 @@ export class TargetReader {
         const { target } = this.options;
         return new VerbsTransport(
           spec,
-          (method, path, body, done) => {
+          (call, values, body, done) => {
             const ask = this.#nextAsk++;
             this.#asks.set(ask, done);
-            this.tell({ kind: "ask", target, ask, method, path, body });
+            this.tell({ kind: "ask", target, ask, question: { call, values, body } });
           },
           took,
         );

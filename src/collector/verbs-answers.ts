@@ -1,6 +1,11 @@
 // What an agent answers about RDMA, checked before anything of it is used: it comes from another host.
 
-import type { QueuePairResponse, RdmaRegion, RdmaResponse } from "../layout/index.ts";
+import type {
+  QueuePairResponse,
+  RdmaRegion,
+  RdmaResponse,
+  RegionsResponse,
+} from "../rest/index.ts";
 import { type RemotePool, TransportError } from "./transport.ts";
 
 const isCount = (value: unknown): value is number =>
@@ -9,11 +14,11 @@ const isWord = (value: unknown): value is number =>
   isCount(value) && (value as number) <= 0xffff_ffff;
 
 /** The agent's list of pools, of which nothing is believed unseen. */
-export function parsePools(answer: Partial<RdmaResponse>): RemotePool[] | TransportError {
-  if (answer.endpoint === null) {
-    return new TransportError(`the agent serves no RDMA: ${String(answer.reason)}`);
+export function parsePools(answer: unknown): RemotePool[] | TransportError {
+  const { endpoint, reason, pools }: Partial<RdmaResponse> = answer ?? {};
+  if (endpoint === null) {
+    return new TransportError(`the agent serves no RDMA: ${String(reason)}`);
   }
-  const { pools } = answer;
   const fits = (pool: Partial<RemotePool>) =>
     isCount(pool.id) &&
     isCount(pool.poolId) &&
@@ -26,20 +31,25 @@ export function parsePools(answer: Partial<RdmaResponse>): RemotePool[] | Transp
 }
 
 /** Regions as an agent of ours gives them, or undefined. */
-export function parseRegions(regions: unknown): RdmaRegion[] | undefined {
+export function parseRegions(answer: unknown): RdmaRegion[] | undefined {
+  const { regions }: Partial<RegionsResponse> = answer ?? {};
   const fits = (region: Partial<RdmaRegion> | null) =>
     isCount(region?.offset) && isCount(region.bytes) && region.bytes > 0 && isWord(region.key);
-  return Array.isArray(regions) && regions.every(fits) ? (regions as RdmaRegion[]) : undefined;
+  return Array.isArray(regions) && regions.every(fits) ? regions : undefined;
 }
 
 /** @throws TransportError for an answer that no agent of ours gives */
-export function parseQueuePair(answer: QueuePairResponse): QueuePairResponse {
-  const { id, number, psn, gid, lid, mtu, reads } = answer;
-  const numbers = [id, number, psn, lid].every(isWord);
-  const path = [256, 512, 1024, 2048, 4096].includes(mtu) && reads >= 1 && reads <= 255;
+export function parseQueuePair(answer: unknown): QueuePairResponse {
+  const found: Partial<QueuePairResponse> = answer ?? {};
+  const { id, number, psn, gid, lid, mtu, reads, manager } = found;
+  const regions = parseRegions(answer);
+  const numbers = isWord(id) && isWord(number) && isWord(psn) && isWord(lid);
+  const path =
+    isWord(mtu) && [256, 512, 1024, 2048, 4096].includes(mtu) && isWord(reads) && reads <= 255;
   const address = typeof gid === "string" && /^([0-9a-f]{32})?$/.test(gid);
-  if (!numbers || !path || !address || parseRegions(answer.regions) === undefined) {
+  if (!numbers || !path || reads === 0 || !address || regions === undefined) {
     throw new TransportError("the agent's answer to a queue pair makes no sense");
   }
-  return answer;
+  const pair = { id, number, psn, gid, lid, mtu, reads, regions };
+  return manager === undefined ? pair : { ...pair, manager };
 }

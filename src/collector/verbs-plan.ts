@@ -1,6 +1,6 @@
 // Which READs bring ranges of a pool, given the regions that its agent has registered.
 
-import type { RdmaRegion } from "../layout/index.ts";
+import type { RdmaRegion } from "../rest/index.ts";
 import type { ByteRange } from "./transport.ts";
 
 /** One READ: part of a pool's file, under its region's key. */

@@ -1,7 +1,8 @@
 // A collector's session with an agent: while its connection stands, the agent keeps the collector's queue pairs. Runs
 // on the main thread, and asks the agent on behalf of the reading thread.
 
-import { parseFlatJson, type RdmaSessionMessage } from "../layout/index.ts";
+import { parseFlatJson } from "../layout/index.ts";
+import type { RdmaSessionMessage } from "../rest/index.ts";
 import type { AgentClient } from "./agent-client.ts";
 
 const OPEN_TIMEOUT_MS = 5_000;

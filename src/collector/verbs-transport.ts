@@ -16,14 +16,15 @@ import {
   STATUS_REMOTE_ACCESS,
   statusText,
 } from "../ffi/index.ts";
+import type { PoolState } from "../layout/index.ts";
 import type {
-  PoolState,
+  Body,
+  Call,
+  PathValues,
   QueuePairRequest,
   QueuePairResponse,
   RdmaRegion,
-  RdmaResponse,
-  RegionsResponse,
-} from "../layout/index.ts";
+} from "../rest/index.ts";
 import {
   BrokenError,
   type ByteRange,
@@ -57,10 +58,10 @@ export interface VerbsSpec {
 }
 
 /** What is asked of the agent, and what the main thread made of the answer. */
-export type Ask = (
-  method: "GET" | "POST" | "DELETE",
-  path: string,
-  body: unknown,
+export type Ask = <C extends Call>(
+  call: C,
+  values: PathValues<C>,
+  body: Body<C>,
   done: (answer: unknown, error: string | undefined) => void,
 ) => void;
 
@@ -166,10 +167,10 @@ export class VerbsTransport implements Transport {
   }
 
   list(done: (pools: RemotePool[] | Error) => void): void {
-    this.ask("GET", "/v1/rdma", undefined, (answer, error) => {
+    this.ask("GET /v1/rdma", {}, undefined, (answer, error) => {
       if (this.#closed) return;
       if (error !== undefined) return done(new TransportError(error));
-      const pools = parsePools(answer as RdmaResponse);
+      const pools = parsePools(answer);
       if (!(pools instanceof Error)) this.#forget(pools);
       done(pools);
     });
@@ -278,12 +279,12 @@ export class VerbsTransport implements Transport {
       reads: Math.max(1, Math.min(facts.maxReadsInitiator, 255)),
       ...(spec.manager === null ? {} : { manager: true }),
     };
-    this.ask("POST", "/v1/rdma/queue-pairs", request, (answer, error) => {
+    this.ask("POST /v1/rdma/queue-pairs", {}, request, (answer, error) => {
       if (this.#closed || link.state === "closed") return;
       let failure: ReadFailure;
       try {
         if (error !== undefined) throw new TransportError(error);
-        const parsed = parseQueuePair(answer as QueuePairResponse);
+        const parsed = parseQueuePair(answer);
         if (spec.manager !== null) return this.#resolve(link, spec.manager.host, parsed);
         this.#connected(link, psn, parsed);
       } catch (thrown) {
@@ -458,7 +459,8 @@ export class VerbsTransport implements Transport {
   #drop(link: Link): void {
     this.#links.delete(link.pool.id);
     this.#notices.delete(link.pool.id);
-    if (link.id !== 0) this.ask("DELETE", `/v1/rdma/queue-pairs/${link.id}`, undefined, () => {});
+    if (link.id !== 0)
+      this.ask("DELETE /v1/rdma/queue-pairs/:id", { id: link.id }, undefined, () => {});
     this.#end(link);
   }
 
@@ -483,11 +485,12 @@ export class VerbsTransport implements Transport {
   }
 
   #askRegions(link: Link, done: (failure: ReadFailure) => void): void {
-    this.ask("POST", `/v1/rdma/queue-pairs/${link.id}/regions`, {}, (answer, error) => {
+    const call = "POST /v1/rdma/queue-pairs/:id/regions";
+    this.ask(call, { id: link.id }, undefined, (answer, error) => {
       if (this.#closed) return;
       if (link.state === "closed") return done(new BrokenError("the queue pair is gone"));
       if (error !== undefined) return done(new TransportError(error));
-      const regions = parseRegions((answer as RegionsResponse).regions);
+      const regions = parseRegions(answer);
       if (regions === undefined)
         return done(new TransportError("the agent's regions make no sense"));
       link.regions = regions;

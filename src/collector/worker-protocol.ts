@@ -1,6 +1,7 @@
 // What the collector's two sides, main thread and reading thread, say to each other.
 
 import type { StructureNews } from "../layout/index.ts";
+import type { Question } from "./agent-client.ts";
 import type { Filter } from "./filter.ts";
 import type { TransportCounters, TransportName } from "./transport.ts";
 import type { VerbsSpec } from "./verbs-transport.ts";
@@ -80,14 +81,7 @@ export type FromReader =
       counters: TransportCounters;
     }
   /** Something that only REST can tell or do. */
-  | {
-      kind: "ask";
-      target: number;
-      ask: number;
-      method: "GET" | "POST" | "DELETE";
-      path: string;
-      body: unknown;
-    }
+  | { kind: "ask"; target: number; ask: number; question: Question }
   /** A snapshot was not taken. */
   | { kind: "skipped"; target: number; app: string; reason: SkipReason; detail: string }
   | { kind: "gone"; target: number; pool: number; app: string }

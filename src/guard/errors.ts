@@ -1,6 +1,6 @@
 // What a caller of one of our servers is told when he is refused.
 
-import type { ApiError } from "../layout/index.ts";
+import type { ApiError } from "../rest/index.ts";
 
 /** An error with a code for programs, a sentence and a hint for people, and the HTTP status that goes with it. */
 export class CallError extends Error implements ApiError {

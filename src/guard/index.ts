@@ -26,7 +26,6 @@ export {
   ExpiredTokenError,
   type KnownToken,
   type TokenEntry,
-  type TokenListing,
   Tokens,
 } from "./tokens.ts";
 export { startTunnel, type Tunnel, type TunnelGuard, type TunnelStream } from "./tunnel.ts";

@@ -4,7 +4,7 @@
 import { lstatSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { shareSocket } from "../ffi/index.ts";
-import type { Problem } from "../layout/index.ts";
+import type { Problem } from "../rest/index.ts";
 import { type ConnectionLimits, Connections } from "./connections.ts";
 import { CallError, responseOf } from "./errors.ts";
 import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";

@@ -3,6 +3,7 @@
 
 import { timingSafeEqual } from "node:crypto";
 import { globs, isAppName } from "../layout/index.ts";
+import type { TokenListing } from "../rest/index.ts";
 import { CallError } from "./errors.ts";
 import type { Grant } from "./grants.ts";
 import { DEFAULT_SCOPES, type Scope } from "./scopes.ts";
@@ -23,14 +24,6 @@ export interface TokenEntry {
 /** A token as a server's threads keep it: nothing in it can be sent by a client. */
 export interface KnownToken extends Omit<TokenEntry, "token"> {
   hash: Uint8Array;
-}
-
-/** A token as those who manage a server see it. */
-export interface TokenListing {
-  name: string;
-  apps: readonly string[] | null;
-  scopes: readonly Scope[];
-  expires: string | null;
 }
 
 /** A token that was right, and has expired. Only who has it is told. */

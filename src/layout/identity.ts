@@ -1,5 +1,5 @@
-// Who a process is beyond its number: the container, pod and workload that it belongs to. Part of the agent's REST
-// contract, and of the labels of `microview_process_info`.
+// Who a process is beyond its number: the container, pod and workload that it belongs to. Told over REST, and by the
+// labels of `microview_process_info`.
 
 /** Empty texts are what is not known; names of Kubernetes come from its API and may come later than the rest. */
 export interface ProcessIdentity {
@@ -40,18 +40,6 @@ export const UNKNOWN_IDENTITY: ProcessIdentity = {
   workloadGuessed: false,
   unit: "",
 };
-
-/** GET /v1/apps/:app/processes, which is empty while the agent runs with `--process-metrics off`. */
-export interface ProcessesResponse {
-  processes: {
-    service: string;
-    /** As the process's own writers have it, in its own pid namespace. */
-    pid: number;
-    /** As the agent sees it. */
-    hostPid: number;
-    identity: ProcessIdentity;
-  }[];
-}
 
 /** The agent's own application, and its metric of who the processes of services are. */
 export const AGENT_APP = "microview";

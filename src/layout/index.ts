@@ -1,30 +1,5 @@
-// The contract: page, pool, directory, histogram, wire and REST formats. Pure code over buffers, no I/O.
+// The contract: page, pool, directory, histogram and wire formats. Pure code over buffers, no I/O.
 
-export type {
-  ApiError,
-  AttachRequest,
-  AttachResponse,
-  Extent,
-  HealthResponse,
-  HoldRequest,
-  PlacedRun,
-  PreviousPlace,
-  Problem,
-  QueuePairRequest,
-  QueuePairResponse,
-  RdmaEndpoint,
-  RdmaRegion,
-  RdmaResponse,
-  RdmaSessionMessage,
-  RegionsResponse,
-  RegisterRequest,
-  RegisterResponse,
-  RegisterResult,
-  ReleaseRequest,
-  ReleaseResponse,
-  SeriesRelease,
-  SeriesRequest,
-} from "./api.ts";
 export { foreignWords } from "./foreign/foreign-words.ts";
 export { parseFlatJson } from "./foreign/json.ts";
 export { threadFault } from "./foreign/thread-fault.ts";
@@ -35,7 +10,6 @@ export {
   INFO_LABELS,
   INFO_METRIC,
   identityOfLabels,
-  type ProcessesResponse,
   type ProcessIdentity,
   UNKNOWN_IDENTITY,
 } from "./identity.ts";
@@ -243,3 +217,4 @@ export {
   type ShownBuckets,
   shownBuckets,
 } from "./prometheus/spelling.ts";
+export { requestLine } from "./request-line.ts";

@@ -2,7 +2,7 @@
 // https://github.com/open-telemetry/opentelemetry-js, api/src/internal/global-utils.ts
 
 import type { Context, ContextManager, DiagLogger } from "@opentelemetry/api";
-import type { ApiError } from "../layout/index.ts";
+import type { ApiError } from "../rest/index.ts";
 
 interface Api {
   diag?: DiagLogger;

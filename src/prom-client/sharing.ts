@@ -11,7 +11,8 @@ import {
   MicroView,
   warnOnStderr,
 } from "../client/index.ts";
-import { type ApiError, cutTo, LIMITS } from "../layout/index.ts";
+import { cutTo, LIMITS } from "../layout/index.ts";
+import type { ApiError } from "../rest/index.ts";
 import { defaultApp, defaultService } from "./identity.ts";
 import { type Labels, labelText } from "./labels.ts";
 

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Value } from "@sinclair/typebox/value";
 import { Elysia } from "elysia";
 import type { Agent } from "../../src/agent/agent.ts";
 import type { AgentError } from "../../src/agent/errors.ts";
@@ -13,7 +14,8 @@ import { VerbsSession } from "../../src/collector/verbs-session.ts";
 import { ANYONE, type Grant, LOCAL } from "../../src/guard/grants.ts";
 import { checkScope, type Need, needs, needsOf, SCOPES } from "../../src/guard/scopes.ts";
 import type { TokenEntry } from "../../src/guard/tokens.ts";
-import { PAGE_BYTES, type RdmaResponse, STATUS } from "../../src/layout/index.ts";
+import { PAGE_BYTES, STATUS } from "../../src/layout/index.ts";
+import { CALLS, type Call, type CallSchemas } from "../../src/rest/index.ts";
 import { CLI, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { MOCK_GID, MockVerbs } from "../support/mock-verbs.ts";
@@ -178,6 +180,16 @@ function told({ response, text }: { response: Response; text: string }): Told {
   return `${response.status} ${code}`;
 }
 
+/** Where an answer is not what its contract says: what is missing or different, and what is not stated. */
+function faultsOf(call: Call, answer: unknown): string[] {
+  const { response }: CallSchemas = CALLS[call];
+  const faults = [...Value.Errors(response, answer)].map(
+    ({ path, message }) => `${path} ${message}`,
+  );
+  const stated = Value.Clean(response, structuredClone(answer));
+  return Bun.deepEquals(stated, answer) ? faults : [...faults, "more than is stated"];
+}
+
 describe("a route", () => {
   test("is in this table, with the scope that it asks for", () => {
     const { routes } = createRoutes({} as RoutesContext);
@@ -230,7 +242,7 @@ describe("a route", () => {
       { token: "token-for-everything" },
     );
     const session = await VerbsSession.open(client);
-    const { pools } = (await client.call("GET", "/v1/rdma")) as RdmaResponse;
+    const { pools } = await client.call("GET /v1/rdma", {});
     const { poolId } = pools.find(({ app }) => app === "shop")!;
     const rdma = { ...PAIR, session: session.id, app: "shop", poolId };
     const values: Record<string, string | number> = { app: "shop" };
@@ -243,6 +255,9 @@ describe("a route", () => {
       if (route === "DELETE /v1/apps/:app/writers/:writer") letGo();
       const answer = await call(route, "token-for-everything", given);
       answers[route] = told(answer);
+      if (answer.response.ok && route in CALLS) {
+        expect([route, faultsOf(route as Call, JSON.parse(answer.text))]).toEqual([route, []]);
+      }
       if (route === "POST /v1/apps/:app/writers") {
         const { writer, secret, ...place } = JSON.parse(answer.text);
         letGo = host.hold(place);

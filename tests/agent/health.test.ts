@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { HealthResponse } from "../../src/layout/index.ts";
+import type { HealthResponse } from "../../src/rest/index.ts";
 import { runCli } from "../commands/run-cli.ts";
 import { AgentProcess, TestHost } from "../support/host.ts";
 import { asNobody, canMount, mountTmpfs, nobodyUid } from "../support/permissions.ts";

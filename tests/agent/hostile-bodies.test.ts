@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createRoutes, type RoutesContext } from "../../src/agent/serve/routes.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
-import type { AttachResponse } from "../../src/layout/index.ts";
+import type { AttachResponse } from "../../src/rest/index.ts";
 import { TestHost } from "../support/host.ts";
 import { ask, define } from "../support/pools.ts";
 import { patience } from "../support/speed.ts";

@@ -5,7 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import type { Agent } from "../../src/agent/agent.ts";
-import type { ApiError } from "../../src/layout/index.ts";
+import type { ApiError } from "../../src/rest/index.ts";
 import { Authority } from "../support/certificates.ts";
 import { TestHost } from "../support/host.ts";
 import { ask, define } from "../support/pools.ts";

@@ -4,7 +4,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { LimitError } from "../../src/agent/errors.ts";
 import type { StrategyName } from "../../src/agent/registry/strategies/index.ts";
-import type { MetricDefinition, SeriesRelease } from "../../src/layout/index.ts";
+import type { MetricDefinition } from "../../src/layout/index.ts";
+import type { SeriesRelease } from "../../src/rest/index.ts";
 import {
   application,
   ask,

@@ -6,7 +6,7 @@ import { AgentClient } from "../../src/collector/agent-client.ts";
 import { VerbsSession } from "../../src/collector/verbs-session.ts";
 import type { TokenEntry } from "../../src/guard/tokens.ts";
 import { TlsError } from "../../src/http/index.ts";
-import { PAGE_BYTES, type RdmaResponse, STATUS } from "../../src/layout/index.ts";
+import { PAGE_BYTES, STATUS } from "../../src/layout/index.ts";
 import { Authority } from "../support/certificates.ts";
 import { collect } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
@@ -150,12 +150,16 @@ describe("a token that expires", () => {
         over = true;
       };
       host.onEnd(() => session.close());
-      const { pools } = (await client.call("GET", "/v1/rdma")) as RdmaResponse;
+      const { pools } = await client.call("GET /v1/rdma", {});
       const pool = pools.find(({ app }) => app === "shop")!;
-      await client.call("POST", "/v1/rdma/queue-pairs", {
-        ...{ session: session.id, app: "shop", poolId: pool.poolId, number: 17, psn: 1 },
-        ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
-      });
+      await client.call(
+        "POST /v1/rdma/queue-pairs",
+        {},
+        {
+          ...{ session: session.id, app: "shop", poolId: pool.poolId, number: 17, psn: 1 },
+          ...{ linkLayer: "Ethernet", gid: MOCK_GID, lid: 0, mtu: 4096, reads: 1 },
+        },
+      );
       return () => over;
     };
     const [opsOver, teamOver] = [await pairsOf(OPS), await pairsOf(TEAM)];

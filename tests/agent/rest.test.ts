@@ -6,13 +6,13 @@ import { connect, createServer } from "node:net";
 import type { Agent } from "../../src/agent/agent.ts";
 import { AgentRunningError } from "../../src/agent/index.ts";
 import { ExposedError } from "../../src/guard/index.ts";
-import {
-  type ApiError,
-  type AttachResponse,
-  type HealthResponse,
-  LAYOUT_VERSION,
-  type RegisterResponse,
-} from "../../src/layout/index.ts";
+import { LAYOUT_VERSION } from "../../src/layout/index.ts";
+import type {
+  ApiError,
+  AttachResponse,
+  HealthResponse,
+  RegisterResponse,
+} from "../../src/rest/index.ts";
 import { AgentProcess, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { ask, define } from "../support/pools.ts";
@@ -202,6 +202,28 @@ describe("GET", () => {
     for (const entry of Object.values(json as Record<string, object>)) {
       expect(Object.keys(entry)).toEqual(["page_offset", "num_entries", "max_metrics"]);
     }
+  });
+
+  test("/openapi/json states every answer that is JSON, and how errors are told", async () => {
+    await using host = new TestHost();
+    const { json, text } = await calls(await host.agent()).get("/openapi/json");
+    const document = json as unknown as {
+      paths: Record<string, Record<string, { responses?: Record<string, { content: object }> }>>;
+      components: { schemas: Record<string, { properties: object }> };
+    };
+    const silent: string[] = [];
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const [method, { responses }] of Object.entries(methods)) {
+        const content = responses?.["200"]?.content;
+        if (content === undefined) silent.push(`${method} ${path}`);
+        else expect(Object.keys(content)).toEqual(["application/json"]);
+      }
+    }
+    expect(silent.sort()).toEqual(["get /metrics", "get /v1/rdma/session"]);
+    const { ApiError } = document.components.schemas;
+    expect(Object.keys(ApiError!.properties)).toEqual(["code", "message", "hint"]);
+    // What Elysia is told of a schema is not for readers.
+    expect(text).not.toContain("noValidate");
   });
 
   test("/openapi/json states every body, and the secret where one is asked for", async () => {

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
 import { DEFAULT_LIMITS } from "../../src/agent/registry/limits.ts";
 import { MicroView, MicroViewClient } from "../../src/client/index.ts";
-import type { AttachResponse } from "../../src/layout/index.ts";
+import type { AttachResponse } from "../../src/rest/index.ts";
 import { TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { AgentApi } from "../../src/client/agent-api.ts";
 import { Attachment } from "../../src/client/attachment.ts";
-import type { AttachResponse, Extent } from "../../src/layout/index.ts";
+import type { AttachResponse, Extent } from "../../src/rest/index.ts";
 import { TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 

@@ -5,7 +5,7 @@ import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { MicroView, Readiness } from "../../src/client/index.ts";
 import { Standing } from "../../src/client/standing.ts";
-import type { ApiError } from "../../src/layout/index.ts";
+import type { ApiError } from "../../src/rest/index.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { outcomeOf } from "../support/outcome.ts";
 import { asNobody, nobodyUid } from "../support/permissions.ts";

@@ -35,7 +35,7 @@ test("an answer without an end is read up to what an agent would say", async () 
   for (const piece of ["[".repeat(64 << 10), " ".repeat(64 << 10)]) {
     const { target, sent, server } = endless(piece);
     await expect(discover(target, OPTIONS)).rejects.toThrow("is not a microview agent");
-    const call = new AgentClient(target, {}).call("GET", "/v1/rdma");
+    const call = new AgentClient(target, {}).call("GET /v1/rdma", {});
     await expect(call).rejects.toThrow("the agent refuses (200)");
     // Two answers, with what the sockets hold.
     expect(sent.bytes).toBeLessThan(64 * MIB);
@@ -78,7 +78,7 @@ test("words that a terminal would act upon, or that would look like a line of ou
     const target = { host: "127.0.0.1", port: server.port! };
     const errors = await Promise.all([
       discover(target, OPTIONS).catch(String),
-      new AgentClient(target, {}).call("GET", "/v1/rdma").catch(String),
+      new AgentClient(target, {}).call("GET /v1/rdma", {}).catch(String),
     ]);
     for (const error of errors) {
       expect(error).toMatch(/refuses|asks to wait|is not a microview agent/);

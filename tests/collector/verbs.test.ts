@@ -9,14 +9,8 @@ import { AgentClient } from "../../src/collector/agent-client.ts";
 import { findSeries } from "../../src/collector/index.ts";
 import { VerbsSession } from "../../src/collector/verbs-session.ts";
 import { ConnectionManager, Device, type ManagerEvent } from "../../src/ffi/index.ts";
-import {
-  HEADER,
-  HEADER_BYTES_USED,
-  poolPath,
-  type QueuePairRequest,
-  type QueuePairResponse,
-  type RdmaResponse,
-} from "../../src/layout/index.ts";
+import { HEADER, HEADER_BYTES_USED, poolPath } from "../../src/layout/index.ts";
+import type { QueuePairRequest, RdmaResponse } from "../../src/rest/index.ts";
 import { collect, followsServices } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { MOCK_GID, MockVerbs, NOTHING_LIVE } from "../support/mock-verbs.ts";
@@ -49,7 +43,7 @@ class RdmaHost extends TestHost {
   }
 
   async rdma(): Promise<RdmaResponse> {
-    return (await this.rest().call("GET", "/v1/rdma")) as RdmaResponse;
+    return await this.rest().call("GET /v1/rdma", {});
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
@@ -200,7 +194,7 @@ describe("an agent that is read by RDMA", () => {
     });
     const { latest } = collect(host, mock.collector());
     await until("it is read", () => latest.size > 0);
-    expect(await host.rest().call("GET", "/v1/rdma/queue-pairs")).toMatchObject([
+    expect(await host.rest().call("GET /v1/rdma/queue-pairs", {})).toMatchObject([
       { app: "microview", token: "local", regions: 3 },
     ]);
   });
@@ -242,7 +236,7 @@ describe("an agent that is read by RDMA", () => {
     const { session } = JSON.parse(new TextDecoder().decode(value)) as { session: string };
     const { pools } = await host.rdma();
     const request = queuePairFor(session, pools);
-    await host.rest().call("POST", "/v1/rdma/queue-pairs", request);
+    await host.rest().call("POST /v1/rdma/queue-pairs", {}, request);
     expect((await host.rdma()).queuePairs).toBe(1);
     child.kill("SIGKILL");
     await until("its queue pair is gone", async () => (await host.rdma()).queuePairs === 0);
@@ -257,10 +251,10 @@ describe("an agent that is read by RDMA", () => {
     const session = await VerbsSession.open(rest);
     const request = queuePairFor(session.id, pools);
     const connect = (some: object = {}) =>
-      rest.call("POST", "/v1/rdma/queue-pairs", { ...request, ...some });
-    const made = (await connect()) as { id: number };
+      rest.call("POST /v1/rdma/queue-pairs", {}, { ...request, ...some });
+    const made = await connect();
     expect(connect()).rejects.toThrow("--max-queue-pairs");
-    await rest.call("DELETE", `/v1/rdma/queue-pairs/${made.id}`);
+    await rest.call("DELETE /v1/rdma/queue-pairs/:id", { id: made.id });
     expect(connect({ poolId: 5 })).rejects.toThrow("another by now");
     expect(connect({ linkLayer: "InfiniBand" })).rejects.toThrow("on Ethernet");
     expect(connect({ app: "none" })).rejects.toThrow("no application");
@@ -278,9 +272,9 @@ describe("an agent that is read by RDMA", () => {
     const session = await VerbsSession.open(host.rest());
     host.onEnd(() => session.close());
     const { pools } = await host.rdma();
-    const made = (await host
+    const made = await host
       .rest()
-      .call("POST", "/v1/rdma/queue-pairs", queuePairFor(session.id, pools))) as { number: number };
+      .call("POST /v1/rdma/queue-pairs", {}, queuePairFor(session.id, pools));
     expect((await host.rdma()).queuePairs).toBe(2);
     // Not all that a device tells of a queue pair is bad.
     mock.calls.mock_async_event(COMMUNICATION_ESTABLISHED, made.number);
@@ -419,10 +413,14 @@ describe("by rdma_cm", () => {
     const { endpoint, pools } = await host.rdma();
     const session = await VerbsSession.open(host.rest());
     host.onEnd(() => session.close());
-    const made = (await host.rest().call("POST", "/v1/rdma/queue-pairs", {
-      ...queuePairFor(session.id, pools),
-      manager: true,
-    })) as QueuePairResponse;
+    const made = await host.rest().call(
+      "POST /v1/rdma/queue-pairs",
+      {},
+      {
+        ...queuePairFor(session.id, pools),
+        manager: true,
+      },
+    );
     expect(made.manager?.ticket).toMatch(/^[0-9a-f-]{36}$/);
 
     const device = Device.open("mock0", 1, mock.source.library);
@@ -539,10 +537,7 @@ describe("a READ that fails", () => {
       latest.get("local shop auth c_total{}") === 1 &&
       latest.get("local bank auth d_total{}") === 1;
     await until("both are read", both);
-    const pairs = (await host.rest().call("GET", "/v1/rdma/queue-pairs")) as {
-      app: string;
-      remoteNumber: number;
-    }[];
+    const pairs = await host.rest().call("GET /v1/rdma/queue-pairs", {});
     mock.calls.mock_break(pairs.find(({ app }) => app === "shop")!.remoteNumber);
     latest.clear();
     await until("both are read again", both);

@@ -10,7 +10,6 @@ import { DEFAULT_LIMITS, type Limits } from "../../src/agent/registry/limits.ts"
 import { STRATEGIES, type StrategyName } from "../../src/agent/registry/strategies/index.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import {
-  type AttachRequest,
   Directory,
   type DirectoryMetric,
   decodeHeader,
@@ -23,13 +22,16 @@ import {
   type PoolHeader,
   type PoolSizes,
   type PoolState,
-  type RegisterResult,
-  type SeriesRelease,
-  type SeriesRequest,
   SLOTS_PER_PAGE,
   slotIndex,
   type Writer,
 } from "../../src/layout/index.ts";
+import type {
+  AttachRequest,
+  RegisterResult,
+  SeriesRelease,
+  SeriesRequest,
+} from "../../src/rest/index.ts";
 
 /** A pool of about 400 KiB, so that a test can copy it hundreds of times. */
 export const SMALL = {

@@ -4,14 +4,8 @@
 import { accessSync, constants, linkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openOwned, ownUids, SharedFile } from "../../ffi/index.ts";
-import {
-  AGENT_APP,
-  HEADER,
-  PAGE_BYTES,
-  type Problem,
-  poolPath,
-  SHM_DIR,
-} from "../../layout/index.ts";
+import { AGENT_APP, HEADER, PAGE_BYTES, poolPath, SHM_DIR } from "../../layout/index.ts";
+import type { Problem } from "../../rest/index.ts";
 import { folderMode, makeFolder } from "./folder.ts";
 
 /** An agent cannot keep pools where it was told to. */

@@ -5,12 +5,8 @@
 // pools of the applications are left alone.
 
 import { findProcess, ProcessLook, type WriterLock } from "../../identity/index.ts";
-import {
-  AGENT_APP,
-  isUnlocked,
-  type ProcessesResponse,
-  UNKNOWN_IDENTITY,
-} from "../../layout/index.ts";
+import { AGENT_APP, isUnlocked, UNKNOWN_IDENTITY } from "../../layout/index.ts";
+import type { ProcessesResponse } from "../../rest/index.ts";
 import type { LocalWriters } from "../local-writer.ts";
 import type { Application } from "../registry/application.ts";
 import { bootTimeS } from "./proc.ts";

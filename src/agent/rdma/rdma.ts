@@ -23,7 +23,7 @@ import type {
   QueuePairResponse,
   RdmaEndpoint,
   RegionsResponse,
-} from "../../layout/index.ts";
+} from "../../rest/index.ts";
 import { AgentError, LimitError } from "../errors.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Application } from "../registry/application.ts";

@@ -1,7 +1,8 @@
 // The memory of one pool that the queue pairs of one protection domain may read: what is in use, in segments, and no more.
 
 import type { Domain, Region } from "../../ffi/index.ts";
-import { directoryHalf, PAGE_BYTES, type RdmaRegion } from "../../layout/index.ts";
+import { directoryHalf, PAGE_BYTES } from "../../layout/index.ts";
+import type { RdmaRegion } from "../../rest/index.ts";
 import type { Pool } from "../pool/pool.ts";
 
 /** Pages are pinned by so many bytes at a time. */

@@ -2,16 +2,11 @@
 
 import { Elysia, t } from "elysia";
 import { type Grant, grantOf, needs } from "../../guard/index.ts";
-import type {
-  QueuePairResponse,
-  RdmaResponse,
-  RdmaSessionMessage,
-  RegionsResponse,
-} from "../../layout/index.ts";
+import type { RdmaResponse, RdmaSessionMessage } from "../../rest/index.ts";
 import { AgentError } from "../errors.ts";
 import { GrantedPools } from "../registry/granted-pools.ts";
 import type { Pools } from "../registry/pools.ts";
-import { type Bodies, wholeNumber } from "../serve/bodies.ts";
+import type { Contract } from "../serve/contract.ts";
 import type { Rdma, Session } from "./rdma.ts";
 
 const SESSION_PATH = "/v1/rdma/session";
@@ -21,35 +16,22 @@ const SESSION_TIMEOUT_S = 8;
 
 const OFF = "it runs with --rdma off";
 
-const U16 = wholeNumber({ minimum: 0, maximum: 0xffff });
-const U24 = wholeNumber({ minimum: 0, maximum: 0xff_ffff });
-
-const QueuePairBody = t.Object({
-  session: t.String({ description: "from the WebSocket /v1/rdma/session" }),
-  app: t.String(),
-  poolId: wholeNumber({ minimum: 0 }),
-  number: U24,
-  psn: U24,
-  linkLayer: t.Union([t.Literal("InfiniBand"), t.Literal("Ethernet")]),
-  gid: t.String({ pattern: "^([0-9a-f]{32})?$", description: "32 hexadecimal digits" }),
-  lid: U16,
-  mtu: t.Union([256, 512, 1024, 2048, 4096].map((bytes) => t.Literal(bytes))),
-  reads: wholeNumber({ minimum: 1, maximum: 255, description: "READs under way at once" }),
-  manager: t.Optional(
-    t.Boolean({ description: "connect by rdma_cm, with the ticket of the answer" }),
-  ),
-});
-
 const PairParams = t.Object({ id: t.Integer({ minimum: 1 }) });
 
 /** Turns a request into a WebSocket, if it is one that can be. */
 export type Upgrade = (request: Request, data: SocketData) => boolean;
 
 /** @param rdma undefined when the agent was started without it */
-export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools, bodies: Bodies, upgrade: Upgrade) {
+export function rdmaRoutes(
+  rdma: Rdma | undefined,
+  pools: Pools,
+  contract: Contract,
+  upgrade: Upgrade,
+) {
   const granted = (request: Request) => new GrantedPools(pools, grantOf(request));
   return new Elysia({ normalize: false })
-    .get("/v1/rdma", ({ request }): RdmaResponse => describe(rdma, granted(request)), {
+    .get("/v1/rdma", ({ request }) => describe(rdma, granted(request)), {
+      ...contract("GET /v1/rdma"),
       detail: { summary: "How pools are read by RDMA, and which", ...needs("read") },
     })
     .get(SESSION_PATH, ({ request }) => openSession(served(rdma), request, upgrade), {
@@ -61,16 +43,19 @@ export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools, bodies: Bodies,
     .get(
       "/v1/rdma/queue-pairs",
       ({ request }) => (rdma === undefined ? [] : listPairs(rdma, grantOf(request))),
-      { detail: { summary: "Queue pairs of the caller's token", ...needs("read") } },
+      {
+        ...contract("GET /v1/rdma/queue-pairs"),
+        detail: { summary: "Queue pairs of the caller's token", ...needs("read") },
+      },
     )
     .post(
       "/v1/rdma/queue-pairs",
-      ({ request, body }): QueuePairResponse => {
+      ({ request, body }) => {
         const application = granted(request).get(body.app);
         return served(rdma).connect(application, grantOf(request), body);
       },
       {
-        ...bodies.json(QueuePairBody),
+        ...contract("POST /v1/rdma/queue-pairs"),
         detail: {
           summary: "Connect a queue pair that may read one application's pool",
           ...needs("read"),
@@ -79,8 +64,9 @@ export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools, bodies: Bodies,
     )
     .post(
       "/v1/rdma/queue-pairs/:id/regions",
-      ({ request, params }): RegionsResponse => served(rdma).regions(params.id, grantOf(request)),
+      ({ request, params }) => served(rdma).regions(params.id, grantOf(request)),
       {
+        ...contract("POST /v1/rdma/queue-pairs/:id/regions"),
         params: PairParams,
         detail: {
           summary: "What the queue pair may read by now; asked when a pool has grown",
@@ -94,7 +80,11 @@ export function rdmaRoutes(rdma: Rdma | undefined, pools: Pools, bodies: Bodies,
         served(rdma).disconnect(params.id, grantOf(request));
         return { disconnected: params.id };
       },
-      { params: PairParams, detail: { summary: "Disconnect a queue pair", ...needs("read") } },
+      {
+        ...contract("DELETE /v1/rdma/queue-pairs/:id"),
+        params: PairParams,
+        detail: { summary: "Disconnect a queue pair", ...needs("read") },
+      },
     );
 }
 

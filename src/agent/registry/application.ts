@@ -2,19 +2,21 @@
 // Knows nothing of HTTP. The books hold what follows from the directory; register.ts and fold.ts do the two long jobs.
 
 import {
-  type AttachRequest,
   checkServiceName,
   type Directory,
   isUnlocked,
-  type PreviousPlace,
-  type RegisterResponse,
-  type SeriesRelease,
-  type SeriesRequest,
   SLOT_BYTES,
   SLOTS_PER_PAGE,
   WRITER_FLAGS,
   type Writer,
 } from "../../layout/index.ts";
+import type {
+  AttachRequest,
+  PreviousPlace,
+  RegisterResponse,
+  SeriesRelease,
+  SeriesRequest,
+} from "../../rest/index.ts";
 import { counted } from "../../text/index.ts";
 import { AgentError, LimitError } from "../errors.ts";
 import { Pace } from "../pace.ts";

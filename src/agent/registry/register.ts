@@ -7,18 +7,20 @@ import {
   DefinitionError,
   type DirectoryMetric,
   definitionConflict,
-  type Extent,
   LIMITS,
   type MetricDefinition,
-  type PlacedRun,
-  type RegisterResponse,
-  type RegisterResult,
-  type SeriesRelease,
-  type SeriesRequest,
   sameLabelNames,
   utf8Bytes,
   type Writer,
 } from "../../layout/index.ts";
+import type {
+  Extent,
+  PlacedRun,
+  RegisterResponse,
+  RegisterResult,
+  SeriesRelease,
+  SeriesRequest,
+} from "../../rest/index.ts";
 import { counted } from "../../text/index.ts";
 import { AgentError, LimitError } from "../errors.ts";
 import { Binder } from "./binder.ts";

@@ -1,7 +1,7 @@
 // Bodies of requests, as routes get them: read up to a limit, looked over before anything is made of them, and checked
 // against the route's schema. What this costs follows from a body's length, whatever stands in it.
 
-import { getSchemaValidator, type TSchema, t } from "elysia";
+import { getSchemaValidator, type TSchema } from "elysia";
 import { AgentError, LimitError } from "../errors.ts";
 
 /** How deep a body may be nested. The deepest that is asked for has six levels. */
@@ -28,11 +28,6 @@ const CODE = {
   closingBrace: 0x7d,
 } as const;
 
-/** A number in a body. Elysia's own integers may be text as well, of which it finds out too late what it says. */
-export function wholeNumber(options: { minimum: number; maximum?: number; description?: string }) {
-  return t.Number({ ...options, multipleOf: 1 });
-}
-
 /** What a hook of a route is given. */
 interface Context {
   request: Request;
@@ -51,8 +46,8 @@ export class Bodies {
     readonly authorize: (context: Context) => void,
   ) {}
 
-  /** Part of a route's hooks: it takes JSON of this schema. Elysia's own errors would repeat the body. */
-  json<Schema extends TSchema>(schema: Schema) {
+  /** A route's parsers: it takes JSON of this schema. Elysia's own errors would repeat the body. */
+  json(schema: TSchema) {
     const validator = getSchemaValidator(schema, {});
     const parse = async (context: Context) => {
       this.authorize(context);
@@ -61,7 +56,7 @@ export class Bodies {
       return value;
     };
     // What follows the parser is never come to: it says in the OpenAPI document what is taken.
-    return { body: schema, parse: [parse, "json"] as [typeof parse, "json"] };
+    return [parse, "json"] as [typeof parse, "json"];
   }
 
   /** @throws AgentError 413 for a body that says that it is too long */

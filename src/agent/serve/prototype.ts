@@ -10,6 +10,7 @@ import {
   shmLinkName,
   type Writer,
 } from "../../layout/index.ts";
+import type { PrototypeRequest, PrototypeResponse } from "../../rest/index.ts";
 import { AgentError } from "../errors.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Application } from "../registry/application.ts";
@@ -18,18 +19,11 @@ import type { Pools } from "../registry/pools.ts";
 /** The prototype has one pool for all; here its clients share an application. */
 const LEGACY_APP = "legacy";
 
-interface LegacyRequest {
-  microservice_id: string;
-  name: string;
-  type: boolean | number;
-  value: number;
-}
-
 /** Where the value goes: a file in /dev/shm, and the byte in it at which an f64 stands. */
 export function registerPrototype(
   apps: Pick<Pools, "open">,
-  request: LegacyRequest,
-): { shm_name: string; addr: number } {
+  request: PrototypeRequest,
+): PrototypeResponse {
   const application = apps.open(LEGACY_APP);
   const { path } = application.pool;
   if (!path.startsWith(`${SHM_DIR}/`)) {

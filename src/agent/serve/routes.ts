@@ -15,24 +15,15 @@ import {
   type Need,
   needs,
   needsOf,
-  type TokenListing,
 } from "../../guard/index.ts";
+import { ClashLog, LAYOUT_VERSION, SHM_DIR, type Writer } from "../../layout/index.ts";
 import {
-  type AttachResponse,
-  ClashLog,
-  COMBINES,
-  DIALECT,
+  ApiError,
   type HealthResponse,
-  type HoldRequest,
-  KINDS,
-  LAYOUT_VERSION,
   type Problem,
   type ProcessesResponse,
-  type RegisterResponse,
-  type ReleaseResponse,
-  SHM_DIR,
-  type Writer,
-} from "../../layout/index.ts";
+  type TokenListing,
+} from "../../rest/index.ts";
 import { AgentError, FAILURE, LimitError } from "../errors.ts";
 import type { Rdma } from "../rdma/rdma.ts";
 import { rdmaRoutes, type Upgrade } from "../rdma/routes.ts";
@@ -41,7 +32,8 @@ import { GrantedPools } from "../registry/granted-pools.ts";
 import type { Pools } from "../registry/pools.ts";
 import { checkSecret, newSecret, SECRET_HEADER } from "../registry/writer-secrets.ts";
 import type { SelfMetrics } from "../self-metrics.ts";
-import { Bodies, wholeNumber } from "./bodies.ts";
+import { Bodies } from "./bodies.ts";
+import { contractOf } from "./contract.ts";
 import { docsPage } from "./docs-page.ts";
 import { MetricsPage } from "./metrics-page.ts";
 import { registerPrototype } from "./prototype.ts";
@@ -74,81 +66,6 @@ export interface RoutesContext {
   failed(error: unknown): void;
   tokens(): TokenListing[];
 }
-
-const LiteralUnion = <const T extends readonly string[]>(values: T) =>
-  t.Unsafe<T[number]>(t.Union(values.map((value) => t.Literal(value))));
-
-const PoolId = wholeNumber({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-
-const AttachBody = t.Object({
-  service: t.String({ description: "name of the microservice" }),
-  pid: wholeNumber({ minimum: 0, maximum: 0xffff_ffff }),
-  threadId: wholeNumber({ minimum: 0, maximum: 0xffff_ffff }),
-  since: t.Optional(
-    t.Number({ minimum: 0, description: "unix ms at which the writer began to count" }),
-  ),
-  previous: t.Optional(
-    t.Object(
-      {
-        writer: wholeNumber({ minimum: 1 }),
-        poolId: PoolId,
-        lineage: PoolId,
-        replacements: wholeNumber({ minimum: 0, maximum: 0xffff_ffff }),
-      },
-      { description: "where a writer that looks for its pool stores now" },
-    ),
-  ),
-});
-
-const HoldBody = t.Object({ poolId: PoolId });
-
-const RegisterBody = t.Object({
-  metrics: t.Array(
-    t.Object({
-      name: t.String(),
-      kind: LiteralUnion(KINDS),
-      unit: t.String(),
-      help: t.String(),
-      labelNames: t.Array(t.String()),
-      combine: LiteralUnion(COMBINES),
-      bounds: t.Array(t.Number()),
-      logLinear: t.Optional(t.Object({ min: t.Number(), max: t.Number(), error: t.Number() })),
-      dialect: t.Optional(
-        t.Literal(DIALECT, {
-          description:
-            "names as OpenTelemetry has them; the name may have a metric for each set of labelNames",
-        }),
-      ),
-      series: t.Array(t.Array(t.String()), {
-        description: "label values, in the order of labelNames",
-      }),
-    }),
-  ),
-});
-
-const ReleaseBody = t.Object({
-  turn: wholeNumber({
-    minimum: 0,
-    description:
-      "of the last registration's answer; the release is refused when there was another since",
-  }),
-  metrics: t.Array(
-    t.Object({
-      name: t.String(),
-      labelNames: t.Array(t.String()),
-      series: t.Array(t.Array(t.String())),
-    }),
-  ),
-});
-
-const PrototypeBody = t.Object({
-  microservice_id: t.String(),
-  name: t.String(),
-  type: t.Union([t.Boolean(), t.Number()], {
-    description: "true or 1 for a gauge, else a counter",
-  }),
-  value: t.Number(),
-});
 
 const AppParams = t.Object({ app: t.String() });
 const WriterParams = t.Object({ app: t.String(), writer: t.Integer({ minimum: 1 }) });
@@ -194,7 +111,7 @@ export function createRoutes(context: RoutesContext) {
     const method = request.method === "HEAD" ? "GET" : request.method;
     checkScope(grantOf(request), needed.get(`${method} ${route}`));
   };
-  const bodies = new Bodies(context.maxBodyBytes, authorize);
+  const contract = contractOf(new Bodies(context.maxBodyBytes, authorize));
   let known: KnownPaths | undefined;
   const routes = new Elysia({ normalize: false })
     // First of all, so that it is asked of each route that follows.
@@ -208,8 +125,9 @@ export function createRoutes(context: RoutesContext) {
             title: "microview agent",
             version: context.version,
             description:
-              "Writers attach, register series and learn where in shared memory to store them.",
+              "Writers attach, register series and learn where in shared memory to store them. Every refusal is an ApiError.",
           },
+          components: { schemas: { ApiError: { ...ApiError, additionalProperties: true } } },
         },
       }),
     )
@@ -223,11 +141,12 @@ export function createRoutes(context: RoutesContext) {
       if (told === FAILURE) context.failed(error);
       set.status = told.status;
       Object.assign(set.headers, told.headers);
-      return { code: told.code, message: told.message, hint: told.hint };
+      return { code: told.code, message: told.message, hint: told.hint } satisfies ApiError;
     })
-    .use(rdmaRoutes(context.rdma, pools, bodies, context.upgrade))
+    .use(rdmaRoutes(context.rdma, pools, contract, context.upgrade))
     .derive(granted)
-    .get("/health", ({ apps }): HealthResponse => health(context, apps), {
+    .get("/health", ({ apps }) => health(context, apps), {
+      ...contract("GET /health"),
       detail: { summary: "Is the agent well, and where does it serve", ...needs("read") },
     })
     .get("/metrics", ({ request, apps }) => metricsPage.answer(request, apps), {
@@ -255,17 +174,20 @@ export function createRoutes(context: RoutesContext) {
       },
     })
     .post("/metrics", ({ apps, body }) => registerPrototype(apps, body), {
-      ...bodies.json(PrototypeBody),
+      ...contract("POST /metrics"),
       detail: { summary: "The prototype's call: one metric, one address", ...needs("register") },
     })
     .get("/v1/apps", ({ apps }) => [...apps].map(summary), {
+      ...contract("GET /v1/apps"),
       detail: { summary: "Applications", ...needs("read") },
     })
     .get("/v1/apps/:app", ({ apps, params }) => summary(apps.get(params.app)), {
+      ...contract("GET /v1/apps/:app"),
       params: AppParams,
       detail: { summary: "One application", ...needs("read") },
     })
     .get("/v1/apps/:app/services", ({ apps, params }) => services(apps.get(params.app)), {
+      ...contract("GET /v1/apps/:app/services"),
       params: AppParams,
       detail: { summary: "Services, with their living writers and their series", ...needs("read") },
     })
@@ -275,14 +197,19 @@ export function createRoutes(context: RoutesContext) {
         const application = apps.get(params.app);
         return application.writers().map((writer) => describeWriter(application, writer));
       },
-      { params: AppParams, detail: { summary: "Writers", ...needs("read") } },
+      {
+        ...contract("GET /v1/apps/:app/writers"),
+        params: AppParams,
+        detail: { summary: "Writers", ...needs("read") },
+      },
     )
     .get(
       "/v1/apps/:app/processes",
-      ({ apps, params }): ProcessesResponse => ({
+      ({ apps, params }) => ({
         processes: context.processesOf(apps.get(params.app).name),
       }),
       {
+        ...contract("GET /v1/apps/:app/processes"),
         params: AppParams,
         detail: {
           summary: "Processes that write: container, pod, unit; with --process-metrics",
@@ -294,14 +221,14 @@ export function createRoutes(context: RoutesContext) {
       "/v1/apps/:app/metrics",
       ({ apps, params, query }) => listMetrics(apps.get(params.app), query.service),
       {
+        ...contract("GET /v1/apps/:app/metrics"),
         params: AppParams,
-        query: t.Object({ service: t.Optional(t.String()) }),
         detail: { summary: "Metrics, by service", ...needs("read") },
       },
     )
     .post(
       "/v1/apps/:app/writers",
-      ({ apps, params, headers, body }): AttachResponse => {
+      ({ apps, params, headers, body }) => {
         const application = apps.open(params.app);
         const shown = headers[SECRET_HEADER];
         const { previous } = body;
@@ -334,27 +261,27 @@ export function createRoutes(context: RoutesContext) {
         };
       },
       {
+        ...contract("POST /v1/apps/:app/writers"),
         params: AppParams,
-        ...bodies.json(AttachBody),
         detail: { summary: "Attach a writer", ...needs("register") },
       },
     )
     .put(
       "/v1/apps/:app/writers/:writer/lock",
-      ({ apps, params, headers, body }): HoldRequest => {
+      ({ apps, params, headers, body }) => {
         ownedBy(apps, params, headers).hold(params.writer, body.poolId);
         return body;
       },
       {
+        ...contract("PUT /v1/apps/:app/writers/:writer/lock"),
         params: WriterParams,
         headers: WriterHeaders,
-        ...bodies.json(HoldBody),
         detail: { summary: "Say that the writer has taken its lock", ...needs("register") },
       },
     )
     .post(
       "/v1/apps/:app/writers/:writer/series",
-      ({ apps, params, headers, body }): RegisterResponse => {
+      ({ apps, params, headers, body }) => {
         const application = ownedBy(apps, params, headers);
         const response = application.register(params.writer, body.metrics);
         for (const { error } of response.results) {
@@ -363,9 +290,9 @@ export function createRoutes(context: RoutesContext) {
         return response;
       },
       {
+        ...contract("POST /v1/apps/:app/writers/:writer/series"),
         params: WriterParams,
         headers: WriterHeaders,
-        ...bodies.json(RegisterBody),
         detail: {
           summary: "Register series in a batch; asking again gives the same places",
           ...needs("register"),
@@ -374,13 +301,13 @@ export function createRoutes(context: RoutesContext) {
     )
     .delete(
       "/v1/apps/:app/writers/:writer/series",
-      ({ apps, params, headers, body }): ReleaseResponse => ({
+      ({ apps, params, headers, body }) => ({
         released: ownedBy(apps, params, headers).release(params.writer, body.metrics, body.turn),
       }),
       {
+        ...contract("DELETE /v1/apps/:app/writers/:writer/series"),
         params: WriterParams,
         headers: WriterHeaders,
-        ...bodies.json(ReleaseBody),
         detail: {
           summary: "Release series that the writer stores into no more, in a batch",
           ...needs("register"),
@@ -394,12 +321,14 @@ export function createRoutes(context: RoutesContext) {
         return { detached: params.writer };
       },
       {
+        ...contract("DELETE /v1/apps/:app/writers/:writer"),
         params: WriterParams,
         headers: WriterHeaders,
         detail: { summary: "Detach a writer; what it counted is kept", ...needs("register") },
       },
     )
     .get("/v1/tokens", () => context.tokens(), {
+      ...contract("GET /v1/tokens"),
       detail: { summary: "The agent's tokens by name, with what they grant", ...needs("admin") },
     });
   return routes;

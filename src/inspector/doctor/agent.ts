@@ -4,13 +4,12 @@ import { connect as connectTls } from "node:tls";
 import { askPlainly, proxyOption, whatSpeaks } from "../../http/index.ts";
 import {
   foreignWords,
-  type HealthResponse,
   isReadableVersion,
   LAYOUT_VERSION,
-  type Problem,
   parseFlatJson,
   READABLE_VERSIONS,
 } from "../../layout/index.ts";
+import type { HealthResponse, Problem } from "../../rest/index.ts";
 import { counted } from "../../text/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";

@@ -23,7 +23,7 @@ const lines: Line[] = [];
 
 beforeAll(async () => {
   await until("the agent has the service", async () => {
-    const apps = await agent.call("GET", "/v1/apps");
+    const apps = await agent.call("GET /v1/apps", {});
     return JSON.stringify(apps).includes("shop");
   });
   const flags = [...PATIENT_FLAGS, "--interval", "50ms", "--app", "shop", "--format", "ndjson"];

@@ -2,7 +2,7 @@
 // loses its queue pair; the agent and everybody else go on.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { RdmaRegion, RdmaResponse } from "../../../src/layout/index.ts";
+import type { RdmaRegion } from "../../../src/rest/index.ts";
 import { collect } from "../../support/collecting.ts";
 import type { AgentProcess } from "../../support/host.ts";
 import { until } from "../../support/wait.ts";
@@ -91,7 +91,7 @@ describe("a queue pair of shop", () => {
       outcomes.set(what, await attempt(link, header, pages, foreign));
     }
     const pairs = async () => {
-      left = (await host.rest.call("GET", "/v1/rdma/queue-pairs")) as typeof left;
+      left = await host.rest.call("GET /v1/rdma/queue-pairs", {});
       return left;
     };
     await until("those of the intruder are gone", async () =>
@@ -155,9 +155,9 @@ describe("a token for one application", () => {
   test("is shown that application's pool alone, and its own queue pairs", async () => {
     await using one = await Intruder.open(rest("bank"));
     await one.connect("bank");
-    const { pools } = (await rest("bank").call("GET", "/v1/rdma")) as RdmaResponse;
+    const { pools } = await rest("bank").call("GET /v1/rdma", {});
     expect(pools.map(({ app }) => app)).toEqual(["bank"]);
-    const pairs = (await rest("bank").call("GET", "/v1/rdma/queue-pairs")) as { token: string }[];
+    const pairs = await rest("bank").call("GET /v1/rdma/queue-pairs", {});
     expect(pairs.map(({ token }) => token)).toEqual(["bank"]);
   });
 
@@ -175,11 +175,10 @@ describe("a token for one application", () => {
   test("cannot use another's session or queue pair", async () => {
     await using own = await Intruder.open(rest("shop"));
     const { answer } = await own.connect("shop");
-    const path = `/v1/rdma/queue-pairs/${answer.id}`;
     for (const name of ["bank", "reader"] as const) {
       const there = rest(name);
-      expect(there.call("POST", `${path}/regions`, {})).rejects.toThrow("(404)");
-      expect(there.call("DELETE", path)).rejects.toThrow("(404)");
+      expect(there.call("POST /v1/rdma/queue-pairs/:id/regions", answer)).rejects.toThrow("(404)");
+      expect(there.call("DELETE /v1/rdma/queue-pairs/:id", answer)).rejects.toThrow("(404)");
     }
   });
 

@@ -12,7 +12,7 @@ import {
   ReadList,
   type Region,
 } from "../../../../src/ffi/index.ts";
-import type { QueuePairResponse, RdmaResponse } from "../../../../src/layout/index.ts";
+import type { QueuePairResponse } from "../../../../src/rest/index.ts";
 import { until } from "../../../support/wait.ts";
 import { DEVICE, devicePort } from "./rig.ts";
 
@@ -60,24 +60,28 @@ export class Intruder implements AsyncDisposable {
 
   /** A queue pair that may read an application. @throws Error with what the agent says */
   async connect(app: string): Promise<Link> {
-    const { endpoint, pools } = (await this.agent.call("GET", "/v1/rdma")) as RdmaResponse;
+    const { endpoint, pools } = await this.agent.call("GET /v1/rdma", {});
     const pool = pools.find((each) => each.app === app);
     const queuePair = this.domain.queuePair(16);
     const { gid, index: gidIndex } = devicePort().gid!;
     let answer: QueuePairResponse;
     try {
-      answer = (await this.agent.call("POST", "/v1/rdma/queue-pairs", {
-        session: this.session.id,
-        app,
-        poolId: pool?.poolId ?? 0,
-        number: queuePair.number,
-        psn: PSN,
-        linkLayer: endpoint!.linkLayer,
-        gid,
-        lid: 0,
-        mtu: 4096,
-        reads: 16,
-      })) as QueuePairResponse;
+      answer = await this.agent.call(
+        "POST /v1/rdma/queue-pairs",
+        {},
+        {
+          session: this.session.id,
+          app,
+          poolId: pool?.poolId ?? 0,
+          number: queuePair.number,
+          psn: PSN,
+          linkLayer: endpoint!.linkLayer,
+          gid,
+          lid: 0,
+          mtu: 4096,
+          reads: 16,
+        },
+      );
     } catch (error) {
       queuePair.close();
       throw error;

@@ -52,8 +52,8 @@ export class Reader implements Disposable {
         library: "",
         manager: null,
       },
-      (method, path, body, done) => {
-        agent.call(method, path, body).then(
+      (call, values, body, done) => {
+        agent.ask({ call, values, body }).then(
           (answer) => done(answer, undefined),
           (error: Error) => done(undefined, error.message),
         );

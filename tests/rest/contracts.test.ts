@@ -1,0 +1,116 @@
+// The contracts of src/rest: the agent's routes are served by them, and nobody else loads them.
+
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { Elysia } from "elysia";
+import { Bodies } from "../../src/agent/serve/bodies.ts";
+import { contractOf } from "../../src/agent/serve/contract.ts";
+import { createRoutes, type RoutesContext } from "../../src/agent/serve/routes.ts";
+import { SCOPES } from "../../src/guard/scopes.ts";
+import { requestLine } from "../../src/layout/index.ts";
+import { CALLS, type Call, type CallSchemas, TokenListing } from "../../src/rest/index.ts";
+import { ROOT } from "../support/host.ts";
+
+/** Routes that neither take nor answer JSON of ours. */
+const OTHERS = [
+  "GET /metrics",
+  "GET /openapi",
+  "GET /openapi/assets/start.js",
+  "GET /openapi/assets/swagger-ui-bundle.js",
+  "GET /openapi/assets/swagger-ui.css",
+  "GET /openapi/json",
+  "GET /v1/rdma/session",
+];
+
+const contract = contractOf(new Bodies(1 << 20, () => {}));
+
+describe("a contract", () => {
+  test("is what the route of its method and path takes and answers, and no route has another", () => {
+    const { routes } = createRoutes({} as RoutesContext);
+    const served = routes.map(({ method, path, hooks }) => [`${method} ${path}`, hooks] as const);
+    const names = served.map(([name]) => String(name)).filter((name) => !OTHERS.includes(name));
+    expect(names.sort()).toEqual(Object.keys(CALLS).sort());
+    for (const [name, { body, query, response }] of served) {
+      const stated: Partial<CallSchemas> = OTHERS.includes(name) ? {} : CALLS[name as Call];
+      // The very same schemas: not some that say the same.
+      expect([name, body === stated.body]).toEqual([name, true]);
+      expect([name, query === stated.query]).toEqual([name, true]);
+      expect([name, response === stated.response]).toEqual([name, true]);
+    }
+  });
+
+  test("of a body is held against what comes in", async () => {
+    const routes = new Elysia().put("/lock", ({ body }) => body, {
+      ...contract("PUT /v1/apps/:app/writers/:writer/lock"),
+    });
+    const put = (body: unknown) =>
+      routes.handle(
+        new Request("http://localhost/lock", {
+          method: "PUT",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify(body),
+        }),
+      );
+    expect((await put({ poolId: 7 })).status).toBe(200);
+    expect((await put({ poolId: "7" })).status).not.toBe(200);
+    expect((await put({ poolId: 7, more: 1 })).status).not.toBe(200);
+  });
+
+  test("of an answer costs nothing when it is sent", async () => {
+    let looks = 0;
+    const answer = {
+      get detached() {
+        looks++;
+        return 1;
+      },
+    };
+    const routes = new Elysia({ normalize: false }).delete("/", () => answer, {
+      ...contract("DELETE /v1/apps/:app/writers/:writer"),
+    });
+    const response = await routes.handle(new Request("http://localhost/", { method: "DELETE" }));
+    expect(await response.json()).toEqual({ detached: 1 });
+    // When it is written, and not before.
+    expect(looks).toBe(1);
+  });
+
+  test("of tokens names every scope", () => {
+    const { items } = TokenListing.properties.scopes as unknown as {
+      items: { anyOf: { const: string }[] };
+    };
+    expect(items.anyOf.map((scope) => scope.const)).toEqual([...SCOPES]);
+  });
+});
+
+test("what programs import of this package brings no contract along, nor any other package", async () => {
+  const { exports } = await Bun.file(join(ROOT, "package.json")).json();
+  const entries = Object.values(exports as Record<string, string | { default: string }>).filter(
+    (entry) => typeof entry === "object",
+  );
+  expect(entries.length).toBeGreaterThan(5);
+  for (const { default: path } of entries) {
+    const { metafile } = await Bun.build({
+      entrypoints: [join(ROOT, path)],
+      target: "bun",
+      metafile: true,
+    });
+    const inputs = Object.keys(metafile!.inputs);
+    expect(inputs.some((input) => input.endsWith(path.slice(2)))).toBe(true);
+    expect(inputs.filter((input) => /node_modules|src\/rest\//.test(input))).toEqual([]);
+  }
+});
+
+describe("where a call goes", () => {
+  test("is its path with values in it, so that none of them can be another path", () => {
+    const call = "PUT /v1/apps/:app/writers/:writer/lock";
+    expect(requestLine(call, { app: "a/b ?", writer: 3 })).toEqual({
+      method: "PUT",
+      path: "/v1/apps/a%2Fb%20%3F/writers/3/lock",
+    });
+  });
+
+  test("is not known while a value is missing", () => {
+    expect(() => requestLine("GET /v1/apps/:app", {})).toThrow(
+      "no app is given for the path of GET /v1/apps/:app",
+    );
+  });
+});
