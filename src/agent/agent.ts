@@ -50,7 +50,7 @@ import { STRATEGIES, type StrategyName } from "./registry/strategies/index.ts";
 import { SelfMetrics } from "./self-metrics.ts";
 import { DATA_COUNTERS } from "./serve/data-protocol.ts";
 import { DataServer } from "./serve/data-server.ts";
-import { Readings } from "./serve/readings.ts";
+import { LocalSnapshots } from "./serve/local-snapshots.ts";
 import { createRoutes } from "./serve/routes.ts";
 
 /** How soon is noticed that the agent cannot work any more, or that its heap has garbage. */
@@ -97,7 +97,7 @@ export class Agent {
   /** Dead writers for whose counts there is no room, by application and service. */
   readonly #postponed: Recurring;
   readonly #ownMetrics: Recurring;
-  readonly #readings = new Readings();
+  readonly #snapshots = new LocalSnapshots();
   readonly #garbage = new Garbage();
   readonly #guard: Guard;
   /** Undefined without TLS, and where a renewal has failed half-way. */
@@ -269,7 +269,7 @@ export class Agent {
       maxConnectionsEach: limits.connectionsEach,
       idleMs: limits.idleMs,
       wrongPerS: limits.wrongPerS,
-      mayTry: (address) => refusals.gate.mayTry(address),
+      mayTry: (address) => refusals.admission.mayTry(address),
       refused: (...refusal) => refusals.connection(...refusal, tls !== undefined),
       failed: (reason) => {
         this.#health.set("data-port", {
@@ -295,7 +295,7 @@ export class Agent {
       rdma: this.#rdma,
       processesOf: (app) => this.processesOf(app),
       count: this.#count,
-      readings: this.#readings,
+      snapshots: this.#snapshots,
       scrapes: {
         atOnce: limits.scrapes,
         ...(scrapeDeadlineMs === undefined ? {} : { deadlineMs: scrapeDeadlineMs }),
@@ -354,7 +354,7 @@ export class Agent {
    * its slots are the pool itself, which goes on.
    */
   *snapshots(): Generator<PoolSnapshot> {
-    for (const application of this.pools) yield this.#readings.snapshot(application, LOCAL_SOURCE);
+    for (const application of this.pools) yield this.#snapshots.snapshot(application, LOCAL_SOURCE);
   }
 
   /** Tells in the agent's own metrics what becomes of the snapshots that somebody pushes. */

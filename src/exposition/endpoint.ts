@@ -11,9 +11,9 @@ import {
   RETRY_AFTER_S,
   SCRAPE_LIMITS,
   type ScrapeEvents,
-  ScrapeGate,
+  ScrapeLimiter,
   type ScrapeLimits,
-} from "./scrape-gate.ts";
+} from "./scrape-limiter.ts";
 
 /** Up to here a text is answered whole, with its length; beyond, piece by piece as it is taken. */
 const WHOLE_BYTES_MAX = 1 << 20;
@@ -52,7 +52,7 @@ export interface MetricsRequest {
 
 export class MetricsEndpoint {
   readonly exposition = new Exposition();
-  readonly gate: ScrapeGate;
+  readonly limiter: ScrapeLimiter;
   readonly #selections = new Map<string, Selection>();
 
   /**
@@ -60,7 +60,7 @@ export class MetricsEndpoint {
    * @param events told of those who wanted more
    */
   constructor(limits: Partial<ScrapeLimits>, events: ScrapeEvents) {
-    this.gate = new ScrapeGate({ ...SCRAPE_LIMITS, ...limits }, events);
+    this.limiter = new ScrapeLimiter({ ...SCRAPE_LIMITS, ...limits }, events);
   }
 
   /**
@@ -77,7 +77,7 @@ export class MetricsEndpoint {
     const { format, names, contentType } = as;
     const options = { format, names, created, buckets, wants, selection: name };
     const scrape = this.exposition.scrape(poolsOf(selection), options);
-    if (scrape.clashes.length > 0) this.gate.events.clash(scrape.clashes);
+    if (scrape.clashes.length > 0) this.limiter.events.clash(scrape.clashes);
     const gzip = acceptsGzip(acceptEncoding);
     const headers = {
       "content-type": contentType,
@@ -107,7 +107,7 @@ export class MetricsEndpoint {
       if (piece === undefined) return Buffer.concat(first);
       first.push(piece);
       bytes += piece.length;
-      if (bytes > WHOLE_BYTES_MAX) return this.gate.open(first, pieces);
+      if (bytes > WHOLE_BYTES_MAX) return this.limiter.open(first, pieces);
     }
   }
 

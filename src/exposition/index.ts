@@ -12,5 +12,5 @@ export { GzipPieces } from "./gzip.ts";
 export { acceptsGzip, type Negotiated, negotiate } from "./negotiate.ts";
 export { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
 export { PIECE_BYTES, type Scrape } from "./scrape.ts";
-export type { ScrapeEvents, ScrapeLimits } from "./scrape-gate.ts";
+export type { ScrapeEvents, ScrapeLimits } from "./scrape-limiter.ts";
 export { type WriterPart, WriterValues } from "./writer-values.ts";

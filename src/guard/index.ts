@@ -1,15 +1,15 @@
 // Who may call, for every server of ours: where it may listen, tokens and what they grant, limits, refusals and audit.
 //
-//   const guard = new Guard({ tokens, anyone: ANYONE, limits: GATE_LIMITS, log, transportOf: () => "listen" });
+//   const guard = new Guard({ tokens, anyone: ANYONE, limits: ADMISSION_LIMITS, log, transportOf: () => "listen" });
 //   const server = serve(guard, { host, port, limits: CONNECTION_LIMITS, maxBodyBytes: 0, paths, scope: "read", answer, failure });
 //   guard.look(); server.sweep();   // now and then
 //   await server.stop();
 
 export { type AccessOptions, checkExposure, ExposedError, listensOnLoopback } from "./access.ts";
 export { AccessFiles } from "./access-files.ts";
+export { ADMISSION_LIMITS, type AdmissionLimits } from "./admission.ts";
 export { CONNECTION_LIMITS, type ConnectionLimits, fitConnections } from "./connections.ts";
 export { CallError, responseOf } from "./errors.ts";
-export { GATE_LIMITS, type GateLimits } from "./gate.ts";
 export { ANYONE, ANYONE_REGISTERING, type Grant, grantOf, LOCAL, NOBODY } from "./grants.ts";
 export { Guard } from "./guard.ts";
 export { checkHost, checkPort, checkPorts, checkSocketPath, ListenError } from "./listening.ts";

@@ -2,9 +2,9 @@
 
 import { STATUS } from "../layout/index.ts";
 import type { Anonymous } from "./access.ts";
+import { Admission, type AdmissionLimits } from "./admission.ts";
 import { Audit, type Refusal } from "./audit.ts";
 import type { CallError } from "./errors.ts";
-import { Gate, type GateLimits } from "./gate.ts";
 import { type Grant, grantOf, NOBODY, peerOf } from "./grants.ts";
 import type { Log } from "./log.ts";
 import { Buckets } from "./rate.ts";
@@ -35,7 +35,7 @@ interface RefusalCounts {
 export interface RefusalsOptions {
   /** Undefined when none is asked for. */
   tokens: Tokens | undefined;
-  limits: GateLimits;
+  limits: AdmissionLimits;
   log: Log;
   anonymous: Anonymous;
   /** As what requests to a path are logged; without one, connections. */
@@ -44,7 +44,7 @@ export interface RefusalsOptions {
 }
 
 export class Refusals {
-  readonly gate: Gate;
+  readonly admission: Admission;
   readonly #audit: Audit;
   readonly #failures = new Buckets(FAILURES_PER_SECOND, FAILURES_AT_ONCE);
   readonly #options: RefusalsOptions;
@@ -52,7 +52,7 @@ export class Refusals {
   constructor(options: RefusalsOptions) {
     const { tokens, limits, log, anonymous } = options;
     this.#options = options;
-    this.gate = new Gate(tokens, limits, anonymous);
+    this.admission = new Admission(tokens, limits, anonymous);
     this.#audit = new Audit(log, (text) => tokens?.has(text) === true);
   }
 
@@ -84,7 +84,7 @@ export class Refusals {
    */
   connection(status: number | string, token: string, peer: string, isTunnelled: boolean): void {
     const isWrong = status === STATUS.denied || status === STATUS.expired;
-    if (isWrong && isTunnelled) this.gate.wasWrong(peer);
+    if (isWrong && isTunnelled) this.admission.wasWrong(peer);
     const code = typeof status === "string" ? `tls ${status}` : (CODES[status] ?? String(status));
     this.#audit.refused({ transport: "data", code, token, peer });
   }

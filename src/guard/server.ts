@@ -201,7 +201,7 @@ export class GuardedServer {
   }
 
   #listen(port: number, tls: TlsIdentity | undefined): Listener {
-    const { gate } = this.#guard.refusals;
+    const { admission } = this.#guard.refusals;
     return Bun.serve({
       hostname: this.#options.host,
       port,
@@ -210,7 +210,7 @@ export class GuardedServer {
       idleTimeout: IDLE_TIMEOUT_S,
       ...(tls === undefined ? {} : { tls: serverTls(tls) }),
       ...this.#common(
-        (request, peer) => gate.admit(request, peer),
+        (request, peer) => admission.admit(request, peer),
         (request, listener) => listener.requestIP(request)?.address ?? "",
       ),
     });

@@ -1,7 +1,7 @@
 // How the values of one metric from several processes become one.
 
-import type { MetricData, Sample } from "./exposition.ts";
 import type { Labels } from "./labels.ts";
+import type { MetricData, Sample } from "./registry-text.ts";
 
 type Aggregator = (metrics: readonly MetricData[]) => MetricData | undefined;
 

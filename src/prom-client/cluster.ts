@@ -4,8 +4,8 @@
 import type cluster from "node:cluster";
 import type { Worker } from "node:cluster";
 import { aggregators } from "./aggregators.ts";
-import type { MetricData } from "./exposition.ts";
 import { globalRegistry, PROMETHEUS_CONTENT_TYPE, Registry } from "./registry.ts";
+import type { MetricData } from "./registry-text.ts";
 
 const REQUEST = "prom-client:getMetricsReq";
 const RESPONSE = "prom-client:getMetricsRes";

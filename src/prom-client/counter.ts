@@ -3,7 +3,6 @@
 import { format } from "node:util";
 import { Counter as CounterHandle } from "../client/index.ts";
 import { Exemplar } from "./exemplar.ts";
-import type { MetricData, Sample } from "./exposition.ts";
 import {
   checkLabels,
   type Given,
@@ -13,6 +12,7 @@ import {
   labelsGiven,
 } from "./labels.ts";
 import { GONE, Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
+import type { MetricData, Sample } from "./registry-text.ts";
 import type { Shape } from "./sharing.ts";
 
 interface CounterChild extends SharedChild<CounterHandle> {

@@ -3,9 +3,9 @@
 import { format } from "node:util";
 import { Gauge as GaugeHandle } from "../client/index.ts";
 import { type Combine, initialValue } from "../layout/index.ts";
-import type { MetricData } from "./exposition.ts";
 import { checkLabels, isObject, type Labels, labelsByName, labelsGiven } from "./labels.ts";
 import { GONE, Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
+import type { MetricData } from "./registry-text.ts";
 import type { Shape } from "./sharing.ts";
 import { stopwatch } from "./stopwatch.ts";
 

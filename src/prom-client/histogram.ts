@@ -4,10 +4,10 @@ import { format } from "node:util";
 import type { Histogram as HistogramHandle } from "../client/index.ts";
 import { DEFAULT_BOUNDS } from "../layout/index.ts";
 import { Exemplar } from "./exemplar.ts";
-import type { MetricData, Sample } from "./exposition.ts";
 import { checkLabels, isObject, type Labels, labelsByName, labelsGiven } from "./labels.ts";
 import { LooseHistogram } from "./loose-histogram.ts";
 import { GONE, Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
+import type { MetricData, Sample } from "./registry-text.ts";
 import type { Shape } from "./sharing.ts";
 import { stopwatch } from "./stopwatch.ts";
 

@@ -2,7 +2,6 @@
 
 import { type Child, Children } from "./children.ts";
 import { collectAtIntervals } from "./collecting.ts";
-import type { MetricData, Sample } from "./exposition.ts";
 import {
   checkLabels,
   isObject,
@@ -12,6 +11,7 @@ import {
   NO_LABELS,
 } from "./labels.ts";
 import { globalRegistry, PROMETHEUS_CONTENT_TYPE, type Registry } from "./registry.ts";
+import type { MetricData, Sample } from "./registry-text.ts";
 import { type Handle, type Holder, type Shape, Share } from "./sharing.ts";
 import { areLabelNames, validateMetricName } from "./validation.ts";
 

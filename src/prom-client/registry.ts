@@ -1,7 +1,7 @@
 // A registry: metrics by name, and what is asked of all of them at once.
 
-import { type MetricData, metricText } from "./exposition.ts";
 import type { Labels } from "./labels.ts";
+import { type MetricData, metricText } from "./registry-text.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 export const OPENMETRICS_CONTENT_TYPE =

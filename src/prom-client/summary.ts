@@ -6,9 +6,9 @@
 import { format } from "node:util";
 import { Histogram as HistogramHandle } from "../client/index.ts";
 import { ANY_RANGE, logLinearShape } from "../layout/index.ts";
-import type { MetricData, Sample } from "./exposition.ts";
 import { checkLabels, isObject, type Labels, labelsByName, labelsGiven } from "./labels.ts";
 import { GONE, Metric, type MetricConfiguration, type SharedChild } from "./metric.ts";
+import type { MetricData, Sample } from "./registry-text.ts";
 import type { Shape } from "./sharing.ts";
 import { stopwatch } from "./stopwatch.ts";
 import { TimeWindow } from "./time-window.ts";

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { Pool } from "../../src/agent/pool/pool.ts";
 import { Pools } from "../../src/agent/registry/pools.ts";
 import { STRATEGIES } from "../../src/agent/registry/strategies/index.ts";
-import { Readings } from "../../src/agent/serve/readings.ts";
+import { LocalSnapshots } from "../../src/agent/serve/local-snapshots.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { createLog } from "../../src/guard/log.ts";
 import {
@@ -117,7 +117,7 @@ describe("a pool that takes the place of a lost one", () => {
     expect(lines).toHaveLength(1);
     expect(app.pool.generation % 2).toBe(0);
     writer.store("requests_total", [], 11);
-    expect(new Readings().exposed(app, false).values[0]).toBe(11);
+    expect(new LocalSnapshots().exposed(app, false).values[0]).toBe(11);
     rmSync(ballast);
     Bun.sleepSync(1_001);
     pools.restoreLost();

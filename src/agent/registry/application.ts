@@ -1,5 +1,5 @@
 // One application: who writes, what is registered, and what happens to the counts of those who die.
-// Knows nothing of HTTP. The books hold what follows from the directory; register.ts and fold.ts do the two long jobs.
+// Knows nothing of HTTP. The registry holds what follows from the directory; register.ts and fold.ts do the two long jobs.
 
 import {
   checkServiceName,
@@ -21,11 +21,11 @@ import { counted } from "../../text/index.ts";
 import { AgentError, LimitError } from "../errors.ts";
 import { Pace } from "../pace.ts";
 import type { Pool } from "../pool/pool.ts";
-import { Books, Change } from "./books.ts";
 import { Elsewhere } from "./elsewhere.ts";
 import { fold } from "./fold.ts";
 import type { Limits } from "./limits.ts";
 import { boundSeries, checked, register, registrationBytesMax } from "./register.ts";
+import { Change, Registry } from "./registry.ts";
 import type { AllocationStrategy } from "./strategies/index.ts";
 import { hasSecret } from "./writer-secrets.ts";
 
@@ -64,7 +64,7 @@ interface AttachOptions {
 
 export class Application {
   #pool: Pool;
-  #books: Books;
+  #registry: Registry;
   readonly #living = new Set<number>();
   /** Until when writers that hold no lock yet may come to take it. */
   readonly #awaited = new Map<number, { sinceMs: number; graceMs: number }>();
@@ -83,7 +83,7 @@ export class Application {
     readonly events: ApplicationEvents,
   ) {
     this.#pool = pool;
-    this.#books = new Books(pool, limits, strategy);
+    this.#registry = new Registry(pool, limits, strategy);
     // Only the previous agent had the lost pool open: this one cannot tell which writers live there.
     if (pool.elsewhere === 0) return;
     for (const { id, lockOffset, lockBytes } of this.writers()) {
@@ -104,7 +104,7 @@ export class Application {
   }
 
   get pagesUsed(): number {
-    return this.#books.pagesUsed;
+    return this.#registry.pagesUsed;
   }
 
   /** How many writers held their lock, or need none, when they were looked at last. */
@@ -213,7 +213,7 @@ export class Application {
     this.#lost.add(this.#pool);
     this.#elsewhere.add(this.#pool, this.writers());
     this.#pool = pool;
-    this.#books = new Books(pool, this.limits, this.strategy);
+    this.#registry = new Registry(pool, this.limits, this.strategy);
   }
 
   /** Lets go of all files; what writers have stored into lost ones is in the pool. */
@@ -227,7 +227,7 @@ export class Application {
    */
   attach(request: AttachRequest, { unlocked = false, secretHash }: AttachOptions = {}): Writer {
     checked(() => checkServiceName(request.service));
-    this.#books.reserve(ATTACH_BYTES_MAX);
+    this.#registry.reserve(ATTACH_BYTES_MAX);
     const { directory } = this;
     const writers = this.writers().length;
     if (writers >= this.limits.writers) {
@@ -238,7 +238,7 @@ export class Application {
       );
     }
     const change = new Change();
-    let service = this.#books.service(request.service);
+    let service = this.#registry.service(request.service);
     if (service === undefined) {
       service = directory.lastId.service + 1;
       change.records.service(service, request.service);
@@ -260,11 +260,11 @@ export class Application {
     };
     // The writer's record names the bytes it locks, so it follows the choice of its page, and precedes its grant.
     const choice = new Change();
-    const grant = this.#books.grant(writer, 1, choice);
+    const grant = this.#registry.grant(writer, 1, choice);
     writer.lockOffset = this.pool.slotIndexOf(grant.page, grant.slot) * SLOT_BYTES;
     writer.lockBytes = (grant.slots || SLOTS_PER_PAGE) * SLOT_BYTES;
     change.records.writer(writer).grant(grant);
-    this.#books.commit(change);
+    this.#registry.commit(change);
     if (unlocked) this.#living.add(writer.id);
     else this.#await(writer.id, LOCK_GRACE_MS);
     this.events.attached();
@@ -281,9 +281,9 @@ export class Application {
       this.#awaited.delete(writerId);
       this.#living.add(writerId);
     }
-    this.#books.reserve(registrationBytesMax(requests));
+    this.#registry.reserve(registrationBytesMax(requests));
     const before = this.directory.seriesCount;
-    const response = register(this.#books, this.writer(writerId), requests, (w) =>
+    const response = register(this.#registry, this.writer(writerId), requests, (w) =>
       this.mayStore(w),
     );
     this.events.registered(this.directory.seriesCount - before);
@@ -311,7 +311,7 @@ export class Application {
         409,
       );
     }
-    const series = boundSeries(this.#books, writer, releases);
+    const series = boundSeries(this.#registry, writer, releases);
     if (series.size === 0) return 0;
     const waitS = this.releasing.waitS();
     if (waitS > 0) {
@@ -331,7 +331,7 @@ export class Application {
         "make room in the file system of the pools, then release them again",
       );
     }
-    this.#books.follow();
+    this.#registry.follow();
     this.releasing.spent(performance.now() - startMs);
     return series.size;
   }
@@ -443,12 +443,12 @@ export class Application {
 
   #tidy(): void {
     this.pool.compactIfWorthwhile();
-    this.#books.follow();
+    this.#registry.follow();
   }
 
   #fold(writer: Writer): boolean {
     try {
-      const { series, refused } = fold(this.#books, writer.id);
+      const { series, refused } = fold(this.#registry, writer.id);
       this.#awaited.delete(writer.id);
       this.#living.delete(writer.id);
       this.#elsewhere.forget(writer.id);

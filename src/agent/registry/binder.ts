@@ -1,8 +1,8 @@
 // Collects the bindings of a change, as few records as their places allow.
 
 import { initialValue, type Metric, type Writer } from "../../layout/index.ts";
-import type { Books, Change } from "./books.ts";
 import type { Place } from "./free-slots.ts";
+import type { Change, Registry } from "./registry.ts";
 
 export class Binder {
   readonly #bound: { first: number; metric: Metric; page: number; slot: number; count: number }[] =
@@ -10,7 +10,7 @@ export class Binder {
   readonly #places = new Map<number, Place>();
 
   constructor(
-    readonly books: Books,
+    readonly registry: Registry,
     readonly writer: Writer,
     readonly change: Change,
   ) {}
@@ -20,9 +20,9 @@ export class Binder {
    * @param moreSlots slots that are asked for in all, as a hint to the strategy
    */
   placeOf(series: number, metric: Metric, moreSlots: number): Place {
-    const known = this.books.directory.find(this.writer, series) ?? this.#places.get(series);
+    const known = this.registry.directory.find(this.writer, series) ?? this.#places.get(series);
     if (known !== undefined) return known;
-    const place = this.books.takeSlots(this.writer, metric.slots, moreSlots, this.change);
+    const place = this.registry.takeSlots(this.writer, metric.slots, moreSlots, this.change);
     this.#clear(metric, place);
     this.#places.set(series, place);
     const last = this.#bound.at(-1);
@@ -49,8 +49,8 @@ export class Binder {
 
   /** Slots start at what their kind calls unset; nobody reads them before the commit. */
   #clear(metric: Metric, { page, slot }: Place): void {
-    const { slots } = this.books.pool;
-    const first = this.books.pool.slotIndexOf(page, slot);
+    const { slots } = this.registry.pool;
+    const first = this.registry.pool.slotIndexOf(page, slot);
     slots.fill(0, first, first + metric.slots);
     slots[first] = initialValue(metric.definition);
   }

@@ -10,7 +10,7 @@ import {
   type Writer,
 } from "../../layout/index.ts";
 import { Binder } from "./binder.ts";
-import { type Books, Change } from "./books.ts";
+import { Change, type Registry } from "./registry.ts";
 
 /** What came of folding a writer. */
 interface FoldResult {
@@ -26,25 +26,25 @@ interface FoldResult {
  * every one of those generations has exact totals.
  * @throws LimitError when there is no room; what is not folded then stays with the writer, and is counted as before
  */
-export function fold(books: Books, writerId: number): FoldResult {
+export function fold(registry: Registry, writerId: number): FoldResult {
   const result = { series: 0, refused: 0 };
   for (;;) {
-    books.reserve(foldBytesMax(books.directory.writers.get(writerId)!));
-    const writer = books.directory.writers.get(writerId)!;
+    registry.reserve(foldBytesMax(registry.directory.writers.get(writerId)!));
+    const writer = registry.directory.writers.get(writerId)!;
     const part =
-      countableSlots(writer.runs) > books.pool.valuesPerCommit && writer.grants.length > 1;
-    foldPart(books, writer, part ? writer.grants.at(-1) : undefined, result);
+      countableSlots(writer.runs) > registry.pool.valuesPerCommit && writer.grants.length > 1;
+    foldPart(registry, writer, part ? writer.grants.at(-1) : undefined, result);
     if (!part) return result;
   }
 }
 
 function foldPart(
-  books: Books,
+  registry: Registry,
   writer: Writer,
   grant: GrantRecord | undefined,
   result: FoldResult,
 ): void {
-  const { pool } = books;
+  const { pool } = registry;
   const change = new Change();
   let binder: Binder | undefined;
   try {
@@ -56,7 +56,7 @@ function foldPart(
         if (grant !== undefined && !covers(grant, { page, slot })) continue;
         const from = pool.slotIndexOf(page, slot);
         if (pool.slots.subarray(from, from + metric.slots).every((value) => value === 0)) continue;
-        binder ??= new Binder(books, keeperOf(books, writer, change), change);
+        binder ??= new Binder(registry, keeperOf(registry, writer, change), change);
         const place = binder.placeOf(firstSeries + i, metric, metric.slots);
         const to = pool.slotIndexOf(place.page, place.slot);
         for (let j = 0; j < metric.slots; j++) {
@@ -71,15 +71,15 @@ function foldPart(
       }
     }
   } catch (error) {
-    books.rebuild();
+    registry.rebuild();
     throw error;
   }
   binder?.finish();
   const freed = grant === undefined ? writer.grants : [grant];
   if (grant === undefined) change.records.release(writer.id);
   else change.records.ungrant(writer.id, grant.page, grant.slot);
-  books.commit(change, true);
-  books.forget(writer.id, freed);
+  registry.commit(change, true);
+  registry.forget(writer.id, freed);
 }
 
 /** Bytes of the directory that folding takes at most: the release, a retained writer, a binding and a grant per series. */
@@ -88,12 +88,12 @@ function foldBytesMax(writer: Writer): number {
 }
 
 /** The writer that keeps a service's dead counts; made when the first one dies. */
-function keeperOf(books: Books, dead: Writer, change: Change): Writer {
-  for (const writer of books.directory.writers.values()) {
+function keeperOf(registry: Registry, dead: Writer, change: Change): Writer {
+  for (const writer of registry.directory.writers.values()) {
     if (writer.retained && writer.service === dead.service) return writer;
   }
   const keeper: Writer = {
-    id: books.directory.lastId.writer + 1,
+    id: registry.directory.lastId.writer + 1,
     service: dead.service,
     serviceName: dead.serviceName,
     flags: WRITER_FLAGS.retained,
@@ -101,7 +101,7 @@ function keeperOf(books: Books, dead: Writer, change: Change): Writer {
     pid: 0,
     threadId: 0,
     // Its totals began with the first who counted.
-    startedAtMs: countingSince(books.directory).get(dead.service) ?? dead.startedAtMs,
+    startedAtMs: countingSince(registry.directory).get(dead.service) ?? dead.startedAtMs,
     lockOffset: 0,
     lockBytes: 0,
     grants: [],

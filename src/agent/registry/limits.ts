@@ -1,13 +1,13 @@
 // Every limit of an agent, with its default. A reached limit is an error with a code, and counted under that code.
 
 import {
+  ADMISSION_LIMITS,
+  type AdmissionLimits,
   CONNECTION_LIMITS,
   type ConnectionLimits,
-  GATE_LIMITS,
-  type GateLimits,
 } from "../../guard/index.ts";
 
-export interface Limits extends ConnectionLimits, GateLimits {
+export interface Limits extends ConnectionLimits, AdmissionLimits {
   /** Applications, that is, pools. */
   apps: number;
   /** Applications that one token has made, or all together who need none over TCP. The socket's callers may make all. */
@@ -39,5 +39,5 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   ...CONNECTION_LIMITS,
   idleMs: 10_000,
   scrapes: 8,
-  ...GATE_LIMITS,
+  ...ADMISSION_LIMITS,
 };

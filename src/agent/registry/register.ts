@@ -24,7 +24,7 @@ import type {
 import { counted } from "../../text/index.ts";
 import { AgentError, LimitError } from "../errors.ts";
 import { Binder } from "./binder.ts";
-import { type Books, Change, metricKey } from "./books.ts";
+import { Change, metricKey, type Registry } from "./registry.ts";
 
 /**
  * Registers series for a writer. Asking again for the same gives the same places; an error concerns one metric of
@@ -33,21 +33,21 @@ import { type Books, Change, metricKey } from "./books.ts";
  *   contradict each other
  */
 export function register(
-  books: Books,
+  registry: Registry,
   writer: Writer,
   requests: readonly SeriesRequest[],
   mayStore: (writer: Writer) => boolean,
 ): Omit<RegisterResponse, "turn"> {
   const results: RegisterResult[] = requests.map(() => ({ runs: [] }));
-  const ids = declare(books, writer, requests, results, mayStore);
+  const ids = declare(registry, writer, requests, results, mayStore);
   const change = new Change();
-  const binder = new Binder(books, writer, change);
+  const binder = new Binder(registry, writer, change);
   for (const [i, series] of ids.entries()) {
     attempt(results[i]!, () => place(binder, series, results[i]!.runs));
   }
   binder.finish();
-  books.commit(change);
-  return { results, extents: extentsOf(books.directory.writers.get(writer.id)!, results) };
+  registry.commit(change);
+  return { results, extents: extentsOf(registry.directory.writers.get(writer.id)!, results) };
 }
 
 /**
@@ -70,26 +70,26 @@ function extentsOf({ grants }: Writer, results: readonly RegisterResult[]): Exte
 
 /** Ids of the series of a release that the writer has. */
 export function boundSeries(
-  books: Books,
+  registry: Registry,
   writer: Writer,
   releases: readonly SeriesRelease[],
 ): Set<number> {
   const bound = new Set<number>();
   for (const { name, labelNames, series } of releases) {
-    const metric = books
+    const metric = registry
       .metrics(writer.service, name)
       .find(({ definition }) => Bun.deepEquals(definition.labelNames, labelNames));
     if (metric === undefined) continue;
     for (const labelValues of series) {
       if (labelValues.length !== labelNames.length) continue;
-      const id = books.series.find(books.directory, metric.id, labelValues);
-      if (id !== 0 && books.directory.find(writer, id) !== undefined) bound.add(id);
+      const id = registry.series.find(registry.directory, metric.id, labelValues);
+      if (id !== 0 && registry.directory.find(writer, id) !== undefined) bound.add(id);
     }
   }
   return bound;
 }
 
-/** Bytes of the directory that a registration takes at most; {@link Books.reserve} them first. */
+/** Bytes of the directory that a registration takes at most; {@link Registry.reserve} them first. */
 export function registrationBytesMax(requests: readonly SeriesRequest[]): number {
   let bytes = 0;
   for (const { name, unit, help, labelNames, bounds, series } of requests) {
@@ -111,20 +111,20 @@ function textBytes(texts: readonly string[]): number {
 
 /** Names what is new; gives the ids of each request's series. */
 function declare(
-  books: Books,
+  registry: Registry,
   writer: Writer,
   requests: readonly SeriesRequest[],
   results: RegisterResult[],
   mayStore: (writer: Writer) => boolean,
 ): number[][] {
   const change = new Change();
-  const declaration = new Declaration(books, writer, change, mayStore);
+  const declaration = new Declaration(registry, writer, change, mayStore);
   const ids = requests.map((request, i) => {
     const series: number[] = [];
     attempt(results[i]!, () => declaration.add(request, series));
     return series;
   });
-  books.commit(change);
+  registry.commit(change);
   return ids;
 }
 
@@ -148,29 +148,29 @@ class Declaration {
   readonly #last;
 
   constructor(
-    readonly books: Books,
+    readonly registry: Registry,
     readonly writer: Writer,
     readonly change: Change,
     readonly mayStore: (writer: Writer) => boolean,
   ) {
-    this.#last = { ...books.directory.lastId };
+    this.#last = { ...registry.directory.lastId };
   }
 
   /** Adds the ids of a request's series to `ids`, up to the first that is refused. */
   add(request: SeriesRequest, ids: number[]): void {
-    const { books, change } = this;
+    const { registry, change } = this;
     checked(() => checkDefinition(request));
     const name = this.#name(request);
     const metric = this.#metric(name, request);
     for (const labelValues of request.series) {
       checked(() => checkLabels(request, labelValues));
-      let id = books.series.find(books.directory, metric.id, labelValues);
+      let id = registry.series.find(registry.directory, metric.id, labelValues);
       if (id === 0) {
         this.#checkLimits(request.name, name);
         id = ++this.#last.series;
         metric.known++;
         change.records.series(id, metric.id, labelValues);
-        books.series.expect(metric.id, labelValues, id);
+        registry.series.expect(metric.id, labelValues, id);
       }
       ids.push(id);
     }
@@ -178,11 +178,11 @@ class Declaration {
 
   /** What the request's name means, unless the request contradicts it. */
   #name(request: SeriesRequest): Name {
-    const { books, change, writer } = this;
+    const { registry, change, writer } = this;
     const key = metricKey(writer.service, request.name);
     let name = this.#names.get(key);
     if (name === undefined) {
-      const metrics = books.metrics(writer.service, request.name);
+      const metrics = registry.metrics(writer.service, request.name);
       name = {
         metrics: metrics.map(({ id, definition, series }) => ({
           id,
@@ -195,7 +195,7 @@ class Declaration {
     const [declared] = name.metrics;
     const conflict = declared && definitionConflict(declared.definition, request);
     if (conflict !== undefined) {
-      const metrics = books.metrics(writer.service, request.name);
+      const metrics = registry.metrics(writer.service, request.name);
       // A rolling update may declare a metric otherwise once nobody alive writes it as it was.
       if (name.isClaimed || metrics.some((metric) => this.#isWritten(metric))) {
         throw new AgentError(
@@ -232,7 +232,7 @@ class Declaration {
   }
 
   #isWritten(metric: DirectoryMetric): boolean {
-    for (const writer of this.books.directory.writers.values()) {
+    for (const writer of this.registry.directory.writers.values()) {
       if (
         !writer.retained &&
         writer.runs.some((run) => run.metric === metric) &&
@@ -245,7 +245,7 @@ class Declaration {
   }
 
   #checkLimits(name: string, { metrics }: Name): void {
-    const { limits, pool } = this.books;
+    const { limits, pool } = this.registry;
     const ofMetric = metrics.reduce((sum, { known }) => sum + known, 0);
     if (ofMetric >= limits.seriesPerMetric) {
       throw new LimitError(
@@ -267,7 +267,7 @@ class Declaration {
 function place(binder: Binder, series: readonly number[], runs: PlacedRun[]): void {
   for (let i = 0; i < series.length; i++) {
     const id = series[i]!;
-    const metric = binder.books.directory.metricOf(id)!;
+    const metric = binder.registry.directory.metricOf(id)!;
     const { page, slot } = binder.placeOf(id, metric, (series.length - i) * metric.slots);
     const last = runs.at(-1);
     if (last !== undefined && last[0] === page && last[1] + last[2] * metric.slots === slot)

@@ -12,7 +12,7 @@ import {
 import { PAGE_BYTES, PAGE_HEADER_BYTES, SLOTS_PER_PAGE } from "../../layout/index.ts";
 import { AgentError } from "../errors.ts";
 import type { Application } from "../registry/application.ts";
-import type { Readings } from "./readings.ts";
+import type { LocalSnapshots } from "./local-snapshots.ts";
 
 /** Answers scrapes of one agent. */
 export class MetricsPage {
@@ -23,7 +23,7 @@ export class MetricsPage {
    * @param events told of those who wanted more
    */
   constructor(
-    readonly readings: Readings,
+    readonly snapshots: LocalSnapshots,
     limits: Partial<ScrapeLimits>,
     events: ScrapeEvents,
   ) {
@@ -55,7 +55,7 @@ export class MetricsPage {
     const pools: ExposedPool[] = [];
     for (const application of applications) {
       if (!app(application.name)) continue;
-      pools.push(this.readings.exposed(application, perWriter));
+      pools.push(this.snapshots.exposed(application, perWriter));
     }
     return pools;
   }

@@ -35,9 +35,9 @@ import type { SelfMetrics } from "../self-metrics.ts";
 import { Bodies } from "./bodies.ts";
 import { contractOf } from "./contract.ts";
 import { docsPage } from "./docs-page.ts";
+import type { LocalSnapshots } from "./local-snapshots.ts";
 import { MetricsPage } from "./metrics-page.ts";
 import { registerPrototype } from "./prototype.ts";
-import type { Readings } from "./readings.ts";
 
 export interface RoutesContext {
   /** Undefined when the agent was started without RDMA. */
@@ -47,7 +47,7 @@ export interface RoutesContext {
   processesOf(app: string): ProcessesResponse["processes"];
   /** Adds to the agent's own metrics. Like whatever takes note of something, it never throws. */
   count: SelfMetrics["add"];
-  readings: Readings;
+  snapshots: LocalSnapshots;
   /** What scrapers may hold. */
   scrapes: Partial<ScrapeLimits>;
   log: Log;
@@ -95,7 +95,7 @@ export function createRoutes(context: RoutesContext) {
     (text) => context.log.warn(text),
     () => count("nameClashes"),
   );
-  const metricsPage = new MetricsPage(context.readings, context.scrapes, {
+  const metricsPage = new MetricsPage(context.snapshots, context.scrapes, {
     refused: () => count("limits", 1, "scrapes-full"),
     cut: () => count("scrapesCut"),
     failed: (error) => context.failed(error),

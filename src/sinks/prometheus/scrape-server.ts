@@ -9,12 +9,12 @@ import {
   WriterValues,
 } from "../../exposition/index.ts";
 import {
+  ADMISSION_LIMITS,
   ANYONE,
   CallError,
   CONNECTION_LIMITS,
   checkTls,
   fitConnections,
-  GATE_LIMITS,
   Guard,
   type GuardedServer,
   grantOf,
@@ -108,7 +108,7 @@ export class ScrapeServer implements Sink {
     this.#guard = new Guard({
       ...{ tokens, allowHosts, log },
       anyone: ANYONE,
-      limits: GATE_LIMITS,
+      limits: ADMISSION_LIMITS,
       transportOf: () => "listen",
     });
     if (tls !== undefined) this.#guard.certify(checkTls(tls));

@@ -2,13 +2,13 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { BusyError, ScrapeGate } from "../../src/exposition/scrape-gate.ts";
+import { BusyError, ScrapeLimiter } from "../../src/exposition/scrape-limiter.ts";
 import { outcomeOf } from "../support/outcome.ts";
 import { until } from "../support/wait.ts";
 
 function gate(atOnce: number, deadlineMs = 60_000) {
   const told = { refused: 0, cut: 0, failed: [] as unknown[] };
-  const made = new ScrapeGate(
+  const made = new ScrapeLimiter(
     { atOnce, deadlineMs },
     {
       refused: () => told.refused++,
@@ -54,10 +54,10 @@ test("what is not taken in time breaks off, and does not just end", async () => 
 
 test("a text that cannot be completed breaks off, is reported, and leaves nothing on stderr", async () => {
   const program = `
-    import { ScrapeGate } from ${JSON.stringify(join(import.meta.dir, "../../src/exposition/scrape-gate.ts"))};
+    import { ScrapeLimiter } from ${JSON.stringify(join(import.meta.dir, "../../src/exposition/scrape-limiter.ts"))};
     const told = [];
     const events = { refused() {}, cut() {}, clash() {}, failed: (error) => told.push(String(error)) };
-    const gate = new ScrapeGate({ atOnce: 1, deadlineMs: 60_000 }, events);
+    const gate = new ScrapeLimiter({ atOnce: 1, deadlineMs: 60_000 }, events);
     let left = 3;
     const pieces = { next() { if (left-- > 0) return new Uint8Array(100_000); throw new Error("a fault"); } };
     const fetchText = () => new Response(gate.open([new Uint8Array(1)], pieces));

@@ -55,8 +55,8 @@ class Reading {
   }
 }
 
-/** Readings of an agent's applications, each made anew when its structure has changed. */
-export class Readings {
+/** LocalSnapshots of an agent's applications, each made anew when its structure has changed. */
+export class LocalSnapshots {
   readonly #known = new WeakMap<Application, { structures: Structures; reading: Reading }>();
   readonly #sequences = new WeakMap<Application, number>();
 

@@ -38,7 +38,7 @@ export class BusyError extends Error {
   }
 }
 
-export class ScrapeGate {
+export class ScrapeLimiter {
   /** Texts that are being taken. */
   active = 0;
 

@@ -22,7 +22,7 @@ export class Change {
   readonly values: SlotValue[] = [];
 }
 
-export class Books {
+export class Registry {
   readonly series = new SeriesIndex();
   readonly #services = new Map<string, number>();
   readonly #metrics = new Map<string, number[]>();
@@ -103,7 +103,7 @@ export class Books {
   }
 
   /**
-   * Commits a change and brings the books up to date; when it fails, they say what they said before.
+   * Commits a change and brings the registry up to date; when that fails, it says what it said before.
    * @param frees whether the change gives something back
    */
   commit(change: Change, frees = false): void {
@@ -136,7 +136,7 @@ export class Books {
     while (this.#lastMetric < this.directory.lastId.metric) this.#note(++this.#lastMetric);
   }
 
-  /** Makes the books anew from the directory. */
+  /** Makes the registry again from the directory. */
   rebuild(): void {
     this.#directory = this.pool.directory;
     this.#space = this.#newSpace();

@@ -8,14 +8,14 @@ import { Buckets } from "./rate.ts";
 import type { Tokens } from "./tokens.ts";
 import { placeOf, WrongTokens } from "./wrong-tokens.ts";
 
-export interface GateLimits {
+export interface AdmissionLimits {
   /** Requests that a token, or an address where no token is asked for, may make in a second; twice that at once. */
   requestsPerS: number;
   /** Wrong tokens that an address, or this host, may send in a second; six times that at once. */
   wrongPerS: number;
 }
 
-export const GATE_LIMITS: Readonly<GateLimits> = { requestsPerS: 1000, wrongPerS: 5 };
+export const ADMISSION_LIMITS: Readonly<AdmissionLimits> = { requestsPerS: 1000, wrongPerS: 5 };
 
 const REQUESTS_AT_ONCE = 2;
 
@@ -30,14 +30,14 @@ export class TooManyError extends CallError {
   }
 }
 
-export class Gate {
+export class Admission {
   readonly #requests: Buckets;
   readonly #wrong: WrongTokens;
 
   /** @param tokens undefined when none is asked for */
   constructor(
     readonly tokens: Tokens | undefined,
-    { requestsPerS, wrongPerS }: GateLimits,
+    { requestsPerS, wrongPerS }: AdmissionLimits,
     readonly anonymous: Anonymous,
   ) {
     this.#requests = new Buckets(requestsPerS, requestsPerS * REQUESTS_AT_ONCE);
