@@ -17,6 +17,7 @@ import {
   type GuardedServer,
   LOCAL,
   type Log,
+  Recurring,
   serve,
   type TlsIdentity,
   type TokenEntry,
@@ -43,7 +44,6 @@ import { type KubernetesOptions, watchPods } from "./processes/pod-names.ts";
 import { Processes } from "./processes/processes.ts";
 import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
 import { sessionSockets } from "./rdma/routes.ts";
-import { Recurring } from "./recurring.ts";
 import type { Limits } from "./registry/limits.ts";
 import { Pools } from "./registry/pools.ts";
 import { STRATEGIES, type StrategyName } from "./registry/strategies/index.ts";

@@ -3,6 +3,5 @@
 export { Agent, type AgentOptions } from "./agent.ts";
 export { AgentRunningError, isServed } from "./instance-lock.ts";
 export { groupId } from "./pool/group.ts";
-export { Recurring } from "./recurring.ts";
 export { DEFAULT_LIMITS, type Limits } from "./registry/limits.ts";
 export type { StrategyName } from "./registry/strategies/index.ts";

@@ -1,8 +1,7 @@
 // Keeps counting and auditing from failing what is counted: an answer stays as it was when noting it throws. The fault is
 // logged once, and once more when it is over.
 
-import type { Log } from "../guard/index.ts";
-import { Recurring } from "./recurring.ts";
+import { type Log, Recurring } from "../guard/index.ts";
 
 export class Noting {
   readonly #faults: Recurring;

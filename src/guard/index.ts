@@ -16,6 +16,7 @@ export { checkHost, checkPort, checkPorts, checkSocketPath, ListenError } from "
 export { createLog, type Log, type LogLevel } from "./log.ts";
 export { KnownPaths } from "./methods.ts";
 export { Buckets } from "./rate.ts";
+export { Recurring } from "./recurring.ts";
 export type { Renewal } from "./renewal.ts";
 export { checkScope, type Need, needs, needsOf, type Scope } from "./scopes.ts";
 export { type GuardedServer, serve } from "./server.ts";

@@ -256,6 +256,26 @@ describe("a pool that cannot be used", () => {
     expect(readFileSync(precious, "utf8")).toBe("precious");
   });
 
+  test("among very many that are not said one by one, is said in the log when a service asks for it", async () => {
+    await using host = new TestHost();
+    const apps = Array.from({ length: 60 }, (_, i) => `app-${i}`);
+    for (const app of apps) {
+      mkdirSync(join(host.poolDir, app));
+      symlinkSync("/nowhere", poolPath(app, host.poolDir));
+    }
+    const agent = await host.agentProcess();
+    const said = agent.log.map((line) => line["path"]);
+    const app = apps.find((name) => !said.includes(poolPath(name, host.poolDir)))!;
+    const mv = host.client({ app });
+    mv.counter("requests_total").inc();
+    const warning = await until("the client is told", () => host.warnings[0]);
+    expect(warning).toMatchObject({ code: "pool-in-use" });
+    const line = await until("the log says it", () => agent.find("a pool cannot be made"));
+    expect(line).toMatchObject({ level: "warn", app });
+    expect(line["reason"]).toContain("is not this agent's");
+    expect(agent.log.filter(({ message }) => message === "a pool cannot be made")).toHaveLength(1);
+  });
+
   test("because another agent holds it is left to that one", async () => {
     await using host = new TestHost();
     await host.agent({ scanIntervalMs: 3_600_000 });

@@ -9,7 +9,7 @@ import {
   ownUids,
   type SystemError,
 } from "../../ffi/index.ts";
-import { type Grant, LOCAL, type Log } from "../../guard/index.ts";
+import { type Grant, LOCAL, type Log, Recurring } from "../../guard/index.ts";
 import {
   AGENT_APP,
   checkAppName,
@@ -74,6 +74,8 @@ export class Pools {
   #untold = 0;
   /** Names that others have taken, as they were found last. */
   readonly #foreign = new Set<string>();
+  /** Applications that no pool can be made for. */
+  readonly #refused: Recurring;
   /** Applications whose pool cannot be put back, with the reason and when it is tried again. */
   readonly #troubles = new Map<Application, { reason: string; retryAtMs: number }>();
   /** By which grant each application was made; those of earlier agents have none. */
@@ -85,7 +87,14 @@ export class Pools {
     readonly options: PoolsOptions,
     readonly log: Log,
     readonly events: PoolsEvents,
-  ) {}
+  ) {
+    this.#refused = new Recurring(
+      log,
+      "a pool cannot be made",
+      "the pool is made after all",
+      "warn",
+    );
+  }
 
   [Symbol.iterator](): IterableIterator<Application> {
     return this.#applications.values();
@@ -137,12 +146,14 @@ export class Pools {
         return Pool.create(path, app, { ...this.#fileOptions, sizes: { pageCapacity } });
       });
     const usual = poolPath(app, poolDir);
+    // Anybody may make a file there, and agents of other users do: ours goes beside it.
+    const isBeside = poolDir === undefined && this.#isTaken(usual);
     let pool: Pool;
-    if (poolDir === undefined && this.#isTaken(usual)) {
-      // Anybody may make a file there, and agents of other users do: ours goes beside it.
-      pool = create(spareFor(app));
-    } else {
-      pool = create(usual);
+    try {
+      pool = create(isBeside ? spareFor(app) : usual);
+    } catch (error) {
+      this.#noteRefused(app, error as Error);
+      throw error;
     }
     this.log.info("pool created", { app, path: pool.path, by: by.name });
     this.#makers.set(app, by.name);
@@ -434,6 +445,14 @@ export class Pools {
     }
   }
 
+  /** Services are told why they have no pool, and whoever runs the agent is told too. */
+  #noteRefused(app: string, error: Error): void {
+    // Of its own one the agent says itself what becomes of its metrics.
+    if (app === AGENT_APP) return;
+    const identity = error instanceof AgentError ? error.code : error.message;
+    this.#refused.failed(app, error.message, { app }, identity);
+  }
+
   /** Says once of a file why it is not used, and again when that is for another reason. */
   #tell(path: string, error: Error): void {
     if (this.#told.get(path) === error.message) return;
@@ -456,6 +475,7 @@ export class Pools {
     const { limits, strategy } = this.options;
     const application = new Application(pool, limits, strategy, this.events);
     this.#applications.set(pool.app, application);
+    this.#refused.worked(pool.app, { app: pool.app });
     this.events.opened(application);
     return application;
   }

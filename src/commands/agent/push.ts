@@ -2,8 +2,8 @@
 // a sink, and tells that of applications that have gone.
 
 import { hostname } from "node:os";
-import { type Agent, Recurring } from "../../agent/index.ts";
-import type { Log } from "../../guard/index.ts";
+import type { Agent } from "../../agent/index.ts";
+import { type Log, Recurring } from "../../guard/index.ts";
 import { LOCAL_SOURCE } from "../../layout/index.ts";
 import type { PushSink } from "../../sinks/delivery/index.ts";
 import type { SinkEnd } from "../../sinks/index.ts";

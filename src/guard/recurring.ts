@@ -1,8 +1,8 @@
 // Logs a repeated failure once: when it begins, when its reason changes, and when it ends, with the number of times. For
 // whatever a timer tries.
 
-import type { Log } from "../guard/index.ts";
-import { AgentError } from "./errors.ts";
+import { CallError } from "./errors.ts";
+import type { Log } from "./log.ts";
 
 /** Failures that are remembered. Beyond that, new ones are not logged until some have ended. */
 const FAILING_MAX = 1_000;
@@ -28,7 +28,7 @@ export class Recurring {
       run();
     } catch (error) {
       const reason = (error as Error)?.message ?? String(error);
-      const identity = error instanceof AgentError ? error.code : reason;
+      const identity = error instanceof CallError ? error.code : reason;
       return this.failed(what, reason, fields, identity);
     }
     this.worked(what, fields);
