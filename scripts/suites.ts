@@ -31,11 +31,13 @@ export interface Suite {
   readonly run: Run;
   /** Runs one of its files alone. */
   readonly again: (file: string) => Run;
+  /** Whether all of it may be run again where it ended before its report: an emulated machine may fall over. */
+  readonly mayFallOver?: boolean;
 }
 
 /** What does not pass, whether a test or not. */
 export interface Failure {
-  /** Undefined where there is no file that could be run again. */
+  /** Undefined where it is that of no file: a check, or a run that ended before its report. */
   readonly file: string | undefined;
   readonly name: string;
   readonly error: string;
@@ -56,34 +58,51 @@ export async function runSuite(suite: Suite): Promise<Outcome> {
   return { suite, ...(await run(suite.name, suite.run)), forgiven: [] };
 }
 
+/** What is run once more: a file, or all of a suite. */
+interface Again {
+  readonly outcome: Outcome;
+  readonly name: string;
+  readonly run: Run;
+  /** Whether something is of it. */
+  readonly covers: (of: { readonly file: string | undefined }) => boolean;
+}
+
 /** Runs each file with a failure once more, alone, where failures are few. What it finds then counts, if all of it passes. */
 export async function runAgain(outcomes: readonly Outcome[]): Promise<void> {
-  const failing = outcomes.flatMap((outcome) => {
-    const files = outcome.failures.map(({ file }) => file).filter((file) => file !== undefined);
-    return [...new Set(files)].map((file) => ({
-      outcome,
-      file,
-      failures: of(file, outcome.failures),
-    }));
-  });
-  const failed = failing.reduce((sum, { failures }) => sum + failures.length, 0);
-  if (failed > AGAIN_TESTS_MAX || failing.length > AGAIN_FILES_MAX) {
+  const chosen = outcomes.flatMap(toRunAgain);
+  const failuresOf = ({ outcome, covers }: Again) => outcome.failures.filter(covers);
+  const failed = chosen.flatMap(failuresOf).length;
+  if (failed > AGAIN_TESTS_MAX || chosen.length > AGAIN_FILES_MAX) {
     console.log(
-      `\nnot run again: ${failed} failures in ${failing.length} files, more than ${AGAIN_TESTS_MAX} or in more than ${AGAIN_FILES_MAX}`,
+      `\nnot run again: ${failed} failures in ${chosen.length} files, more than ${AGAIN_TESTS_MAX} or in more than ${AGAIN_FILES_MAX}`,
     );
     return;
   }
-  for (const { outcome, file, failures } of failing) {
-    console.log(`\nagain, alone: ${file}`);
-    const again = await run(file, outcome.suite.again(file));
+  for (const each of chosen) {
+    const { outcome, covers } = each;
+    console.log(`\nagain, alone: ${each.name}`);
+    const again = await run(each.name, each.run);
+    const failures = failuresOf(each);
     // A test that is left out this time has not passed.
     const isLeftOut = ({ name }: Failure): boolean =>
       again.cases.some((test) => test.name === name && test.state === "skipped");
     if (again.failures.length > 0 || failures.some(isLeftOut)) continue;
     outcome.forgiven = [...outcome.forgiven, ...failures];
-    outcome.failures = outcome.failures.filter((failure) => failure.file !== file);
-    outcome.cases = [...outcome.cases.filter((test) => test.file !== file), ...again.cases];
+    outcome.failures = outcome.failures.filter((failure) => !covers(failure));
+    outcome.cases = [...outcome.cases.filter((test) => !covers(test)), ...again.cases];
   }
+}
+
+function toRunAgain(outcome: Outcome): Again[] {
+  const { suite, failures } = outcome;
+  if (suite.mayFallOver && failures.some(({ file }) => file === undefined)) {
+    return [{ outcome, name: suite.name, run: suite.run, covers: () => true }];
+  }
+  const files = failures.map(({ file }) => file).filter((file) => file !== undefined);
+  return [...new Set(files)].map((name) => ({
+    ...{ outcome, name, run: suite.again(name) },
+    covers: ({ file }) => file === name,
+  }));
 }
 
 /** What stands before the closing line: each error, then each name on a line of its own. */
@@ -168,10 +187,6 @@ function errorOf(
   const printed = printedFor(output, file, name);
   if (error === "") return printed || "it gave no reason";
   return error.includes("\n") || printed === "" ? error : printed;
-}
-
-function of(file: string, failures: readonly Failure[]): Failure[] {
-  return failures.filter((failure) => failure.file === file);
 }
 
 function fullName({ file, name }: Failure): string {

@@ -140,14 +140,15 @@ describe("the output", () => {
 });
 
 /** Runs test files as `make test` does, in a process of its own: what they print is no output of these tests. */
-async function told(files: Readonly<Record<string, string>>): Promise<Told> {
+async function told(files: Readonly<Record<string, string>>, ...flags: string[]): Promise<Told> {
   const folder = await mkdtemp(join(tmpdir(), "microview-scripts-"));
   try {
     for (const [name, text] of Object.entries(files)) {
       const imports = 'import { describe, expect, test } from "bun:test";\n';
       await Bun.write(join(folder, name), imports + text);
     }
-    const child = Bun.spawn([process.execPath, join(ROOT, "tests/support/suite.ts"), folder], {
+    const program = join(ROOT, "tests/support/suite.ts");
+    const child = Bun.spawn([process.execPath, program, folder, ...flags], {
       ...{ stdin: "ignore", stdout: "pipe", stderr: "pipe" },
     });
     const [shown, complaints] = await Promise.all([child.stdout.text(), child.stderr.text()]);
@@ -271,6 +272,27 @@ describe("a run of tests", () => {
     );
     expect(summary).toContain("    its last word\n");
     expect(summary).toContain("\nfailed: a.test.ts > fails\n");
+  });
+
+  test("that fall over once, where they may, are all run again", async () => {
+    const { counts, failures, shown, summary } = await told(
+      {
+        "a.test.ts": `${ONCE}
+          test("fails", () => once("here"));
+          test("crashes", () => {
+            try { once("fallen"); } catch { process.kill(process.pid, "SIGKILL"); }
+          });`,
+        "b.test.ts": `test("passes", () => {});`,
+      },
+      "--may-fall-over",
+    );
+    expect({ counts, failures }).toEqual({
+      ...{ counts: { passed: 3, failed: 0, skipped: 0 }, failures: 0 },
+    });
+    expect(shown.match(/^again, alone: .*$/gm)).toEqual(["again, alone: tests"]);
+    expect(summary).toEndWith(
+      "\npassed only when run again alone: a.test.ts > fails\npassed only when run again alone: tests",
+    );
   });
 
   test("without any test is a failure", async () => {

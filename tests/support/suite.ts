@@ -1,3 +1,4 @@
+// bun tests/support/suite.ts FOLDER [--may-fall-over]
 // Runs the test files of a folder as `make test` runs its own, and writes what it finds to told.json there.
 // tests/scripts.test.ts runs it.
 
@@ -16,7 +17,7 @@ export interface Told {
 }
 
 if (import.meta.main) {
-  const [folder = ""] = process.argv.slice(2);
+  const [folder = "", mayFallOver] = process.argv.slice(2);
   const report = join(folder, "junit.xml");
   const run = (paths: readonly string[]): Run => ({
     command: [
@@ -29,6 +30,7 @@ if (import.meta.main) {
     name: "tests",
     run: run([]),
     again: (file) => run([`./${file}`]),
+    mayFallOver: mayFallOver !== undefined,
   });
   await runAgain([outcome]);
   const told: Omit<Told, "shown"> = {

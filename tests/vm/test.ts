@@ -15,7 +15,8 @@ import { runPair } from "./pair.ts";
 const ROOT = normalize(join(import.meta.dir, "../.."));
 /** Emulated processors are some twenty times slower than the host's, and slower still where that is busy. */
 const TEST_TIMEOUT_MS = Math.round(patience(60_000));
-const MACHINE_TIMEOUT_S = patience(240);
+/** Load may come after the start. */
+const MACHINE_TIMEOUT_S = patience(480);
 
 const RUNS = { suite: runSuite, pair: runBoth } as const;
 
