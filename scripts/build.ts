@@ -2,6 +2,7 @@
 
 import { mkdir, rename, stat } from "node:fs/promises";
 import { packDuckDb } from "./pack-duckdb.ts";
+import { ROOT } from "./root.ts";
 
 const OUTPUT = "dist/microview";
 
@@ -17,7 +18,7 @@ const ENTRY_POINTS = [
   "src/sinks/recording/worker.ts",
 ];
 
-process.chdir(`${import.meta.dir}/..`);
+process.chdir(ROOT);
 
 const missing: string[] = [];
 for (const entryPoint of ENTRY_POINTS) {

@@ -2,7 +2,8 @@
 // tests/architecture.test.ts fails while the page shows anything else.
 
 import { join } from "node:path";
-import { type Arrow, arrowsAmong, importsOf, ROOT, roomOf } from "./imports.ts";
+import { type Arrow, arrowsAmong, importsOf, roomOf } from "./imports.ts";
+import { ROOT } from "./root.ts";
 
 const PAGE = "docs/architecture.md";
 const BEGIN = "<!-- Drawn by scripts/draw-architecture.ts; do not edit. -->";

@@ -1,8 +1,7 @@
 // Reads who imports whom among our files. For scripts/draw-architecture.ts and tests/architecture.test.ts.
 
 import { dirname, join, normalize, relative } from "node:path";
-
-export const ROOT = normalize(`${import.meta.dir}/..`);
+import { ROOT } from "./root.ts";
 
 export interface Import {
   /** Path of the importing file from the root, e.g. `src/agent/index.ts`. */

@@ -4,6 +4,7 @@
 import { patience, slowness } from "../tests/support/speed.ts";
 import { endRunning, runBounded } from "./bounded.ts";
 import { count } from "./junit.ts";
+import { ROOT } from "./root.ts";
 import {
   type Failure,
   indent,
@@ -51,7 +52,7 @@ const STEPS: readonly Step[] = [
 /** The machine that some tests run in. */
 const MACHINE: Step = { name: "machine", command: [process.execPath, "tests/vm/build.ts"] };
 
-process.chdir(`${import.meta.dir}/..`);
+process.chdir(ROOT);
 process.env["PATH"] = `${process.cwd()}/node_modules/.bin:${process.env["PATH"] ?? ""}`;
 // Of the agent that happens to run here; the tests have their own.
 delete process.env["MICROVIEW_SOCKET"];

@@ -11,14 +11,8 @@ import {
   redrawn,
   roomsOf,
 } from "../scripts/draw-architecture.ts";
-import {
-  arrowsAmong,
-  type Import,
-  importsOf,
-  ROOT,
-  roomOf,
-  specifiers,
-} from "../scripts/imports.ts";
+import { arrowsAmong, type Import, importsOf, roomOf, specifiers } from "../scripts/imports.ts";
+import { ROOT } from "../scripts/root.ts";
 
 /** Rooms that a room may import besides itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {

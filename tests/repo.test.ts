@@ -4,8 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
-
-const ROOT = join(import.meta.dir, "..");
+import { ROOT } from "../scripts/root.ts";
 
 function run(...command: string[]): { exitCode: number; stdout: string } {
   const child = Bun.spawnSync(command, { cwd: ROOT });

@@ -1,7 +1,7 @@
 // Series that the agent has refused. They count in private memory and are asked for again rarely, a few at a time, so
 // that 100,000 values of a label cost next to nothing; when there is room for those few, the others follow.
 
-import type { MetricDefinition } from "../layout/index.ts";
+import { jittered, type MetricDefinition } from "../layout/index.ts";
 import type { Series } from "./cells.ts";
 
 /** A metric is asked for again after this long, then after twice as long each time. */
@@ -53,7 +53,7 @@ export class Refused {
     refusal.isAsked = false;
     refusal.next = 1;
     // Services that were refused together do not ask together.
-    refusal.dueMs = nowMs + refusal.delayMs * (0.75 + Math.random() / 2);
+    refusal.dueMs = nowMs + jittered(refusal.delayMs);
     refusal.delayMs = Math.min(refusal.delayMs * 2, LAST_MS);
     // The others are asked for before it is its turn again.
     this.#metrics.delete(metric);

@@ -3,7 +3,7 @@
 
 import { threadId } from "node:worker_threads";
 import { ownerOfSocket, ownUids, ShimError, shim } from "../ffi/index.ts";
-import { foreignWords, initialValue, type MetricDefinition } from "../layout/index.ts";
+import { foreignWords, initialValue, jittered, type MetricDefinition } from "../layout/index.ts";
 import type { ApiError, PlacedRun, RegisterResponse, SeriesRequest } from "../rest/index.ts";
 import { AgentAbsent, whyAbsent, whyUnreachable } from "./absence.ts";
 import { AgentApi, AgentRefusal } from "./agent-api.ts";
@@ -201,7 +201,7 @@ export class ThreadWriter {
     }
     this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
     // Services that start together do not knock together.
-    return this.#retryMs * (0.75 + Math.random() / 2);
+    return jittered(this.#retryMs);
   }
 
   /**

@@ -5,6 +5,7 @@ import { WakeEvent } from "../ffi/index.ts";
 import { startTunnel, type Tunnel } from "../guard/index.ts";
 import {
   Gather,
+  jittered,
   type PoolSnapshot,
   planBytes,
   SHM_DIR,
@@ -400,10 +401,7 @@ export class Collector {
     if (isNews) this.#tell(state, "away", reason, fatal);
     clearTimeout(state.timer);
     if (this.#failed) return;
-    state.timer = setTimeout(
-      () => void this.#connect(state),
-      state.retryMs * (0.75 + Math.random() / 2),
-    );
+    state.timer = setTimeout(() => void this.#connect(state), jittered(state.retryMs));
     state.retryMs = Math.min(state.retryMs * 2, LAST_RETRY_MS);
   }
 

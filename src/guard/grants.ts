@@ -59,7 +59,7 @@ export function grantOf(request: Request): Grant {
 }
 
 /** The address that a request comes from. @throws Error for one that no listener has taken in */
-export function peerOf(request: Request): string {
+export function addressOf(request: Request): string {
   return admissionOf(request).peer;
 }
 

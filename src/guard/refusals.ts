@@ -5,7 +5,7 @@ import type { Anonymous } from "./access.ts";
 import { Admission, type AdmissionLimits } from "./admission.ts";
 import { Audit, type Refusal } from "./audit.ts";
 import type { CallError } from "./errors.ts";
-import { type Grant, grantOf, NOBODY, peerOf } from "./grants.ts";
+import { addressOf, type Grant, grantOf, NOBODY } from "./grants.ts";
 import type { Log } from "./log.ts";
 import { Buckets } from "./rate.ts";
 import { pathOf } from "./target.ts";
@@ -65,7 +65,7 @@ export class Refusals {
 
   /** A route refused a request: the caller lacks a right, or the request is too large. */
   byRoute(error: CallError, request: Request): void {
-    this.atTheDoor(error, request, grantOf(request), peerOf(request));
+    this.atTheDoor(error, request, grantOf(request), addressOf(request));
   }
 
   /** A request could not be answered, by a fault of ours. A caller who has found one may send many. */

@@ -218,7 +218,7 @@ export class GuardedServer {
 
   #common(
     admit: (request: Request, peer: string) => Grant,
-    peerOf: (request: Request, listener: Listener) => string,
+    addressOf: (request: Request, listener: Listener) => string,
   ) {
     const { websocket = NO_SOCKETS, maxBodyBytes, answered } = this.#options;
     return {
@@ -226,7 +226,7 @@ export class GuardedServer {
       development: false as const,
       websocket,
       fetch: async (request: Request, listener: Listener) => {
-        const peer = peerOf(request, listener);
+        const peer = addressOf(request, listener);
         const response = await this.#answer(request, listener, peer, admit);
         quietly(() => answered?.(response?.status ?? 101));
         return response;

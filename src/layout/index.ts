@@ -13,6 +13,7 @@ export {
   type ProcessIdentity,
   UNKNOWN_IDENTITY,
 } from "./identity.ts";
+export { jittered } from "./jitter.ts";
 export { splitList } from "./list.ts";
 export { ByteReader, ByteWriter, cutTo, DamageError, utf8Bytes } from "./memory/bytes.ts";
 export {

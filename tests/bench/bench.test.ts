@@ -3,11 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { ROOT } from "../../scripts/root.ts";
 import { outcomeOf } from "../support/outcome.ts";
 import { patience } from "../support/speed.ts";
 
-const ROOT = join(import.meta.dir, "../..");
 const NAMES = [
   "update",
   "collect",

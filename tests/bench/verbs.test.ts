@@ -2,13 +2,12 @@
 // make test-vm ARGS=tests/bench/verbs.test.ts
 
 import { describe, expect, test } from "bun:test";
-import { join } from "node:path";
 import { typicalNs } from "../../bench/lib/perftest.ts";
 import type { Report } from "../../bench/lib/report.ts";
+import { ROOT } from "../../scripts/root.ts";
 import { listRdmaPorts } from "../../src/ffi/index.ts";
 import { patience } from "../support/speed.ts";
 
-const ROOT = join(import.meta.dir, "../..");
 const TIMEOUT_MS = patience(120_000);
 
 describe("what ib_read_lat prints", () => {

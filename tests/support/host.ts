@@ -3,6 +3,7 @@
 
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { ROOT } from "../../scripts/root.ts";
 import type { Agent, AgentOptions } from "../../src/agent/agent.ts";
 import { MicroView, type MicroViewOptions } from "../../src/client/index.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
@@ -13,7 +14,7 @@ import type { limits } from "./pools.ts";
 import { surroundings } from "./surroundings.ts";
 import { until } from "./wait.ts";
 
-export const ROOT = join(import.meta.dir, "../..");
+export { ROOT };
 export const CLI = join(ROOT, "src/cli.ts");
 
 /** A line of an agent's log. */

@@ -6,11 +6,11 @@
 
 import { access, constants, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, normalize, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { ROOT } from "../../scripts/root.ts";
 import { type Build, BuildError, ensureBuild } from "./build.ts";
 
-const ROOT = normalize(join(import.meta.dir, "../.."));
 const DEFAULT_MEMORY_MIB = 1024;
 const DEFAULT_CPUS = 2;
 const DEFAULT_TIMEOUT_S = 120;

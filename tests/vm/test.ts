@@ -5,14 +5,14 @@
 //   bun tests/vm/test.ts pair [FILE...]   tests/vm/pair/*.vm.ts, with agent.sh in another machine
 
 import { mkdir, readdir, rm } from "node:fs/promises";
-import { join, normalize } from "node:path";
+import { join } from "node:path";
 import { casesIn, count } from "../../scripts/junit.ts";
+import { ROOT } from "../../scripts/root.ts";
 import { patience } from "../support/speed.ts";
 import { BuildError } from "./build.ts";
 import { interruption, MachineError, runMachine } from "./machine.ts";
 import { runPair } from "./pair.ts";
 
-const ROOT = normalize(join(import.meta.dir, "../.."));
 /** Emulated processors are some twenty times slower than the host's, and slower still where that is busy. */
 const TEST_TIMEOUT_MS = Math.round(patience(60_000));
 /** Load may come after the start. */

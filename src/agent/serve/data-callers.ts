@@ -74,7 +74,7 @@ export class DataCallers<C extends Held> {
   }
 
   /** Where a connection comes from; undefined when it has gone already. */
-  peerOf(fd: number): Peer | undefined {
+  callerAt(fd: number): Peer | undefined {
     try {
       const { address, port } = peerOf(fd);
       return { address, port, origin: callerOf(address) };

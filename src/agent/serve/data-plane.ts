@@ -251,7 +251,7 @@ export class DataPlane {
   #admit(fd: number): void {
     let connection: Connection;
     try {
-      const peer = this.callers.peerOf(fd);
+      const peer = this.callers.callerAt(fd);
       if (peer === undefined) return closeFd(fd);
       const isTunnel = this.secret !== undefined;
       // Whose stream a tunnel carries is known by what it says first.

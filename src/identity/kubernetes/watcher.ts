@@ -1,7 +1,7 @@
 // Follows the pods of one node: lists them, then watches what changes (kubernetes.io, "Kubernetes API Concepts",
 // "Efficient detection of changes"). An API server that is away, or refuses, only leaves names out.
 
-import type { ProcessIdentity } from "../../layout/index.ts";
+import { jittered, type ProcessIdentity } from "../../layout/index.ts";
 import type { KubernetesAccess } from "./access.ts";
 import { PodIndex } from "./pod-index.ts";
 import { fields, identityIn, list, parsePod, text } from "./pods.ts";
@@ -214,7 +214,7 @@ export class PodWatch implements AsyncDisposable {
     const { backoffFirstMs, backoffMaxMs } = this.#limits;
     const backoffMs = Math.min(backoffFirstMs * 2 ** Math.min(this.#failures++, 30), backoffMaxMs);
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, Math.max(backoffMs * (0.5 + Math.random()), atLeastMs));
+    const timer = setTimeout(resolve, Math.max(jittered(backoffMs), atLeastMs));
     const stop = () => resolve();
     this.#stop.signal.addEventListener("abort", stop, { once: true });
     return promise.finally(() => {

@@ -2,7 +2,7 @@
 // away, without what it refuses. For all sinks that send.
 
 import { type Attempt, byProxy, failureOf, proxyOption, shortReason } from "../../http/index.ts";
-import type { ExportCounters, Protocol } from "../../layout/index.ts";
+import { type ExportCounters, jittered, type Protocol } from "../../layout/index.ts";
 import { counted } from "../../text/index.ts";
 import type { Backlog, Request } from "./backlog.ts";
 
@@ -129,7 +129,7 @@ export class Sender {
         if (signal.aborted) return;
         this.#noteAway(outcome.reason);
         this.counters.retries++;
-        const pauseMs = backoffMs * (0.75 + Math.random() / 2);
+        const pauseMs = jittered(backoffMs);
         await pause(Math.max(pauseMs, outcome.retryAfterMs ?? 0), signal);
         backoffMs = Math.min(backoffMs * 2, last);
         continue;
