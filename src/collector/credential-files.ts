@@ -5,7 +5,7 @@ import { readAuthorities, readIdentity, SettingError } from "../http/index.ts";
 import type { Credentials } from "./agent-client.ts";
 
 /** Paths, or what messages call them. */
-export interface CredentialPaths<Path = string | undefined> {
+interface CredentialPaths<Path = string | undefined> {
   token: Path;
   /** Authorities to trust. */
   ca: Path;

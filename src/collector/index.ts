@@ -1,15 +1,9 @@
 // The collector: transports, snapshots, schedule, history. `import { Collector } from "microview/collector"`.
 
 export type { PoolSnapshot } from "../layout/index.ts";
-export {
-  type ClientTls,
-  type Credentials,
-  namedTwice,
-  type Target,
-  targetName,
-} from "./agent-client.ts";
+export { type ClientTls, type Credentials, namedTwice, type Target } from "./agent-client.ts";
 export { Collector, type CollectorEvent, type CollectorOptions } from "./collector.ts";
-export { type CredentialPaths, credentialFiles } from "./credential-files.ts";
+export { credentialFiles } from "./credential-files.ts";
 export {
   DiscoveryError,
   type TransportChoice,
@@ -20,7 +14,7 @@ export {
 export { EVERYTHING, type Filter, type Wanted, wantedBy } from "./filter.ts";
 export { findSeries, History, type HistoryOptions, type SeriesName } from "./history.ts";
 export { MmapTransport } from "./mmap-transport.ts";
-export { type Outcome, PoolReader, SNAPSHOT_LEAD_BYTES, snapshotBytes } from "./pool-reader.ts";
+export { type Outcome, PoolReader, SNAPSHOT_LEAD_BYTES } from "./pool-reader.ts";
 export { Rounds } from "./rounds.ts";
 export { Sightings } from "./sightings.ts";
 export { DurationStatistics, type TargetStatistics } from "./statistics.ts";
@@ -34,6 +28,6 @@ export type {
   TransportCounters,
   TransportName,
 } from "./transport.ts";
-export { BrokenError, MovedError, newCounters, TransportError } from "./transport.ts";
-export { type Ask, type VerbsSpec, VerbsTransport } from "./verbs-transport.ts";
+export { newCounters } from "./transport.ts";
+export { VerbsTransport } from "./verbs-transport.ts";
 export type { PollMode } from "./worker-protocol.ts";

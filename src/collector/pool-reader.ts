@@ -36,7 +36,7 @@ export const SNAPSHOT_LEAD_BYTES = 64;
 const MAX_TRIES = 64;
 
 /** Bytes of memory that a snapshot of a plan takes. */
-export function snapshotBytes(plan: ReadPlan): number {
+function snapshotBytes(plan: ReadPlan): number {
   return SNAPSHOT_LEAD_BYTES + planBytes(plan) + SNAPSHOT_LEAD_BYTES;
 }
 

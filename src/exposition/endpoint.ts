@@ -43,7 +43,7 @@ export interface Selection {
 }
 
 /** What of a request decides the answer. */
-export interface MetricsRequest {
+interface MetricsRequest {
   query: URLSearchParams;
   /** By its Accept. */
   as: Negotiated<Format>;

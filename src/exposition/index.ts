@@ -4,13 +4,13 @@
 //   const as = negotiate(request.headers.get("accept"), ["openmetrics"]);
 //   endpoint.answer({ query, as, acceptEncoding }, (selection) => pools);
 
-export { MetricsEndpoint, type MetricsRequest, QueryError, type Selection } from "./endpoint.ts";
+export { MetricsEndpoint, QueryError, type Selection } from "./endpoint.ts";
 export { Exposition, type ScrapeOptions } from "./exposition.ts";
 export type { ExposedPool } from "./families.ts";
 export type { Format } from "./format.ts";
 export { GzipPieces } from "./gzip.ts";
-export { acceptsGzip, type Negotiated, negotiate } from "./negotiate.ts";
+export { acceptsGzip, negotiate } from "./negotiate.ts";
 export { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
-export { PIECE_BYTES, type Scrape } from "./scrape.ts";
+export { PIECE_BYTES } from "./scrape.ts";
 export type { ScrapeEvents, ScrapeLimits } from "./scrape-limiter.ts";
-export { type WriterPart, WriterValues } from "./writer-values.ts";
+export { WriterValues } from "./writer-values.ts";

@@ -13,7 +13,7 @@ export { CallError, responseOf } from "./errors.ts";
 export { ANYONE, ANYONE_REGISTERING, type Grant, grantOf, LOCAL, NOBODY } from "./grants.ts";
 export { Guard } from "./guard.ts";
 export { checkHost, checkPort, checkPorts, checkSocketPath, ListenError } from "./listening.ts";
-export { createLog, type Log, type LogLevel } from "./log.ts";
+export { createLog, type Log } from "./log.ts";
 export { KnownPaths } from "./methods.ts";
 export { Buckets } from "./rate.ts";
 export { Recurring } from "./recurring.ts";
@@ -21,13 +21,8 @@ export type { Renewal } from "./renewal.ts";
 export { checkScope, type Need, needs, needsOf, type Scope } from "./scopes.ts";
 export { type GuardedServer, serve } from "./server.ts";
 export { LIVENESS_PATH } from "./target.ts";
-export { CertificateEnd, checkTls, serverTls, type TlsIdentity } from "./tls.ts";
+export { checkTls, serverTls, type TlsIdentity } from "./tls.ts";
 export { readToken } from "./token-file.ts";
-export {
-  ExpiredTokenError,
-  type KnownToken,
-  type TokenEntry,
-  Tokens,
-} from "./tokens.ts";
+export { ExpiredTokenError, type KnownToken, type TokenEntry, Tokens } from "./tokens.ts";
 export { startTunnel, type Tunnel, type TunnelGuard, type TunnelStream } from "./tunnel.ts";
 export { callerOf, WrongTokens } from "./wrong-tokens.ts";

@@ -1,6 +1,6 @@
 // The log of a server: lines for people, or JSON lines for programs, on stderr. Never a token, never a body.
 
-export type LogLevel = "error" | "warn" | "info" | "debug";
+type LogLevel = "error" | "warn" | "info" | "debug";
 
 const ORDER: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 

@@ -3,7 +3,7 @@
 export { type CgroupPlace, parseCgroup } from "./cgroup.ts";
 export { inCluster, type KubernetesAccess, parseServerUrl } from "./kubernetes/access.ts";
 export { ServerError } from "./kubernetes/requests.ts";
-export { PodWatch, type PodWatchEvents, type PodWatchLimits } from "./kubernetes/watcher.ts";
+export { PodWatch, type PodWatchLimits } from "./kubernetes/watcher.ts";
 export {
   findProcess,
   holds,

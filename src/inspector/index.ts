@@ -1,6 +1,6 @@
 // Looks into this host without an agent: its pools, and whether it has what microview needs.
 
-export { type FoundFile, findPools, readersOwners } from "./discovery.ts";
+export { findPools } from "./discovery.ts";
 export {
   type ExamineOptions,
   examine,
@@ -12,14 +12,13 @@ export {
 } from "./doctor/index.ts";
 export { poolJson, withoutOddNumbers } from "./json.ts";
 export { type Look, Looker } from "./look.ts";
-export { type Consistency, PoolFile, type PoolReading, type WriterLife } from "./pool-file.ts";
-export { ProcessFinder, type ProcessReport, ToldProcesses } from "./processes.ts";
+export { PoolFile } from "./pool-file.ts";
+export type { ProcessReport } from "./processes.ts";
 export {
   hexOffset,
   type RawField,
   type RawPage,
   type RawRecord,
-  type RawSlot,
   rawHeader,
   rawJournal,
   rawPages,
@@ -28,7 +27,6 @@ export {
 export {
   type MetricReport,
   type PoolReport,
-  type ReportFilter,
   reportPool,
   type SeriesReport,
   type ServiceReport,

@@ -53,7 +53,7 @@ export interface RawRecord {
   text: string;
 }
 
-export interface RawSlot {
+interface RawSlot {
   offset: number;
   slot: number;
   hex: string;

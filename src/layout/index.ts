@@ -22,7 +22,6 @@ export {
   HEADER_LIVE_BYTES,
   HEADER_LIVE_OFFSET,
   JOURNAL,
-  KNOWN_FEATURES,
   LAYOUT_VERSION,
   LIMITS,
   PAGE,
@@ -31,7 +30,6 @@ export {
   PAGE_HEADER_SLOTS,
   PAGE_MAGIC,
   POOL_DEFAULTS,
-  POOL_MAGIC,
   RECORD,
   RECORD_HEADER_BYTES,
   SKIPPABLE_RECORDS,
@@ -44,7 +42,6 @@ export {
   type Damage,
   Directory,
   type DirectoryMetric,
-  type LogOrigin,
   type Metric,
   type Run,
   skippedRecords,
@@ -88,7 +85,6 @@ export {
   planBytes,
   planRead,
   type ReadPlan,
-  type SlotRange,
   snapshotIndex,
 } from "./memory/read-plan.ts";
 export {
@@ -103,7 +99,6 @@ export {
   readWriter,
   WRITER_FLAGS,
   WRITER_SECRET_HASH_BYTES,
-  type WriterRecord,
 } from "./memory/records.ts";
 export {
   encodeHello,
@@ -128,12 +123,10 @@ export {
 export type { ExportCounters, Protocol } from "./metrics/export-counters.ts";
 export { Gather } from "./metrics/gather.ts";
 export {
-  bucketQuantile,
   DEFAULT_BOUNDS,
   type LogLinearOptions,
   type LogLinearShape,
   logLinearBounds,
-  logLinearIndex,
   logLinearShape,
 } from "./metrics/histogram.ts";
 export { HistogramSlots } from "./metrics/histogram-slots.ts";
@@ -162,18 +155,14 @@ export {
   shapeOf,
   slotsPerSeries,
 } from "./metrics/metric.ts";
-export { type BuiltPlace, type BuiltWriter, PoolBuilder } from "./metrics/pool-builder.ts";
+export { type BuiltPlace, PoolBuilder } from "./metrics/pool-builder.ts";
 export { ANY_RANGE, logLinearOptions, millisecondsPer } from "./metrics/ranges.ts";
 export { LOCAL_SOURCE, type PoolSnapshot, poolKey, type Slots } from "./metrics/snapshot.ts";
 export { countingSince } from "./metrics/starts.ts";
 export {
   placeOf,
-  type SeriesSince,
   Structure,
   type StructureMetric,
-  type StructureNames,
-  type StructureOptions,
-  type StructureRun,
   Structures,
   type StructureWriter,
   type Wants,
@@ -197,9 +186,7 @@ export {
 } from "./prometheus/names.ts";
 export { freeName, type Origin } from "./prometheus/sample-labels.ts";
 export {
-  type AddedLabel,
   describeClash,
-  type FamilyType,
   familyTypeOf,
   type NameClash,
   type NamedMetric,
@@ -207,7 +194,7 @@ export {
   type SampleType,
   type Shown,
 } from "./prometheus/sample-names.ts";
-export { counterFamilyOf, sampleNamesOf } from "./prometheus/sample-types.ts";
+export { counterFamilyOf } from "./prometheus/sample-types.ts";
 export {
   BUCKETS,
   type Buckets,

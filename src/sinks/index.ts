@@ -13,12 +13,11 @@
 //
 // `write` copies what it needs: the snapshot's arrays may be reused as soon as it returns.
 
-export { type Row, type RowName, Rows } from "./rows.ts";
+export { type Row, Rows } from "./rows.ts";
 export type { Sink, SinkEnd, SinkOptions } from "./sink.ts";
-export { Sinks, type SinksEnd } from "./sinks.ts";
-export { type TableClock, type TableOptions, TableSink } from "./table/table.ts";
+export { Sinks } from "./sinks.ts";
+export { type TableOptions, TableSink } from "./table/table.ts";
 export { type Key, keysIn, processTerminal, SCREEN, type Terminal } from "./table/terminal.ts";
-export type { TableStyle } from "./table/view.ts";
 export { CsvSink } from "./text/csv.ts";
 export { NdjsonSink } from "./text/ndjson.ts";
 export { rfc3339 } from "./text/time.ts";

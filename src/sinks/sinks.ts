@@ -5,7 +5,7 @@ import type { PoolSnapshot } from "../layout/index.ts";
 import type { Sink, SinkEnd } from "./sink.ts";
 
 /** How a set has ended. */
-export interface SinksEnd extends SinkEnd {
+interface SinksEnd extends SinkEnd {
   /** Each of them, in the order in which they were added. */
   readonly ends: readonly SinkEnd[];
 }

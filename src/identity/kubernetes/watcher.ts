@@ -41,7 +41,7 @@ const POD_WATCH_LIMITS: Readonly<PodWatchLimits> = {
 };
 
 /** What is told of the requests. */
-export interface PodWatchEvents {
+interface PodWatchEvents {
   /** @param result "ok" or the status of HTTP, or "error" where nothing was answered that could be used */
   requested(verb: "list" | "watch", result: string): void;
   /** Something that is no pod, or is one too many, was left out. */

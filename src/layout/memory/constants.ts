@@ -5,8 +5,8 @@
 export const POOL_MAGIC = "MICROVW\0";
 /** See docs/decisions/0040: pools of the version before and of the one after are read and adopted too. */
 export const LAYOUT_VERSION = 2;
-/** Feature words in a pool's header: bits that this version knows. None yet. */
-export const KNOWN_FEATURES = { compatible: 0, incompatible: 0 } as const;
+/** Bits of the header's word of incompatible features that this version knows. None yet. */
+export const KNOWN_INCOMPATIBLE = 0;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_HEADER_BYTES = 64;

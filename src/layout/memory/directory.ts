@@ -79,7 +79,7 @@ const MAX_DAMAGE = 10_000;
 const NO_VALUE = 0xffff_ffff;
 
 /** Whether a log may be anybody's, or is one that this program itself makes: those have no grants. */
-export type LogOrigin = "pool" | "own";
+type LogOrigin = "pool" | "own";
 
 /** The metrics that a service's name stands for. */
 interface Named {

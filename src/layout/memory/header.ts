@@ -5,7 +5,7 @@ import { ByteReader, ByteWriter, DamageError } from "./bytes.ts";
 import {
   HEADER,
   HEADER_BYTES_USED,
-  KNOWN_FEATURES,
+  KNOWN_INCOMPATIBLE,
   LAYOUT_VERSION,
   LIMITS,
   PAGE_BYTES,
@@ -33,7 +33,7 @@ export interface PoolGeometry {
 export interface PoolHeader extends PoolGeometry {
   /** The layout's version that it was made in, and stays in. */
   version: number;
-  /** Feature words; see {@link KNOWN_FEATURES}. */
+  /** Feature words; see {@link KNOWN_INCOMPATIBLE}. */
   compatible: number;
   incompatible: number;
   app: string;
@@ -164,7 +164,7 @@ export function decodeHeader(bytes: Uint8Array, fileBytes: number): PoolHeader {
   reader.position = HEADER.compatible;
   const compatible = reader.u32();
   const incompatible = reader.u32();
-  const unknown = (incompatible & ~KNOWN_FEATURES.incompatible) >>> 0;
+  const unknown = (incompatible & ~KNOWN_INCOMPATIBLE) >>> 0;
   if (unknown !== 0) {
     throw new PoolFormatError(
       `the pool has features that this microview does not know (0x${unknown.toString(16)}): a newer one reads it`,

@@ -5,7 +5,7 @@ import { PAGE_HEADER_SLOTS, SLOT_BYTES, SLOTS_PER_PAGE_STRIDE } from "./constant
 import type { Directory, Metric, Writer } from "./directory.ts";
 
 /** Slots in a row, counted from the start of the first page: page p begins at p · 512, its slot 0 at p · 512 + 8. */
-export interface SlotRange {
+interface SlotRange {
   first: number;
   count: number;
 }

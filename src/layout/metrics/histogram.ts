@@ -79,7 +79,10 @@ export function logLinearShape(options: LogLinearOptions = {}): LogLinearShape {
   return { min, max, error, subBits, shift, base, buckets };
 }
 
-/** Slot of a value within its series: 0 is underflow (also zero and negatives), buckets + 1 overflow. */
+/**
+ * Slot of a value within its series: 0 is underflow (also zero and negatives), buckets + 1 overflow. The definition: the
+ * client has it inlined.
+ */
 export function logLinearIndex(shape: LogLinearShape, value: number): number {
   const index = (upperWord(value) >> shape.shift) - shape.base + 1;
   if (index < 0) return 0;

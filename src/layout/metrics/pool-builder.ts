@@ -11,7 +11,7 @@ import { type MetricDefinition, slotsPerSeries } from "./metric.ts";
 import { type Structure, Structures, type Wants } from "./structure.ts";
 
 /** A writer of a service. What is left out is nobody's: pid and thread 0, a start that is not known. */
-export interface BuiltWriter {
+interface BuiltWriter {
   /** One that no living writer has; left out for the next. */
   id?: number;
   pid?: number;

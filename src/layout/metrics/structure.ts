@@ -134,7 +134,7 @@ export class Structure implements StructureParts {
 }
 
 /** @returns the id that a series had before; 0 for one that is new */
-export type SeriesSince = (entry: StructureMetric, at: number) => number;
+type SeriesSince = (entry: StructureMetric, at: number) => number;
 
 const SAME_IDS: SeriesSince = ({ series }, at) => series[at]!;
 
@@ -168,7 +168,7 @@ function labelKey(structure: Structure, entry: StructureMetric, at: number): str
   return latin1.decode(structure.labelBytes(entry, at));
 }
 
-export interface StructureOptions {
+interface StructureOptions {
   /** Leaves out metrics; all are wanted unless told otherwise. */
   wants?: Wants;
   /** Gaps up to this many slots are read along; see {@link planRead}. */

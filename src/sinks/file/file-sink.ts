@@ -11,7 +11,7 @@ import { TextFile, type TextFileOptions } from "./text-file.ts";
 
 const SINKS = { csv: CsvSink, ndjson: NdjsonSink } as const;
 
-export interface FileSinkOptions extends TextFileOptions, Pick<SinkOptions, "perWriter"> {
+interface FileSinkOptions extends TextFileOptions, Pick<SinkOptions, "perWriter"> {
   format: keyof typeof SINKS;
 }
 

@@ -4,4 +4,4 @@
 //   sink.write(snapshot);
 //   const { summary } = await sink.close();
 
-export { FileSink, type FileSinkOptions } from "./file-sink.ts";
+export { FileSink } from "./file-sink.ts";

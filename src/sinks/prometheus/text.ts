@@ -11,7 +11,7 @@ import { rfc3339 } from "../text/time.ts";
 /** Clashes of names that are written as comments. */
 const CLASHES_MAX = 100;
 
-export interface PrometheusOptions extends SinkOptions {
+interface PrometheusOptions extends SinkOptions {
   /** Adds the label `instance`, for agents whose applications have the same names. */
   labelSource?: boolean;
   /** The output is a terminal: controls in labels and help are written out, although the format would keep them. */

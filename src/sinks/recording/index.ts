@@ -7,10 +7,5 @@
 //   using recording = await Recording.open(path);
 //   for await (const snapshot of recording.snapshots({})) sink.write(snapshot);
 
-export {
-  Recorder,
-  type RecorderOptions,
-  type RecordingEnd,
-  RecordingError,
-} from "./recorder.ts";
-export { Recording, type RecordingRange } from "./recording.ts";
+export { Recorder, type RecorderOptions, RecordingError } from "./recorder.ts";
+export { Recording } from "./recording.ts";

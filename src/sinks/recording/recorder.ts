@@ -57,7 +57,7 @@ export class RecordingError extends Error {
 }
 
 /** What a recording has become. */
-export interface RecordingEnd extends SinkEnd {
+interface RecordingEnd extends SinkEnd {
   snapshots: number;
   /** Values of series that the snapshots had, changed or not; a histogram is one. */
   samples: number;

@@ -33,7 +33,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** What of a recording is wanted. */
-export interface RecordingRange {
+interface RecordingRange {
   /** Unix times in ms; the first is part of it, the last too. */
   fromMs?: number;
   toMs?: number;

@@ -29,7 +29,7 @@ import { SharedNames } from "./shared-names.ts";
 import { compress } from "./snappy.ts";
 import { MAX_TIME_MS, MIN_TIME_MS, SERIES_FIELD, Template, type WireVersion } from "./template.ts";
 
-export interface RemoteWriteEncoderOptions extends FlatOptions {
+interface RemoteWriteEncoderOptions extends FlatOptions {
   /** Samples after which a request is full. */
   maxSamples: number;
   /** Version of the protocol to begin with. */

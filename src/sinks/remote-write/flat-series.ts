@@ -23,7 +23,7 @@ import { type EncodedLabels, MAX_TIME_MS, MIN_TIME_MS } from "./template.ts";
 export type HistogramForm = Buckets | "native";
 
 /** A label that is added to every series that has none of its name. */
-export type ExtraLabel = readonly [name: string, value: string];
+type ExtraLabel = readonly [name: string, value: string];
 
 export interface FlatOptions {
   /** Added to those of a pool's own series, which go first; then `app`, `service` and `instance`. */

@@ -4,10 +4,9 @@
 //   sink.write(snapshot);
 //   await sink.close(5000);
 
-export { RemoteWriteEncoder, type RemoteWriteEncoderOptions } from "./encoder.ts";
-export type { ExtraLabel, FlatOptions, HistogramForm } from "./flat-series.ts";
+export { RemoteWriteEncoder } from "./encoder.ts";
+export type { FlatOptions, HistogramForm } from "./flat-series.ts";
 export { instanceOf } from "./instance.ts";
-export type { RemoteWriteProtocol } from "./negotiation.ts";
 export { RemoteWrite, type RemoteWriteOptions } from "./remote-write.ts";
 export type { Encoded } from "./request-builder.ts";
 export type { WireVersion } from "./template.ts";

@@ -15,7 +15,7 @@ const DRAW_ANYWAY_MS = 1000;
 const PRINT_EVERY_MS = 1000;
 
 /** What the table needs of time; the tests have their own. */
-export interface TableClock {
+interface TableClock {
   nowMs(): number;
   /** @returns ends it */
   every(ms: number, run: () => void): () => void;

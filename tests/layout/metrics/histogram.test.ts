@@ -3,14 +3,13 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
-  bucketQuantile,
   LIMITS,
   type LogLinearOptions,
   type LogLinearShape,
   logLinearBounds,
-  logLinearIndex,
   logLinearShape,
 } from "../../../src/layout/index.ts";
+import { bucketQuantile, logLinearIndex } from "../../../src/layout/metrics/histogram.ts";
 
 /** Options that fit a page: a power of ten to start from, a ratio, an error. */
 const options: fc.Arbitrary<Required<LogLinearOptions>> = fc

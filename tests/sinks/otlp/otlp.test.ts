@@ -5,10 +5,10 @@ import type { AddressInfo } from "node:net";
 import fc from "fast-check";
 import {
   logLinearBounds,
-  logLinearIndex,
   logLinearShape,
   type MetricDefinition,
 } from "../../../src/layout/index.ts";
+import { logLinearIndex } from "../../../src/layout/metrics/histogram.ts";
 import {
   exponentialError,
   exponentialMap,
