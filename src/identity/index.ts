@@ -2,6 +2,7 @@
 
 export { type CgroupPlace, parseCgroup } from "./cgroup.ts";
 export { inCluster, type KubernetesAccess, parseServerUrl } from "./kubernetes/access.ts";
+export { isNodeName, nodeOfPod } from "./kubernetes/node.ts";
 export { ServerError } from "./kubernetes/requests.ts";
 export { PodWatch, type PodWatchLimits } from "./kubernetes/watcher.ts";
 export {

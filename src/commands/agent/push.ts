@@ -4,6 +4,7 @@
 import { hostname } from "node:os";
 import type { Agent } from "../../agent/index.ts";
 import { type Log, Recurring } from "../../guard/index.ts";
+import { nodeOfPod } from "../../identity/index.ts";
 import { LOCAL_SOURCE } from "../../layout/index.ts";
 import type { PushSink } from "../../sinks/delivery/index.ts";
 import type { SinkEnd } from "../../sinks/index.ts";
@@ -41,7 +42,7 @@ export class AgentPush {
     otlp: string,
     log: Log,
   ): (agent: Agent) => AgentPush {
-    const node = options.nodeName ?? nodeName(process.env);
+    const node = options.nodeName ?? nodeOfPod(process.env);
     const given = resourceAttributes(process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "");
     const warning = node === undefined ? passingName(hostname(), given) : undefined;
     if (warning !== undefined) log.warn(warning);
@@ -75,10 +76,4 @@ export class AgentPush {
     this.push();
     return this.#sink.close(GRACE_MS);
   }
-}
-
-/** In a pod the host's name is the pod's, and another one after each restart. */
-function nodeName(environment: Readonly<Record<string, string | undefined>>): string | undefined {
-  const { KUBERNETES_SERVICE_HOST: cluster, NODE_NAME: node } = environment;
-  return cluster === undefined || node === "" ? undefined : node;
 }

@@ -3,9 +3,6 @@
 import { UsageError } from "../../command-line/index.ts";
 import type { KubernetesAccess } from "../../identity/index.ts";
 
-/** As Kubernetes names nodes: RFC 1123. It becomes part of a selector, so nothing else may be in it. */
-const NODE_NAME = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
-
 interface KubernetesFlags {
   kubernetes: string;
   kubernetesTokenFile: string | undefined;
@@ -29,7 +26,7 @@ export async function kubernetesOf(
 ): Promise<{ access: KubernetesAccess; nodeName: string } | { unused: string } | undefined> {
   const { kubernetes, kubernetesTokenFile, kubernetesCa } = flags;
   if (kubernetes === "off") return undefined;
-  const { inCluster, parseServerUrl } = await import("../../identity/index.ts");
+  const { inCluster, isNodeName, parseServerUrl } = await import("../../identity/index.ts");
   const more = {
     ...(kubernetesTokenFile === undefined ? {} : { tokenFile: kubernetesTokenFile }),
     ...(kubernetesCa === undefined ? {} : { caFile: kubernetesCa }),
@@ -37,7 +34,7 @@ export async function kubernetesOf(
   if (kubernetes === "auto") {
     const found = inCluster(env, serviceAccount);
     if (found === undefined || flags.processMetrics === "off") return undefined;
-    const nodeName = nodeNameOf(flags, env);
+    const nodeName = nodeNameOf(flags, env, isNodeName);
     if (nodeName !== undefined) return { access: { ...found, ...more }, nodeName };
     return { unused: "the node's name is not known" };
   }
@@ -56,7 +53,7 @@ export async function kubernetesOf(
       "give --process-metrics an interval",
     );
   }
-  const nodeName = nodeNameOf(flags, env);
+  const nodeName = nodeNameOf(flags, env, isNodeName);
   if (nodeName === undefined) {
     throw new UsageError(
       "--kubernetes asks for the pods of one node, and its name is not known",
@@ -66,9 +63,13 @@ export async function kubernetesOf(
   return { access: { url, ...more }, nodeName };
 }
 
-function nodeNameOf({ nodeName }: KubernetesFlags, env: Environment): string | undefined {
+function nodeNameOf(
+  { nodeName }: KubernetesFlags,
+  env: Environment,
+  isNodeName: (name: string) => boolean,
+): string | undefined {
   const name = nodeName ?? (env["NODE_NAME"] || undefined);
-  if (name === undefined || NODE_NAME.test(name)) return name;
+  if (name === undefined || isNodeName(name)) return name;
   throw new UsageError(
     `${nodeName === undefined ? "NODE_NAME" : "--node-name"} is no name of a node: ${JSON.stringify(name.slice(0, 80))}`,
     "write it as `kubectl get nodes` does",
