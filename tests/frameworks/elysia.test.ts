@@ -180,7 +180,8 @@ describe("microview/elysia", () => {
     expect(await Promise.all(answers)).toEqual(["at last", "at last", "at last"]);
     await host.becomes(0, IN_FLIGHT, labels);
     await until("all are measured", () => host.count(DURATION, labels) === 3);
-    expect(host.sum(DURATION, labels)).toBeGreaterThan(0.06);
+    // Timers may be a little early.
+    expect(host.sum(DURATION, labels)).toBeGreaterThan(0.05);
     expect(host.sum(DURATION, labels)).toBeLessThan(
       (3 * (performance.now() - start + 5000)) / 1000,
     );

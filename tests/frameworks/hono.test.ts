@@ -208,7 +208,8 @@ describe("microview/hono", () => {
     await Promise.all(answers);
     await host.becomes(0, IN_FLIGHT, labels);
     await until("all are measured", () => host.count(DURATION, labels) === 3);
-    expect(host.sum(DURATION, labels)).toBeGreaterThan(0.06);
+    // Timers may be a little early.
+    expect(host.sum(DURATION, labels)).toBeGreaterThan(0.05);
   });
 
   test.each(["/stream", "/events"])("measures the stream of %s to its end", async (route) => {
