@@ -383,7 +383,7 @@ describe("the binary's collect", () => {
       expect(exitCode).toBe(0);
       expect(stdout).toEndWith("\n");
       const lines = stdout.trimEnd().split("\n");
-      const snapshots = Number(/^local: (\d+) snapshots/.exec(stderr)?.[1]);
+      const snapshots = Number(/^local: (\d+) snapshots?/.exec(stderr)?.[1]);
       if (format === "ndjson") {
         expect(lines).toHaveLength(snapshots);
         for (const line of lines) expect(numbersOf(JSON.parse(line).metrics)).toEqual(NUMBERS);
