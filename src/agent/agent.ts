@@ -27,6 +27,7 @@ import {
   AGENT_APP,
   type ExportCounters,
   LAYOUT_VERSION,
+  type LiveSlots,
   LOCAL_SOURCE,
   type PoolSnapshot,
   type ProcessIdentity,
@@ -353,7 +354,7 @@ export class Agent {
    * A snapshot of every application now, as a collector on this host would read it. Each is taken when it is asked for;
    * its slots are the pool itself, which goes on.
    */
-  *snapshots(): Generator<PoolSnapshot> {
+  *snapshots(): Generator<PoolSnapshot<LiveSlots>> {
     for (const application of this.pools) yield this.#snapshots.snapshot(application, LOCAL_SOURCE);
   }
 

@@ -96,6 +96,11 @@ export class Block {
   /** Index of each series' first value. */
   indexes(): Int32Array {
     if (this.#indexes !== undefined) return this.#indexes;
+    const [first] = this.runs;
+    // Most blocks are a part of one metric's series.
+    if (this.runs.length === 1 && first!.index < 0) {
+      return first!.entry.indexes.subarray(first!.from, first!.to);
+    }
     const indexes = new Int32Array(this.count);
     let i = 0;
     for (const { entry, metric, from, to, index } of this.runs) {

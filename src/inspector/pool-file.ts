@@ -28,6 +28,9 @@ import {
   type PoolHeader,
   type PoolState,
   type ReadPlan,
+  type Structure,
+  Structures,
+  type StructureWriter,
   type Writer,
 } from "../layout/index.ts";
 import { readersOwners } from "./discovery.ts";
@@ -51,8 +54,8 @@ export interface PoolReading {
   state: PoolState;
   /** Goes on growing with later readings of the same file. */
   directory: Directory;
-  /** Where pages are among {@link PoolFile.pageSlots}. */
-  plan: ReadPlan;
+  /** What series there are; pages are where they are among {@link PoolFile.pageSlots}. */
+  structure: Structure;
   /** Per series, added up over writers; NaN is absent. */
   values: Float64Array;
   /** What does not fit together beyond what the directory has noted; offsets are bytes of the file. */
@@ -64,9 +67,9 @@ export type WriterLife = "alive" | "dead" | "retained" | "unlocked";
 
 export class PoolFile {
   #directory: Directory | undefined;
-  #plan: ReadPlan | undefined;
-  #planned = "";
-  #gather: Gather | undefined;
+  /** Made for so many pages as were handed out. */
+  #structures: { pages: number; of: Structures } | undefined;
+  #gather: { structure: Structure; step: Gather } | undefined;
   #damage: Damage[] = [];
 
   private constructor(
@@ -155,15 +158,18 @@ export class PoolFile {
     const takenAtMs = unixMs();
     const state = this.#state();
     const directory = this.#follow(state);
-    const plan = this.#planFor(directory, state);
-    const values = new Float64Array(directory.valueCount);
-    this.#gather!.into(this.pageSlots, values);
+    const structure = this.#structureOf(directory, state);
+    if (this.#gather?.structure !== structure) {
+      this.#gather = { structure, step: new Gather(structure) };
+    }
+    const values = new Float64Array(structure.valueCount);
+    this.#gather.step.into(this.pageSlots, values);
     const after = this.#state();
     const odd = (state.generation & 1) === 1;
     return {
       settled: !odd && after.generation === state.generation,
       odd,
-      reading: { takenAtMs, state, directory, plan, values, damage: this.#damage },
+      reading: { takenAtMs, state, directory, structure, values, damage: this.#damage },
     };
   }
 
@@ -188,23 +194,26 @@ export class PoolFile {
     return directory;
   }
 
-  #planFor(directory: Directory, { epoch, pagesHighWater }: PoolState): ReadPlan {
-    const of = `${epoch} ${directory.length} ${pagesHighWater}`;
-    if (this.#plan !== undefined && this.#planned === of) return this.#plan;
-    const plan = mappedPlan(directory);
+  #structureOf(directory: Directory, { pagesHighWater: pages }: PoolState): Structure {
+    if (this.#structures?.pages !== pages) {
+      const plan = (writers: readonly StructureWriter[]) => this.#planOf(writers, pages);
+      this.#structures = { pages, of: new Structures({ plan }) };
+    }
+    return this.#structures.of.of(directory);
+  }
+
+  /** A page that was never handed out has no memory: reading it would take some, or fail where none is left. */
+  #planOf(writers: readonly StructureWriter[], pages: number): ReadPlan {
+    const plan = mappedPlan(writers);
     this.#damage = [];
-    // A page that was never handed out has no memory: reading it would take some, or fail where none is left.
-    for (let page = pagesHighWater; page < plan.base.length; page++) {
+    for (let page = pages; page < plan.base.length; page++) {
       if (plan.base[page] === NOT_READ) continue;
       plan.base[page] = NOT_READ;
       this.#damage.push({
         offset: this.header.pagesOffset + page * PAGE_BYTES,
-        reason: `page ${page} is bound, but no page from ${pagesHighWater} on was handed out`,
+        reason: `page ${page} is bound, but no page from ${pages} on was handed out`,
       });
     }
-    this.#gather = new Gather(plan);
-    this.#plan = plan;
-    this.#planned = of;
     return plan;
   }
 }

@@ -5,10 +5,11 @@ import { findProcess, identityOf, type OpenFile, ProcessLook } from "../identity
 import {
   AGENT_APP,
   CONTAINER_ID_SHOWN,
-  type Directory,
   INFO_METRIC,
   identityOfLabels,
+  type Metric,
   type ProcessIdentity,
+  type StructureWriter,
   snapshotIndex,
   UNKNOWN_IDENTITY,
   type Writer,
@@ -34,18 +35,18 @@ export class ToldProcesses {
   readonly #ofContainer = new Map<string, ProcessIdentity>();
 
   /** Takes in a reading of the pool of application {@link AGENT_APP}. */
-  static of(pool: PoolFile, { directory, plan }: PoolReading): ToldProcesses {
+  static of(pool: PoolFile, { structure }: PoolReading): ToldProcesses {
     const told = new ToldProcesses();
     const { pageSlots } = pool;
-    for (const writer of directory.writers.values()) {
+    for (const writer of structure.writers) {
       if (writer.retained) continue;
       for (const run of writer.runs) {
-        if (run.metric.definition.name !== INFO_METRIC || run.metric.retired) continue;
+        if (run.metric.definition.name !== INFO_METRIC) continue;
         for (let i = 0; i < run.count; i++) {
           // A series that was withdrawn for one that tells more is no number.
-          const slot = snapshotIndex(plan, run.page, run.slot + i * run.metric.slots);
+          const slot = snapshotIndex(structure.plan, run.page, run.slot + i * run.metric.slots);
           if (slot < 0 || pageSlots[slot] !== 1) continue;
-          told.#take(writer, directory, run.firstSeries + i);
+          told.#take(writer, run.metric, structure.labelValuesOf(run.metric, run.firstSeries + i));
         }
       }
     }
@@ -62,10 +63,12 @@ export class ToldProcesses {
     return this.#ofContainer.get(containerId.slice(0, CONTAINER_ID_SHOWN));
   }
 
-  #take({ serviceName, pid }: Writer, directory: Directory, series: number): void {
-    const names = directory.metricOf(series)?.definition.labelNames ?? [];
-    const values = directory.labelValues(series);
-    const label = (name: string) => values[names.indexOf(name)];
+  #take(
+    { serviceName, pid }: StructureWriter,
+    { definition }: Metric,
+    labelValues: readonly string[],
+  ): void {
+    const label = (name: string) => labelValues[definition.labelNames.indexOf(name)];
     const identity = identityOfLabels(label);
     this.#ofProcess.set(`${label("app")} ${serviceName} ${pid}`, identity);
     if (identity.containerId !== "") this.#ofContainer.set(identity.containerId, identity);

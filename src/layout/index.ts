@@ -81,7 +81,6 @@ export {
   MERGE_GAP_SLOTS,
   mappedPlan,
   NOT_READ,
-  type PlannedDirectory,
   planBytes,
   planRead,
   type ReadPlan,
@@ -157,7 +156,13 @@ export {
 } from "./metrics/metric.ts";
 export { type BuiltPlace, PoolBuilder } from "./metrics/pool-builder.ts";
 export { ANY_RANGE, logLinearOptions, millisecondsPer } from "./metrics/ranges.ts";
-export { LOCAL_SOURCE, type PoolSnapshot, poolKey, type Slots } from "./metrics/snapshot.ts";
+export {
+  type CopiedSlots,
+  type LiveSlots,
+  LOCAL_SOURCE,
+  type PoolSnapshot,
+  poolKey,
+} from "./metrics/snapshot.ts";
 export { countingSince } from "./metrics/starts.ts";
 export {
   placeOf,

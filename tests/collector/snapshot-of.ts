@@ -30,7 +30,7 @@ export function takeSnapshot(app: Application, some: Partial<PoolSnapshot> = {})
     gap: undefined,
     generation: pool.generation,
     structure,
-    slots: { kind: "live", data: slots },
+    slots: { kind: "copy", data: slots },
     values,
     ...some,
   };

@@ -5,10 +5,11 @@ import { describe, expect, test } from "bun:test";
 import {
   Directory,
   Gather,
-  mappedPlan,
-  planRead,
   RecordWriter,
   SLOTS_PER_PAGE,
+  StructureReceiver,
+  StructureSender,
+  Structures,
 } from "../../src/layout/index.ts";
 import { define } from "../support/pools.ts";
 import { patience } from "../support/speed.ts";
@@ -194,9 +195,10 @@ function read(log: Uint8Array): Directory {
       throw new Error("more than there is");
     }
   }
-  const plan = planRead(directory);
-  new Gather(plan).into(new Float64Array(plan.slotCount), new Float64Array(directory.valueCount));
-  mappedPlan(directory);
+  const structure = new Structures().of(directory);
+  const values = new Float64Array(structure.valueCount);
+  new Gather(structure).into(new Float64Array(structure.plan.slotCount), values);
+  new StructureReceiver().take(new StructureSender().newsOf(structure)!);
   return directory;
 }
 

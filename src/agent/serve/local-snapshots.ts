@@ -3,7 +3,13 @@
 
 import { type ExposedPool, WriterValues } from "../../exposition/index.ts";
 import { monotonicNs, unixMs } from "../../ffi/index.ts";
-import { Gather, type PoolSnapshot, type Structure, Structures } from "../../layout/index.ts";
+import {
+  Gather,
+  type LiveSlots,
+  type PoolSnapshot,
+  type Structure,
+  Structures,
+} from "../../layout/index.ts";
 import type { Application } from "../registry/application.ts";
 
 /** How an application's values are found, for one state of its structure. */
@@ -27,7 +33,7 @@ class Reading {
     return { app, structure, values: this.#sums(application) };
   }
 
-  snapshot(application: Application, source: string, sequence: number): PoolSnapshot {
+  snapshot(application: Application, source: string, sequence: number): PoolSnapshot<LiveSlots> {
     const takenAtMs = unixMs();
     const startNs = monotonicNs();
     const values = this.#sums(application);
@@ -65,7 +71,7 @@ export class LocalSnapshots {
   }
 
   /** A snapshot now. Its slots are the pool itself, which goes on: who wants them takes them at once. */
-  snapshot(application: Application, source: string): PoolSnapshot {
+  snapshot(application: Application, source: string): PoolSnapshot<LiveSlots> {
     const sequence = (this.#sequences.get(application) ?? 0) + 1;
     this.#sequences.set(application, sequence);
     return this.#of(application).snapshot(application, source, sequence);

@@ -6,7 +6,6 @@ import type { Agent } from "../../agent/index.ts";
 import { type Log, Recurring } from "../../guard/index.ts";
 import { nodeOfPod } from "../../identity/index.ts";
 import { LOCAL_SOURCE } from "../../layout/index.ts";
-import type { PushSink } from "../../sinks/delivery/index.ts";
 import type { SinkEnd } from "../../sinks/index.ts";
 import { Otlp, passingName, resourceAttributes } from "../../sinks/otlp/index.ts";
 import type { OtlpFlagOptions } from "../push/flags.ts";
@@ -17,12 +16,12 @@ const GRACE_MS = 1_500;
 
 export class AgentPush {
   readonly #agent: Agent;
-  readonly #sink: PushSink;
+  readonly #sink: Otlp;
   readonly #pushes: Recurring;
   readonly #timer: Timer;
   #apps = new Set<string>();
 
-  private constructor(agent: Agent, sink: PushSink, intervalMs: number, log: Log) {
+  private constructor(agent: Agent, sink: Otlp, intervalMs: number, log: Log) {
     this.#agent = agent;
     this.#sink = sink;
     this.#pushes = new Recurring(

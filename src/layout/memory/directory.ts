@@ -155,7 +155,7 @@ export class Directory {
     return this.#length;
   }
 
-  /** A view of the log's bytes; valid until the next append. */
+  /** A view of the log's bytes so far. They are never written again: whoever keeps it has what was there. */
   get log(): Uint8Array {
     return this.#log.subarray(0, this.#length);
   }

@@ -2,7 +2,6 @@
 // inspect on mapped memory.
 
 import { PAGE_HEADER_SLOTS, SLOT_BYTES, SLOTS_PER_PAGE_STRIDE } from "./constants.ts";
-import type { Directory, Metric, Writer } from "./directory.ts";
 
 /** Slots in a row, counted from the start of the first page: page p begins at p · 512, its slot 0 at p · 512 + 8. */
 interface SlotRange {
@@ -23,9 +22,14 @@ export interface ReadPlan {
   base: Int32Array;
 }
 
-/** A plan with what it was made for. */
-export interface PlannedDirectory extends ReadPlan {
-  directory: Directory;
+/** Who has slots that are read: a directory's writers, or a structure's. */
+interface SlotHolder {
+  readonly runs: Iterable<{
+    readonly page: number;
+    readonly slot: number;
+    readonly count: number;
+    readonly metric: { readonly slots: number };
+  }>;
 }
 
 /** The base of a page that a plan does not fetch. */
@@ -39,26 +43,21 @@ export const MERGE_GAP_SLOTS = 32;
 
 /**
  * Plans the reads that bring every slot some writer is bound to.
- * @param wanted leaves out writers or metrics that the reader does not care for
  * @param mergeGapSlots gaps up to this are read along: fewer, longer reads
  */
 export function planRead(
-  directory: Directory,
-  wanted: (writer: Writer, metric: Metric) => boolean = () => true,
+  writers: readonly SlotHolder[],
   mergeGapSlots = MERGE_GAP_SLOTS,
-): PlannedDirectory {
-  const { pageCapacity } = directory;
-  // First and last bound slot of each page; none while the end is 0.
-  const first = new Uint16Array(pageCapacity);
-  const end = new Uint16Array(pageCapacity);
+): ReadPlan {
   let highest = -1;
-  for (const writer of directory.writers.values()) {
-    for (const run of writer.runs) {
-      if (!wanted(writer, run.metric)) continue;
-      const { page, slot } = run;
+  for (const { runs } of writers) for (const { page } of runs) highest = Math.max(highest, page);
+  // First bound slot of each page, and the end of the last; none while the end is 0.
+  const first = new Uint16Array(highest + 1);
+  const end = new Uint16Array(highest + 1);
+  for (const { runs } of writers) {
+    for (const { page, slot, count, metric } of runs) {
       if (end[page] === 0 || slot < first[page]!) first[page] = slot;
-      end[page] = Math.max(end[page]!, slot + run.count * run.metric.slots);
-      if (page > highest) highest = page;
+      end[page] = Math.max(end[page]!, slot + count * metric.slots);
     }
   }
   const base = new Int32Array(highest + 1).fill(NOT_READ);
@@ -80,15 +79,12 @@ export function planRead(
     base[page] = slotCount - (from - start);
     slotCount += to - from;
   }
-  return { ranges, slotCount, base, directory };
+  return { ranges, slotCount, base };
 }
 
 /** A plan for memory that is mapped whole: every page is where it is, and nothing has to be fetched. */
-export function mappedPlan(
-  directory: Directory,
-  wanted?: (writer: Writer, metric: Metric) => boolean,
-): PlannedDirectory {
-  const plan = planRead(directory, wanted);
+export function mappedPlan(writers: readonly SlotHolder[]): ReadPlan {
+  const plan = planRead(writers);
   for (let page = 0; page < plan.base.length; page++) {
     if (plan.base[page] !== NOT_READ) plan.base[page] = page * SLOTS_PER_PAGE_STRIDE;
   }

@@ -1,9 +1,8 @@
 // The sums of a snapshot's values over writers. Used by the collector on what a transport brought, and by the agent and
 // inspect on mapped memory.
 
-import type { Directory } from "../memory/directory.ts";
-import { type PlannedDirectory, type ReadPlan, snapshotIndex } from "../memory/read-plan.ts";
-import { Structure, type StructureRun } from "./structure.ts";
+import { snapshotIndex } from "../memory/read-plan.ts";
+import type { Structure, StructureMetric, StructureRun } from "./structure.ts";
 
 /** One step of a gather: `length` slots from `source` on belong to the values from `target` on. */
 interface Step {
@@ -27,9 +26,7 @@ export class Gather {
   readonly #others: { run: StructureRun; source: number }[] = [];
   readonly #counts: Uint32Array;
 
-  /** @param planned a directory with a plan of it, or a structure, which has its own */
-  constructor(planned: PlannedDirectory | Structure) {
-    const { plan, valueCount, writers, gauges } = sourceOf(planned);
+  constructor({ plan, valueCount, writers, metrics }: Structure) {
     const held = new Uint8Array(valueCount);
     for (const { runs } of writers) {
       for (const run of runs) {
@@ -48,9 +45,7 @@ export class Gather {
       this.#zeroes.push({ source: -1, target: at, length: end - at });
       at = next < 0 ? -1 : held.indexOf(0, next);
     }
-    for (const { index: target, length } of gauges) {
-      if (held[target] === 0) this.#absent.push({ source: -1, target, length });
-    }
+    this.#findAbsent(metrics, held);
     this.#counts = new Uint32Array(this.#others.some(isMean) ? valueCount : 0);
   }
 
@@ -89,6 +84,15 @@ export class Gather {
         steps.push(step);
       }
       from = end;
+    }
+  }
+
+  #findAbsent(metrics: readonly StructureMetric[], held: Uint8Array): void {
+    for (const { metric, indexes } of metrics) {
+      if (metric.definition.kind !== "gauge") continue;
+      for (const target of indexes) {
+        if (held[target] === 0) this.#absent.push({ source: -1, target, length: metric.slots });
+      }
     }
   }
 
@@ -171,41 +175,4 @@ function add(
 
 function isMean({ run }: { run: StructureRun }): boolean {
   return run.metric.definition.combine === "mean";
-}
-
-/** What a gather is made of. */
-interface Source {
-  plan: ReadPlan;
-  valueCount: number;
-  writers: Iterable<{ readonly runs: readonly StructureRun[] }>;
-  /** Where the values of gauges are, which are absent where nobody has them. */
-  gauges: Iterable<{ index: number; length: number }>;
-}
-
-function sourceOf(planned: PlannedDirectory | Structure): Source {
-  if (planned instanceof Structure) {
-    const { plan, valueCount, writers } = planned;
-    return { plan, valueCount, writers, gauges: gaugesOfStructure(planned) };
-  }
-  const { directory } = planned;
-  const { valueCount } = directory;
-  const writers = directory.writers.values();
-  return { plan: planned, valueCount, writers, gauges: gaugesOfDirectory(directory) };
-}
-
-function* gaugesOfStructure({ metrics }: Structure) {
-  for (const { metric, indexes } of metrics) {
-    if (metric.definition.kind !== "gauge") continue;
-    for (const index of indexes) yield { index, length: metric.slots };
-  }
-}
-
-function* gaugesOfDirectory(directory: Directory) {
-  for (const metric of directory.metrics.values()) {
-    if (metric.definition.kind !== "gauge") continue;
-    for (const series of metric.series) {
-      const index = directory.valueIndexOf(series);
-      if (index >= 0) yield { index, length: metric.slots };
-    }
-  }
 }

@@ -13,15 +13,20 @@ export function poolKey({ source, app }: Pick<PoolSnapshot, "source" | "app">): 
   return `${app.length} ${app}${source}`;
 }
 
-/** Numbers of a snapshot, writer by writer. */
-export type Slots =
-  /** What a read has brought: it stays until the next snapshot of the pool. */
-  | { readonly kind: "copy"; readonly data: Float64Array }
-  /** The pool itself: its writers go on storing, and whoever looks twice may see two values. */
-  | { readonly kind: "live"; readonly data: Float64Array };
+/** Numbers of a snapshot, writer by writer, as a read has brought them: they stay until the next snapshot of the pool. */
+export interface CopiedSlots {
+  readonly kind: "copy";
+  readonly data: Float64Array;
+}
+
+/** The pool itself: its writers go on storing, so two looks may see two values. */
+export interface LiveSlots {
+  readonly kind: "live";
+  readonly data: Float64Array;
+}
 
 /** One read of a pool: what a collector yields and a sink takes. Nobody changes it; its arrays are used again. */
-export interface PoolSnapshot {
+export interface PoolSnapshot<Slots extends CopiedSlots | LiveSlots = CopiedSlots> {
   /** The agent it came from, as it was named: `host:port`, or {@link LOCAL_SOURCE}. */
   readonly source: string;
   readonly app: string;

@@ -2,6 +2,7 @@
 // replays directories and makes structures; the main thread puts the same ones together from these messages, and replays
 // nothing.
 
+import { ByteWriter } from "../memory/bytes.ts";
 import type { Metric } from "../memory/directory.ts";
 import type { ReadPlan } from "../memory/read-plan.ts";
 import {
@@ -18,7 +19,7 @@ export interface StructureNews {
   readonly serial: number;
   /** Another number: ids mean something else, and nothing of the structure before is left. */
   readonly numbering: number;
-  /** Bytes of the log that follow those that were sent under this numbering. */
+  /** Label values that follow those that were sent under this numbering; the metrics' offsets count from the first. */
   readonly log: Uint8Array;
   /** In their order; of those that have not changed their ids. */
   readonly metrics: readonly (StructureMetric | number)[];
@@ -39,11 +40,13 @@ export interface PackedWriter extends Omit<StructureWriter, "runs"> {
 /** Metric, first series, count, page, slot, index of the first value. */
 const RUN_WORDS = 6;
 
-/** Tells of one pool's structures, in the thread that makes them. */
+/** Tells of one pool's structures, in the thread that makes them. Of the log it sends the label values alone. */
 export class StructureSender {
   #last: Structure | undefined;
   #serial = 0;
   #numbering = 0;
+  /** As they were sent: their labels lie elsewhere than in the directory's log. */
+  #sent = new Map<number, StructureMetric>();
   #sentBytes = 0;
 
   /** Of the structure that was told last. */
@@ -58,32 +61,50 @@ export class StructureSender {
     const continues = structure.continues(last);
     if (!continues) {
       this.#numbering++;
+      this.#sent = new Map();
       this.#sentBytes = 0;
     }
-    const metrics = new Set(continues ? last!.metrics : []);
-    const writers = new Set(continues ? last!.writers : []);
-    const { log, plan, valueCount, startsMs, names } = structure;
-    const news: StructureNews = {
-      serial: ++this.#serial,
-      numbering: this.#numbering,
-      log: log.slice(this.#sentBytes),
-      metrics: structure.metrics.map((each) => (metrics.has(each) ? each.metric.id : plain(each))),
-      writers: structure.writers.map((each) => (writers.has(each) ? each.id : packed(each))),
-      plan,
-      valueCount,
-      startsMs,
+    const same = new Set<unknown>(continues ? [...last!.metrics, ...last!.writers] : []);
+    const labels = new ByteWriter(1024);
+    const metrics = structure.metrics.map((entry) => {
+      return same.has(entry) ? entry.metric.id : this.#pack(structure, entry, labels);
+    });
+    if (this.#sent.size > metrics.length) this.#forgetEnded(structure);
+    const writers = structure.writers.map((each) => (same.has(each) ? each.id : packed(each)));
+    const { plan, valueCount, startsMs, names } = structure;
+    this.#sentBytes += labels.length;
+    this.#last = structure;
+    return {
+      ...{ serial: ++this.#serial, numbering: this.#numbering, log: labels.bytes().slice() },
+      ...{ metrics, writers, plan, valueCount, startsMs },
       names: names === last?.names ? undefined : names,
     };
-    this.#sentBytes = log.length;
-    this.#last = structure;
-    return news;
   }
-}
 
-/** Without what only the directory knows of a metric. */
-function plain(entry: StructureMetric): StructureMetric {
-  const { id, service, definition, slots } = entry.metric;
-  return { ...entry, metric: { id, service, definition, slots } };
+  #forgetEnded({ metrics }: Structure): void {
+    const there = new Set(metrics.map(({ metric }) => metric.id));
+    for (const id of this.#sent.keys()) if (!there.has(id)) this.#sent.delete(id);
+  }
+
+  /** Without what only the directory knows of a metric, and with its labels where they come to lie. */
+  #pack(structure: Structure, entry: StructureMetric, labels: ByteWriter): StructureMetric {
+    const { service, series, indexes } = entry;
+    const { id, service: serviceId, definition, slots } = entry.metric;
+    const known = this.#sent.get(id);
+    const labelOffsets = new Uint32Array(series.length);
+    for (let at = 0, was = 0; at < series.length; at++) {
+      if (known !== undefined && known.series[was] === series[at]) {
+        labelOffsets[at] = known.labelOffsets[was++]!;
+      } else {
+        labelOffsets[at] = this.#sentBytes + labels.length;
+        labels.raw(structure.labelBytes(entry, at));
+      }
+    }
+    const metric = { id, service: serviceId, definition, slots };
+    const sent = { metric, service, series, indexes, labelOffsets };
+    this.#sent.set(id, sent);
+    return sent;
+  }
 }
 
 function packed({ runs, ...writer }: StructureWriter): PackedWriter {

@@ -4,7 +4,7 @@
 
 import { ByteReader } from "../memory/bytes.ts";
 import { LIMITS } from "../memory/constants.ts";
-import type { Directory, DirectoryMetric, Metric, Run, Writer } from "../memory/directory.ts";
+import type { Directory, DirectoryMetric, Metric, Run } from "../memory/directory.ts";
 import { mappedPlan, planRead, type ReadPlan } from "../memory/read-plan.ts";
 import type { WriterEntry } from "../memory/writer-entry.ts";
 import { countingSince } from "./starts.ts";
@@ -18,7 +18,7 @@ export interface StructureMetric {
   /** Ids of its series, ascending. */
   readonly series: Uint32Array;
   /** Of each series: the index of its first value among a snapshot's. */
-  readonly indexes: Uint32Array;
+  readonly indexes: Int32Array;
   /** Of each series: where its label values begin in the log, each a u16 length and UTF-8 that was checked. */
   readonly labelOffsets: Uint32Array;
 }
@@ -176,7 +176,13 @@ interface StructureOptions {
   /** Every page is where it is, and nothing has to be fetched. */
   isMapped?: boolean;
   /** Where pages are, in memory that is laid out otherwise. */
-  plan?: () => ReadPlan;
+  plan?: (writers: readonly StructureWriter[]) => ReadPlan;
+}
+
+interface KnownMetric {
+  entry: StructureMetric;
+  /** Series that the directory had of it, bound or not. */
+  total: number;
 }
 
 interface KnownWriter {
@@ -192,7 +198,7 @@ export class Structures {
   #directory: Directory | undefined;
   #length = -1;
   #last: Structure | undefined;
-  #metrics = new Map<number, StructureMetric>();
+  #metrics = new Map<number, KnownMetric>();
   #writers = new Map<number, KnownWriter>();
 
   constructor(options: StructureOptions = {}) {
@@ -212,14 +218,13 @@ export class Structures {
     }
     this.#length = directory.length;
     const metrics = this.#metricsOf(directory);
-    const shown = new Map(metrics.map((entry) => [entry.metric.id, entry]));
-    const isLess = [...this.#metrics.keys()].some((id) => !shown.has(id));
-    this.#metrics = shown;
+    const isLess = [...this.#metrics.keys()].some((id) => !metrics.has(id));
+    this.#metrics = metrics;
     const writers = this.#writersOf(directory, isLess);
     this.#last = new Structure({
-      metrics,
+      metrics: Array.from(metrics.values(), ({ entry }) => entry),
       writers,
-      plan: this.#planOf(directory),
+      plan: this.#planOf(writers),
       valueCount: directory.valueCount,
       numbering: directory,
       startsMs: countingSince(directory),
@@ -229,25 +234,26 @@ export class Structures {
     return this.#last;
   }
 
-  #planOf(directory: Directory): ReadPlan {
+  #planOf(writers: readonly StructureWriter[]): ReadPlan {
     const { plan, mergeGapSlots, isMapped } = this.#options;
-    if (plan !== undefined) return plan();
-    const wanted = (_: Writer, metric: Metric) => this.#metrics.has(metric.id);
-    return isMapped === true
-      ? mappedPlan(directory, wanted)
-      : planRead(directory, wanted, mergeGapSlots);
+    if (plan !== undefined) return plan(writers);
+    return isMapped === true ? mappedPlan(writers) : planRead(writers, mergeGapSlots);
   }
 
-  #metricsOf(directory: Directory): StructureMetric[] {
-    const metrics: StructureMetric[] = [];
+  #metricsOf(directory: Directory): Map<number, KnownMetric> {
+    const metrics = new Map<number, KnownMetric>();
     for (const metric of directory.metrics.values()) {
       if (metric.retired) continue;
+      const { id } = metric;
       const service = directory.services.get(metric.service) ?? "";
-      const known = this.#metrics.get(metric.id);
-      if (known !== undefined && known.series.length === metric.series.length) metrics.push(known);
-      else if (known !== undefined || this.#wants(service, metric)) {
-        metrics.push(metricOf(directory, metric, service));
-      }
+      const before = this.#metrics.get(id);
+      if (before === undefined && !this.#wants(service, metric)) continue;
+      const total = metric.series.length;
+      const isSame =
+        before?.total === total &&
+        // Nothing of it can have been bound since.
+        (before.entry.series.length === total || this.#last?.valueCount === directory.valueCount);
+      metrics.set(id, isSame ? before : { entry: metricOf(directory, metric, service), total });
     }
     return metrics;
   }
@@ -297,7 +303,7 @@ function isSameNames(before: readonly string[], now: ReadonlySet<string>): boole
 function metricOf(directory: Directory, metric: DirectoryMetric, service: string): StructureMetric {
   const { length } = metric.series;
   const series = new Uint32Array(length);
-  const indexes = new Uint32Array(length);
+  const indexes = new Int32Array(length);
   const labelOffsets = new Uint32Array(length);
   let count = 0;
   for (const id of metric.series) {

@@ -32,7 +32,7 @@ export class Presence {
   }
 
   /** A pool has brought a snapshot. */
-  see(snapshot: PoolSnapshot): Present {
+  see(snapshot: Pick<PoolSnapshot, "source" | "app">): Present {
     const key = poolKey(snapshot);
     const atMs = performance.now();
     let present = this.#pools.get(key);

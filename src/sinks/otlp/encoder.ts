@@ -81,7 +81,7 @@ export class OtlpEncoder<Table> {
   ) {}
 
   /** Takes in what there is to encode of a snapshot, whose arrays may be used again afterwards. */
-  take({ source, app, structure, takenAtMs, values }: PoolSnapshot): Taken {
+  take({ source, app, structure, takenAtMs, values }: Omit<PoolSnapshot, "slots">): Taken {
     const pool = this.#pools.get(poolKey({ source, app }));
     const { spare } = pool ?? {};
     if (spare?.length !== values.length) {

@@ -105,7 +105,8 @@ export class Otlp implements PushSink {
     );
   }
 
-  write(snapshot: PoolSnapshot): void {
+  /** Of the slots nothing is used: they may be live. */
+  write(snapshot: Omit<PoolSnapshot, "slots">): void {
     const present = this.#presence.see(snapshot);
     // By the source's clock: what was recorded may come faster or slower than it was taken.
     const takenMs = snapshot.monotonicNs / 1e6;

@@ -5,8 +5,8 @@ import {
   Gather,
   PAGE_HEADER_SLOTS,
   PoolBuilder,
-  planRead,
   SLOTS_PER_PAGE_STRIDE,
+  Structures,
 } from "../../../src/layout/index.ts";
 import { define } from "../../support/pools.ts";
 
@@ -111,8 +111,9 @@ describe("a pool that is built", () => {
     const writer = pool.writer(service);
     const metric = pool.metric(service, define.counter("requests_total", ["id"]));
     for (let i = 0; i < 600; i++) put(pool, writer, metric, i, `${i}`);
-    const plan = planRead(pool.directory);
-    const values = new Float64Array(pool.directory.valueCount);
+    const structure = new Structures().of(pool.directory);
+    const { plan } = structure;
+    const values = new Float64Array(structure.valueCount);
     // Its slots lie page by page, without the headers that a plan counts along.
     const fetched = plan.ranges.flatMap(({ first, count }) =>
       Array.from({ length: count }, (_, i) => {
@@ -120,7 +121,7 @@ describe("a pool that is built", () => {
         return pool.slots[first + i - (page + 1) * PAGE_HEADER_SLOTS] ?? Number.NaN;
       }),
     );
-    new Gather(plan).into(Float64Array.from(fetched), values);
+    new Gather(structure).into(Float64Array.from(fetched), values);
     expect([...values]).toEqual([...pool.gather()]);
   });
 });

@@ -5,16 +5,16 @@ import fc from "fast-check";
 import {
   Directory,
   Gather,
-  mappedPlan,
   PAGE_HEADER_SLOTS,
-  type PlannedDirectory,
   planBytes,
-  planRead,
   poolKey,
   type ReadPlan,
   RecordWriter,
   SLOTS_PER_PAGE_STRIDE,
+  type Structure,
+  Structures,
   snapshotIndex,
+  type Wants,
   WRITER_FLAGS,
 } from "../../../src/layout/index.ts";
 import { History, PAGE_CAPACITY, steps } from "../../support/history.ts";
@@ -48,10 +48,17 @@ function fetch(plan: ReadPlan, pages: Float64Array): Float64Array {
   return slots;
 }
 
-function gather(plan: PlannedDirectory, slots: Float64Array): Float64Array {
+function structureOf(
+  records: RecordWriter,
+  options: ConstructorParameters<typeof Structures>[0] = {},
+): Structure {
+  return new Structures(options).of(replay(records));
+}
+
+function gather(structure: Structure, slots: Float64Array): Float64Array {
   // What was there before does not show.
-  const values = new Float64Array(plan.directory.valueCount).fill(12345);
-  new Gather(plan).into(slots, values);
+  const values = new Float64Array(structure.valueCount).fill(12345);
+  new Gather(structure).into(slots, values);
   return values;
 }
 
@@ -132,7 +139,7 @@ describe("a read plan", () => {
     fc.assert(
       fc.property(steps, (given) => {
         const directory = replay(new History(given).records);
-        const plan = planRead(directory);
+        const { plan } = new Structures().of(directory);
         const planned = plan.ranges.flatMap(({ first, count }) =>
           Array.from({ length: count }, (_, i) => first + i),
         );
@@ -143,6 +150,7 @@ describe("a read plan", () => {
         const pages = new Set<number>();
         for (const { runs } of directory.writers.values()) {
           for (const { page, slot, count, metric } of runs) {
+            if (metric.retired) continue;
             pages.add(page);
             for (let i = slot; i < slot + count * metric.slots; i++) {
               expect(snapshotIndex(plan, page, i)).toBe(place.get(at(page, i))!);
@@ -162,31 +170,38 @@ describe("a read plan", () => {
   });
 
   test("reads only what is bound of pages that are nearly empty", () => {
-    const plan = planRead(replay(writersOf(define.counter("c"), 40)));
+    const { plan } = structureOf(writersOf(define.counter("c"), 40));
     expect(plan.ranges).toHaveLength(40);
     expect(plan.ranges[1]).toEqual({ first: at(1, 0), count: 1 });
     expect(plan.slotCount).toBe(40);
   });
 
   test("is one range for pages in a row when gaps are to be read along", () => {
-    const plan = planRead(replay(writersOf(define.counter("c"), 40)), () => true, 512);
+    const { plan } = structureOf(writersOf(define.counter("c"), 40), { mergeGapSlots: 512 });
     expect(plan.ranges).toEqual([{ first: at(0, 0), count: 39 * SLOTS_PER_PAGE_STRIDE + 1 }]);
   });
 
   test("is empty where nothing is bound", () => {
-    const plan = planRead(replay(new RecordWriter().service(1, "auth")));
-    expect(plan).toMatchObject({ ranges: [], slotCount: 0 });
-    expect(gather(plan, new Float64Array())).toEqual(new Float64Array());
+    const structure = structureOf(new RecordWriter().service(1, "auth"));
+    expect(structure.plan).toMatchObject({ ranges: [], slotCount: 0 });
+    expect(gather(structure, new Float64Array())).toEqual(new Float64Array());
   });
 
-  test("leaves out pages of writers that are not wanted", () => {
-    const directory = replay(writersOf(define.counter("c"), 5));
-    const plan = planRead(directory, ({ id }) => id !== 3);
-    expect(plan.ranges.map(({ first }) => first)).toEqual([at(0, 0), at(1, 0), at(3, 0), at(4, 0)]);
-    expect([0, 1, 2, 3, 4].map((page) => snapshotIndex(plan, page, 0))).toEqual([0, 1, -1, 2, 3]);
+  test("leaves out pages of metrics that are not wanted", () => {
+    const records = writersOf(define.counter("c"), 5).metric(2, 1, define.counter("other"));
+    records.series(2, 2, []).writer(writer(6));
+    records.grant({ writer: 6, page: 7, pages: 1, slot: 0, slots: 0 });
+    records.bind({ writer: 6, firstSeries: 2, count: 1, page: 7, slot: 0 });
+    const wants: Wants = (_, { definition }) => definition.name === "c";
+    const structure = structureOf(records, { wants });
+    const { plan } = structure;
+    expect(plan.ranges.map(({ first }) => first)).toEqual(
+      [0, 1, 2, 3, 4].map((page) => at(page, 0)),
+    );
+    expect(snapshotIndex(plan, 7, 0)).toBe(-1);
     const pages = emptyPages();
-    for (let page = 0; page < 5; page++) pages[at(page, 0)] = 10 ** page;
-    expect(gather(plan, fetch(plan, pages))).toEqual(Float64Array.of(11_011));
+    for (let page = 0; page < 8; page++) pages[at(page, 0)] = 10 ** page;
+    expect(gather(structure, fetch(plan, pages))[0]).toBe(11_111);
   });
 
   test("of memory that is mapped whole finds every page where it is", () => {
@@ -194,10 +209,11 @@ describe("a read plan", () => {
       fc.property(steps, fc.nat(), (given, seed) => {
         const directory = replay(new History(given).records);
         const pages = fill(directory, seed);
-        const fetched = planRead(directory);
+        const mapped = new Structures({ isMapped: true }).of(directory);
+        const fetched = new Structures().of(directory);
         // As arrays, for a NaN in a Float64Array is not equal to itself.
-        expect([...gather(mappedPlan(directory), pages)]).toEqual([
-          ...gather(fetched, fetch(fetched, pages)),
+        expect([...gather(mapped, pages)]).toEqual([
+          ...gather(fetched, fetch(fetched.plan, pages)),
         ]);
       }),
       { numRuns: 100 },
@@ -211,11 +227,11 @@ describe("a snapshot's values", () => {
       fc.property(steps, fc.nat(), (given, seed) => {
         const directory = replay(new History(given).records);
         const pages = fill(directory, seed);
-        const plan = planRead(directory);
-        const values = gather(plan, fetch(plan, pages));
+        const structure = new Structures().of(directory);
+        const values = gather(structure, fetch(structure.plan, pages));
         for (let id = 1; id <= directory.lastId.series; id++) {
           const first = directory.valueIndexOf(id);
-          if (first < 0) continue;
+          if (first < 0 || directory.metricOf(id)!.retired) continue;
           const expected = naive(directory, pages, id);
           const got = [...values.subarray(first, first + expected.length)];
           for (const [i, value] of expected.entries()) {
@@ -236,8 +252,8 @@ describe("a snapshot's values", () => {
     const pages = emptyPages();
     pages[at(0, 0)] = 40;
     pages[at(9, 7)] = 2;
-    const plan = planRead(replay(records));
-    expect(gather(plan, fetch(plan, pages))).toEqual(Float64Array.of(42));
+    const structure = structureOf(records);
+    expect(gather(structure, fetch(structure.plan, pages))).toEqual(Float64Array.of(42));
   });
 
   describe("of a gauge over 4, NaN, 1, 10", () => {
@@ -249,16 +265,16 @@ describe("a snapshot's values", () => {
     test.each(combined)(
       "are its %s, %p, without the writer that has not set it",
       (how, expected) => {
-        const plan = planRead(replay(writersOf(define.gauge("g", how), 4)));
+        const structure = structureOf(writersOf(define.gauge("g", how), 4));
         const pages = emptyPages();
         for (const [page, value] of [4, Number.NaN, 1, 10].entries()) pages[at(page, 0)] = value;
-        expect(gather(plan, fetch(plan, pages))[0]).toBe(expected);
+        expect(gather(structure, fetch(structure.plan, pages))[0]).toBe(expected);
       },
     );
   });
 
   test("of a gauge that takes the last value are that value and its time", () => {
-    const plan = planRead(replay(writersOf(define.gauge("g", "last"), 3)));
+    const structure = structureOf(writersOf(define.gauge("g", "last"), 3));
     const pages = emptyPages();
     for (const [page, [value, setAtMs]] of [
       [7, 1000],
@@ -267,7 +283,7 @@ describe("a snapshot's values", () => {
     ].entries()) {
       pages.set([value!, setAtMs!], at(page, 0));
     }
-    expect(gather(plan, fetch(plan, pages))).toEqual(Float64Array.of(8, 3000));
+    expect(gather(structure, fetch(structure.plan, pages))).toEqual(Float64Array.of(8, 3000));
   });
 
   test.each(["sum", "mean", "min", "max", "last"] as const)(
@@ -275,21 +291,21 @@ describe("a snapshot's values", () => {
     (how) => {
       const records = writersOf(define.gauge("g", how), 2).release(1).release(2);
       const directory = replay(records);
-      const values = gather(planRead(directory), new Float64Array());
+      const values = gather(new Structures().of(directory), new Float64Array());
       expect(directory.valueIndexOf(1)).toBe(0);
       expect(values[0]).toBeNaN();
     },
   );
 
   test("of a counter whose writers are gone are zero", () => {
-    const directory = replay(writersOf(define.counter("c"), 1).release(1));
-    expect(gather(planRead(directory), new Float64Array())).toEqual(Float64Array.of(0));
+    const structure = structureOf(writersOf(define.counter("c"), 1).release(1));
+    expect(gather(structure, new Float64Array())).toEqual(Float64Array.of(0));
   });
 
   test("are the same when the same gather is used again", () => {
-    const directory = replay(writersOf(define.gauge("g", "mean"), 3));
-    const plan = planRead(directory);
-    const again = new Gather(plan);
+    const structure = structureOf(writersOf(define.gauge("g", "mean"), 3));
+    const { plan } = structure;
+    const again = new Gather(structure);
     const values = new Float64Array(1);
     for (const set of [
       [1, 2, 3],
