@@ -1,4 +1,4 @@
-// Made by scripts/gen-layout.ts from src/layout/memory/constants.ts; do not edit.
+// Made by scripts/gen-layout.ts from src/layout/constants.ts; do not edit.
 #pragma once
 
 #define MV_LAYOUT_VERSION 2u

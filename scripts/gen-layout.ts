@@ -1,4 +1,4 @@
-// Writes c/layout.h from src/layout/memory/constants.ts; with --check it only says whether the file is up to date.
+// Writes c/layout.h from src/layout/constants.ts; with --check it only says whether the file is up to date.
 
 import {
   HEADER,
@@ -14,7 +14,7 @@ import {
   SLOT_BYTES,
   SLOTS_PER_PAGE,
   SLOTS_PER_PAGE_STRIDE,
-} from "../src/layout/memory/constants.ts";
+} from "../src/layout/constants.ts";
 
 // What has to hold together before anything is built.
 const invariants: [string, boolean][] = [
@@ -35,13 +35,13 @@ const invariants: [string, boolean][] = [
   ],
 ];
 for (const [sentence, holds] of invariants) {
-  if (!holds) throw new Error(`src/layout/memory/constants.ts: it does not hold that ${sentence}`);
+  if (!holds) throw new Error(`src/layout/constants.ts: it does not hold that ${sentence}`);
 }
 
 const snake = (name: string) => name.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase();
 const define = (name: string, value: number) => `#define MV_${name} ${value}u`;
 const lines = [
-  "// Made by scripts/gen-layout.ts from src/layout/memory/constants.ts; do not edit.",
+  "// Made by scripts/gen-layout.ts from src/layout/constants.ts; do not edit.",
   "#pragma once",
   "",
   define("LAYOUT_VERSION", LAYOUT_VERSION),
@@ -65,7 +65,7 @@ const known = await Bun.file(path)
 if (process.argv.includes("--check")) {
   if (known !== text) {
     console.error(
-      "c/layout.h is not what src/layout/memory/constants.ts says: run `bun scripts/gen-layout.ts`",
+      "c/layout.h is not what src/layout/constants.ts says: run `bun scripts/gen-layout.ts`",
     );
     process.exit(1);
   }

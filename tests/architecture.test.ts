@@ -17,27 +17,28 @@ import { ROOT } from "../scripts/root.ts";
 /** Rooms that a room may import besides itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   layout: [],
-  text: ["layout"],
+  calling: [],
+  text: [],
   ffi: ["layout"],
   http: [],
   rest: ["layout"],
-  client: ["layout", "ffi", "rest"],
+  client: ["layout", "ffi", "rest", "calling"],
   "prom-client": ["layout", "client", "rest"],
-  opentelemetry: ["layout", "client", "rest"],
+  opentelemetry: ["layout", "client", "rest", "text"],
   frameworks: ["client"],
-  identity: ["layout", "http"],
-  guard: ["layout", "ffi", "http", "rest"],
-  agent: ["layout", "text", "ffi", "http", "exposition", "identity", "guard", "rest"],
-  collector: ["layout", "text", "ffi", "http", "guard", "rest"],
-  exposition: ["layout"],
-  sinks: ["layout", "text", "ffi", "http", "exposition", "guard", "duckdb"],
+  identity: ["layout", "http", "calling"],
+  guard: ["layout", "ffi", "http", "rest", "calling", "text"],
+  agent: ["layout", "text", "ffi", "http", "exposition", "identity", "guard", "rest", "sinks"],
+  collector: ["layout", "text", "ffi", "http", "guard", "rest", "calling"],
+  exposition: ["layout", "text"],
+  sinks: ["layout", "text", "ffi", "http", "exposition", "guard", "duckdb", "calling"],
   duckdb: ["ffi"],
-  inspector: ["layout", "text", "ffi", "http", "identity", "rest"],
+  inspector: ["layout", "text", "ffi", "http", "identity", "rest", "calling", "exposition"],
   demo: ["layout", "http", "client", "agent", "guard"],
-  "command-line": ["layout", "text"],
+  "command-line": ["text", "calling"],
   commands: [
-    ...["layout", "text", "ffi", "http", "identity", "client", "agent", "collector", "inspector"],
-    ...["guard", "exposition", "sinks", "command-line", "demo"],
+    ...["layout", "text", "ffi", "http", "identity", "agent", "collector", "inspector"],
+    ...["guard", "exposition", "sinks", "command-line", "demo", "calling"],
   ],
   "cli.ts": ["command-line", "commands"],
 };
@@ -55,6 +56,22 @@ describe("the rooms of src/", () => {
   test("import only what their place in the house allows", () => {
     const wrong = arrows.filter(({ from, to }) => !MAY_IMPORT[from]?.includes(to));
     expect(show(wrong)).toEqual([]);
+  });
+
+  test("are allowed no import that none of them has", () => {
+    const has = new Set(arrows.map(({ from, to }) => `${from} → ${to}`));
+    const allowed = Object.entries(MAY_IMPORT).flatMap(([from, rooms]) =>
+      rooms.map((to) => `${from} → ${to}`),
+    );
+    expect(allowed.filter((arrow) => !has.has(arrow))).toEqual([]);
+  });
+
+  test("of client, agent and collector do not know each other, and only the demo and commands bring them together", () => {
+    const apart = ["client", "agent", "collector"];
+    const togetherIn = Object.entries(MAY_IMPORT)
+      .filter(([room, rooms]) => [room, ...rooms].filter((each) => apart.includes(each)).length > 1)
+      .map(([room]) => room);
+    expect(togetherIn.sort()).toEqual(["commands", "demo"]);
   });
 
   test("enter each other through index.ts, a sink through its own, and commands, for the program itself, through main.ts and streams.ts too", () => {
@@ -163,6 +180,16 @@ describe("the rooms of src/", () => {
     const loading: string[] = [];
     for (const { file, from, to, specifier } of arrows) {
       if (to !== "rest" || from === "agent") continue;
+      const loaded = transpiler.scanImports(await Bun.file(join(ROOT, file)).text());
+      if (loaded.some(({ path }) => path === specifier)) loading.push(file);
+    }
+    expect(loading).toEqual([]);
+  });
+
+  test("take of sinks, where the agent reports what they have pushed, the types alone", async () => {
+    const loading: string[] = [];
+    for (const { file, from, to, specifier } of arrows) {
+      if (from !== "agent" || to !== "sinks") continue;
       const loaded = transpiler.scanImports(await Bun.file(join(ROOT, file)).text());
       if (loaded.some(({ path }) => path === specifier)) loading.push(file);
     }

@@ -25,7 +25,6 @@ import {
 import { identityOf, type PodWatch } from "../identity/index.ts";
 import {
   AGENT_APP,
-  type ExportCounters,
   LAYOUT_VERSION,
   type LiveSlots,
   LOCAL_SOURCE,
@@ -33,6 +32,7 @@ import {
   type ProcessIdentity,
 } from "../layout/index.ts";
 import type { Problem, ProcessesResponse } from "../rest/index.ts";
+import type { ExportCounters } from "../sinks/index.ts";
 import { FAILURE } from "./errors.ts";
 import { Garbage } from "./garbage.ts";
 import { Health } from "./health.ts";

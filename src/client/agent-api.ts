@@ -1,6 +1,6 @@
 // Calls to the agent over its Unix socket, typed by the contract in src/rest.
 
-import { foreignWords, parseFlatJson, requestLine } from "../layout/index.ts";
+import { foreignWords, parseFlatJson, requestLine } from "../calling/index.ts";
 import type {
   Answer,
   ApiError,

@@ -1,7 +1,8 @@
 // Series that the agent has refused. They count in private memory and are asked for again rarely, a few at a time, so
 // that 100,000 values of a label cost next to nothing; when there is room for those few, the others follow.
 
-import { jittered, type MetricDefinition } from "../layout/index.ts";
+import { jittered } from "../calling/index.ts";
+import type { MetricDefinition } from "../layout/index.ts";
 import type { Series } from "./cells.ts";
 
 /** A metric is asked for again after this long, then after twice as long each time. */

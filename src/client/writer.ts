@@ -2,8 +2,9 @@
 // Nothing here is on the way of a store; without an agent all goes on in private memory.
 
 import { threadId } from "node:worker_threads";
+import { foreignWords, jittered } from "../calling/index.ts";
 import { ownerOfSocket, ownUids, ShimError, shim } from "../ffi/index.ts";
-import { foreignWords, initialValue, jittered, type MetricDefinition } from "../layout/index.ts";
+import { initialValue, type MetricDefinition } from "../layout/index.ts";
 import type { ApiError, PlacedRun, RegisterResponse, SeriesRequest } from "../rest/index.ts";
 import { AgentAbsent, whyAbsent, whyUnreachable } from "./absence.ts";
 import { AgentApi, AgentRefusal } from "./agent-api.ts";

@@ -1,15 +1,14 @@
 // An agent's REST interface as a collector calls it: by HOST:PORT, with or without TLS, or through this host's socket.
 
-import { proxyFor, proxyOption } from "../http/index.ts";
 import {
   DEFAULT_PORT,
-  defaultSocketPath,
   foreignWords,
   formatEndpoint,
-  LOCAL_SOURCE,
   parseFlatJson,
   requestLine,
-} from "../layout/index.ts";
+} from "../calling/index.ts";
+import { proxyFor, proxyOption } from "../http/index.ts";
+import { defaultSocketPath, LOCAL_SOURCE } from "../layout/index.ts";
 import type { Answer, ApiError, Body, Call, PathValues } from "../rest/index.ts";
 
 const TIMEOUT_MS = 5_000;

@@ -1,18 +1,18 @@
 // Collects snapshots of many agents: finds them, hands them to the reading thread, and turns what comes back into
 // values. An agent that goes away is looked for with backoff, and the gap is marked.
 
+import { jittered } from "../calling/index.ts";
 import { WakeEvent } from "../ffi/index.ts";
 import { startTunnel, type Tunnel } from "../guard/index.ts";
 import {
   Gather,
-  jittered,
   type PoolSnapshot,
   planBytes,
   SHM_DIR,
   type Structure,
   StructureReceiver,
-  threadFault,
 } from "../layout/index.ts";
+import { threadFault } from "../text/index.ts";
 import {
   AgentClient,
   type ClientTls,

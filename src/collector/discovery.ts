@@ -3,6 +3,7 @@
 
 import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
+import { foreignWords } from "../calling/index.ts";
 import {
   chooseRdmaPort,
   ipv4OfGid,
@@ -16,7 +17,7 @@ import {
   type RdmaPortSpec,
 } from "../ffi/index.ts";
 import { byProxy, failureOf } from "../http/index.ts";
-import { foreignWords, isReadableVersion, READABLE_VERSIONS, SHM_DIR } from "../layout/index.ts";
+import { isReadableVersion, READABLE_VERSIONS, SHM_DIR } from "../layout/index.ts";
 import type { ApiError, HealthResponse, RdmaEndpoint } from "../rest/index.ts";
 import {
   AgentClient,

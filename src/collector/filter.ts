@@ -1,6 +1,7 @@
 // Which applications, services and metrics a reader wants: globs, of which any may match; none means all.
 
-import { globs, type Metric } from "../layout/index.ts";
+import type { Metric } from "../layout/index.ts";
+import { globs } from "../text/index.ts";
 
 /** Globs as the command line takes them; an empty list wants everything. */
 export interface Filter {

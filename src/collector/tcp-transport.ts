@@ -1,6 +1,7 @@
 // Reads pools over the agent's binary read protocol (layout/wire.ts). One request per read, answers in order,
 // bytes straight into their destination.
 
+import { parseFlatJson } from "../calling/index.ts";
 import {
   allocateBuffer,
   closeFd,
@@ -19,7 +20,6 @@ import {
   HELLO_REPLY_BYTES,
   MERGE_GAP_SLOTS,
   OP,
-  parseFlatJson,
   RANGE_BYTES,
   REQUEST_BYTES,
   RESPONSE_BYTES,

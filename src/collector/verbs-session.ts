@@ -1,7 +1,7 @@
 // A collector's session with an agent: while its connection stands, the agent keeps the collector's queue pairs. Runs
 // on the main thread, and asks the agent on behalf of the reading thread.
 
-import { parseFlatJson } from "../layout/index.ts";
+import { parseFlatJson } from "../calling/index.ts";
 import type { RdmaSessionMessage } from "../rest/index.ts";
 import type { AgentClient } from "./agent-client.ts";
 

@@ -1,7 +1,7 @@
 // Addresses of agents: `host:port`, `[::1]:7070`, and other ways in which people write them.
 
 import { isIPv6 } from "node:net";
-import { DEFAULT_PORT } from "../layout/index.ts";
+import { DEFAULT_PORT } from "../calling/index.ts";
 import { UsageError } from "./errors.ts";
 import { parseInteger } from "./integer.ts";
 

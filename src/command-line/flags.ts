@@ -1,8 +1,7 @@
 // The kinds of flags a subcommand declares. One declaration gives the type in `run`, the check,
 // the line in the help and the shell completion.
 
-import { splitList } from "../layout/index.ts";
-import { nearest } from "../text/index.ts";
+import { nearest, splitList } from "../text/index.ts";
 import { formatDurationMs, parseDurationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
 import { type Bounds, parseFileMode, parseInteger } from "./integer.ts";

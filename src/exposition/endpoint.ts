@@ -1,10 +1,12 @@
 // GET /metrics, whoever serves it: what is asked for, and the answer in pieces that nobody holds together.
 
-import { BUCKETS, type Buckets, globs, prometheusNames, type Wants } from "../layout/index.ts";
+import type { Wants } from "../layout/index.ts";
+import { globs } from "../text/index.ts";
 import { Exposition } from "./exposition.ts";
 import type { ExposedPool } from "./families.ts";
 import type { Format } from "./format.ts";
 import { GzipPieces } from "./gzip.ts";
+import { prometheusNames } from "./naming/names.ts";
 import { acceptsGzip, type Negotiated } from "./negotiate.ts";
 import {
   BusyError,
@@ -14,6 +16,7 @@ import {
   ScrapeLimiter,
   type ScrapeLimits,
 } from "./scrape-limiter.ts";
+import { BUCKETS, type Buckets } from "./spelling.ts";
 
 /** Up to here a text is answered whole, with its length; beyond, piece by piece as it is taken. */
 const WHOLE_BYTES_MAX = 1 << 20;

@@ -1,10 +1,12 @@
 // Prometheus text of pools. An `Exposition` lives as long as whoever is scraped, and remembers what does not change
 // from scrape to scrape; a `Scrape` is one text, of the values that it was begun with.
 
-import type { Buckets, NameScheme, Wants } from "../layout/index.ts";
+import type { Wants } from "../layout/index.ts";
 import { type ExposedPool, Families } from "./families.ts";
 import type { Format } from "./format.ts";
+import type { NameScheme } from "./naming/names.ts";
 import { Scrape } from "./scrape.ts";
+import type { Buckets } from "./spelling.ts";
 
 /** Bytes of names and labels that are kept; what is beyond is made anew in each scrape. */
 const KEPT_BYTES_MAX = 32 << 20;

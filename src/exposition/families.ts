@@ -2,20 +2,18 @@
 // Found once per structure and selection; a scrape goes through it.
 
 import {
-  familyTypeOf,
   type Metric,
   type MetricDefinition,
-  type NameClash,
-  type NameScheme,
-  type Origin,
   placeOf,
-  SampleNames,
-  type Shown,
   type Structure,
   type StructureMetric,
   type Wants,
 } from "../layout/index.ts";
 import { type FamilyHead, type Format, introduce } from "./format.ts";
+import type { NameScheme } from "./naming/names.ts";
+import type { Origin } from "./naming/sample-labels.ts";
+import { SampleNames } from "./naming/sample-names.ts";
+import { familyTypeOf, type NameClash, type Shown } from "./naming/shown.ts";
 import { Block, type Part, type Run, SERIES_PER_BLOCK } from "./templates.ts";
 import type { WriterPart } from "./writer-values.ts";
 

@@ -6,7 +6,9 @@
 //
 // Sample lines are the same in both, so that a series has one name whichever a scraper asks for.
 
-import { counterFamilyOf, familyName, type SampleType, sampleLead } from "../layout/index.ts";
+import { familyName, sampleLead } from "./naming/names.ts";
+import { counterFamilyOf } from "./naming/sample-types.ts";
+import type { SampleType } from "./naming/shown.ts";
 
 export type Format = "text" | "openmetrics";
 

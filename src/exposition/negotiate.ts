@@ -4,8 +4,8 @@
 // Prometheus 3 says besides how it takes names that are not its own: text/plain;version=1.0.0;escaping=allow-utf-8
 // (https://prometheus.io/docs/instrumenting/content_negotiation/).
 
-import { NAME_SCHEMES, type NameScheme } from "../layout/index.ts";
 import type { Format } from "./format.ts";
+import { NAME_SCHEMES, type NameScheme } from "./naming/names.ts";
 
 interface Range {
   type: string;

@@ -1,7 +1,7 @@
 // How many long texts are being taken at once, and for how long each may be: whoever takes one slowly, or not at all,
 // holds the values that it is made of.
 
-import type { NameClash } from "../layout/index.ts";
+import type { NameClash } from "./naming/shown.ts";
 
 /** What scrapers may hold. */
 export interface ScrapeLimits {

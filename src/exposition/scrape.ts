@@ -1,11 +1,13 @@
 // One exposition, made as it is taken: nobody ever holds all of it. Lines are put together from bytes that were made
 // before, and numbers.
 
-import { type Buckets, type NameClash, sampleLead } from "../layout/index.ts";
 import type { ScrapeOptions } from "./exposition.ts";
 import type { EncodedHead, ExposedPool, Families, Family } from "./families.ts";
 import { OPENMETRICS_END } from "./format.ts";
+import { sampleLead } from "./naming/names.ts";
+import type { NameClash } from "./naming/shown.ts";
 import { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
+import type { Buckets } from "./spelling.ts";
 import {
   type Block,
   type HistogramTexts,

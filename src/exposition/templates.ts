@@ -2,20 +2,11 @@
 // bound. Series are taken a block at a time; a block's texts are made when a scrape first comes to it, kept while there
 // is room, and made anew each time beyond that.
 
-import {
-  type Buckets,
-  escapeLabel,
-  formatBound,
-  freeName,
-  labelName,
-  type Metric,
-  type NameScheme,
-  type PrometheusNames,
-  type Shown,
-  type StructureMetric,
-  sampleLead,
-  shownBuckets,
-} from "../layout/index.ts";
+import type { Metric, StructureMetric } from "../layout/index.ts";
+import { labelName, type NameScheme, type PrometheusNames, sampleLead } from "./naming/names.ts";
+import { freeName } from "./naming/sample-labels.ts";
+import type { Shown } from "./naming/shown.ts";
+import { type Buckets, escapeLabel, formatBound, shownBuckets } from "./spelling.ts";
 
 /** Texts one after the other; text i ends at `ends[i]`, where the next one starts. */
 export interface Texts {

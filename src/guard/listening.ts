@@ -1,7 +1,8 @@
 // Whether a server can listen where it was told to, found out before it begins: each error names the flag and the cause.
 
+import { formatEndpoint } from "../calling/index.ts";
 import { closeFd, SystemError, tcpListen } from "../ffi/index.ts";
-import { formatEndpoint, SOCKET_PATH_BYTES_MAX } from "../layout/index.ts";
+import { SOCKET_PATH_BYTES_MAX } from "../layout/index.ts";
 
 /** A server cannot listen where it was told to. */
 export class ListenError extends Error {

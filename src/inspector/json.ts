@@ -1,6 +1,6 @@
 // Pools for programs: the report as it is, with labels by their names.
 
-import { formatValue } from "../layout/index.ts";
+import { formatValue } from "../exposition/index.ts";
 import type { MetricReport, PoolReport, SeriesReport } from "./report.ts";
 
 /** What JSON has no word for: infinite numbers become the texts "+Inf" and "-Inf", and what is no number is left out. */

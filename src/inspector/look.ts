@@ -1,8 +1,8 @@
 // One look at the pools of a host: opens what is there, reports what cannot be opened, and leaves out what is not wanted.
 
 import { ForeignFileError } from "../ffi/index.ts";
-import { AGENT_APP, globs } from "../layout/index.ts";
-import { NOTHING_FITS_ALL, UnmatchedError, unmatched } from "../text/index.ts";
+import { AGENT_APP } from "../layout/index.ts";
+import { globs, NOTHING_FITS_ALL, UnmatchedError, unmatched } from "../text/index.ts";
 import { type FoundFile, findPools, readersOwners } from "./discovery.ts";
 import { PoolFile, type PoolReading } from "./pool-file.ts";
 import { ProcessFinder, ToldProcesses } from "./processes.ts";

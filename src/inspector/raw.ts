@@ -1,6 +1,7 @@
 // The layout as it lies in the file, with offsets and bytes: for people who debug it. Nothing here needs the pool to
 // be well, only to be long enough; what cannot be read says so in its place.
 
+import { formatValue } from "../exposition/index.ts";
 import { SharedFile } from "../ffi/index.ts";
 import {
   ByteReader,
@@ -8,7 +9,6 @@ import {
   type DirectoryMetric,
   directoryHalf,
   exposedBounds,
-  formatValue,
   HEADER,
   HEADER_BYTES_USED,
   JOURNAL,

@@ -1,21 +1,6 @@
 // The contract: page, pool, directory, histogram and wire formats. Pure code over buffers, no I/O.
 
-export { foreignWords } from "./foreign/foreign-words.ts";
-export { parseFlatJson } from "./foreign/json.ts";
-export { threadFault } from "./foreign/thread-fault.ts";
-export { globs } from "./globs.ts";
-export {
-  AGENT_APP,
-  CONTAINER_ID_SHOWN,
-  INFO_LABELS,
-  INFO_METRIC,
-  identityOfLabels,
-  type ProcessIdentity,
-  UNKNOWN_IDENTITY,
-} from "./identity.ts";
-export { jittered } from "./jitter.ts";
-export { splitList } from "./list.ts";
-export { ByteReader, ByteWriter, cutTo, DamageError, utf8Bytes } from "./memory/bytes.ts";
+export { ByteReader, ByteWriter, cutTo, DamageError, utf8Bytes } from "./bytes.ts";
 export {
   HEADER,
   HEADER_BYTES_USED,
@@ -36,7 +21,49 @@ export {
   SLOT_BYTES,
   SLOTS_PER_PAGE,
   SLOTS_PER_PAGE_STRIDE,
-} from "./memory/constants.ts";
+} from "./constants.ts";
+export { ANY_RANGE, logLinearOptions, millisecondsPer } from "./definitions/default-range.ts";
+export {
+  DEFAULT_BOUNDS,
+  type LogLinearOptions,
+  type LogLinearShape,
+  logLinearBounds,
+  logLinearShape,
+} from "./definitions/histogram.ts";
+export {
+  COMBINES,
+  type Combine,
+  checkAppName,
+  checkDefinition,
+  checkLabelValue,
+  checkServiceName,
+  DefinitionError,
+  DIALECT,
+  type Dialect,
+  definitionConflict,
+  initialValue,
+  isAppName,
+  isAttributeKey,
+  isInstrumentName,
+  KINDS,
+  type Kind,
+  type MetricDefinition,
+  nearestAppName,
+  nearestServiceName,
+  SCOPE_LABELS,
+  sameLabelNames,
+  shapeOf,
+  slotsPerSeries,
+} from "./definitions/metric.ts";
+export {
+  AGENT_APP,
+  CONTAINER_ID_SHOWN,
+  INFO_LABELS,
+  INFO_METRIC,
+  identityOfLabels,
+  type ProcessIdentity,
+  UNKNOWN_IDENTITY,
+} from "./identity.ts";
 export {
   covers,
   type Damage,
@@ -64,19 +91,6 @@ export {
   READABLE_VERSIONS,
   slotIndex,
 } from "./memory/header.ts";
-export {
-  appOfShmFile,
-  DEFAULT_PORT,
-  defaultSocketPath,
-  formatEndpoint,
-  type NamedPool,
-  poolPath,
-  poolsNamed,
-  SHM_DIR,
-  SOCKET_PATH_BYTES_MAX,
-  shmLinkName,
-  sparePoolPath,
-} from "./memory/paths.ts";
 export {
   MERGE_GAP_SLOTS,
   mappedPlan,
@@ -119,43 +133,10 @@ export {
   WIRE_VERSION,
   type WirePool,
 } from "./memory/wire.ts";
-export type { ExportCounters, Protocol } from "./metrics/export-counters.ts";
+export { countingSince } from "./metrics/counting-since.ts";
 export { Gather } from "./metrics/gather.ts";
-export {
-  DEFAULT_BOUNDS,
-  type LogLinearOptions,
-  type LogLinearShape,
-  logLinearBounds,
-  logLinearShape,
-} from "./metrics/histogram.ts";
-export { HistogramSlots } from "./metrics/histogram-slots.ts";
-export {
-  COMBINES,
-  type Combine,
-  checkAppName,
-  checkDefinition,
-  checkLabelValue,
-  checkServiceName,
-  DefinitionError,
-  DIALECT,
-  type Dialect,
-  definitionConflict,
-  initialValue,
-  isAppName,
-  isAttributeKey,
-  isInstrumentName,
-  KINDS,
-  type Kind,
-  type MetricDefinition,
-  nearestAppName,
-  nearestServiceName,
-  SCOPE_LABELS,
-  sameLabelNames,
-  shapeOf,
-  slotsPerSeries,
-} from "./metrics/metric.ts";
+export { exposedBounds, HistogramSlots } from "./metrics/histogram-slots.ts";
 export { type BuiltPlace, PoolBuilder } from "./metrics/pool-builder.ts";
-export { ANY_RANGE, logLinearOptions, millisecondsPer } from "./metrics/ranges.ts";
 export {
   type CopiedSlots,
   type LiveSlots,
@@ -163,7 +144,6 @@ export {
   type PoolSnapshot,
   poolKey,
 } from "./metrics/snapshot.ts";
-export { countingSince } from "./metrics/starts.ts";
 export {
   placeOf,
   Structure,
@@ -177,37 +157,14 @@ export {
   StructureReceiver,
   StructureSender,
 } from "./metrics/structure-news.ts";
-export { ClashLog } from "./prometheus/clash-log.ts";
 export {
-  escapeLabelName,
-  escapeName,
-  familyName,
-  labelName,
-  NAME_SCHEMES,
-  type NameScheme,
-  type PrometheusNames,
-  prometheusNames,
-  sampleLead,
-} from "./prometheus/names.ts";
-export { freeName, type Origin } from "./prometheus/sample-labels.ts";
-export {
-  describeClash,
-  familyTypeOf,
-  type NameClash,
-  type NamedMetric,
-  SampleNames,
-  type SampleType,
-  type Shown,
-} from "./prometheus/sample-names.ts";
-export { counterFamilyOf } from "./prometheus/sample-types.ts";
-export {
-  BUCKETS,
-  type Buckets,
-  escapeLabel,
-  exposedBounds,
-  formatBound,
-  formatValue,
-  type ShownBuckets,
-  shownBuckets,
-} from "./prometheus/spelling.ts";
-export { requestLine } from "./request-line.ts";
+  appOfShmFile,
+  defaultSocketPath,
+  type NamedPool,
+  poolPath,
+  poolsNamed,
+  SHM_DIR,
+  SOCKET_PATH_BYTES_MAX,
+  shmLinkName,
+  sparePoolPath,
+} from "./paths.ts";

@@ -2,7 +2,8 @@
 // https://opentelemetry.io/docs/specs/otel/metrics/sdk/#view
 
 import type { Attributes } from "@opentelemetry/api";
-import { type Combine, globs } from "../layout/index.ts";
+import type { Combine } from "../layout/index.ts";
+import { globs } from "../text/index.ts";
 import {
   type AggregationOption,
   AggregationType,

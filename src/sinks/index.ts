@@ -13,6 +13,7 @@
 //
 // `write` copies what it needs: the snapshot's arrays may be reused as soon as it returns.
 
+export type { ExportCounters } from "./delivery/export-counters.ts";
 export { type Row, Rows } from "./rows.ts";
 export type { Sink, SinkEnd, SinkOptions } from "./sink.ts";
 export { Sinks } from "./sinks.ts";

@@ -1,6 +1,9 @@
-// Text for people: what may be shown of what others have named, numbers as they are read, and words that were meant.
+// Text for people and by them: what may be shown of what others say, numbers as they are read, patterns, and words that
+// were meant.
 
 export { counted } from "./counted.ts";
+export { globs } from "./globs.ts";
+export { splitList } from "./list.ts";
 export { nearest } from "./nearest.ts";
 export {
   cutApart,
@@ -15,4 +18,5 @@ export {
   textWidth,
 } from "./printable.ts";
 export { formatBytes, formatCount, formatQuantity, formatSeconds } from "./quantity.ts";
+export { threadFault } from "./thread-fault.ts";
 export { NOTHING_FITS_ALL, type Unmatched, UnmatchedError, unmatched } from "./unmatched.ts";

@@ -1,6 +1,6 @@
 // Errors about globs that match nothing, with the nearest name. A subcommand fails with them in the end.
 
-import { globs } from "../layout/index.ts";
+import { globs } from "./globs.ts";
 import { nearest } from "./nearest.ts";
 import { printable } from "./printable.ts";
 

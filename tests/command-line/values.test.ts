@@ -2,13 +2,13 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { formatEndpoint } from "../../src/calling/index.ts";
 import { formatDurationMs, parseDurationMs } from "../../src/command-line/duration.ts";
 import { parseAgent, parseEndpoint } from "../../src/command-line/endpoint.ts";
 import { UsageError } from "../../src/command-line/errors.ts";
 import { parseFileMode, parseInteger } from "../../src/command-line/integer.ts";
 import { formatSizeBytes, parseSizeBytes } from "../../src/command-line/size.ts";
 import { parseRdma, parseRdmaPort } from "../../src/commands/support/rdma.ts";
-import { formatEndpoint } from "../../src/layout/index.ts";
 
 /** What a parser says about a wrong text: its message and hint in one line. */
 function complaint(act: () => unknown): string {

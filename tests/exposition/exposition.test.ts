@@ -9,13 +9,13 @@ import {
   PIECE_BYTES,
   type ScrapeOptions,
 } from "../../src/exposition/index.ts";
+import { logLinearIndex } from "../../src/layout/definitions/histogram.ts";
 import {
   type MetricDefinition,
   RecordWriter,
   shapeOf,
   slotsPerSeries,
 } from "../../src/layout/index.ts";
-import { logLinearIndex } from "../../src/layout/metrics/histogram.ts";
 import { type Exposed, piecesOf, exposedPool as pool, textOf } from "../support/exposed.ts";
 import { parseOpenMetrics } from "../support/openmetrics.ts";
 import { define } from "../support/pools.ts";

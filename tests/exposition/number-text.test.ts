@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { NUMBER_BYTES_MAX, writeNumber } from "../../src/exposition/index.ts";
-import { formatValue } from "../../src/layout/index.ts";
+import { formatValue, NUMBER_BYTES_MAX, writeNumber } from "../../src/exposition/index.ts";
 
 /** What is written, between bytes that must stay. */
 function written(value: number): string {

@@ -3,14 +3,14 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { negotiate } from "../../src/exposition/index.ts";
 import {
   escapeLabelName,
   escapeName,
-  type MetricDefinition,
   NAME_SCHEMES,
   type NameScheme,
-} from "../../src/layout/index.ts";
+  negotiate,
+} from "../../src/exposition/index.ts";
+import type { MetricDefinition } from "../../src/layout/index.ts";
 import { exposedPool, textOf } from "../support/exposed.ts";
 import { hasGoReader, readByPrometheus } from "../support/go-reader.ts";
 import { define } from "../support/pools.ts";

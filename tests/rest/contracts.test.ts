@@ -6,8 +6,8 @@ import { Elysia } from "elysia";
 import { Bodies } from "../../src/agent/serve/bodies.ts";
 import { contractOf } from "../../src/agent/serve/contract.ts";
 import { createRoutes, type RoutesContext } from "../../src/agent/serve/routes.ts";
+import { requestLine } from "../../src/calling/index.ts";
 import { SCOPES } from "../../src/guard/scopes.ts";
-import { requestLine } from "../../src/layout/index.ts";
 import { CALLS, type Call, type CallSchemas, TokenListing } from "../../src/rest/index.ts";
 import { ROOT } from "../support/host.ts";
 

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { ClashLog } from "../../src/layout/index.ts";
+import { ClashLog } from "../../src/exposition/index.ts";
 import { FileSink } from "../../src/sinks/file/index.ts";
 import {
   CsvSink,

@@ -12,7 +12,8 @@ import {
   type TunnelGuard,
   type TunnelStream,
 } from "../../guard/index.ts";
-import { STATUS, threadFault } from "../../layout/index.ts";
+import { STATUS } from "../../layout/index.ts";
+import { threadFault } from "../../text/index.ts";
 import type { Pool } from "../pool/pool.ts";
 import { GREETING_MAX_EACH } from "./data-callers.ts";
 import {

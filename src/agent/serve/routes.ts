@@ -5,6 +5,7 @@ import { openapi } from "@elysiajs/openapi";
 import { Elysia, t } from "elysia";
 import { ValidationError } from "elysia/error";
 import type { ScrapeLimits } from "../../exposition/index.ts";
+import { ClashLog } from "../../exposition/index.ts";
 import {
   CallError,
   checkScope,
@@ -16,7 +17,7 @@ import {
   needs,
   needsOf,
 } from "../../guard/index.ts";
-import { ClashLog, LAYOUT_VERSION, SHM_DIR, type Writer } from "../../layout/index.ts";
+import { LAYOUT_VERSION, SHM_DIR, type Writer } from "../../layout/index.ts";
 import {
   ApiError,
   type HealthResponse,

@@ -1,5 +1,6 @@
 // One run of `microview collect`: a collector, a sink, and the conditions under which it ends.
 
+import { formatEndpoint } from "../../calling/index.ts";
 import {
   Collector,
   type CollectorEvent,
@@ -22,7 +23,7 @@ import {
   UsageError,
 } from "../../command-line/index.ts";
 import type { RdmaPortSpec } from "../../ffi/index.ts";
-import { defaultSocketPath, formatEndpoint, type PoolSnapshot } from "../../layout/index.ts";
+import { defaultSocketPath, type PoolSnapshot } from "../../layout/index.ts";
 import { printable } from "../../text/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import { statisticsLine } from "./statistics-line.ts";

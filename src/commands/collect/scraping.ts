@@ -1,5 +1,6 @@
 // `microview collect --listen`: lets others scrape what is read, with tokens and certificates from files.
 
+import { formatEndpoint } from "../../calling/index.ts";
 import { CliError, onHangUp, UsageError } from "../../command-line/index.ts";
 import {
   AccessFiles,
@@ -10,7 +11,6 @@ import {
   type Renewal,
   type TlsIdentity,
 } from "../../guard/index.ts";
-import { formatEndpoint } from "../../layout/index.ts";
 import { ScrapeServer, type ScrapeServerOptions } from "../../sinks/prometheus/index.ts";
 import type { ListenOptions } from "./listen-flags.ts";
 

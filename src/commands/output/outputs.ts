@@ -3,9 +3,11 @@
 
 import type { Filter, TargetStatistics } from "../../collector/index.ts";
 import { type CliError, finishing, styleFor, UsageError } from "../../command-line/index.ts";
-import { ClashLog, type ExportCounters, type PoolSnapshot } from "../../layout/index.ts";
+import { ClashLog } from "../../exposition/index.ts";
+import type { PoolSnapshot } from "../../layout/index.ts";
 import {
   CsvSink,
+  type ExportCounters,
   NdjsonSink,
   processTerminal,
   type Sink,

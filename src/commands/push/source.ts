@@ -1,6 +1,6 @@
 // What those who push have to know of the snapshots that they are handed.
 
-import type { ClashLog } from "../../layout/index.ts";
+import type { ClashLog } from "../../exposition/index.ts";
 
 export interface PushSource {
   /** They were taken long ago: how fast they come says nothing of the agents. */

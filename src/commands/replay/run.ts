@@ -3,10 +3,10 @@
 import { statSync } from "node:fs";
 import { type Filter, Sightings, wantedBy } from "../../collector/index.ts";
 import { CliError, once, UsageError } from "../../command-line/index.ts";
-import { globs, type PoolSnapshot } from "../../layout/index.ts";
+import type { PoolSnapshot } from "../../layout/index.ts";
 import { rfc3339 } from "../../sinks/index.ts";
 import { Recording, RecordingError } from "../../sinks/recording/index.ts";
-import { counted, formatBytes } from "../../text/index.ts";
+import { counted, formatBytes, globs } from "../../text/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import type { Moment } from "./flags.ts";
 

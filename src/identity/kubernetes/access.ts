@@ -2,7 +2,7 @@
 // Kubernetes API from a Pod".
 
 import { existsSync, readFileSync } from "node:fs";
-import { formatEndpoint } from "../../layout/index.ts";
+import { formatEndpoint } from "../../calling/index.ts";
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** Tokens are a kilobyte or two. */

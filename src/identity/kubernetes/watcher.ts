@@ -1,7 +1,8 @@
 // Follows the pods of one node: lists them, then watches what changes (kubernetes.io, "Kubernetes API Concepts",
 // "Efficient detection of changes"). An API server that is away, or refuses, only leaves names out.
 
-import { jittered, type ProcessIdentity } from "../../layout/index.ts";
+import { jittered } from "../../calling/index.ts";
+import type { ProcessIdentity } from "../../layout/index.ts";
 import type { KubernetesAccess } from "./access.ts";
 import { PodIndex } from "./pod-index.ts";
 import { fields, identityIn, list, parsePod, text } from "./pods.ts";

@@ -3,13 +3,7 @@
 // what is damaged is noted with its place and stepped over, no forged number makes it allocate without end, and what
 // reading costs is in proportion to the log's length, whatever stands in it.
 
-import {
-  definitionConflict,
-  type MetricDefinition,
-  sameLabelNames,
-  slotsPerSeries,
-} from "../metrics/metric.ts";
-import { ByteReader, DamageError } from "./bytes.ts";
+import { ByteReader, DamageError } from "../bytes.ts";
 import {
   LIMITS,
   RECORD,
@@ -17,7 +11,13 @@ import {
   SKIPPABLE_RECORDS,
   SLOTS_PER_PAGE,
   SLOTS_PER_PAGE_STRIDE,
-} from "./constants.ts";
+} from "../constants.ts";
+import {
+  definitionConflict,
+  type MetricDefinition,
+  sameLabelNames,
+  slotsPerSeries,
+} from "../definitions/metric.ts";
 import { crc32 } from "./crc32.ts";
 import {
   type BindRecord,

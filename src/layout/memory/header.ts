@@ -1,7 +1,6 @@
 // The pool's header: writing a new one, and reading one that may be anything.
 
-import { checkAppName } from "../metrics/metric.ts";
-import { ByteReader, ByteWriter, DamageError } from "./bytes.ts";
+import { ByteReader, ByteWriter, DamageError } from "../bytes.ts";
 import {
   HEADER,
   HEADER_BYTES_USED,
@@ -14,7 +13,8 @@ import {
   POOL_MAGIC,
   SLOT_BYTES,
   SLOTS_PER_PAGE,
-} from "./constants.ts";
+} from "../constants.ts";
+import { checkAppName } from "../definitions/metric.ts";
 
 /** Where the parts of a pool are; fixed for the pool's life. All in bytes but `pageCapacity`. */
 export interface PoolGeometry {

@@ -1,7 +1,7 @@
 // Which slots a reader fetches, and where they come to lie. Used by the collector for its transports, and by the agent and
 // inspect on mapped memory.
 
-import { PAGE_HEADER_SLOTS, SLOT_BYTES, SLOTS_PER_PAGE_STRIDE } from "./constants.ts";
+import { PAGE_HEADER_SLOTS, SLOT_BYTES, SLOTS_PER_PAGE_STRIDE } from "../constants.ts";
 
 /** Slots in a row, counted from the start of the first page: page p begins at p · 512, its slot 0 at p · 512 + 8. */
 interface SlotRange {

@@ -1,15 +1,15 @@
 // The records of the directory, each written and read in the order of its fields.
 // The agent writes them; whoever opens a pool replays them through `Directory`.
 
+import { type ByteReader, ByteWriter, DamageError } from "../bytes.ts";
+import { LIMITS, RECORD, RECORD_HEADER_BYTES } from "../constants.ts";
 import {
   COMBINES,
   checkDefinition,
   DIALECT,
   KINDS,
   type MetricDefinition,
-} from "../metrics/metric.ts";
-import { type ByteReader, ByteWriter, DamageError } from "./bytes.ts";
-import { LIMITS, RECORD, RECORD_HEADER_BYTES } from "./constants.ts";
+} from "../definitions/metric.ts";
 import { crc32 } from "./crc32.ts";
 
 /** Flags of a writer. */

@@ -1,7 +1,7 @@
 // Finds a series by its metric and label values: an open-addressing hash table of series ids over the log's own bytes,
 // so that a series costs a few bytes and not a string.
 
-import { LIMITS } from "./constants.ts";
+import { LIMITS } from "../constants.ts";
 
 /** A place is a series' id, or 0, and above it as many bits of its key's hash as there is room for. */
 const ID_BITS = 25;

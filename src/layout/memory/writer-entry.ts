@@ -1,7 +1,7 @@
 // A writer as the directory holds it while it replays a log. Grants and runs may come and go in any order and number:
 // they are brought into order when somebody asks for them, so that no order makes replaying take long.
 
-import { SLOTS_PER_PAGE_STRIDE } from "./constants.ts";
+import { SLOTS_PER_PAGE_STRIDE } from "../constants.ts";
 import type { DirectoryMetric } from "./directory.ts";
 import type { BindRecord, GrantRecord, WriterRecord } from "./records.ts";
 import { Spans } from "./spans.ts";

@@ -1,8 +1,19 @@
 // Counts and quantiles of one series out of its slots, for both kinds of histogram. Used by sinks and inspect.
 
+import { bucketQuantile, logLinearBounds } from "../definitions/histogram.ts";
+import { shapeOf } from "../definitions/metric.ts";
 import type { Metric } from "../memory/directory.ts";
-import { exposedBounds } from "../prometheus/spelling.ts";
-import { bucketQuantile } from "./histogram.ts";
+
+/** The `le` of each bucket slot, +Inf last. */
+export function exposedBounds(metric: Metric): number[] {
+  const { definition } = metric;
+  if (definition.kind === "histogram") return [...definition.bounds, Number.POSITIVE_INFINITY];
+  if (definition.kind === "loglinear") {
+    // The underflow bucket ends where the first bucket starts.
+    return [...logLinearBounds(shapeOf(definition)), Number.POSITIVE_INFINITY];
+  }
+  return [];
+}
 
 /** Reads the slots of a histogram's series; made once per metric, since it keeps where the buckets end. */
 export class HistogramSlots {

@@ -2,12 +2,12 @@
 // lie in private memory. For whoever has values and wants them shown as a pool's are: what a program tells of itself,
 // what a recording has, and what a test or a bench makes up.
 
-import { LIMITS, PAGE_HEADER_SLOTS, POOL_DEFAULTS, SLOTS_PER_PAGE } from "../memory/constants.ts";
+import { LIMITS, PAGE_HEADER_SLOTS, POOL_DEFAULTS, SLOTS_PER_PAGE } from "../constants.ts";
+import { type MetricDefinition, slotsPerSeries } from "../definitions/metric.ts";
 import { Directory } from "../memory/directory.ts";
 import type { ReadPlan } from "../memory/read-plan.ts";
 import { RecordWriter, WRITER_FLAGS } from "../memory/records.ts";
 import { Gather } from "./gather.ts";
-import { type MetricDefinition, slotsPerSeries } from "./metric.ts";
 import { type Structure, Structures, type Wants } from "./structure.ts";
 
 /** A writer of a service. What is left out is nobody's: pid and thread 0, a start that is not known. */

@@ -2,7 +2,7 @@
 // replays directories and makes structures; the main thread puts the same ones together from these messages, and replays
 // nothing.
 
-import { ByteWriter } from "../memory/bytes.ts";
+import { ByteWriter } from "../bytes.ts";
 import type { Metric } from "../memory/directory.ts";
 import type { ReadPlan } from "../memory/read-plan.ts";
 import {

@@ -2,12 +2,12 @@
 // for each change, snapshots carry it, and whoever takes snapshots compares one reference to know that nothing has changed.
 // It has only what is wanted: whoever takes it has nothing left to filter.
 
-import { ByteReader } from "../memory/bytes.ts";
-import { LIMITS } from "../memory/constants.ts";
+import { ByteReader } from "../bytes.ts";
+import { LIMITS } from "../constants.ts";
 import type { Directory, DirectoryMetric, Metric, Run } from "../memory/directory.ts";
 import { mappedPlan, planRead, type ReadPlan } from "../memory/read-plan.ts";
 import type { WriterEntry } from "../memory/writer-entry.ts";
-import { countingSince } from "./starts.ts";
+import { countingSince } from "./counting-since.ts";
 
 /** A metric with its series. The same object for as long as it has the same series. */
 export interface StructureMetric {

@@ -1,7 +1,7 @@
 // What all sinks are that send to a receiver, whatever the protocol, and how they say what has become of it.
 
-import type { ExportCounters } from "../../layout/index.ts";
 import type { Sink } from "../sink.ts";
+import type { ExportCounters } from "./export-counters.ts";
 
 /** Sends snapshots to a receiver. */
 export interface PushSink extends Sink {

@@ -1,10 +1,11 @@
 // Delivers a backlog to its receiver, one request after the other, so that nothing overtakes: with backoff while it is
 // away, without what it refuses. For all sinks that send.
 
+import { jittered } from "../../calling/index.ts";
 import { type Attempt, byProxy, failureOf, proxyOption, shortReason } from "../../http/index.ts";
-import { type ExportCounters, jittered, type Protocol } from "../../layout/index.ts";
 import { counted } from "../../text/index.ts";
 import type { Backlog, Request } from "./backlog.ts";
+import type { ExportCounters, Protocol } from "./export-counters.ts";
 
 export interface SenderOptions {
   url: string;

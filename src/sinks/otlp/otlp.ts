@@ -3,9 +3,10 @@
 
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import type { ExportCounters, PoolSnapshot } from "../../layout/index.ts";
+import type { PoolSnapshot } from "../../layout/index.ts";
 import { counted } from "../../text/index.ts";
 import { MemoryBacklog } from "../delivery/backlog.ts";
+import type { ExportCounters } from "../delivery/export-counters.ts";
 import { Presence } from "../delivery/presence.ts";
 import { hostOf, type PushSink, receiverAt, summaryLine } from "../delivery/push-sink.ts";
 import { countersOf, Sender, type SenderOptions } from "../delivery/sender.ts";

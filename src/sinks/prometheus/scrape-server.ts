@@ -1,6 +1,8 @@
 // Serves the latest snapshot of every pool that is read, as Prometheus text, to those who may scrape.
 
+import { formatEndpoint } from "../../calling/index.ts";
 import {
+  type ClashLog,
   type ExposedPool,
   MetricsEndpoint,
   negotiate,
@@ -26,13 +28,8 @@ import {
   type TlsIdentity,
   type TokenEntry,
 } from "../../guard/index.ts";
-import {
-  type ClashLog,
-  type ExportCounters,
-  formatEndpoint,
-  type PoolSnapshot,
-  poolKey,
-} from "../../layout/index.ts";
+import { type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import type { ExportCounters } from "../delivery/export-counters.ts";
 import type { Sink, SinkEnd } from "../sink.ts";
 import { type ScrapeCounts, SelfPool, type SourceStatistics } from "./self-pool.ts";
 

@@ -1,7 +1,8 @@
 // What a collector tells scrapers of itself, as a pool like any other: application "microview", service "collect".
 
 import type { ExposedPool } from "../../exposition/index.ts";
-import { AGENT_APP, type ExportCounters, PoolBuilder } from "../../layout/index.ts";
+import { AGENT_APP, PoolBuilder } from "../../layout/index.ts";
+import type { ExportCounters } from "../delivery/export-counters.ts";
 
 /** An agent that is read. */
 export interface SourceStatistics {

@@ -1,7 +1,12 @@
 // Prometheus's text format: one whole exposition per round of snapshots, whatever number of pools it covers.
 
-import { type ExposedPool, Exposition, WriterValues } from "../../exposition/index.ts";
-import { describeClash, type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import {
+  describeClash,
+  type ExposedPool,
+  Exposition,
+  WriterValues,
+} from "../../exposition/index.ts";
+import { type PoolSnapshot, poolKey } from "../../layout/index.ts";
 import { printable, printableLines } from "../../text/index.ts";
 import { PoolStates, Rounds } from "../pools.ts";
 import type { SinkOptions } from "../sink.ts";

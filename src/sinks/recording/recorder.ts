@@ -2,8 +2,8 @@
 // collecting thread; all else is done by a thread of its own, which may fall behind: then whole snapshots are left out,
 // and the next one that is recorded says so.
 
-import { type PoolSnapshot, poolKey, threadFault } from "../../layout/index.ts";
-import { counted, formatBytes } from "../../text/index.ts";
+import { type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import { counted, formatBytes, threadFault } from "../../text/index.ts";
 import type { Sink, SinkEnd, SinkOptions } from "../index.ts";
 import { Changes } from "./changes.ts";
 import type { FromRecorder, ToRecorder } from "./worker-protocol.ts";

@@ -4,15 +4,12 @@
 import {
   type Buckets,
   formatBound,
-  type Metric,
   type NameScheme,
-  type PoolSnapshot,
   type Shown,
   type ShownBuckets,
-  type Structure,
-  type StructureMetric,
   shownBuckets,
-} from "../../layout/index.ts";
+} from "../../exposition/index.ts";
+import type { Metric, PoolSnapshot, Structure, StructureMetric } from "../../layout/index.ts";
 import { ProtoWriter } from "../encoding/protobuf.ts";
 import { type NativeShape, nativeShape } from "./native-histogram.ts";
 import { isSameShown, type SharedMetric, type SharedNames } from "./shared-names.ts";

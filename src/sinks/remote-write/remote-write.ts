@@ -1,9 +1,11 @@
 // Remote write: snapshots into requests, requests into a backlog, and from there to the receiver. `collect` makes one
 // for each --remote-write.
 
-import { ClashLog, type ExportCounters, type PoolSnapshot } from "../../layout/index.ts";
+import { ClashLog } from "../../exposition/index.ts";
+import type { PoolSnapshot } from "../../layout/index.ts";
 import { counted } from "../../text/index.ts";
 import { type Backlog, MemoryBacklog } from "../delivery/backlog.ts";
+import type { ExportCounters } from "../delivery/export-counters.ts";
 import { Presence } from "../delivery/presence.ts";
 import { hostOf, type PushSink, receiverAt, summaryLine } from "../delivery/push-sink.ts";
 import { countersOf, Sender, type SenderOptions } from "../delivery/sender.ts";

@@ -2,13 +2,13 @@
 // is called as what is scraped.
 
 import {
-  type Metric,
   type NameClash,
   type NamedMetric,
   type NameScheme,
   SampleNames,
   type Shown,
-} from "../../layout/index.ts";
+} from "../../exposition/index.ts";
+import type { Metric } from "../../layout/index.ts";
 
 export interface SharedMetric extends NamedMetric {
   metric: Metric;

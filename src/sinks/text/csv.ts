@@ -1,7 +1,8 @@
 // Comma-separated values, for spreadsheets and data frames: a header, then one line per series and snapshot.
 // Quoting as RFC 4180 has it; lines end with a line feed alone, which every reader takes.
 
-import { formatValue, type PoolSnapshot } from "../../layout/index.ts";
+import { formatValue } from "../../exposition/index.ts";
+import type { PoolSnapshot } from "../../layout/index.ts";
 import { labelPairs, printable } from "../../text/index.ts";
 import { PoolStates } from "../pools.ts";
 import { type Row, type RowName, Rows, rowValue } from "../rows.ts";

@@ -1,6 +1,7 @@
 // One JSON object per line, for each snapshot of each pool.
 
-import { formatValue, type PoolSnapshot } from "../../layout/index.ts";
+import { formatValue } from "../../exposition/index.ts";
+import type { PoolSnapshot } from "../../layout/index.ts";
 import { safeJson } from "../../text/index.ts";
 import { PoolStates } from "../pools.ts";
 import { type Row, type RowName, Rows, rowValue } from "../rows.ts";

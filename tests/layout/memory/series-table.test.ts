@@ -1,8 +1,8 @@
 // A directory finds its series by their label values, however many there are and however their texts end.
 
 import { expect, test } from "bun:test";
+import { ByteWriter } from "../../../src/layout/bytes.ts";
 import { Directory, RecordWriter } from "../../../src/layout/index.ts";
-import { ByteWriter } from "../../../src/layout/memory/bytes.ts";
 import { define } from "../../support/pools.ts";
 
 const SERIES = 20_000;

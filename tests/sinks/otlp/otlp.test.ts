@@ -3,12 +3,12 @@ import { once } from "node:events";
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import fc from "fast-check";
+import { logLinearIndex } from "../../../src/layout/definitions/histogram.ts";
 import {
   logLinearBounds,
   logLinearShape,
   type MetricDefinition,
 } from "../../../src/layout/index.ts";
-import { logLinearIndex } from "../../../src/layout/metrics/histogram.ts";
 import {
   exponentialError,
   exponentialMap,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { NameScheme } from "../../../src/layout/index.ts";
+import type { NameScheme } from "../../../src/exposition/index.ts";
 import {
   type Encoded,
   RemoteWriteEncoder,

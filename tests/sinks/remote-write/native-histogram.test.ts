@@ -2,8 +2,8 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { logLinearIndex } from "../../../src/layout/definitions/histogram.ts";
 import { logLinearShape, slotsPerSeries } from "../../../src/layout/index.ts";
-import { logLinearIndex } from "../../../src/layout/metrics/histogram.ts";
 import { type Encoded, RemoteWriteEncoder } from "../../../src/sinks/remote-write/index.ts";
 import { define, Scratch } from "../../support/pools.ts";
 import { decodeRequest2, type NativeHistogram } from "../../support/remote-write-2.ts";

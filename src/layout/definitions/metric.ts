@@ -1,8 +1,8 @@
 // What a metric is: its kind, names and shape, the rules they keep, and how many slots a series takes.
 // Used by the client (to refuse early), by the agent (to refuse for certain) and by readers (to make sense of slots).
 
-import { cutTo, utf8Bytes } from "../memory/bytes.ts";
-import { LIMITS } from "../memory/constants.ts";
+import { cutTo, utf8Bytes } from "../bytes.ts";
+import { LIMITS } from "../constants.ts";
 import { type LogLinearOptions, type LogLinearShape, logLinearShape } from "./histogram.ts";
 
 /** Kinds of metric, in the order of their codes in the directory. */

@@ -1,7 +1,7 @@
 // JSON of those who may send anything.
 
 import { expect, test } from "bun:test";
-import { parseFlatJson } from "../../../src/layout/index.ts";
+import { parseFlatJson } from "../../src/calling/index.ts";
 
 test("what an agent may answer is parsed, whatever stands in its texts", () => {
   const answer = { runs: [[1, 2, 3]], message: '[[[[[[[[[[[[[[[[[[[["{{{{\\', empty: {} };

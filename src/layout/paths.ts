@@ -1,6 +1,6 @@
 // Where things lie on a host by default. Pure naming: nothing here touches a file.
 
-import { checkAppName, isAppName } from "../metrics/metric.ts";
+import { checkAppName, isAppName } from "./definitions/metric.ts";
 
 /** Where pools live unless `--pool-dir` says otherwise. */
 export const SHM_DIR = "/dev/shm";
@@ -12,14 +12,6 @@ const LINK_PREFIX = "microview-link.";
 
 /** Bytes that a Unix socket's path may have: sun_path of unix(7), without the zero at its end. */
 export const SOCKET_PATH_BYTES_MAX = 107;
-
-/** Port of an agent's REST interface unless told otherwise. */
-export const DEFAULT_PORT = 7070;
-
-/** `HOST:PORT`, with an IPv6 address in brackets. */
-export function formatEndpoint({ host, port }: { host: string; port: number | string }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
 
 /**
  * The file of an application's pool: `/dev/shm/microview.<app>`, or `DIR/<app>/pool` below a pool directory,

@@ -2,11 +2,8 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  checkDefinition,
-  type MetricDefinition,
-  prometheusNames,
-} from "../../../src/layout/index.ts";
+import { prometheusNames } from "../../../src/exposition/index.ts";
+import { checkDefinition, type MetricDefinition } from "../../../src/layout/index.ts";
 import { define } from "../../support/pools.ts";
 
 const otel = (definition: MetricDefinition, unit = ""): MetricDefinition => ({

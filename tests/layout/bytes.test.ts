@@ -1,7 +1,7 @@
 // Lengths of texts in UTF-8, without an encoder.
 
 import { expect, test } from "bun:test";
-import { utf8Bytes } from "../../../src/layout/memory/bytes.ts";
+import { utf8Bytes } from "../../src/layout/bytes.ts";
 
 test("the length in UTF-8 is the encoder's, also of halves of characters and at every bound", () => {
   const units = [

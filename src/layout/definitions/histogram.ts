@@ -1,7 +1,7 @@
 // Bucket arithmetic of both histogram kinds: where a value goes, what a bucket's bounds are, and quantiles.
 // The client inlines `index`; readers use bounds and quantiles.
 
-import { LIMITS } from "../memory/constants.ts";
+import { LIMITS } from "../constants.ts";
 
 /** prom-client's and Prometheus's default bounds, in seconds. */
 export const DEFAULT_BOUNDS: readonly number[] = [

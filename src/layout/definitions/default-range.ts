@@ -1,7 +1,7 @@
 // The default range of a log-linear histogram. It follows the unit: the same number is a long time in seconds and a
 // short one in milliseconds. Used by the client and the libraries over it.
 
-import { LIMITS } from "../memory/constants.ts";
+import { LIMITS } from "../constants.ts";
 import { type LogLinearOptions, logLinearShape } from "./histogram.ts";
 
 type Range = Required<LogLinearOptions>;

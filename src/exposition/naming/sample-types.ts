@@ -5,7 +5,7 @@
 // claimed twice ("MUST NOT result in a potential clash"). A metric without a type claims its samples' names alone, and
 // shares them with any that have none. So whatever clashes gives up its type; nothing is renamed or left out.
 
-import type { FamilyType, NameClash, SampleType } from "./sample-names.ts";
+import type { FamilyType, NameClash, SampleType } from "./shown.ts";
 
 const HISTOGRAM_SUFFIXES = ["_bucket", "_sum", "_count"] as const;
 

@@ -3,7 +3,7 @@
 // https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/
 // https://prometheus.io/docs/instrumenting/escaping_schemes/
 
-import { DIALECT, type MetricDefinition } from "../metrics/metric.ts";
+import { DIALECT, type MetricDefinition } from "../../layout/index.ts";
 
 /** A metric's name, unit and label names as Prometheus has them; label names in the order of the definition's. */
 export type PrometheusNames = Pick<MetricDefinition, "name" | "unit" | "labelNames">;

@@ -1,9 +1,7 @@
 // How Prometheus spells numbers, labels and bounds, for all who show series as it does; src/exposition makes the texts.
 // https://prometheus.io/docs/instrumenting/exposition_formats/
 
-import type { Metric } from "../memory/directory.ts";
-import { logLinearBounds } from "../metrics/histogram.ts";
-import { shapeOf } from "../metrics/metric.ts";
+import { exposedBounds, type Metric } from "../layout/index.ts";
 
 /** A number as Prometheus writes it. */
 export function formatValue(value: number): string {
@@ -30,17 +28,6 @@ export function formatBound(value: number): string {
 /** A label value inside its quotes. */
 export function escapeLabel(text: string): string {
   return text.replace(/\\/g, "\\\\").replace(/\n/g, "\\n").replace(/"/g, '\\"');
-}
-
-/** The `le` of each bucket slot, +Inf last. */
-export function exposedBounds(metric: Metric): number[] {
-  const { definition } = metric;
-  if (definition.kind === "histogram") return [...definition.bounds, Number.POSITIVE_INFINITY];
-  if (definition.kind === "loglinear") {
-    // The underflow bucket ends where the first bucket starts.
-    return [...logLinearBounds(shapeOf(definition)), Number.POSITIVE_INFINITY];
-  }
-  return [];
 }
 
 /** Which buckets of a log-linear histogram are shown: its powers of two, or each of its own. */

@@ -1,7 +1,7 @@
 // Pauses that differ by chance.
 
 import { expect, test } from "bun:test";
-import { jittered } from "../../src/layout/index.ts";
+import { jittered } from "../../src/calling/index.ts";
 
 test("a pause is a quarter longer or shorter at most, and not the same each time", () => {
   const pauses = Array.from({ length: 1000 }, () => jittered(1000));

@@ -3,33 +3,31 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { ExposedPool } from "../../src/exposition/index.ts";
+import type { ExposedPool } from "../../../src/exposition/index.ts";
+import { ClashLog, type NameScheme, SampleNames } from "../../../src/exposition/index.ts";
 import {
-  ClashLog,
   type Kind,
   type Metric,
   type MetricDefinition,
-  type NameScheme,
-  SampleNames,
   slotsPerSeries,
-} from "../../src/layout/index.ts";
-import { RemoteWriteEncoder, type WireVersion } from "../../src/sinks/remote-write/index.ts";
-import { type SharedMetric, SharedNames } from "../../src/sinks/remote-write/shared-names.ts";
-import { type Exposed, exposedPool, snapshotOf, textOf } from "../support/exposed.ts";
-import { hasGoReader, readByPrometheus } from "../support/go-reader.ts";
+} from "../../../src/layout/index.ts";
+import { RemoteWriteEncoder, type WireVersion } from "../../../src/sinks/remote-write/index.ts";
+import { type SharedMetric, SharedNames } from "../../../src/sinks/remote-write/shared-names.ts";
+import { type Exposed, exposedPool, snapshotOf, textOf } from "../../support/exposed.ts";
+import { hasGoReader, readByPrometheus } from "../../support/go-reader.ts";
 import {
   findingsOfPython,
   promtool,
   promtoolFindings,
   pythonWithClient,
-} from "../support/metrics-readers.ts";
-import { parseOpenMetrics } from "../support/openmetrics.ts";
-import { define } from "../support/pools.ts";
-import { parsePrometheus } from "../support/prometheus.ts";
-import { decodeWriteRequest, Store } from "../support/remote-write.ts";
-import { type DecodedSeries2, decodeRequest2 } from "../support/remote-write-2.ts";
-import { patienceNow } from "../support/speed.ts";
-import { until } from "../support/wait.ts";
+} from "../../support/metrics-readers.ts";
+import { parseOpenMetrics } from "../../support/openmetrics.ts";
+import { define } from "../../support/pools.ts";
+import { parsePrometheus } from "../../support/prometheus.ts";
+import { decodeWriteRequest, Store } from "../../support/remote-write.ts";
+import { type DecodedSeries2, decodeRequest2 } from "../../support/remote-write-2.ts";
+import { patienceNow } from "../../support/speed.ts";
+import { until } from "../../support/wait.ts";
 
 const KINDS = ["counter", "gauge", "histogram", "loglinear"] as const;
 const SUFFIXES = [

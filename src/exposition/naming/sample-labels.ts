@@ -2,11 +2,11 @@
 // would look alike, its declared name. A duplicate sample spoils the scrape of the whole host, so no service may be able
 // to make one with labels that have our names.
 
-import { AGENT_APP } from "../identity.ts";
-import type { MetricDefinition } from "../metrics/metric.ts";
+import type { MetricDefinition } from "../../layout/index.ts";
+import { AGENT_APP } from "../../layout/index.ts";
 import { escapeLabelName, type NameScheme, type PrometheusNames } from "./names.ts";
-import type { AddedLabel, FamilyType, NameClash } from "./sample-names.ts";
 import { sampleNamesOf } from "./sample-types.ts";
+import type { AddedLabel, FamilyType, NameClash } from "./shown.ts";
 
 /** Where a series comes from; its labels, in the order in which they are written. */
 export interface Origin {

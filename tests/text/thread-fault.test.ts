@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { threadFault } from "../../../src/layout/index.ts";
+import { threadFault } from "../../src/text/index.ts";
 
 async function messageOf(program: string): Promise<string> {
   const folder = mkdtempSync("/tmp/microview-test-");

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { escapeLabel, formatBound, formatValue } from "../../../src/layout/index.ts";
+import { escapeLabel, formatBound, formatValue } from "../../src/exposition/index.ts";
 
 describe("a label value", () => {
   test("can be read back to the very label values", () => {

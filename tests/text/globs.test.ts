@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { globs } from "../../src/layout/index.ts";
+import { globs } from "../../src/text/index.ts";
 import { patienceNow } from "../support/speed.ts";
 
 describe("globs", () => {

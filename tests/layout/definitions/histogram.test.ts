@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { bucketQuantile, logLinearIndex } from "../../../src/layout/definitions/histogram.ts";
 import {
   LIMITS,
   type LogLinearOptions,
@@ -9,7 +10,6 @@ import {
   logLinearBounds,
   logLinearShape,
 } from "../../../src/layout/index.ts";
-import { bucketQuantile, logLinearIndex } from "../../../src/layout/metrics/histogram.ts";
 
 /** Options that fit a page: a power of ten to start from, a ratio, an error. */
 const options: fc.Arbitrary<Required<LogLinearOptions>> = fc

@@ -1,6 +1,6 @@
 // Reports each clash of names once, however often it is found, and counts them.
 
-import { describeClash, type NameClash } from "./sample-names.ts";
+import { describeClash, type NameClash } from "./shown.ts";
 
 /** Clashes that are reported; more are only counted. */
 const TOLD_MAX = 100;

@@ -1,0 +1,8 @@
+// What all who call other programs share: where a call goes, when it is tried again, and what is made of an answer that
+// anybody may have given. Services load it too, so it is small and imports nothing.
+
+export { DEFAULT_PORT, formatEndpoint } from "./endpoint.ts";
+export { parseFlatJson } from "./flat-json.ts";
+export { foreignWords } from "./foreign-words.ts";
+export { jittered } from "./jitter.ts";
+export { requestLine } from "./request-line.ts";
