@@ -33,25 +33,25 @@ import {
 } from "../layout/index.ts";
 import type { Problem, ProcessesResponse } from "../rest/index.ts";
 import type { ExportCounters } from "../sinks/index.ts";
+import { ErrorBoundary } from "./error-boundary.ts";
 import { FAILURE } from "./errors.ts";
 import { Garbage } from "./garbage.ts";
 import { Health } from "./health.ts";
 import { InstanceLock } from "./instance-lock.ts";
 import { LocalWriters } from "./local-writer.ts";
-import { Noting } from "./noting.ts";
 import { PoolPlace } from "./pool/place.ts";
 import type { Pool } from "./pool/pool.ts";
 import { type KubernetesOptions, watchPods } from "./processes/pod-names.ts";
 import { Processes } from "./processes/processes.ts";
 import { Rdma, type RdmaOptions } from "./rdma/rdma.ts";
-import { sessionSockets } from "./rdma/routes.ts";
 import type { Limits } from "./registry/limits.ts";
+import { LocalSnapshots } from "./registry/local-snapshots.ts";
 import { Pools } from "./registry/pools.ts";
 import { STRATEGIES, type StrategyName } from "./registry/strategies/index.ts";
 import { SelfMetrics } from "./self-metrics.ts";
 import { DATA_COUNTERS } from "./serve/data-protocol.ts";
 import { DataServer } from "./serve/data-server.ts";
-import { LocalSnapshots } from "./serve/local-snapshots.ts";
+import { sessionSockets } from "./serve/rdma-routes.ts";
 import { createRoutes } from "./serve/routes.ts";
 
 /** How soon is noticed that the agent cannot work any more, or that its heap has garbage. */
@@ -103,7 +103,7 @@ export class Agent {
   readonly #guard: Guard;
   /** Undefined without TLS, and where a renewal has failed half-way. */
   #shownTls: TlsIdentity | undefined;
-  readonly #noting: Noting;
+  readonly #boundary: ErrorBoundary;
   /** Counts in the agent's own metrics what was done. */
   readonly #count: SelfMetrics["add"];
   #rest: GuardedServer | undefined;
@@ -156,8 +156,8 @@ export class Agent {
       "warn",
     );
     this.#shownTls = options.tls;
-    this.#noting = new Noting(log);
-    this.#count = this.#noting.safely("counts", (...of) => this.metrics.add(...of));
+    this.#boundary = new ErrorBoundary(log);
+    this.#count = this.#boundary.safely("counts", (...of) => this.metrics.add(...of));
     this.#guard = new Guard({
       tokens,
       anyone: options.allowRegister === true ? ANYONE_REGISTERING : ANYONE,
@@ -254,7 +254,7 @@ export class Agent {
     checkPorts(host, port, dataPort);
     const { scrapeDeadlineMs } = this.#options;
     const { refusals, tokens } = this.#guard;
-    const noting = this.#noting;
+    const boundary = this.#boundary;
     if (tls !== undefined) {
       const certificate = checkTls(tls);
       this.#guard.certify(certificate);
@@ -310,8 +310,8 @@ export class Agent {
       upgrade: (request, data) => this.#rest?.upgrade(request, data) === true,
       tokens: () => tokens?.list() ?? [],
       maxBodyBytes: limits.bodyBytes,
-      refused: noting.safely("refusals", (...refusal) => refusals.byRoute(...refusal)),
-      failed: noting.safely("failures", (error: unknown) => refusals.failed(error)),
+      refused: boundary.safely("refusals", (...refusal) => refusals.byRoute(...refusal)),
+      failed: boundary.safely("failures", (error: unknown) => refusals.failed(error)),
     });
     this.#rest = serve(this.#guard, {
       host,

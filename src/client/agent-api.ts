@@ -14,7 +14,7 @@ import type {
   ReleaseRequest,
   ReleaseResponse,
 } from "../rest/index.ts";
-import { AgentAbsent } from "./absence.ts";
+import { AgentUnavailable } from "./agent-unavailable.ts";
 import { requestUnix } from "./unix-http.ts";
 
 const TIMEOUT_MS = 5_000;
@@ -79,7 +79,7 @@ export class AgentApi {
 
   /**
    * @param writer that the call is about
-   * @throws AgentRefusal, AgentAbsent
+   * @throws AgentRefusal, AgentUnavailable
    */
   async #call<C extends Call>(call: C, body: Body<C>, writer?: number): Promise<Answer<C>> {
     const secret = writer === undefined ? undefined : this.#secrets.get(writer);
@@ -111,7 +111,7 @@ export class AgentApi {
       });
       return { status, answer: parseFlatJson(text) as Partial<ApiError> | null };
     } catch (error) {
-      throw new AgentAbsent((error as Error).message, { cause: error });
+      throw new AgentUnavailable((error as Error).message, { cause: error });
     }
   }
 }

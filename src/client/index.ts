@@ -2,6 +2,7 @@
 
 export type { Combine, LogLinearOptions } from "../layout/index.ts";
 export { DefinitionError } from "../layout/index.ts";
+export type { Readiness } from "./attachment-status.ts";
 export { Counter } from "./counter.ts";
 export { Family, type LabelValue } from "./family.ts";
 export { Gauge } from "./gauge.ts";
@@ -15,6 +16,5 @@ export {
   MicroView,
   type MicroViewOptions,
 } from "./microview.ts";
-export type { Readiness } from "./standing.ts";
 /** @internal */
 export { warnOnStderr } from "./warning.ts";

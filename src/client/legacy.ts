@@ -1,11 +1,11 @@
 // The prototype's client API, in camel case, over the same machinery.
 
+import type { Readiness } from "./attachment-status.ts";
 import type { Cell } from "./cells.ts";
 import type { Counter } from "./counter.ts";
 import type { Gauge } from "./gauge.ts";
 import { MicroView, type MicroViewOptions } from "./microview.ts";
 import { checkKind } from "./options.ts";
-import type { Readiness } from "./standing.ts";
 
 /** A metric of the prototype: its value is set, whatever its kind. */
 export class MicroViewMetric {

@@ -19,6 +19,7 @@ import {
   slotsPerSeries,
 } from "../layout/index.ts";
 import type { ApiError } from "../rest/index.ts";
+import type { Readiness } from "./attachment-status.ts";
 import type { Cell } from "./cells.ts";
 import { Counter } from "./counter.ts";
 import {
@@ -33,7 +34,6 @@ import { Family } from "./family.ts";
 import { type Gauge, gaugeClass } from "./gauge.ts";
 import { type Histogram, histogramFactory } from "./histogram.ts";
 import { checkKind, checkKnown, checkOptions } from "./options.ts";
-import type { Readiness } from "./standing.ts";
 import { warnOnStderr } from "./warning.ts";
 import { ThreadWriter } from "./writer.ts";
 

@@ -2,7 +2,7 @@
 // Not fetch: that keeps a process from ending while it waits, and a service that is done must not wait for a hung agent.
 
 import type { Socket, SocketHandler } from "bun";
-import { NOT_AN_AGENT } from "./absence.ts";
+import { NOT_AN_AGENT } from "./agent-unavailable.ts";
 
 const HEAD_BYTES_MAX = 16 * 1024;
 const BODY_BYTES_MAX = 16 * 1024 * 1024;

@@ -6,14 +6,14 @@ import { foreignWords, jittered } from "../calling/index.ts";
 import { ownerOfSocket, ownUids, ShimError, shim } from "../ffi/index.ts";
 import { initialValue, type MetricDefinition } from "../layout/index.ts";
 import type { ApiError, PlacedRun, RegisterResponse, SeriesRequest } from "../rest/index.ts";
-import { AgentAbsent, whyAbsent, whyUnreachable } from "./absence.ts";
 import { AgentApi, AgentRefusal } from "./agent-api.ts";
+import { AgentUnavailable, whyUnavailable, whyUnreachable } from "./agent-unavailable.ts";
 import { Attachment } from "./attachment.ts";
+import { AttachmentStatus, type Readiness } from "./attachment-status.ts";
 import { type Cell, moveSeries, PrivateMemory, type Series } from "./cells.ts";
-import { Ranges } from "./ranges.ts";
+import { OutOfRange } from "./out-of-range.ts";
 import { Refused } from "./refused.ts";
 import { Releases } from "./releases.ts";
-import { type Readiness, Standing } from "./standing.ts";
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 5_000;
@@ -50,7 +50,7 @@ export class ThreadWriter {
   #retryMs = FIRST_RETRY_MS;
   /** Series that were removed and that the agent is to be told of. */
   readonly #releases = new Releases();
-  readonly #ranges = new Ranges((warning) => this.#tell(warning));
+  readonly #outOfRange = new OutOfRange((warning) => this.#tell(warning));
   #nextReleaseMs = 0;
   #seriesPerRequest = SERIES_PER_REQUEST;
   #closed = false;
@@ -58,7 +58,7 @@ export class ThreadWriter {
   #isLost = false;
   /** A place that it holds and has not moved to yet: the agent must not take it for dead while it asks again. */
   #reserved: Attachment | undefined;
-  readonly #standing: Standing;
+  readonly #status: AttachmentStatus;
   readonly #warned = new Set<string>();
   readonly #sinceMs = Date.now();
 
@@ -66,9 +66,9 @@ export class ThreadWriter {
     this.#options = options;
     this.#api = new AgentApi(options.socketPath, options.app);
     const { app, service, socketPath } = options;
-    this.#standing = new Standing(
+    this.#status = new AttachmentStatus(
       `${app}/${service}`,
-      whyAbsent(socketPath),
+      whyUnavailable(socketPath),
       () => this.attached,
       (warning) => this.#tell(warning),
     );
@@ -77,12 +77,12 @@ export class ThreadWriter {
 
   /** Resolves when all series that existed when the agent first answered have pages, or when that takes too long. */
   get ready(): Promise<Readiness> {
-    return this.#standing.ready;
+    return this.#status.ready;
   }
 
   /** Calls back when it is ready, and keeps no process from ending until then. */
   onReady(call: () => void): void {
-    this.#standing.onReady(call);
+    this.#status.onReady(call);
   }
 
   /** Whether stores go to the pool. */
@@ -99,7 +99,7 @@ export class ThreadWriter {
   add(series: Series): void {
     this.#series.set(series.cell, series);
     this.#waiting.push(series);
-    this.#ranges.add(series);
+    this.#outOfRange.add(series);
     this.#releases.withdraw(series);
     // What is made in one go is registered in one go.
     if (this.#attachment !== undefined || this.#series.size === 1)
@@ -127,9 +127,9 @@ export class ThreadWriter {
     await atMost(CLOSE_TIMEOUT_MS, this.#lastLook());
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#ranges.look();
+    this.#outOfRange.look();
     const writer = this.#leave();
-    this.#standing.closed();
+    this.#status.closed();
     // The agent sees by itself that the lock is gone; telling it is quicker.
     if (writer !== undefined) {
       await atMost(
@@ -166,7 +166,7 @@ export class ThreadWriter {
   #run(): Promise<void> {
     this.#running ??= this.#settle().then((nextMs) => {
       this.#running = undefined;
-      this.#ranges.look();
+      this.#outOfRange.look();
       this.#schedule(nextMs);
     });
     return this.#running;
@@ -183,7 +183,7 @@ export class ThreadWriter {
       await this.#release(this.#attachment);
       await this.#register(this.#attachment);
       await this.#registerRefused(this.#attachment);
-      this.#standing.placed(this.#refused.size === 0);
+      this.#status.placed(this.#refused.size === 0);
       this.#retryMs = FIRST_RETRY_MS;
       return this.#waiting.some((series) => this.#delayOf(series) === 0) ? 0 : CHECK_INTERVAL_MS;
     } catch (error) {
@@ -191,13 +191,13 @@ export class ThreadWriter {
         // It goes on storing where it is until the agent has named another place.
         if (GONE.includes(error.code)) this.#isLost = true;
         else this.#warn(error);
-      } else if (error instanceof AgentAbsent) {
-        this.#standing.failed(whyAbsent(this.#options.socketPath, error.cause));
+      } else if (error instanceof AgentUnavailable) {
+        this.#status.failed(whyUnavailable(this.#options.socketPath, error.cause));
       } else if (error instanceof ShimError) {
         this.#warn(error);
-        this.#standing.hopeless();
+        this.#status.hopeless();
       } else {
-        this.#standing.failed(whyUnreachable(error as Error));
+        this.#status.failed(whyUnreachable(error as Error));
       }
     }
     this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
@@ -406,7 +406,7 @@ export class ThreadWriter {
   }
 
   #warn(warning: ApiError): void {
-    this.#standing.refused(warning);
+    this.#status.refused(warning);
     const key = `${warning.code} ${warning.message}`;
     if (this.#warned.has(key) || this.#warned.size > 100) return;
     this.#warned.add(key);

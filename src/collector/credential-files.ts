@@ -1,7 +1,8 @@
 // What a collector shows its agents, read from files: at the start, and again whenever an agent is connected to.
 
 import { readToken } from "../guard/index.ts";
-import { readAuthorities, readIdentity, SettingError } from "../http/index.ts";
+import { readAuthorities, readIdentity } from "../http/index.ts";
+import { SettingError } from "../settings/index.ts";
 import type { Credentials } from "./agent-client.ts";
 
 /** Paths, or what messages call them. */

@@ -15,7 +15,7 @@ export { EVERYTHING, type Filter, type Wanted, wantedBy } from "./filter.ts";
 export { findSeries, History, type HistoryOptions, type SeriesName } from "./history.ts";
 export { MmapTransport } from "./mmap-transport.ts";
 export { type Outcome, PoolReader, SNAPSHOT_LEAD_BYTES } from "./pool-reader.ts";
-export { Rounds } from "./rounds.ts";
+export { RunProgress } from "./run-progress.ts";
 export { Sightings } from "./sightings.ts";
 export { DurationStatistics, type TargetStatistics } from "./statistics.ts";
 export { TcpTransport } from "./tcp-transport.ts";

@@ -1,7 +1,7 @@
 // `microview collect`: reads agents at an interval and prints what they hold.
 
 import { defineSubcommand, flag, parseAgent, stopSignal } from "../command-line/index.ts";
-import { LISTEN_FLAGS } from "./collect/listen-flags.ts";
+import { LISTEN_FLAGS } from "./listen/flags.ts";
 import { OUTPUT_FLAGS } from "./output/flags.ts";
 import { OTLP_FLAGS, REMOTE_WRITE_FLAGS } from "./push/flags.ts";
 import { parseRdmaPort } from "./support/rdma.ts";

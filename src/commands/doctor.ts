@@ -1,7 +1,7 @@
 // `microview doctor`: what this host offers and lacks.
 
 import { defineSubcommand, flag, type Style, styleFor } from "../command-line/index.ts";
-import type { Finding, Level } from "../inspector/index.ts";
+import type { Finding, Level } from "../doctor/index.ts";
 import { counted, printableLines, safeJson } from "../text/index.ts";
 
 export default defineSubcommand("doctor", {
@@ -24,7 +24,7 @@ export default defineSubcommand("doctor", {
     }),
   },
   async run({ json, socket, port, poolDir }) {
-    const { examine } = await import("../inspector/index.ts");
+    const { examine } = await import("../doctor/index.ts");
     const { version } = await import("../../package.json");
     const findings = await examine({
       version,

@@ -32,7 +32,7 @@ export async function main(rawArgs: readonly string[], version: string): Promise
 
 /** To rooms below, what a person has set wrongly is a mistake in a setting; here it is wrong usage. */
 async function asUsage(error: unknown): Promise<unknown> {
-  const { SettingError } = await import("../http/index.ts");
+  const { SettingError } = await import("../settings/index.ts");
   return error instanceof SettingError ? new UsageError(error.message, error.hint) : error;
 }
 

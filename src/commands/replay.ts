@@ -1,7 +1,7 @@
 // `microview replay`: hands a recorded run to whatever a living one goes to.
 
 import { defineSubcommand, flag, stopSignal, UsageError } from "../command-line/index.ts";
-import { LISTEN_FLAGS } from "./collect/listen-flags.ts";
+import { LISTEN_FLAGS } from "./listen/flags.ts";
 import { OUTPUT_FLAGS } from "./output/flags.ts";
 import { OTLP_FLAGS, REMOTE_WRITE_FLAGS } from "./push/flags.ts";
 import { parseMoment, parseSpeed } from "./replay/flags.ts";

@@ -2,7 +2,7 @@
 // are.
 
 import { CallError } from "./errors.ts";
-import { pathOf } from "./target.ts";
+import { pathOf } from "./request-target.ts";
 
 /** A path is there, and not for this method. */
 class MethodError extends CallError {

@@ -8,7 +8,7 @@ import type { CallError } from "./errors.ts";
 import { addressOf, type Grant, grantOf, NOBODY } from "./grants.ts";
 import type { Log } from "./log.ts";
 import { Buckets } from "./rate.ts";
-import { pathOf } from "./target.ts";
+import { pathOf } from "./request-target.ts";
 import type { Tokens } from "./tokens.ts";
 
 /** Why a connection to the data port is refused, in the words that REST has for it. */

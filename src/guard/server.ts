@@ -10,8 +10,8 @@ import { CallError, responseOf } from "./errors.ts";
 import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";
 import type { Guard } from "./guard.ts";
 import type { KnownPaths } from "./methods.ts";
+import { addressed, LIVENESS_PATH, pathOf } from "./request-target.ts";
 import { checkScope, type Scope } from "./scopes.ts";
-import { addressed, LIVENESS_PATH, pathOf } from "./target.ts";
 import { serverTls, type TlsIdentity } from "./tls.ts";
 
 /** How long requests that were taken on may take while the server stops. */

@@ -1,6 +1,6 @@
 // Reads the certificates and keys that a server is given, and checks that they can be used together.
 
-import { readTextFile, SettingError } from "../http/index.ts";
+import { readTextFile, SettingError } from "../settings/index.ts";
 import { checkTls, type TlsIdentity } from "./tls.ts";
 
 /** Paths, or what messages call them. */

@@ -1,7 +1,7 @@
 // Reads files of tokens: one per line, for servers with what it grants. Messages name lines, never tokens.
 
-import { readTextFile, SettingError } from "../http/index.ts";
 import { checkAppName, WIRE_LIMITS } from "../layout/index.ts";
+import { readTextFile, SettingError } from "../settings/index.ts";
 import { splitList } from "../text/index.ts";
 import { ANYONE, LOCAL, NOBODY } from "./grants.ts";
 import { SCOPES, type Scope } from "./scopes.ts";

@@ -1,7 +1,7 @@
 // Reads what clients trust and show by TLS from the files that a person names, and checks that it can be used.
 
+import { readTextFile } from "../settings/index.ts";
 import { certificatesOf, checkPair } from "./certificates.ts";
-import { readTextFile } from "./text-file.ts";
 
 /** Authorities to trust, PEM. @throws SettingError for a file that has none */
 export function readAuthorities(path: string, label: string): string {

@@ -1,7 +1,7 @@
 // Certificates and keys in files that people name: parsed, and, if a file holds something else, described in words.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { SettingError } from "./setting-error.ts";
+import { SettingError } from "../settings/index.ts";
 
 /** Says what is wrong with certificates or keys, by the flag that names them, and never what is in them. */
 export class TlsError extends SettingError {

@@ -10,5 +10,3 @@ export {
 export { type Attempt, failureOf, shortReason, whatSpeaks } from "./failures.ts";
 export { askPlainly } from "./probe.ts";
 export { byProxy, isLoopback, type Proxy, proxyFor, proxyOption } from "./proxies.ts";
-export { SettingError } from "./setting-error.ts";
-export { readTextFile } from "./text-file.ts";

@@ -1,15 +1,6 @@
-// Looks into this host without an agent: its pools, and whether it has what microview needs.
+// Looks into the pools of this host without an agent: what is in them, raw or added up, and whose they are.
 
-export { findPools } from "./discovery.ts";
-export {
-  type ExamineOptions,
-  examine,
-  type Finding,
-  type HealthAnswer,
-  type Host,
-  hostAt,
-  type Level,
-} from "./doctor/index.ts";
+export { type FoundFile, findPools, readersOwners } from "./discovery.ts";
 export { poolJson, withoutOddNumbers } from "./json.ts";
 export { type Look, Looker } from "./look.ts";
 export { PoolFile } from "./pool-file.ts";

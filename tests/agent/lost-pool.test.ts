@@ -14,9 +14,9 @@ import {
   truncateSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { askHealth } from "../../src/doctor/agent.ts";
+import { examine, type Finding } from "../../src/doctor/index.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
-import { askHealth } from "../../src/inspector/doctor/agent.ts";
-import { examine, type Finding } from "../../src/inspector/index.ts";
 import { poolPath } from "../../src/layout/index.ts";
 import type { AttachResponse } from "../../src/rest/index.ts";
 import { type AgentProcess, TestHost } from "../support/host.ts";

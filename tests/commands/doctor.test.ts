@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { relative } from "node:path";
 import { styleFor } from "../../src/command-line/style.ts";
 import { findingsText } from "../../src/commands/doctor.ts";
-import type { Finding } from "../../src/inspector/index.ts";
+import type { Finding } from "../../src/doctor/index.ts";
 import { addShop, PoolDirectory } from "../inspector/pools.ts";
 import { Scratch } from "../support/pools.ts";
 import { runCli } from "./run-cli.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { ANYONE, LOCAL, NOBODY } from "../../src/guard/grants.ts";
 import { parseTokens, readToken } from "../../src/guard/token-file.ts";
-import { SettingError } from "../../src/http/index.ts";
+import { SettingError } from "../../src/settings/index.ts";
 
 const ONE = "correct-horse-battery-staple";
 const TWO = "tr0ub4dor&3-and-then-some";

@@ -19,14 +19,14 @@ import type {
 } from "../../rest/index.ts";
 import { counted } from "../../text/index.ts";
 import { AgentError, LimitError } from "../errors.ts";
-import { Pace } from "../pace.ts";
 import type { Pool } from "../pool/pool.ts";
-import { Elsewhere } from "./elsewhere.ts";
 import { fold } from "./fold.ts";
 import type { Limits } from "./limits.ts";
+import { LostPoolWriters } from "./lost-pool-writers.ts";
 import { boundSeries, checked, register, registrationBytesMax } from "./register.ts";
 import { Change, Registry } from "./registry.ts";
 import type { AllocationStrategy } from "./strategies/index.ts";
+import { WorkBudget } from "./work-budget.ts";
 import { hasSecret } from "./writer-secrets.ts";
 
 /** How long a writer may take to lock the place that it was given. It has no series before that. */
@@ -68,13 +68,13 @@ export class Application {
   readonly #living = new Set<number>();
   /** Until when writers that hold no lock yet may come to take it. */
   readonly #awaited = new Map<number, { sinceMs: number; graceMs: number }>();
-  readonly #elsewhere = new Elsewhere();
+  readonly #lostPoolWriters = new LostPoolWriters();
   /** Pools that were lost and are still open. */
   readonly #lost = new Set<Pool>();
   /** Registrations of each writer that this agent has answered. */
   readonly #turns = new Map<number, number>();
   /** Of releases: each writes the whole directory anew, and every reader fetches it. */
-  readonly releasing = new Pace(RELEASE_SHARE, RELEASE_BURST_MS);
+  readonly releasing = new WorkBudget(RELEASE_SHARE, RELEASE_BURST_MS);
 
   constructor(
     pool: Pool,
@@ -154,7 +154,7 @@ export class Application {
     return (
       isUnlocked(writer) ||
       this.pool.file.locked(writer.lockOffset, writer.lockBytes) ||
-      this.#elsewhere.holds(writer)
+      this.#lostPoolWriters.holds(writer)
     );
   }
 
@@ -176,7 +176,7 @@ export class Application {
     const writer = this.directory.writers.get(id);
     if (writer === undefined || writer.retained || writer.serviceName !== service) return undefined;
     if (!hasSecret(writer, secret)) return undefined;
-    if (poolId !== this.pool.header.poolId) this.#elsewhere.stay(id);
+    if (poolId !== this.pool.header.poolId) this.#lostPoolWriters.stay(id);
     return writer;
   }
 
@@ -202,7 +202,7 @@ export class Application {
     this.#awaited.delete(id);
     if (!this.pool.file.locked(writer.lockOffset, writer.lockBytes)) throw this.#notLocked(id);
     this.#living.add(id);
-    this.#elsewhere.move(id);
+    this.#lostPoolWriters.move(id);
   }
 
   /**
@@ -211,14 +211,14 @@ export class Application {
    */
   replace(pool: Pool): void {
     this.#lost.add(this.#pool);
-    this.#elsewhere.add(this.#pool, this.writers());
+    this.#lostPoolWriters.add(this.#pool, this.writers());
     this.#pool = pool;
     this.#registry = new Registry(pool, this.limits, this.strategy);
   }
 
   /** Lets go of all files; what writers have stored into lost ones is in the pool. */
   close(): void {
-    for (const writer of this.writers()) this.#elsewhere.look(writer, this.pool);
+    for (const writer of this.writers()) this.#lostPoolWriters.look(writer, this.pool);
     for (const pool of [...this.#lost, this.#pool]) pool.close();
   }
 
@@ -274,7 +274,7 @@ export class Application {
   /** See {@link register}. @throws AgentError 404 for an unknown writer, 409 for one that has not taken its lock yet */
   register(writerId: number, requests: readonly SeriesRequest[]): RegisterResponse {
     const writer = this.writer(writerId);
-    if (this.#elsewhere.has(writerId)) throw this.#replaced(writerId);
+    if (this.#lostPoolWriters.has(writerId)) throw this.#replaced(writerId);
     if (this.#awaited.get(writerId)?.graceMs === LOCK_GRACE_MS) {
       // What it gets would be shown until the grace is over, if it died before it takes the lock.
       if (!this.isAlive(writer)) throw this.#notLocked(writerId);
@@ -302,7 +302,7 @@ export class Application {
    */
   release(writerId: number, releases: readonly SeriesRelease[], turn: number): number {
     const writer = this.writer(writerId);
-    if (this.#elsewhere.has(writerId)) throw this.#replaced(writerId);
+    if (this.#lostPoolWriters.has(writerId)) throw this.#replaced(writerId);
     if (turn !== this.#turns.get(writerId)) {
       throw new AgentError(
         "release-overtaken",
@@ -343,7 +343,7 @@ export class Application {
   detach(id: number): void {
     const writer = this.writer(id);
     const holds =
-      this.#elsewhere.look(writer, this.pool) ||
+      this.#lostPoolWriters.look(writer, this.pool) ||
       this.pool.file.locked(writer.lockOffset, writer.lockBytes);
     if (holds && !isUnlocked(writer)) {
       throw new AgentError(
@@ -365,7 +365,7 @@ export class Application {
     let folded = 0;
     this.#living.clear();
     for (const writer of this.writers()) {
-      if (this.#elsewhere.look(writer, this.pool) || isUnlocked(writer)) {
+      if (this.#lostPoolWriters.look(writer, this.pool) || isUnlocked(writer)) {
         this.#living.add(writer.id);
         continue;
       }
@@ -397,10 +397,10 @@ export class Application {
   /** Notes for the next agent whether writers are elsewhere, and lets go of pools that nobody stores into any more. */
   #tellElsewhere(): void {
     const moving = [...this.#awaited.values()].filter(({ graceMs }) => graceMs === MOVE_GRACE_MS);
-    const elsewhere = this.#elsewhere.size + moving.length;
+    const elsewhere = this.#lostPoolWriters.size + moving.length;
     if (this.pool.elsewhere !== elsewhere) this.pool.elsewhere = elsewhere;
     if (this.#lost.size === 0) return;
-    const { pools } = this.#elsewhere;
+    const { pools } = this.#lostPoolWriters;
     for (const lost of this.#lost) {
       if (pools.has(lost)) continue;
       this.#lost.delete(lost);
@@ -451,7 +451,7 @@ export class Application {
       const { series, refused } = fold(this.#registry, writer.id);
       this.#awaited.delete(writer.id);
       this.#living.delete(writer.id);
-      this.#elsewhere.forget(writer.id);
+      this.#lostPoolWriters.forget(writer.id);
       this.#turns.delete(writer.id);
       this.events.folded(this.name, writer, series);
       if (refused > 0) this.events.valuesRefused(refused);

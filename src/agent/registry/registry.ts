@@ -11,9 +11,9 @@ import {
 import type { Pool, SlotValue } from "../pool/pool.ts";
 import { FreeSlots, type Place } from "./free-slots.ts";
 import type { Limits } from "./limits.ts";
-import { PageSpace } from "./page-space.ts";
 import { SeriesIndex } from "./series-index.ts";
 import type { AllocationStrategy } from "./strategies/index.ts";
+import { PageSpace } from "./strategies/page-space.ts";
 
 /** A change in the making: records to append, pages granted by them, and values that come with them. */
 export class Change {

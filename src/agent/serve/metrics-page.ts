@@ -12,7 +12,7 @@ import {
 import { PAGE_BYTES, PAGE_HEADER_BYTES, SLOTS_PER_PAGE } from "../../layout/index.ts";
 import { AgentError } from "../errors.ts";
 import type { Application } from "../registry/application.ts";
-import type { LocalSnapshots } from "./local-snapshots.ts";
+import type { LocalSnapshots } from "../registry/local-snapshots.ts";
 
 /** Answers scrapes of one agent. */
 export class MetricsPage {

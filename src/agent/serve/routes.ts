@@ -27,18 +27,18 @@ import {
 } from "../../rest/index.ts";
 import { AgentError, FAILURE, LimitError } from "../errors.ts";
 import type { Rdma } from "../rdma/rdma.ts";
-import { rdmaRoutes, type Upgrade } from "../rdma/routes.ts";
 import type { Application } from "../registry/application.ts";
 import { GrantedPools } from "../registry/granted-pools.ts";
+import type { LocalSnapshots } from "../registry/local-snapshots.ts";
 import type { Pools } from "../registry/pools.ts";
 import { checkSecret, newSecret, SECRET_HEADER } from "../registry/writer-secrets.ts";
 import type { SelfMetrics } from "../self-metrics.ts";
 import { Bodies } from "./bodies.ts";
 import { contractOf } from "./contract.ts";
 import { docsPage } from "./docs-page.ts";
-import type { LocalSnapshots } from "./local-snapshots.ts";
 import { MetricsPage } from "./metrics-page.ts";
 import { registerPrototype } from "./prototype.ts";
+import { rdmaRoutes, type Upgrade } from "./rdma-routes.ts";
 
 export interface RoutesContext {
   /** Undefined when the agent was started without RDMA. */

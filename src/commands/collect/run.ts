@@ -8,7 +8,7 @@ import {
   type Filter,
   namedTwice,
   type PollMode,
-  Rounds,
+  RunProgress,
   Sightings,
   type Target,
   type TransportChoice,
@@ -74,7 +74,7 @@ export class CollectRun {
   readonly #surroundings: CollectSurroundings;
   readonly #collector: Collector;
   readonly #outputs: Outputs;
-  readonly #rounds: Rounds;
+  readonly #rounds: RunProgress;
   /** Why there is nothing to read, by agent. */
   readonly #troubles = new Map<string, string>();
   readonly #sightings: Sightings;
@@ -106,7 +106,7 @@ export class CollectRun {
     checkSchemes(endpoints, options);
     const targets = targetsOf(options, endpoints);
     const wantedRounds = options.once ? 1 : (options.count ?? Number.POSITIVE_INFINITY);
-    this.#rounds = new Rounds(targets.length, wantedRounds);
+    this.#rounds = new RunProgress(targets.length, wantedRounds);
     this.#outputs = new Outputs(options, {
       ...surroundings,
       filter,

@@ -16,8 +16,8 @@ import {
 } from "../../sinks/index.ts";
 import { PrometheusSink } from "../../sinks/prometheus/index.ts";
 import { printable } from "../../text/index.ts";
-import type { ListenOptions } from "../collect/listen-flags.ts";
-import type { Scraping } from "../collect/scraping.ts";
+import type { ListenOptions } from "../listen/flags.ts";
+import type { Scraping } from "../listen/scraping.ts";
 import type { PushOptions } from "../push/flags.ts";
 import { pushSinksOf } from "../push/push-sinks.ts";
 import { openFile } from "./file.ts";
@@ -199,7 +199,7 @@ export class Outputs {
     const { listen } = this.#options;
     if (listen === undefined) return;
     const { intervalMs, labelSource, statistics } = this.#surroundings;
-    const { Scraping } = await import("../collect/scraping.ts");
+    const { Scraping } = await import("../listen/scraping.ts");
     const options = { ...this.#options, listen };
     this.#scraping = new Scraping(options, {
       intervalMs,

@@ -1,7 +1,7 @@
 // Requests that wait for their receiver, oldest first, within a bound. In memory here; in files in write-ahead.ts.
 
 /** A request's body, as it is sent. */
-export interface Request {
+export interface PushRequest {
   body: Uint8Array<ArrayBuffer>;
   /** Samples or data points in it, for the counts. */
   samples: number;
@@ -12,11 +12,11 @@ export interface Request {
 /** Requests in the order of their making, which is the order of sending: receivers take no other. */
 export interface Backlog {
   /** Keeps a request. What is oldest goes when there is no room. */
-  push(request: Request): void;
+  push(request: PushRequest): void;
   /** The oldest request; the same object until it is shifted or dropped. */
-  peek(): Request | undefined;
+  peek(): PushRequest | undefined;
   /** Forgets a request that was delivered or refused; nothing happens when it was dropped meanwhile. */
-  shift(request: Request): void;
+  shift(request: PushRequest): void;
   readonly samples: number;
   readonly bytes: number;
   /** Samples dropped because there was no room. */
@@ -32,12 +32,12 @@ export class MemoryBacklog implements Backlog {
   samples = 0;
   bytes = 0;
   dropped = 0;
-  #requests: Request[] = [];
+  #requests: PushRequest[] = [];
   #head = 0;
 
   constructor(readonly maxBytes: number) {}
 
-  push(request: Request): void {
+  push(request: PushRequest): void {
     this.#requests.push(request);
     this.samples += request.samples;
     this.bytes += request.body.length;
@@ -46,17 +46,17 @@ export class MemoryBacklog implements Backlog {
     }
   }
 
-  peek(): Request | undefined {
+  peek(): PushRequest | undefined {
     return this.#requests[this.#head];
   }
 
-  shift(request: Request): void {
+  shift(request: PushRequest): void {
     if (this.peek() === request) this.#take();
   }
 
   close(): void {}
 
-  #take(): Request {
+  #take(): PushRequest {
     const request = this.#requests[this.#head]!;
     this.#head++;
     this.samples -= request.samples;

@@ -1,7 +1,7 @@
 // Files with what a receiver is told of who we are: tokens, passwords, headers. Their text is never shown.
 
 import { readFileSync } from "node:fs";
-import { readTextFile, SettingError } from "../../http/index.ts";
+import { readTextFile, SettingError } from "../../settings/index.ts";
 
 /** Headers that a file holds. */
 class FileHeaders {

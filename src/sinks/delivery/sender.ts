@@ -4,7 +4,7 @@
 import { jittered } from "../../calling/index.ts";
 import { type Attempt, byProxy, failureOf, proxyOption, shortReason } from "../../http/index.ts";
 import { counted } from "../../text/index.ts";
-import type { Backlog, Request } from "./backlog.ts";
+import type { Backlog, PushRequest } from "./backlog.ts";
 import type { ExportCounters, Protocol } from "./export-counters.ts";
 
 export interface SenderOptions {
@@ -12,11 +12,11 @@ export interface SenderOptions {
   /** How it is called in what is said. */
   name: string;
   /** Made anew for each request: a token's file may have changed. @throws Error telling why they cannot be made */
-  headers: (request: Request) => Record<string, string>;
+  headers: (request: PushRequest) => Record<string, string>;
   /** What is sent of a request, where that is not as it waits. @throws Error telling why it cannot be sent */
-  bodyOf?: (request: Request) => Uint8Array<ArrayBuffer>;
+  bodyOf?: (request: PushRequest) => Uint8Array<ArrayBuffer>;
   /** Told of each answer; may know better than its status. */
-  assess?: (request: Request, response: Response) => Verdict | undefined;
+  assess?: (request: PushRequest, response: Response) => Verdict | undefined;
   /** Certificates to trust instead of the system's, PEM. */
   ca?: string;
   /** Certificate and key to show the receiver, PEM; made anew for each request too. */
@@ -24,7 +24,7 @@ export interface SenderOptions {
   /** Whether a refusal with this status may pass; what may not is given up. */
   mayPass: (status: number) => boolean;
   /** Told of each request that was taken, with the answer's body. */
-  onTaken?: (request: Request, answer: Uint8Array, contentType: string) => void;
+  onTaken?: (request: PushRequest, answer: Uint8Array, contentType: string) => void;
   /** How the person may say what is missing for TLS. */
   flags?: Attempt["flags"];
   /** What else may be said of a connection that failed, by the code of its error, and of a refusal, by its status. */
@@ -146,7 +146,7 @@ export class Sender {
     }
   }
 
-  async #send(request: Request): Promise<Outcome> {
+  async #send(request: PushRequest): Promise<Outcome> {
     const { url, headers, ca, identity, timeoutMs = DEFAULT_TIMEOUT_MS } = this.options;
     const { mayPass, assess, bodyOf = ({ body }) => body } = this.options;
     let body: Uint8Array<ArrayBuffer>;

@@ -25,7 +25,7 @@ import {
 import { join } from "node:path";
 import { SharedFile } from "../../ffi/index.ts";
 import { counted } from "../../text/index.ts";
-import type { Backlog, Request } from "./backlog.ts";
+import type { Backlog, PushRequest } from "./backlog.ts";
 
 const HEADER_BYTES = 12;
 /** What a version is multiplied by: no request has so many samples. */
@@ -63,7 +63,7 @@ export class WriteAhead implements Backlog {
   readonly #lock: SharedFile;
   readonly #position: number;
   #offset = 0;
-  #head: { request: Request; segment: Segment; end: number } | undefined;
+  #head: { request: PushRequest; segment: Segment; end: number } | undefined;
 
   /**
    * @param maxBytes what all segments may take together
@@ -98,7 +98,7 @@ export class WriteAhead implements Backlog {
     }
   }
 
-  push(request: Request): void {
+  push(request: PushRequest): void {
     const { body, samples, version = 1 } = request;
     const size = HEADER_BYTES + body.length;
     while (this.bytes + size > this.maxBytes && this.#segments.length > 1) this.#dropOldest();
@@ -132,7 +132,7 @@ export class WriteAhead implements Backlog {
     this.samples += samples;
   }
 
-  peek(): Request | undefined {
+  peek(): PushRequest | undefined {
     if (this.#head !== undefined) return this.#head.request;
     for (;;) {
       const segment = this.#segments[0]!;
@@ -155,7 +155,7 @@ export class WriteAhead implements Backlog {
     }
   }
 
-  shift(request: Request): void {
+  shift(request: PushRequest): void {
     const head = this.#head;
     if (head === undefined || head.request !== request) return;
     this.#head = undefined;
@@ -282,7 +282,7 @@ export class WriteAhead implements Backlog {
 }
 
 /** The record at an offset, unless it is damaged. */
-function readRecord({ fd, bytes }: Segment, offset: number): Request | undefined {
+function readRecord({ fd, bytes }: Segment, offset: number): PushRequest | undefined {
   const header = Buffer.alloc(HEADER_BYTES);
   if (readSync(fd, header, 0, HEADER_BYTES, offset) < HEADER_BYTES) return undefined;
   const length = header.readUInt32LE(0);

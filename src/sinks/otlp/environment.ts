@@ -1,7 +1,7 @@
 // Where to push and how, as OpenTelemetry's environment variables say it. For `--otlp env`.
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
-import { SettingError } from "../../http/index.ts";
+import { SettingError } from "../../settings/index.ts";
 
 /** What the environment says; nothing of what it does not. */
 interface OtlpEnvironment {

@@ -3,7 +3,7 @@
 import { Database } from "../../duckdb/index.ts";
 import { MemoryFile } from "../../ffi/index.ts";
 import { BLOCK_TABLES, blockCopy, LOOKUPS, TABLES } from "./format.ts";
-import type { Block, Rows, SeriesNews, SnapshotColumns } from "./worker-protocol.ts";
+import type { Block, ChangedValues, SeriesNews, SnapshotColumns } from "./worker-protocol.ts";
 
 const MEMORY_BYTES = 1.5e9;
 
@@ -39,7 +39,7 @@ export class BlockWriter {
   }
 
   /** @returns a whole Parquet file */
-  async write(block: Block, rows: readonly Rows[]): Promise<Uint8Array> {
+  async write(block: Block, rows: readonly ChangedValues[]): Promise<Uint8Array> {
     const { connection } = this.database;
     await this.#appendNews(block);
     await this.#appendSnapshots(block.snapshots);
@@ -107,7 +107,7 @@ export class BlockWriter {
   }
 
   /** Sorted by cell, and within it by snapshot: what belongs together compresses together. */
-  async #appendRows(rows: readonly Rows[]): Promise<void> {
+  async #appendRows(rows: readonly ChangedValues[]): Promise<void> {
     const { INTEGER, DOUBLE } = this.database.api;
     const starts = new Int32Array(this.#cells + 1);
     let total = 0;

@@ -8,9 +8,9 @@ import {
   poolKey,
   type Structure,
 } from "../../layout/index.ts";
-import { Rows as PoolRows, type Row, type SinkOptions } from "../index.ts";
+import { type Row, Rows, type SinkOptions } from "../index.ts";
 import type { Definition } from "./format.ts";
-import type { Block, PoolNews, Rows, SeriesNews } from "./worker-protocol.ts";
+import type { Block, ChangedValues, PoolNews, SeriesNews } from "./worker-protocol.ts";
 
 const CHUNK_ROWS = 1 << 16;
 /** No value is like this: a NaN that nobody stores. */
@@ -39,7 +39,7 @@ interface Part {
 
 interface Pool {
   id: number;
-  rows: PoolRows<Part>;
+  rows: Rows<Part>;
   /** Of `rows`, that the rest was made for. */
   version: number;
   /** Cell of each value; −1 for one that is not recorded. */
@@ -69,7 +69,7 @@ export class Changes {
   constructor(
     readonly options: Pick<SinkOptions, "perWriter">,
     /** Receives rows as they come together. */
-    readonly onRows: (rows: Rows) => void,
+    readonly onRows: (rows: ChangedValues) => void,
   ) {}
 
   /** Snapshots of the block so far. */
@@ -130,7 +130,7 @@ export class Changes {
       const id = this.#pools.size;
       pool = {
         id,
-        rows: new PoolRows(this.options, ({ labelValues, writer }) => ({
+        rows: new Rows(this.options, ({ labelValues, writer }) => ({
           labels: labelValues,
           retained: writer?.retained === true,
           series: undefined,
@@ -292,7 +292,7 @@ export class Changes {
   }
 }
 
-function emptyRows(): Rows {
+function emptyRows(): ChangedValues {
   return {
     kind: "rows",
     count: 0,

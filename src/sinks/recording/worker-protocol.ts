@@ -32,7 +32,7 @@ export interface SeriesNews {
 }
 
 /** Values that have changed, in the order of their snapshots. A cell is a slot of a series. */
-export interface Rows {
+export interface ChangedValues {
   kind: "rows";
   count: number;
   cells: Int32Array<ArrayBuffer>;
@@ -61,7 +61,7 @@ export interface Block {
 
 export type ToRecorder =
   | { kind: "open"; path: string; replace: boolean; perWriter: boolean }
-  | Rows
+  | ChangedValues
   | Block
   | { kind: "close" };
 

@@ -3,13 +3,13 @@
 
 import { BlockWriter } from "./block-writer.ts";
 import { ParquetFile } from "./parquet-file.ts";
-import type { FromRecorder, Rows, ToRecorder } from "./worker-protocol.ts";
+import type { ChangedValues, FromRecorder, ToRecorder } from "./worker-protocol.ts";
 
 declare const self: Worker;
 
 let file: ParquetFile | undefined;
 let writer: BlockWriter | undefined;
-let rows: Rows[] = [];
+let rows: ChangedValues[] = [];
 let hasFailed = false;
 /** What was told is done one after the other. */
 let work = Promise.resolve();

@@ -2,7 +2,7 @@
 // spoken to in 1.0 from then on, also what was written in 2.0 already.
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/#required-written-response-headers
 
-import type { Request } from "../delivery/backlog.ts";
+import type { PushRequest } from "../delivery/backlog.ts";
 import type { Verdict } from "../delivery/sender.ts";
 import type { WireVersion } from "./template.ts";
 import { toVersion1 } from "./transcode.ts";
@@ -37,7 +37,7 @@ export class Negotiation {
   #isConfirmed = false;
   /** Answers in a row that may be those of one that fails over what it does not know. */
   #failures = 0;
-  #converted: { request: Request; body: Uint8Array<ArrayBuffer> } | undefined;
+  #converted: { request: PushRequest; body: Uint8Array<ArrayBuffer> } | undefined;
 
   /** @param onFallback told that the receiver speaks 1.0, and by what that was seen */
   constructor(
@@ -48,12 +48,12 @@ export class Negotiation {
   }
 
   /** Headers that say what a request is. */
-  headersOf(request: Request): Record<string, string> {
+  headersOf(request: PushRequest): Record<string, string> {
     return HEADERS[this.#sentIn(request)];
   }
 
   /** A request as the receiver understands it. @throws RangeError for one that is damaged */
-  bodyOf(request: Request): Uint8Array<ArrayBuffer> {
+  bodyOf(request: PushRequest): Uint8Array<ArrayBuffer> {
     if (this.#sentIn(request) === versionOf(request)) return request.body;
     if (this.#converted?.request !== request) {
       this.#converted = { request, body: toVersion1(request.body) };
@@ -62,7 +62,7 @@ export class Negotiation {
   }
 
   /** What an answer says beyond its status; undefined for nothing. */
-  assess(request: Request, { status, headers }: Response): Verdict | undefined {
+  assess(request: PushRequest, { status, headers }: Response): Verdict | undefined {
     if (this.#sentIn(request) === 1) return undefined;
     const written = writtenBy(headers);
     if (written !== undefined) {
@@ -85,12 +85,12 @@ export class Negotiation {
   }
 
   /** What was written in 1.0, by an earlier run, stays so. */
-  #sentIn(request: Request): WireVersion {
+  #sentIn(request: PushRequest): WireVersion {
     return this.version === 2 ? versionOf(request) : 1;
   }
 }
 
-function versionOf({ version }: Request): WireVersion {
+function versionOf({ version }: PushRequest): WireVersion {
   return version === 2 ? 2 : 1;
 }
 

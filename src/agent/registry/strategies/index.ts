@@ -1,9 +1,9 @@
 // How pages are handed to writers. A strategy answers one question: what does a writer get when it needs room?
 
 import type { GrantRecord } from "../../../layout/index.ts";
-import type { PageSpace } from "../page-space.ts";
 import { packed } from "./packed.ts";
 import { page } from "./page.ts";
+import type { PageSpace } from "./page-space.ts";
 import { slab } from "./slab.ts";
 
 /** What to grant: `pages` pages from `page` on, or, when `slots` is not 0, those slots of one page. */

@@ -8,7 +8,7 @@ import type { Series } from "./cells.ts";
 /** Series that are looked at in one go; the others at the next looks. */
 const LOOKS_MAX = 1000;
 
-export class Ranges {
+export class OutOfRange {
   #series: Series[] = [];
   #next = 0;
   readonly #told = new Set<string>();

@@ -10,7 +10,7 @@ import {
   type Structure,
   Structures,
 } from "../../layout/index.ts";
-import type { Application } from "../registry/application.ts";
+import type { Application } from "./application.ts";
 
 /** How an application's values are found, for one state of its structure. */
 class Reading {

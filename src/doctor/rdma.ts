@@ -7,7 +7,7 @@ import {
   RDMA_SYSFS,
   type RdmaGid,
   type RdmaPort,
-} from "../../ffi/index.ts";
+} from "../ffi/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
 

@@ -1,13 +1,13 @@
 // When a run that is to end after so many rounds has read every pool so often.
 
 import { expect, test } from "bun:test";
-import { Rounds } from "../../src/collector/rounds.ts";
+import { RunProgress } from "../../src/collector/run-progress.ts";
 
 const A = { source: "a:7070", app: "shop" };
 const B = { source: "b:7070", app: "shop" };
 
 test("rounds are complete when every pool of every agent was read so often", () => {
-  const rounds = new Rounds(2, 2);
+  const rounds = new RunProgress(2, 2);
   rounds.expect(A.source, 1);
   expect(rounds.take(A)).toBe(true);
   expect(rounds.isComplete(1)).toBe(false);
@@ -21,12 +21,12 @@ test("rounds are complete when every pool of every agent was read so often", () 
 });
 
 test("a pool that has delivered what was asked for delivers no more", () => {
-  const rounds = new Rounds(1, 1);
+  const rounds = new RunProgress(1, 1);
   expect([rounds.take(A), rounds.take(A)]).toEqual([true, false]);
 });
 
 test("a pool that cannot be read keeps the others waiting no longer, until it is read again", () => {
-  const rounds = new Rounds(1, 1);
+  const rounds = new RunProgress(1, 1);
   rounds.expect(A.source, 2);
   rounds.take(A);
   expect(rounds.isComplete()).toBe(false);
@@ -38,7 +38,7 @@ test("a pool that cannot be read keeps the others waiting no longer, until it is
 });
 
 test("agents without pools are complete once they are connected, and have been read of nothing", () => {
-  const rounds = new Rounds(1, 1);
+  const rounds = new RunProgress(1, 1);
   expect([rounds.isComplete(), rounds.expectedOf(A.source)]).toEqual([false, undefined]);
   rounds.expect(A.source, 0);
   expect([rounds.isComplete(), rounds.isEmpty]).toEqual([true, true]);

@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import type { Agent } from "../../src/agent/agent.ts";
-import { Noting } from "../../src/agent/noting.ts";
+import { ErrorBoundary } from "../../src/agent/error-boundary.ts";
 import { createLog } from "../../src/guard/index.ts";
 import { TestHost } from "../support/host.ts";
 
@@ -53,13 +53,13 @@ test("an agent that cannot count answers as it would, and says once that it does
 });
 
 test("a log that fails changes nothing either", () => {
-  const noting = new Noting(
+  const boundary = new ErrorBoundary(
     createLog("debug", true, () => {
       throw new Error("the disk is full");
     }),
   );
   const noted: number[] = [];
-  const note = noting.safely("numbers", (number: number) => {
+  const note = boundary.safely("numbers", (number: number) => {
     noted.push(number);
     throw new Error("no");
   });

@@ -3,8 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { AttachmentStatus } from "../../src/client/attachment-status.ts";
 import type { MicroView, Readiness } from "../../src/client/index.ts";
-import { Standing } from "../../src/client/standing.ts";
 import type { ApiError } from "../../src/rest/index.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { outcomeOf } from "../support/outcome.ts";
@@ -244,7 +244,7 @@ describe("what is said of standing without an agent", () => {
 
   function standing(isAttached = () => false) {
     const told: string[] = [];
-    const it = new Standing(
+    const it = new AttachmentStatus(
       "shop/auth",
       because("a"),
       isAttached,

@@ -1,7 +1,7 @@
 // Which pages of a pool are free, whole or shared. Made from the directory's grants, kept up with each change.
 
-import { type Directory, type GrantRecord, LIMITS, SLOTS_PER_PAGE } from "../../layout/index.ts";
-import { LimitError } from "../errors.ts";
+import { type Directory, type GrantRecord, LIMITS, SLOTS_PER_PAGE } from "../../../layout/index.ts";
+import { LimitError } from "../../errors.ts";
 
 /** Slots that a shared page is handed out by: a cache line, so that writers never share one. */
 export const GRANULE_SLOTS = 8;

@@ -1,7 +1,7 @@
 // Groups of this host, one of which may own the socket and the pools.
 
 import { readFileSync } from "node:fs";
-import { SettingError } from "../../http/index.ts";
+import { SettingError } from "../../settings/index.ts";
 
 /** The number after it stands for none: chown(2). */
 const LARGEST_ID = 2 ** 32 - 2;

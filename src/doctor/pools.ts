@@ -1,15 +1,9 @@
 // The pools of this host: their versions, their health, and who keeps them.
 
-import { ForeignFileError, type Owners } from "../../ffi/index.ts";
-import {
-  DamageError,
-  LAYOUT_VERSION,
-  PoolFormatError,
-  skippedRecords,
-} from "../../layout/index.ts";
-import { counted } from "../../text/index.ts";
-import { type FoundFile, findPools, readersOwners } from "../discovery.ts";
-import { PoolFile } from "../pool-file.ts";
+import { ForeignFileError, type Owners } from "../ffi/index.ts";
+import { type FoundFile, findPools, PoolFile, readersOwners } from "../inspector/index.ts";
+import { DamageError, LAYOUT_VERSION, PoolFormatError, skippedRecords } from "../layout/index.ts";
+import { counted } from "../text/index.ts";
 import { Check, type Finding } from "./finding.ts";
 
 /** Files of strangers beyond so many share a finding: anybody may make very many of them. */

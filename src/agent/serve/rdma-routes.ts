@@ -4,10 +4,10 @@ import { Elysia, t } from "elysia";
 import { type Grant, grantOf, needs } from "../../guard/index.ts";
 import type { RdmaResponse, RdmaSessionMessage } from "../../rest/index.ts";
 import { AgentError } from "../errors.ts";
+import type { Rdma, Session } from "../rdma/rdma.ts";
 import { GrantedPools } from "../registry/granted-pools.ts";
 import type { Pools } from "../registry/pools.ts";
-import type { Contract } from "../serve/contract.ts";
-import type { Rdma, Session } from "./rdma.ts";
+import type { Contract } from "./contract.ts";
 
 const SESSION_PATH = "/v1/rdma/session";
 

@@ -1,7 +1,7 @@
 // Where requests go, whatever their Host is.
 
 import { expect, test } from "bun:test";
-import { addressed, pathOf } from "../../src/guard/target.ts";
+import { addressed, pathOf } from "../../src/guard/request-target.ts";
 
 const HOSTS = ["a", "ab", "abc", "abcd", "localhost", "127.0.0.1", "[::1]"];
 

@@ -14,7 +14,7 @@ export interface Readiness {
 /** How long a service may be without an agent before it says so, and how long `ready` waits at most. */
 const PATIENCE_MS = 5_000;
 
-export class Standing {
+export class AttachmentStatus {
   readonly #who: string;
   readonly #isAttached: () => boolean;
   readonly #tell: (warning: ApiError) => void;

@@ -4,7 +4,7 @@ import { poolKey } from "../layout/index.ts";
 
 type Pool = Readonly<{ source: string; app: string }>;
 
-export class Rounds {
+export class RunProgress {
   /** Pools to wait for, by agent; known once it is connected. */
   readonly #expected = new Map<string, number>();
   readonly #rounds = new Map<string, number>();

@@ -12,12 +12,12 @@ const MEANWHILE = "values are kept in private memory until then";
 export const NOT_AN_AGENT = "NotAnAgent";
 
 /** Nobody has answered a call; it will be tried again. */
-export class AgentAbsent extends Error {
-  override readonly name = "AgentAbsent";
+export class AgentUnavailable extends Error {
+  override readonly name = "AgentUnavailable";
 }
 
 /** Why the agent has not answered. @param error what the connection has thrown; undefined while it waits */
-export function whyAbsent(socketPath: string, error?: unknown): ApiError {
+export function whyUnavailable(socketPath: string, error?: unknown): ApiError {
   const { code, name } = (error ?? {}) as {
     code?: string;
     name?: string;

@@ -1,6 +1,6 @@
 // Whether deadlines of a millisecond can be kept here.
 
-import { monotonicNs, sleepUntilNs } from "../../ffi/index.ts";
+import { monotonicNs, sleepUntilNs } from "../ffi/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
 

@@ -1,9 +1,9 @@
-// Keeps counting and auditing from failing what is counted: an answer stays as it was when noting it throws. The fault is
+// Keeps counting and auditing from failing what is counted: an answer stays as it was when boundary it throws. The fault is
 // logged once, and once more when it is over.
 
 import { type Log, Recurring } from "../guard/index.ts";
 
-export class Noting {
+export class ErrorBoundary {
   readonly #faults: Recurring;
 
   constructor(log: Log) {

@@ -12,7 +12,7 @@ import {
   type TlsIdentity,
 } from "../../guard/index.ts";
 import { ScrapeServer, type ScrapeServerOptions } from "../../sinks/prometheus/index.ts";
-import type { ListenOptions } from "./listen-flags.ts";
+import type { ListenOptions } from "./flags.ts";
 
 const FLAGS = {
   tokens: "--listen-token-file",

@@ -1,6 +1,6 @@
 // How much of the agent's time work may take that clients can ask for as often as they like.
 
-export class Pace {
+export class WorkBudget {
   #leftMs: number;
   #atMs: number;
 

@@ -1,8 +1,8 @@
 // What this host offers and lacks for microview, each with what to do. `microview doctor` prints it.
 
-import { DEFAULT_PORT } from "../../calling/index.ts";
-import { forkCount } from "../../ffi/index.ts";
-import { defaultSocketPath } from "../../layout/index.ts";
+import { DEFAULT_PORT } from "../calling/index.ts";
+import { forkCount } from "../ffi/index.ts";
+import { defaultSocketPath } from "../layout/index.ts";
 import {
   askHealth,
   checkLost,

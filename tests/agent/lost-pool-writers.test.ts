@@ -4,9 +4,9 @@ import { describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { Pool } from "../../src/agent/pool/pool.ts";
+import { LocalSnapshots } from "../../src/agent/registry/local-snapshots.ts";
 import { Pools } from "../../src/agent/registry/pools.ts";
 import { STRATEGIES } from "../../src/agent/registry/strategies/index.ts";
-import { LocalSnapshots } from "../../src/agent/serve/local-snapshots.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { createLog } from "../../src/guard/log.ts";
 import {

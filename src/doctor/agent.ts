@@ -1,11 +1,11 @@
 // Whether an agent answers on this host, and whether it is one that we understand.
 
 import { connect as connectTls } from "node:tls";
-import { foreignWords, parseFlatJson } from "../../calling/index.ts";
-import { askPlainly, proxyOption, whatSpeaks } from "../../http/index.ts";
-import { isReadableVersion, LAYOUT_VERSION, READABLE_VERSIONS } from "../../layout/index.ts";
-import type { HealthResponse, Problem } from "../../rest/index.ts";
-import { counted } from "../../text/index.ts";
+import { foreignWords, parseFlatJson } from "../calling/index.ts";
+import { askPlainly, proxyOption, whatSpeaks } from "../http/index.ts";
+import { isReadableVersion, LAYOUT_VERSION, READABLE_VERSIONS } from "../layout/index.ts";
+import type { HealthResponse, Problem } from "../rest/index.ts";
+import { counted } from "../text/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
 

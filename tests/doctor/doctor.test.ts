@@ -8,12 +8,12 @@ import {
   type HealthAnswer,
   type Host,
   hostAt,
-} from "../../src/inspector/index.ts";
+} from "../../src/doctor/index.ts";
 import { HEADER, LAYOUT_VERSION } from "../../src/layout/index.ts";
+import { addShop, PoolDirectory } from "../inspector/pools.ts";
 import { Authority } from "../support/certificates.ts";
 import { TestHost } from "../support/host.ts";
 import { Scratch } from "../support/pools.ts";
-import { addShop, PoolDirectory } from "./pools.ts";
 
 const scratch = new Scratch();
 const VERSION = "1.2.3";
@@ -109,13 +109,13 @@ async function finding(id: string, some: Partial<ExamineOptions> = {}): Promise<
 
 /** The check of /dev/shm, which needs that no pool directory is named. */
 async function sharedMemory(of: Host): Promise<Finding> {
-  const { checkSharedMemory } = await import("../../src/inspector/doctor/memory.ts");
+  const { checkSharedMemory } = await import("../../src/doctor/memory.ts");
   return checkSharedMemory(of);
 }
 
 describe("a host on which all is well", () => {
   test("has nothing but ok, and no advice", async () => {
-    const { checkSharedMemory } = await import("../../src/inspector/doctor/memory.ts");
+    const { checkSharedMemory } = await import("../../src/doctor/memory.ts");
     const all = (await findings()).filter(({ id }) => id !== "shared-memory");
     expect(all.filter(({ level }) => level !== "ok")).toEqual([]);
     expect(all.filter(({ advice }) => advice !== undefined)).toEqual([]);
@@ -372,7 +372,7 @@ describe("asking a real listener", () => {
   });
 
   test("reaches an agent by TLS, whoever has signed its certificate", async () => {
-    const { askHealth } = await import("../../src/inspector/doctor/agent.ts");
+    const { askHealth } = await import("../../src/doctor/agent.ts");
     using authority = new Authority();
     const own = authority.sign("localhost");
     const body = (HEALTHY as { body: object }).body;
@@ -391,12 +391,12 @@ describe("asking a real listener", () => {
   });
 
   test("says that nobody is there", async () => {
-    const { askHealth } = await import("../../src/inspector/doctor/agent.ts");
+    const { askHealth } = await import("../../src/doctor/agent.ts");
     expect(await askHealth({ socket: scratch.path() })).toMatchObject({ kind: "refused" });
   });
 
   test("does not take in an answer without end", async () => {
-    const { askHealth } = await import("../../src/inspector/doctor/agent.ts");
+    const { askHealth } = await import("../../src/doctor/agent.ts");
     const server = Bun.serve({
       hostname: "127.0.0.1",
       port: 0,

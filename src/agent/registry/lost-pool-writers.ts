@@ -14,7 +14,7 @@ interface Stay {
   seen?: Float64Array;
 }
 
-export class Elsewhere {
+export class LostPoolWriters {
   readonly #stays = new Map<number, Stay>();
 
   get size(): number {

@@ -3,7 +3,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readTextFile, SettingError } from "../../src/http/index.ts";
+import { readTextFile, SettingError } from "../../src/settings/index.ts";
 
 const folder = mkdtempSync("/tmp/microview-test-");
 afterAll(() => rmSync(folder, { recursive: true }));
