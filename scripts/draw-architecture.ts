@@ -34,7 +34,7 @@ export function layersOf(rooms: Rooms): string[][] {
     if (known !== undefined) return known;
     if (above.includes(room)) {
       const circle = [...above.slice(above.indexOf(room)), room];
-      throw new Error(`rooms of src/ import each other in a circle: ${circle.join(" → ")}`);
+      throw new Error(`these import each other in a circle: ${circle.join(" → ")}`);
     }
     const below = [...rooms.get(room)!].map((other) => heightOf(other, [...above, room]));
     const height = Math.max(-1, ...below) + 1;

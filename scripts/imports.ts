@@ -54,3 +54,32 @@ export function arrowsAmong(imports: readonly Import[]): Arrow[] {
     })
     .filter(({ target, from, to }) => target.startsWith("src/") && from !== to);
 }
+
+/** Who imports whom among the files of `src/`, by their paths from the root. */
+export function arrowsAmongFiles(imports: readonly Import[]): Pick<Arrow, "from" | "to">[] {
+  return imports
+    .filter(({ specifier }) => specifier.startsWith("."))
+    .map(({ file, specifier }) => ({ from: file, to: join(dirname(file), specifier) }))
+    .filter(({ to }) => /^src\/.*\.tsx?$/.test(to));
+}
+
+/**
+ * The same among what lies directly in each folder: its files, and its folders with all that is in them.
+ * @returns by folder
+ */
+export function arrowsByFolder(
+  files: readonly Pick<Arrow, "from" | "to">[],
+): Map<string, Pick<Arrow, "from" | "to">[]> {
+  const folders = new Map<string, Pick<Arrow, "from" | "to">[]>();
+  for (const arrow of files) {
+    const from = arrow.from.split("/");
+    const to = arrow.to.split("/");
+    const depth = from.findIndex((part, i) => part !== to[i]);
+    if (depth < 0) continue;
+    const folder = from.slice(0, depth).join("/");
+    const known = folders.get(folder) ?? [];
+    known.push({ from: from[depth]!, to: to[depth]! });
+    folders.set(folder, known);
+  }
+  return folders;
+}

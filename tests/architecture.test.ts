@@ -11,7 +11,16 @@ import {
   redrawn,
   roomsOf,
 } from "../scripts/draw-architecture.ts";
-import { arrowsAmong, type Import, importsOf, roomOf, specifiers } from "../scripts/imports.ts";
+import {
+  type Arrow,
+  arrowsAmong,
+  arrowsAmongFiles,
+  arrowsByFolder,
+  type Import,
+  importsOf,
+  roomOf,
+  specifiers,
+} from "../scripts/imports.ts";
 import { ROOT } from "../scripts/root.ts";
 
 /** Rooms that a room may import besides itself. */
@@ -55,6 +64,21 @@ function show(arrows: readonly Import[]): string[] {
   return arrows.map(({ file, specifier }) => `${file} imports ${specifier}`);
 }
 
+/** The circle among those that import each other, if there is one. */
+function circleOf(arrows: readonly Pick<Arrow, "from" | "to">[]): string | undefined {
+  try {
+    layersOf(
+      roomsOf(
+        arrows.flatMap(({ from, to }) => [from, to]),
+        arrows.filter(({ from, to }) => from !== to),
+      ),
+    );
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return undefined;
+}
+
 const imports = await importsOf("src");
 const arrows = arrowsAmong(imports);
 
@@ -93,6 +117,16 @@ describe("the rooms of src/", () => {
 
   test("do not import each other in a circle", () => {
     layersOf(roomsOf(Object.keys(MAY_IMPORT), arrows));
+  });
+
+  test("have no folder, and no file beside it, that import each other in a circle", () => {
+    for (const [folder, within] of arrowsByFolder(arrowsAmongFiles(imports))) {
+      expect([folder, circleOf(within)]).toEqual([folder, undefined]);
+    }
+  });
+
+  test("have no files that import each other in a circle, be it for types alone", () => {
+    expect(circleOf(arrowsAmongFiles(imports))).toBeUndefined();
   });
 
   test("are drawn in docs/architecture.md as they are", async () => {
@@ -243,6 +277,24 @@ describe("the drawing of rooms", () => {
   test("names the rooms of a circle", () => {
     const circle = [arrow("a", "b"), arrow("b", "c"), arrow("c", "d"), arrow("d", "b")];
     expect(() => layersOf(roomsOf(["a", "b", "c", "d"], circle))).toThrow("b → c → d → b");
+  });
+
+  test("sees a circle of folders whose files have none", () => {
+    const files = [
+      arrow("src/a/b/one.ts", "src/a/c/one.ts"),
+      arrow("src/a/c/two.ts", "src/a/b/two.ts"),
+    ];
+    expect(circleOf(files)).toBeUndefined();
+    expect(circleOf(arrowsByFolder(files).get("src/a")!)).toContain("b → c → b");
+  });
+
+  test("sees no circle where a folder's door is above it and what it shares below", () => {
+    const files = [
+      arrow("src/a/index.ts", "src/a/b/one.ts"),
+      arrow("src/a/b/one.ts", "src/a/b/two.ts"),
+      arrow("src/a/b/two.ts", "src/a/shared.ts"),
+    ];
+    expect([...arrowsByFolder(files).values()].map(circleOf)).toEqual([undefined, undefined]);
   });
 
   test("leaves out arrows that follow from others, and depends on no order", () => {

@@ -3,6 +3,7 @@
 import * as flag from "./flags.ts";
 
 export { CATALOGUE, type CommandName, visibleCommands } from "./catalogue.ts";
+export type { LoadSubcommand } from "./completion/description.ts";
 export { completionScript } from "./completion/script.ts";
 export { formatDurationMs, parseDurationMs } from "./duration.ts";
 export { type AgentEndpoint, type Endpoint, parseAgent, parseEndpoint } from "./endpoint.ts";

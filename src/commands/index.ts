@@ -11,7 +11,9 @@ const LOADERS: Readonly<Record<CommandName, () => Promise<{ default: Subcommand 
   inspect: () => import("./inspect.ts"),
   doctor: () => import("./doctor.ts"),
   demo: () => import("./demo.ts"),
-  completion: () => import("./completion.ts"),
+  completion: async () => ({
+    default: (await import("./completion.ts")).completion(loadSubcommand),
+  }),
   "demo-service": () => import("./demo-service.ts"),
 };
 

@@ -1,31 +1,13 @@
 // Prometheus text of pools. An `Exposition` lives as long as whoever is scraped, and remembers what does not change
 // from scrape to scrape; a `Scrape` is one text, of the values that it was begun with.
 
-import type { Wants } from "../layout/index.ts";
 import { type ExposedPool, Families } from "./families.ts";
-import type { Format } from "./format.ts";
-import type { NameScheme } from "./naming/names.ts";
-import { Scrape } from "./scrape.ts";
-import type { Buckets } from "./spelling.ts";
+import { Scrape, type ScrapeOptions } from "./scrape.ts";
 
 /** Bytes of names and labels that are kept; what is beyond is made anew in each scrape. */
 const KEPT_BYTES_MAX = 32 << 20;
 /** Selections whose families are kept. */
 const SELECTIONS_MAX = 8;
-
-export interface ScrapeOptions {
-  format: Format;
-  /** How names are spelt that are not Prometheus's own; with underscores unless told otherwise. */
-  names?: NameScheme;
-  /** Tells when counters and histograms began, where the format has it; on unless told otherwise. */
-  created?: boolean;
-  /** Which buckets of log-linear histograms are shown; powers of two unless told otherwise. */
-  buckets?: Buckets;
-  /** Leaves out metrics. */
-  wants?: Wants;
-  /** Names the selection that `wants` makes: two with one name leave out the same. */
-  selection?: string;
-}
 
 export class Exposition {
   /** By selection and pools; the one used last is the last. */

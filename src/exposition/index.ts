@@ -5,7 +5,7 @@
 //   endpoint.answer({ query, as, acceptEncoding }, (selection) => pools);
 
 export { MetricsEndpoint, QueryError, type Selection } from "./endpoint.ts";
-export { Exposition, type ScrapeOptions } from "./exposition.ts";
+export { Exposition } from "./exposition.ts";
 export type { ExposedPool } from "./families.ts";
 export type { Format } from "./format.ts";
 export { GzipPieces } from "./gzip.ts";
@@ -25,7 +25,7 @@ export {
 } from "./naming/shown.ts";
 export { acceptsGzip, negotiate } from "./negotiate.ts";
 export { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
-export { PIECE_BYTES } from "./scrape.ts";
+export { PIECE_BYTES, type ScrapeOptions } from "./scrape.ts";
 export type { ScrapeEvents, ScrapeLimits } from "./scrape-limiter.ts";
 export {
   type Buckets,

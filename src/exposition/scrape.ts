@@ -1,10 +1,10 @@
 // One exposition, made as it is taken: nobody ever holds all of it. Lines are put together from bytes that were made
 // before, and numbers.
 
-import type { ScrapeOptions } from "./exposition.ts";
+import type { Wants } from "../layout/index.ts";
 import type { EncodedHead, ExposedPool, Families, Family } from "./families.ts";
-import { OPENMETRICS_END } from "./format.ts";
-import { sampleLead } from "./naming/names.ts";
+import { type Format, OPENMETRICS_END } from "./format.ts";
+import { type NameScheme, sampleLead } from "./naming/names.ts";
 import type { NameClash } from "./naming/shown.ts";
 import { NUMBER_BYTES_MAX, writeNumber } from "./number-text.ts";
 import type { Buckets } from "./spelling.ts";
@@ -26,6 +26,20 @@ const AROUND_NUMBER = 3;
 const BRACE = 125;
 const SPACE = 32;
 const NEWLINE = 10;
+
+export interface ScrapeOptions {
+  format: Format;
+  /** How names are spelt that are not Prometheus's own; with underscores unless told otherwise. */
+  names?: NameScheme;
+  /** Tells when counters and histograms began, where the format has it; on unless told otherwise. */
+  created?: boolean;
+  /** Which buckets of log-linear histograms are shown; powers of two unless told otherwise. */
+  buckets?: Buckets;
+  /** Leaves out metrics. */
+  wants?: Wants;
+  /** Names the selection that `wants` makes: two with one name leave out the same. */
+  selection?: string;
+}
 
 export class Scrape {
   /** Metrics that are shown otherwise than they were declared, the first thousand. */

@@ -8,6 +8,7 @@
 export { type AccessOptions, checkExposure, ExposedError, listensOnLoopback } from "./access.ts";
 export { AccessFiles } from "./access-files.ts";
 export { ADMISSION_LIMITS, type AdmissionLimits } from "./admission.ts";
+export { checkScope } from "./check-scope.ts";
 export { CONNECTION_LIMITS, type ConnectionLimits, fitConnections } from "./connections.ts";
 export { CallError, responseOf } from "./errors.ts";
 export { ANYONE, ANYONE_REGISTERING, type Grant, grantOf, LOCAL, NOBODY } from "./grants.ts";
@@ -19,7 +20,7 @@ export { Buckets } from "./rate.ts";
 export { Recurring } from "./recurring.ts";
 export type { Renewal } from "./renewal.ts";
 export { LIVENESS_PATH } from "./request-target.ts";
-export { checkScope, type Need, needs, needsOf, type Scope } from "./scopes.ts";
+export { type Need, needs, needsOf, type Scope } from "./scopes.ts";
 export { type GuardedServer, serve } from "./server.ts";
 export { checkTls, serverTls, type TlsIdentity } from "./tls.ts";
 export { readToken } from "./token-file.ts";

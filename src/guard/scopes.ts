@@ -1,9 +1,6 @@
 // What a token may do, and what each route asks for. A route says so where it is defined, by `detail: { ...needs(…) }`;
 // one that says nothing is refused to everybody.
 
-import { CallError } from "./errors.ts";
-import type { Grant } from "./grants.ts";
-
 /** `read`: lists, values, the data port, RDMA. `register`: writers and series. `admin`: what concerns all of the agent. */
 export const SCOPES = ["read", "register", "admin"] as const;
 export type Scope = (typeof SCOPES)[number];
@@ -39,38 +36,4 @@ export function needsOf(routes: Iterable<Route>): Map<string, Need | undefined> 
     found.set(key, declared ?? OTHERS[key]);
   }
   return found;
-}
-
-/** @throws CallError 403 whose code names the scope that is missing */
-export function checkScope(grant: Grant, need: Need | undefined): void {
-  if (need === "known") return;
-  if (need === undefined) {
-    throw new CallError(
-      "no-scope-declared",
-      "nobody may call this: it does not say which scope it is for",
-      "tell the maintainers: it is a fault of this version",
-      403,
-    );
-  }
-  if (grant.scopes.has(need)) return;
-  throw new CallError(
-    `needs-${need}-scope`,
-    `${callerOf(grant)} the scope ${need}`,
-    hintFor(grant, need),
-    403,
-  );
-}
-
-function callerOf({ name }: Grant): string {
-  if (name === "anyone") return "callers without a token lack";
-  return name === "local" ? "callers on the socket lack" : `the token ${name} lacks`;
-}
-
-function hintFor({ name }: Grant, need: Scope): string {
-  if (name === "anyone" && need === "register") {
-    return "services attach through the agent's Unix socket; for the prototype's clients start it with --allow-register";
-  }
-  return name === "local" || name === "anyone"
-    ? `call over TCP with a token that has scopes=${need} in the server's token file`
-    : "see scopes= in the server's token file";
 }

@@ -5,13 +5,14 @@ import { lstatSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { shareSocket } from "../ffi/index.ts";
 import type { Problem } from "../rest/index.ts";
+import { checkScope } from "./check-scope.ts";
 import { type ConnectionLimits, Connections } from "./connections.ts";
 import { CallError, responseOf } from "./errors.ts";
 import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";
 import type { Guard } from "./guard.ts";
 import type { KnownPaths } from "./methods.ts";
 import { addressed, LIVENESS_PATH, pathOf } from "./request-target.ts";
-import { checkScope, type Scope } from "./scopes.ts";
+import type { Scope } from "./scopes.ts";
 import { serverTls, type TlsIdentity } from "./tls.ts";
 
 /** How long requests that were taken on may take while the server stops. */

@@ -64,16 +64,8 @@ export {
   type ProcessIdentity,
   UNKNOWN_IDENTITY,
 } from "./identity.ts";
-export {
-  covers,
-  type Damage,
-  Directory,
-  type DirectoryMetric,
-  type Metric,
-  type Run,
-  skippedRecords,
-  type Writer,
-} from "./memory/directory.ts";
+export { covers, type Damage, Directory, skippedRecords } from "./memory/directory.ts";
+export type { DirectoryMetric, Metric, Run, Writer } from "./memory/entries.ts";
 export {
   decodeHeader,
   decodeState,

@@ -19,6 +19,7 @@ import {
   slotsPerSeries,
 } from "../definitions/metric.ts";
 import { crc32 } from "./crc32.ts";
+import type { DirectoryMetric, Run, Writer } from "./entries.ts";
 import {
   type BindRecord,
   type GrantRecord,
@@ -28,39 +29,10 @@ import {
   readService,
   readWriter,
   WRITER_FLAGS,
-  type WriterRecord,
 } from "./records.ts";
 import { SeriesTable } from "./series-table.ts";
 import { Spans } from "./spans.ts";
-import { type Run, runsUpTo, spanOf, WriterEntry } from "./writer-entry.ts";
-
-export type { Run } from "./writer-entry.ts";
-
-/** A metric of a service. */
-export interface Metric {
-  readonly id: number;
-  readonly service: number;
-  readonly definition: MetricDefinition;
-  /** Slots per series. */
-  readonly slots: number;
-}
-
-/** A metric as the directory has it, which goes on growing. */
-export interface DirectoryMetric extends Metric {
-  /** Its name was declared anew under another id. */
-  retired: boolean;
-  /** Ids of its series, ascending. */
-  series: number[];
-}
-
-/** A writer with all that was handed to it. */
-export interface Writer extends WriterRecord {
-  serviceName: string;
-  retained: boolean;
-  grants: GrantRecord[];
-  /** In the order of their first series. */
-  runs: Run[];
-}
+import { runsUpTo, spanOf, WriterEntry } from "./writer-entry.ts";
 
 /** A damaged place of the directory. */
 export interface Damage {

@@ -2,16 +2,9 @@
 // they are brought into order when somebody asks for them, so that no order makes replaying take long.
 
 import { SLOTS_PER_PAGE_STRIDE } from "../constants.ts";
-import type { DirectoryMetric } from "./directory.ts";
-import type { BindRecord, GrantRecord, WriterRecord } from "./records.ts";
+import type { Run } from "./entries.ts";
+import type { GrantRecord, WriterRecord } from "./records.ts";
 import { Spans } from "./spans.ts";
-
-/** Consecutive series of one metric in consecutive slots of a page, and where their values go in a snapshot. */
-export interface Run extends BindRecord {
-  metric: DirectoryMetric;
-  /** Index of the first series' first value among a snapshot's values. */
-  valueIndex: number;
-}
 
 /** New runs that are put into their places one by one; more of them are sorted together. */
 const INSERTED_MAX = 16;

@@ -2,7 +2,7 @@
 
 import { bucketQuantile, logLinearBounds } from "../definitions/histogram.ts";
 import { shapeOf } from "../definitions/metric.ts";
-import type { Metric } from "../memory/directory.ts";
+import type { Metric } from "../memory/entries.ts";
 
 /** The `le` of each bucket slot, +Inf last. */
 export function exposedBounds(metric: Metric): number[] {

@@ -3,7 +3,7 @@
 // nothing.
 
 import { ByteWriter } from "../bytes.ts";
-import type { Metric } from "../memory/directory.ts";
+import type { Metric } from "../memory/entries.ts";
 import type { ReadPlan } from "../memory/read-plan.ts";
 import {
   Structure,

@@ -4,7 +4,8 @@
 
 import { ByteReader } from "../bytes.ts";
 import { LIMITS } from "../constants.ts";
-import type { Directory, DirectoryMetric, Metric, Run } from "../memory/directory.ts";
+import type { Directory } from "../memory/directory.ts";
+import type { DirectoryMetric, Metric, Run } from "../memory/entries.ts";
 import { mappedPlan, planRead, type ReadPlan } from "../memory/read-plan.ts";
 import type { WriterEntry } from "../memory/writer-entry.ts";
 import { countingSince } from "./counting-since.ts";

@@ -1,8 +1,8 @@
 // Writers of one service share pages, each with cache lines of its own: for many replicas with few series.
 
 import { SLOTS_PER_PAGE } from "../../../layout/index.ts";
-import type { AllocationStrategy } from "./index.ts";
 import { GRANULE_SLOTS } from "./page-space.ts";
+import type { AllocationStrategy } from "./strategy.ts";
 
 /** A writer's first share, in slots: room for a few series before it has to ask again. */
 const SHARE_SLOTS = 32;

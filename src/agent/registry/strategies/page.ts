@@ -1,6 +1,6 @@
 // One page at a time for each writer: no two writers share a page, and small services take 4 KiB each.
 
-import type { AllocationStrategy } from "./index.ts";
+import type { AllocationStrategy } from "./strategy.ts";
 
 export const page: AllocationStrategy = {
   name: "page",

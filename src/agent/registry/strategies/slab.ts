@@ -1,7 +1,7 @@
 // Runs of pages that double: a writer with many series lies in few contiguous pieces, which readers fetch in few reads.
 
 import { SLOTS_PER_PAGE } from "../../../layout/index.ts";
-import type { AllocationStrategy } from "./index.ts";
+import type { AllocationStrategy } from "./strategy.ts";
 
 /** Longest run handed out at once, so that the last one wastes no more than 256 KiB. */
 const MAX_RUN_PAGES = 64;

@@ -1,0 +1,39 @@
+// Whether a caller may do what a route is for, and what it is told when it may not.
+
+import { CallError } from "./errors.ts";
+import type { Grant } from "./grants.ts";
+import type { Need, Scope } from "./scopes.ts";
+
+/** @throws CallError 403 whose code names the scope that is missing */
+export function checkScope(grant: Grant, need: Need | undefined): void {
+  if (need === "known") return;
+  if (need === undefined) {
+    throw new CallError(
+      "no-scope-declared",
+      "nobody may call this: it does not say which scope it is for",
+      "tell the maintainers: it is a fault of this version",
+      403,
+    );
+  }
+  if (grant.scopes.has(need)) return;
+  throw new CallError(
+    `needs-${need}-scope`,
+    `${callerOf(grant)} the scope ${need}`,
+    hintFor(grant, need),
+    403,
+  );
+}
+
+function callerOf({ name }: Grant): string {
+  if (name === "anyone") return "callers without a token lack";
+  return name === "local" ? "callers on the socket lack" : `the token ${name} lacks`;
+}
+
+function hintFor({ name }: Grant, need: Scope): string {
+  if (name === "anyone" && need === "register") {
+    return "services attach through the agent's Unix socket; for the prototype's clients start it with --allow-register";
+  }
+  return name === "local" || name === "anyone"
+    ? `call over TCP with a token that has scopes=${need} in the server's token file`
+    : "see scopes= in the server's token file";
+}
