@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   architecturePage,
   flowchart,
@@ -111,6 +111,23 @@ describe("the rooms of src/", () => {
       // A sink and what it needs are loaded only where it is asked for.
       const isSinks = /^src\/sinks\/[a-z-]+\/index\.ts$/.test(target);
       return !isSinks && !doors.includes(target);
+    });
+    expect(show(wrong)).toEqual([]);
+  });
+
+  test("do not go through their own door, which would load all of the room", () => {
+    // Commands are loaded by the index, and a preload has all of what it stands for.
+    const allowed = [
+      "src/commands/completion.ts",
+      "src/commands/main.ts",
+      "src/prom-client/preload.ts",
+    ];
+    const wrong = imports.filter(({ file, specifier }) => {
+      if (!specifier.startsWith(".") || allowed.includes(file)) return false;
+      const target = join(dirname(file), specifier);
+      const isSinks = /^src\/sinks\/[a-z-]+\/index\.ts$/.test(target);
+      const doors = [`src/${roomOf(file)}/index.ts`, ...(isSinks ? [target] : [])];
+      return doors.includes(target) && file.startsWith(`${dirname(target)}/`);
     });
     expect(show(wrong)).toEqual([]);
   });

@@ -1,25 +1,44 @@
-// What sinks need to know of pools that come again and again: which snapshots belong together, and what is kept of each.
+// What the sinks that print keep of pools: which snapshots belong to one round, and a state for each pool. Applications
+// come and go under new names without end, so what has ended is forgotten.
 
 import { type PoolSnapshot, poolKey } from "../layout/index.ts";
 
-/** Says in which order snapshots belong together: a pool that comes again begins a new round. */
+type PoolName = Pick<PoolSnapshot, "source" | "app">;
+
+/** Groups snapshots into rounds. A round ends when one of its pools comes again, or when all of its pools are gone. */
 export class Rounds {
-  readonly #seen = new Set<string>();
+  /** Pools of the round that may come again. */
+  readonly #present = new Map<string, PoolName>();
+  /** Pools of the round that are gone. */
+  readonly #gone = new Set<string>();
 
   /** @returns whether this snapshot begins a new round */
-  begins(snapshot: PoolSnapshot): boolean {
-    const pool = poolKey(snapshot);
-    const again = this.#seen.has(pool);
-    if (again) this.#seen.clear();
-    this.#seen.add(pool);
-    return again;
+  begins({ source, app }: PoolName): boolean {
+    const key = poolKey({ source, app });
+    const isOver = this.#present.size === 0 && this.#gone.size > 0;
+    const begins = isOver || this.#present.has(key) || this.#gone.has(key);
+    if (begins) {
+      this.#present.clear();
+      this.#gone.clear();
+    }
+    this.#present.set(key, { source, app });
+    return begins;
+  }
+
+  /** An application has ended, or all of a source are away. */
+  gone(source: string, app?: string): void {
+    for (const [key, pool] of this.#present) {
+      if (pool.source !== source || (app ?? pool.app) !== pool.app) continue;
+      this.#present.delete(key);
+      this.#gone.add(key);
+    }
   }
 }
 
-/** After so long without a snapshot a pool is not remembered for when it comes again. */
+/** A pool that brings no snapshot for so long is forgotten. Replayed pools never say that they are gone. */
 const REMEMBERED_NS = 3600e9;
 
-/** What a sink keeps of each pool. Applications come and go under other names without end: old ones are forgotten. */
+/** A state for each pool. */
 export class PoolStates<State> {
   readonly #states = new Map<string, { state: State; atNs: number }>();
 
@@ -27,7 +46,12 @@ export class PoolStates<State> {
     return this.#states.size;
   }
 
-  /** @param make what is kept of a pool that is new, or was not read for long */
+  /** An application has ended. Of a source that is away (no `app`) everything is kept for when it is back. */
+  gone(source: string, app?: string): void {
+    if (app !== undefined) this.#states.delete(poolKey({ source, app }));
+  }
+
+  /** @param make the state of a pool that has none */
   of(snapshot: PoolSnapshot, make: () => State): State {
     const key = poolKey(snapshot);
     const atNs = snapshot.monotonicNs;

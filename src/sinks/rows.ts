@@ -38,7 +38,11 @@ export interface Row<Part> {
   previous: number;
 }
 
-/** The rows of one pool. A row's part and its previous value live as long as its series, also when series are numbered anew. */
+/**
+ * The rows of one pool. A row keeps its part and its previous value for as long as its series is there, also when series
+ * get other numbers. Where each writer has rows of its own, they end with the writer: another process that has the same
+ * writer id, as after a pool was replaced, gets rows of its own.
+ */
 export class Rows<Part> {
   rows: Row<Part>[] = [];
   /** Raised whenever `rows` has changed. */
@@ -71,7 +75,8 @@ export class Rows<Part> {
     this.rows = [];
     const add = (entry: StructureMetric, at: number, index: number, writer?: StructureWriter) => {
       const series = entry.series[at]!;
-      const former = known.get(rowId(formerId(entry, at), writer));
+      const found = known.get(rowId(formerId(entry, at), writer));
+      const former = isSameWriter(found?.writer, writer) ? found : undefined;
       const row =
         former === undefined || isRenumbered
           ? this.#make(structure, entry, at, writer, former)
@@ -139,6 +144,19 @@ export class Rows<Part> {
 
 function rowId(series: number, writer: StructureWriter | undefined): string | number {
   return writer === undefined ? series : `${writer.id} ${series}`;
+}
+
+/** Writer ids are unique within a pool only: the one that takes its place numbers its writers from 1 again. */
+function isSameWriter(one: StructureWriter | undefined, other: StructureWriter | undefined) {
+  if (one === other) return true;
+  return (
+    one?.id === other?.id &&
+    one?.serviceName === other?.serviceName &&
+    one?.pid === other?.pid &&
+    one?.threadId === other?.threadId &&
+    one?.startedAtMs === other?.startedAtMs &&
+    one?.retained === other?.retained
+  );
 }
 
 /** The row's count, where it is a histogram, or its value. NaN is absent. */

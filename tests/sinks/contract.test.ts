@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { ClashLog } from "../../src/exposition/index.ts";
+import { Gather, PoolBuilder, type PoolSnapshot } from "../../src/layout/index.ts";
 import { FileSink } from "../../src/sinks/file/index.ts";
 import {
   CsvSink,
@@ -33,6 +34,9 @@ const scratch = new Scratch();
 const folder = mkdtempSync("/tmp/microview-test-");
 afterAll(() => rmSync(folder, { recursive: true }));
 const GRACE_MS = 5000;
+/** Applications that end, and of how many of them a sink may keep something for when they come again. */
+const APPLICATIONS = 1000;
+const KEPT_MAX = 50;
 let files = 0;
 
 /** A sink with whoever takes what it has. */
@@ -48,23 +52,34 @@ interface Kind {
   make(): Made | Promise<Made>;
   /** One that was given something that nobody takes. */
   stuck?(): Promise<Made>;
+  /** One that shows each writer by itself. @returns pid and value of all that it has delivered of `c_total` */
+  byWriter?(): ByWriter | Promise<ByWriter>;
   /** What nobody takes is kept, and counts as not delivered. */
   isSent?: true;
 }
 
+interface ByWriter {
+  sink: Sink;
+  delivered(): Promise<string[]>;
+}
+
 const SINKS: Readonly<Record<string, Kind>> = {
-  "a table": { make: () => text((to) => new TableSink(to), /^.* c_total +(\d+)/gm) },
+  "a table": {
+    make: () => text((to) => new TableSink(to), /^.* c_total +(\d+)/gm),
+  },
   "lines of JSON": {
     make: () => text((to) => new NdjsonSink(to), /"name":"c_total".*?"value":(\d+)/g),
+    byWriter: () => writers((to) => new NdjsonSink(to), /"pid":(\d+).*?"value":(\d+.*?)}/g),
   },
   "comma-separated values": {
     make: () => text((to) => new CsvSink(to), /,c_total,,counter,,(\d+)/g),
+    byWriter: () => writers((to) => new CsvSink(to), /,counter,,1,(\d+),7,(.*?),/g),
   },
   "Prometheus's text": {
     make: () => text((to) => new PrometheusSink({ ...to, labelSource: true }), IN_PROMETHEUS),
   },
   "a compressed file": { make: file },
-  "a recording": { make: recording },
+  "a recording": { make: recording, byWriter: recordingByWriter },
   "a server for scrapers": { make: scrapeServer, stuck: stuckScraper },
   "remote write": { make: remoteWrite, stuck: () => stuck(remoteWriteTo), isSent: true },
   OTLP: { make: otlp, stuck: () => stuck(otlpTo), isSent: true },
@@ -97,6 +112,19 @@ function found(text: string, pattern: RegExp): number[] {
   return [...text.matchAll(pattern)].map(([, value]) => Number(value));
 }
 
+/** Shows writers by themselves. @param pattern finds a pid, and a value with its rate */
+function writers(make: (options: SinkOptions) => Sink, pattern: RegExp): ByWriter {
+  const output = new Output();
+  const sink = make({ ...output, perWriter: true });
+  return {
+    sink,
+    async delivered() {
+      await sink.close(GRACE_MS);
+      return [...output.text.matchAll(pattern)].map(([, pid, value]) => `${pid} ${value}`);
+    },
+  };
+}
+
 function onFailure(error: Error): never {
   throw error;
 }
@@ -123,10 +151,33 @@ async function recording(): Promise<Made> {
     sink,
     async delivered() {
       await sink.close();
-      using recorded = await Recording.open(path);
-      const values: number[] = [];
-      for await (const snapshot of recorded.snapshots({})) values.push(snapshot.values[0]!);
-      return values;
+      return found(await replayed(path), /"name":"c_total".*?"value":(\d+)/g);
+    },
+  };
+}
+
+/** A recording as lines of JSON. */
+async function replayed(path: string, options: { perWriter?: boolean } = {}): Promise<string> {
+  const output = new Output();
+  const sink = new NdjsonSink({ ...output, ...options });
+  using recorded = await Recording.open(path);
+  for await (const snapshot of recorded.snapshots({})) sink.write(snapshot);
+  return output.text;
+}
+
+async function recordingByWriter(): Promise<ByWriter> {
+  const path = join(folder, `${files++}.parquet`);
+  const sink = await Recorder.open({
+    ...{ path, replace: false, blockMs: 60_000, perWriter: true, onFailure },
+  });
+  return {
+    sink,
+    async delivered() {
+      await sink.close();
+      const text = await replayed(path, { perWriter: true });
+      return [...text.matchAll(/"pid":(\d+).*?"value":(\d+.*?)}/g)].map(
+        ([, pid, value]) => `${pid} ${value}`,
+      );
     },
   };
 }
@@ -251,6 +302,25 @@ class Counting {
   }
 }
 
+/** A snapshot of a pool of its own, which nothing holds but the snapshot. */
+function snapshotOf(app: string, pid: number, value: number, atS: number): PoolSnapshot {
+  const pool = new PoolBuilder(app);
+  const service = pool.service("auth");
+  const writer = pool.writer(service, { pid, threadId: 7, startedAtMs: pid * 1000 });
+  const metric = pool.metric(service, define.counter("c_total"));
+  const { at } = pool.series(writer, metric);
+  pool.slots[at] = value;
+  const { structure, slots } = pool;
+  const values = new Float64Array(structure.valueCount);
+  new Gather(structure).into(slots, values);
+  return {
+    ...{ source: "host:7070", app, sequence: 1, generation: 2, structure, values },
+    ...{ takenAtMs: Date.now() + 1 + atS * 1000, monotonicNs: 1e9 + atS * 1e9 },
+    ...{ readMs: 0.05, latenessMs: 0.1, missed: 0, gap: undefined },
+    slots: { kind: "copy", data: slots },
+  };
+}
+
 /** Makes a sink for a test, and lets go of all of it whatever becomes of that. */
 async function using(make: () => Made | Promise<Made>, run: (made: Made) => Promise<void>) {
   const made = await make();
@@ -318,6 +388,26 @@ describe.each(Object.entries(SINKS))("%s", (_, kind) => {
   );
 
   test(
+    "lets go of applications that come and end, however many there are",
+    kept(async ({ sink }) => {
+      const structures: WeakRef<object>[] = [];
+      for (let i = 0; i < APPLICATIONS; i++) {
+        const snapshot = snapshotOf(`job-${i}`, i + 1, i, i);
+        structures.push(new WeakRef(snapshot.structure));
+        sink.write(snapshot);
+        sink.gone("host:7070", `job-${i}`);
+        // Those that send do so meanwhile.
+        if (i % 10 === 9) await Bun.sleep(0);
+      }
+      await until("nearly all is let go of", () => {
+        Bun.gc(true);
+        const left = structures.filter((each) => each.deref() !== undefined);
+        return left.length <= KEPT_MAX;
+      });
+    }),
+  );
+
+  test(
     "has delivered all when it is closed, says so in a line at most, and is idle",
     kept(async ({ sink }) => {
       sink.write(new Counting().snapshot(7));
@@ -340,6 +430,29 @@ describe.each(Object.entries(SINKS))("%s", (_, kind) => {
       expect(values).toEqual([7]);
     }),
   );
+});
+
+const BY_WRITER = Object.entries(SINKS).flatMap(([name, { byWriter }]) =>
+  byWriter === undefined ? [] : [[name, byWriter] as const],
+);
+
+describe.each(BY_WRITER)("%s that shows writers by themselves", (_, make) => {
+  test.each([
+    ["was replaced", false],
+    ["was gone and comes again", true],
+  ])("takes writer 1 of a pool that %s for another writer", async (_how, isGone) => {
+    const { sink, delivered } = await make();
+    sink.write(snapshotOf("shop", 100, 1000, 0));
+    if (isGone) sink.gone("host:7070", "shop");
+    sink.write(snapshotOf("shop", 200, 5000, 1));
+    const [first, second, ...others] = await delivered();
+    expect(others).toEqual([]);
+    // A rate would be that of one process to the other.
+    expect([first, second]).toEqual([
+      expect.stringMatching(/^100 1\D?000\W*$/),
+      expect.stringMatching(/^200 5\D?000\W*$/),
+    ]);
+  });
 });
 
 const STUCK = Object.entries(SINKS).flatMap(([name, { stuck, isSent = false }]) =>

@@ -1,7 +1,7 @@
 // What sinks keep of pools.
 
 import { expect, test } from "bun:test";
-import { PoolStates } from "../../src/sinks/pools.ts";
+import { PoolStates, Rounds } from "../../src/sinks/pools.ts";
 import { Scratch } from "../support/pools.ts";
 import { Source } from "./snapshots.ts";
 
@@ -21,4 +21,29 @@ test("pools that come no more are forgotten, and those that are read are not", (
     most = Math.max(most, states.size);
   }
   expect(most).toBeLessThan(100);
+});
+
+test("an application that has ended is forgotten at once, and one whose source is away is not", () => {
+  const snapshot = new Source(scratch).snapshot(0);
+  const states = new PoolStates<object>();
+  const shop = states.of(snapshot, () => ({}));
+  states.gone("host:7070");
+  expect(states.of(snapshot, () => ({}))).toBe(shop);
+  states.gone("host:7070", "shop");
+  expect(states.size).toBe(0);
+});
+
+test("a round ends when one of its pools comes again, or when all of them are gone", () => {
+  const rounds = new Rounds();
+  const begins = (app: string) => rounds.begins({ source: "host:7070", app });
+  expect([begins("shop"), begins("bank"), begins("shop")]).toEqual([false, false, true]);
+  // The shop was all that the round had so far.
+  rounds.gone("host:7070", "shop");
+  expect([begins("bank"), begins("mint")]).toEqual([true, false]);
+  rounds.gone("host:7070", "bank");
+  expect(begins("shop")).toBe(false);
+  rounds.gone("host:7070");
+  expect([begins("inn"), begins("inn")]).toEqual([true, true]);
+  rounds.gone("host:7070", "inn");
+  expect(begins("inn")).toBe(true);
 });

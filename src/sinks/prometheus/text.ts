@@ -53,6 +53,11 @@ export class PrometheusSink extends TextSink {
     this.#remarks += remarks(snapshot);
   }
 
+  gone(source: string, app?: string): void {
+    this.#rounds.gone(source, app);
+    this.#writers.gone(source, app);
+  }
+
   protected override finish(): void {
     this.#put();
   }

@@ -8,7 +8,8 @@ import {
   poolKey,
   type Structure,
 } from "../../layout/index.ts";
-import { type Row, Rows, type SinkOptions } from "../index.ts";
+import { type Row, Rows } from "../rows.ts";
+import type { SinkOptions } from "../sink.ts";
 import type { Definition } from "./format.ts";
 import type { Block, ChangedValues, PoolNews, SeriesNews } from "./worker-protocol.ts";
 
@@ -47,8 +48,10 @@ interface Pool {
   /** Values as they were recorded last. */
   before: Float64Array;
   series: Series[];
-  /** Has begun the block. */
+  /** All of its values are in the block that is open. */
   isKeyed: boolean;
+  /** It is forgotten with the end of the block, unless it comes again before. */
+  isGone: boolean;
 }
 
 /** What of a block is not its rows. */
@@ -57,6 +60,7 @@ type Open = Omit<Block, "kind">;
 /** Turns snapshots into rows and blocks. */
 export class Changes {
   readonly #pools = new Map<string, Pool>();
+  #poolCount = 0;
   #seriesCount = 0;
   #cellCount = 0;
   #open = emptyBlock();
@@ -118,8 +122,30 @@ export class Changes {
     this.#open = emptyBlock();
     this.rowCount = 0;
     this.keyRows = 0;
-    for (const pool of this.#pools.values()) pool.isKeyed = false;
+    for (const [key, pool] of this.#pools) {
+      pool.isKeyed = false;
+      if (pool.isGone) this.#pools.delete(key);
+    }
     return block;
+  }
+
+  /** How many pools are known: those that are there, and those that have ended during the block. */
+  get poolCount(): number {
+    return this.#pools.size;
+  }
+
+  /**
+   * An application has ended. If it comes again it has other series. Within the same block its first snapshot then says
+   * that the earlier ones have ended: only a snapshot of a pool can say that of its series.
+   */
+  gone(source: string, app: string): void {
+    const key = poolKey({ source, app });
+    const pool = this.#pools.get(key);
+    if (pool === undefined) return;
+    if (!pool.isKeyed) this.#pools.delete(key);
+    pool.isGone = true;
+    pool.rows = this.#newRows();
+    pool.version = -1;
   }
 
   #poolOf(snapshot: PoolSnapshot): Pool {
@@ -127,24 +153,30 @@ export class Changes {
     const key = poolKey(snapshot);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      const id = this.#pools.size;
+      const id = this.#poolCount++;
       pool = {
         id,
-        rows: new Rows(this.options, ({ labelValues, writer }) => ({
-          labels: labelValues,
-          retained: writer?.retained === true,
-          series: undefined,
-        })),
+        rows: this.#newRows(),
         version: -1,
         cells: new Int32Array(),
         before: new Float64Array(),
         series: [],
         isKeyed: false,
+        isGone: false,
       };
       this.#pools.set(key, pool);
       this.#open.pools.push({ pool: id, source, app } satisfies PoolNews);
     }
+    pool.isGone = false;
     return pool;
+  }
+
+  #newRows(): Rows<Part> {
+    return new Rows(this.options, ({ labelValues, writer }) => ({
+      labels: labelValues,
+      retained: writer?.retained === true,
+      series: undefined,
+    }));
   }
 
   /** Everything is new to a block that begins. */

@@ -34,14 +34,22 @@ interface RecordedWriter {
 /** Where the values of a series are. */
 export interface Place extends BuiltPlace {
   isHistogram: boolean;
-  /** Its writer as the directory has it. */
-  writer: number;
+  writer: PlacedWriter;
+}
+
+/** A writer of the rebuilt directory. */
+interface PlacedWriter {
+  readonly id: number;
+  /** Tells it from all others of the recording. */
+  readonly key: string;
+  /** All writers of a service, added up. */
+  readonly isAll: boolean;
+  /** Its series that have not ended. */
+  living: number;
 }
 
 export class RecordedPool extends PoolBuilder {
-  readonly #writers = new Map<string, number>();
-  /** Series that a writer has, which has not ended. */
-  readonly #living = new Map<number, number>();
+  readonly #writers = new Map<string, PlacedWriter>();
   /** Series that have not ended. */
   seriesCount = 0;
 
@@ -76,36 +84,40 @@ export class RecordedPool extends PoolBuilder {
     for (const value of labelValues) checkLabelValue(definition.name, value);
     const serviceId = this.service(service);
     const metric = this.metric(serviceId, definition);
-    const writerId = this.#writerOf(serviceId, writer, sinceMs);
-    const place = this.series(writerId, metric, labelValues);
+    const placed = this.#writerOf(serviceId, writer, sinceMs);
+    const place = this.series(placed.id, metric, labelValues);
     this.seriesCount++;
-    this.#living.set(writerId, (this.#living.get(writerId) ?? 0) + 1);
+    placed.living++;
     const isHistogram = definition.kind === "histogram" || definition.kind === "loglinear";
-    return { ...place, isHistogram, writer: writerId };
+    return { ...place, isHistogram, writer: placed };
   }
 
   /** A series has ended. A writer all of whose series have is no more. */
   end({ at, slots, isHistogram, writer }: Place): void {
     this.seriesCount--;
-    const left = (this.#living.get(writer) ?? 0) - 1;
-    this.#living.set(writer, left);
-    for (const [key, id] of this.#writers) {
-      if (id !== writer || key.startsWith("all ")) continue;
-      // What is added up with others must not make them nothing.
-      if (isHistogram) this.slots.fill(0, at, at + slots);
-      if (left > 0) continue;
-      this.release(writer);
-      this.#writers.delete(key);
-    }
+    writer.living--;
+    if (writer.isAll) return;
+    // What is added up with others must not make them nothing.
+    if (isHistogram) this.slots.fill(0, at, at + slots);
+    if (writer.living === 0) this.#release(writer);
   }
 
-  #writerOf(service: number, writer: RecordedWriter | undefined, sinceMs: number): number {
-    const key = writer === undefined ? `all ${service}` : `${service} ${writer.id}`;
-    let id = this.#writers.get(key);
-    if (id === undefined) {
-      id = this.writer(service, { ...writer, startedAtMs: sinceMs });
-      this.#writers.set(key, id);
-    }
-    return id;
+  #writerOf(service: number, writer: RecordedWriter | undefined, sinceMs: number): PlacedWriter {
+    const isAll = writer === undefined;
+    const key = isAll ? `all ${service}` : JSON.stringify([service, writer, sinceMs]);
+    let placed = this.#writers.get(key);
+    if (placed !== undefined) return placed;
+    // Another writer with this id is of the pool before: none of its values is added up any more.
+    for (const other of this.#writers.values()) if (other.id === writer?.id) this.#release(other);
+    const id = this.writer(service, { ...writer, startedAtMs: sinceMs });
+    placed = { id, key, isAll, living: 0 };
+    this.#writers.set(key, placed);
+    return placed;
+  }
+
+  #release(writer: PlacedWriter): void {
+    if (this.#writers.get(writer.key) !== writer) return;
+    this.release(writer.id);
+    this.#writers.delete(writer.key);
   }
 }

@@ -4,7 +4,7 @@
 
 import { type PoolSnapshot, poolKey } from "../../layout/index.ts";
 import { counted, formatBytes, threadFault } from "../../text/index.ts";
-import type { Sink, SinkEnd, SinkOptions } from "../index.ts";
+import type { Sink, SinkEnd, SinkOptions } from "../sink.ts";
 import { Changes } from "./changes.ts";
 import type { FromRecorder, ToRecorder } from "./worker-protocol.ts";
 
@@ -169,8 +169,12 @@ export class Recorder implements Sink {
     if (rowCount >= Math.max(blockRows, keyRows * MIN_BLOCK_TO_KEY)) this.#closeBlock();
   }
 
-  /** What has ended leaves no more snapshots, and its series their last values. */
-  gone(_source: string, _app?: string): void {}
+  /** An application that has ended leaves its series with their last values. Of a source that is away everything is kept. */
+  gone(source: string, app?: string): void {
+    if (app === undefined) return;
+    this.#changes.gone(source, app);
+    this.#dropped.delete(poolKey({ source, app }));
+  }
 
   /** Writes what is left and completes the file, however long that takes: one cut short would have to be repaired. */
   close(): Promise<RecordingEnd> {

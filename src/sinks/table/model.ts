@@ -1,5 +1,5 @@
 // What the table knows: the last values of each pool, samples of them once per second, and how the reading goes.
-// No text and no terminal here: see table-view.ts and table.ts.
+// No text and no terminal here: view.ts makes the lines and table.ts writes them.
 
 import { AGENT_APP, type PoolSnapshot, poolKey, type Structure } from "../../layout/index.ts";
 import { labelsText, printable } from "../../text/index.ts";
@@ -17,6 +17,8 @@ const WINDOW_SAMPLES = 5;
 const LATENESSES = 2048;
 /** A pool of which nothing came for so long is taken off the table. */
 const FORGET_AFTER_MS = 60_000;
+/** Pools that have ended stay on the table until then too, but no more of them than this. */
+const MAX_ENDED = 20;
 
 /** A row's own part: its printable names, and its course. */
 export interface Course {
@@ -185,9 +187,12 @@ export class TableModel {
   lastMissedAtMs = Number.NEGATIVE_INFINITY;
   readMs = 0;
   takenAtMs = 0;
+  /** Keys of pools that have ended and are still shown, the first to end first. */
+  readonly #ended = new Set<string>();
   readonly #latenesses = new Float64Array(LATENESSES);
   #sorted: PlacedRow[] = [];
-  #sortedOf = "";
+  /** The pools that `#sorted` was made of, each with the version of its rows. */
+  #sortedOf: readonly (PoolModel | number)[] = [];
 
   constructor(readonly options: Pick<SinkOptions, "perWriter">) {}
 
@@ -195,7 +200,8 @@ export class TableModel {
     const { source, app, missed, gap, latenessMs, readMs, takenAtMs } = snapshot;
     const key = poolKey(snapshot);
     let pool = this.pools.get(key);
-    if (pool === undefined) {
+    // An application that has ended and comes again has another pool: nothing is compared with the one before.
+    if (pool === undefined || this.#ended.delete(key)) {
       pool = new PoolModel(source, app, this.options);
       this.pools.set(key, pool);
     }
@@ -214,17 +220,32 @@ export class TableModel {
     }
   }
 
+  /** An application has ended. It is shown for a minute more. */
+  end(source: string, app: string): void {
+    const key = poolKey({ source, app });
+    if (!this.pools.has(key)) return;
+    this.#ended.add(key);
+    const [oldest] = this.#ended;
+    if (this.#ended.size > MAX_ENDED) this.#remove(oldest!);
+  }
+
   /** Takes pools off the table that nothing was heard of for a minute. */
   forget(nowMs: number): void {
     for (const [key, pool] of this.pools) {
-      if (nowMs - pool.writtenAtMs > FORGET_AFTER_MS) this.pools.delete(key);
+      if (nowMs - pool.writtenAtMs > FORGET_AFTER_MS) this.#remove(key);
     }
+  }
+
+  #remove(key: string): void {
+    this.pools.delete(key);
+    this.#ended.delete(key);
   }
 
   /** By application, the agents' own last, service, name and source; sorted again only when the structure has changed. */
   rows(): readonly PlacedRow[] {
-    const state = [...this.pools].map(([key, pool]) => `${key} ${pool.rows.version}`).join("\n");
-    if (state !== this.#sortedOf) {
+    const state = [...this.pools.values()].flatMap((pool) => [pool, pool.rows.version]);
+    const isSame = state.length === this.#sortedOf.length;
+    if (!isSame || state.some((each, i) => each !== this.#sortedOf[i])) {
       this.#sortedOf = state;
       this.#sorted = [...this.pools.values()]
         .flatMap((pool) => pool.rows.rows.map((row) => ({ pool, row })))

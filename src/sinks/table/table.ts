@@ -63,6 +63,11 @@ export class TableSink extends TextSink {
     this.#view.after();
   }
 
+  gone(source: string, app?: string): void {
+    this.#view.gone(source, app);
+    if (app !== undefined) this.#model.end(source, app);
+  }
+
   protected override finish(): void {
     this.#view.close();
   }
@@ -71,6 +76,7 @@ export class TableSink extends TextSink {
 interface View {
   before(snapshot: PoolSnapshot): void;
   after(): void;
+  gone(source: string, app?: string): void;
   close(): void;
 }
 
@@ -109,6 +115,8 @@ class LiveView implements View {
   after(): void {
     this.#changed = true;
   }
+
+  gone(): void {}
 
   close(): void {
     this.#stopDrawing();
@@ -190,6 +198,10 @@ class PrintedView implements View {
 
   after(): void {
     this.#pending = true;
+  }
+
+  gone(source: string, app?: string): void {
+    this.#rounds.gone(source, app);
   }
 
   close(): void {

@@ -45,6 +45,10 @@ export class CsvSink extends TextSink {
     if (text !== "") this.options.write(text);
   }
 
+  gone(source: string, app?: string): void {
+    this.#pools.gone(source, app);
+  }
+
   protected override finish(): void {
     const header = this.#header();
     if (header !== "") this.options.write(header);

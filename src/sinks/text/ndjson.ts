@@ -36,6 +36,10 @@ export class NdjsonSink extends TextSink {
     for (const row of rows.follow(snapshot)) metrics += metricJson(row, data, seconds);
     this.options.write(`${headJson(snapshot)},"metrics":[${metrics.slice(1)}]}\n`);
   }
+
+  gone(source: string, app?: string): void {
+    this.#pools.gone(source, app);
+  }
 }
 
 function headJson(snapshot: PoolSnapshot): string {

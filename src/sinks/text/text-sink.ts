@@ -1,4 +1,4 @@
-// What all sinks share that write text: they are done with a snapshot when they have handed its text over.
+// What all sinks that write text share: a snapshot is delivered when its text has been handed over.
 
 import type { PoolSnapshot } from "../../layout/index.ts";
 import type { Sink, SinkEnd, SinkOptions } from "../sink.ts";
@@ -13,10 +13,10 @@ export abstract class TextSink implements Sink {
 
   abstract write(snapshot: PoolSnapshot): void;
 
-  /** Nothing more comes of it, which is all that text says. */
-  gone(_source: string, _app?: string): void {}
+  /** Forgets what is kept of an application that has ended. Text does not say that it has. */
+  abstract gone(source: string, app?: string): void;
 
-  /** Whoever reads the text has not taken it yet. */
+  /** The reader of the text has not taken it yet. */
   get isBehind(): boolean {
     return this.options.isFull?.() === true;
   }
