@@ -5,7 +5,12 @@
 // dropped or replaced takes no count with it: the writer stores what it has in the next one.
 
 import { SharedFile } from "../ffi/index.ts";
-import { initialValue, type MetricDefinition, type Writer } from "../layout/index.ts";
+import {
+  definitionConflict,
+  initialValue,
+  type MetricDefinition,
+  type Writer,
+} from "../layout/index.ts";
 import type { PreviousPlace, RegisterResponse, SeriesRequest } from "../rest/index.ts";
 import { AgentError } from "./errors.ts";
 import type { Pool } from "./pool/pool.ts";
@@ -93,6 +98,8 @@ export class LocalWriter {
   readonly #group: LocalWriters;
   readonly #sinceMs = Date.now();
   readonly #series = new Map<string, LocalSeries>();
+  /** Of its metrics, by name. */
+  readonly #definitions = new Map<string, MetricDefinition>();
   readonly #waiting = new Set<LocalSeries>();
   /** What was removed and still has a place. */
   readonly #removed = new Map<string, LocalSeries>();
@@ -121,10 +128,14 @@ export class LocalWriter {
     return this.#home !== undefined;
   }
 
-  /** The series of a metric with label values, made when it is asked for first. */
+  /**
+   * The series of a metric with label values, made when it is asked for first.
+   * @throws Error when the writer has a metric of this name that is defined otherwise
+   */
   series(definition: MetricDefinition, labelValues: string[]): LocalSeries {
     const key = keyOf(definition, labelValues);
     let series = this.#series.get(key);
+    if (series?.definition !== definition) this.#checkDefinition(definition);
     if (series === undefined) {
       series = new LocalSeries(definition, labelValues);
       this.#series.set(key, series);
@@ -133,6 +144,20 @@ export class LocalWriter {
       this.#placeSoon(series);
     }
     return series;
+  }
+
+  #checkDefinition(definition: MetricDefinition): void {
+    const { name } = definition;
+    const known = this.#definitions.get(name);
+    if (known === undefined) {
+      this.#definitions.set(name, definition);
+      return;
+    }
+    const conflict = definitionConflict(known, definition);
+    if (conflict === undefined) return;
+    throw new Error(
+      `the agent's metric ${name} is defined twice, and differently: ${conflict}; give one of them another name`,
+    );
   }
 
   /** Forgets a series; its place is given up later, together with others. */
@@ -414,7 +439,9 @@ function placeOf({ header }: Pool, writer: number): PreviousPlace {
   return { writer, poolId, lineage, replacements };
 }
 
-/** Nothing that a kernel tells has the character that parts them. */
-function keyOf({ name }: MetricDefinition, labelValues: readonly string[]): string {
-  return labelValues.length === 0 ? name : `${name}\0${labelValues.join("\0")}`;
+/** Nothing that a kernel tells has the character that parts them. A name of OpenTelemetry may have several sets of labels. */
+function keyOf({ name, labelNames }: MetricDefinition, labelValues: readonly string[]): string {
+  return labelValues.length === 0
+    ? name
+    : `${name}\0${labelNames.join("\0")}\0${labelValues.join("\0")}`;
 }

@@ -7,7 +7,7 @@ import type { Agent } from "../../src/agent/agent.ts";
 import { LocalWriters } from "../../src/agent/local-writer.ts";
 import type { Application } from "../../src/agent/registry/application.ts";
 import { SharedFile, SystemError } from "../../src/ffi/index.ts";
-import { poolPath } from "../../src/layout/index.ts";
+import { type MetricDefinition, poolPath } from "../../src/layout/index.ts";
 import { TestHost } from "../support/host.ts";
 import { define } from "../support/pools.ts";
 
@@ -181,6 +181,27 @@ describe("a writer of the agent's own", () => {
     settle();
     expect(shown()).toBe(305);
     expect(view.writers()).toHaveLength(2);
+  });
+
+  test("refuses another definition of a metric that it has, whatever labels its series have", () => {
+    const writer = new LocalWriters(APP).writer("net", 7);
+    const count = writer.series(COUNT, ["eth0"]);
+    const asked = (definition: MetricDefinition) => () => writer.series(definition, ["eth0"]);
+    expect(asked(define.counter("drops_total", ["queue"]))).toThrow(
+      'the agent\'s metric drops_total is defined twice, and differently: labels was "device", now "queue"',
+    );
+    expect(asked(define.gauge("drops_total", ["device"]))).toThrow("kind was");
+    expect(() => writer.series(define.gauge("drops_total"), [])).toThrow("kind was");
+    // The same, said once more, is the same series.
+    expect(asked(define.counter("drops_total", ["device"]))()).toBe(count);
+  });
+
+  test("has a series for each set of labels where names are OpenTelemetry's", () => {
+    const writer = new LocalWriters(APP).writer("net", 7);
+    const by = (label: string) =>
+      writer.series({ ...define.counter("drops", [label]), dialect: "opentelemetry" }, ["0"]);
+    expect(by("queue")).not.toBe(by("device"));
+    expect(by("queue")).toBe(by("queue"));
   });
 
   test("goes on when its pool is unmapped", async () => {
