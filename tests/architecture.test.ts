@@ -31,7 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ffi: ["layout"],
   settings: [],
   http: ["settings"],
-  rest: ["layout"],
+  rest: ["layout", "calling"],
   client: ["layout", "ffi", "rest", "calling"],
   "prom-client": ["layout", "client", "rest"],
   opentelemetry: ["layout", "client", "rest", "text"],
@@ -40,6 +40,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   guard: ["layout", "ffi", "http", "rest", "calling", "text", "settings"],
   agent: [
     ...["layout", "text", "ffi", "exposition", "identity", "guard", "rest", "sinks", "settings"],
+    "calling",
   ],
   collector: ["layout", "text", "ffi", "http", "guard", "rest", "calling", "settings"],
   exposition: ["layout", "text"],

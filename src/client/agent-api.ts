@@ -1,6 +1,11 @@
 // Calls to the agent over its Unix socket, typed by the contract in src/rest.
 
-import { foreignWords, parseFlatJson, requestLine } from "../calling/index.ts";
+import {
+  foreignWords,
+  parseFlatJson,
+  requestLine,
+  WRITER_SECRET_HEADER,
+} from "../calling/index.ts";
 import type {
   Answer,
   ApiError,
@@ -84,7 +89,7 @@ export class AgentApi {
   async #call<C extends Call>(call: C, body: Body<C>, writer?: number): Promise<Answer<C>> {
     const secret = writer === undefined ? undefined : this.#secrets.get(writer);
     const headers: Record<string, string> =
-      secret === undefined ? {} : { "Microview-Secret": secret };
+      secret === undefined ? {} : { [WRITER_SECRET_HEADER]: secret };
     const { method, path } = requestLine(call, {
       app: this.app,
       ...(writer === undefined ? {} : { writer }),

@@ -1,5 +1,6 @@
 // What an agent answers about RDMA, checked before anything of it is used: it comes from another host.
 
+import { PATH_MTUS_BYTES } from "../calling/index.ts";
 import type {
   QueuePairResponse,
   RdmaRegion,
@@ -12,6 +13,7 @@ const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
 const isWord = (value: unknown): value is number =>
   isCount(value) && (value as number) <= 0xffff_ffff;
+const isMtu = (value: number) => PATH_MTUS_BYTES.some((bytes) => bytes === value);
 
 /** The agent's list of pools, of which nothing is believed unseen. */
 export function parsePools(answer: unknown): RemotePool[] | TransportError {
@@ -44,8 +46,7 @@ export function parseQueuePair(answer: unknown): QueuePairResponse {
   const { id, number, psn, gid, lid, mtu, reads, manager } = found;
   const regions = parseRegions(answer);
   const numbers = isWord(id) && isWord(number) && isWord(psn) && isWord(lid);
-  const path =
-    isWord(mtu) && [256, 512, 1024, 2048, 4096].includes(mtu) && isWord(reads) && reads <= 255;
+  const path = isWord(mtu) && isMtu(mtu) && isWord(reads) && reads <= 255;
   const address = typeof gid === "string" && /^([0-9a-f]{32})?$/.test(gid);
   if (!numbers || !path || reads === 0 || !address || regions === undefined) {
     throw new TransportError("the agent's answer to a queue pair makes no sense");

@@ -1,7 +1,7 @@
 // A collector's session with an agent: while its connection stands, the agent keeps the collector's queue pairs. Runs
 // on the main thread, and asks the agent on behalf of the reading thread.
 
-import { parseFlatJson } from "../calling/index.ts";
+import { parseFlatJson, RDMA_SESSION_PATH } from "../calling/index.ts";
 import type { RdmaSessionMessage } from "../rest/index.ts";
 import type { AgentClient } from "./agent-client.ts";
 
@@ -22,7 +22,7 @@ export class VerbsSession {
 
   /** @throws Error when the agent does not give one */
   static async open(agent: AgentClient): Promise<VerbsSession> {
-    const socket = agent.webSocket("/v1/rdma/session");
+    const socket = agent.webSocket(RDMA_SESSION_PATH);
     const timeout = AbortSignal.timeout(OPEN_TIMEOUT_MS);
     try {
       const id = await new Promise<string>((resolve, reject) => {

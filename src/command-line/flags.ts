@@ -1,6 +1,7 @@
 // The kinds of flags a subcommand declares. One declaration gives the type in `run`, the check,
 // the line in the help and the shell completion.
 
+import { PATH_MTUS_BYTES, type PathMtuBytes } from "../calling/index.ts";
 import { nearest, splitList } from "../text/index.ts";
 import { formatDurationMs, parseDurationMs } from "./duration.ts";
 import { UsageError } from "./errors.ts";
@@ -90,12 +91,12 @@ export function parsed<Value>(
 }
 
 /** The largest packet on an RDMA path. */
-export function pathMtu(spec: Spec): Flag<256 | 512 | 1024 | 2048 | 4096> {
-  const sizes = ["256", "512", "1024", "2048", "4096"] as const;
+export function pathMtu(spec: Spec): Flag<PathMtuBytes> {
+  const sizes = PATH_MTUS_BYTES.map((bytes) => `${bytes}` as const);
   const flag = choice(sizes, { hint: "BYTES", ...spec, default: "4096" });
   return {
     ...flag,
-    read: (texts, label) => Number(flag.read(texts, label)) as 256 | 512 | 1024 | 2048 | 4096,
+    read: (texts, label) => Number(flag.read(texts, label)) as PathMtuBytes,
   };
 }
 

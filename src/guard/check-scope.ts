@@ -1,8 +1,9 @@
 // Whether a caller may do what a route is for, and what it is told when it may not.
 
+import type { Scope } from "../calling/index.ts";
 import { CallError } from "./errors.ts";
 import type { Grant } from "./grants.ts";
-import type { Need, Scope } from "./scopes.ts";
+import type { Need } from "./scopes.ts";
 
 /** @throws CallError 403 whose code names the scope that is missing */
 export function checkScope(grant: Grant, need: Need | undefined): void {

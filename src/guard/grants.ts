@@ -1,7 +1,8 @@
 // What a caller may see: every listener gives each request its grant, and routes ask for it by `grantOf(request)`.
 // It travels beside the request and not in it, so nothing that a client sends can forge one.
 
-import { DEFAULT_SCOPES, type Scope } from "./scopes.ts";
+import type { Scope } from "../calling/index.ts";
+import { DEFAULT_SCOPES } from "./scopes.ts";
 
 /** What whoever has sent a request, or opened a connection, may see. */
 export interface Grant {

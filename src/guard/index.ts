@@ -20,7 +20,7 @@ export { Buckets } from "./rate.ts";
 export { Recurring } from "./recurring.ts";
 export type { Renewal } from "./renewal.ts";
 export { LIVENESS_PATH } from "./request-target.ts";
-export { type Need, needs, needsOf, type Scope } from "./scopes.ts";
+export { type Need, needs, needsOf } from "./scopes.ts";
 export { type GuardedServer, serve } from "./server.ts";
 export { checkTls, serverTls, type TlsIdentity } from "./tls.ts";
 export { readToken } from "./token-file.ts";

@@ -1,9 +1,7 @@
 // What a token may do, and what each route asks for. A route says so where it is defined, by `detail: { ...needs(…) }`;
 // one that says nothing is refused to everybody.
 
-/** `read`: lists, values, the data port, RDMA. `register`: writers and series. `admin`: what concerns all of the agent. */
-export const SCOPES = ["read", "register", "admin"] as const;
-export type Scope = (typeof SCOPES)[number];
+import type { Scope } from "../calling/index.ts";
 
 /** What a token has whose line says nothing: all that there was before there were scopes. */
 export const DEFAULT_SCOPES: readonly Scope[] = ["read", "register"];

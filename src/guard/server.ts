@@ -3,6 +3,7 @@
 
 import { lstatSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import type { Scope } from "../calling/index.ts";
 import { shareSocket } from "../ffi/index.ts";
 import type { Problem } from "../rest/index.ts";
 import { checkScope } from "./check-scope.ts";
@@ -12,7 +13,6 @@ import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";
 import type { Guard } from "./guard.ts";
 import type { KnownPaths } from "./methods.ts";
 import { addressed, LIVENESS_PATH, pathOf } from "./request-target.ts";
-import type { Scope } from "./scopes.ts";
 import { serverTls, type TlsIdentity } from "./tls.ts";
 
 /** How long requests that were taken on may take while the server stops. */

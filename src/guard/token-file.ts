@@ -1,10 +1,10 @@
 // Reads files of tokens: one per line, for servers with what it grants. Messages name lines, never tokens.
 
+import { SCOPES, type Scope } from "../calling/index.ts";
 import { checkAppName, WIRE_LIMITS } from "../layout/index.ts";
 import { readTextFile, SettingError } from "../settings/index.ts";
 import { splitList } from "../text/index.ts";
 import { ANYONE, LOCAL, NOBODY } from "./grants.ts";
-import { SCOPES, type Scope } from "./scopes.ts";
 import type { TokenEntry } from "./tokens.ts";
 
 /** A line's syntax, as messages repeat it. */

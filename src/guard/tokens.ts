@@ -2,12 +2,13 @@
 // plane's thread for its connections; neither keeps a token, only what it hashes to.
 
 import { timingSafeEqual } from "node:crypto";
+import type { Scope } from "../calling/index.ts";
 import { isAppName } from "../layout/index.ts";
 import type { TokenListing } from "../rest/index.ts";
 import { globs } from "../text/index.ts";
 import { CallError } from "./errors.ts";
 import type { Grant } from "./grants.ts";
-import { DEFAULT_SCOPES, type Scope } from "./scopes.ts";
+import { DEFAULT_SCOPES } from "./scopes.ts";
 
 /** A token as it is given to a server. */
 export interface TokenEntry {

@@ -1,6 +1,7 @@
 // What an agent tells of itself and of what it has: health, applications, services, writers, processes, metrics, tokens.
 
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import { SCOPES } from "../calling/index.ts";
 import type { ProcessIdentity } from "../layout/index.ts";
 import { Problem } from "./errors.ts";
 import { Count, listOf, nullOr, oneOf, PoolId } from "./schemas.ts";
@@ -129,7 +130,7 @@ export type ProcessesResponse = Static<typeof ProcessesResponse>;
 export const TokenListing = Type.Object({
   name: Type.String(),
   apps: nullOr(listOf(Type.String()), { description: "null for all" }),
-  scopes: listOf(oneOf(["read", "register", "admin"])),
+  scopes: listOf(oneOf(SCOPES)),
   expires: nullOr(Type.String({ format: "date-time" })),
 });
 export type TokenListing = Static<typeof TokenListing>;

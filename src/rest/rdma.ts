@@ -1,6 +1,7 @@
 // What collectors ask of an agent's RDMA: what there is, and setting queue pairs up.
 
 import { type Static, Type } from "@sinclair/typebox";
+import { PATH_MTUS_BYTES, RDMA_SESSION_PATH } from "../calling/index.ts";
 import { Count, nullOr, PoolId, wholeNumber } from "./schemas.ts";
 
 const U16 = wholeNumber({ minimum: 0, maximum: 0xffff });
@@ -36,7 +37,7 @@ export const RdmaResponse = Type.Object({
 });
 export type RdmaResponse = Static<typeof RdmaResponse>;
 
-/** First message on the WebSocket /v1/rdma/session, which holds what the session makes: its end ends them. */
+/** First message on the WebSocket of a session. */
 export const RdmaSessionMessage = Type.Object({ session: Type.String() });
 export type RdmaSessionMessage = Static<typeof RdmaSessionMessage>;
 
@@ -53,7 +54,7 @@ export const QueuePairSummary = Type.Object({
 export type QueuePairSummary = Static<typeof QueuePairSummary>;
 
 export const QueuePairRequest = Type.Object({
-  session: Type.String({ description: "from the WebSocket /v1/rdma/session" }),
+  session: Type.String({ description: `from the WebSocket ${RDMA_SESSION_PATH}` }),
   app: Type.String(),
   /** The pool that the collector means; one that took its name is another. */
   poolId: wholeNumber({ minimum: 0 }),
@@ -64,7 +65,7 @@ export const QueuePairRequest = Type.Object({
   linkLayer: LinkLayer,
   gid: Type.String({ pattern: "^([0-9a-f]{32})?$", description: "32 hexadecimal digits" }),
   lid: U16,
-  mtu: Type.Union([256, 512, 1024, 2048, 4096].map((bytes) => Type.Literal(bytes))),
+  mtu: Type.Union(PATH_MTUS_BYTES.map((bytes: number) => Type.Literal(bytes))),
   reads: wholeNumber({ minimum: 1, maximum: 255, description: "READs under way at once" }),
   /** Number, address and path are the manager's then. */
   manager: Type.Optional(

@@ -1,6 +1,7 @@
 // What a writer says and is told: attaching, its lock, registering and releasing series.
 
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import { WRITER_SECRET_HEADER } from "../calling/index.ts";
 import { COMBINES, DIALECT, KINDS, type MetricDefinition } from "../layout/index.ts";
 import { ApiError } from "./errors.ts";
 import { Count, listOf, oneOf, PoolId, U32, wholeNumber } from "./schemas.ts";
@@ -50,8 +51,7 @@ export type Extent = Static<typeof Extent>;
 export const AttachResponse = Type.Object({
   writer: Count,
   secret: Type.String({
-    description:
-      "sent with each call about this writer, in the header Microview-Secret; nobody else gets it",
+    description: `sent with each call about this writer, in the header ${WRITER_SECRET_HEADER}; nobody else gets it`,
   }),
   pool: Type.Object({
     path: Type.String(),

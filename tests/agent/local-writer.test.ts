@@ -190,7 +190,7 @@ describe("a writer of the agent's own", () => {
     expect(asked(define.counter("drops_total", ["queue"]))).toThrow(
       'the agent\'s metric drops_total is defined twice, and differently: labels was "device", now "queue"',
     );
-    expect(asked(define.gauge("drops_total", ["device"]))).toThrow("kind was");
+    expect(asked(define.gauge("drops_total", "sum", ["device"]))).toThrow("kind was");
     expect(() => writer.series(define.gauge("drops_total"), [])).toThrow("kind was");
     // The same, said once more, is the same series.
     expect(asked(define.counter("drops_total", ["device"]))()).toBe(count);

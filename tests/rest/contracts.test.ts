@@ -6,8 +6,13 @@ import { Elysia } from "elysia";
 import { Bodies } from "../../src/agent/serve/bodies.ts";
 import { contractOf } from "../../src/agent/serve/contract.ts";
 import { createRoutes, type RoutesContext } from "../../src/agent/serve/routes.ts";
-import { requestLine } from "../../src/calling/index.ts";
-import { SCOPES } from "../../src/guard/scopes.ts";
+import {
+  PATH_MTUS_BYTES,
+  RDMA_SESSION_PATH,
+  requestLine,
+  SCOPES,
+  WRITER_SECRET_HEADER,
+} from "../../src/calling/index.ts";
 import { CALLS, type Call, type CallSchemas, TokenListing } from "../../src/rest/index.ts";
 import { ROOT } from "../support/host.ts";
 
@@ -97,6 +102,22 @@ test("what programs import of this package brings no contract along, nor any oth
     expect(inputs.some((input) => input.endsWith(path.slice(2)))).toBe(true);
     expect(inputs.filter((input) => /node_modules|src\/rest\//.test(input))).toEqual([]);
   }
+});
+
+test("words that callers and agents share are spelled in one place", async () => {
+  const spelled: string[] = [];
+  for (const name of new Bun.Glob("src/**/*.ts").scanSync(ROOT)) {
+    const source = await Bun.file(join(ROOT, name)).text();
+    const words = [WRITER_SECRET_HEADER, RDMA_SESSION_PATH, PATH_MTUS_BYTES.slice(0, 3).join(", ")];
+    for (const word of words) {
+      if (source.toLowerCase().includes(word.toLowerCase())) spelled.push(`${name}: ${word}`);
+    }
+  }
+  expect(spelled).toEqual([
+    `src/calling/terms.ts: ${WRITER_SECRET_HEADER}`,
+    `src/calling/terms.ts: ${RDMA_SESSION_PATH}`,
+    "src/calling/terms.ts: 256, 512, 1024",
+  ]);
 });
 
 describe("where a call goes", () => {

@@ -2,6 +2,7 @@
 // Collectors set up queue pairs through REST and hold them by a session; after that their READs need nobody here.
 
 import { existsSync } from "node:fs";
+import { RDMA_SESSION_PATH } from "../../calling/index.ts";
 import {
   chooseRdmaPort,
   DEVICE_FATAL,
@@ -395,7 +396,7 @@ export class Rdma {
       throw new AgentError(
         "unknown-session",
         "there is no such session",
-        "open one: the WebSocket /v1/rdma/session; it ends with its connection",
+        `open one: the WebSocket ${RDMA_SESSION_PATH}; it ends with its connection`,
         404,
       );
     }

@@ -2,14 +2,17 @@
 // directory keeps what it hashes to: readers cannot derive the secret from it, and the next agent finds it there.
 
 import { randomBytes, timingSafeEqual } from "node:crypto";
+import { WRITER_SECRET_HEADER } from "../../calling/index.ts";
 import { WRITER_SECRET_HASH_BYTES, type Writer } from "../../layout/index.ts";
 import { AgentError } from "../errors.ts";
 
 /** Too many to be guessed at any rate of requests. */
 const SECRET_BYTES = 16;
 
-/** The header that carries it. */
-export const SECRET_HEADER = "microview-secret";
+/** The header that carries it, as requests are asked for it. */
+export const SECRET_HEADER = WRITER_SECRET_HEADER.toLowerCase() as Lowercase<
+  typeof WRITER_SECRET_HEADER
+>;
 
 interface WriterSecret {
   secret: string;
@@ -27,7 +30,7 @@ export function checkSecret(writer: Writer, secret: string | null | undefined): 
   throw new AgentError(
     "wrong-secret",
     `writer ${writer.id} is somebody else's: the secret is missing or wrong`,
-    "send Microview-Secret: SECRET, of the answer to attaching",
+    `send ${WRITER_SECRET_HEADER}: SECRET, of the answer to attaching`,
     403,
   );
 }

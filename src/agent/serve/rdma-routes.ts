@@ -1,6 +1,7 @@
 // REST for RDMA: what there is, and setting queue pairs up. Also the WebSocket by which a collector holds them.
 
 import { Elysia, t } from "elysia";
+import { RDMA_SESSION_PATH } from "../../calling/index.ts";
 import { type Grant, grantOf, needs } from "../../guard/index.ts";
 import type { RdmaResponse, RdmaSessionMessage } from "../../rest/index.ts";
 import { AgentError } from "../errors.ts";
@@ -8,8 +9,6 @@ import type { Rdma, Session } from "../rdma/rdma.ts";
 import { GrantedPools } from "../registry/granted-pools.ts";
 import type { Pools } from "../registry/pools.ts";
 import type { Contract } from "./contract.ts";
-
-const SESSION_PATH = "/v1/rdma/session";
 
 /** A collector that has vanished without closing its connection is noticed after at most twice so long. */
 const SESSION_TIMEOUT_S = 8;
@@ -34,7 +33,7 @@ export function rdmaRoutes(
       ...contract("GET /v1/rdma"),
       detail: { summary: "How pools are read by RDMA, and which", ...needs("read") },
     })
-    .get(SESSION_PATH, ({ request }) => openSession(served(rdma), request, upgrade), {
+    .get(RDMA_SESSION_PATH, ({ request }) => openSession(served(rdma), request, upgrade), {
       detail: {
         summary: "A WebSocket that holds queue pairs: they end when it does",
         ...needs("read"),
@@ -128,7 +127,7 @@ function openSession(rdma: Rdma, request: Request, upgrade: Upgrade): void {
   rdma.closeSession(session);
   throw new AgentError(
     "not-a-websocket",
-    `${SESSION_PATH} is a WebSocket`,
+    `${RDMA_SESSION_PATH} is a WebSocket`,
     "ask for an upgrade; it is open as long as its queue pairs are needed",
     426,
   );
