@@ -1,5 +1,5 @@
-// Hosts are upgraded one after the other: an agent goes on with the pool of one version before or after, and collectors
-// read it, in every way. What the agent must know and does not, it leaves alone.
+// Hosts are upgraded one after the other: an agent goes on with the pool of one version before or after, as with one that
+// this version wrote once, and collectors read it, in every way. What the agent must know and does not, it leaves alone.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, rmSync } from "node:fs";
@@ -14,10 +14,14 @@ import { until } from "../support/wait.ts";
 
 setDefaultTimeout(patience(60_000));
 
-const { bytes, read } = fixture(1);
-const OTHERS: [string, Growth][] = [
-  ["of the version before", {}],
-  ["of the version after", { version: LAYOUT_VERSION + 1, compatible: 4, records: [0x80, 0x91] }],
+const OTHERS: [string, number, Growth][] = [
+  ["of the version before", LAYOUT_VERSION - 1, {}],
+  ["of this version", LAYOUT_VERSION, {}],
+  [
+    "of the version after",
+    LAYOUT_VERSION,
+    { version: LAYOUT_VERSION + 1, compatible: 4, records: [0x80, 0x91] },
+  ],
 ];
 const NEVER_MS = 1e9;
 
@@ -27,7 +31,10 @@ beforeAll(() => {
 });
 afterAll(() => mock[Symbol.dispose]());
 
-describe.each(OTHERS)("a pool %s", (_, growth) => {
+describe.each(OTHERS)("a pool %s", (_, written, growth) => {
+  const { bytes, read } = fixture(written);
+  const version = growth.version ?? written;
+
   test("is adopted and gone on with, in its own version, and no total changes", async () => {
     await using host = new TestHost();
     const path = leave(host, grown(bytes, growth));
@@ -45,7 +52,7 @@ describe.each(OTHERS)("a pool %s", (_, growth) => {
     const login = 'auth/requests_total["/login","POST"]';
     const expected = { ...read.totals, [login]: [read.totals[login]![0]! + 5] };
     expect(totals(application.pool)).toEqual(expected);
-    expect(readFileSync(path).readUInt32LE(HEADER.version)).toBe(growth.version ?? 1);
+    expect(readFileSync(path).readUInt32LE(HEADER.version)).toBe(version);
     // Written anew, it has what this version knows.
     application.pool.compact();
     expect(totals(application.pool)).toEqual(expected);
@@ -58,12 +65,13 @@ describe.each(OTHERS)("a pool %s", (_, growth) => {
     leave(host, grown(bytes, growth));
     await host.agent();
     const adopted = host.log.find(({ message }) => message === "pool adopted");
-    expect(adopted).toMatchObject({ app: "shop", layout: growth.version ?? 1 });
+    const said = version === LAYOUT_VERSION ? undefined : version;
+    expect([adopted?.["app"], adopted?.["layout"]]).toEqual(["shop", said]);
     const more = host.log.filter(
       ({ message }) => message === "a pool has more than this agent knows",
     );
-    const said = growth.records === undefined ? [] : ["1 of type 0x80, 1 of type 0x91"];
-    expect(more.map(({ leftOut }) => String(leftOut).split(": ").at(-1))).toEqual(said);
+    const left = growth.records === undefined ? [] : ["1 of type 0x80, 1 of type 0x91"];
+    expect(more.map(({ leftOut }) => String(leftOut).split(": ").at(-1))).toEqual(left);
   });
 
   test.each(["mmap", "tcp", "verbs"] as const)(
@@ -96,6 +104,7 @@ describe.each(OTHERS)("a pool %s", (_, growth) => {
 });
 
 describe("a pool that one must know more to read", () => {
+  const { bytes } = fixture(LAYOUT_VERSION);
   const cases: [string, Growth, string][] = [
     ["of two versions after", { version: LAYOUT_VERSION + 2 }, "has layout version"],
     [

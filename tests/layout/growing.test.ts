@@ -5,12 +5,16 @@ import { LAYOUT_VERSION, SKIPPABLE_RECORDS, skippedRecords } from "../../src/lay
 import { fixture, type Growth, grown } from "../support/grown.ts";
 import { readImage, totals } from "../support/pools.ts";
 
-const { bytes, read } = fixture(1);
+const { bytes, read } = fixture(LAYOUT_VERSION);
 const [HINT, ANOTHER] = [SKIPPABLE_RECORDS, SKIPPABLE_RECORDS + 17];
 
-test("a pool of the version before is read whole", () => {
+test.each([
+  ["the version before", LAYOUT_VERSION - 1],
+  ["this version, written once and kept,", LAYOUT_VERSION],
+])("a pool of %s is read whole", (_, version) => {
+  const { bytes, read } = fixture(version);
   const image = readImage(bytes);
-  expect(image.header).toMatchObject({ version: 1, compatible: 0, incompatible: 0 });
+  expect(image.header).toMatchObject({ version, compatible: 0, incompatible: 0 });
   expect(image.header).toMatchObject({ app: read.app, poolId: read.poolId });
   expect([...image.directory.services.values()]).toEqual(read.services);
   expect([...image.directory.writers.values()]).toMatchObject(read.writers);
