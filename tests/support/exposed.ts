@@ -6,22 +6,17 @@ import {
   type Format,
   type ScrapeOptions,
 } from "../../src/exposition/index.ts";
-import {
-  type Directory,
-  type MetricDefinition,
-  PoolBuilder,
-  type PoolSnapshot,
-  Structures,
-} from "../../src/layout/index.ts";
+import { type MetricDefinition, PoolBuilder, type PoolSnapshot } from "../../src/layout/index.ts";
 
 export interface Exposed {
   definition: MetricDefinition;
   series: [labelValues: string[], ...values: number[]][];
 }
 
-/** A pool whose directory a test may append to: then its structure is another one. */
+/** A pool that a test may change: then its structure is another one. */
 export interface TestPool extends ExposedPool {
-  directory: Directory;
+  /** Has one service and one writer, 1 and 1, and its metrics from 1 on. */
+  builder: PoolBuilder;
 }
 
 /** A pool of one service whose values lie in the order in which its metrics are given. */
@@ -44,13 +39,11 @@ export function exposedPool(
       values.push(...given);
     }
   }
-  const { directory } = pool;
-  const structures = new Structures({ plan: () => pool.plan });
   return {
     app,
-    directory,
+    builder: pool,
     get structure() {
-      return structures.of(directory);
+      return pool.structure;
     },
     values: Float64Array.from(values),
   };
