@@ -2,30 +2,72 @@
 // snapshots for a person: a glob that has matched nothing by the end is an error, so that a typing error never looks
 // like an empty answer.
 
-import { type PoolSnapshot, poolKey, type Structure } from "../layout/index.ts";
-import { NOTHING_FITS_ALL, type Unmatched, UnmatchedError, unmatched } from "../text/index.ts";
+import type { PoolSnapshot, Structure } from "../layout/index.ts";
+import {
+  globs,
+  NOTHING_FITS_ALL,
+  type Unmatched,
+  UnmatchedError,
+  unmatched,
+} from "../text/index.ts";
 import type { Filter } from "./filter.ts";
 
+/** Names that are remembered, of applications, of services and of metrics. An error shows a few of them. */
+const MAX_NAMES = 10_000;
+
+/** The names of one kind that a run has come across, as far as errors about its globs need them. */
+class Names {
+  readonly names = new Set<string>();
+  readonly #fits: readonly ((name: string) => boolean)[];
+
+  constructor(readonly patterns: readonly string[]) {
+    this.#fits = patterns.map((pattern) => globs([pattern]));
+  }
+
+  /** When there is no more room a name is still taken in for a glob that has matched nothing else. */
+  add(name: string): void {
+    if (this.patterns.length === 0) return;
+    if (this.names.size < MAX_NAMES || this.#fits.some((fits) => fits(name) && !this.#hasFor(fits)))
+      this.names.add(name);
+  }
+
+  /** Errors about globs that fit none of them. */
+  unmatched(what: string): Unmatched[] {
+    return unmatched(what, this.patterns, this.names);
+  }
+
+  #hasFor(fits: (name: string) => boolean): boolean {
+    return this.names.values().some(fits);
+  }
+}
+
 export class Sightings {
-  readonly #apps = new Set<string>();
-  readonly #services = new Set<string>();
-  readonly #metrics = new Set<string>();
-  /** What was looked at of each pool. */
-  readonly #seen = new Map<string, Structure>();
+  readonly #apps: Names;
+  readonly #services: Names;
+  readonly #metrics: Names;
+  /** Structures whose names were taken in. They are not kept for that. */
+  readonly #seen = new WeakSet<Structure>();
   #isAnyWanted = false;
 
-  constructor(readonly filter: Filter) {}
+  constructor(readonly filter: Filter) {
+    this.#apps = new Names(filter.apps);
+    this.#services = new Names(filter.services);
+    this.#metrics = new Names(filter.metrics);
+  }
+
+  /** How many names are remembered. */
+  get size(): number {
+    return this.#apps.names.size + this.#services.names.size + this.#metrics.names.size;
+  }
 
   /** Applications that are there, wanted or not. */
   addApps(apps: Iterable<string>): void {
     for (const app of apps) this.#apps.add(app);
   }
 
-  add(snapshot: PoolSnapshot): void {
-    const { app, structure } = snapshot;
-    const key = poolKey(snapshot);
-    if (this.#seen.get(key) === structure) return;
-    this.#seen.set(key, structure);
+  add({ app, structure }: PoolSnapshot): void {
+    if (this.#seen.has(structure)) return;
+    this.#seen.add(structure);
     this.#apps.add(app);
     for (const service of structure.names.services) this.#services.add(service);
     for (const metric of structure.names.metrics) this.#metrics.add(metric);
@@ -34,14 +76,11 @@ export class Sightings {
 
   /** Errors about globs that have matched nothing so far. */
   complaints(): Unmatched[] {
-    const { apps, services, metrics } = this.filter;
-    const noApp = unmatched("application", apps, this.#apps);
+    const { services, metrics } = this.filter;
+    const noApp = this.#apps.unmatched("application");
     // The services and metrics of applications that were not read are unknown.
     if (noApp.length > 0) return noApp;
-    const missing = [
-      ...unmatched("service", services, this.#services),
-      ...unmatched("metric", metrics, this.#metrics),
-    ];
+    const missing = [...this.#services.unmatched("service"), ...this.#metrics.unmatched("metric")];
     const isFiltered = services.length > 0 || metrics.length > 0;
     if (missing.length > 0 || !isFiltered || this.#isAnyWanted) return missing;
     return [NOTHING_FITS_ALL];
@@ -49,7 +88,7 @@ export class Sightings {
 
   /** That no application is there that the globs fit. */
   appFailure(): UnmatchedError | undefined {
-    const [first] = unmatched("application", this.filter.apps, this.#apps);
+    const [first] = this.#apps.unmatched("application");
     return first && new UnmatchedError(first);
   }
 

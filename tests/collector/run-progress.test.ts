@@ -43,3 +43,20 @@ test("agents without pools are complete once they are connected, and have been r
   rounds.expect(A.source, 0);
   expect([rounds.isComplete(), rounds.isEmpty]).toEqual([true, true]);
 });
+
+test("a run without an end is complete when every pool was read once or cannot be, and remembers no more names", () => {
+  const rounds = new RunProgress(2, Number.POSITIVE_INFINITY);
+  rounds.expect(A.source, 2);
+  expect(rounds.isEmpty).toBe(true);
+  expect([rounds.take(A), rounds.take(A)]).toEqual([true, true]);
+  rounds.giveUp({ ...A, app: "broken" });
+  expect(rounds.isComplete(1)).toBe(false);
+  rounds.expect(B.source, 1);
+  expect(rounds.isComplete(1)).toBe(false);
+  for (let i = 0; i < 1000; i++) {
+    expect(rounds.take({ ...B, app: `job-${i}` })).toBe(true);
+    rounds.giveUp({ ...B, app: `lost-${i}` });
+  }
+  expect([rounds.isEmpty, rounds.isComplete(1), rounds.isComplete()]).toEqual([false, true, false]);
+  expect(rounds.size).toBe(3);
+});

@@ -42,7 +42,7 @@ export class ReplayRun {
   readonly #surroundings: ReplaySurroundings;
   readonly #filter: Filter;
   readonly #sightings: Sightings;
-  /** When the files begin and end. */
+  /** When the first files begin and end, for the error that says that nothing was found. */
   readonly #spans: string[] = [];
   #outputs: Outputs | undefined;
   #failure: Error | undefined;
@@ -171,7 +171,7 @@ export class ReplayRun {
     }
     this.#outputs ??= await this.#openOutputs(recording);
     this.#bytes += statSync(file).size;
-    this.#spans.push(`${file} ${spanOf(recording)}`);
+    if (this.#spans.length < SPANS_SHOWN) this.#spans.push(`${file} ${spanOf(recording)}`);
     this.#sightings.addApps(recording.pools.map(({ app }) => app));
     const range = {
       app: globs(this.#filter.apps),
@@ -236,7 +236,7 @@ export class ReplayRun {
       const of = app.length === 0 ? "" : ` of ${app.join(", ")}`;
       throw new CliError({
         message: `nothing was recorded${of} ${parts.join(" ")}`,
-        hint: this.#spans.slice(0, SPANS_SHOWN).join("; "),
+        hint: this.#spans.join("; "),
       });
     }
     const failure = this.#sightings.failure((text) => this.#say(text));
