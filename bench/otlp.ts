@@ -140,7 +140,7 @@ async function wholeWay(
         for (let i = 0; i < times; i++) {
           push.write(source.next());
           sent += shape.series;
-          while (push.counters.samples < sent) await new Promise(setImmediate);
+          while (push.counters.items < sent) await new Promise(setImmediate);
         }
       },
     } satisfies Record<string, Work>,

@@ -165,7 +165,7 @@ async function wholeWay(folder: string | undefined, rounds: Rounds, quick: boole
         for (let i = 0; i < times; i++) {
           push.write(source.next());
           // Full requests go by themselves; this one waits to be taken before there is another.
-          while (push.backlog.samples > 0) await new Promise(setImmediate);
+          while (push.backlog.items > 0) await new Promise(setImmediate);
         }
       },
     } satisfies Record<string, Work>,

@@ -361,13 +361,13 @@ export class Agent {
   /** Tells in the agent's own metrics what becomes of the snapshots that somebody pushes. */
   reportPush(counters: ExportCounters): void {
     const { protocol } = counters;
-    this.metrics.set("pushSamples", counters.samples, protocol);
+    this.metrics.set("pushSamples", counters.items, protocol);
     this.metrics.set("pushRequests", counters.requests, protocol);
     this.metrics.set("pushBytes", counters.bytes, protocol);
     this.metrics.set("pushRetries", counters.retries, protocol);
     this.metrics.set("pushRefused", counters.refused, protocol);
     this.metrics.set("pushDropped", counters.dropped, protocol);
-    this.metrics.set("pushWaiting", counters.waitingSamples, protocol);
+    this.metrics.set("pushWaiting", counters.waitingItems, protocol);
     this.metrics.set("pushWaitingBytes", counters.waitingBytes, protocol);
   }
 

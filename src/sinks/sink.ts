@@ -1,5 +1,5 @@
-// What every sink is, whatever becomes of what it is given: printed, kept, served or sent on. Whoever has frames gives
-// them to one sink, which may be a set of them (sinks.ts).
+// What every sink does, whether it prints, stores, serves or sends what it is given. The source of frames has one sink,
+// which may be a set of them (sinks.ts).
 
 import type { PoolSnapshot } from "../layout/index.ts";
 
@@ -12,22 +12,22 @@ export interface Sink<Frame = PoolSnapshot> {
   write(frame: Frame): void;
   /** An application of a source has ended. Without `app`: the source is away, and may come back. */
   gone(source: string, app?: string): void;
-  /** So much waits that a source that can wait should. Other sources go on, and what is too much is dropped. */
+  /** Too much waits: a source that can wait should. Other sources go on, and the sink drops what it has no room for. */
   readonly isBehind: boolean;
   /** Nothing waits. */
   readonly isIdle: boolean;
   /**
-   * Delivers what is left, and lets go of all it has: files, ports, the terminal. Closing again gives the same end.
-   * @param graceMs how long it may wait for those who take what it has
+   * Delivers what is left, and frees files, ports and the terminal. Closing again gives the same end.
+   * @param graceMs how long it may wait for receivers
    */
   close(graceMs: number): Promise<SinkEnd>;
 }
 
 /** How a sink has ended. */
 export interface SinkEnd {
-  /** What has become of it, in a line for whoever runs it; empty where there is nothing to say. */
+  /** What was delivered and what was not, in a line for the person who runs it. Empty if there is nothing to say. */
   readonly summary: string;
-  /** Samples, or snapshots, that it was given and has not delivered. */
+  /** How much of what it was given it has not delivered: samples, data points, events or whole frames. */
   readonly undelivered: number;
 }
 
@@ -35,7 +35,7 @@ export interface SinkEnd {
 export interface SinkOptions {
   /** Receives the output, in pieces that end with a line. */
   write: (text: string) => void;
-  /** Tells whether whoever receives it has more to take than it should. */
+  /** Whether the receiver of the output is behind with taking it. */
   isFull?: () => boolean;
   /** Shows each writer's own values instead of their sum. */
   perWriter?: boolean;

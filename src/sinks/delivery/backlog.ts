@@ -3,8 +3,8 @@
 /** A request's body, as it is sent. */
 export interface PushRequest {
   body: Uint8Array<ArrayBuffer>;
-  /** Samples or data points in it, for the counts. */
-  samples: number;
+  /** How many samples, events or whatever the sink sends are in it, for the counts. */
+  items: number;
   /** Of the protocol, in which it is written, where there are several; 1 unless given. */
   version?: number;
 }
@@ -17,9 +17,9 @@ export interface Backlog {
   peek(): PushRequest | undefined;
   /** Forgets a request that was delivered or refused; nothing happens when it was dropped meanwhile. */
   shift(request: PushRequest): void;
-  readonly samples: number;
+  readonly items: number;
   readonly bytes: number;
-  /** Samples dropped because there was no room. */
+  /** Items dropped because there was no room. */
   readonly dropped: number;
   /** Whether what is kept outlives the process. */
   readonly durable: boolean;
@@ -29,7 +29,7 @@ export interface Backlog {
 /** A backlog that ends with the process. */
 export class MemoryBacklog implements Backlog {
   readonly durable = false;
-  samples = 0;
+  items = 0;
   bytes = 0;
   dropped = 0;
   #requests: PushRequest[] = [];
@@ -39,10 +39,10 @@ export class MemoryBacklog implements Backlog {
 
   push(request: PushRequest): void {
     this.#requests.push(request);
-    this.samples += request.samples;
+    this.items += request.items;
     this.bytes += request.body.length;
     while (this.bytes > this.maxBytes && this.#requests.length - this.#head > 1) {
-      this.dropped += this.#take().samples;
+      this.dropped += this.#take().items;
     }
   }
 
@@ -59,7 +59,7 @@ export class MemoryBacklog implements Backlog {
   #take(): PushRequest {
     const request = this.#requests[this.#head]!;
     this.#head++;
-    this.samples -= request.samples;
+    this.items -= request.items;
     this.bytes -= request.body.length;
     // Moving all of them each time would cost the square of their number.
     if (this.#head > 64 && this.#head * 2 > this.#requests.length) {

@@ -1,23 +1,21 @@
-// What becomes of snapshots that are pushed: sinks count it, and agents and collectors tell it in their own metrics.
+// What a sink that pushes has done so far. Agents and collectors tell it in their own metrics.
 
-/** Protocols that snapshots are pushed by. */
-export type Protocol = "otlp" | "remote-write";
-
-/** What a sink that pushes has done. Samples are OTLP's data points. */
+/** An item is whatever the sink sends many of: a sample, a data point of OTLP, an event. */
 export interface ExportCounters {
-  protocol: Protocol;
-  /** Samples that the receiver took. */
-  samples: number;
+  /** As the label `protocol` of these metrics has it, e.g. "otlp". */
+  protocol: string;
+  /** Items that the receiver took. */
+  items: number;
   requests: number;
   /** Bytes of the requests' bodies, as sent. */
   bytes: number;
   /** Requests that were sent again. */
   retries: number;
-  /** Samples that the receiver refused for good. */
+  /** Items that the receiver refused for good. */
   refused: number;
-  /** Samples for which there was no room while the receiver was away. */
+  /** Items for which there was no room while the receiver was away. */
   dropped: number;
-  /** Samples that wait, and the bytes that they take. */
-  waitingSamples: number;
+  /** Items that wait, and the bytes that they take. */
+  waitingItems: number;
   waitingBytes: number;
 }

@@ -1,7 +1,7 @@
-// Which pools a receiver takes to be there. A source that is away may come back soon, so that its pools end only when
-// they have brought nothing for long. For all sinks that send.
+// Which pools are there, as far as a receiver is concerned. A source that is away may come back soon, so its pools end
+// only when they have brought nothing for long. For all sinks that send.
 
-import { type PoolSnapshot, poolKey } from "../../layout/index.ts";
+import { poolKey } from "../../layout/index.ts";
 
 const LOOK_MS = 1000;
 
@@ -9,9 +9,9 @@ const LOOK_MS = 1000;
 interface Present {
   readonly source: string;
   readonly app: string;
-  /** When it brought a snapshot last. */
+  /** When it brought something last. */
   atMs: number;
-  /** By its own clock, when a snapshot of it was sent last; for sinks that do not send all of them. */
+  /** When something of it was sent last, by its own clock. For sinks that do not send all that it brings. */
   sentMs: number;
 }
 
@@ -20,8 +20,8 @@ export class Presence {
   readonly #watch: Timer;
 
   /**
-   * @param awayMs after so long without a snapshot a pool has ended, as far as the receiver is concerned
-   * @param onEnded told of each that has, once
+   * @param awayMs a pool that brings nothing for so long has ended, as far as the receiver is concerned
+   * @param onEnded told once of each pool that has ended
    */
   constructor(
     readonly awayMs: number,
@@ -31,13 +31,12 @@ export class Presence {
     this.#watch.unref();
   }
 
-  /** A pool has brought a snapshot. */
-  see(snapshot: Pick<PoolSnapshot, "source" | "app">): Present {
-    const key = poolKey(snapshot);
+  /** A pool has brought something. */
+  see({ source, app }: Pick<Present, "source" | "app">): Present {
+    const key = poolKey({ source, app });
     const atMs = performance.now();
     let present = this.#pools.get(key);
     if (present === undefined) {
-      const { source, app } = snapshot;
       present = { source, app, atMs, sentMs: Number.NEGATIVE_INFINITY };
       this.#pools.set(key, present);
     } else present.atMs = atMs;

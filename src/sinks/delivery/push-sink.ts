@@ -1,10 +1,12 @@
-// What all sinks are that send to a receiver, whatever the protocol, and how they say what has become of it.
+// What all sinks that send to a receiver have in common, whatever the protocol and the frames, and how their ends are
+// summed up.
 
+import type { PoolSnapshot } from "../../layout/index.ts";
 import type { Sink } from "../sink.ts";
 import type { ExportCounters } from "./export-counters.ts";
 
-/** Sends snapshots to a receiver. */
-export interface PushSink extends Sink {
+/** Sends frames to a receiver. */
+export interface PushSink<Frame = PoolSnapshot> extends Sink<Frame> {
   /** What has become of it so far. */
   readonly counters: ExportCounters;
 }

@@ -1,27 +1,30 @@
-// Delivers a backlog to its receiver, one request after the other, so that nothing overtakes: with backoff while it is
-// away, without what it refuses. For all sinks that send.
+// Delivers a backlog to its receiver, one request after the other, in their order. While the receiver is away it tries
+// again, with longer and longer pauses. What the receiver refuses is dropped. For all sinks that send, whatever their
+// frames are.
 
 import { jittered } from "../../calling/index.ts";
 import { type Attempt, byProxy, failureOf, proxyOption, shortReason } from "../../http/index.ts";
 import { counted } from "../../text/index.ts";
 import type { Backlog, PushRequest } from "./backlog.ts";
-import type { ExportCounters, Protocol } from "./export-counters.ts";
+import type { ExportCounters } from "./export-counters.ts";
 
 export interface SenderOptions {
   url: string;
-  /** How it is called in what is said. */
+  /** How notices call the receiver. */
   name: string;
-  /** Made anew for each request: a token's file may have changed. @throws Error telling why they cannot be made */
+  /** What notices call an item of a request, e.g. "sample"; more than one with an s. */
+  itemNoun: string;
+  /** Made for each request: a token's file may have changed. @throws Error telling why they cannot be made */
   headers: (request: PushRequest) => Record<string, string>;
-  /** What is sent of a request, where that is not as it waits. @throws Error telling why it cannot be sent */
+  /** The body that is sent, where it is another than the one that waits. @throws Error telling why it cannot be sent */
   bodyOf?: (request: PushRequest) => Uint8Array<ArrayBuffer>;
   /** Told of each answer; may know better than its status. */
   assess?: (request: PushRequest, response: Response) => Verdict | undefined;
   /** Certificates to trust instead of the system's, PEM. */
   ca?: string;
-  /** Certificate and key to show the receiver, PEM; made anew for each request too. */
+  /** Certificate and key to show the receiver, PEM; read for each request too. */
   identity?: () => { cert: string; key: string };
-  /** Whether a refusal with this status may pass; what may not is given up. */
+  /** Whether a request that was refused with this status is sent again; otherwise it is dropped. */
   mayPass: (status: number) => boolean;
   /** Told of each request that was taken, with the answer's body. */
   onTaken?: (request: PushRequest, answer: Uint8Array, contentType: string) => void;
@@ -35,24 +38,24 @@ export interface SenderOptions {
   backoffMs?: { first: number; last: number };
 }
 
-/** What an answer says: send it again at once in another way, or so many of the samples were written. */
+/** What an answer says: the request is to be sent again at once, in another form, or this many of its items were written. */
 export type Verdict = "again" | { written: number; reason?: string };
 
 interface SenderCounters {
   requests: number;
-  samples: number;
+  items: number;
   /** Bytes of the bodies, as sent. */
   bytes: number;
   /** Requests that were sent again. */
   retries: number;
-  /** Samples that the receiver refused for good. */
+  /** Items that the receiver refused for good. */
   refused: number;
 }
 
 /** What a sender and its backlog have counted, as a sink tells it. */
-export function countersOf(protocol: Protocol, { counters, backlog }: Sender): ExportCounters {
-  const { dropped, samples, bytes } = backlog;
-  return { protocol, ...counters, dropped, waitingSamples: samples, waitingBytes: bytes };
+export function countersOf(protocol: string, { counters, backlog }: Sender): ExportCounters {
+  const { dropped, items, bytes } = backlog;
+  return { protocol, ...counters, dropped, waitingItems: items, waitingBytes: bytes };
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -69,7 +72,7 @@ type Outcome =
   | { kind: "away"; reason: string; retryAfterMs: number | undefined };
 
 export class Sender {
-  readonly counters: SenderCounters = { requests: 0, samples: 0, bytes: 0, retries: 0, refused: 0 };
+  readonly counters: SenderCounters = { requests: 0, items: 0, bytes: 0, retries: 0, refused: 0 };
   readonly #aborting = new AbortController();
   readonly #refusals = new Set<string>();
   #wake: () => void = () => {};
@@ -95,7 +98,7 @@ export class Sender {
   /**
    * Ends when all is sent, or after this time.
    * @param making what still makes requests
-   * @returns samples that were not delivered
+   * @returns items that were not delivered
    */
   async stop(graceMs: number, making?: Promise<void>): Promise<number> {
     const over = Promise.withResolvers<void>();
@@ -108,7 +111,7 @@ export class Sender {
     this.#wake();
     await this.#running;
     clearTimeout(timer);
-    return this.backlog.samples;
+    return this.backlog.items;
   }
 
   async #run(): Promise<void> {
@@ -138,10 +141,10 @@ export class Sender {
       backoffMs = first;
       this.backlog.shift(request);
       this.#noteBack();
-      const written = Math.min(outcome.written, request.samples);
-      this.counters.samples += written;
-      if (written < request.samples || outcome.kind === "refused") {
-        this.#noteRefused(request.samples - written, outcome.reason);
+      const written = Math.min(outcome.written, request.items);
+      this.counters.items += written;
+      if (written < request.items || outcome.kind === "refused") {
+        this.#noteRefused(request.items - written, outcome.reason);
       }
     }
   }
@@ -185,7 +188,7 @@ export class Sender {
     if (status >= 200 && status < 300) {
       this.options.onTaken?.(request, answer, response.headers.get("content-type") ?? "");
       const reason = verdict?.reason ?? `${status}, with fewer written than were sent`;
-      return { kind: "taken", written: verdict?.written ?? request.samples, reason };
+      return { kind: "taken", written: verdict?.written ?? request.items, reason };
     }
     const text = new TextDecoder().decode(answer).trim().slice(0, MAX_REASON_LENGTH);
     const hint = this.options.hintOf?.(String(status));
@@ -220,23 +223,24 @@ export class Sender {
     const seconds = ((performance.now() - this.#awaySinceMs) / 1000).toFixed(1);
     const dropped = this.backlog.dropped - this.#droppedBefore;
     this.#awaySinceMs = Number.NaN;
-    this.options.onNotice(
-      `${this.options.name} takes what it is sent again, after ${seconds} s; ` +
+    const { name, itemNoun, onNotice } = this.options;
+    onNotice(
+      `${name} takes what it is sent again, after ${seconds} s; ` +
         (dropped === 0
           ? "nothing was lost"
-          : `${counted(dropped, "sample was", "samples were")} dropped, for which there was no room`),
+          : `${counted(dropped, `${itemNoun} was`, `${itemNoun}s were`)} dropped, for which there was no room`),
     );
   }
 
   /** Says each reason once: a receiver that refuses one request mostly refuses many. */
-  #noteRefused(samples: number, reason: string): void {
-    this.counters.refused += samples;
+  #noteRefused(items: number, reason: string): void {
+    this.counters.refused += items;
     const kind = reason.slice(0, 3);
     if (this.#refusals.has(kind)) return;
     this.#refusals.add(kind);
-    this.options.onNotice(
-      `${this.options.name} has refused ${counted(samples, "sample, which is", "samples, which are")} dropped: ${reason}`,
-    );
+    const { name, itemNoun, onNotice } = this.options;
+    const refused = counted(items, `${itemNoun}, which is`, `${itemNoun}s, which are`);
+    onNotice(`${name} has refused ${refused} dropped: ${reason}`);
   }
 }
 

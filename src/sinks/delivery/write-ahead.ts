@@ -4,8 +4,8 @@
 //
 //   DIR/lock            held by the collector that writes here
 //   DIR/position        up to where all was delivered: segment, offset, checksum of both (u32 each)
-//   DIR/00000001.wal …  segments: records of length, checksum, samples (u32 each) and the request; the upper four bits of
-//                       the samples are the version of the protocol, where it is not 1
+//   DIR/00000001.wal …  segments: records of length, checksum, number of items (u32 each) and the request; the upper
+//                       four bits of that number are the version of the protocol, where it is not 1
 //
 // A segment goes when all of it was delivered, or when it is the oldest and there is no room.
 
@@ -28,7 +28,7 @@ import { counted } from "../../text/index.ts";
 import type { Backlog, PushRequest } from "./backlog.ts";
 
 const HEADER_BYTES = 12;
-/** What a version is multiplied by: no request has so many samples. */
+/** What a version is multiplied by: no request has so many items. */
 const VERSION = 2 ** 28;
 const MAX_SEGMENT_BYTES = 16 << 20;
 const MIN_SEGMENT_BYTES = 16 << 10;
@@ -46,13 +46,13 @@ interface Segment {
   fd: number;
   /** Bytes of whole records. */
   bytes: number;
-  /** Samples that were not delivered. */
-  samples: number;
+  /** Items that were not delivered. */
+  items: number;
 }
 
 export class WriteAhead implements Backlog {
   readonly durable = true;
-  samples = 0;
+  items = 0;
   bytes = 0;
   dropped = 0;
   /** Bytes that could not be read back: the end of a write that was cut off, or damage. */
@@ -99,13 +99,13 @@ export class WriteAhead implements Backlog {
   }
 
   push(request: PushRequest): void {
-    const { body, samples, version = 1 } = request;
+    const { body, items, version = 1 } = request;
     const size = HEADER_BYTES + body.length;
     while (this.bytes + size > this.maxBytes && this.#segments.length > 1) this.#dropOldest();
     let last = this.#segments.at(-1)!;
     const record = Buffer.alloc(size);
     record.writeUInt32LE(body.length, 0);
-    record.writeUInt32LE(samples + (version === 1 ? 0 : version * VERSION), 8);
+    record.writeUInt32LE(items + (version === 1 ? 0 : version * VERSION), 8);
     record.set(body, HEADER_BYTES);
     record.writeUInt32LE(Bun.hash.crc32(record.subarray(8)), 4);
     try {
@@ -116,7 +116,7 @@ export class WriteAhead implements Backlog {
         at += writeSync(last.fd, record, at, size - at, last.bytes + at);
       }
     } catch (error) {
-      this.dropped += samples;
+      this.dropped += items;
       this.#failed("requests", error as Error);
       try {
         ftruncateSync(last.fd, last.bytes);
@@ -127,9 +127,9 @@ export class WriteAhead implements Backlog {
     }
     this.#worked("requests");
     last.bytes += size;
-    last.samples += samples;
+    last.items += items;
     this.bytes += size;
-    this.samples += samples;
+    this.items += items;
   }
 
   peek(): PushRequest | undefined {
@@ -145,9 +145,9 @@ export class WriteAhead implements Backlog {
         }
         // It was whole when it was written or found: the disk has lost it, and with it where the next begins.
         this.damagedBytes += segment.bytes - this.#offset;
-        this.dropped += segment.samples;
-        this.samples -= segment.samples;
-        segment.samples = 0;
+        this.dropped += segment.items;
+        this.items -= segment.items;
+        segment.items = 0;
         this.#offset = segment.bytes;
       }
       if (this.#segments.length === 1) return undefined;
@@ -159,8 +159,8 @@ export class WriteAhead implements Backlog {
     const head = this.#head;
     if (head === undefined || head.request !== request) return;
     this.#head = undefined;
-    this.samples -= request.samples;
-    head.segment.samples -= request.samples;
+    this.items -= request.items;
+    head.segment.items -= request.items;
     this.#offset = head.end;
     if (this.#offset === head.segment.bytes && this.#segments.length > 1) this.#removeOldest();
     else this.#writePosition();
@@ -168,7 +168,7 @@ export class WriteAhead implements Backlog {
 
   close(): void {
     // What is empty need not be looked at by the next.
-    if (this.samples === 0) {
+    if (this.items === 0) {
       const last = this.#segments.at(-1)!;
       ftruncateSync(last.fd, 0);
       last.bytes = 0;
@@ -195,15 +195,15 @@ export class WriteAhead implements Backlog {
       const bytes = readFileSync(path);
       const found = scan(bytes, start);
       this.damagedBytes += bytes.length - found.end;
-      if (found.samples === 0) {
+      if (found.items === 0) {
         rmSync(path);
         continue;
       }
       if (this.#segments.length === 0) this.#offset = start;
       const fd = openSync(path, constants.O_RDWR);
-      this.#segments.push({ number, fd, bytes: found.end, samples: found.samples });
+      this.#segments.push({ number, fd, bytes: found.end, items: found.items });
       this.bytes += found.end;
-      this.samples += found.samples;
+      this.items += found.items;
     }
     // Nothing is appended to what another has written: its end may be torn.
     this.#newSegment(Math.max(numbers.at(-1) ?? 0, position?.segment ?? 0) + 1);
@@ -212,15 +212,15 @@ export class WriteAhead implements Backlog {
 
   #newSegment(number: number): Segment {
     const fd = openSync(this.#path(number), constants.O_RDWR | constants.O_CREAT, 0o600);
-    const segment = { number, fd, bytes: 0, samples: 0 };
+    const segment = { number, fd, bytes: 0, items: 0 };
     this.#segments.push(segment);
     return segment;
   }
 
   #dropOldest(): void {
-    const { samples } = this.#segments[0]!;
-    this.dropped += samples;
-    this.samples -= samples;
+    const { items } = this.#segments[0]!;
+    this.dropped += items;
+    this.items -= items;
     this.#removeOldest();
   }
 
@@ -293,21 +293,21 @@ function readRecord({ fd, bytes }: Segment, offset: number): PushRequest | undef
   const body = new Uint8Array(length);
   body.set(checked.subarray(4));
   const word = header.readUInt32LE(8);
-  return { body, samples: word % VERSION, version: Math.floor(word / VERSION) || 1 };
+  return { body, items: word % VERSION, version: Math.floor(word / VERSION) || 1 };
 }
 
 /** Goes through a segment's whole records. */
-function scan(bytes: Buffer, start: number): { end: number; samples: number } {
+function scan(bytes: Buffer, start: number): { end: number; items: number } {
   let at = Math.min(start, bytes.length);
-  let samples = 0;
+  let items = 0;
   while (at + HEADER_BYTES <= bytes.length) {
     const end = at + HEADER_BYTES + bytes.readUInt32LE(at);
     if (end > bytes.length) break;
     if (Bun.hash.crc32(bytes.subarray(at + 8, end)) !== bytes.readUInt32LE(at + 4)) break;
-    samples += bytes.readUInt32LE(at + 8) % VERSION;
+    items += bytes.readUInt32LE(at + 8) % VERSION;
     at = end;
   }
-  return { end: at, samples };
+  return { end: at, items };
 }
 
 function openOrCreate(path: string): SharedFile {

@@ -88,6 +88,7 @@ export class Otlp implements PushSink {
     this.sender = new Sender(this.backlog, {
       ...options,
       name: receiverAt(options.url),
+      itemNoun: "sample",
       headers: () => ({
         ...options.headers(),
         ...(compression === "gzip" ? { "content-encoding": "gzip" } : {}),
@@ -96,9 +97,9 @@ export class Otlp implements PushSink {
       }),
       // One that has taken anything does not speak gRPC.
       hintOf: (code) =>
-        GRPC_SIGNS.includes(code) && this.sender.counters.samples === 0 ? GRPC_HINT : undefined,
+        GRPC_SIGNS.includes(code) && this.sender.counters.items === 0 ? GRPC_HINT : undefined,
       mayPass: (status) => RETRYABLE.includes(status),
-      onTaken: ({ samples }, answer, contentType) => this.#readAnswer(samples, answer, contentType),
+      onTaken: ({ items }, answer, contentType) => this.#readAnswer(items, answer, contentType),
     });
     this.sender.start();
     this.#presence = new Presence(awayMs, (source, app) =>
@@ -136,7 +137,7 @@ export class Otlp implements PushSink {
     const { rejected } = this;
     return {
       ...counters,
-      samples: counters.samples - rejected,
+      items: counters.items - rejected,
       refused: counters.refused + rejected,
     };
   }
@@ -151,10 +152,10 @@ export class Otlp implements PushSink {
     const left = await this.sender.stop(graceMs, this.#encoding);
     this.#jobs.length = 0;
     this.#isClosed = true;
-    const { requests, samples, bytes, retries, refused } = this.sender.counters;
+    const { requests, items, bytes, retries, refused } = this.sender.counters;
     const { rejected, backlog } = this;
     const { dropped } = backlog;
-    const sent = `${hostOf(this.options.url)}: ${counted(samples, "data point")} in ${counted(requests, "request")} of ${bytes} bytes by OTLP`;
+    const sent = `${hostOf(this.options.url)}: ${counted(items, "data point")} in ${counted(requests, "request")} of ${bytes} bytes by OTLP`;
     const summary = summaryLine(sent, {
       "sent again": retries,
       "data points refused": refused,
@@ -217,7 +218,7 @@ export class Otlp implements PushSink {
     // Compressing takes longer than all the rest, and is done by another thread.
     const body = isPlain ? plain : await compress(plain, COMPRESSION);
     if (isPlain) await new Promise(setImmediate);
-    this.backlog.push({ body, samples: part.points });
+    this.backlog.push({ body, items: part.points });
     this.sender.wake();
   }
 

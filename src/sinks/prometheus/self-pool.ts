@@ -57,7 +57,7 @@ const PUSH_METRICS: readonly SelfMetric<ExportCounters>[] = [
     name: "microview_collect_push_samples_total",
     kind: "counter",
     help: "Samples that the receiver has taken.",
-    of: ({ samples }) => samples,
+    of: ({ items }) => items,
   },
   {
     name: "microview_collect_push_requests_total",
@@ -93,7 +93,7 @@ const PUSH_METRICS: readonly SelfMetric<ExportCounters>[] = [
     name: "microview_collect_push_waiting_samples",
     kind: "gauge",
     help: "Samples that wait for the receiver.",
-    of: ({ waitingSamples }) => waitingSamples,
+    of: ({ waitingItems }) => waitingItems,
   },
   {
     name: "microview_collect_push_waiting_bytes",

@@ -85,14 +85,15 @@ export class RemoteWrite implements PushSink {
       ...options,
       protocol: this.negotiation.version,
       maxSamples: options.maxSamples ?? DEFAULTS.maxSamples,
-      onRequest: (request) => {
-        this.backlog.push(request);
+      onRequest: ({ body, samples, version }) => {
+        this.backlog.push({ body, items: samples, version });
         this.sender.wake();
       },
     });
     this.sender = new Sender(this.backlog, {
       ...options,
       name: receiverAt(options.url),
+      itemNoun: "sample",
       headers: (request) => ({
         ...options.headers(),
         "content-encoding": "snappy",
@@ -165,10 +166,10 @@ export class RemoteWrite implements PushSink {
   }
 
   #summary(left: number): string {
-    const { requests, samples, bytes, retries, refused } = this.sender.counters;
+    const { requests, items, bytes, retries, refused } = this.sender.counters;
     const { late, clashes, ended } = this.encoder.counters;
     const { dropped, durable } = this.backlog;
-    const sent = `${hostOf(this.options.url)}: ${counted(samples, "sample")} in ${counted(requests, "request")} of ${bytes} bytes by remote write ${this.negotiation.version}.0`;
+    const sent = `${hostOf(this.options.url)}: ${counted(items, "sample")} in ${counted(requests, "request")} of ${bytes} bytes by remote write ${this.negotiation.version}.0`;
     return summaryLine(ended > 0 ? `${sent}; ${ended} series ended` : sent, {
       "sent again": retries,
       "samples refused": refused,
@@ -195,9 +196,9 @@ function openWriteAhead(
   onNotice: (text: string) => void,
 ): WriteAhead {
   const files = new WriteAhead(folder, maxBytes, onNotice);
-  if (files.samples > 0) {
+  if (files.items > 0) {
     onNotice(
-      `${counted(files.samples, "sample")} that an earlier run has left in ${folder} will be sent first`,
+      `${counted(files.items, "sample")} that an earlier run has left in ${folder} will be sent first`,
     );
   }
   if (files.damagedBytes > 0) {

@@ -38,11 +38,12 @@ class Receiver implements AsyncDisposable {
 /** A sender with so many requests of ten samples each. */
 function sender(url: string, requests: number, options: Partial<SenderOptions> = {}) {
   const backlog = new MemoryBacklog(1000);
-  for (let n = 1; n <= requests; n++) backlog.push({ body: new Uint8Array([n]), samples: 10 });
+  for (let n = 1; n <= requests; n++) backlog.push({ body: new Uint8Array([n]), items: 10 });
   const notices: string[] = [];
   const made = new Sender(backlog, {
     url,
     name: "the receiver",
+    itemNoun: "sample",
     headers: () => ({}),
     mayPass: (status) => status >= 500 || status === 429,
     onNotice: (text) => notices.push(text),
@@ -64,7 +65,7 @@ describe("a sender", () => {
     const { made, notices } = sender(receiver.url, 3);
     expect(await made.stop(5000)).toBe(0);
     expect(receiver.bodies).toEqual([1, 1, 1, 1, 2, 3]);
-    expect(made.counters).toMatchObject({ requests: 6, retries: 3, samples: 30, refused: 0 });
+    expect(made.counters).toMatchObject({ requests: 6, retries: 3, items: 30, refused: 0 });
     expect(notices).toEqual([
       "the receiver does not take what it is sent, which is kept and tried again: 503: busy",
       expect.stringMatching(
@@ -79,7 +80,7 @@ describe("a sender", () => {
     const { made, notices } = sender(receiver.url, 4);
     await made.stop(5000);
     expect(receiver.bodies).toEqual([1, 2, 3, 4]);
-    expect(made.counters).toMatchObject({ samples: 10, refused: 30, retries: 0 });
+    expect(made.counters).toMatchObject({ items: 10, refused: 30, retries: 0 });
     expect(notices).toEqual([
       "the receiver has refused 10 samples, which are dropped: 400: out of order",
       "the receiver has refused 10 samples, which are dropped: 302",
@@ -120,7 +121,7 @@ describe("a sender", () => {
       await made.stop(5000);
       expect(other.bodies).toEqual([]);
       expect(receiver.bodies).toEqual([1, 2]);
-      expect(made.counters).toMatchObject({ samples: 10, refused: 10, retries: 0 });
+      expect(made.counters).toMatchObject({ items: 10, refused: 10, retries: 0 });
       expect(notices[0]).toContain(`which are dropped: ${status}`);
       expect(notices[0]).not.toContain("s3cret");
     },
@@ -168,8 +169,7 @@ describe("a sender", () => {
     await using receiver = new Receiver(Array(8).fill(answer(503)));
     const { made, backlog, notices } = sender(receiver.url, 1);
     await until("it is missed", () => notices.length === 1);
-    for (let n = 0; n < 3; n++)
-      backlog.push({ body: new Uint8Array(600).fill(50 + n), samples: 7 });
+    for (let n = 0; n < 3; n++) backlog.push({ body: new Uint8Array(600).fill(50 + n), items: 7 });
     expect(await made.stop(5000)).toBe(0);
     expect(backlog.dropped).toBe(24);
     expect(receiver.bodies.at(-1)).toBe(52);

@@ -17,8 +17,8 @@ afterAll(() => rmSync(root, { recursive: true }));
 let count = 0;
 const folder = () => join(root, String(count++));
 
-function request(n: number, bytes = 100): { body: Uint8Array<ArrayBuffer>; samples: number } {
-  return { body: new Uint8Array(bytes).fill(n), samples: (n % 7) + 1 };
+function request(n: number, bytes = 100): { body: Uint8Array<ArrayBuffer>; items: number } {
+  return { body: new Uint8Array(bytes).fill(n), items: (n % 7) + 1 };
 }
 
 /** Everything that waits, in its order. */
@@ -55,10 +55,10 @@ test("requests come out in their order, once, however often it is opened anew", 
           expect(next?.body[0]).toBe(model.shift());
           if (next !== undefined) backlog.shift(next);
         }
-        expect(backlog.samples).toBe(model.reduce((sum, n) => sum + (n % 7) + 1, 0));
+        expect(backlog.items).toBe(model.reduce((sum, n) => sum + (n % 7) + 1, 0));
       }
       expect(drain(backlog)).toEqual(model);
-      expect([backlog.samples, backlog.dropped, backlog.damagedBytes]).toEqual([0, 0, 0]);
+      expect([backlog.items, backlog.dropped, backlog.damagedBytes]).toEqual([0, 0, 0]);
       backlog.close();
       // What is delivered takes no room.
       expect(readdirSync(path).filter((name) => name.endsWith(".wal"))).toHaveLength(1);
@@ -72,7 +72,7 @@ test("the oldest go, and are counted, when there is no room", () => {
   for (let n = 0; n < 200; n++) backlog.push(request(n, 10_000));
   expect(backlog.bytes).toBeLessThanOrEqual(1 << 20);
   expect(backlog.bytes).toBeGreaterThan(800_000);
-  const kept = backlog.samples;
+  const kept = backlog.items;
   expect(backlog.dropped).toBe(
     Array.from({ length: 200 }, (_, n) => (n % 7) + 1).reduce((a, b) => a + b) - kept,
   );
@@ -87,9 +87,9 @@ test("a request that is under way when it goes for want of room takes no other w
   backlog.push(request(0, 1000));
   const first = backlog.peek()!;
   for (let n = 1; n < 200; n++) backlog.push(request(n, 10_000));
-  const { samples } = backlog;
+  const { items } = backlog;
   backlog.shift(first);
-  expect(backlog.samples).toBe(samples);
+  expect(backlog.items).toBe(items);
   expect(drain(backlog).at(-1)).toBe(199);
   backlog.close();
 });

@@ -201,7 +201,7 @@ describe.each(FORMATS)("OTLP as %s", (format) => {
     const { summary, undelivered } = await push.close(5000);
     expect({ undelivered, counters: push.counters }).toMatchObject({
       undelivered: 0,
-      counters: { samples: 5, refused: 0 },
+      counters: { items: 5, refused: 0 },
     });
     expect(summary).not.toContain("reject");
     const { host } = new URL(receiver.url);
@@ -244,7 +244,7 @@ describe("OTLP", () => {
     for (let i = 0; i < 3; i++) push.write(source.snapshot(i, { takenAtMs: START_MS + i }));
     const { undelivered } = await push.close(5000);
     expect(undelivered).toBe(2);
-    expect(push.sender.counters).toMatchObject({ retries: 4, refused: 2, samples: 1 });
+    expect(push.sender.counters).toMatchObject({ retries: 4, refused: 2, items: 1 });
     expect(pointsOf(receiver.metrics, "a_total").map((each) => each.timeUnixNano)).toEqual([ns(2)]);
   });
 

@@ -114,14 +114,14 @@ test.each([
     const service = new Service();
     for (let i = 0; i < 100; i++) service.tick(exporter);
     // All of it: what is taken just before the end would be refused when it is sent again.
-    await until("it is stored", () => !exporter.encoder.pending && exporter.backlog.samples === 0);
+    await until("it is stored", () => !exporter.encoder.pending && exporter.backlog.items === 0);
     await receiver.kill();
     for (let i = 0; i < 100; i++) service.tick(exporter);
     await until("it is missed", () => exporter.sender.counters.retries > 1);
     await receiver.start();
     await until(
       "all is delivered",
-      () => !exporter.encoder.pending && exporter.backlog.samples === 0,
+      () => !exporter.encoder.pending && exporter.backlog.items === 0,
     );
     for (let i = 0; i < 50; i++) service.tick(exporter);
     const { undelivered } = await exporter.close(5000);
@@ -157,7 +157,7 @@ test(
       source.writer.store("took_seconds", [], ...slots);
       exporter.write(source.snapshot(s, { takenAtMs: startMs + s * 1000 }));
     }
-    await until("it is stored", () => !exporter.encoder.pending && exporter.backlog.samples === 0);
+    await until("it is stored", () => !exporter.encoder.pending && exporter.backlog.items === 0);
     const ask = async (query: string) =>
       Number((await receiver.query(query, startMs + 20_000))[0]?.value?.[1]);
     expect(await ask("histogram_count(took_seconds)")).toBe(values.length);
@@ -210,7 +210,7 @@ test(
     source.writer.put(define.counter("jobs_total"), [], 5);
     exporter.write(source.snapshot(0, { takenAtMs: Date.now() }));
     const found = () => receiver.query("jobs_total", Date.now() + 1000);
-    await until("it is stored", () => exporter.sender.counters.samples > 0);
+    await until("it is stored", () => exporter.sender.counters.items > 0);
     await until("it is stale", async () => (await found()).length === 0);
     exporter.write(source.snapshot(1, { takenAtMs: Date.now() }));
     expect((await exporter.close(5000)).undelivered).toBe(0);

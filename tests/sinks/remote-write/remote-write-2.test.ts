@@ -391,7 +391,7 @@ describe("a receiver", () => {
       counting.write(exporter, 30);
       exporter.encoder.flush();
     }
-    await until("all is taken", () => exporter.backlog.samples === 0);
+    await until("all is taken", () => exporter.backlog.items === 0);
     counting.write(exporter, 10);
     expect((await exporter.close(5000)).undelivered).toBe(0);
     expect([...store.stored.get(SERIES)!]).toEqual(upTo(100));
@@ -422,11 +422,11 @@ describe("a receiver", () => {
     const counting = new Counting();
     counting.write(exporter, 10);
     exporter.encoder.flush();
-    await until("it has answered", () => exporter.backlog.samples === 0);
+    await until("it has answered", () => exporter.backlog.items === 0);
     counting.write(exporter, 5);
     const { undelivered } = await exporter.close(5000);
     expect(undelivered).toBe(3);
-    expect(exporter.counters).toMatchObject({ samples: 12, refused: 3 });
+    expect(exporter.counters).toMatchObject({ items: 12, refused: 3 });
     expect(notices).toEqual([expect.stringContaining("refused 3 samples")]);
   });
 
@@ -443,9 +443,8 @@ describe("a receiver", () => {
     const counting = new Counting();
     const files = new WriteAhead(folder, 1 << 20);
     const leave = (version: WireVersion) => {
-      for (const request of encoded(version, (encoder) => counting.write(encoder, 10))) {
-        files.push(request);
-      }
+      const requests = encoded(version, (encoder) => counting.write(encoder, 10));
+      for (const { body, samples } of requests) files.push({ body, items: samples, version });
     };
     leave(1);
     leave(2);
