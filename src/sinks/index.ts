@@ -16,7 +16,7 @@
 export type { ExportCounters } from "./delivery/export-counters.ts";
 export { type Row, Rows } from "./rows.ts";
 export type { Sink, SinkEnd, SinkOptions } from "./sink.ts";
-export { Sinks } from "./sinks.ts";
+export { type Member, Sinks, type SinksEnd } from "./sinks.ts";
 export { type TableOptions, TableSink } from "./table/table.ts";
 export { type Key, keysIn, processTerminal, SCREEN, type Terminal } from "./table/terminal.ts";
 export { CsvSink } from "./text/csv.ts";

@@ -1,26 +1,52 @@
-// A set of sinks as one, for whoever has frames and several places for them. It keeps no frames: what waits, waits in a
-// sink, within that sink's bounds.
+// A set of sinks that is one itself, for a source of frames that go to several places. It keeps no frames: each sink keeps
+// what it has not delivered, within its own bounds.
 
 import type { PoolSnapshot } from "../layout/index.ts";
 import type { Sink, SinkEnd } from "./sink.ts";
 
+/** A sink of a set. */
+export interface Member<End extends SinkEnd = SinkEnd> {
+  /** How it has ended, once the set is closed. */
+  readonly ended: Promise<End>;
+}
+
 /** How a set has ended. */
-interface SinksEnd extends SinkEnd {
+export interface SinksEnd extends SinkEnd {
   /** Each of them, in the order in which they were added. */
   readonly ends: readonly SinkEnd[];
 }
 
-/** Watches a sink's end, e.g. to say what is waited for. */
-type Ending = (end: Promise<SinkEnd>) => Promise<SinkEnd>;
+/** A sink whose end is of a known type. */
+type SinkTo<Frame, End extends SinkEnd> = Omit<Sink<Frame>, "close"> & {
+  close(graceMs: number): Promise<End>;
+};
 
 export class Sinks<Frame = PoolSnapshot> implements Sink<Frame> {
   readonly #sinks: Sink<Frame>[] = [];
-  readonly #endings: Ending[] = [];
+  /** What closes each of them. */
+  readonly #closing: ((graceMs: number) => Promise<SinkEnd>)[] = [];
   #end: Promise<SinksEnd> | undefined;
 
-  add(sink: Sink<Frame>, ending: Ending = (end) => end): void {
+  /** @param watch sees the end come, e.g. to say what is waited for */
+  add<End extends SinkEnd>(
+    sink: SinkTo<Frame, End>,
+    watch: (end: Promise<End>) => Promise<End> = (end) => end,
+  ): Member<End> {
+    const { promise, resolve, reject } = Promise.withResolvers<End>();
+    // The set's own end fails too, which is looked at.
+    promise.catch(() => {});
     this.#sinks.push(sink);
-    this.#endings.push(ending);
+    this.#closing.push(async (graceMs) => {
+      try {
+        const end = await watch(sink.close(graceMs));
+        resolve(end);
+        return end;
+      } catch (error) {
+        reject(error);
+        throw error;
+      }
+    });
+    return { ended: promise };
   }
 
   /** Gives the frame to each of them. @throws the first error of a sink, when all others have the frame */
@@ -67,9 +93,7 @@ export class Sinks<Frame = PoolSnapshot> implements Sink<Frame> {
 
   async #close(graceMs: number): Promise<SinksEnd> {
     // Not one after the other: a receiver that does not answer must not keep a file open.
-    const settled = await Promise.allSettled(
-      this.#sinks.map(async (sink, i) => this.#endings[i]!(sink.close(graceMs))),
-    );
+    const settled = await Promise.allSettled(this.#closing.map((close) => close(graceMs)));
     const ends = settled.map((each) => {
       if (each.status === "rejected") throw each.reason;
       return each.value;

@@ -94,6 +94,19 @@ test("all are closed at once, so that none waits for another", async () => {
   });
 });
 
+test("each tells its own end, in its own words, when the set is closed", async () => {
+  const [slow, failing] = [new Told(), new Failing()];
+  const set = new Sinks<number>();
+  const inner = setOf(slow);
+  const ended = set.add(inner);
+  const failed = set.add(failing);
+  set.close(0).catch(() => {});
+  slow.ending.resolve({ summary: "host: 7 samples", undelivered: 0 });
+  expect((await ended.ended).ends).toEqual([{ summary: "host: 7 samples", undelivered: 0 }]);
+  await expect(failed.ended).rejects.toThrow("cannot close");
+  expect(slow.told).toEqual(["close 0"]);
+});
+
 test("the set is behind when one of them is, and idle when all are", () => {
   const [one, two] = [new Told(), new Told()];
   const set = setOf(one, two);

@@ -8,10 +8,12 @@ import type { PoolSnapshot } from "../../layout/index.ts";
 import {
   CsvSink,
   type ExportCounters,
+  type Member,
   NdjsonSink,
   processTerminal,
   type Sink,
   Sinks,
+  type SinksEnd,
   TableSink,
 } from "../../sinks/index.ts";
 import { PrometheusSink } from "../../sinks/prometheus/index.ts";
@@ -78,7 +80,8 @@ export class Outputs {
   /** Of them, those that push. */
   readonly #pushes = new Sinks();
   readonly #pushCounters: () => ExportCounters[];
-  #file: Sink | undefined;
+  readonly #pushed: Member<SinksEnd>;
+  #file: Member | undefined;
   #scraping: Scraping | undefined;
   readonly #clashes = new ClashLog((text) => this.tellAside(text));
   /** Whoever reads what is printed has not taken it yet. */
@@ -111,7 +114,9 @@ export class Outputs {
     const printed = this.#printed(format);
     // First, so that the terminal is given back before anything is waited for.
     if (printed !== undefined) this.#sinks.add(printed);
-    this.#sinks.add(this.#pushes, (end) => finishing("delivering what is left", end));
+    this.#pushed = this.#sinks.add(this.#pushes, (end) =>
+      finishing("delivering what is left", end),
+    );
     stdout.on("drain", this.#onDrain);
   }
 
@@ -151,9 +156,8 @@ export class Outputs {
     this.#scraping?.stop();
     this.#surroundings.stdout.off("drain", this.#onDrain);
     await this.#sinks.close(GRACE_MS);
-    // Those that are closed tell again how they have ended.
-    const written = await this.#file?.close(0);
-    const { ends } = await this.#pushes.close(0);
+    const written = await this.#file?.ended;
+    const { ends } = await this.#pushed.ended;
     if (written !== undefined) this.#last.push(written.summary);
     for (const { summary } of ends) if (!this.#surroundings.once) this.#last.push(summary);
     return ends.filter(({ undelivered }) => undelivered > 0).map(({ summary }) => summary);
@@ -185,14 +189,14 @@ export class Outputs {
       throw new UsageError("--out-block is for --out with .parquet");
     }
     const { intervalMs, onFailure } = this.#surroundings;
-    this.#file = await openFile({
+    const sink = await openFile({
       ...{ file, replace, perWriter, onFailure },
       blockMs: blockMs ?? blockOf(intervalMs),
     });
     const { path, format } = file;
     const left =
       format === "parquet" ? `microview replay ${path} --repair completes it` : undefined;
-    this.#sinks.add(this.#file, (end) => finishing(`completing ${path}`, end, left));
+    this.#file = this.#sinks.add(sink, (end) => finishing(`completing ${path}`, end, left));
   }
 
   async #listen(): Promise<void> {
