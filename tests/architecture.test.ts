@@ -36,7 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "prom-client": ["layout", "client", "rest"],
   opentelemetry: ["layout", "client", "rest", "text"],
   frameworks: ["client"],
-  identity: ["layout", "http", "calling"],
+  identity: ["layout", "http", "calling", "settings"],
   guard: ["layout", "ffi", "http", "rest", "calling", "text", "settings"],
   agent: [
     ...["layout", "text", "ffi", "exposition", "identity", "guard", "rest", "sinks", "settings"],

@@ -12,7 +12,7 @@ import {
   type Structure,
   StructureReceiver,
 } from "../layout/index.ts";
-import { threadFault } from "../text/index.ts";
+import { printable, threadFault } from "../text/index.ts";
 import {
   AgentClient,
   type ClientTls,
@@ -640,7 +640,7 @@ export class Collector {
 }
 
 function tellOnStderr({ source, message }: CollectorEvent): void {
-  process.stderr.write(`microview: ${source}: ${message}\n`);
+  process.stderr.write(`microview: ${source}: ${printable(message)}\n`);
 }
 
 /** What was asked for, with what agents are shown from now on. */

@@ -1,6 +1,6 @@
 // What an agent answers about RDMA, checked before anything of it is used: it comes from another host.
 
-import { PATH_MTUS_BYTES } from "../calling/index.ts";
+import { foreignWords, PATH_MTUS_BYTES } from "../calling/index.ts";
 import type {
   QueuePairResponse,
   RdmaRegion,
@@ -19,10 +19,11 @@ const isMtu = (value: number) => PATH_MTUS_BYTES.some((bytes) => bytes === value
 export function parsePools(answer: unknown): RemotePool[] | TransportError {
   const { endpoint, reason, pools }: Partial<RdmaResponse> = answer ?? {};
   if (endpoint === null) {
-    return new TransportError(`the agent serves no RDMA: ${String(reason)}`);
+    const why = foreignWords(reason) ?? "it gives no reason";
+    return new TransportError(`the agent serves no RDMA: ${why}`);
   }
-  const fits = (pool: Partial<RemotePool>) =>
-    isCount(pool.id) &&
+  const fits = (pool: Partial<RemotePool> | null) =>
+    isCount(pool?.id) &&
     isCount(pool.poolId) &&
     isCount(pool.fileBytes) &&
     typeof pool.app === "string";

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { AgentClient } from "../../src/collector/agent-client.ts";
 import { discover, VERBS_DEFAULTS } from "../../src/collector/discovery.ts";
+import { parsePools } from "../../src/collector/verbs-answers.ts";
 import { VerbsSession } from "../../src/collector/verbs-session.ts";
 
 const MIB = 1 << 20;
@@ -87,4 +88,42 @@ test("words that a terminal would act upon, or that would look like a line of ou
     }
     void server.stop(true);
   }
+});
+
+test("a reason for having no RDMA is shown so too, and a list of pools may have anything in it", () => {
+  const evil = `\u001b[31mred\nmicroview: all is well${"x".repeat(5000)}`;
+  const { message } = parsePools({ endpoint: null, reason: evil, pools: [] }) as Error;
+  expect(message).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+  expect(message.length).toBeLessThan(600);
+  expect(String(parsePools({ endpoint: null, reason: [evil] }))).toContain("it gives no reason");
+  expect(String(parsePools({ endpoint: {}, pools: [null] }))).toContain("cannot be read");
+});
+
+test("what a collector says by itself is a line, whatever agents are called or say", async () => {
+  const program = `
+    const { Collector } = await import("../../src/collector/index.ts");
+    const collector = new Collector({
+      targets: [{ host: "127.0.0.1", port: Number(process.argv[1]) }],
+      ...{ intervalMs: 10, transport: "verbs", onSnapshot() {} },
+    });
+    collector.start();
+    await Bun.stdin.text();
+    await collector.stop();
+  `;
+  using server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: () => Response.json({ message: "\\" }, { status: 429 }),
+  });
+  const child = Bun.spawn([process.execPath, "-e", program, `${server.port}`], {
+    ...{ cwd: import.meta.dir, stdin: "pipe", stderr: "pipe" },
+  });
+  let said = "";
+  for await (const piece of child.stderr) {
+    said += new TextDecoder().decode(piece);
+    if (said.includes("\n")) break;
+  }
+  child.stdin.end();
+  await child.exited;
+  expect(said).toContain("asks to wait: \\\\");
 });

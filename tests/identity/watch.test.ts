@@ -296,6 +296,16 @@ describe("a token", () => {
     expect(watched.states[0]).toBe(`there is no token in ${tokenFile}`);
     expect(server.asked).toEqual([]);
   });
+
+  test("whose file has become a FIFO is told with the file's name, and keeps nobody waiting", async () => {
+    await using server = new FakeKubernetes();
+    const tokenFile = join(server.folder, "fifo");
+    Bun.spawnSync(["mkfifo", tokenFile]);
+    await using watched = new Watched(server, {}, { ...server.access, tokenFile });
+    await until("it is told", () => watched.states.length > 0);
+    expect(watched.states[0]).toBe(`cannot read ${tokenFile}: it is no plain file`);
+    expect(server.asked).toEqual([]);
+  });
 });
 
 describe("a server", () => {

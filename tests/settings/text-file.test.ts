@@ -3,7 +3,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readTextFile, SettingError } from "../../src/settings/index.ts";
+import { readPlainFile, readTextFile, SettingError } from "../../src/settings/index.ts";
 
 const folder = mkdtempSync("/tmp/microview-test-");
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -29,4 +29,23 @@ test("an empty file is refused", () => {
   const path = join(folder, "empty");
   writeFileSync(path, " \n");
   expect(() => readTextFile(path, "--ca")).toThrow(`--ca: ${path} is empty`);
+});
+
+test("a FIFO is refused at once, whether or not somebody writes to it", () => {
+  const path = join(folder, "fifo");
+  Bun.spawnSync(["mkfifo", path]);
+  const refusal = `cannot read ${path}: it is no plain file`;
+  expect(() => readTextFile(path, "--ca")).toThrow(`--ca: ${refusal}`);
+  expect(() => readPlainFile(path)).toThrow(refusal);
+  expect(() => readPlainFile("/dev/zero")).toThrow("cannot read /dev/zero: it is no plain file");
+});
+
+test("a file is read up to 1 MiB", () => {
+  const path = join(folder, "long");
+  writeFileSync(path, "a".repeat(1 << 20));
+  expect(readTextFile(path, "--ca")).toHaveLength(1 << 20);
+  writeFileSync(path, "a".repeat((1 << 20) + 1));
+  expect(() => readTextFile(path, "--ca")).toThrow(
+    `--ca: cannot read ${path}: it is longer than 1 MiB`,
+  );
 });

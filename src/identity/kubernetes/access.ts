@@ -1,8 +1,9 @@
 // Where the API server of Kubernetes is, and what to show it. In a pod both are given: kubernetes.io, "Accessing the
 // Kubernetes API from a Pod".
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { formatEndpoint } from "../../calling/index.ts";
+import { readPlainFile } from "../../settings/index.ts";
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** Tokens are a kilobyte or two. */
@@ -50,7 +51,7 @@ export function parseServerUrl(text: string): string {
 /** The token to show now; none over plain HTTP. @throws Error naming the file, never what is in it */
 export function readToken({ url, tokenFile }: KubernetesAccess): string | undefined {
   if (tokenFile === undefined || !url.startsWith("https:")) return undefined;
-  const token = readFileSync(tokenFile, "utf8").trim();
+  const token = readPlainFile(tokenFile).trim();
   if (!/^[\x21-\x7e]+$/.test(token) || token.length > TOKEN_CHARACTERS_MAX) {
     throw new Error(`there is no token in ${tokenFile}`);
   }

@@ -1,7 +1,7 @@
 // Requests to the API server: bounded in time and size, with the token of the moment, over TLS that is checked.
 
-import { readFileSync } from "node:fs";
 import { failureOf, proxyOption } from "../../http/index.ts";
+import { readPlainFile } from "../../settings/index.ts";
 import { type KubernetesAccess, readToken } from "./access.ts";
 
 const REASON_CHARACTERS_MAX = 300;
@@ -148,7 +148,7 @@ class Call implements Disposable {
         decompress: false,
         // Other tokens and certificates may hold by the next request.
         keepalive: false,
-        ...(caFile === undefined ? {} : { tls: { ca: readFileSync(caFile, "utf8") } }),
+        ...(caFile === undefined ? {} : { tls: { ca: readPlainFile(caFile) } }),
       });
       if (response.status === 200) return response;
       throw await refusal(response, token);

@@ -1,7 +1,6 @@
 // Files with what a receiver is told of who we are: tokens, passwords, headers. Their text is never shown.
 
-import { readFileSync } from "node:fs";
-import { readTextFile, SettingError } from "../../settings/index.ts";
+import { readPlainFile, readTextFile, SettingError } from "../../settings/index.ts";
 
 /** Headers that a file holds. */
 class FileHeaders {
@@ -21,7 +20,7 @@ class FileHeaders {
 
   /** @throws Error when the file has become unreadable since */
   read(): Record<string, string> {
-    const parsed = this.parse(readFileSync(this.path, "utf8").trim());
+    const parsed = this.parse(readPlainFile(this.path).trim());
     if (parsed === undefined) throw new Error(`${this.path} is not understood`);
     return parsed;
   }
