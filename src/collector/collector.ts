@@ -480,6 +480,8 @@ export class Collector {
     const known = this.#pools.get(pool.pool);
     const receiver = known?.receiver ?? new StructureReceiver();
     const structure = receiver.take(news);
+    // Of a pool that is gone: it tells what has changed, and nobody knows of what.
+    if (structure === undefined) return;
     this.#pools.set(pool.pool, {
       target: pool.target,
       receiver,
@@ -487,7 +489,8 @@ export class Collector {
       values: new Float64Array(structure.valueCount),
       damageCount: flaws.damageCount,
     });
-    this.#tellFlaws(pool, flaws, known?.damageCount ?? 0);
+    // Another directory has damage of its own.
+    this.#tellFlaws(pool, flaws, news.isWhole ? 0 : (known?.damageCount ?? 0));
   }
 
   /** What is left out is said again when there are records of more types, and not for each record. */

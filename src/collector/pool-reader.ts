@@ -52,8 +52,6 @@ export type Outcome =
 interface PoolReaderHooks {
   /** Memory for a snapshot, or undefined when there is none free. */
   memory(bytes: number): Destination | undefined;
-  /** What the snapshots that follow are of: told before the first of them. */
-  structure?(structure: Structure, directory: Directory): void;
 }
 
 export class PoolReader {
@@ -204,7 +202,6 @@ export class PoolReader {
       fence: i === 0,
     }));
     this.#structure = structure;
-    this.hooks.structure?.(structure, directory);
     // Values are read between two readings of the generation, whatever order a device would prefer.
     this.#ranges = [live, ...pages, { ...live, fence: true }];
   }

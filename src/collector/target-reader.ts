@@ -1,7 +1,12 @@
 // One agent as the reading thread sees it: its connection, its pools, and a snapshot of each at every deadline.
 
 import { monotonicNs, type Poll, unixMs } from "../ffi/index.ts";
-import { type Directory, StructureSender, skippedRecords } from "../layout/index.ts";
+import {
+  type Directory,
+  type Structure,
+  StructureSender,
+  skippedRecords,
+} from "../layout/index.ts";
 import { type Filter, type Wanted, wantedBy } from "./filter.ts";
 import { MmapTransport } from "./mmap-transport.ts";
 import { type Outcome, PoolReader } from "./pool-reader.ts";
@@ -249,12 +254,11 @@ export class TargetReader {
         pool: nextPool++,
         app: remote.app,
       };
-      const sender = new StructureSender();
       const pool: Pool = {
         public: shown,
         remote,
-        reader: this.#newReader(remote, shown, sender, buffers),
-        sender,
+        reader: this.#newReader(remote, buffers),
+        sender: new StructureSender(),
         buffers,
         busy: false,
         deadlineNs: 0,
@@ -273,19 +277,9 @@ export class TargetReader {
     this.nextNs = this.#deadlineNs + this.options.intervalNs;
   }
 
-  #newReader(
-    remote: RemotePool,
-    shown: ReadPool,
-    sender: StructureSender,
-    buffers: SnapshotBuffers,
-  ): PoolReader {
+  #newReader(remote: RemotePool, buffers: SnapshotBuffers): PoolReader {
     return new PoolReader(this.transport, remote, this.#wanted.metric, {
       memory: (bytes) => buffers.acquire(bytes),
-      structure: (structure, directory) => {
-        const news = sender.newsOf(structure);
-        if (news === undefined) return;
-        this.tell({ kind: "structure", pool: shown, news, flaws: flawsOf(directory) });
-      },
     });
   }
 
@@ -316,10 +310,14 @@ export class TargetReader {
   ): void {
     const { buffers } = pool;
     const { target, app } = pool.public;
+    if (this.#lost) return;
+    // Dropped while it was read: the main thread was told that it is gone, and is told nothing more.
+    if (this.#pools.get(pool.remote.id) !== pool) return buffers.close();
     switch (outcome.kind) {
       case "taken":
         pool.brokenRetryNs = BROKEN_RETRY_NS;
         pool.unsettledSinceNs = 0;
+        this.#tellStructure(pool, outcome.structure);
         buffers.give();
         this.tell({
           kind: "snapshot",
@@ -343,13 +341,20 @@ export class TargetReader {
         }
         // A damaged pool concerns that pool alone.
         pool.retryAtNs = monotonicNs() + DAMAGED_RETRY_NS;
-        pool.reader = this.#newReader(pool.remote, pool.public, pool.sender, buffers);
+        pool.reader = this.#newReader(pool.remote, buffers);
         this.#skip(app, "damaged", outcome.error.message);
         return;
       default:
         this.tell({ kind: "skipped", target, app, reason: outcome.kind, detail: "" });
         if (outcome.kind === "unsettled") this.#noteUnsettled(pool);
     }
+  }
+
+  /** With the snapshots of it, so that no more of them wait for the main thread than snapshots do. */
+  #tellStructure({ public: pool, reader, sender }: Pool, structure: Structure): void {
+    const news = sender.newsOf(structure);
+    if (news === undefined) return;
+    this.tell({ kind: "structure", pool, news, flaws: flawsOf(reader.directory!) });
   }
 
   /** Names what cannot be read as a pool, up to a number: anybody may make very many such files. */

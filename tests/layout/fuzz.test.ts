@@ -393,7 +393,7 @@ function checkValues(directory: Directory, header: PoolHeader, bytes: Uint8Array
   must(position === slots.byteLength, "the plan's bytes");
   const values = new Float64Array(structure.valueCount);
   new Gather(structure).into(slots, values);
-  const received = new StructureReceiver().take(new StructureSender().newsOf(structure)!);
+  const received = new StructureReceiver().take(new StructureSender().newsOf(structure)!)!;
   for (const entry of received.metrics) {
     for (const [at, index] of entry.indexes.entries()) {
       must(index + entry.metric.slots <= values.length, "a place among the values");

@@ -8,20 +8,17 @@ import type { Directory } from "../memory/directory.ts";
 import type { DirectoryMetric, Metric, Run } from "../memory/entries.ts";
 import { mappedPlan, planRead, type ReadPlan } from "../memory/read-plan.ts";
 import type { WriterEntry } from "../memory/writer-entry.ts";
+import { Columns, type SeriesColumns } from "./columns.ts";
 import { countingSince } from "./counting-since.ts";
 
 /** A metric with its series. The same object for as long as it has the same series. */
-export interface StructureMetric {
+export interface StructureMetric extends SeriesColumns {
   /** The same object for as long as the numbering is the same. */
   readonly metric: Metric;
   /** Name of its service. */
   readonly service: string;
-  /** Ids of its series, ascending. */
-  readonly series: Uint32Array;
-  /** Of each series: the index of its first value among a snapshot's. */
-  readonly indexes: Int32Array;
-  /** Of each series: where its label values begin in the log, each a u16 length and UTF-8 that was checked. */
-  readonly labelOffsets: Uint32Array;
+  /** The same object while series were only added behind those that were there. */
+  readonly columns: object;
 }
 
 /** Consecutive series of a metric in consecutive slots of a page. */
@@ -182,8 +179,11 @@ interface StructureOptions {
 
 interface KnownMetric {
   entry: StructureMetric;
-  /** Series that the directory had of it, bound or not. */
+  columns: Columns;
+  /** Series that were looked at, bound or not. */
   total: number;
+  /** Those of them that nobody was bound to. */
+  unbound: number[];
 }
 
 interface KnownWriter {
@@ -201,6 +201,10 @@ export class Structures {
   #last: Structure | undefined;
   #metrics = new Map<number, KnownMetric>();
   #writers = new Map<number, KnownWriter>();
+  /** Values that the directory had. */
+  #valueCount = 0;
+  /** The metric that names were gathered up to. */
+  #lastMetric = 0;
 
   constructor(options: StructureOptions = {}) {
     this.#options = options;
@@ -210,6 +214,7 @@ export class Structures {
   /** The structure that a directory has now. */
   of(directory: Directory): Structure {
     if (directory !== this.#directory) {
+      this.#lastMetric = 0;
       this.#metrics = new Map();
       this.#writers = new Map();
       this.#last = undefined;
@@ -218,18 +223,20 @@ export class Structures {
       return this.#last;
     }
     this.#length = directory.length;
-    const metrics = this.#metricsOf(directory);
-    const isLess = [...this.#metrics.keys()].some((id) => !metrics.has(id));
-    this.#metrics = metrics;
-    const writers = this.#writersOf(directory, isLess);
+    const last = this.#last;
+    const isLess = this.#followMetrics(directory);
+    const metrics = Array.from(this.#metrics.values(), ({ entry }) => entry);
+    const writers = this.#followWriters(directory, isLess);
+    const isSame = !isLess && last !== undefined && isSameList(writers, last.writers);
+    this.#valueCount = directory.valueCount;
     this.#last = new Structure({
-      metrics: Array.from(metrics.values(), ({ entry }) => entry),
-      writers,
-      plan: this.#planOf(writers),
+      metrics,
+      writers: isSame ? last.writers : writers,
+      plan: isSame ? last.plan : this.#planOf(writers),
       valueCount: directory.valueCount,
       numbering: directory,
-      startsMs: countingSince(directory),
-      names: this.#namesOf(directory),
+      startsMs: isSame ? last.startsMs : countingSince(directory),
+      names: this.#namesOf(directory, isLess),
       log: directory.log,
     });
     return this.#last;
@@ -241,25 +248,41 @@ export class Structures {
     return isMapped === true ? mappedPlan(writers) : planRead(writers, mergeGapSlots);
   }
 
-  #metricsOf(directory: Directory): Map<number, KnownMetric> {
-    const metrics = new Map<number, KnownMetric>();
+  /** @returns whether a metric is there no more */
+  #followMetrics(directory: Directory): boolean {
+    let isLess = false;
     for (const metric of directory.metrics.values()) {
-      if (metric.retired) continue;
-      const { id } = metric;
-      const service = directory.services.get(metric.service) ?? "";
-      const before = this.#metrics.get(id);
-      if (before === undefined && !this.#wants(service, metric)) continue;
-      const total = metric.series.length;
-      const isSame =
-        before?.total === total &&
-        // Nothing of it can have been bound since.
-        (before.entry.series.length === total || this.#last?.valueCount === directory.valueCount);
-      metrics.set(id, isSame ? before : { entry: metricOf(directory, metric, service), total });
+      const { id, retired } = metric;
+      const known = this.#metrics.get(id);
+      if (retired) {
+        isLess = this.#metrics.delete(id) || isLess;
+      } else if (known !== undefined) {
+        this.#followSeries(directory, metric, known);
+      } else {
+        const service = directory.services.get(metric.service) ?? "";
+        if (this.#wants(service, metric))
+          this.#metrics.set(id, newMetric(directory, metric, service));
+      }
     }
-    return metrics;
+    return isLess;
   }
 
-  #writersOf({ writers }: Directory, isLess: boolean): StructureWriter[] {
+  #followSeries(directory: Directory, metric: DirectoryMetric, known: KnownMetric): void {
+    const isLonger = metric.series.length > known.total;
+    if (!isLonger && (known.unbound.length === 0 || this.#valueCount === directory.valueCount))
+      return;
+    const { service } = known.entry;
+    if (known.unbound.some((id) => directory.valueIndexOf(id) >= 0)) {
+      // Its place is among those that were there.
+      this.#metrics.set(metric.id, newMetric(directory, metric, service));
+      return;
+    }
+    const { length } = known.columns;
+    addBound(directory, metric, known);
+    if (known.columns.length > length) known.entry = entryOf(metric, service, known.columns);
+  }
+
+  #followWriters({ writers }: Directory, isLess: boolean): StructureWriter[] {
     const known = isLess ? undefined : this.#writers;
     this.#writers = new Map();
     const all: StructureWriter[] = [];
@@ -282,46 +305,48 @@ export class Structures {
     return { id, service, serviceName, pid, threadId, startedAtMs, retained, runs };
   }
 
-  #namesOf(directory: Directory): StructureNames {
+  #namesOf(directory: Directory, isLess: boolean): StructureNames {
+    const { services, lastId } = directory;
+    const before = this.#last?.names;
+    // A metric that is not wanted may have been retired: its name stays, which harms nobody.
+    const isSame = before?.services.length === services.size && this.#lastMetric === lastId.metric;
+    if (isSame && !isLess) return before;
+    this.#lastMetric = lastId.metric;
     const metrics = new Set<string>();
     for (const { definition, retired } of directory.metrics.values()) {
       if (!retired) metrics.add(definition.name);
-    }
-    const before = this.#last?.names;
-    const { services } = directory;
-    if (before?.services.length === services.size && isSameNames(before.metrics, metrics)) {
-      return before;
     }
     return { services: [...services.values()], metrics: [...metrics] };
   }
 }
 
-function isSameNames(before: readonly string[], now: ReadonlySet<string>): boolean {
-  return before.length === now.size && before.every((name) => now.has(name));
+function isSameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((each, i) => each === b[i]);
 }
 
-/** Series that nobody was ever bound to have no value, and are left out. */
-function metricOf(directory: Directory, metric: DirectoryMetric, service: string): StructureMetric {
-  const { length } = metric.series;
-  const series = new Uint32Array(length);
-  const indexes = new Int32Array(length);
-  const labelOffsets = new Uint32Array(length);
-  let count = 0;
-  for (const id of metric.series) {
+function newMetric(directory: Directory, metric: DirectoryMetric, service: string): KnownMetric {
+  const columns = new Columns(metric.series.length);
+  const found = { columns, total: 0, unbound: [] };
+  addBound(directory, metric, found);
+  return { ...found, entry: entryOf(metric, service, columns) };
+}
+
+/** Adds the series that were not looked at yet. Those that nobody was ever bound to have no value, and are left out. */
+function addBound(
+  directory: Directory,
+  { series }: DirectoryMetric,
+  known: Omit<KnownMetric, "entry">,
+): void {
+  while (known.total < series.length) {
+    const id = series[known.total++]!;
     const index = directory.valueIndexOf(id);
-    if (index < 0) continue;
-    series[count] = id;
-    indexes[count] = index;
-    labelOffsets[count++] = directory.labelsOffset(id);
+    if (index < 0) known.unbound.push(id);
+    else known.columns.push(id, index, directory.labelsOffset(id));
   }
-  if (count === length) return { metric, service, series, indexes, labelOffsets };
-  return {
-    metric,
-    service,
-    series: series.slice(0, count),
-    indexes: indexes.slice(0, count),
-    labelOffsets: labelOffsets.slice(0, count),
-  };
+}
+
+function entryOf(metric: Metric, service: string, columns: Columns): StructureMetric {
+  return { metric, service, columns, ...columns.view() };
 }
 
 /** Where a series stands among a metric's, which are ascending. */

@@ -219,7 +219,7 @@ describe("a structure that is told to another thread", () => {
             const structure = structures.of(directory);
             const news = sender.newsOf(structure);
             if (news === undefined) continue;
-            const received = receiver.take(structuredClone(news));
+            const received = receiver.take(structuredClone(news))!;
             expect(told(received)).toEqual(told(structure));
             expect(receiver.current(sender.serial)).toBe(received);
             // Snapshots of the structure before, which come late, are of none.
@@ -266,8 +266,8 @@ describe("a structure that is told to another thread", () => {
     const one = pool.metric(service, define.counter("one_total"));
     for (let i = 0; i < 10_000; i++) pool.series(writer, many, [`label ${i}`]);
     pool.series(writer, one);
-    const { log, metrics, writers } = new StructureSender().newsOf(pool.structure)!;
-    expect(serialize({ log, metrics, writers }).byteLength).toBeLessThan(4096);
+    const news = new StructureSender().newsOf(pool.structure)!;
+    expect(serialize({ ...news, plan: undefined }).byteLength).toBeLessThan(4096);
   });
 
   test("names the metrics and writers that are the same, and sends the others", () => {
@@ -282,10 +282,47 @@ describe("a structure that is told to another thread", () => {
     sender.newsOf(pool.structure);
     pool.series(other, one);
     const news = sender.newsOf(pool.structure)!;
-    expect(news.metrics.map((each) => typeof each)).toEqual(["number", "object"]);
-    expect(news.writers.map((each) => typeof each)).toEqual(["number", "object"]);
-    expect(news.log.length).toBeLessThan(200);
-    expect(news.names).toBeUndefined();
+    expect(news.metrics.map(({ metric }) => metric.id)).toEqual([one]);
+    expect(news.writers.map(({ id }) => id)).toEqual([other]);
+    expect(news).toMatchObject({ metricIds: undefined, writerIds: undefined, names: undefined });
     expect(sender.newsOf(pool.structure)).toBeUndefined();
+  });
+
+  test("brings of a metric that has grown the new series alone", () => {
+    const pool = new PoolBuilder("shop");
+    const service = pool.service("auth");
+    const writer = pool.writer(service);
+    const metric = pool.metric(service, define.counter("c_total", ["n"]));
+    for (let i = 0; i < 1000; i++) pool.series(writer, metric, [String(i)]);
+    const sender = new StructureSender();
+    const receiver = new StructureReceiver();
+    const before = receiver.take(sender.newsOf(pool.structure)!)!;
+    const { columns } = pool.structure.metrics[0]!;
+    pool.series(writer, metric, ["new"]);
+    const news = sender.newsOf(pool.structure)!;
+    expect(news.metrics[0]).toMatchObject({ known: 1000, series: Uint32Array.of(1001) });
+    const after = receiver.take(structuredClone(news))!;
+    expect(pool.structure.metrics[0]!.columns).toBe(columns);
+    expect(after.labelValues(after.metrics[0]!, 1000)).toEqual(["new"]);
+    expect(before.metrics[0]!.series.length).toBe(1000);
+  });
+
+  test("is not made of a change whose beginning nobody was told", () => {
+    const pool = new PoolBuilder("shop");
+    const service = pool.service("auth");
+    const writer = pool.writer(service);
+    const metric = pool.metric(service, define.counter("c_total", ["n"]));
+    pool.series(writer, metric, ["a"]);
+    const sender = new StructureSender();
+    const whole = sender.newsOf(pool.structure)!;
+    pool.series(writer, metric, ["b"]);
+    const change = sender.newsOf(pool.structure)!;
+    pool.series(writer, metric, ["c"]);
+    const next = sender.newsOf(pool.structure)!;
+    expect(new StructureReceiver().take(change)).toBeUndefined();
+    const receiver = new StructureReceiver();
+    receiver.take(whole);
+    expect(receiver.take(next)).toBeUndefined();
+    expect(receiver.take(change)!.seriesCount).toBe(2);
   });
 });
