@@ -4,19 +4,19 @@ import { readFileSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import {
   type AccessOptions,
-  ANYONE,
-  ANYONE_REGISTERING,
+  anyone,
   checkExposure,
-  checkHost,
-  checkPorts,
+  checkPort,
   checkSocketPath,
   checkTls,
+  DEFAULT_SCOPES,
   fitConnections,
   type Grant,
   Guard,
   type GuardedServer,
   LOCAL,
   type Log,
+  NOBODY,
   Recurring,
   serve,
   type TlsIdentity,
@@ -35,6 +35,7 @@ import type { Problem, ProcessesResponse } from "../rest/index.ts";
 import type { ExportCounters } from "../sinks/index.ts";
 import { ErrorBoundary } from "./error-boundary.ts";
 import { FAILURE } from "./errors.ts";
+import { DATA_FLAGS, FLAGS, HINTS, REST_FLAGS } from "./flags.ts";
 import { Garbage } from "./garbage.ts";
 import { Health } from "./health.ts";
 import { InstanceLock } from "./instance-lock.ts";
@@ -50,6 +51,7 @@ import { Pools } from "./registry/pools.ts";
 import { STRATEGIES, type StrategyName } from "./registry/strategies/index.ts";
 import { SelfMetrics } from "./self-metrics.ts";
 import { DATA_COUNTERS } from "./serve/data-protocol.ts";
+import { codeOfRefusal, hasGuessed } from "./serve/data-refusals.ts";
 import { DataServer } from "./serve/data-server.ts";
 import { sessionSockets } from "./serve/rdma-routes.ts";
 import { createRoutes } from "./serve/routes.ts";
@@ -58,6 +60,8 @@ import { createRoutes } from "./serve/routes.ts";
 const LOOK_INTERVAL_MS = 1_000;
 
 export interface AgentOptions extends AccessOptions {
+  /** Callers over TCP without a token may register too, where no token is required. */
+  allowRegister?: boolean;
   socketPath: string;
   port: number;
   dataPort: number;
@@ -101,8 +105,8 @@ export class Agent {
   readonly #snapshots = new LocalSnapshots();
   readonly #garbage = new Garbage();
   readonly #guard: Guard;
-  /** Undefined without TLS, and where a renewal has failed half-way. */
-  #shownTls: TlsIdentity | undefined;
+  /** What the data port shows; undefined without TLS, and where a renewal has failed half-way. */
+  #dataTls: TlsIdentity | undefined;
   readonly #boundary: ErrorBoundary;
   /** Counts in the agent's own metrics what was done. */
   readonly #count: SelfMetrics["add"];
@@ -155,12 +159,16 @@ export class Agent {
       "dead writers of the service are folded again",
       "warn",
     );
-    this.#shownTls = options.tls;
+    this.#dataTls = options.tls;
     this.#boundary = new ErrorBoundary(log);
     this.#count = this.#boundary.safely("counts", (...of) => this.metrics.add(...of));
     this.#guard = new Guard({
       tokens,
-      anyone: options.allowRegister === true ? ANYONE_REGISTERING : ANYONE,
+      anyone:
+        options.allowRegister === true
+          ? anyone(DEFAULT_SCOPES)
+          : anyone(["read"], { register: HINTS.register }),
+      flags: FLAGS,
       allowHosts: options.allowHosts,
       limits,
       log,
@@ -189,9 +197,9 @@ export class Agent {
    * @throws ListenError, ExposedError, AgentRunningError, PlaceError, SystemError when a port or path cannot be used
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    checkSocketPath(options.socketPath);
-    checkHost(options.host);
-    checkExposure(options);
+    checkSocketPath(options.socketPath, HINTS.socket);
+    checkPort(options.host, 0, REST_FLAGS);
+    checkExposure(options, HINTS.exposed);
     const agent = new Agent(options);
     try {
       await agent.#start();
@@ -219,14 +227,12 @@ export class Agent {
 
   /** Shows another certificate to those who connect from now on. @throws TlsError for one that cannot be used */
   renewTls(tls: TlsIdentity): void {
-    const certificate = checkTls(tls);
-    // The same again is no reason to cut handshakes.
-    if (Bun.deepEquals(tls, this.#shownTls)) return;
-    this.#shownTls = undefined;
     this.#rest?.renewTls(tls);
+    // The same one again is no reason to cut handshakes.
+    if (Bun.deepEquals(tls, this.#dataTls)) return;
+    this.#dataTls = undefined;
     this.#data?.renewTls(tls);
-    this.#shownTls = tls;
-    this.#guard.certify(certificate);
+    this.#dataTls = tls;
     this.#options.log.info("the certificate was read anew");
   }
 
@@ -251,14 +257,12 @@ export class Agent {
 
   async #start(): Promise<void> {
     const { host, port, dataPort, tls, limits, log, socketPath, gid } = this.#options;
-    checkPorts(host, port, dataPort);
+    checkPort(host, port, REST_FLAGS);
+    checkPort(host, dataPort, DATA_FLAGS);
     const { scrapeDeadlineMs } = this.#options;
     const { refusals, tokens } = this.#guard;
     const boundary = this.#boundary;
-    if (tls !== undefined) {
-      const certificate = checkTls(tls);
-      this.#guard.certify(certificate);
-    }
+    if (tls !== undefined) checkTls(tls, FLAGS);
     this.#place.tryOut();
     this.metrics.set("startTime", Date.now() / 1000);
     this.pools.adoptAll();
@@ -271,7 +275,11 @@ export class Agent {
       idleMs: limits.idleMs,
       wrongPerS: limits.wrongPerS,
       mayTry: (address) => refusals.admission.mayTry(address),
-      refused: (...refusal) => refusals.connection(...refusal, tls !== undefined),
+      refused: (status, token, peer) => {
+        const refusal = { transport: "data", code: codeOfRefusal(status), token, peer };
+        // The port's thread does not know who has come through the tunnel.
+        refusals.connection(refusal, tls !== undefined && hasGuessed(status));
+      },
       failed: (reason) => {
         this.#health.set("data-port", {
           message: `the thread of the data port has failed: ${reason}`,
@@ -287,7 +295,9 @@ export class Agent {
     if (rdma !== undefined) {
       this.#rdma = new Rdma(rdma, log, {
         refused: () => this.#count("rdmaRefused"),
-        strange: (code, peer) => refusals.stranger(code, peer),
+        strange: (code, peer) => {
+          refusals.connection({ transport: "rdma", code, token: NOBODY.name, peer });
+        },
       });
     }
 
@@ -319,11 +329,11 @@ export class Agent {
       socket: {
         path: socketPath,
         made: () => log.warn("the socket was removed, and is there again", { path: socketPath }),
+        meanwhile: "services that are attached go on",
         ...(gid === undefined ? {} : { gid }),
       },
       limits,
-      // The limit is the routes' own, so that exceeding it is answered like every other refusal.
-      maxBodyBytes: Number.MAX_SAFE_INTEGER,
+      called: { server: "the agent", port: "the REST port" },
       answer: (request) => routes.handle(request),
       websocket: sessionSockets(() => this.#rdma),
       failure: FAILURE,

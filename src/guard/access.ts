@@ -13,8 +13,6 @@ export interface AccessOptions {
   tokens?: readonly TokenEntry[];
   tls?: TlsIdentity;
   insecure: boolean;
-  /** Callers over TCP without a token may register too, where no token is required. */
-  allowRegister?: boolean;
   /** Names of this host, besides its own and those of its certificate. */
   allowHosts?: readonly string[];
 }
@@ -22,10 +20,11 @@ export interface AccessOptions {
 /** A server would listen to strangers. */
 export class ExposedError extends Error {
   override readonly name = "ExposedError";
-  readonly hint =
-    "give --token-file FILE or --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure";
 
-  constructor(host: string) {
+  constructor(
+    host: string,
+    readonly hint: string,
+  ) {
     super(`${host} is reachable from other hosts, and anybody there could read metrics`);
   }
 }
@@ -38,16 +37,21 @@ export function listensOnLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
-/** @throws ExposedError when strangers could use the server and nobody has said that they may */
-export function checkExposure({ host, tokens, tls, insecure }: AccessOptions): void {
+/**
+ * @param hint what to do about it, with the server's flags
+ * @throws ExposedError when strangers could use the server and nobody has said that they may
+ */
+export function checkExposure({ host, tokens, tls, insecure }: AccessOptions, hint: string): void {
   if (listensOnLoopback(host) || tokens !== undefined || tls !== undefined || insecure) return;
-  throw new ExposedError(host);
+  throw new ExposedError(host, hint);
 }
 
 /** What callers without a token may do, and under which names they may ask. */
 export interface Anonymous {
   grant: Grant;
   names: HostNames;
+  /** The flag that adds a name. */
+  allowHostFlag: string;
 }
 
 /**
@@ -58,7 +62,7 @@ export interface Anonymous {
 export function checkRequest(
   request: Request,
   tokens: Tokens | undefined,
-  { grant: anyone, names }: Anonymous,
+  { grant: anyone, names, allowHostFlag }: Anonymous,
 ): Grant {
   if (tokens !== undefined) {
     const sent = request.headers.get("authorization");
@@ -89,7 +93,7 @@ export function checkRequest(
     throw new CallError(
       "foreign-host",
       "the request names a host that is not known to be this one",
-      "use its address, or start what serves it with the name as --allow-host (--listen-allow-host), with a certificate that has the name, or with tokens",
+      `use its address, or start the server with ${allowHostFlag} and the name, with a certificate that has the name, or with tokens`,
       403,
     );
   }

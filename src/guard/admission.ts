@@ -34,11 +34,15 @@ export class Admission {
   readonly #requests: Buckets;
   readonly #wrong: WrongTokens;
 
-  /** @param tokens undefined when none is asked for */
+  /**
+   * @param tokens undefined when none is asked for
+   * @param maxRequestsFlag the flag that raises the limit of requests; undefined where there is none
+   */
   constructor(
     readonly tokens: Tokens | undefined,
     { requestsPerS, wrongPerS }: AdmissionLimits,
     readonly anonymous: Anonymous,
+    readonly maxRequestsFlag?: string,
   ) {
     this.#requests = new Buckets(requestsPerS, requestsPerS * REQUESTS_AT_ONCE);
     this.#wrong = new WrongTokens(wrongPerS);
@@ -60,10 +64,12 @@ export class Admission {
     }
     const name = this.tokens === undefined ? `anyone ${placeOf(peer)}` : grant.name;
     if (this.#requests.take(name)) return grant;
+    const flag = this.maxRequestsFlag;
+    const raise = flag === undefined ? "" : `, or start the server with a higher ${flag}`;
     throw new TooManyError(
       "too-many-requests",
       `the token ${grant.name} has made more requests than it may`,
-      "ask less often, or have the limit raised (--max-requests of an agent)",
+      `ask less often${raise}`,
       this.#requests.waitS(name),
     );
   }

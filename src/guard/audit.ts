@@ -6,7 +6,8 @@ import type { Log } from "./log.ts";
 import { Buckets } from "./rate.ts";
 
 export interface Refusal {
-  transport: "rest" | "data" | "rdma" | "listen";
+  /** By which of the server's ways in, e.g. `rest`. */
+  transport: string;
   /** As the caller was told it. */
   code: string;
   /** The token's name, or `nobody`. */

@@ -30,10 +30,9 @@ function callerOf({ name }: Grant): string {
   return name === "local" ? "callers on the socket lack" : `the token ${name} lacks`;
 }
 
-function hintFor({ name }: Grant, need: Scope): string {
-  if (name === "anyone" && need === "register") {
-    return "services attach through the agent's Unix socket; for the prototype's clients start it with --allow-register";
-  }
+function hintFor({ name, hints }: Grant, need: Scope): string {
+  const known = hints?.[need];
+  if (known !== undefined) return known;
   return name === "local" || name === "anyone"
     ? `call over TCP with a token that has scopes=${need} in the server's token file`
     : "see scopes= in the server's token file";

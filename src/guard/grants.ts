@@ -12,6 +12,8 @@ export interface Grant {
   readonly all: boolean;
   /** What it may do with them. */
   readonly scopes: ReadonlySet<Scope>;
+  /** What to do about a scope that it lacks, where the server knows better than to name the token file. */
+  readonly hints?: Readonly<Partial<Record<Scope, string>>>;
   /** Whether an application, which need not exist, may be seen and used. */
   allows(app: string): boolean;
 }
@@ -20,10 +22,11 @@ export interface Grant {
 export const LOCAL: Grant = everything("local");
 
 /** Of those who come over TCP while no token is asked for: on a host with several users that is each of them. */
-export const ANYONE: Grant = everything("anyone", ["read"]);
+export function anyone(scopes: readonly Scope[], hints?: Grant["hints"]): Grant {
+  return { ...everything("anyone", scopes), ...(hints === undefined ? {} : { hints }) };
+}
 
-/** Of the same, where the prototype's clients are to be served, which have no token to send. */
-export const ANYONE_REGISTERING: Grant = everything("anyone");
+export const ANYONE = anyone(["read"]);
 
 /** Of those who have not said yet who they are. */
 export const NOBODY: Grant = {

@@ -8,7 +8,19 @@ import { CertificateEnd } from "./tls.ts";
 import { TokenKeeper } from "./token-keeper.ts";
 import type { TokenEntry, Tokens } from "./tokens.ts";
 
-interface GuardOptions extends Omit<RefusalsOptions, "tokens" | "anonymous"> {
+/** The flags of the server, as those who are refused, and whoever starts it, are told of them. */
+export interface GuardFlags {
+  /** Adds a name under which callers without a token may ask. */
+  allowHost: string;
+  /** Raises the limit of requests; undefined where there is none. */
+  maxRequests?: string;
+  cert: string;
+  key: string;
+  clientCa: string;
+}
+
+interface GuardOptions extends Omit<RefusalsOptions, "tokens" | "anonymous" | "maxRequestsFlag"> {
+  flags: GuardFlags;
   /** Of which callers over TCP must send one; undefined when none is asked for. */
   tokens: readonly TokenEntry[] | undefined;
   /** What callers over TCP may do where no token is asked for. */
@@ -21,16 +33,23 @@ interface GuardOptions extends Omit<RefusalsOptions, "tokens" | "anonymous"> {
 
 export class Guard {
   readonly refusals: Refusals;
+  readonly flags: GuardFlags;
   readonly #keeper: TokenKeeper | undefined;
   readonly #names: HostNames;
   readonly #certificate: CertificateEnd;
 
-  constructor({ tokens, anyone, allowHosts, tokensChanged = () => {}, ...rest }: GuardOptions) {
+  constructor(options: GuardOptions) {
+    const { tokens, anyone, allowHosts, tokensChanged = () => {}, flags, ...rest } = options;
+    this.flags = flags;
     this.#keeper = tokens && new TokenKeeper(tokens, rest.log, tokensChanged);
     this.#names = new HostNames(allowHosts);
     this.#certificate = new CertificateEnd(rest.log);
-    const anonymous = { grant: anyone, names: this.#names };
-    this.refusals = new Refusals({ ...rest, tokens: this.tokens, anonymous });
+    this.refusals = new Refusals({
+      ...rest,
+      tokens: this.tokens,
+      anonymous: { grant: anyone, names: this.#names, allowHostFlag: flags.allowHost },
+      maxRequestsFlag: flags.maxRequests,
+    });
   }
 
   /** Undefined when none is asked for. */

@@ -16,28 +16,17 @@ export class ListenError extends Error {
   }
 }
 
-/** @throws ListenError for a path that no socket can have */
-export function checkSocketPath(path: string): void {
+/**
+ * @param hint what to do about it, with the server's flag
+ * @throws ListenError for a path that no socket can have
+ */
+export function checkSocketPath(path: string, hint: string): void {
   const bytes = Buffer.byteLength(path);
   if (bytes <= SOCKET_PATH_BYTES_MAX) return;
   throw new ListenError(
     `the path of the socket has ${bytes} bytes, and the system allows ${SOCKET_PATH_BYTES_MAX}: ${path}`,
-    "give a shorter --socket, which services find by MICROVIEW_SOCKET",
+    hint,
   );
-}
-
-/** @throws ListenError for what is no address of this host */
-export function checkHost(host: string): void {
-  checkPort(host, 0, { host: "--host", port: "--port" });
-}
-
-/**
- * Tries out both ports; 0 stands for any.
- * @throws ListenError telling which one cannot be had, and why
- */
-export function checkPorts(host: string, port: number, dataPort: number): void {
-  checkPort(host, port, { host: "--host", port: "--port" });
-  checkPort(host, dataPort, { host: "--host", port: "--data-port" });
 }
 
 /** The flags that name a host and a port, for errors. */

@@ -1,6 +1,5 @@
 // Takes note of all that a server refuses: counts it, leaves a line, and remembers who was wrong.
 
-import { STATUS } from "../layout/index.ts";
 import type { Anonymous } from "./access.ts";
 import { Admission, type AdmissionLimits } from "./admission.ts";
 import { Audit, type Refusal } from "./audit.ts";
@@ -11,14 +10,11 @@ import { Buckets } from "./rate.ts";
 import { pathOf } from "./request-target.ts";
 import type { Tokens } from "./tokens.ts";
 
-/** Why a connection to the data port is refused, in the words that REST has for it. */
-const CODES: Readonly<Record<number, string>> = {
-  [STATUS.denied]: "denied",
-  [STATUS.expired]: "expired-token",
-  [STATUS.unscoped]: "needs-read-scope",
-  [STATUS.busy]: "too-many-connections",
-  [STATUS.tooManyWrong]: "too-many-wrong-tokens",
-};
+/** There were too many connections. */
+const BUSY = "too-many-connections";
+
+/** What becomes of an error that says that a caller may not do what it wants, or not so much or so often. */
+const REFUSALS: readonly number[] = [401, 403, 413, 429];
 
 /** Lines of what failed. */
 const FAILURES_PER_SECOND = 1;
@@ -39,7 +35,9 @@ export interface RefusalsOptions {
   log: Log;
   anonymous: Anonymous;
   /** As what requests to a path are logged; without one, connections. */
-  transportOf: (path?: string) => Refusal["transport"];
+  transportOf: (path?: string) => string;
+  /** The flag that raises the limit of requests. */
+  maxRequestsFlag: string | undefined;
   counts?: RefusalCounts;
 }
 
@@ -50,9 +48,9 @@ export class Refusals {
   readonly #options: RefusalsOptions;
 
   constructor(options: RefusalsOptions) {
-    const { tokens, limits, log, anonymous } = options;
+    const { tokens, limits, log, anonymous, maxRequestsFlag } = options;
     this.#options = options;
-    this.admission = new Admission(tokens, limits, anonymous);
+    this.admission = new Admission(tokens, limits, anonymous, maxRequestsFlag);
     this.#audit = new Audit(log, (text) => tokens?.has(text) === true);
   }
 
@@ -63,8 +61,9 @@ export class Refusals {
     this.#note(request, grant, peer, code);
   }
 
-  /** A route refused a request: the caller lacks a right, or the request is too large. */
+  /** Notes what a route has answered with an error, if it is a refusal: the caller lacks a right, or wants too much. */
   byRoute(error: CallError, request: Request): void {
+    if (!REFUSALS.includes(error.status)) return;
     this.atTheDoor(error, request, grantOf(request), addressOf(request));
   }
 
@@ -78,28 +77,19 @@ export class Refusals {
   }
 
   /**
-   * A connection to the data port was refused; its own thread counts it.
-   * @param status by STATUS, or OpenSSL's word for what a certificate is
-   * @param isTunnelled the thread does not know who it was
+   * A connection to a port that is not HTTP's was refused; whoever serves that port counts it.
+   * @param hasGuessed it has sent a token that is wrong, which is still to be counted
    */
-  connection(status: number | string, token: string, peer: string, isTunnelled: boolean): void {
-    const isWrong = status === STATUS.denied || status === STATUS.expired;
-    if (isWrong && isTunnelled) this.admission.wasWrong(peer);
-    const code = typeof status === "string" ? `tls ${status}` : (CODES[status] ?? String(status));
-    this.#audit.refused({ transport: "data", code, token, peer });
+  connection(refusal: Omit<Refusal, "method" | "path">, hasGuessed = false): void {
+    if (hasGuessed) this.admission.wasWrong(refusal.peer);
+    this.#audit.refused(refusal);
   }
 
   /** A connection to an HTTP port, or the Unix socket, was ended: there were too many. */
   ended(peer: string): void {
-    const code = CODES[STATUS.busy]!;
     const { counts, transportOf } = this.#options;
-    counts?.limited(code);
-    this.#audit.refused({ transport: transportOf(), code, token: NOBODY.name, peer });
-  }
-
-  /** Somebody came by rdma_cm whom nobody expects. */
-  stranger(code: string, peer: string): void {
-    this.#audit.refused({ transport: "rdma", code, token: NOBODY.name, peer });
+    counts?.limited(BUSY);
+    this.#audit.refused({ transport: transportOf(), code: BUSY, token: NOBODY.name, peer });
   }
 
   /** Says how many left no line, now and then. */

@@ -3,23 +3,24 @@
 
 import { lstatSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Scope } from "../calling/index.ts";
 import { shareSocket } from "../ffi/index.ts";
 import type { Problem } from "../rest/index.ts";
-import { checkScope } from "./check-scope.ts";
 import { type ConnectionLimits, Connections } from "./connections.ts";
 import { CallError, responseOf } from "./errors.ts";
 import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";
 import type { Guard } from "./guard.ts";
-import type { KnownPaths } from "./methods.ts";
+import { limited } from "./request-body.ts";
 import { addressed, LIVENESS_PATH, pathOf } from "./request-target.ts";
-import { serverTls, type TlsIdentity } from "./tls.ts";
+import type { Routes } from "./routes.ts";
+import { checkTls, serverTls, type TlsIdentity } from "./tls.ts";
 
 /** How long requests that were taken on may take while the server stops. */
 const DRAIN_TIMEOUT_MS = 1000;
 
 /** A connection that has been silent for this long is closed. */
 const IDLE_TIMEOUT_S = 30;
+
+const CALLED = { server: "the server", port: "the port" };
 
 /** Of a server that turns no request into a WebSocket. */
 const NO_SOCKETS: Bun.WebSocketHandler<unknown> = { message() {} };
@@ -38,14 +39,20 @@ interface ServeOptions {
     gid?: number;
     /** It was removed, and was made again. */
     made(): void;
+    /** What goes on while it cannot be reached, e.g. `services that are attached go on`. */
+    meanwhile: string;
   };
+  /** What problems call the server and its port, e.g. `the agent` and `the REST port`. */
+  called?: { server: string; port: string };
   limits: ConnectionLimits;
-  /** Of a request, beyond which it is refused before anything looks at it. */
-  maxBodyBytes: number;
-  /** What there is, looked at before anybody is asked who he is; undefined where what answers knows. */
-  paths?: KnownPaths;
-  /** What callers have to be allowed; undefined where what answers looks at that. */
-  scope?: Scope;
+  /** Of a body: a longer one is refused, and not read on. Undefined where what answers limits bodies itself. */
+  maxBodyBytes?: number;
+  /**
+   * What there is: a request that leads nowhere is refused before its token is looked at, and a caller without the
+   * route's scope before it is answered. Undefined where what answers finds routes itself, and calls
+   * {@link Routes.authorize} for each.
+   */
+  routes?: Routes;
   /** Answers a request that was let in; `grantOf` tells as whose. */
   answer(request: Request): Response | Promise<Response>;
   websocket?: Bun.WebSocketHandler<unknown>;
@@ -80,11 +87,16 @@ export class GuardedServer {
   /** Where requests came in that may become a WebSocket, and those that have. */
   readonly #listeners = new WeakMap<Request, { listener: Listener; given: Request }>();
   readonly #upgraded = new WeakSet<Request>();
+  /** Undefined without TLS, and where a renewal has failed half-way. */
+  #shownTls: TlsIdentity | undefined;
 
+  /** @throws Error when an address cannot be listened on, TlsError for a certificate that cannot be used */
   constructor(guard: Guard, options: ServeOptions) {
     this.#guard = guard;
     this.#options = options;
     this.#connections = new Connections(options.limits, (peer) => guard.refusals.ended(peer));
+    this.#shownTls = options.tls;
+    if (options.tls !== undefined) guard.certify(checkTls(options.tls, guard.flags));
     this.#unix = options.socket && this.#listenUnix(options.socket);
     try {
       this.#tcp = this.#listen(options.port, options.tls);
@@ -98,13 +110,20 @@ export class GuardedServer {
   /**
    * Shows another certificate to those who connect from now on. Bun takes no other one for a listener that stands, so
    * it is replaced: requests under way end as they would, and WebSockets stay.
-   * @throws Error when nothing listens now, because the port could not be taken again; it may be called again
+   * @throws TlsError for one that cannot be used; Error when nothing listens now, because the port could not be taken
+   *   again: then it may be called again
    */
   renewTls(tls: TlsIdentity): void {
+    const certificate = checkTls(tls, this.#guard.flags);
+    // The same one again is no reason to cut handshakes.
+    if (Bun.deepEquals(tls, this.#shownTls)) return;
+    this.#shownTls = undefined;
     this.#replace(this.#tcp);
     this.#hasPort = false;
     this.#tcp = this.#listen(this.port, tls);
     this.#hasPort = true;
+    this.#shownTls = tls;
+    this.#guard.certify(certificate);
   }
 
   /** Ends connections that are too many. To be called now and then. */
@@ -114,15 +133,16 @@ export class GuardedServer {
 
   /** What is wrong with the socket; one that somebody has removed is made again. */
   lookAtSocket(): Problem | undefined {
-    const { socket } = this.#options;
+    const { socket, called = CALLED } = this.#options;
     if (socket === undefined) return undefined;
-    const { path } = socket;
+    const { path, meanwhile } = socket;
+    const { server } = called;
     const inode = inodeAt(path);
     if (inode === this.#inode) return undefined;
     if (inode !== undefined) {
       return {
-        message: `something else has taken the place of the agent's socket ${path}`,
-        hint: "remove that: the agent makes its socket again; services that are attached go on meanwhile",
+        message: `something else has taken the place of ${server}'s socket ${path}`,
+        hint: `remove that: ${server} makes its socket again; ${meanwhile} meanwhile`,
       };
     }
     // First, for it removes what is under its name.
@@ -134,8 +154,8 @@ export class GuardedServer {
       return undefined;
     } catch (error) {
       return {
-        message: `the agent's socket ${path} was removed and cannot be made again: ${(error as Error).message}`,
-        hint: "let the agent's user write to its folder; services that are attached go on meanwhile",
+        message: `${server}'s socket ${path} was removed and cannot be made again: ${(error as Error).message}`,
+        hint: `let ${server}'s user write to its folder; ${meanwhile} meanwhile`,
       };
     }
   }
@@ -143,8 +163,9 @@ export class GuardedServer {
   /** What is wrong with the port. */
   lookAtPort(): Problem | undefined {
     if (this.#hasPort) return undefined;
+    const { port } = this.#options.called ?? CALLED;
     return {
-      message: `the REST port ${this.port} could not be taken again with another certificate`,
+      message: `${port} ${this.port} could not be taken again with another certificate`,
       hint: "see who listens there: `ss -ltnp`",
     };
   }
@@ -221,9 +242,10 @@ export class GuardedServer {
     admit: (request: Request, peer: string) => Grant,
     addressOf: (request: Request, listener: Listener) => string,
   ) {
-    const { websocket = NO_SOCKETS, maxBodyBytes, answered } = this.#options;
+    const { websocket = NO_SOCKETS, answered } = this.#options;
     return {
-      maxRequestBodySize: maxBodyBytes,
+      // Bun would answer a longer one by itself, without a line in the audit. The limit is ours.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       development: false as const,
       websocket,
       fetch: async (request: Request, listener: Listener) => {
@@ -247,22 +269,37 @@ export class GuardedServer {
     peer: string,
     admit: (request: Request, peer: string) => Grant,
   ): Promise<Response | undefined> {
-    const { paths, scope, answer, problems } = this.#options;
-    let grant = NOBODY;
+    const { routes, maxBodyBytes, answer, problems } = this.#options;
+    let request: Request | undefined;
     try {
-      const request = addressed(given);
-      if (paths?.has(request) === false) return responseOf(paths.refusalOf(request));
-      if (isLivenessProbe(request)) return livenessOf(problems?.() ?? []);
-      grant = admit(request, peer);
-      if (scope !== undefined) checkScope(grant, scope);
+      const asked = addressed(given);
+      if (routes?.has(asked) === false) return responseOf(routes.refusalOf(asked));
+      if (isLivenessProbe(asked)) return livenessOf(problems?.() ?? []);
+      const grant = admit(asked, peer);
+      request = withGrant(asked, grant, peer);
+      routes?.authorizeByPath(request);
+      if (maxBodyBytes !== undefined) {
+        request = withGrant(limited(request, maxBodyBytes), grant, peer);
+      }
       this.#listeners.set(request, { listener, given });
-      const response = await answer(withGrant(request, grant, peer));
+      const response = await answer(request);
       return this.#upgraded.has(request) ? undefined : response;
     } catch (error) {
+      if (request !== undefined) return this.answerTo(error, request);
       if (!(error instanceof CallError)) return this.#failed(error);
-      quietly(() => this.#guard.refusals.atTheDoor(error, given, grant, peer));
+      quietly(() => this.#guard.refusals.atTheDoor(error, given, NOBODY, peer));
       return responseOf(error);
     }
+  }
+
+  /**
+   * The answer to a request that was let in and whose route has thrown: a refusal is noted and told. Of anything else the
+   * log is told, and the caller learns that it failed. For frameworks that answer for errors themselves.
+   */
+  answerTo(error: unknown, request: Request): Response {
+    if (!(error instanceof CallError)) return this.#failed(error);
+    quietly(() => this.#guard.refusals.byRoute(error, request));
+    return responseOf(error);
   }
 
   #failed(error: unknown): Response {

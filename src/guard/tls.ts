@@ -23,7 +23,7 @@ export interface TlsIdentity {
  */
 export function checkTls(
   { cert, key, clientCa }: TlsIdentity,
-  labels = { cert: "--tls-cert", key: "--tls-key", clientCa: "--tls-client-ca" },
+  labels: { cert: string; key: string; clientCa: string },
 ): X509Certificate {
   const own = checkPair({ cert, key }, labels);
   if (clientCa !== undefined) certificatesOf(clientCa, labels.clientCa);

@@ -150,7 +150,7 @@ function parseName(name: string, fail: (reason: string) => Error): string {
   if (!NAME.test(name)) {
     throw fail("name= takes up to 64 letters, digits, dots, dashes and underscores");
   }
-  if (OWN_NAMES.includes(name)) throw fail(`${name} is what the agent calls those without a token`);
+  if (OWN_NAMES.includes(name)) throw fail(`${name} is what those without a token are called`);
   return name;
 }
 

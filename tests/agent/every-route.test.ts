@@ -8,13 +8,12 @@ import { Value } from "@sinclair/typebox/value";
 import { Elysia } from "elysia";
 import type { Agent } from "../../src/agent/agent.ts";
 import type { AgentError } from "../../src/agent/errors.ts";
-import { createRoutes, type RoutesContext } from "../../src/agent/serve/routes.ts";
+import { createRoutes, declaredBy, type RoutesContext } from "../../src/agent/serve/routes.ts";
 import { SCOPES } from "../../src/calling/index.ts";
 import { AgentClient } from "../../src/collector/agent-client.ts";
 import { VerbsSession } from "../../src/collector/verbs-session.ts";
-import { checkScope } from "../../src/guard/check-scope.ts";
-import { ANYONE, type Grant, LOCAL } from "../../src/guard/grants.ts";
-import { type Need, needs, needsOf } from "../../src/guard/scopes.ts";
+import { ANYONE, type Grant, LOCAL, withGrant } from "../../src/guard/grants.ts";
+import { type Need, needs } from "../../src/guard/scopes.ts";
 import type { TokenEntry } from "../../src/guard/tokens.ts";
 import { PAGE_BYTES, STATUS } from "../../src/layout/index.ts";
 import { CALLS, type Call, type CallSchemas } from "../../src/rest/index.ts";
@@ -195,23 +194,22 @@ function faultsOf(call: Call, answer: unknown): string[] {
 describe("a route", () => {
   test("is in this table, with the scope that it asks for", () => {
     const { routes } = createRoutes({} as RoutesContext);
-    const asked = Object.fromEntries(needsOf(routes));
+    const asked = Object.fromEntries(declaredBy(() => routes).needs);
     const expected = Object.entries(ROUTES).map(([route, { need }]) => [route, need] as const);
     expect(asked).toEqual(Object.fromEntries(expected));
   });
 
   test("that asks for no scope answers nobody", () => {
     const { routes } = new Elysia().get("/secret", () => "", { detail: { summary: "A secret" } });
-    const [need] = needsOf(routes).values();
-    expect(need).toBeUndefined();
+    const declared = declaredBy(() => routes);
     for (const grant of [LOCAL, ANYONE, { ...LOCAL, scopes: new Set(SCOPES) } as Grant]) {
-      expect(() => checkScope(grant, need)).toThrow(/nobody may call this/);
+      const request = withGrant(new Request("http://localhost/secret"), grant);
+      expect(() => declared.authorize({ request, route: "/secret" })).toThrow(
+        /nobody may call this/,
+      );
     }
-    expect(
-      needsOf(
-        new Elysia().get("/a", () => "", { detail: { summary: "A", ...needs("read") } }).routes,
-      ),
-    ).toEqual(new Map([["GET /a", "read"]]));
+    const open = new Elysia().get("/a", () => "", { detail: { summary: "A", ...needs("read") } });
+    expect(declaredBy(() => open.routes).needs).toEqual(new Map([["GET /a", "read"]]));
   });
 
   test.each(Object.entries(ROUTES))("%s", async (route, { need, body, otherApp }) => {

@@ -103,7 +103,7 @@ describe("a token file", () => {
     [`${ONE} name=a/b`, "line 1: name= takes up to 64"],
     ...[LOCAL, ANYONE, NOBODY].map(({ name }): [string, string] => [
       `#\n${ONE} name=${name}`,
-      `line 2: ${name} is what the agent calls those without a token`,
+      `line 2: ${name} is what those without a token are called`,
     ]),
     [`${ONE} scopes=`, "line 1: scopes= takes some of read, register, admin"],
     [`${ONE} scopes=write`, "line 1: scopes= takes some of read, register, admin"],

@@ -188,6 +188,7 @@ function scrapeServer(): Made {
     ...{ intervalMs: 1000, labelSource: true, wants: () => true },
     ...{ statistics: () => [], pushes: () => [], clashes: new ClashLog(() => {}) },
     log: { error() {}, warn() {}, info() {}, debug() {} },
+    flags: { allowHost: "--allow-host", cert: "--cert", key: "--key", clientCa: "--client-ca" },
   });
   return {
     sink,

@@ -6,17 +6,7 @@ import { Elysia, t } from "elysia";
 import { ValidationError } from "elysia/error";
 import type { ScrapeLimits } from "../../exposition/index.ts";
 import { ClashLog } from "../../exposition/index.ts";
-import {
-  CallError,
-  checkScope,
-  grantOf,
-  KnownPaths,
-  LIVENESS_PATH,
-  type Log,
-  type Need,
-  needs,
-  needsOf,
-} from "../../guard/index.ts";
+import { CallError, grantOf, type Log, needs, Routes } from "../../guard/index.ts";
 import { LAYOUT_VERSION, SHM_DIR, type Writer } from "../../layout/index.ts";
 import {
   ApiError,
@@ -61,7 +51,7 @@ export interface RoutesContext {
   upgrade: Upgrade;
   /** Bytes of a request's body. */
   maxBodyBytes: number;
-  /** Takes note of a request that a route has refused: the caller lacks a right, or the request is too large. */
+  /** Takes note of what a request is told that was let in and not answered. */
   refused(error: CallError, request: Request): void;
   /** Takes note of a fault of ours. */
   failed(error: unknown): void;
@@ -106,17 +96,11 @@ export function createRoutes(context: RoutesContext) {
   const granted = ({ request }: { request: Request }) => ({
     apps: new GrantedPools(pools, grantOf(request)),
   });
-  let needed: Map<string, Need | undefined> | undefined;
-  const authorize = ({ request, route }: { request: Request; route: string }) => {
-    needed ??= needsOf(routes.routes);
-    const method = request.method === "HEAD" ? "GET" : request.method;
-    checkScope(grantOf(request), needed.get(`${method} ${route}`));
-  };
-  const contract = contractOf(new Bodies(context.maxBodyBytes, authorize));
-  let known: KnownPaths | undefined;
+  const declared = declaredBy(() => routes.routes);
+  const contract = contractOf(new Bodies(context.maxBodyBytes, declared.authorize));
   const routes = new Elysia({ normalize: false })
     // First of all, so that it is asked of each route that follows.
-    .onTransform(authorize)
+    .onTransform(declared.authorize)
     .use(
       openapi({
         provider: null,
@@ -134,10 +118,8 @@ export function createRoutes(context: RoutesContext) {
     )
     .use(docsPage())
     .onError(({ error, code, set, request }) => {
-      const liveness = { method: "GET", path: LIVENESS_PATH };
-      known ??= new KnownPaths([...routes.routes, liveness], "GET /openapi lists them");
-      const told = asCallError(error, code, () => known!.refusalOf(request));
-      if (told.status === 403 || told.status === 413) context.refused(told, request);
+      const told = asCallError(error, code, () => declared.refusalOf(request));
+      context.refused(told, request);
       if (told instanceof LimitError) count("limits", 1, told.code);
       if (told === FAILURE) context.failed(error);
       set.status = told.status;
@@ -333,6 +315,14 @@ export function createRoutes(context: RoutesContext) {
       detail: { summary: "The agent's tokens by name, with what they grant", ...needs("admin") },
     });
   return routes;
+}
+
+/** What routes ask of their callers. The document of them is the plugin's, and declares nothing. */
+export function declaredBy(routes: ConstructorParameters<typeof Routes>[0]): Routes {
+  return new Routes(routes, {
+    hint: "GET /openapi lists them",
+    others: { "GET /openapi/json": "known" },
+  });
 }
 
 /**

@@ -15,6 +15,7 @@ import { ScrapeServer, type ScrapeServerOptions } from "../../sinks/prometheus/i
 import type { ListenOptions } from "./flags.ts";
 
 const FLAGS = {
+  allowHost: "--listen-allow-host",
   tokens: "--listen-token-file",
   cert: "--listen-tls-cert",
   key: "--listen-tls-key",
@@ -55,6 +56,7 @@ export class Scraping {
       ...files.first,
       ...options.listen,
       allowHosts: options.listenAllowHost,
+      flags: FLAGS,
       scrapesAtOnce: options.listenMaxScrapes,
       log,
     });

@@ -15,14 +15,14 @@ import {
   ANYONE,
   CallError,
   CONNECTION_LIMITS,
-  checkTls,
   fitConnections,
   Guard,
   type GuardedServer,
+  type GuardFlags,
   grantOf,
-  KnownPaths,
-  LIVENESS_PATH,
   type Log,
+  needs,
+  Routes,
   responseOf,
   serve,
   type TlsIdentity,
@@ -39,7 +39,9 @@ const STALE_MS_MIN = 5_000;
 /** How often is looked whether a token ends, who has too many connections, and what there is to say of those refused. */
 const LOOK_MS = 1_000;
 
-const PATHS = ["/metrics", LIVENESS_PATH].map((path) => ({ method: "GET", path }));
+const ROUTES = new Routes(() => [{ method: "GET", path: "/metrics", detail: needs("read") }], {
+  hint: "GET /metrics",
+});
 
 const FAILURE = new CallError(
   "internal",
@@ -57,6 +59,8 @@ export interface ScrapeServerOptions {
   tls?: TlsIdentity | undefined;
   /** Names of this host, besides its own and those of its certificate. */
   allowHosts?: readonly string[] | undefined;
+  /** As those who are refused are told of them. */
+  flags: GuardFlags;
   /** Long answers that are being taken at once. */
   scrapesAtOnce?: number | undefined;
   intervalMs: number;
@@ -94,22 +98,18 @@ export class ScrapeServer implements Sink {
   readonly #server: GuardedServer;
   readonly #looking: Timer;
   #end: Promise<SinkEnd> | undefined;
-  /** Undefined without TLS, and where a renewal has failed half-way. */
-  #shownTls: TlsIdentity | undefined;
 
   /** @throws Error when the address cannot be listened on */
   constructor(options: ScrapeServerOptions) {
     this.#options = options;
-    const { host, port, tokens, tls, allowHosts, scrapesAtOnce: atOnce, log } = options;
+    const { host, port, tokens, tls, allowHosts, flags, scrapesAtOnce: atOnce, log } = options;
     this.#self = new SelfPool(options.statistics, options.pushes, this.#counts);
     this.#guard = new Guard({
-      ...{ tokens, allowHosts, log },
+      ...{ tokens, allowHosts, flags, log },
       anyone: ANYONE,
       limits: ADMISSION_LIMITS,
       transportOf: () => "listen",
     });
-    if (tls !== undefined) this.#guard.certify(checkTls(tls));
-    this.#shownTls = tls;
     this.#endpoint = new MetricsEndpoint(atOnce === undefined ? {} : { atOnce }, {
       refused: () => this.#counts.refused++,
       cut: () => this.#counts.cut++,
@@ -120,8 +120,7 @@ export class ScrapeServer implements Sink {
       ...{ host, port },
       limits: fitConnections(CONNECTION_LIMITS),
       maxBodyBytes: 0,
-      paths: new KnownPaths(PATHS, "GET /metrics"),
-      scope: "read",
+      routes: ROUTES,
       answer: (request) => this.#answer(request),
       failure: FAILURE,
       ...(tls === undefined ? {} : { tls }),
@@ -147,13 +146,7 @@ export class ScrapeServer implements Sink {
 
   /** Shows another certificate from now on. @throws TlsError for one that cannot be used */
   renewTls(tls: TlsIdentity): void {
-    const certificate = checkTls(tls);
-    // The same again is no reason to cut handshakes.
-    if (Bun.deepEquals(tls, this.#shownTls)) return;
-    this.#shownTls = undefined;
     this.#server.renewTls(tls);
-    this.#shownTls = tls;
-    this.#guard.certify(certificate);
   }
 
   write({ app, source, structure, monotonicNs, values, slots }: PoolSnapshot): void {
