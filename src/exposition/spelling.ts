@@ -1,4 +1,4 @@
-// How Prometheus spells numbers, labels and bounds, for all who show series as it does; src/exposition makes the texts.
+// How Prometheus spells numbers, labels and bounds: for the texts here, and for others who show series as it does.
 // https://prometheus.io/docs/instrumenting/exposition_formats/
 
 import { exposedBounds, type Metric } from "../layout/index.ts";

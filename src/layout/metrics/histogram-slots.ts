@@ -4,7 +4,7 @@ import { bucketQuantile, logLinearBounds } from "../definitions/histogram.ts";
 import { shapeOf } from "../definitions/metric.ts";
 import type { Metric } from "../memory/entries.ts";
 
-/** The `le` of each bucket slot, +Inf last. */
+/** The upper bound of each bucket slot, +Inf last; none for a counter or gauge. */
 export function exposedBounds(metric: Metric): number[] {
   const { definition } = metric;
   if (definition.kind === "histogram") return [...definition.bounds, Number.POSITIVE_INFINITY];
