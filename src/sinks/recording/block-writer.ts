@@ -6,13 +6,15 @@ import { BLOCK_TABLES, blockCopy, LOOKUPS, TABLES } from "./format.ts";
 import type { Block, ChangedValues, SeriesNews, SnapshotColumns } from "./worker-protocol.ts";
 
 const MEMORY_BYTES = 1.5e9;
+const FORGOTTEN_AT_ONCE = 10_000;
 
 export class BlockWriter {
   /** Blocks so far. */
   #blocks = 0;
-  /** By number, as the next. */
-  readonly #pools: { source: string; app: string }[] = [];
-  readonly #series: SeriesNews[] = [];
+  /** By number. */
+  readonly #pools = new Map<number, { source: string; app: string }>();
+  /** By number; those that have ended are left out. */
+  readonly #series: (SeriesNews | undefined)[] = [];
   /** Series of each cell, by number. */
   #seriesOfCell = new Int32Array(1024);
   #cells = 0;
@@ -52,7 +54,24 @@ export class BlockWriter {
     this.part.truncate();
     await connection.run(blockCopy(this.#blocks++, this.perWriter, this.part.path));
     for (const table of BLOCK_TABLES) await connection.run(`DELETE FROM ${table}`);
+    await this.#forget(block.ended);
     return this.part.read();
+  }
+
+  /** Nothing of these comes in later blocks. */
+  async #forget({ pools, series }: Block["ended"]): Promise<void> {
+    for (const number of pools) this.#pools.delete(number);
+    for (const number of series) this.#series[number] = undefined;
+    const { connection } = this.database;
+    for (let from = 0; from < series.length; from += FORGOTTEN_AT_ONCE) {
+      const some = series.slice(from, from + FORGOTTEN_AT_ONCE);
+      await connection.run(`DELETE FROM known WHERE series IN (${some.join(", ")})`);
+    }
+    if (pools.length > 0) {
+      await connection.run(
+        `DELETE FROM known WHERE series IS NULL AND pool IN (${pools.join(", ")})`,
+      );
+    }
   }
 
   close(): void {
@@ -73,7 +92,7 @@ export class BlockWriter {
       appender.endRow();
     };
     for (const { pool, source, app } of pools) {
-      this.#pools[pool] = { source, app };
+      this.#pools.set(pool, { source, app });
       const nothing = new Array<null>(9).fill(null);
       append([null, pool, source, app, ...nothing]);
     }
@@ -81,7 +100,7 @@ export class BlockWriter {
       this.#series[each.series] = each;
       this.#reserve(each.firstCell + each.slots);
       this.#seriesOfCell.fill(each.series, each.firstCell, each.firstCell + each.slots);
-      const { source, app } = this.#pools[each.pool]!;
+      const { source, app } = this.#pools.get(each.pool)!;
       append([
         ...[each.series, each.pool, source, app, each.service, each.metric, each.labels],
         ...[each.kind, each.unit, each.writer, each.pid, each.thread, each.definition],

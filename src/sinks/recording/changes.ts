@@ -63,6 +63,10 @@ export class Changes {
   #poolCount = 0;
   #seriesCount = 0;
   #cellCount = 0;
+  /** Where cells of series that have ended begin, by how many there are of each. Later blocks use them again. */
+  readonly #freeCells = new Map<number, number[]>();
+  /** Series that have ended in the block that is open. */
+  #ended: Series[] = [];
   #open = emptyBlock();
   #rows = emptyRows();
   /** Rows of the block so far. */
@@ -124,9 +128,22 @@ export class Changes {
     this.keyRows = 0;
     for (const [key, pool] of this.#pools) {
       pool.isKeyed = false;
-      if (pool.isGone) this.#pools.delete(key);
+      if (pool.isGone) this.#forget(key, pool, block);
     }
+    for (const series of this.#ended) {
+      block.ended.series.push(series.id);
+      const free = this.#freeCells.get(series.slots);
+      if (free === undefined) this.#freeCells.set(series.slots, [series.firstCell]);
+      else free.push(series.firstCell);
+    }
+    this.#ended = [];
     return block;
+  }
+
+  #forget(key: string, pool: Pool, { ended }: Open): void {
+    this.#pools.delete(key);
+    for (const series of pool.series) this.#ended.push(series);
+    ended.pools.push(pool.id);
   }
 
   /** How many pools are known: those that are there, and those that have ended during the block. */
@@ -142,7 +159,7 @@ export class Changes {
     const key = poolKey({ source, app });
     const pool = this.#pools.get(key);
     if (pool === undefined) return;
-    if (!pool.isKeyed) this.#pools.delete(key);
+    if (!pool.isKeyed) return this.#forget(key, pool, this.#open);
     pool.isGone = true;
     pool.rows = this.#newRows();
     pool.version = -1;
@@ -223,9 +240,10 @@ export class Changes {
       }
       return series;
     });
-    // What is gone is NaN from here on.
-    if (pool.isKeyed) {
-      for (const { firstCell } of known.keys()) this.#push(firstCell, snapshot, Number.NaN);
+    for (const series of known.keys()) {
+      this.#ended.push(series);
+      // A value that is absent is how the file says that a series has ended since the block began.
+      if (pool.isKeyed) this.#push(series.firstCell, snapshot, Number.NaN);
     }
     pool.cells = cells;
     pool.before = before;
@@ -257,7 +275,7 @@ export class Changes {
     const isHistogram = kind === "histogram" || kind === "loglinear";
     const series: Series = {
       id: this.#seriesCount++,
-      firstCell: this.#cellCount,
+      firstCell: this.#freeCells.get(metric.slots)?.pop() ?? this.#newCells(metric.slots),
       slots: metric.slots,
       key,
       metric,
@@ -265,7 +283,6 @@ export class Changes {
       index: -1,
     };
     part.series = series;
-    this.#cellCount += metric.slots;
     this.#open.series.push({
       series: series.id,
       pool: pool.id,
@@ -285,6 +302,12 @@ export class Changes {
       slots: metric.slots,
     } satisfies SeriesNews);
     return series;
+  }
+
+  #newCells(count: number): number {
+    const first = this.#cellCount;
+    this.#cellCount += count;
+    return first;
   }
 
   /** The hot loop: two words of each value against those before. */
@@ -340,5 +363,6 @@ function emptyBlock(): Open {
     series: [],
     snapshots: { pool: [], timeUs: [], missed: [], latenessMs: [], detail: [] },
     present: { series: [], snapshots: [] },
+    ended: { pools: [], series: [] },
   };
 }

@@ -57,6 +57,8 @@ export interface Block {
   snapshots: SnapshotColumns;
   /** Series that are there, and from which snapshot on. */
   present: { series: number[]; snapshots: number[] };
+  /** Pools and series that no later block has. */
+  ended: { pools: number[]; series: number[] };
 }
 
 export type ToRecorder =

@@ -88,6 +88,37 @@ test("what is read back is what was recorded", async () => {
   expect(rows).toBe(4 + 5 + 9);
 });
 
+test("applications that come and end over many blocks are read back, each with its own values", async () => {
+  const path = newPath();
+  const output = new Output();
+  const sink = new NdjsonSink(output);
+  const recording = await recorder(path, { blockRows: 1 });
+  const source = new Source(scratch);
+  source.writer.put(define.counter("sold_total"), [], 1);
+  source.writer.put(define.histogram("seconds", [0.1, 1]), [], 1, 2, 3, 4.5);
+  const write = (at: number, app: string) => {
+    source.writer.store("sold_total", [], at);
+    const snapshot = source.snapshot(at, { app });
+    sink.write(snapshot);
+    recording.write(snapshot);
+  };
+  let at = 0;
+  for (let i = 0; i < 10; i++) {
+    // A block is closed when its changes are many times what it began with.
+    for (let j = 0; j < 50; j++) write(at++, "shop");
+    write(at++, `job-${i}`);
+    sink.gone("host:7070", `job-${i}`);
+    recording.gone("host:7070", `job-${i}`);
+  }
+  await recording.close();
+  const [[blocks]] = (await queryParquet(
+    path,
+    "SELECT count(DISTINCT block)::INTEGER FROM FILE",
+  )) as [[number]];
+  expect(blocks).toBeGreaterThan(5);
+  expect(await shown(path)).toBe(output.text);
+});
+
 test("a reader that has nothing to do with DuckDB finds the same in it", async () => {
   const source = new Source(scratch);
   const path = newPath();
