@@ -1,7 +1,7 @@
-// Where snapshots go, a folder for each kind of sink. This door has what every sink is, sets of them, and what is printed:
-// the live table, NDJSON and CSV. The other sinks have doors of their own, so that they are loaded only where they are
-// asked for. A sink that prints is made with a function that receives its text. Every sink is given each snapshot as it
-// comes, of any number of agents and applications, and is closed at the end:
+// Where snapshots go, a folder for each kind of sink. This index has the interface `Sink`, sets of sinks, and the sinks
+// that print snapshots: the table, NDJSON and CSV. All others have an index of their own, so that they are loaded only
+// when they are asked for. A sink that prints is made with a function that receives its text. A sink takes the snapshots
+// of any number of agents and applications, is told which of them have gone, and is closed at the end:
 //
 //   const sink = new NdjsonSink({ write: (text) => process.stdout.write(text), perWriter });
 //   const sink = new CsvSink({ write, perWriter });
@@ -9,6 +9,7 @@
 //     ...(process.stdout.isTTY ? { terminal: processTerminal(), onQuit: () => stop.abort() } : {}) });
 //
 //   for await (const snapshot of snapshots) sink.write(snapshot);
+//   sink.gone(source, app);
 //   await sink.close(0);   // in a finally: on a terminal it gives the screen and the keyboard back
 //
 // `write` copies what it needs: the snapshot's arrays may be reused as soon as it returns.

@@ -1,5 +1,5 @@
-// The series of a pool as sinks go through them: found, named and formatted once per structure,
-// so that a snapshot costs nothing but its numbers.
+// The series of a pool, as the sinks that show each of them need them. Names are looked up and formatted once for each
+// structure, so that a snapshot costs only its numbers.
 
 import {
   HistogramSlots,
@@ -13,12 +13,12 @@ import {
 } from "../layout/index.ts";
 import type { SinkOptions } from "./sink.ts";
 
-/** What a sink is told of a series when it makes its part of the row. */
+/** The name of a series. A sink formats it once and keeps the result as its part of the row. */
 export interface RowName {
   service: string;
   metric: Metric;
   labelValues: readonly string[];
-  /** Whose values they are, where each writer is shown by itself. */
+  /** The writer of the values; undefined where writers are added up. */
   writer: StructureWriter | undefined;
 }
 
@@ -28,9 +28,9 @@ export interface Row<Part> {
   readonly service: string;
   readonly metric: Metric;
   readonly writer: StructureWriter | undefined;
-  /** Of a histogram. */
+  /** How to read the values of a histogram; undefined for other kinds. */
   readonly histogram: HistogramSlots | undefined;
-  /** What the sink has made of its name. */
+  /** What the sink keeps of this series, e.g. its formatted name. */
   readonly part: Part;
   /** Index of its first value in {@link Rows.data}. */
   index: number;
@@ -146,7 +146,7 @@ function rowId(series: number, writer: StructureWriter | undefined): string | nu
   return writer === undefined ? series : `${writer.id} ${series}`;
 }
 
-/** Writer ids are unique within a pool only: the one that takes its place numbers its writers from 1 again. */
+/** Writer ids are unique within one pool. A pool that replaces another numbers its writers from 1 again. */
 function isSameWriter(one: StructureWriter | undefined, other: StructureWriter | undefined) {
   if (one === other) return true;
   return (

@@ -3,25 +3,25 @@
 /** A request's body, as it is sent. */
 export interface PushRequest {
   body: Uint8Array<ArrayBuffer>;
-  /** How many samples, events or whatever the sink sends are in it, for the counts. */
+  /** How many samples, data points or events it has, for the counters. */
   items: number;
-  /** Of the protocol, in which it is written, where there are several; 1 unless given. */
+  /** Version of the protocol that it is written in; 1 unless given. */
   version?: number;
 }
 
-/** Requests in the order of their making, which is the order of sending: receivers take no other. */
+/** Requests in the order in which they were made. They are sent in that order, because receivers accept no other. */
 export interface Backlog {
-  /** Keeps a request. What is oldest goes when there is no room. */
+  /** Keeps a request. The oldest requests are dropped when there is no room. */
   push(request: PushRequest): void;
   /** The oldest request; the same object until it is shifted or dropped. */
   peek(): PushRequest | undefined;
-  /** Forgets a request that was delivered or refused; nothing happens when it was dropped meanwhile. */
+  /** Removes a request that was delivered or refused. Does nothing if it was dropped meanwhile. */
   shift(request: PushRequest): void;
   readonly items: number;
   readonly bytes: number;
   /** Items dropped because there was no room. */
   readonly dropped: number;
-  /** Whether what is kept outlives the process. */
+  /** Whether the requests outlive the process. */
   readonly durable: boolean;
   close(): void;
 }

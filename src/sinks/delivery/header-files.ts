@@ -1,4 +1,4 @@
-// Files with what a receiver is told of who we are: tokens, passwords, headers. Their text is never shown.
+// Files with the tokens, passwords and headers that a receiver knows us by. Their text is never shown.
 
 import { readPlainFile, readTextFile, SettingError } from "../../settings/index.ts";
 

@@ -1,4 +1,5 @@
-// How what is pushed reaches a receiver: what waits, in memory or in files, and who sends it, waits and tries again.
+// How requests reach a receiver: backlogs in memory and in files, the sender that empties them, and the headers that say
+// who we are. For the sinks that send.
 
 export { type Backlog, MemoryBacklog, type PushRequest } from "./backlog.ts";
 export type { ExportCounters } from "./export-counters.ts";

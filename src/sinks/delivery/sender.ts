@@ -18,7 +18,7 @@ export interface SenderOptions {
   headers: (request: PushRequest) => Record<string, string>;
   /** The body that is sent, where it is another than the one that waits. @throws Error telling why it cannot be sent */
   bodyOf?: (request: PushRequest) => Uint8Array<ArrayBuffer>;
-  /** Told of each answer; may know better than its status. */
+  /** Sees each answer, and may return a verdict that overrides its status. */
   assess?: (request: PushRequest, response: Response) => Verdict | undefined;
   /** Certificates to trust instead of the system's, PEM. */
   ca?: string;
@@ -28,11 +28,11 @@ export interface SenderOptions {
   mayPass: (status: number) => boolean;
   /** Told of each request that was taken, with the answer's body. */
   onTaken?: (request: PushRequest, answer: Uint8Array, contentType: string) => void;
-  /** How the person may say what is missing for TLS. */
+  /** Flags that set what is missing for TLS, for messages. */
   flags?: Attempt["flags"];
-  /** What else may be said of a connection that failed, by the code of its error, and of a refusal, by its status. */
+  /** A hint for messages, by the error code of a failed connection or the status of a refusal. */
   hintOf?: (code: string) => string | undefined;
-  /** Told, in words, what a person should know. */
+  /** Receives messages for the person who runs this. */
   onNotice: (text: string) => void;
   timeoutMs?: number;
   backoffMs?: { first: number; last: number };
@@ -52,7 +52,7 @@ interface SenderCounters {
   refused: number;
 }
 
-/** What a sender and its backlog have counted, as a sink tells it. */
+/** The counters of a sender and its backlog, in the form that sinks report. */
 export function countersOf(protocol: string, { counters, backlog }: Sender): ExportCounters {
   const { dropped, items, bytes } = backlog;
   return { protocol, ...counters, dropped, waitingItems: items, waitingBytes: bytes };
@@ -96,8 +96,8 @@ export class Sender {
   }
 
   /**
-   * Ends when all is sent, or after this time.
-   * @param making what still makes requests
+   * Waits until everything is sent, for this time at most.
+   * @param making resolves when no more requests are made
    * @returns items that were not delivered
    */
   async stop(graceMs: number, making?: Promise<void>): Promise<number> {
@@ -167,7 +167,7 @@ export class Sender {
         method: "POST",
         headers: headers(request),
         body,
-        // What carries a token goes where it was told to, and nowhere else.
+        // A request with a token goes to the address that was given, and nowhere else.
         redirect: "manual",
         ...proxyOption(url),
         signal: AbortSignal.any([this.#aborting.signal, AbortSignal.timeout(timeoutMs)]),
@@ -200,7 +200,7 @@ export class Sender {
     return { kind: "away", reason, retryAfterMs: retryAfterMs(response, Date.now()) };
   }
 
-  /** Why nothing was answered; looked into only where it will be said. */
+  /** Why there was no answer. It is examined only if it will be told. */
   async #whyAway(error: Error): Promise<string> {
     const { url, ca, identity, flags } = this.options;
     if (!Number.isNaN(this.#awaySinceMs) || this.#aborting.signal.aborted) {
@@ -232,7 +232,7 @@ export class Sender {
     );
   }
 
-  /** Says each reason once: a receiver that refuses one request mostly refuses many. */
+  /** Tells each reason once: a receiver that refuses one request mostly refuses many. */
   #noteRefused(items: number, reason: string): void {
     this.counters.refused += items;
     const kind = reason.slice(0, 3);
@@ -244,7 +244,7 @@ export class Sender {
   }
 }
 
-/** Files that cannot be read at the moment are an error of their own. */
+/** Files that cannot be read are reported where the request is made, not here. */
 function identitySafely(identity: SenderOptions["identity"]): { cert?: string; key?: string } {
   try {
     return identity?.() ?? {};
@@ -253,7 +253,7 @@ function identitySafely(identity: SenderOptions["identity"]): { cert?: string; k
   }
 }
 
-/** As much of an answer as may matter. */
+/** The beginning of an answer, up to a limit. */
 async function readAnswer(response: Response): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;

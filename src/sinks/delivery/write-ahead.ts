@@ -1,6 +1,6 @@
-// Requests in files until they are acknowledged: a receiver may be away for as long as the limit lasts, and what a
-// killed collector has not delivered is sent by the next. Not synced to the disk: a kill loses nothing, a power failure
-// may lose the last seconds.
+// A backlog in files. Requests stay there until the receiver has taken them, so a receiver may be away until the size
+// limit is reached, and the next collector sends what a killed one has not delivered. Files are not synced to the disk: a
+// kill loses nothing, a power failure may lose the last seconds.
 //
 //   DIR/lock            held by the collector that writes here
 //   DIR/position        up to where all was delivered: segment, offset, checksum of both (u32 each)
@@ -121,7 +121,7 @@ export class WriteAhead implements Backlog {
       try {
         ftruncateSync(last.fd, last.bytes);
       } catch {
-        // What is behind the whole records is written over, or stepped over by whoever reads it.
+        // The next record overwrites the part behind the whole records, and readers skip it.
       }
       return;
     }
@@ -143,7 +143,7 @@ export class WriteAhead implements Backlog {
           this.#head = { request: record, segment, end };
           return record;
         }
-        // It was whole when it was written or found: the disk has lost it, and with it where the next begins.
+        // The record was whole before, so the disk has damaged it. Without its length the next one cannot be found.
         this.damagedBytes += segment.bytes - this.#offset;
         this.dropped += segment.items;
         this.items -= segment.items;
@@ -167,7 +167,7 @@ export class WriteAhead implements Backlog {
   }
 
   close(): void {
-    // What is empty need not be looked at by the next.
+    // The next collector need not look at an empty segment.
     if (this.items === 0) {
       const last = this.#segments.at(-1)!;
       ftruncateSync(last.fd, 0);
@@ -205,7 +205,7 @@ export class WriteAhead implements Backlog {
       this.bytes += found.end;
       this.items += found.items;
     }
-    // Nothing is appended to what another has written: its end may be torn.
+    // The segment of an earlier collector may end in a torn record, so nothing is appended to it.
     this.#newSegment(Math.max(numbers.at(-1) ?? 0, position?.segment ?? 0) + 1);
     if (this.#segments.length === 1) this.#writePosition();
   }
@@ -230,7 +230,7 @@ export class WriteAhead implements Backlog {
     this.#offset = 0;
     this.bytes -= bytes;
     closeSync(fd);
-    // The position first: a segment that is still there and lies before it is not sent again.
+    // The position is written first: a segment before it is not sent again if it is still there after a crash.
     this.#writePosition();
     rmSync(this.#path(number));
   }
@@ -244,12 +244,12 @@ export class WriteAhead implements Backlog {
       writeSync(this.#position, words, 0, words.length, 0);
       this.#worked("the position");
     } catch (error) {
-      // It is in the file already, so this is a disk that fails; the worst is that something is sent twice.
+      // The file has room for the position already, so the disk is failing. At worst a request is sent twice.
       this.#failed("the position", error as Error);
     }
   }
 
-  /** A disk that is full fails at every request: that is said once, until it is another error or over. */
+  /** A full disk fails at every request. The error is told once, until it changes or is over. */
   #failed(what: Part, { message }: Error): void {
     const known = this.#troubles.get(what);
     if (known?.message === message) {

@@ -289,7 +289,7 @@ export class OtlpEncoder<Table> {
 }
 
 /**
- * When a series that was not there the last time began to count: with its service, so that whoever else exports it, as
+ * When a series that was not there the last time began to count: with its service, so that another exporter of it, as
  * after a restart, says the same; or, when it has ended meanwhile with something in it, after the last time.
  */
 function startOf<Table>(
@@ -324,7 +324,7 @@ function hashOf(name: string, labelValues: readonly string[]): number | bigint {
   return Bun.hash(name + JSON.stringify(labelValues));
 }
 
-/** Counts that went back began anew, since the last time that they were seen. */
+/** Counts that went back were reset since the last time that they were seen. */
 function count<Table>(block: Block<Table>, values: Float64Array, pool: Pool<Table>): void {
   const { valueAt, startsMs, slots } = block;
   for (let i = 0; i < block.count; i++) {
@@ -333,7 +333,7 @@ function count<Table>(block: Block<Table>, values: Float64Array, pool: Pool<Tabl
   block.present.fill(1, 0, block.count);
 }
 
-/** Makes of counts what came since the last time. What began anew counts from nothing. */
+/** Turns counts into what was added since the last time. A count that was reset begins at zero. */
 function subtract<Table>(block: Block<Table>, values: Float64Array, pool: Pool<Table>): void {
   const { valueAt, slots } = block;
   const { before } = pool;

@@ -112,7 +112,7 @@ export class Otlp implements PushSink {
     const present = this.#presence.see(snapshot);
     // By the source's clock: what was recorded may come faster or slower than it was taken.
     const takenMs = snapshot.monotonicNs / 1e6;
-    // A clock that has begun anew is no reason to wait.
+    // After the clock was reset, the next snapshot is sent at once.
     if (Math.abs(takenMs - present.sentMs) < this.options.intervalMs * EARLY) return;
     present.sentMs = takenMs;
     this.#later({ kind: "snapshot", taken: this.encoder.take(snapshot) });
@@ -189,7 +189,7 @@ export class Otlp implements PushSink {
   }
 
   async #encodeAll(): Promise<void> {
-    // Whoever has handed it over goes on first.
+    // The caller that handed the snapshot over continues first.
     await Promise.resolve();
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
       this.#forget(job);
@@ -206,7 +206,7 @@ export class Otlp implements PushSink {
     this.#encoding = undefined;
   }
 
-  /** Whoever pushes goes on, and so does the next snapshot. Said once, for it would be said of each. */
+  /** The next snapshot is tried all the same. The error is told once, because it would be the same for each. */
   #noteFailure({ message }: Error): void {
     if (!this.#failureSaid) this.options.onNotice(`a snapshot could not be encoded: ${message}`);
     this.#failureSaid = true;

@@ -1,4 +1,4 @@
-// Serves the latest snapshot of every pool that is read, as Prometheus text, to those who may scrape.
+// Serves the latest snapshot of every pool as Prometheus text, to clients that may scrape.
 
 import { formatEndpoint } from "../../calling/index.ts";
 import {
@@ -33,10 +33,10 @@ import type { ExportCounters } from "../delivery/export-counters.ts";
 import type { Sink, SinkEnd } from "../sink.ts";
 import { type ScrapeCounts, SelfPool, type SourceStatistics } from "./self-pool.ts";
 
-/** A pool that was not read for so many intervals, and for so long, is not shown any more. */
+/** A pool is no longer shown when it was not read for so many intervals and for so long. */
 const STALE_INTERVALS = 10;
 const STALE_MS_MIN = 5_000;
-/** How often is looked whether a token ends, who has too many connections, and what there is to say of those refused. */
+/** How often to look for tokens that end, clients with too many connections, and refusals to log. */
 const LOOK_MS = 1_000;
 
 const ROUTES = new Routes(() => [{ method: "GET", path: "/metrics", detail: needs("read") }], {
@@ -54,7 +54,7 @@ export interface ScrapeServerOptions {
   host: string;
   /** 0 takes any free port. */
   port: number;
-  /** Of which scrapers must send one; undefined when none is asked for. */
+  /** A scraper must send one of these; undefined if no token is needed. */
   tokens?: readonly TokenEntry[] | undefined;
   tls?: TlsIdentity | undefined;
   /** Names of this host, besides its own and those of its certificate. */
@@ -67,26 +67,26 @@ export interface ScrapeServerOptions {
   /** Tells agents apart by the label `instance`. */
   labelSource: boolean;
   statistics: () => readonly SourceStatistics[];
-  /** What becomes of what is pushed besides. */
+  /** The counters of sinks that push the same snapshots. */
   pushes: () => readonly ExportCounters[];
   /** Reports and counts clashes of names, shared by all that show or send them. */
   clashes: ClashLog;
   log: Log;
 }
 
-/** The latest of one pool. */
+/** The latest snapshot of one pool. */
 interface Latest {
   snapshot: Pick<PoolSnapshot, "app" | "source" | "structure" | "monotonicNs">;
   writers: WriterValues;
   values: Float64Array;
   slots: Float64Array;
-  /** A scrape that goes on has these values: the next snapshot takes others. */
+  /** A scrape still reads these values, so the next snapshot needs other arrays. */
   lent: boolean;
   takenAtMs: number;
 }
 
 export class ScrapeServer implements Sink {
-  /** It has the latest alone, and nothing waits for scrapers. */
+  /** Only the latest snapshot is kept, and nothing waits for scrapers. */
   readonly isBehind = false;
   readonly isIdle = true;
   readonly #options: ScrapeServerOptions;

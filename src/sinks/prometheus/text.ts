@@ -1,4 +1,4 @@
-// Prometheus's text format: one whole exposition per round of snapshots, whatever number of pools it covers.
+// Prometheus's text format. Each round of snapshots, of any number of pools, is one whole exposition.
 
 import {
   describeClash,
@@ -27,7 +27,7 @@ interface PrometheusOptions extends SinkOptions {
 export class PrometheusSink extends TextSink {
   readonly #rounds = new Rounds();
   readonly #exposition = new Exposition();
-  /** Of the round, by pool. */
+  /** The pools of the round, by key. */
   readonly #pools = new Map<string, ExposedPool>();
   readonly #writers = new PoolStates<{ values: WriterValues }>();
   #remarks = "";
@@ -42,7 +42,7 @@ export class PrometheusSink extends TextSink {
     const { app, source, structure } = snapshot;
     const labels = this.options.labelSource === true ? { app, source } : { app };
     const key = poolKey(snapshot);
-    // The values are gone when the round ends.
+    // The snapshot's arrays are used again before the round ends, so its values are copied.
     if (this.options.perWriter === true) {
       const writers = this.#writersOf(snapshot);
       const values = writers.of(snapshot.slots.data);

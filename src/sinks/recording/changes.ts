@@ -1,5 +1,5 @@
-// Finds what a snapshot changes: compares its values with those before, bit by bit. Runs in the collecting thread at
-// every snapshot, so that only what has changed goes to the thread that writes.
+// Finds which values a snapshot changes, by comparing them bit by bit with the ones before. It runs in the collecting
+// thread at every snapshot, so that only changed values go to the thread that writes.
 
 import {
   exposedBounds,
@@ -23,7 +23,7 @@ interface Series {
   id: number;
   firstCell: number;
   slots: number;
-  /** All that makes it another series when it changes. */
+  /** Kind and definition. A series for which they change is recorded as another one. */
   key: string;
   metric: Metric;
   isHistogram: boolean;
@@ -31,7 +31,7 @@ interface Series {
   index: number;
 }
 
-/** What a row of a pool carries along. */
+/** What the recorder keeps of a row. */
 interface Part {
   labels: readonly string[];
   retained: boolean;
@@ -41,11 +41,11 @@ interface Part {
 interface Pool {
   id: number;
   rows: Rows<Part>;
-  /** Of `rows`, that the rest was made for. */
+  /** The version of `rows` that `cells`, `before` and `series` were made for. */
   version: number;
   /** Cell of each value; −1 for one that is not recorded. */
   cells: Int32Array;
-  /** Values as they were recorded last. */
+  /** The values that were recorded last. */
   before: Float64Array;
   series: Series[];
   /** All of its values are in the block that is open. */
@@ -54,7 +54,7 @@ interface Pool {
   isGone: boolean;
 }
 
-/** What of a block is not its rows. */
+/** A block without its rows. */
 type Open = Omit<Block, "kind">;
 
 /** Turns snapshots into rows and blocks. */
@@ -71,12 +71,12 @@ export class Changes {
   #rows = emptyRows();
   /** Rows of the block so far. */
   rowCount = 0;
-  /** Of them, those that say how things were at its beginning. */
+  /** How many of these rows are the values that the block begins with. */
   keyRows = 0;
 
   constructor(
     readonly options: Pick<SinkOptions, "perWriter">,
-    /** Receives rows as they come together. */
+    /** Receives rows in chunks. */
     readonly onRows: (rows: ChangedValues) => void,
   ) {}
 
@@ -87,8 +87,8 @@ export class Changes {
 
   /**
    * @param missed deadlines that passed without a snapshot in the file, since the one before
-   * @param gap why, where that is known
-   * @returns how many series it has
+   * @param gap why they passed, if that is known
+   * @returns how many series the snapshot has
    */
   add(snapshot: PoolSnapshot, missed: number, gap: string | undefined): number {
     const pool = this.#poolOf(snapshot);
@@ -196,14 +196,14 @@ export class Changes {
     }));
   }
 
-  /** Everything is new to a block that begins. */
+  /** A block begins with all values of a pool. */
   #begin(pool: Pool, snapshot: number): void {
     pool.before.fill(0);
     for (const series of pool.series) this.#appear(series, pool.before, snapshot);
     pool.isKeyed = true;
   }
 
-  /** A series is there from a snapshot on. Of a histogram only what is not zero is told, of all else every value. */
+  /** A series is present from a snapshot on. Slots of a histogram that are zero are not recorded. */
   #appear(series: Series, before: Float64Array, snapshot: number): void {
     this.#open.present.series.push(series.id);
     this.#open.present.snapshots.push(snapshot);
@@ -215,7 +215,7 @@ export class Changes {
     }
   }
 
-  /** Brings the cells up to the rows; what stays keeps its value before. */
+  /** Makes the cells for changed rows. A series that stays keeps the value that was recorded last. */
   #restructure(
     pool: Pool,
     structure: Structure,
@@ -250,7 +250,7 @@ export class Changes {
     pool.version = pool.rows.version;
   }
 
-  /** A row's part goes along with its name, also to a metric that was declared anew in another shape. */
+  /** A row keeps its part also when its metric is declared again in another shape; that is recorded as another series. */
   #seriesOf(pool: Pool, row: Row<Part>, starts: ReadonlyMap<number, number>): Series {
     const { metric, part, service, writer } = row;
     if (part.series?.metric === metric) return part.series;
@@ -310,7 +310,7 @@ export class Changes {
     return first;
   }
 
-  /** The hot loop: two words of each value against those before. */
+  /** The hot loop: compares the two words of each value with those recorded last. */
   #compare({ before, cells }: Pool, data: Float64Array, snapshot: number): void {
     const now = new Int32Array(data.buffer, data.byteOffset, data.length * 2);
     const then = new Int32Array(before.buffer);
@@ -323,7 +323,7 @@ export class Changes {
       const value = data[i]!;
       const isUnset = then[at] === UNSET_LOW && then[at + 1] === UNSET_HIGH;
       before[i] = value;
-      // Absent from the beginning.
+      // It has been absent from the beginning.
       if (isUnset && Number.isNaN(value)) continue;
       this.#push(cell, snapshot, value);
     }

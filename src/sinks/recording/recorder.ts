@@ -1,6 +1,5 @@
-// Records snapshots into a Parquet file. What has changed is found here, in the
-// collecting thread; all else is done by a thread of its own, which may fall behind: then whole snapshots are left out,
-// and the next one that is recorded says so.
+// Records snapshots into a Parquet file. The collecting thread finds which values have changed, and a second thread
+// writes them. When that thread falls behind, whole snapshots are left out, and the next one that is recorded says so.
 
 import { type PoolSnapshot, poolKey } from "../../layout/index.ts";
 import { counted, formatBytes, threadFault } from "../../text/index.ts";
@@ -13,16 +12,16 @@ const WORKER_URL = new URL(
   import.meta.url.includes("/$bunfs/") ? "./src/sinks/recording/worker.ts" : "./worker.ts",
   import.meta.url,
 );
-/** A block is closed when it has so many rows: about 60 MB of memory while it is written. */
+/** A block is closed when it has so many rows. It takes about 60 MB of memory while it is written. */
 const MAX_BLOCK_ROWS = 500_000;
-/** Also, so many times as many as at its beginning, where everything is told. */
+/** It must also have so many times the rows that it begins with, which are all values. */
 const MIN_BLOCK_TO_KEY = 4;
-/** Rows that may wait to be written, in blocks that are closed. */
+/** How many rows of closed blocks may wait to be written. */
 const MAX_WAITING_ROWS = 6_000_000;
 const AGE_CHECK_MS = 250;
 /**
- * A recording that has just begun closes blocks early: after a second, and later when one has a quarter of all so far.
- * What is lost when this process is killed is no more than that.
+ * A new recording closes its blocks early: the first after a second, later ones when a block covers a quarter of the time
+ * so far. A process that is killed loses no more than that.
  */
 const FIRST_BLOCK_MS = 1_000;
 const BLOCK_SHARE = 1 / 4;
@@ -37,32 +36,32 @@ export interface RecorderOptions extends Pick<SinkOptions, "perWriter"> {
   blockRows?: number;
   /** Rows that may wait to be written before snapshots are left out; six million unless told otherwise. */
   waitingRows?: number;
-  /** It could not be written on: nothing more is recorded. */
+  /** Called when writing has failed. Nothing more is recorded then. */
   onFailure: (error: RecordingError) => void;
 }
 
-/** A recording cannot be made, or not gone on with. */
+/** A recording cannot be made or continued. */
 export class RecordingError extends Error {
   override readonly name = "RecordingError";
 
   constructor(
     message: string,
-    /** As the system calls it, e.g. ENOSPC. */
+    /** The system's error code, e.g. ENOSPC. */
     readonly code: string | undefined,
-    /** It is DuckDB that is not there. */
+    /** DuckDB is not installed. */
     readonly isMissing = false,
   ) {
     super(message);
   }
 }
 
-/** What a recording has become. */
+/** How a recording has ended. */
 interface RecordingEnd extends SinkEnd {
   snapshots: number;
   /** Values of series that the snapshots had, changed or not; a histogram is one. */
   samples: number;
   bytes: number;
-  /** Snapshots that were left out since writing fell behind. */
+  /** Snapshots that were left out because writing fell behind. */
   dropped: number;
 }
 
@@ -73,11 +72,11 @@ export class Recorder implements Sink {
     ...{ snapshots: 0, samples: 0, bytes: 0, dropped: 0 },
   };
   readonly #timer: Timer;
-  /** Snapshots that were left out, by pool, since the last that was not. */
+  /** For each pool: snapshots that were left out since the last one that was recorded. */
   readonly #dropped = new Map<string, { count: number; missed: number; gap: string | undefined }>();
   #waitingRows = 0;
   #waitingBlocks = 0;
-  /** When the first block was begun, and the one that is open. */
+  /** When the first block was begun, and when the open one was. */
   #begunAtMs: number | undefined;
   #openedAtMs = 0;
   #isOpen = false;
@@ -92,7 +91,7 @@ export class Recorder implements Sink {
     this.#worker.onerror = ({ message }) => {
       const said = threadFault(message);
       this.#receive({ kind: "failed", message: said, code: undefined, missing: false });
-      // It says no more.
+      // There will be no other message from it.
       this.#settle({ kind: "closed", bytes: this.#counts.bytes });
     };
     this.#changes = new Changes(options, (rows) => {
@@ -125,7 +124,7 @@ export class Recorder implements Sink {
     return this.options.waitingRows ?? MAX_WAITING_ROWS;
   }
 
-  /** Blocks that are closed are not all in the file yet. */
+  /** Some closed blocks are not in the file yet. */
   get isWriting(): boolean {
     return this.#waitingBlocks > 0;
   }
@@ -169,14 +168,14 @@ export class Recorder implements Sink {
     if (rowCount >= Math.max(blockRows, keyRows * MIN_BLOCK_TO_KEY)) this.#closeBlock();
   }
 
-  /** An application that has ended leaves its series with their last values. Of a source that is away everything is kept. */
+  /** The file does not say that an application has ended. The state of a source that is away is kept for its return. */
   gone(source: string, app?: string): void {
     if (app === undefined) return;
     this.#changes.gone(source, app);
     this.#dropped.delete(poolKey({ source, app }));
   }
 
-  /** Writes what is left and completes the file, however long that takes: one cut short would have to be repaired. */
+  /** Writes what is left and completes the file, however long that takes: an incomplete file would have to be repaired. */
   close(): Promise<RecordingEnd> {
     this.#end ??= this.#complete();
     return this.#end;
@@ -221,7 +220,7 @@ export class Recorder implements Sink {
     this.#post(this.#changes.finish());
   }
 
-  /** The next answer to what is asked one at a time. */
+  /** The answer to the message that is posted next. Only one is awaited at a time. */
   #answer(): Promise<FromRecorder> {
     return new Promise((resolve) => {
       this.#settle = resolve;

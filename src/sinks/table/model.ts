@@ -1,4 +1,4 @@
-// What the table knows: the last values of each pool, samples of them once per second, and how the reading goes.
+// What the table shows: the last values of each pool, one sample of them per second, and how well reads keep their times.
 // No text and no terminal here: view.ts makes the lines and table.ts writes them.
 
 import { AGENT_APP, type PoolSnapshot, poolKey, type Structure } from "../../layout/index.ts";
@@ -15,12 +15,12 @@ const RATE_OVER_S = 0.95;
 /** Quantiles are of what was observed in the last 5 to 10 of these samples. */
 const WINDOW_SAMPLES = 5;
 const LATENESSES = 2048;
-/** A pool of which nothing came for so long is taken off the table. */
+/** A pool that brings no snapshot for so long is taken off the table. */
 const FORGET_AFTER_MS = 60_000;
-/** Pools that have ended stay on the table until then too, but no more of them than this. */
+/** How many pools that have ended may stay on the table until then. */
 const MAX_ENDED = 20;
 
-/** A row's own part: its printable names, and its course. */
+/** What the table keeps of a row: its printable names and its samples. */
 export interface Course {
   readonly service: string;
   readonly name: string;
@@ -33,7 +33,7 @@ export interface Reading {
   value: number;
   /** Per second; NaN for a gauge, and while nothing is known. */
   rate: number;
-  /** A counter or histogram began anew in the time that the rate is of. */
+  /** A counter or histogram was reset within the time that the rate is taken over. */
   isReset: boolean;
   /** Of the last seconds; NaN where nothing was observed. */
   p50: number;
@@ -50,7 +50,7 @@ export class PoolModel {
   /** When samples were taken, by their number modulo {@link SAMPLES}; NaN before there were any. */
   readonly #sampledNs = new Float64Array(SAMPLES).fill(Number.NaN);
   #sampled = 0;
-  /** States from which quantiles are counted: the older one, and the one that takes its place. */
+  /** Earlier values, from which quantiles are counted: the older ones are in use, the newer ones replace them later. */
   #bases: Float64Array[] = [];
   #structure = -1;
   #followed: Structure | undefined;
@@ -67,7 +67,7 @@ export class PoolModel {
     const { rows } = this;
     rows.follow(snapshot);
     if (rows.version !== this.#structure) {
-      // Other writers or other numbers: indexes may mean something else than in earlier states.
+      // Writers or series ids have changed, so an index may mean another series than in earlier values.
       if (this.options.perWriter === true || this.#isRenumbered(snapshot)) this.#bases = [];
       this.#structure = rows.version;
     }
@@ -129,7 +129,7 @@ export class PoolModel {
     return { rate: rateOf(value, before, seconds), isReset: wentBack(value, before) };
   }
 
-  /** The youngest sample that is old enough; else the first: better a rate over a short time than none. */
+  /** The newest sample that is old enough, or else the first: a rate over a short time is better than none. */
   #comparedWith(): number {
     const first = Math.max(0, this.#sampled - SAMPLES);
     for (let i = this.#sampled - 1; i >= first; i--) {
@@ -177,7 +177,7 @@ export interface Gap {
   atMs: number;
 }
 
-/** All pools, and how the reading of them goes. */
+/** All pools, and how well reads keep their times. */
 export class TableModel {
   readonly pools = new Map<string, PoolModel>();
   snapshots = 0;
@@ -229,7 +229,7 @@ export class TableModel {
     if (this.#ended.size > MAX_ENDED) this.#remove(oldest!);
   }
 
-  /** Takes pools off the table that nothing was heard of for a minute. */
+  /** Takes pools off the table that have brought no snapshot for a minute. */
   forget(nowMs: number): void {
     for (const [key, pool] of this.pools) {
       if (nowMs - pool.writtenAtMs > FORGET_AFTER_MS) this.#remove(key);

@@ -1,5 +1,5 @@
 // Comma-separated values, for spreadsheets and data frames: a header, then one line per series and snapshot.
-// Quoting as RFC 4180 has it; lines end with a line feed alone, which every reader takes.
+// Quoting is that of RFC 4180. Lines end with a line feed alone, which every reader accepts.
 
 import { formatValue } from "../../exposition/index.ts";
 import type { PoolSnapshot } from "../../layout/index.ts";
@@ -22,8 +22,8 @@ interface Pool {
 }
 
 /**
- * Rates are per second since the snapshot before; quantiles are of all that a histogram has observed. A total that began
- * anew has a 1 in the last column, and no rate.
+ * Rates are per second since the snapshot before; quantiles are of all that a histogram has observed. A total that was
+ * reset has a 1 in the last column, and no rate.
  */
 export class CsvSink extends TextSink {
   readonly #pools = new PoolStates<Pool>();

@@ -19,8 +19,8 @@ interface Pool {
 /**
  * Writes `{"time":…,"source":…,"app":…,"metrics":[…]}` lines. A counter has its `value` and the `rate` per second
  * since the snapshot before; a gauge its `value`; a histogram `count`, `sum`, `p50`, `p90`, `p99` of all it has
- * observed, and the `rate` of observations. A total that began anew has `"reset":true` instead of a rate. What is absent
- * is left out; infinite values are the texts "+Inf", "-Inf".
+ * observed, and the `rate` of observations. A total that was reset has `"reset":true` instead of a rate. Absent values
+ * are left out; infinite values are the texts "+Inf", "-Inf".
  */
 export class NdjsonSink extends TextSink {
   readonly #pools = new PoolStates<Pool>();

@@ -12,23 +12,23 @@ export class Pace {
   }
 }
 
-/** NaN when there is nothing before, or when the value went back, as that of a pool that began anew. */
+/** NaN when there is no value before, or when the value went back because the total was reset. */
 export function rateOf(now: number, before: number, seconds: number): number {
   const rate = (now - before) / seconds;
   return rate >= 0 ? rate : Number.NaN;
 }
 
-/** Whether a total began anew since the snapshot before: it only grows otherwise. */
+/** Whether a total was reset since the snapshot before: otherwise it only grows. */
 export function wentBack(now: number, before: number): boolean {
   return now < before;
 }
 
-/** A rate without digits that only noise has put there. */
+/** Rounds a rate to the digits that are more than noise. */
 export function roundRate(rate: number): number {
   return rate >= 1 ? Math.round(rate * 1000) / 1000 : Number(rate.toPrecision(4));
 }
 
-/** A quantile without digits that its buckets cannot give. */
+/** Rounds a quantile to the digits that its buckets can give. */
 export function roundEstimate(value: number): number {
   return Number(value.toPrecision(6));
 }
