@@ -16,7 +16,8 @@ import {
 } from "../command-line/index.ts";
 import type { Log } from "../guard/index.ts";
 import type { AgentPush } from "./agent/push.ts";
-import { OTLP_FLAGS, type OtlpFlagOptions, refuseAlone } from "./push/flags.ts";
+import { OTLP_FLAGS, type OtlpFlagOptions } from "./push/flags.ts";
+import { refuseAlone } from "./support/alone.ts";
 import { kubernetesOf } from "./support/kubernetes.ts";
 import { parseProcessMemory, parseProcessMetrics } from "./support/process-metrics.ts";
 import { parseRdma } from "./support/rdma.ts";
@@ -387,10 +388,8 @@ async function pushingBy(
   log: Log,
 ): Promise<((agent: Agent) => AgentPush) | undefined> {
   const { otlp } = options;
-  if (otlp === undefined) {
-    refuseAlone(options, "otlp");
-    return undefined;
-  }
+  refuseAlone(options, "otlp");
+  if (otlp === undefined) return undefined;
   const { AgentPush } = await import("./agent/push.ts");
   return AgentPush.prepare(options, otlp, log);
 }

@@ -1,7 +1,7 @@
 // GET /metrics, whoever serves it: what is asked for, and the answer in pieces that nobody holds together.
 
 import type { Wants } from "../layout/index.ts";
-import { globs } from "../text/index.ts";
+import { cutText, globs, printable } from "../text/index.ts";
 import { Exposition } from "./exposition.ts";
 import type { ExposedPool } from "./families.ts";
 import type { Format } from "./format.ts";
@@ -24,6 +24,8 @@ const WHOLE_BYTES_MAX = 1 << 20;
 const SELECTIONS_MAX = 32;
 const GLOBS_MAX = 64;
 const GLOB_CHARACTERS_MAX = 255;
+/** Of an unknown parameter, as it is repeated to whoever sent it. */
+const KEY_CHARACTERS = 40;
 
 /** What cannot be asked for. */
 export class QueryError extends Error {
@@ -125,6 +127,9 @@ export class MetricsEndpoint {
       else if (name === "per_writer") perWriter = isOn(value);
       else if (name === "created") created = isOn(value);
       else if (name === "buckets") buckets = bucketsOf(value);
+      // One that is misspelt must not look like everything that was asked for.
+      else
+        throw new QueryError(`there is no parameter '${cutText(printable(key), KEY_CHARACTERS)}'`);
     }
     const name = JSON.stringify([lists, perWriter, created, buckets]);
     let selection = this.#selections.get(name);

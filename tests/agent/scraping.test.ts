@@ -252,6 +252,7 @@ describe("a query", () => {
   test.each([
     ["a glob that is too long", `?metric=${"a".repeat(256)}`, "at most"],
     ["too many globs", `?${"app=a&".repeat(65)}`, "at most"],
+    ["a misspelt parameter", "?metrc=depth", "there is no parameter 'metrc'"],
     ["buckets that there are none of", "?buckets=few", "one of powers, all"],
   ])("with %s is refused with a reason", async (_, query, reason) => {
     await using host = new TestHost();

@@ -210,6 +210,7 @@ test.each([
     "--remote-write-token-file: cannot read /nope: there is no such file",
   ],
   [["--remote-write-wal", "/tmp/x"], "--remote-write-wal needs --remote-write"],
+  [["--remote-write-wal-size", "2MiB"], "--remote-write-wal-size needs --remote-write-wal"],
   [["--otlp", "localhost:4318"], "--otlp is no http or https URL"],
   [["--otlp-header-file", "/tmp/x"], "--otlp-header-file needs --otlp"],
 ])("%j is refused, and says why", async (flags, reason) => {

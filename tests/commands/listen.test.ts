@@ -219,9 +219,11 @@ describe("collect --listen", () => {
     const { text } = await scrape(url);
     expect(text).not.toContain("queue_length");
     expect((await scrape(url, "?metric=queue_length")).text).toBe("");
-    const { status, text: refusal } = await scrape(url, `?metric=${"a".repeat(256)}`);
-    expect(status).toBe(400);
-    expect(JSON.parse(refusal).code).toBe("invalid-query");
+    for (const query of [`?metric=${"a".repeat(256)}`, "?metrc=depth"]) {
+      const { status, text: refusal } = await scrape(url, query);
+      expect(status).toBe(400);
+      expect(JSON.parse(refusal).code).toBe("invalid-query");
+    }
   });
 
   test("prints too where a format is asked for", async () => {
@@ -290,6 +292,24 @@ describe("collect --listen", () => {
     expect({ exitCode, stdout }).toEqual({ exitCode: code, stdout: "" });
     expect(stderr).toContain(reason);
     expect(stderr).toContain(hint);
+  });
+
+  test.each([
+    ...[
+      "--listen-token-file",
+      "--listen-tls-cert",
+      "--listen-tls-key",
+      "--listen-tls-client-ca",
+    ].map((flag) => [flag, "file"]),
+    ["--listen-max-scrapes", "8"],
+    ["--listen-allow-host", "a.example"],
+    ["--listen-insecure"],
+  ])("needs to be given for %s", async (...flags) => {
+    const { exitCode, stderr } = await runCli(["collect", "--count", "1", ...flags]);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 2,
+      stderr: `microview: ${flags[0]} needs --listen\n`,
+    });
   });
 
   test("on a port that is taken is an error that names it", async () => {

@@ -34,7 +34,7 @@ export const LISTEN_FLAGS = {
     group: SCRAPES,
     min: 1,
     description: "answers above 1MiB that are being taken at once",
-    default: "8",
+    shownDefault: "8",
   }),
   listenAllowHost: flag.list(
     {

@@ -20,7 +20,7 @@ export const REMOTE_WRITE_FLAGS = {
   remoteWriteWalSize: flag.size({
     group: REMOTE_WRITE,
     description: "how much may be kept there; the oldest goes first",
-    default: "1GiB",
+    shownDefault: "1GiB",
     min: "1MiB",
   }),
   remoteWriteLabel: flag.list(
@@ -120,28 +120,13 @@ export type RemoteWriteOptions = flag.Options<typeof REMOTE_WRITE_FLAGS>;
 export type OtlpFlagOptions = flag.Options<typeof OTLP_FLAGS>;
 export type PushOptions = RemoteWriteOptions & OtlpFlagOptions;
 
-/** Flags that always have a value. */
-const DEFAULTED: ReadonlySet<string> = new Set(["remoteWriteWalSize"]);
-
-/** @throws UsageError for flags that say how to push when nothing says where to */
-export function refuseAlone(
-  options: Readonly<Record<string, unknown>>,
-  main: "remoteWrite" | "otlp",
-): void {
-  for (const [name, value] of Object.entries(options)) {
-    if (!name.startsWith(main) || name === main || DEFAULTED.has(name)) continue;
-    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
-    throw new UsageError(`${flag.flagName(name)} needs ${flag.flagName(main)}`);
-  }
-}
-
 /** @throws UsageError unless it is an address that can be posted to */
 export function parseHttpUrl(text: string, label: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !["http:", "https:"].includes(url.protocol)) {
     throw new UsageError(
       `${label} is no http or https URL`,
-      "write it with what it begins with, as http://HOST:PORT/PATH",
+      "give the whole URL, e.g. http://HOST:PORT/PATH",
     );
   }
   if (url.username !== "" || url.password !== "") {

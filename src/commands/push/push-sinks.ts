@@ -2,7 +2,8 @@
 
 import type { PushSink } from "../../sinks/delivery/index.ts";
 import { Otlp } from "../../sinks/otlp/index.ts";
-import { type PushOptions, refuseAlone } from "./flags.ts";
+import { refuseAlone } from "../support/alone.ts";
+import type { PushOptions } from "./flags.ts";
 import { otlpOptions } from "./otlp.ts";
 import { remoteWriteOf } from "./remote-write.ts";
 import type { PushSource } from "./source.ts";
@@ -10,10 +11,9 @@ import type { PushSource } from "./source.ts";
 export function pushSinksOf(options: Partial<PushOptions>, source: PushSource): PushSink[] {
   const { remoteWrite, otlp } = options;
   const sinks: PushSink[] = [];
-  if (remoteWrite === undefined) refuseAlone(options, "remoteWrite");
-  else sinks.push(remoteWriteOf(options, remoteWrite, source));
-  if (otlp === undefined) refuseAlone(options, "otlp");
-  else sinks.push(otlpOf(options, otlp, source));
+  for (const main of ["remoteWriteWal", "remoteWrite", "otlp"]) refuseAlone(options, main);
+  if (remoteWrite !== undefined) sinks.push(remoteWriteOf(options, remoteWrite, source));
+  if (otlp !== undefined) sinks.push(otlpOf(options, otlp, source));
   return sinks;
 }
 
