@@ -97,7 +97,7 @@ export class Family<Child extends Cell, Label extends string = string> {
         : (given as LabelValue[]).map((value, i) => this.#text(value, i));
     if (values.length !== this.labelNames.length) {
       throw new TypeError(
-        `${this.name} has the labels [${this.labelNames.join(", ")}], got ${values.length} values`,
+        `${this.name} has the labels [${this.labelNames.join(", ")}], got ${values.length} ${values.length === 1 ? "value" : "values"}`,
       );
     }
     return values;

@@ -60,6 +60,11 @@ export class Sightings {
     return this.#apps.names.size + this.#services.names.size + this.#metrics.names.size;
   }
 
+  /** A series has been seen that all globs fit. */
+  get isAnyWanted(): boolean {
+    return this.#isAnyWanted;
+  }
+
   /** Applications that are there, wanted or not. */
   addApps(apps: Iterable<string>): void {
     for (const app of apps) this.#apps.add(app);
@@ -75,7 +80,7 @@ export class Sightings {
   }
 
   /** Errors about globs that have matched nothing so far. */
-  complaints(): Unmatched[] {
+  unmatchedGlobs(): Unmatched[] {
     const { services, metrics } = this.filter;
     const noApp = this.#apps.unmatched("application");
     // The services and metrics of applications that were not read are unknown.
@@ -86,16 +91,22 @@ export class Sightings {
     return [NOTHING_FITS_ALL];
   }
 
-  /** That no application is there that the globs fit. */
-  appFailure(): UnmatchedError | undefined {
-    const [first] = this.#apps.unmatched("application");
-    return first && new UnmatchedError(first);
+  /** That no application is there that the globs fit. @param say takes all but the first of several */
+  appFailure(say: (line: string) => void): UnmatchedError | undefined {
+    return failureOf(this.#apps.unmatched("application"), say);
   }
 
-  /** Says all of them but the first, which is what a run fails with in the end. */
-  failure(say: (text: string) => void): UnmatchedError | undefined {
-    const [first, ...others] = this.complaints();
-    for (const { message, hint } of others) say(`${message}: ${hint}`);
-    return first && new UnmatchedError(first);
+  /** That globs have matched nothing. @param say takes all but the first of several */
+  failure(say: (line: string) => void): UnmatchedError | undefined {
+    return failureOf(this.unmatchedGlobs(), say);
   }
+}
+
+/** A run fails with one error. */
+function failureOf(
+  [first, ...others]: readonly Unmatched[],
+  say: (line: string) => void,
+): UnmatchedError | undefined {
+  for (const { message, hint } of others) say(`${message}: ${hint}`);
+  return first && new UnmatchedError(first);
 }

@@ -26,6 +26,8 @@ export interface Flag<Value> {
   /** The only values it takes. */
   readonly choices?: readonly string[] | undefined;
   readonly completes?: Completes | undefined;
+  /** It must be given. */
+  readonly isRequired?: true;
   /**
    * Reads what was typed.
    * @param texts the values in the order given; empty when the flag is absent
@@ -266,6 +268,7 @@ export function list<Value>(
 export function required<Value>(flag: Flag<Value | undefined>): Flag<Value> {
   return {
     ...flag,
+    isRequired: true,
     read(texts, label) {
       const value = flag.read(texts, label);
       if (value === undefined) {

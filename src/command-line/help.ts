@@ -70,7 +70,8 @@ export function renderCommandHelp(
 }
 
 function operandUsage(operands: Flag<unknown>): string {
-  return operands.kind === "list" ? `[${operands.hint}...]` : `<${operands.hint}>`;
+  if (operands.kind === "list") return `[${operands.hint}...]`;
+  return operands.isRequired === true ? `<${operands.hint}>` : `[${operands.hint}]`;
 }
 
 function flagSections(details: SubcommandDetails, style: Style, width: number): string[] {

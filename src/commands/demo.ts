@@ -14,7 +14,7 @@ export default defineSubcommand("demo", {
     rate: flag.integer({
       min: 1,
       max: 100_000,
-      description: "requests per second to the services",
+      description: "requests per second on average; it swings by 60 %",
       default: "200",
     }),
     interval: flag.duration({

@@ -42,7 +42,7 @@ export default defineSubcommand("replay", {
     metric: flag.list({ group: WHAT, hint: "GLOB", description: "only these metrics" }),
     perWriter: flag.toggle({
       group: WHAT,
-      description: "show each writer by itself, if it was recorded so",
+      description: "show each writer by itself, of what was recorded with --per-writer",
     }),
     from: flag.parsed(parseMoment, {
       group: WHAT,

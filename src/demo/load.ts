@@ -10,9 +10,18 @@ const MAX_IN_FLIGHT = 64;
 const SWING = 0.6;
 const SWING_PERIOD_MS = 8_000;
 
+/**
+ * How many requests should have been sent after a time: the integral of a rate that swings as a cosine. At each half of
+ * a period it is what the rate alone would make, so that also a short demo shows the rate that was asked for.
+ */
+export function requestsDue(elapsedMs: number, requestsPerSecond: number): number {
+  const periods = elapsedMs / SWING_PERIOD_MS;
+  const swungMs = ((SWING * SWING_PERIOD_MS) / (2 * Math.PI)) * Math.sin(2 * Math.PI * periods);
+  return ((elapsedMs + swungMs) / 1000) * requestsPerSecond;
+}
+
 /** Sends requests to the gateway until stopped. */
 export function startLoad(gatewayUrl: string, requestsPerSecond: number): { stop(): void } {
-  let due = 0;
   let sent = 0;
   let inFlight = 0;
   const send = async () => {
@@ -29,12 +38,9 @@ export function startLoad(gatewayUrl: string, requestsPerSecond: number): { stop
       inFlight--;
     }
   };
-  let last = performance.now();
+  const startedAt = performance.now();
   const timer = setInterval(() => {
-    const now = performance.now();
-    const swing = 1 + SWING * Math.sin((2 * Math.PI * now) / SWING_PERIOD_MS);
-    due += ((now - last) / 1000) * requestsPerSecond * swing;
-    last = now;
+    const due = requestsDue(performance.now() - startedAt, requestsPerSecond);
     while (sent < due && inFlight < MAX_IN_FLIGHT) void send();
     // What could not be sent is not owed.
     if (sent < due) sent = Math.floor(due);

@@ -278,7 +278,7 @@ describe("labels", () => {
     expect(() => labels({ method: "GET", status: 200, route: "/" })).toThrow(
       'no label "route", only [method, status]',
     );
-    expect(() => labels("GET")).toThrow("has the labels [method, status], got 1 values");
+    expect(() => labels("GET")).toThrow("has the labels [method, status], got 1 value");
     expect(() => labels("GET", 200, "/")).toThrow("got 3 values");
     expect(() => labels()).toThrow("got 0 values");
     expect(() => labels({ method: "GET", status: "x".repeat(1025) })).toThrow(DefinitionError);

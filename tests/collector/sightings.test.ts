@@ -22,7 +22,7 @@ test("globs that match nothing are told with the nearest name, those that match 
   const seen = sightings({ apps: ["shop", "bnak"], metrics: ["*"] });
   seen.addApps(["bank"]);
   seen.add(snapshotOf("shop"));
-  expect(seen.complaints()).toEqual([
+  expect(seen.unmatchedGlobs()).toEqual([
     { message: "no application matches 'bnak'", hint: "did you mean bank?" },
   ]);
 });
@@ -39,17 +39,40 @@ test("structures of pools are not kept", async () => {
     Bun.gc(true);
     return structures.filter((each) => each.deref() !== undefined).length <= 10;
   });
-  expect(seen.complaints()).toEqual([]);
+  expect(seen.unmatchedGlobs()).toEqual([]);
   expect(seen.size).toBe(1);
 });
 
 test("names are kept within a limit, beyond which what a glob still lacks is noticed", () => {
   const seen = sightings({ apps: ["job-1*", "late"] });
   for (let i = 0; i < 30_000; i++) seen.addApps([`job-${i}`]);
-  expect(seen.complaints().map(({ message }) => message)).toEqual([
+  expect(seen.unmatchedGlobs().map(({ message }) => message)).toEqual([
     "no application matches 'late'",
   ]);
   seen.addApps(["late", "later"]);
-  expect(seen.complaints()).toEqual([]);
+  expect(seen.unmatchedGlobs()).toEqual([]);
   expect(seen.size).toBeLessThan(10_010);
+});
+
+test.each([
+  ["failure", { metrics: ["dept", "depth", "zzz"] }, "metric", ["dept", "zzz"]],
+  ["failure", { services: ["aut", "nope"] }, "service", ["aut", "nope"]],
+  ["failure", { apps: ["nope", "nada"] }, "application", ["nope", "nada"]],
+  ["appFailure", { apps: ["nope", "nada"] }, "application", ["nope", "nada"]],
+] as const)("%s with %j names each %s that matches nothing", (failure, filter, what, missing) => {
+  const seen = sightings(filter);
+  seen.add(snapshotOf("shop", "depth"));
+  const said: string[] = [];
+  const error = seen[failure]((line) => said.push(line));
+  const [first, second] = missing.map((glob) => `no ${what} matches '${glob}'`);
+  expect(error?.message).toBe(first);
+  expect(said).toEqual([expect.stringContaining(second!)]);
+});
+
+test("nothing is said of services and metrics while an application is missing", () => {
+  const seen = sightings({ apps: ["nope"], services: ["nope"], metrics: ["nope"] });
+  seen.add(snapshotOf("shop"));
+  expect(seen.unmatchedGlobs().map(({ message }) => message)).toEqual([
+    "no application matches 'nope'",
+  ]);
 });

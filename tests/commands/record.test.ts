@@ -255,7 +255,7 @@ describe("a recorded run that is sent on", () => {
     const push = ["--remote-write", `${server.url}api/v1/write`, "--remote-write-protocol", "1"];
     const { exitCode, stderr } = await runCli(["replay", path, "--speed", "max", ...push]);
     expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
-    expect(stderr).toContain("100 snapshots, 300 samples in ");
+    expect(stderr).toContain(`replayed ${path}: 100 snapshots, 300 samples in `);
     expect(samples.map(({ value }) => value)).toEqual(levels.map(({ value }) => value));
     // Of two in the same millisecond the later has the next one.
     const lateMs = samples.map(({ timestamp }, i) => timestamp - levels[i]!.ms);
@@ -477,6 +477,40 @@ describe("--out", () => {
     },
   );
 
+  test.each(["run.parquet", "run.csv", "run.ndjson.gz"])(
+    "leaves no %s behind when it has nothing to write and fails",
+    async (name) => {
+      await using host = new BusyHost();
+      await host.start(1);
+      const path = host.path(name);
+      const port = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response() });
+      host.onEnd(() => port.stop(true));
+      for (const flags of [
+        ["--metric", "nope"],
+        ["--service", "nope"],
+        ["--listen", `${port.port}`],
+      ]) {
+        const failed = await host.record("--count", "1", "--out", path, ...flags);
+        expect([flags, failed.exitCode, existsSync(path)]).toEqual([flags, 1, false]);
+      }
+      const recording = await smallRecording();
+      const replay = ["replay", recording, "--speed", "max", "--out", path, "--metric", "nope"];
+      expect((await runCli(replay)).exitCode).toBe(1);
+      expect(existsSync(path)).toBe(false);
+      expect((await host.record("--count", "1", "--out", path)).exitCode).toBe(0);
+      expect(existsSync(path)).toBe(true);
+    },
+  );
+
+  test("keeps a file that has something when it fails", async () => {
+    await using host = new BusyHost();
+    await host.start(1);
+    const path = host.path("run.csv");
+    const flags = ["--metric", "level", "--metric", "nope"];
+    expect((await host.record("--count", "1", "--out", path, ...flags)).exitCode).toBe(1);
+    expect(host.text("run.csv")).toContain("level");
+  });
+
   test.each([
     [["--out", "run.txt"], "--out: the end of run.txt does not say how to write it"],
     [["--out", "run.parquet.gz"], "--out: Parquet is compressed inside"],
@@ -496,6 +530,11 @@ describe("replay", () => {
     [["a.parquet", "--speed", "0"], "--speed cannot be '0'"],
     [["a.parquet", "--speed", "fast"], "--speed cannot be 'fast'"],
     [["a.parquet", "--from", "yesterday"], "--from is no time: 'yesterday'"],
+    [["a.parquet", "--from", "3s", "--to", "1s"], "--from 3s is later than --to 1s"],
+    [
+      ["a.parquet", "--from", "2026-01-02", "--to", "2026-01-01"],
+      "--from 2026-01-02 is later than --to 2026-01-01",
+    ],
     [["a.parquet", "--speed", "max", "--now"], "--now and --speed max exclude each other"],
     [["a.parquet", "--loop", "--out", "b.parquet"], "--loop and --out exclude each other"],
     [["a.parquet", "--loop", "--otlp", "http://localhost:1"], "--loop would push the same times"],
@@ -510,12 +549,7 @@ describe("replay", () => {
     ["--service aut", "no service matches 'aut'", "did you mean auth?"],
     ["--metric levle", "no metric matches 'levle'", "did you mean level?"],
     ["--metric zzz", "no metric matches 'zzz'", "there are level, requests_total, seconds"],
-    ["--from 3s --to 1s", "--from 3s is later than --to 1s", "give the earlier one to --from"],
-    [
-      "--from 2026-01-02 --to 2026-01-01",
-      "--from 2026-01-02 is later than --to 2026-01-01",
-      "give the earlier one to --from",
-    ],
+    ["--from 3s --to 2026-01-01", "--from 3s is later than --to 2026-01-01", "give the earlier"],
     ["--from 1h", "nothing was recorded from 1h", "is from 20"],
     ["--to 2001-01-01", "nothing was recorded to 2001-01-01", "is from 20"],
     ["--app shop --from 1h --to 2h", "nothing was recorded of shop from 1h to 2h", "is from 20"],
@@ -533,6 +567,15 @@ describe("replay", () => {
       message: `microview: ${message}`,
     });
     expect(stderr.split("\n")[1]).toContain(hint);
+  });
+
+  test("invents no writers where none were recorded by themselves", async () => {
+    const path = await smallRecording();
+    expect(await runCli(["replay", path, "--speed", "max", "--per-writer"])).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: `microview: --per-writer: ${path} was not recorded per writer\nhint: record it with --per-writer, or replay it without\n`,
+    });
   });
 
   test("says what is wrong with a file", async () => {

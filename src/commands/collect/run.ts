@@ -182,7 +182,11 @@ export class CollectRun {
 
   /** What a bounded run could not deliver makes it fail. */
   async #closeOutputs(): Promise<void> {
-    const [undelivered] = await this.#outputs.close();
+    const hasFailed =
+      this.#failure !== undefined ||
+      (this.#rounds.isComplete(1) && this.#sightings.unmatchedGlobs().length > 0);
+    const keepsFile = !hasFailed || this.#sightings.isAnyWanted;
+    const [undelivered] = await this.#outputs.close({ keepsFile });
     if (undelivered !== undefined && this.#rounds.isBounded) {
       this.#failure ??= new CliError({ message: `not all was delivered: ${undelivered}` });
     }
@@ -201,7 +205,7 @@ export class CollectRun {
     if (this.#isLooked || !this.#rounds.isComplete(1)) return;
     this.#isLooked = true;
     if (this.#outputs.isLive || this.#rounds.isBounded) return;
-    for (const { message, hint } of this.#sightings.complaints()) {
+    for (const { message, hint } of this.#sightings.unmatchedGlobs()) {
       this.#say(`${message} yet: ${hint}`);
     }
   }
@@ -266,7 +270,7 @@ export class CollectRun {
       return this.#rounds.expectedOf(source) === 0 ? [`${source} has no application`] : [];
     });
     this.#failure ??=
-      this.#sightings.appFailure() ??
+      this.#sightings.appFailure((line) => this.#say(line)) ??
       new CliError({
         message: `nothing was read within ${formatDurationMs(durationMs)}`,
         hint: reasons.length > 0 ? reasons.join("; ") : "`microview doctor` says what is missing",
@@ -277,7 +281,7 @@ export class CollectRun {
     if (this.#unreadable.has(source)) return this.#failUnreadable(source);
     const which = this.#options.app.length === 0 ? "" : " that is asked for";
     this.#failure ??=
-      this.#sightings.appFailure() ??
+      this.#sightings.appFailure((line) => this.#say(line)) ??
       new CliError({
         message: `${source} has no application${which}`,
         hint: "one appears when its first service attaches to `microview agent`; `microview inspect` lists them",

@@ -1,6 +1,7 @@
 // Where snapshots go, as the flags ask for it, and what is said of that to the person who has typed them. For the
 // subcommands that have snapshots, wherever they have them from.
 
+import { rmSync } from "node:fs";
 import type { Filter, TargetStatistics } from "../../collector/index.ts";
 import { type CliError, finishing, styleFor, UsageError } from "../../command-line/index.ts";
 import { ClashLog } from "../../exposition/index.ts";
@@ -22,6 +23,7 @@ import type { ListenOptions } from "../listen/flags.ts";
 import type { Scraping } from "../listen/scraping.ts";
 import type { PushOptions } from "../push/flags.ts";
 import { pushSinksOf } from "../push/push-sinks.ts";
+import { refuseAlone } from "../support/alone.ts";
 import { openFile } from "./file.ts";
 import type { OutFile } from "./flags.ts";
 
@@ -98,6 +100,7 @@ export class Outputs {
     this.#surroundings = surroundings;
     const { stdout, once } = surroundings;
     const isTerminal = stdout.isTTY === true;
+    refuseAlone(options, "listen");
     const pushes = pushSinksOf(options, {
       isRecorded: surroundings.isRecorded,
       onNotice: (text) => this.tellAside(text),
@@ -136,7 +139,7 @@ export class Outputs {
       await this.#openFile();
       await this.#listen();
     } catch (error) {
-      await this.close();
+      await this.close({ keepsFile: false });
       throw error;
     }
   }
@@ -151,14 +154,18 @@ export class Outputs {
     this.#sinks.gone(source, app);
   }
 
-  /** Delivers what is left. @returns what was pushed and could not be delivered, in a line each */
-  async close(): Promise<string[]> {
+  /**
+   * Delivers what is left.
+   * @param keepsFile removes the file of --out if false: it would only be in the way of the next attempt
+   * @returns what was pushed and could not be delivered, in a line each
+   */
+  async close({ keepsFile = true } = {}): Promise<string[]> {
     this.#scraping?.stop();
     this.#surroundings.stdout.off("drain", this.#onDrain);
     await this.#sinks.close(GRACE_MS);
     const written = await this.#file?.ended;
     const { ends } = await this.#pushed.ended;
-    if (written !== undefined) this.#last.push(written.summary);
+    if (written !== undefined) this.#last.push(keepsFile ? written.summary : this.#removeFile());
     for (const { summary } of ends) if (!this.#surroundings.once) this.#last.push(summary);
     return ends.filter(({ undelivered }) => undelivered > 0).map(({ summary }) => summary);
   }
@@ -197,6 +204,13 @@ export class Outputs {
     const left =
       format === "parquet" ? `microview replay ${path} --repair completes it` : undefined;
     this.#file = this.#sinks.add(sink, (end) => finishing(`completing ${path}`, end, left));
+  }
+
+  /** @returns what there is to say of it */
+  #removeFile(): string {
+    const { path } = this.#options.out!;
+    rmSync(path, { force: true });
+    return `${path}: nothing to write, not kept`;
   }
 
   async #listen(): Promise<void> {

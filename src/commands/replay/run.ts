@@ -5,7 +5,7 @@ import { type Filter, Sightings, wantedBy } from "../../collector/index.ts";
 import { CliError, once, UsageError } from "../../command-line/index.ts";
 import type { PoolSnapshot } from "../../layout/index.ts";
 import { rfc3339 } from "../../sinks/index.ts";
-import { Recording, RecordingError } from "../../sinks/recording/index.ts";
+import { bytesPerSample, Recording, RecordingError } from "../../sinks/recording/index.ts";
 import { counted, formatBytes, globs } from "../../text/index.ts";
 import { type OutputOptions, Outputs } from "../output/outputs.ts";
 import type { Moment } from "./flags.ts";
@@ -64,7 +64,10 @@ export class ReplayRun {
     this.#surroundings = surroundings;
     this.#filter = { apps: options.app, services: options.service, metrics: options.metric };
     this.#sightings = new Sightings(this.#filter);
-    const { speed, now, loop } = options;
+    const { speed, now, loop, from, to } = options;
+    if (from !== undefined && to !== undefined && isLater(from, to)) {
+      throw new UsageError(...later(from, to));
+    }
     if (now && speed === Number.POSITIVE_INFINITY) {
       throw new UsageError("--now and --speed max exclude each other");
     }
@@ -105,17 +108,10 @@ export class ReplayRun {
       while (this.#outputs?.isDelivered === false && !this.#isOver) await Bun.sleep(DELIVERY_MS);
       if (this.#isLive && !this.#isOver) await once(this.#enough.signal);
     } catch (error) {
-      if (!(error instanceof RecordingError)) throw error;
-      this.#failure ??= new CliError({
-        message: error.message,
-        hint:
-          error.code === "ENOENT"
-            ? "`microview collect --out run.parquet` records a run"
-            : undefined,
-        cause: error,
-      });
+      this.#failure ??= asFailure(error as Error);
     } finally {
-      const undelivered = (await this.#outputs?.close()) ?? [];
+      const keepsFile = this.#failure === undefined || this.#sightings.isAnyWanted;
+      const undelivered = (await this.#outputs?.close({ keepsFile })) ?? [];
       if (undelivered[0] !== undefined && !stop.aborted) {
         this.#failure ??= new CliError({ message: `not all was delivered: ${undelivered[0]}` });
       }
@@ -126,11 +122,12 @@ export class ReplayRun {
     // Of a part of a file its size says nothing.
     const isWhole = !this.#isOver && this.#isUnfiltered && this.#bytes > 0 && this.#samples > 0;
     const size = isWhole
-      ? `, ${formatBytes(this.#bytes)}, ${(this.#bytes / this.#samples).toFixed(2)} bytes per sample`
+      ? `, ${formatBytes(this.#bytes)}, ${bytesPerSample(this.#bytes, this.#samples)}`
       : "";
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+    const what = this.#files.length === 1 ? this.#files[0] : counted(this.#files.length, "file");
     this.#say(
-      `${counted(this.#snapshots, "snapshot")}, ${counted(this.#samples, "sample")} in ${seconds} s${size}`,
+      `replayed ${what}: ${counted(this.#snapshots, "snapshot")}, ${counted(this.#samples, "sample")} in ${seconds} s${size}`,
     );
   }
 
@@ -164,9 +161,13 @@ export class ReplayRun {
     const unixMs = (moment: Moment) =>
       "unixMs" in moment ? moment.unixMs : firstMs + moment.afterMs;
     if (from !== undefined && to !== undefined && unixMs(from) > unixMs(to)) {
+      const [message, hint] = later(from, to);
+      throw new CliError({ message, hint });
+    }
+    if (this.#options.perWriter && !recording.isPerWriter) {
       throw new CliError({
-        message: `--from ${from.text} is later than --to ${to.text}`,
-        hint: "give the earlier one to --from",
+        message: `--per-writer: ${file} was not recorded per writer`,
+        hint: "record it with --per-writer, or replay it without",
       });
     }
     this.#outputs ??= await this.#openOutputs(recording);
@@ -230,7 +231,7 @@ export class ReplayRun {
   #checkFound(): void {
     if (this.#snapshots === 0 && !this.#isUnfiltered) {
       const { from, to, app } = this.#options;
-      const noApp = this.#sightings.appFailure();
+      const noApp = this.#sightings.appFailure((text) => this.#say(text));
       if (noApp !== undefined) throw noApp;
       const parts = [from && `from ${from.text}`, to && `to ${to.text}`].filter(Boolean);
       const of = app.length === 0 ? "" : ` of ${app.join(", ")}`;
@@ -274,6 +275,26 @@ export class ReplayRun {
     if (this.#isLive && !this.#isOver) this.#outputs!.sayLast(text);
     else this.#surroundings.stderr.write(`${text}\n`);
   }
+}
+
+/** Whether it is known before a recording is opened that one is later: both are of one kind. */
+function isLater(from: Moment, to: Moment): boolean {
+  if ("unixMs" in from) return "unixMs" in to && from.unixMs > to.unixMs;
+  return "afterMs" in to && from.afterMs > to.afterMs;
+}
+
+function later(from: Moment, to: Moment): [message: string, hint: string] {
+  return [`--from ${from.text} is later than --to ${to.text}`, "give the earlier one to --from"];
+}
+
+function asFailure(error: Error): Error {
+  if (!(error instanceof RecordingError)) return error;
+  const isAbsent = error.code === "ENOENT";
+  return new CliError({
+    message: error.message,
+    hint: isAbsent ? "`microview collect --out run.parquet` records a run" : undefined,
+    cause: error,
+  });
 }
 
 function spanOf({ firstMs, lastMs }: Recording): string {

@@ -7,7 +7,7 @@ import {
   WriterValues,
 } from "../../exposition/index.ts";
 import { type PoolSnapshot, poolKey } from "../../layout/index.ts";
-import { printable, printableLines } from "../../text/index.ts";
+import { counted, printable, printableLines } from "../../text/index.ts";
 import { PoolStates, Rounds } from "../pools.ts";
 import type { SinkOptions } from "../sink.ts";
 import { TextSink } from "../text/text-sink.ts";
@@ -94,7 +94,7 @@ export class PrometheusSink extends TextSink {
 function remarks({ app, source, missed, gap, takenAtMs }: PoolSnapshot): string {
   const of = `${app} of ${printable(source)} at ${rfc3339(takenAtMs)}`;
   let text = "";
-  if (missed > 0) text += `# microview: ${of} missed ${missed} deadlines\n`;
+  if (missed > 0) text += `# microview: ${of} missed ${counted(missed, "deadline")}\n`;
   if (gap !== undefined) text += `# microview: ${of} comes after a gap: ${printable(gap)}\n`;
   return text;
 }

@@ -7,5 +7,5 @@
 //   using recording = await Recording.open(path);
 //   for await (const snapshot of recording.snapshots({})) sink.write(snapshot);
 
-export { Recorder, type RecorderOptions, RecordingError } from "./recorder.ts";
+export { bytesPerSample, Recorder, type RecorderOptions, RecordingError } from "./recorder.ts";
 export { Recording } from "./recording.ts";

@@ -196,7 +196,7 @@ export class Recorder implements Sink {
     const { path } = this.options;
     const { snapshots, samples, bytes, dropped } = this.#counts;
     if (snapshots === 0) return `${path}: nothing to record, not kept`;
-    const each = samples === 0 ? "" : `, ${(bytes / samples).toFixed(2)} bytes per sample`;
+    const each = samples === 0 ? "" : `, ${bytesPerSample(bytes, samples)}`;
     const left =
       dropped === 0 ? "" : `; ${counted(dropped, "snapshot")} left out, writing fell behind`;
     return `${path}: ${counted(snapshots, "snapshot")}, ${counted(samples, "sample")}, ${formatBytes(bytes)}${each}${left}`;
@@ -246,4 +246,10 @@ export class Recorder implements Sink {
   #post(message: ToRecorder, transfer: ArrayBuffer[] = []): void {
     this.#worker.postMessage(message, transfer);
   }
+}
+
+/** `0.24 bytes per sample`; without decimals where there are three digits before the point. */
+export function bytesPerSample(bytes: number, samples: number): string {
+  const each = bytes / samples;
+  return `${each.toFixed(each < 100 ? 2 : 0)} bytes per sample`;
 }

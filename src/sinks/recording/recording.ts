@@ -92,6 +92,11 @@ export class Recording {
     }
   }
 
+  /** Writers were recorded by themselves; otherwise there are only their sums. */
+  get isPerWriter(): boolean {
+    return this.reader.perWriter;
+  }
+
   /** Pools that it has snapshots of. */
   get pools(): readonly { source: string; app: string }[] {
     return this.reader.pools;
