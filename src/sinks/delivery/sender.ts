@@ -87,7 +87,11 @@ export class Sender {
   ) {}
 
   start(): void {
-    this.#running ??= this.#run();
+    this.#running ??= this.#run().catch(({ message }: Error) => {
+      // Nothing that a receiver or a disk does leads here. Whoever pushes goes on; what waits stays undelivered.
+      const { name, onNotice } = this.options;
+      onNotice(`${name} is sent nothing any more: ${message}`);
+    });
   }
 
   /** There is something to send. */

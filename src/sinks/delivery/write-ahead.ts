@@ -38,8 +38,15 @@ export class WriteAheadError extends Error {
   override readonly name = "WriteAheadError";
 }
 
-/** What is written, in messages. */
-type Part = "requests" | "the position";
+/** What may fail while it goes on, and how that is said: when it begins and when it is over. */
+const PARTS = {
+  requests: ["write requests to", "requests can be written to"],
+  position: ["write the position to", "the position can be written to"],
+  file: ["make a file in", "files can be made in"],
+  removal: ["remove what is over from", "what is over can be removed from"],
+  reading: ["read requests from", "requests can be read from"],
+} as const;
+type Part = keyof typeof PARTS;
 
 interface Segment {
   number: number;
@@ -60,6 +67,8 @@ export class WriteAhead implements Backlog {
   readonly #segmentBytes: number;
   readonly #troubles = new Map<Part, { message: string; times: number }>();
   readonly #segments: Segment[] = [];
+  /** Segments that are over, and could not be removed yet. */
+  readonly #unremoved = new Set<number>();
   readonly #lock: SharedFile;
   readonly #position: number;
   #offset = 0;
@@ -98,6 +107,7 @@ export class WriteAhead implements Backlog {
     }
   }
 
+  /** Never throws, as no other method does: losses are counted in `dropped`, and their reason is told. */
   push(request: PushRequest): void {
     const { body, items, version = 1 } = request;
     const size = HEADER_BYTES + body.length;
@@ -108,10 +118,15 @@ export class WriteAhead implements Backlog {
     record.writeUInt32LE(items + (version === 1 ? 0 : version * VERSION), 8);
     record.set(body, HEADER_BYTES);
     record.writeUInt32LE(Bun.hash.crc32(record.subarray(8)), 4);
-    try {
-      if (last.bytes > 0 && last.bytes + size > this.#segmentBytes) {
-        last = this.#newSegment(last.number + 1);
+    if (last.bytes > 0 && last.bytes + size > this.#segmentBytes) {
+      const next = this.#nextSegment(last);
+      if (next === undefined) {
+        this.dropped += items;
+        return;
       }
+      last = next;
+    }
+    try {
       for (let at = 0; at < size; ) {
         at += writeSync(last.fd, record, at, size - at, last.bytes + at);
       }
@@ -137,7 +152,7 @@ export class WriteAhead implements Backlog {
     for (;;) {
       const segment = this.#segments[0]!;
       if (this.#offset < segment.bytes) {
-        const record = readRecord(segment, this.#offset);
+        const record = this.#read(segment);
         if (record !== undefined) {
           const end = this.#offset + HEADER_BYTES + record.body.length;
           this.#head = { request: record, segment, end };
@@ -168,15 +183,10 @@ export class WriteAhead implements Backlog {
 
   close(): void {
     // The next collector need not look at an empty segment.
-    if (this.items === 0) {
-      const last = this.#segments.at(-1)!;
-      ftruncateSync(last.fd, 0);
-      last.bytes = 0;
-      this.#offset = 0;
-      this.#writePosition();
-    }
-    for (const { fd } of this.#segments) closeSync(fd);
-    closeSync(this.#position);
+    if (this.items === 0) this.#rewind(this.#segments.at(-1)!);
+    this.#removeLeft();
+    for (const { fd } of this.#segments) closeAnyway(fd);
+    closeAnyway(this.#position);
     this.#lock.close();
   }
 
@@ -210,6 +220,50 @@ export class WriteAhead implements Backlog {
     if (this.#segments.length === 1) this.#writePosition();
   }
 
+  /** Where requests go on when the last segment is full; undefined while there is no such place. */
+  #nextSegment(last: Segment): Segment | undefined {
+    try {
+      const next = this.#newSegment(last.number + 1);
+      this.#worked("file");
+      return next;
+    } catch (error) {
+      this.#failed("file", error as Error);
+    }
+    // While the receiver takes everything, the one file is enough.
+    const isOver = this.#segments.length === 1 && this.#offset === last.bytes;
+    return isOver && this.#rewind(last) ? last : undefined;
+  }
+
+  /** Empties the last segment, of which all was delivered. @returns whether it could be done */
+  #rewind(last: Segment): boolean {
+    const offset = this.#offset;
+    this.#offset = 0;
+    // The position is written first: an old one would skip the requests that are written next.
+    if (this.#writePosition()) {
+      try {
+        ftruncateSync(last.fd, 0);
+        this.bytes -= last.bytes;
+        last.bytes = 0;
+        return true;
+      } catch (error) {
+        this.#failed("requests", error as Error);
+      }
+    }
+    this.#offset = offset;
+    return false;
+  }
+
+  #read(segment: Segment): PushRequest | undefined {
+    try {
+      const record = readRecord(segment, this.#offset);
+      this.#worked("reading");
+      return record;
+    } catch (error) {
+      this.#failed("reading", error as Error);
+      return undefined;
+    }
+  }
+
   #newSegment(number: number): Segment {
     const fd = openSync(this.#path(number), constants.O_RDWR | constants.O_CREAT, 0o600);
     const segment = { number, fd, bytes: 0, items: 0 };
@@ -229,23 +283,42 @@ export class WriteAhead implements Backlog {
     this.#head = undefined;
     this.#offset = 0;
     this.bytes -= bytes;
-    closeSync(fd);
+    closeAnyway(fd);
     // The position is written first: a segment before it is not sent again if it is still there after a crash.
     this.#writePosition();
-    rmSync(this.#path(number));
+    this.#unremoved.add(number);
+    this.#removeLeft();
   }
 
-  #writePosition(): void {
+  /** What cannot be removed now is removed with the next. */
+  #removeLeft(): void {
+    if (this.#unremoved.size === 0) return;
+    try {
+      for (const number of this.#unremoved) {
+        // Somebody may have removed it, or all of the folder.
+        rmSync(this.#path(number), { force: true });
+        this.#unremoved.delete(number);
+      }
+      this.#worked("removal");
+    } catch (error) {
+      this.#failed("removal", error as Error);
+    }
+  }
+
+  /** @returns whether it is written */
+  #writePosition(): boolean {
     const words = Buffer.alloc(12);
     words.writeUInt32LE(this.#segments[0]!.number, 0);
     words.writeUInt32LE(this.#offset, 4);
     words.writeUInt32LE(Bun.hash.crc32(words.subarray(0, 8)), 8);
     try {
       writeSync(this.#position, words, 0, words.length, 0);
-      this.#worked("the position");
+      this.#worked("position");
+      return true;
     } catch (error) {
       // The file has room for the position already, so the disk is failing. At worst a request is sent twice.
-      this.#failed("the position", error as Error);
+      this.#failed("position", error as Error);
+      return false;
     }
   }
 
@@ -257,16 +330,16 @@ export class WriteAhead implements Backlog {
       return;
     }
     this.#troubles.set(what, { message, times: 1 });
-    this.onTrouble(`cannot write ${what} to ${this.folder}: ${message}`);
+    const [begins] = PARTS[what];
+    this.onTrouble(`cannot ${begins} ${this.folder}: ${message}`);
   }
 
   #worked(what: Part): void {
     const known = this.#troubles.get(what);
     if (known === undefined) return;
     this.#troubles.delete(what);
-    this.onTrouble(
-      `${what} can be written to ${this.folder} again, after ${counted(known.times, "failure")}`,
-    );
+    const [, isOver] = PARTS[what];
+    this.onTrouble(`${isOver} ${this.folder} again, after ${counted(known.times, "failure")}`);
   }
 
   #readPosition(): { segment: number; offset: number } | undefined {
@@ -278,6 +351,15 @@ export class WriteAhead implements Backlog {
 
   #path(number: number): string {
     return join(this.folder, `${String(number).padStart(8, "0")}.wal`);
+  }
+}
+
+/** Closes a file. The descriptor is freed even if the disk reports an error. */
+function closeAnyway(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {
+    // The requests in it were counted when they were written.
   }
 }
 

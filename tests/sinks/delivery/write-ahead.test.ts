@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
 import {
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -174,3 +175,64 @@ test.skipIf(!canMount)(
     }
   },
 );
+
+test("a folder that somebody removes ends nothing: it is told once, what has no room is counted, and the rest goes on", () => {
+  const path = folder();
+  const said: string[] = [];
+  const backlog = new WriteAhead(path, 128 << 10, (text) => said.push(text));
+  let pushed = 0;
+  const push = (times: number) => {
+    for (let i = 0; i < times; i++) {
+      const each = request(++pushed, 5_000);
+      backlog.push(each);
+      given += each.items;
+    }
+  };
+  let given = 0;
+  let taken = 0;
+  const take = () => {
+    for (let next = backlog.peek(); next !== undefined; next = backlog.peek()) {
+      taken += next.items;
+      backlog.shift(next);
+    }
+  };
+  push(20);
+  rmSync(path, { recursive: true });
+  push(100);
+  expect(backlog.bytes).toBeLessThanOrEqual(128 << 10);
+  expect(backlog.dropped).toBeGreaterThan(0);
+  take();
+  // A receiver that takes everything again is sent all of it.
+  const { dropped } = backlog;
+  for (let i = 0; i < 50; i++) {
+    push(1);
+    take();
+  }
+  expect(backlog.dropped).toBe(dropped);
+  expect(taken + dropped).toBe(given);
+  backlog.close();
+  expect(said).toEqual([expect.stringMatching(/^cannot make a file in .*ENOENT/)]);
+});
+
+test("a segment that cannot be removed ends nothing: it is told once, and removed with a later one", () => {
+  const path = folder();
+  const said: string[] = [];
+  const backlog = new WriteAhead(path, 128 << 10, (text) => said.push(text));
+  const push = (times: number) => {
+    for (let i = 0; i < times; i++) backlog.push(request(7, 5_000));
+  };
+  push(1);
+  // Root may remove from any folder: only a folder in the file's place keeps it.
+  const first = join(path, "00000001.wal");
+  rmSync(first);
+  mkdirSync(join(first, "kept"), { recursive: true });
+  push(100);
+  expect(backlog.dropped + backlog.items).toBe(101);
+  expect(said).toEqual([expect.stringMatching(/^cannot remove what is over from /)]);
+  rmSync(join(first), { recursive: true });
+  push(100);
+  expect(drain(backlog)).toHaveLength(201 - backlog.dropped);
+  expect(said[1]).toMatch(/^what is over can be removed from .* again/);
+  expect(readdirSync(path).filter((name) => name.endsWith(".wal"))).toHaveLength(1);
+  backlog.close();
+});
