@@ -29,6 +29,8 @@ export interface SinkEnd {
   readonly summary: string;
   /** How much of what it was given it has not delivered: samples, data points, events or whole frames. */
   readonly undelivered: number;
+  /** Why it could not be closed in order. */
+  readonly error?: unknown;
 }
 
 /** What sinks that write text or files are made with. */

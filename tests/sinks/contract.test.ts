@@ -86,9 +86,9 @@ const SINKS: Readonly<Record<string, Kind>> = {
   "a set of sinks": {
     async make() {
       const { sink, ...rest } = await remoteWrite();
-      const set = new Sinks();
-      set.add(new NdjsonSink(new Output()));
-      set.add(sink);
+      const set = new Sinks(() => {});
+      set.add("lines", new NdjsonSink(new Output()));
+      set.add("remote write", sink);
       return { sink: set, ...rest };
     },
   },

@@ -25,7 +25,7 @@ import {
 import type { RdmaPortSpec } from "../../ffi/index.ts";
 import { defaultSocketPath, type PoolSnapshot } from "../../layout/index.ts";
 import { printable } from "../../text/index.ts";
-import { type OutputOptions, Outputs } from "../output/outputs.ts";
+import { notDelivered, type OutputOptions, Outputs } from "../output/outputs.ts";
 import { statisticsLine } from "./statistics-line.ts";
 
 /** Events that the live table does not show by itself. */
@@ -180,16 +180,15 @@ export class CollectRun {
     if (failure) throw failure;
   }
 
-  /** What a bounded run could not deliver makes it fail. */
+  /** What a bounded run could not deliver makes it fail, and what could not be closed any run. */
   async #closeOutputs(): Promise<void> {
     const hasFailed =
       this.#failure !== undefined ||
       (this.#rounds.isComplete(1) && this.#sightings.unmatchedGlobs().length > 0);
     const keepsFile = !hasFailed || this.#sightings.isAnyWanted;
-    const [undelivered] = await this.#outputs.close({ keepsFile });
-    if (undelivered !== undefined && this.#rounds.isBounded) {
-      this.#failure ??= new CliError({ message: `not all was delivered: ${undelivered}` });
-    }
+    const ends = await this.#outputs.close({ keepsFile });
+    const failed = this.#rounds.isBounded ? ends[0] : ends.find(({ error }) => error !== undefined);
+    if (failed !== undefined) this.#failure ??= notDelivered(failed);
   }
 
   #take(snapshot: PoolSnapshot): void {

@@ -3,7 +3,7 @@
 
 import { rmSync } from "node:fs";
 import type { Filter, TargetStatistics } from "../../collector/index.ts";
-import { type CliError, finishing, styleFor, UsageError } from "../../command-line/index.ts";
+import { CliError, finishing, styleFor, UsageError } from "../../command-line/index.ts";
 import { ClashLog } from "../../exposition/index.ts";
 import type { PoolSnapshot } from "../../layout/index.ts";
 import {
@@ -13,6 +13,7 @@ import {
   NdjsonSink,
   processTerminal,
   type Sink,
+  type SinkEnd,
   Sinks,
   type SinksEnd,
   TableSink,
@@ -78,9 +79,9 @@ export class Outputs {
   readonly isLive: boolean;
   readonly #options: OutputOptions;
   readonly #surroundings: OutputSurroundings;
-  readonly #sinks = new Sinks();
+  readonly #sinks = new Sinks((text) => this.tellAside(text));
   /** Of them, those that push. */
-  readonly #pushes = new Sinks();
+  readonly #pushes = new Sinks((text) => this.tellAside(text));
   readonly #pushCounters: () => ExportCounters[];
   readonly #pushed: Member<SinksEnd>;
   #file: Member | undefined;
@@ -107,7 +108,7 @@ export class Outputs {
       clashes: this.#clashes,
     });
     this.#pushCounters = () => pushes.map(({ counters }) => counters);
-    for (const each of pushes) this.#pushes.add(each);
+    for (const each of pushes) this.#pushes.add(`--${each.counters.protocol}`, each);
     // What pushes or records has said where its data goes: it is printed too where that is asked for, or somebody looks.
     const isServed = pushes.length > 0 || options.listen !== undefined || options.out !== undefined;
     const piped = isServed ? "none" : "ndjson";
@@ -116,8 +117,8 @@ export class Outputs {
     this.isLive = this.isTable && isTerminal && !once;
     const printed = this.#printed(format);
     // First, so that the terminal is given back before anything is waited for.
-    if (printed !== undefined) this.#sinks.add(printed);
-    this.#pushed = this.#sinks.add(this.#pushes, (end) =>
+    if (printed !== undefined) this.#sinks.add("what is printed", printed);
+    this.#pushed = this.#sinks.add("what is pushed", this.#pushes, (end) =>
       finishing("delivering what is left", end),
     );
     stdout.on("drain", this.#onDrain);
@@ -157,17 +158,18 @@ export class Outputs {
   /**
    * Delivers what is left.
    * @param keepsFile removes the file of --out if false: it would only be in the way of the next attempt
-   * @returns what was pushed and could not be delivered, in a line each
+   * @returns the ends of those that have not delivered everything, or could not be closed
    */
-  async close({ keepsFile = true } = {}): Promise<string[]> {
+  async close({ keepsFile = true } = {}): Promise<SinkEnd[]> {
     this.#scraping?.stop();
     this.#surroundings.stdout.off("drain", this.#onDrain);
-    await this.#sinks.close(GRACE_MS);
-    const written = await this.#file?.ended;
+    const { ends: all } = await this.#sinks.close(GRACE_MS);
+    // One that could not be closed is among all ends.
+    const written = await this.#file?.ended.catch(() => undefined);
     const { ends } = await this.#pushed.ended;
     if (written !== undefined) this.#last.push(keepsFile ? written.summary : this.#removeFile());
     for (const { summary } of ends) if (!this.#surroundings.once) this.#last.push(summary);
-    return ends.filter(({ undelivered }) => undelivered > 0).map(({ summary }) => summary);
+    return all.filter(({ undelivered, error }) => undelivered > 0 || error !== undefined);
   }
 
   /** Says something now. */
@@ -203,7 +205,9 @@ export class Outputs {
     const { path, format } = file;
     const left =
       format === "parquet" ? `microview replay ${path} --repair completes it` : undefined;
-    this.#file = this.#sinks.add(sink, (end) => finishing(`completing ${path}`, end, left));
+    this.#file = this.#sinks.add(`--out ${path}`, sink, (end) =>
+      finishing(`completing ${path}`, end, left),
+    );
   }
 
   /** @returns what there is to say of it */
@@ -227,7 +231,7 @@ export class Outputs {
       pushes: this.#pushCounters,
       say: (line) => this.tellAside(line),
     });
-    this.#sinks.add(this.#scraping.server);
+    this.#sinks.add("--listen", this.#scraping.server);
     // The live table has the screen.
     const text = `scraped at ${this.#scraping.server.url}`;
     if (this.isLive) this.sayLast(text);
@@ -268,4 +272,10 @@ export class Outputs {
     if (this.isLive) this.sayLast(printable(text));
     else this.say(printable(text));
   }
+}
+
+/** Why a run fails that has not delivered everything. */
+export function notDelivered({ summary, error }: SinkEnd): CliError {
+  const message = error === undefined ? `not all was delivered: ${summary}` : summary;
+  return new CliError({ message, cause: error });
 }

@@ -7,7 +7,7 @@ import type { PoolSnapshot } from "../../layout/index.ts";
 import { rfc3339 } from "../../sinks/index.ts";
 import { bytesPerSample, Recording, RecordingError } from "../../sinks/recording/index.ts";
 import { counted, formatBytes, globs } from "../../text/index.ts";
-import { type OutputOptions, Outputs } from "../output/outputs.ts";
+import { notDelivered, type OutputOptions, Outputs } from "../output/outputs.ts";
 import type { Moment } from "./flags.ts";
 
 /** Others get their turn so often, however fast it goes. */
@@ -111,10 +111,9 @@ export class ReplayRun {
       this.#failure ??= asFailure(error as Error);
     } finally {
       const keepsFile = this.#failure === undefined || this.#sightings.isAnyWanted;
-      const undelivered = (await this.#outputs?.close({ keepsFile })) ?? [];
-      if (undelivered[0] !== undefined && !stop.aborted) {
-        this.#failure ??= new CliError({ message: `not all was delivered: ${undelivered[0]}` });
-      }
+      const ends = (await this.#outputs?.close({ keepsFile })) ?? [];
+      const failed = stop.aborted ? ends.find(({ error }) => error !== undefined) : ends[0];
+      if (failed !== undefined) this.#failure ??= notDelivered(failed);
     }
     if (this.#failure !== undefined) throw this.#failure;
     this.#outputs?.sayAllLast();
