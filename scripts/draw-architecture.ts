@@ -2,7 +2,7 @@
 // tests/architecture.test.ts fails while the page shows anything else.
 
 import { join } from "node:path";
-import { type Arrow, arrowsAmong, importsOf, roomOf } from "./imports.ts";
+import { type Arrow, arrowsAmong, importsOf, roomsInSrc } from "./imports.ts";
 import { ROOT } from "./root.ts";
 
 const PAGE = "docs/architecture.md";
@@ -108,10 +108,7 @@ export function redrawn(page: string, drawing: string): string {
 /** The page as it is, and as it ought to be. */
 export async function architecturePage(): Promise<{ is: string; ought: string }> {
   const imports = await importsOf("src");
-  const rooms = roomsOf(
-    imports.map(({ file }) => roomOf(file)),
-    arrowsAmong(imports),
-  );
+  const rooms = roomsOf(roomsInSrc(), arrowsAmong(imports));
   const purposes = new Map<string, string>();
   for (const room of rooms.keys()) {
     const door = room.includes(".") ? room : `${room}/index.ts`;

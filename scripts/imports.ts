@@ -1,5 +1,6 @@
 // Reads who imports whom among our files. For scripts/draw-architecture.ts and tests/architecture.test.ts.
 
+import { readdirSync } from "node:fs";
 import { dirname, join, normalize, relative } from "node:path";
 import { ROOT } from "./root.ts";
 
@@ -38,6 +39,11 @@ export async function importsOf(directory: string): Promise<Import[]> {
     for (const specifier of specifiers(source)) imports.push({ file, specifier });
   }
   return imports;
+}
+
+/** All that lies directly in `src/`: rooms, and the program's file. */
+export function roomsInSrc(): string[] {
+  return readdirSync(join(ROOT, "src")).sort();
 }
 
 /** The room of a path below `src/`: its folder, or the file itself. */

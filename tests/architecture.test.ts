@@ -19,6 +19,7 @@ import {
   type Import,
   importsOf,
   roomOf,
+  roomsInSrc,
   specifiers,
 } from "../scripts/imports.ts";
 import { ROOT } from "../scripts/root.ts";
@@ -187,9 +188,13 @@ describe("the rooms of src/", () => {
     expect(lines).toBeLessThan(3500);
   });
 
-  test("are all named in this test", () => {
-    const rooms = new Set(imports.map(({ file }) => roomOf(file)));
-    expect([...rooms].filter((room) => !Object.hasOwn(MAY_IMPORT, room))).toEqual([]);
+  test("are all named in this test, also those that nobody imports and that import nothing", () => {
+    expect(roomsInSrc().sort()).toEqual(Object.keys(MAY_IMPORT).sort());
+  });
+
+  test("have tests in a folder of the same name", () => {
+    const folders = roomsInSrc().filter((room) => !room.includes("."));
+    expect(folders.filter((room) => !existsSync(join(ROOT, "tests", room)))).toEqual([]);
   });
 
   test("leave I/O out of the layout", () => {

@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { ROOT } from "../scripts/root.ts";
+import { visibleCommands } from "../src/command-line/catalogue.ts";
 
 function run(...command: string[]): { exitCode: number; stdout: string } {
   const child = Bun.spawnSync(command, { cwd: ROOT });
@@ -70,6 +71,11 @@ describe("pages", () => {
       expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
     });
   }
+});
+
+test("each command that is shown has a page of its name", () => {
+  const pages = visibleCommands().map((name) => `docs/${name}.md`);
+  expect(pages.filter((page) => !existsSync(join(ROOT, page)))).toEqual([]);
 });
 
 describe("the compiled program", () => {

@@ -220,50 +220,52 @@ export function* rawRecords(
 function recordText(reader: ByteReader, type: number, directory: Directory): string {
   try {
     const unknown = type >= SKIPPABLE_RECORDS ? "unknown to this microview, and skipped" : "";
-    return RECORD_TEXTS[type]?.(reader, directory) ?? unknown;
+    const text: RecordText | undefined = RECORD_TEXTS[type as RecordType];
+    return text?.(reader, directory) ?? unknown;
   } catch (error) {
     return `unreadable: ${(error as Error).message}`;
   }
 }
 
-const RECORD_TEXTS: Readonly<Record<number, (reader: ByteReader, directory: Directory) => string>> =
-  {
-    [RECORD.service]: (reader) => {
-      const { id, name } = readService(reader);
-      return `service ${id} ${JSON.stringify(name)}`;
-    },
-    [RECORD.metric]: (reader) => {
-      const { id, service, metric } = readMetric(reader);
-      const labels = metric.labelNames.length > 0 ? ` {${metric.labelNames.join(", ")}}` : "";
-      const unit = metric.unit === "" ? "" : ` in ${JSON.stringify(metric.unit)}`;
-      return `metric ${id} of service ${service}: ${metric.kind} ${metric.name}${labels}${unit}`;
-    },
-    [RECORD.series]: (reader, directory) => {
-      const id = reader.u32();
-      const metric = reader.u32();
-      const names = directory.metrics.get(metric)?.definition.labelNames ?? [];
-      const values = names.map(() => reader.text(LIMITS.labelValueBytes));
-      return `series ${id} of metric ${metric} ${JSON.stringify(values)}`;
-    },
-    [RECORD.writer]: (reader) => {
-      const { id, service, flags, pid, threadId, lockOffset, lockBytes } = readWriter(reader);
-      return `writer ${id} of service ${service}, flags ${flags}, pid ${pid}/${threadId}, lock ${hexOffset(lockOffset)}+${lockBytes}`;
-    },
-    [RECORD.grant]: (reader) => {
-      const { writer, page, pages, slot, slots } = readGrant(reader);
-      const part = slots === 0 ? "" : `, slots ${slot} to ${slot + slots - 1}`;
-      return `writer ${writer}: page ${page}${pages > 1 ? ` to ${page + pages - 1}` : ""}${part}`;
-    },
-    [RECORD.bind]: (reader) => {
-      const { writer, firstSeries, count, page, slot } = readBind(reader);
-      const series = count === 1 ? firstSeries : `${firstSeries} to ${firstSeries + count - 1}`;
-      return `writer ${writer}: series ${series} at page ${page} slot ${slot}`;
-    },
-    [RECORD.release]: (reader) => `writer ${reader.u32()}`,
-    [RECORD.ungrant]: (reader) =>
-      `writer ${reader.u32()}: page ${reader.u32()} slot ${reader.u32()}`,
-    [RECORD.retire]: (reader) => `metric ${reader.u32()}`,
-  };
+type RecordType = (typeof RECORD)[keyof typeof RECORD];
+type RecordText = (reader: ByteReader, directory: Directory) => string;
+
+const RECORD_TEXTS: Readonly<Record<RecordType, RecordText>> = {
+  [RECORD.service]: (reader) => {
+    const { id, name } = readService(reader);
+    return `service ${id} ${JSON.stringify(name)}`;
+  },
+  [RECORD.metric]: (reader) => {
+    const { id, service, metric } = readMetric(reader);
+    const labels = metric.labelNames.length > 0 ? ` {${metric.labelNames.join(", ")}}` : "";
+    const unit = metric.unit === "" ? "" : ` in ${JSON.stringify(metric.unit)}`;
+    return `metric ${id} of service ${service}: ${metric.kind} ${metric.name}${labels}${unit}`;
+  },
+  [RECORD.series]: (reader, directory) => {
+    const id = reader.u32();
+    const metric = reader.u32();
+    const names = directory.metrics.get(metric)?.definition.labelNames ?? [];
+    const values = names.map(() => reader.text(LIMITS.labelValueBytes));
+    return `series ${id} of metric ${metric} ${JSON.stringify(values)}`;
+  },
+  [RECORD.writer]: (reader) => {
+    const { id, service, flags, pid, threadId, lockOffset, lockBytes } = readWriter(reader);
+    return `writer ${id} of service ${service}, flags ${flags}, pid ${pid}/${threadId}, lock ${hexOffset(lockOffset)}+${lockBytes}`;
+  },
+  [RECORD.grant]: (reader) => {
+    const { writer, page, pages, slot, slots } = readGrant(reader);
+    const part = slots === 0 ? "" : `, slots ${slot} to ${slot + slots - 1}`;
+    return `writer ${writer}: page ${page}${pages > 1 ? ` to ${page + pages - 1}` : ""}${part}`;
+  },
+  [RECORD.bind]: (reader) => {
+    const { writer, firstSeries, count, page, slot } = readBind(reader);
+    const series = count === 1 ? firstSeries : `${firstSeries} to ${firstSeries + count - 1}`;
+    return `writer ${writer}: series ${series} at page ${page} slot ${slot}`;
+  },
+  [RECORD.release]: (reader) => `writer ${reader.u32()}`,
+  [RECORD.ungrant]: (reader) => `writer ${reader.u32()}: page ${reader.u32()} slot ${reader.u32()}`,
+  [RECORD.retire]: (reader) => `metric ${reader.u32()}`,
+};
 
 /** Every page that somebody holds, with the slots that series are bound to. */
 export function* rawPages(

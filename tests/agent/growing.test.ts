@@ -5,7 +5,16 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { readFileSync, rmSync } from "node:fs";
 import { HEADER, LAYOUT_VERSION, RecordWriter } from "../../src/layout/index.ts";
 import { collect } from "../support/collecting.ts";
-import { addUnknown, fixture, type Growth, grown, leave } from "../support/grown.ts";
+import {
+  ANOTHER,
+  addUnknown,
+  fixture,
+  type Growth,
+  grown,
+  HINT,
+  HINT_AND_ANOTHER,
+  leave,
+} from "../support/grown.ts";
 import { TestHost } from "../support/host.ts";
 import { MockVerbs } from "../support/mock-verbs.ts";
 import { totals } from "../support/pools.ts";
@@ -20,7 +29,7 @@ const OTHERS: [string, number, Growth][] = [
   [
     "of the version after",
     LAYOUT_VERSION,
-    { version: LAYOUT_VERSION + 1, compatible: 4, records: [0x80, 0x91] },
+    { version: LAYOUT_VERSION + 1, compatible: 4, records: [HINT, ANOTHER] },
   ],
 ];
 const NEVER_MS = 1e9;
@@ -70,7 +79,7 @@ describe.each(OTHERS)("a pool %s", (_, written, growth) => {
     const more = host.log.filter(
       ({ message }) => message === "a pool has more than this agent knows",
     );
-    const left = growth.records === undefined ? [] : ["1 of type 0x80, 1 of type 0x91"];
+    const left = growth.records === undefined ? [] : [HINT_AND_ANOTHER];
     expect(more.map(({ leftOut }) => String(leftOut).split(": ").at(-1))).toEqual(left);
   });
 

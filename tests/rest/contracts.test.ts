@@ -44,6 +44,14 @@ describe("a contract", () => {
     }
   });
 
+  test("has a route that says in a few words what it is for", () => {
+    const { routes } = createRoutes({} as RoutesContext);
+    const silent = routes.filter(({ hooks }) => !hooks.detail?.summary);
+    // Pages of the documentation are no part of it.
+    const names = silent.map(({ method, path }) => `${method} ${path}`);
+    expect(names.filter((name) => !name.startsWith("GET /openapi"))).toEqual([]);
+  });
+
   test("of a body is held against what comes in", async () => {
     const routes = new Elysia().put("/lock", ({ body }) => body, {
       ...contract("PUT /v1/apps/:app/writers/:writer/lock"),

@@ -20,6 +20,7 @@ import { Otlp, type OtlpOptions } from "../../src/sinks/otlp/index.ts";
 import { PrometheusSink, ScrapeServer } from "../../src/sinks/prometheus/index.ts";
 import { Recorder, Recording } from "../../src/sinks/recording/index.ts";
 import { RemoteWrite, type RemoteWriteOptions } from "../../src/sinks/remote-write/index.ts";
+import { ROOT } from "../support/host.ts";
 import { OtlpReceiver } from "../support/otlp.ts";
 import { define, Scratch } from "../support/pools.ts";
 import { Receiver2 } from "../support/remote-write-2.ts";
@@ -484,4 +485,21 @@ test("text that nobody reads keeps its sink behind", async () => {
   expect(sink.isBehind).toBe(false);
   isFull = true;
   expect(sink.isBehind).toBe(true);
+});
+
+test("every class that is a sink is held to this contract", async () => {
+  const kinds = new Set<string>();
+  for (const { make } of Object.values(SINKS)) {
+    await using(make, async ({ sink }) => void kinds.add(sink.constructor.name));
+  }
+  const classes: string[] = [];
+  for (const path of new Bun.Glob("src/sinks/**/*.ts").scanSync(ROOT)) {
+    const text = await Bun.file(join(ROOT, path)).text();
+    for (const [, name] of text.matchAll(
+      /^export class (\w+)(?:<.*?>)? (?:implements|extends) \w*Sink\b/gm,
+    )) {
+      classes.push(name!);
+    }
+  }
+  expect(classes.sort()).toEqual([...kinds].sort());
 });

@@ -15,6 +15,10 @@ import {
 import { ROOT, type TestHost } from "./host.ts";
 import { readImage } from "./pools.ts";
 
+/** Types of records that may be skipped, far from those that there are or will be soon; as they are shown. */
+export const [HINT, ANOTHER] = [0xf000, 0xf011];
+export const HINT_AND_ANOTHER = "1 of type 0xf000, 1 of type 0xf011";
+
 /** What must be read from a fixture. */
 export interface Fixture {
   app: string;

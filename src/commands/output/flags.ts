@@ -4,8 +4,11 @@ import { flag, UsageError } from "../../command-line/index.ts";
 
 const OUTPUT = "Output";
 
+const FORMATS = ["table", "ndjson", "csv", "prometheus"] as const;
+export type PrintedFormat = (typeof FORMATS)[number];
+
 export const OUTPUT_FLAGS = {
-  format: flag.choice(["table", "ndjson", "csv", "prometheus"], {
+  format: flag.choice(FORMATS, {
     group: OUTPUT,
     description: "how to print",
     shownDefault: "table on a terminal, otherwise ndjson",

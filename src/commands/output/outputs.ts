@@ -26,7 +26,7 @@ import type { PushOptions } from "../push/flags.ts";
 import { pushSinksOf } from "../push/push-sinks.ts";
 import { refuseAlone } from "../support/alone.ts";
 import { openFile } from "./file.ts";
-import type { OutFile } from "./flags.ts";
+import type { OutFile, PrintedFormat } from "./flags.ts";
 
 /** How long the end waits for those who take what there is: scrapers, and receivers of what was pushed. */
 const GRACE_MS = 5_000;
@@ -45,7 +45,7 @@ function blockOf(intervalMs: number): number {
 /** What the flags say of where snapshots go. */
 export interface OutputOptions extends Partial<PushOptions>, Partial<ListenOptions> {
   perWriter: boolean;
-  format: "table" | "ndjson" | "csv" | "prometheus" | undefined;
+  format: PrintedFormat | undefined;
   out: OutFile | undefined;
   outBlock: number | undefined;
   force: boolean;
@@ -111,13 +111,12 @@ export class Outputs {
     for (const each of pushes) this.#pushes.add(`--${each.counters.protocol}`, each);
     // What pushes or records has said where its data goes: it is printed too where that is asked for, or somebody looks.
     const isServed = pushes.length > 0 || options.listen !== undefined || options.out !== undefined;
-    const piped = isServed ? "none" : "ndjson";
-    const format = options.format ?? (isTerminal ? "table" : piped);
+    const unasked = isTerminal ? "table" : isServed ? undefined : "ndjson";
+    const format = options.format ?? unasked;
     this.isTable = format === "table";
     this.isLive = this.isTable && isTerminal && !once;
-    const printed = this.#printed(format);
     // First, so that the terminal is given back before anything is waited for.
-    if (printed !== undefined) this.#sinks.add("what is printed", printed);
+    if (format !== undefined) this.#sinks.add("what is printed", this.#printed(format));
     this.#pushed = this.#sinks.add("what is pushed", this.#pushes, (end) =>
       finishing("delivering what is left", end),
     );
@@ -238,7 +237,7 @@ export class Outputs {
     else this.say(text);
   }
 
-  #printed(format: string): Sink | undefined {
+  #printed(format: PrintedFormat): Sink {
     const { stdout, intervalMs, labelSource, troubles, onQuit } = this.#surroundings;
     const common = {
       write: (text: string) => {
@@ -260,9 +259,7 @@ export class Outputs {
         return new CsvSink(common);
       case "prometheus":
         return new PrometheusSink({ ...common, labelSource, terminal: stdout.isTTY === true });
-      case "none":
-        return undefined;
-      default:
+      case "ndjson":
         return new NdjsonSink(common);
     }
   }
