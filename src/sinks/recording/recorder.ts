@@ -63,19 +63,29 @@ interface RecordingEnd extends SinkEnd {
   bytes: number;
   /** Snapshots that were left out because writing fell behind. */
   dropped: number;
+  /** Snapshots that were not recorded because the file could not be written on. */
+  lost: number;
+}
+
+/** What a block has. */
+interface BlockCounts {
+  snapshots: number;
+  samples: number;
 }
 
 export class Recorder implements Sink {
   readonly #worker: Worker;
   readonly #changes: Changes;
   readonly #counts: Omit<RecordingEnd, keyof SinkEnd> = {
-    ...{ snapshots: 0, samples: 0, bytes: 0, dropped: 0 },
+    ...{ snapshots: 0, samples: 0, bytes: 0, dropped: 0, lost: 0 },
   };
   readonly #timer: Timer;
   /** For each pool: snapshots that were left out since the last one that was recorded. */
   readonly #dropped = new Map<string, { count: number; missed: number; gap: string | undefined }>();
   #waitingRows = 0;
-  #waitingBlocks = 0;
+  /** Closed blocks that are not in the file yet, the oldest first. */
+  #waiting: BlockCounts[] = [];
+  #block: BlockCounts = { snapshots: 0, samples: 0 };
   /** When the first block was begun, and when the open one was. */
   #begunAtMs: number | undefined;
   #openedAtMs = 0;
@@ -117,6 +127,7 @@ export class Recorder implements Sink {
   }
 
   get isBehind(): boolean {
+    if (this.#failure !== undefined) return false;
     return this.#waitingRows + this.#changes.rowCount > this.#maxWaitingRows / 2;
   }
 
@@ -126,16 +137,19 @@ export class Recorder implements Sink {
 
   /** Some closed blocks are not in the file yet. */
   get isWriting(): boolean {
-    return this.#waitingBlocks > 0;
+    return this.#waiting.length > 0;
   }
 
   get isIdle(): boolean {
-    if (this.#isClosed) return true;
+    if (this.#isClosed || this.#failure !== undefined) return true;
     return this.#waitingRows === 0 && !this.isWriting && this.#changes.snapshotCount === 0;
   }
 
   write(snapshot: PoolSnapshot): void {
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined) {
+      this.#counts.lost++;
+      return;
+    }
     const key = poolKey(snapshot);
     const dropped = this.#dropped.get(key);
     if (this.#waitingRows > this.#maxWaitingRows) {
@@ -161,8 +175,11 @@ export class Recorder implements Sink {
       this.#begunAtMs ??= this.#openedAtMs;
     }
     const missed = snapshot.missed + (dropped?.missed ?? 0);
-    this.#counts.samples += this.#changes.add(snapshot, missed, gap);
+    const samples = this.#changes.add(snapshot, missed, gap);
+    this.#counts.samples += samples;
     this.#counts.snapshots++;
+    this.#block.samples += samples;
+    this.#block.snapshots++;
     const { rowCount, keyRows } = this.#changes;
     const { blockRows = MAX_BLOCK_ROWS } = this.options;
     if (rowCount >= Math.max(blockRows, keyRows * MIN_BLOCK_TO_KEY)) this.#closeBlock();
@@ -189,17 +206,20 @@ export class Recorder implements Sink {
     const answer = await closed;
     if (answer.kind === "closed") this.#counts.bytes = answer.bytes;
     this.#stop();
-    return { ...this.#counts, summary: this.#summary(), undelivered: this.#counts.dropped };
+    const { dropped, lost } = this.#counts;
+    return { ...this.#counts, summary: this.#summary(), undelivered: dropped + lost };
   }
 
   #summary(): string {
     const { path } = this.options;
-    const { snapshots, samples, bytes, dropped } = this.#counts;
-    if (snapshots === 0) return `${path}: nothing to record, not kept`;
+    const { snapshots, samples, bytes, dropped, lost } = this.#counts;
+    if (snapshots + lost === 0) return `${path}: nothing to record, not kept`;
     const each = samples === 0 ? "" : `, ${bytesPerSample(bytes, samples)}`;
     const left =
       dropped === 0 ? "" : `; ${counted(dropped, "snapshot")} left out, writing fell behind`;
-    return `${path}: ${counted(snapshots, "snapshot")}, ${counted(samples, "sample")}, ${formatBytes(bytes)}${each}${left}`;
+    const broken =
+      lost === 0 ? "" : `; ${counted(lost, "snapshot")} lost, the file could not be written on`;
+    return `${path}: ${counted(snapshots, "snapshot")}, ${counted(samples, "sample")}, ${formatBytes(bytes)}${each}${left}${broken}`;
   }
 
   #stop(): void {
@@ -216,7 +236,8 @@ export class Recorder implements Sink {
   }
 
   #closeBlock(): void {
-    this.#waitingBlocks++;
+    this.#waiting.push(this.#block);
+    this.#block = { snapshots: 0, samples: 0 };
     this.#post(this.#changes.finish());
   }
 
@@ -230,14 +251,19 @@ export class Recorder implements Sink {
   #receive(message: FromRecorder): void {
     if (message.kind === "written") {
       this.#waitingRows -= message.rows;
-      this.#waitingBlocks--;
+      this.#waiting.shift();
       this.#counts.bytes = message.bytes;
       return;
     }
     if (message.kind === "failed" && this.#isOpen) {
-      const isFirst = this.#failure === undefined;
-      this.#failure ??= new RecordingError(message.message, message.code, message.missing);
-      if (isFirst) this.options.onFailure(this.#failure);
+      if (this.#failure !== undefined) return;
+      this.#failure = new RecordingError(message.message, message.code, message.missing);
+      for (const { snapshots, samples } of [...this.#waiting.splice(0), this.#block]) {
+        this.#counts.snapshots -= snapshots;
+        this.#counts.samples -= samples;
+        this.#counts.lost += snapshots;
+      }
+      this.options.onFailure(this.#failure);
       return;
     }
     this.#settle(message);

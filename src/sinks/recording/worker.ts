@@ -49,7 +49,8 @@ async function handle(message: ToRecorder): Promise<void> {
         file?.close();
       } catch (error) {
         file?.abandon();
-        throw error;
+        // After the last message nobody would hear it.
+        fail(error as Error);
       } finally {
         writer?.close();
         tell({ kind: "closed", bytes: file?.bytes ?? 0 });
