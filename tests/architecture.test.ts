@@ -50,7 +50,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   duckdb: ["ffi"],
   inspector: ["layout", "text", "ffi", "identity", "exposition"],
-  doctor: ["layout", "text", "ffi", "http", "rest", "calling", "inspector"],
+  doctor: ["layout", "text", "ffi", "http", "calling", "inspector"],
   demo: ["layout", "http", "client", "agent", "guard"],
   "command-line": ["text", "calling"],
   commands: [

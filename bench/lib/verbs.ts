@@ -32,13 +32,13 @@ export async function connectVerbs(agent: AgentProcess, poll: PollMode): Promise
   const spinner = new Spinner(poll);
   const transport = new VerbsTransport(
     { ...spec, session: session.id },
-    (method, path, body, done) => {
+    (question, done) => {
       connection.asked++;
       const answered = (answer: unknown, error: string | undefined) => {
         connection.asked--;
         done(answer, error);
       };
-      client.call(method, path, body).then(
+      client.ask(question).then(
         (answer) => answered(answer, undefined),
         (error: Error) => answered(undefined, error.message),
       );

@@ -2,8 +2,10 @@
 // answer that anybody may have given. Services load it too, so it is small and imports nothing.
 
 export { DEFAULT_PORT, formatEndpoint } from "./endpoint.ts";
+export { type Fields, fieldsOf, isCount } from "./fields.ts";
 export { parseFlatJson } from "./flat-json.ts";
 export { foreignWords } from "./foreign-words.ts";
+export { type Health, healthOf } from "./health.ts";
 export { jittered } from "./jitter.ts";
 export { requestLine } from "./request-line.ts";
 export {

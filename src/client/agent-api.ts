@@ -1,6 +1,7 @@
 // Calls to the agent over its Unix socket, typed by the contract in src/rest.
 
 import {
+  fieldsOf,
   foreignWords,
   parseFlatJson,
   requestLine,
@@ -14,6 +15,7 @@ import type {
   Body,
   Call,
   HoldRequest,
+  PathValues,
   RegisterRequest,
   RegisterResponse,
   ReleaseRequest,
@@ -52,7 +54,12 @@ export class AgentApi {
 
   async attach(request: AttachRequest): Promise<AttachResponse> {
     const before = request.previous?.writer;
-    const answer = await this.#call("POST /v1/apps/:app/writers", request, before);
+    const answer = await this.#call(
+      "POST /v1/apps/:app/writers",
+      { app: this.app },
+      request,
+      before,
+    );
     // The secret of its current place is the last to be forgotten.
     const known = before === undefined ? undefined : this.#secrets.get(before);
     if (before !== undefined && known !== undefined) {
@@ -67,39 +74,52 @@ export class AgentApi {
   }
 
   async hold(writer: number, request: HoldRequest): Promise<void> {
-    await this.#call("PUT /v1/apps/:app/writers/:writer/lock", request, writer);
+    const call = "PUT /v1/apps/:app/writers/:writer/lock";
+    await this.#call(call, this.#place(writer), request, writer);
   }
 
   register(writer: number, request: RegisterRequest): Promise<RegisterResponse> {
-    return this.#call("POST /v1/apps/:app/writers/:writer/series", request, writer);
+    const call = "POST /v1/apps/:app/writers/:writer/series";
+    return this.#call(call, this.#place(writer), request, writer);
   }
 
   release(writer: number, request: ReleaseRequest): Promise<ReleaseResponse> {
-    return this.#call("DELETE /v1/apps/:app/writers/:writer/series", request, writer);
+    const call = "DELETE /v1/apps/:app/writers/:writer/series";
+    return this.#call(call, this.#place(writer), request, writer);
   }
 
   async detach(writer: number): Promise<void> {
-    await this.#call("DELETE /v1/apps/:app/writers/:writer", undefined, writer);
+    const call = "DELETE /v1/apps/:app/writers/:writer";
+    await this.#call(call, this.#place(writer), undefined, writer);
+  }
+
+  /** What stands in the path of a call about a writer. */
+  #place(writer: number) {
+    return { app: this.app, writer };
   }
 
   /**
-   * @param writer that the call is about
+   * @param writer whose secret is shown
    * @throws AgentRefusal, AgentUnavailable
    */
-  async #call<C extends Call>(call: C, body: Body<C>, writer?: number): Promise<Answer<C>> {
+  async #call<C extends Call>(
+    call: C,
+    values: PathValues<C>,
+    body: Body<C>,
+    writer?: number,
+  ): Promise<Answer<C>> {
     const secret = writer === undefined ? undefined : this.#secrets.get(writer);
     const headers: Record<string, string> =
       secret === undefined ? {} : { [WRITER_SECRET_HEADER]: secret };
-    const { method, path } = requestLine(call, {
-      app: this.app,
-      ...(writer === undefined ? {} : { writer }),
-    });
+    const { method, path } = requestLine(call, values);
     const { status, answer } = await this.#ask(method, path, body, headers);
     if (status >= 300) {
-      const code = foreignWords(answer?.code) ?? "unknown";
-      const message = foreignWords(answer?.message) ?? `status ${status}`;
-      const hint = foreignWords(answer?.hint) ?? "";
-      throw new AgentRefusal(code, message, hint);
+      const { code, message, hint } = fieldsOf<ApiError>(answer);
+      throw new AgentRefusal(
+        foreignWords(code) ?? "unknown",
+        foreignWords(message) ?? `status ${status}`,
+        foreignWords(hint) ?? "",
+      );
     }
     return answer as Answer<C>;
   }
@@ -114,7 +134,7 @@ export class AgentApi {
         headers,
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
-      return { status, answer: parseFlatJson(text) as Partial<ApiError> | null };
+      return { status, answer: parseFlatJson(text) };
     } catch (error) {
       throw new AgentUnavailable((error as Error).message, { cause: error });
     }

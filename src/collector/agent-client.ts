@@ -2,6 +2,7 @@
 
 import {
   DEFAULT_PORT,
+  fieldsOf,
   foreignWords,
   formatEndpoint,
   parseFlatJson,
@@ -9,7 +10,7 @@ import {
 } from "../calling/index.ts";
 import { proxyFor, proxyOption } from "../http/index.ts";
 import { defaultSocketPath, LOCAL_SOURCE } from "../layout/index.ts";
-import type { Answer, ApiError, Body, Call, PathValues } from "../rest/index.ts";
+import type { ApiError, Body, Call, PathValues } from "../rest/index.ts";
 
 const TIMEOUT_MS = 5_000;
 /** An answer that is longer is not an agent's. */
@@ -68,11 +69,7 @@ export function namedTwice(targets: readonly Target[]): string | undefined {
 }
 
 /** A call to an agent, with what goes along. */
-export interface Question {
-  call: Call;
-  values: Readonly<Record<string, string | number>>;
-  body: unknown;
-}
+export type Question = { [C in Call]: { call: C; values: PathValues<C>; body: Body<C> } }[Call];
 
 export class AgentClient {
   readonly name: string;
@@ -127,21 +124,17 @@ export class AgentClient {
     }
   }
 
-  /** The answer to a call, as its contract has it. @throws Error with what the agent says */
-  async call<C extends Call>(call: C, values: PathValues<C>, body?: Body<C>): Promise<Answer<C>> {
-    return (await this.ask({ call, values, body })) as Answer<C>;
-  }
-
-  /** The answer to a call, whichever it is. @throws Error with what the agent says */
+  /** The answer to a call, of which nothing is known yet. @throws Error with what the agent says */
   async ask({ call, values, body }: Question): Promise<unknown> {
     const { method, path } = requestLine(call, values);
     const response = await this.fetch(method, path, body);
-    const answer = (await this.answerOf(response)) as Partial<ApiError> | null | undefined;
+    const answer = await this.answerOf(response);
     if (response.ok && answer !== undefined) return answer;
-    const message = foreignWords(answer?.message) ?? "it does not say why";
-    const hint = foreignWords(answer?.hint);
-    const end = hint === undefined ? "" : `; ${hint}`;
-    throw new Error(`the agent refuses (${response.status}): ${message}${end}`);
+    const { message, hint } = fieldsOf<ApiError>(answer);
+    const why = foreignWords(message) ?? "it does not say why";
+    const advice = foreignWords(hint);
+    const end = advice === undefined ? "" : `; ${advice}`;
+    throw new Error(`the agent refuses (${response.status}): ${why}${end}`);
   }
 
   webSocket(path: string): WebSocket {

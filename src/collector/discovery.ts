@@ -3,7 +3,7 @@
 
 import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
-import { foreignWords } from "../calling/index.ts";
+import { fieldsOf, foreignWords, type Health, healthOf } from "../calling/index.ts";
 import {
   chooseRdmaPort,
   ipv4OfGid,
@@ -18,7 +18,7 @@ import {
 } from "../ffi/index.ts";
 import { byProxy, failureOf } from "../http/index.ts";
 import { isReadableVersion, READABLE_VERSIONS, SHM_DIR } from "../layout/index.ts";
-import type { ApiError, HealthResponse, RdmaEndpoint } from "../rest/index.ts";
+import type { ApiError } from "../rest/index.ts";
 import {
   AgentClient,
   type Credentials,
@@ -26,6 +26,7 @@ import {
   type Target,
   targetAddress,
 } from "./agent-client.ts";
+import { type MatchedEndpoint, parseEndpoint } from "./verbs-answers.ts";
 import type { TargetSpec } from "./worker-protocol.ts";
 
 export type TransportChoice = "auto" | "mmap" | "tcp" | "verbs";
@@ -148,12 +149,11 @@ async function mapLocal(target: Target, options: DiscoveryOptions): Promise<Disc
   }
 }
 
-/** What an agent says may be anything. */
-function poolIdsOf({ pools }: HealthResponse): number[] {
-  return Array.isArray(pools) ? pools.map((pool) => pool?.poolId) : [];
+function poolIdsOf({ pools }: Health): number[] {
+  return pools.map(({ poolId }) => poolId);
 }
 
-function placeOf(target: Target, { poolDir }: HealthResponse): string {
+function placeOf(target: Target, { poolDir }: Health): string {
   return `${foreignWords(poolDir) ?? SHM_DIR}, where the agent at ${targetAddress(target)} keeps its pools`;
 }
 
@@ -175,7 +175,7 @@ function mapped(poolDir: string | null, agent: number | undefined): MappedSpec {
   return { transport: "mmap", poolDir, uids: ownUids(agent) };
 }
 
-async function askHealth(agent: AgentClient): Promise<HealthResponse> {
+async function askHealth(agent: AgentClient): Promise<Health> {
   const { name } = agent;
   let response: Response;
   try {
@@ -189,11 +189,10 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
     });
     throw new DiscoveryError(`no agent answers at ${targetAddress(agent.target)}: ${reason}`);
   }
-  const answer = (await agent.answerOf(response)) as
-    | (Partial<HealthResponse> & Partial<ApiError>)
-    | null
-    | undefined;
-  if (response.status === 401 && answer?.code !== "expired-token") {
+  const answer = await agent.answerOf(response);
+  const { code, message } = fieldsOf<ApiError>(answer);
+  const words = foreignWords(message) ?? "it gives no reason";
+  if (response.status === 401 && code !== "expired-token") {
     throw new RefusedError(
       agent.credentials.token === undefined
         ? `the agent at ${name} asks for a token: give --token-file`
@@ -201,24 +200,20 @@ async function askHealth(agent: AgentClient): Promise<HealthResponse> {
     );
   }
   if (response.status === 429) {
-    throw new DiscoveryError(
-      `the agent at ${name} asks to wait: ${foreignWords(answer?.message) ?? "it gives no reason"}`,
-    );
+    throw new DiscoveryError(`the agent at ${name} asks to wait: ${words}`);
   }
   if (response.status === 401 || response.status === 403) {
-    throw new RefusedError(
-      `the agent at ${name} refuses: ${foreignWords(answer?.message) ?? "it gives no reason"}`,
-    );
+    throw new RefusedError(`the agent at ${name} refuses: ${words}`);
   }
-  const health = answer as HealthResponse | null | undefined;
-  if (!response.ok || (health?.status !== "healthy" && health?.status !== "unhealthy")) {
+  const health = response.ok ? healthOf(answer) : undefined;
+  if (health === undefined) {
     throw new DiscoveryError(
       `what answers at ${name}${byProxy(agent.url("/"))} is not a microview agent`,
     );
   }
-  if (!isReadableVersion(Number(health.layoutVersion))) {
+  if (!isReadableVersion(health.layoutVersion)) {
     throw new DiscoveryError(
-      `the agent at ${name} has layout version ${Number(health.layoutVersion)}, this collector reads ${READABLE_VERSIONS}`,
+      `the agent at ${name} has layout version ${health.layoutVersion}, this collector reads ${READABLE_VERSIONS}`,
       true,
     );
   }
@@ -233,15 +228,17 @@ async function discoverVerbs(
   const { source, port: wanted, mtu, timeout, retries } = options;
   const library = source?.library ?? "";
   const ports = listRdmaPorts(source?.sysfs ?? RDMA_SYSFS);
-  let endpoint: RdmaEndpoint;
+  let endpoint: MatchedEndpoint;
   let choice: RdmaChoice;
   try {
     // Said first: on most hosts it is all that there is to say.
     choice = chooseRdmaPort(ports, wanted);
     loadVerbs(library);
-    const answer = await agent.call("GET /v1/rdma", {});
-    if (answer.endpoint === null) return `the agent has no RDMA: ${answer.reason}`;
-    endpoint = answer.endpoint;
+    const found = parseEndpoint(
+      await agent.ask({ call: "GET /v1/rdma", values: {}, body: undefined }),
+    );
+    if (typeof found === "string") return found;
+    endpoint = found;
     choice = chooseRdmaPort(ports, wanted, endpoint.gidType);
   } catch (error) {
     return (error as Error).message;
@@ -276,12 +273,12 @@ async function discoverVerbs(
 }
 
 /** Where rdma_cm finds the agent: the address of its RDMA port if that is one of IPv4, else where REST is. */
-async function managerHost(agent: AgentClient, { gid }: RdmaEndpoint): Promise<string> {
+async function managerHost(agent: AgentClient, { gid }: MatchedEndpoint): Promise<string> {
   return ipv4OfGid(gid) ?? resolve(agent.target.host ?? "127.0.0.1");
 }
 
 /** Why an agent's pools cannot be mapped from here, or undefined when they can. */
-function obstacleToMapping(health: HealthResponse): string | undefined {
+function obstacleToMapping(health: Health): string | undefined {
   const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   if (health.bootId !== bootId) return "the agent is on another host: its pools cannot be mapped";
   const owners = {

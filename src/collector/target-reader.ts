@@ -192,10 +192,10 @@ export class TargetReader {
         const { target } = this.options;
         return new VerbsTransport(
           spec,
-          (call, values, body, done) => {
+          (question, done) => {
             const ask = this.#nextAsk++;
             this.#asks.set(ask, done);
-            this.tell({ kind: "ask", target, ask, question: { call, values, body } });
+            this.tell({ kind: "ask", target, ask, question });
           },
           took,
         );

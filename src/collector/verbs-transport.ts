@@ -17,14 +17,8 @@ import {
   statusText,
 } from "../ffi/index.ts";
 import type { PoolState } from "../layout/index.ts";
-import type {
-  Body,
-  Call,
-  PathValues,
-  QueuePairRequest,
-  QueuePairResponse,
-  RdmaRegion,
-} from "../rest/index.ts";
+import type { QueuePairRequest, QueuePairResponse, RdmaRegion } from "../rest/index.ts";
+import type { Question } from "./agent-client.ts";
 import {
   BrokenError,
   type ByteRange,
@@ -58,10 +52,8 @@ export interface VerbsSpec {
 }
 
 /** What is asked of the agent, and what the main thread made of the answer. */
-export type Ask = <C extends Call>(
-  call: C,
-  values: PathValues<C>,
-  body: Body<C>,
+export type Ask = (
+  question: Question,
   done: (answer: unknown, error: string | undefined) => void,
 ) => void;
 
@@ -167,7 +159,7 @@ export class VerbsTransport implements Transport {
   }
 
   list(done: (pools: RemotePool[] | Error) => void): void {
-    this.ask("GET /v1/rdma", {}, undefined, (answer, error) => {
+    this.ask({ call: "GET /v1/rdma", values: {}, body: undefined }, (answer, error) => {
       if (this.#closed) return;
       if (error !== undefined) return done(new TransportError(error));
       const pools = parsePools(answer);
@@ -279,7 +271,8 @@ export class VerbsTransport implements Transport {
       reads: Math.max(1, Math.min(facts.maxReadsInitiator, 255)),
       ...(spec.manager === null ? {} : { manager: true }),
     };
-    this.ask("POST /v1/rdma/queue-pairs", {}, request, (answer, error) => {
+    const call = "POST /v1/rdma/queue-pairs";
+    this.ask({ call, values: {}, body: request }, (answer, error) => {
       if (this.#closed || link.state === "closed") return;
       let failure: ReadFailure;
       try {
@@ -459,8 +452,10 @@ export class VerbsTransport implements Transport {
   #drop(link: Link): void {
     this.#links.delete(link.pool.id);
     this.#notices.delete(link.pool.id);
-    if (link.id !== 0)
-      this.ask("DELETE /v1/rdma/queue-pairs/:id", { id: link.id }, undefined, () => {});
+    if (link.id !== 0) {
+      const call = "DELETE /v1/rdma/queue-pairs/:id";
+      this.ask({ call, values: { id: link.id }, body: undefined }, () => {});
+    }
     this.#end(link);
   }
 
@@ -486,7 +481,7 @@ export class VerbsTransport implements Transport {
 
   #askRegions(link: Link, done: (failure: ReadFailure) => void): void {
     const call = "POST /v1/rdma/queue-pairs/:id/regions";
-    this.ask(call, { id: link.id }, undefined, (answer, error) => {
+    this.ask({ call, values: { id: link.id }, body: undefined }, (answer, error) => {
       if (this.#closed) return;
       if (link.state === "closed") return done(new BrokenError("the queue pair is gone"));
       if (error !== undefined) return done(new TransportError(error));

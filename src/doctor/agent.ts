@@ -1,10 +1,9 @@
 // Whether an agent answers on this host, and whether it is one that we understand.
 
 import { connect as connectTls } from "node:tls";
-import { foreignWords, parseFlatJson } from "../calling/index.ts";
+import { type Health, healthOf, parseFlatJson } from "../calling/index.ts";
 import { askPlainly, proxyOption, whatSpeaks } from "../http/index.ts";
 import { isReadableVersion, LAYOUT_VERSION, READABLE_VERSIONS } from "../layout/index.ts";
-import type { HealthResponse, Problem } from "../rest/index.ts";
 import { counted } from "../text/index.ts";
 import { Check, type Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
@@ -68,24 +67,24 @@ function speaksTls(host: string, port: number): Promise<boolean> {
 
 /** Where an agent of this host says that it keeps its pools, when that is not /dev/shm. */
 export function poolDirOf(answer: HealthAnswer): string | undefined {
-  const body =
-    answer.kind === "answer" ? (answer.body as Partial<HealthResponse> | null) : undefined;
-  return typeof body?.poolDir === "string" ? body.poolDir : undefined;
+  return healthIn(answer)?.poolDir ?? undefined;
 }
 
 /** One finding for each pool that the agent cannot put back under its name. */
 export function checkLost(answer: HealthAnswer): Finding[] {
-  const body =
-    answer.kind === "answer" ? (answer.body as Partial<HealthResponse> | null) : undefined;
-  const pools = Array.isArray(body?.pools) ? body.pools : [];
+  const pools = healthIn(answer)?.pools ?? [];
   return pools
-    .filter((pool) => typeof pool?.lost === "string" && typeof pool.app === "string")
+    .filter(({ lost }) => lost !== undefined)
     .map(({ app, path, lost }) =>
       new Check(`lost-${app}`, `pool of ${app}`).fail(
         `the file ${path} was removed or replaced, and the agent cannot put it back: ${lost}`,
         "make room, or remove what has taken its name; services and the agent's /metrics go on meanwhile",
       ),
     );
+}
+
+function healthIn(answer: HealthAnswer): Health | undefined {
+  return answer.kind === "answer" && answer.status === 200 ? healthOf(answer.body) : undefined;
 }
 
 async function limitedText(response: Response): Promise<string> {
@@ -162,36 +161,21 @@ export function checkPort(address: string, answer: HealthAnswer, ownVersion: str
   return judge(check, address, answer, ownVersion);
 }
 
-/** What an agent says that keeps it from its work; undefined when it is well. */
-function problemsOf(body: unknown): Problem[] | undefined {
-  const { problems } = body as Partial<HealthResponse>;
-  if (!Array.isArray(problems) || problems.length === 0) return undefined;
-  return problems.map((each: Partial<Problem> | null) => ({
-    message: foreignWords(each?.message) ?? "it gives no reason",
-    hint: foreignWords(each?.hint) ?? "see its log",
-  }));
-}
-
 function judge(
   check: Check,
   where: string,
-  { status, body }: Extract<HealthAnswer, { kind: "answer" }>,
+  answer: Extract<HealthAnswer, { kind: "answer" }>,
   ownVersion: string,
 ): Finding {
-  const { version, layoutVersion, pid, pools } = (body ?? {}) as Record<string, unknown>;
-  const isAgent =
-    status === 200 &&
-    typeof version === "string" &&
-    typeof layoutVersion === "number" &&
-    Array.isArray(pools);
-  if (!isAgent) {
+  const health = healthIn(answer);
+  if (health === undefined) {
     return check.warn(
-      `${where} answers with status ${status}, but not as an agent does`,
+      `${where} answers with status ${answer.status}, but not as an agent does`,
       "another program listens there: give the agent another --socket or --port",
     );
   }
-  const problems = problemsOf(body);
-  if (problems !== undefined) {
+  const { version, layoutVersion, pid, pools, problems } = health;
+  if (problems.length > 0) {
     return check.fail(
       `the agent at ${where} cannot do its work: ${problems.map(({ message }) => message).join("; ")}`,
       problems.map(({ hint }) => hint).join("; "),

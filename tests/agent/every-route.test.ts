@@ -17,6 +17,7 @@ import { type Need, needs } from "../../src/guard/scopes.ts";
 import type { TokenEntry } from "../../src/guard/tokens.ts";
 import { PAGE_BYTES, STATUS } from "../../src/layout/index.ts";
 import { CALLS, type Call, type CallSchemas } from "../../src/rest/index.ts";
+import { call as callAgent } from "../support/calls.ts";
 import { CLI, TestHost } from "../support/host.ts";
 import { Lines } from "../support/lines.ts";
 import { MOCK_GID, MockVerbs } from "../support/mock-verbs.ts";
@@ -242,7 +243,7 @@ describe("a route", () => {
       { token: "token-for-everything" },
     );
     const session = await VerbsSession.open(client);
-    const { pools } = await client.call("GET /v1/rdma", {});
+    const { pools } = await callAgent(client, "GET /v1/rdma", {});
     const { poolId } = pools.find(({ app }) => app === "shop")!;
     const rdma = { ...PAIR, session: session.id, app: "shop", poolId };
     const values: Record<string, string | number> = { app: "shop" };

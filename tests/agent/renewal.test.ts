@@ -7,6 +7,7 @@ import { VerbsSession } from "../../src/collector/verbs-session.ts";
 import type { TokenEntry } from "../../src/guard/tokens.ts";
 import { TlsError } from "../../src/http/index.ts";
 import { PAGE_BYTES, STATUS } from "../../src/layout/index.ts";
+import { call as callAgent } from "../support/calls.ts";
 import { Authority } from "../support/certificates.ts";
 import { collect } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
@@ -150,9 +151,10 @@ describe("a token that expires", () => {
         over = true;
       };
       host.onEnd(() => session.close());
-      const { pools } = await client.call("GET /v1/rdma", {});
+      const { pools } = await callAgent(client, "GET /v1/rdma", {});
       const pool = pools.find(({ app }) => app === "shop")!;
-      await client.call(
+      await callAgent(
+        client,
         "POST /v1/rdma/queue-pairs",
         {},
         {

@@ -3,10 +3,11 @@
 import { expect, test } from "bun:test";
 import { AgentClient } from "../../src/collector/agent-client.ts";
 import { discover, VERBS_DEFAULTS } from "../../src/collector/discovery.ts";
-import { parsePools } from "../../src/collector/verbs-answers.ts";
+import { parseEndpoint, parsePools, parseQueuePair } from "../../src/collector/verbs-answers.ts";
 import { VerbsSession } from "../../src/collector/verbs-session.ts";
 
 const MIB = 1 << 20;
+const RDMA = { call: "GET /v1/rdma", values: {}, body: undefined } as const;
 const OPTIONS = { transport: "tcp", verbs: VERBS_DEFAULTS } as const;
 
 /** Answers each request by a body without an end. */
@@ -36,7 +37,7 @@ test("an answer without an end is read up to what an agent would say", async () 
   for (const piece of ["[".repeat(64 << 10), " ".repeat(64 << 10)]) {
     const { target, sent, server } = endless(piece);
     await expect(discover(target, OPTIONS)).rejects.toThrow("is not a microview agent");
-    const call = new AgentClient(target, {}).call("GET /v1/rdma", {});
+    const call = new AgentClient(target, {}).ask(RDMA);
     await expect(call).rejects.toThrow("the agent refuses (200)");
     // Two answers, with what the sockets hold.
     expect(sent.bytes).toBeLessThan(64 * MIB);
@@ -79,7 +80,7 @@ test("words that a terminal would act upon, or that would look like a line of ou
     const target = { host: "127.0.0.1", port: server.port! };
     const errors = await Promise.all([
       discover(target, OPTIONS).catch(String),
-      new AgentClient(target, {}).call("GET /v1/rdma", {}).catch(String),
+      new AgentClient(target, {}).ask(RDMA).catch(String),
     ]);
     for (const error of errors) {
       expect(error).toMatch(/refuses|asks to wait|is not a microview agent/);
@@ -97,6 +98,29 @@ test("a reason for having no RDMA is shown so too, and a list of pools may have 
   expect(message.length).toBeLessThan(600);
   expect(String(parsePools({ endpoint: null, reason: [evil] }))).toContain("it gives no reason");
   expect(String(parsePools({ endpoint: {}, pools: [null] }))).toContain("cannot be read");
+});
+
+test("an end of RDMA, a queue pair or regions that no agent would have are not believed", () => {
+  const endpoint = { linkLayer: "Ethernet", gid: "", gidType: "RoCE v2", managerPort: null };
+  expect(parseEndpoint({ endpoint })).toEqual(endpoint as never);
+  for (const wrong of [7, {}, { ...endpoint, gid: 5 }, { ...endpoint, managerPort: "x" }]) {
+    expect(parseEndpoint({ endpoint: wrong })).toBe("the agent's answer about RDMA makes no sense");
+  }
+  const pair = { id: 1, number: 2, psn: 3, gid: "", lid: 0, mtu: 1024, reads: 16, regions: [] };
+  expect(parseQueuePair({ ...pair, manager: { port: 9, ticket: "t" } }).manager?.port).toBe(9);
+  const lies = [
+    { mtu: 1000 },
+    { reads: 0 },
+    { gid: "g" },
+    { regions: [null] },
+    { regions: [{ offset: 0, bytes: 0, key: 1 }] },
+    { manager: 7 },
+    { manager: { port: 70_000, ticket: "t" } },
+    { manager: { port: 9 } },
+  ];
+  for (const lie of [null, 7, ...lies.map((each) => ({ ...pair, ...each }))]) {
+    expect(() => parseQueuePair(lie)).toThrow("makes no sense");
+  }
 });
 
 test("what a collector says by itself is a line, whatever agents are called or say", async () => {

@@ -11,6 +11,7 @@ import { VerbsSession } from "../../src/collector/verbs-session.ts";
 import { ConnectionManager, Device, type ManagerEvent } from "../../src/ffi/index.ts";
 import { HEADER, HEADER_BYTES_USED, poolPath } from "../../src/layout/index.ts";
 import type { QueuePairRequest, RdmaResponse } from "../../src/rest/index.ts";
+import { call as callAgent } from "../support/calls.ts";
 import { collect, followsServices } from "../support/collecting.ts";
 import { TestHost } from "../support/host.ts";
 import { MOCK_GID, MockVerbs, NOTHING_LIVE } from "../support/mock-verbs.ts";
@@ -43,7 +44,7 @@ class RdmaHost extends TestHost {
   }
 
   async rdma(): Promise<RdmaResponse> {
-    return await this.rest().call("GET /v1/rdma", {});
+    return await callAgent(this.rest(), "GET /v1/rdma", {});
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
@@ -194,7 +195,7 @@ describe("an agent that is read by RDMA", () => {
     });
     const { latest } = collect(host, mock.collector());
     await until("it is read", () => latest.size > 0);
-    expect(await host.rest().call("GET /v1/rdma/queue-pairs", {})).toMatchObject([
+    expect(await callAgent(host.rest(), "GET /v1/rdma/queue-pairs", {})).toMatchObject([
       { app: "microview", token: "local", regions: 3 },
     ]);
   });
@@ -236,7 +237,7 @@ describe("an agent that is read by RDMA", () => {
     const { session } = JSON.parse(new TextDecoder().decode(value)) as { session: string };
     const { pools } = await host.rdma();
     const request = queuePairFor(session, pools);
-    await host.rest().call("POST /v1/rdma/queue-pairs", {}, request);
+    await callAgent(host.rest(), "POST /v1/rdma/queue-pairs", {}, request);
     expect((await host.rdma()).queuePairs).toBe(1);
     child.kill("SIGKILL");
     await until("its queue pair is gone", async () => (await host.rdma()).queuePairs === 0);
@@ -251,10 +252,10 @@ describe("an agent that is read by RDMA", () => {
     const session = await VerbsSession.open(rest);
     const request = queuePairFor(session.id, pools);
     const connect = (some: object = {}) =>
-      rest.call("POST /v1/rdma/queue-pairs", {}, { ...request, ...some });
+      callAgent(rest, "POST /v1/rdma/queue-pairs", {}, { ...request, ...some });
     const made = await connect();
     expect(connect()).rejects.toThrow("--max-queue-pairs");
-    await rest.call("DELETE /v1/rdma/queue-pairs/:id", { id: made.id });
+    await callAgent(rest, "DELETE /v1/rdma/queue-pairs/:id", { id: made.id });
     expect(connect({ poolId: 5 })).rejects.toThrow("another by now");
     expect(connect({ linkLayer: "InfiniBand" })).rejects.toThrow("on Ethernet");
     expect(connect({ app: "none" })).rejects.toThrow("no application");
@@ -272,9 +273,12 @@ describe("an agent that is read by RDMA", () => {
     const session = await VerbsSession.open(host.rest());
     host.onEnd(() => session.close());
     const { pools } = await host.rdma();
-    const made = await host
-      .rest()
-      .call("POST /v1/rdma/queue-pairs", {}, queuePairFor(session.id, pools));
+    const made = await callAgent(
+      host.rest(),
+      "POST /v1/rdma/queue-pairs",
+      {},
+      queuePairFor(session.id, pools),
+    );
     expect((await host.rdma()).queuePairs).toBe(2);
     // Not all that a device tells of a queue pair is bad.
     mock.calls.mock_async_event(COMMUNICATION_ESTABLISHED, made.number);
@@ -413,7 +417,8 @@ describe("by rdma_cm", () => {
     const { endpoint, pools } = await host.rdma();
     const session = await VerbsSession.open(host.rest());
     host.onEnd(() => session.close());
-    const made = await host.rest().call(
+    const made = await callAgent(
+      host.rest(),
       "POST /v1/rdma/queue-pairs",
       {},
       {
@@ -537,7 +542,7 @@ describe("a READ that fails", () => {
       latest.get("local shop auth c_total{}") === 1 &&
       latest.get("local bank auth d_total{}") === 1;
     await until("both are read", both);
-    const pairs = await host.rest().call("GET /v1/rdma/queue-pairs", {});
+    const pairs = await callAgent(host.rest(), "GET /v1/rdma/queue-pairs", {});
     mock.calls.mock_break(pairs.find(({ app }) => app === "shop")!.remoteNumber);
     latest.clear();
     await until("both are read again", both);

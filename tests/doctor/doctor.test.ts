@@ -79,7 +79,12 @@ function host(
 const HEALTHY: HealthAnswer = {
   kind: "answer",
   status: 200,
-  body: { version: VERSION, layoutVersion: LAYOUT_VERSION, pid: 77, pools: [{ app: "shop" }] },
+  body: {
+    version: VERSION,
+    layoutVersion: LAYOUT_VERSION,
+    pid: 77,
+    pools: [{ app: "shop", path: "/dev/shm/microview.shop", poolId: 1 }],
+  },
 };
 
 function defaults(): ExamineOptions {

@@ -7,13 +7,21 @@ import { Bodies } from "../../src/agent/serve/bodies.ts";
 import { contractOf } from "../../src/agent/serve/contract.ts";
 import { createRoutes, type RoutesContext } from "../../src/agent/serve/routes.ts";
 import {
+  type Health,
+  healthOf,
   PATH_MTUS_BYTES,
   RDMA_SESSION_PATH,
   requestLine,
   SCOPES,
   WRITER_SECRET_HEADER,
 } from "../../src/calling/index.ts";
-import { CALLS, type Call, type CallSchemas, TokenListing } from "../../src/rest/index.ts";
+import {
+  CALLS,
+  type Call,
+  type CallSchemas,
+  type HealthResponse,
+  TokenListing,
+} from "../../src/rest/index.ts";
 import { ROOT } from "../support/host.ts";
 
 /** Routes that neither take nor answer JSON of ours. */
@@ -126,6 +134,48 @@ test("words that callers and agents share are spelled in one place", async () =>
     `src/calling/terms.ts: ${RDMA_SESSION_PATH}`,
     "src/calling/terms.ts: 256, 512, 1024",
   ]);
+});
+
+test("what callers read of an agent's health is what the contract says of it", () => {
+  const health = {
+    status: "unhealthy",
+    problems: [{ message: "no room", hint: "make some" }],
+    ...{ version: "1.2.3", layoutVersion: 2, pid: 7, bootId: "b", uid: 5, dataPort: 7071 },
+    poolDir: "/pools",
+    pools: [
+      { app: "shop", path: "/pools/shop/pool", poolId: 3 },
+      { app: "bank", path: "/pools/bank/pool", poolId: 4, lost: "no room" },
+    ],
+  } satisfies Omit<HealthResponse, "uptimeS"> satisfies Health;
+  expect(healthOf({ ...health, uptimeS: 1 })).toEqual(health);
+});
+
+test("what is no agent's health is read as none, and of one that is odd what can be read", () => {
+  const least = { version: "1", layoutVersion: 2, pools: [null, 7, { app: "shop" }] };
+  for (const other of [
+    null,
+    7,
+    "healthy",
+    [],
+    {},
+    { ...least, pools: 1 },
+    { ...least, version: 1 },
+  ]) {
+    expect(healthOf(other)).toBeUndefined();
+  }
+  expect(healthOf({ ...least, problems: [null], pid: -1, uid: "root", poolDir: 5 })).toEqual({
+    status: "unhealthy",
+    problems: [{ message: "it gives no reason", hint: "see its log" }],
+    ...{
+      version: "1",
+      layoutVersion: 2,
+      pid: 0,
+      bootId: "",
+      dataPort: 0,
+      poolDir: null,
+      pools: [],
+    },
+  });
 });
 
 describe("where a call goes", () => {

@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { AgentClient } from "../../../src/collector/agent-client.ts";
+import { call } from "../../support/calls.ts";
 import { Lines } from "../../support/lines.ts";
 import { until } from "../../support/wait.ts";
 import { costOfReading } from "../suite/support/moments.ts";
@@ -23,7 +24,7 @@ const lines: Line[] = [];
 
 beforeAll(async () => {
   await until("the agent has the service", async () => {
-    const apps = await agent.call("GET /v1/apps", {});
+    const apps = await call(agent, "GET /v1/apps", {});
     return JSON.stringify(apps).includes("shop");
   });
   const flags = [...PATIENT_FLAGS, "--interval", "50ms", "--app", "shop", "--format", "ndjson"];

@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { RdmaRegion } from "../../../src/rest/index.ts";
+import { call } from "../../support/calls.ts";
 import { collect } from "../../support/collecting.ts";
 import type { AgentProcess } from "../../support/host.ts";
 import { until } from "../../support/wait.ts";
@@ -91,7 +92,7 @@ describe("a queue pair of shop", () => {
       outcomes.set(what, await attempt(link, header, pages, foreign));
     }
     const pairs = async () => {
-      left = await host.rest.call("GET /v1/rdma/queue-pairs", {});
+      left = await call(host.rest, "GET /v1/rdma/queue-pairs", {});
       return left;
     };
     await until("those of the intruder are gone", async () =>
@@ -155,9 +156,9 @@ describe("a token for one application", () => {
   test("is shown that application's pool alone, and its own queue pairs", async () => {
     await using one = await Intruder.open(rest("bank"));
     await one.connect("bank");
-    const { pools } = await rest("bank").call("GET /v1/rdma", {});
+    const { pools } = await call(rest("bank"), "GET /v1/rdma", {});
     expect(pools.map(({ app }) => app)).toEqual(["bank"]);
-    const pairs = await rest("bank").call("GET /v1/rdma/queue-pairs", {});
+    const pairs = await call(rest("bank"), "GET /v1/rdma/queue-pairs", {});
     expect(pairs.map(({ token }) => token)).toEqual(["bank"]);
   });
 
@@ -177,8 +178,8 @@ describe("a token for one application", () => {
     const { answer } = await own.connect("shop");
     for (const name of ["bank", "reader"] as const) {
       const there = rest(name);
-      expect(there.call("POST /v1/rdma/queue-pairs/:id/regions", answer)).rejects.toThrow("(404)");
-      expect(there.call("DELETE /v1/rdma/queue-pairs/:id", answer)).rejects.toThrow("(404)");
+      expect(call(there, "POST /v1/rdma/queue-pairs/:id/regions", answer)).rejects.toThrow("(404)");
+      expect(call(there, "DELETE /v1/rdma/queue-pairs/:id", answer)).rejects.toThrow("(404)");
     }
   });
 

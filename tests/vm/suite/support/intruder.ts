@@ -13,6 +13,7 @@ import {
   type Region,
 } from "../../../../src/ffi/index.ts";
 import type { QueuePairResponse } from "../../../../src/rest/index.ts";
+import { call } from "../../../support/calls.ts";
 import { until } from "../../../support/wait.ts";
 import { DEVICE, devicePort } from "./rig.ts";
 
@@ -60,13 +61,14 @@ export class Intruder implements AsyncDisposable {
 
   /** A queue pair that may read an application. @throws Error with what the agent says */
   async connect(app: string): Promise<Link> {
-    const { endpoint, pools } = await this.agent.call("GET /v1/rdma", {});
+    const { endpoint, pools } = await call(this.agent, "GET /v1/rdma", {});
     const pool = pools.find((each) => each.app === app);
     const queuePair = this.domain.queuePair(16);
     const { gid, index: gidIndex } = devicePort().gid!;
     let answer: QueuePairResponse;
     try {
-      answer = await this.agent.call(
+      answer = await call(
+        this.agent,
         "POST /v1/rdma/queue-pairs",
         {},
         {

@@ -52,8 +52,8 @@ export class Reader implements Disposable {
         library: "",
         manager: null,
       },
-      (call, values, body, done) => {
-        agent.ask({ call, values, body }).then(
+      (question, done) => {
+        agent.ask(question).then(
           (answer) => done(answer, undefined),
           (error: Error) => done(undefined, error.message),
         );

@@ -7,6 +7,7 @@ import { AgentClient, type Credentials } from "../../../../src/collector/agent-c
 import { VERBS_DEFAULTS, type VerbsOptions } from "../../../../src/collector/index.ts";
 import { chooseRdmaPort, listRdmaPorts, type RdmaChoice } from "../../../../src/ffi/index.ts";
 import type { RdmaResponse } from "../../../../src/rest/index.ts";
+import { call } from "../../../support/calls.ts";
 import { AgentProcess, ROOT, TestHost } from "../../../support/host.ts";
 
 export const MICROVIEW = join(ROOT, "dist/microview");
@@ -33,7 +34,7 @@ export class MachineHost extends TestHost {
   }
 
   async rdma(): Promise<RdmaResponse> {
-    return await this.rest.call("GET /v1/rdma", {});
+    return await call(this.rest, "GET /v1/rdma", {});
   }
 
   /** What the agent counts of itself, summed over labels. */
