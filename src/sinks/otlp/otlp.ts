@@ -12,7 +12,8 @@ import { hostOf, type PushSink, receiverAt, summaryLine } from "../delivery/push
 import { countersOf, Sender, type SenderOptions } from "../delivery/sender.ts";
 import type { SinkEnd } from "../sink.ts";
 import { decodePartialSuccess, parsePartialSuccess } from "./answer.ts";
-import { OtlpEncoder, type OtlpEncoderOptions, type Taken } from "./encoder.ts";
+import { OtlpEncoder, type OtlpEncoderOptions } from "./encoder.ts";
+import { type Job, Jobs, pointsOf } from "./jobs.ts";
 import { JsonForm } from "./json.ts";
 import type { OtlpForm, Part } from "./model.ts";
 import { ProtobufForm } from "./protobuf.ts";
@@ -54,20 +55,18 @@ const compress = promisify(gzip) as (
   options: typeof COMPRESSION,
 ) => Promise<Uint8Array<ArrayBuffer>>;
 
-/** What waits to be encoded. */
-type Job =
-  | { kind: "snapshot"; taken: Taken }
-  | { kind: "end"; source: string; app: string; atMs: number };
-
 export class Otlp implements PushSink {
   readonly form: OtlpForm<unknown>;
   readonly encoder: OtlpEncoder<unknown>;
   readonly backlog: MemoryBacklog;
   readonly sender: Sender;
   readonly #maxMemoryBytes: number;
-  readonly #jobs: Job[] = [];
-  /** Of the values of snapshots that wait. */
-  #jobBytes = 0;
+  readonly #jobs: Jobs;
+  /** Data points of the snapshot that is being encoded which are in no request yet, at most. */
+  #underWay = 0;
+  /** Data points that could not be encoded, and those that were not when the sink was closed; at most, likewise. */
+  #failed = 0;
+  #unsent = 0;
   #encoding: Promise<void> | undefined;
   /** Data points that a receiver did not take of requests that it took. */
   rejected = 0;
@@ -84,6 +83,7 @@ export class Otlp implements PushSink {
     this.form = format === "json" ? new JsonForm() : (new ProtobufForm() as OtlpForm<unknown>);
     this.encoder = new OtlpEncoder(options, this.form, maxPoints);
     this.#maxMemoryBytes = maxMemoryBytes;
+    this.#jobs = new Jobs(maxMemoryBytes);
     this.backlog = new MemoryBacklog(maxMemoryBytes);
     this.sender = new Sender(this.backlog, {
       ...options,
@@ -124,7 +124,7 @@ export class Otlp implements PushSink {
   }
 
   get isBehind(): boolean {
-    return (this.backlog.bytes + this.#jobBytes) * 2 > this.#maxMemoryBytes;
+    return (this.backlog.bytes + this.#jobs.bytes) * 2 > this.#maxMemoryBytes;
   }
 
   get isIdle(): boolean {
@@ -139,6 +139,9 @@ export class Otlp implements PushSink {
       ...counters,
       items: counters.items - rejected,
       refused: counters.refused + rejected,
+      dropped: counters.dropped + this.#jobs.dropped + this.#failed,
+      waitingItems: counters.waitingItems + this.#jobs.points + this.#underWay + this.#unsent,
+      waitingBytes: counters.waitingBytes + this.#jobs.bytes,
     };
   }
 
@@ -149,12 +152,14 @@ export class Otlp implements PushSink {
 
   async #close(graceMs: number): Promise<SinkEnd> {
     this.#presence.close();
-    const left = await this.sender.stop(graceMs, this.#encoding);
-    this.#jobs.length = 0;
+    await this.sender.stop(graceMs, this.#encoding);
     this.#isClosed = true;
+    this.#unsent = this.#jobs.points + this.#underWay;
+    this.#jobs.clear();
+    this.#underWay = 0;
     const { requests, items, bytes, retries, refused } = this.sender.counters;
-    const { rejected, backlog } = this;
-    const { dropped } = backlog;
+    const { rejected } = this;
+    const { dropped, waitingItems: left } = this.counters;
     const sent = `${hostOf(this.options.url)}: ${counted(items, "data point")} in ${counted(requests, "request")} of ${bytes} bytes by OTLP`;
     const summary = summaryLine(sent, {
       "sent again": retries,
@@ -169,39 +174,28 @@ export class Otlp implements PushSink {
   /** Takes on a job. They are done one after the other, in pieces, so that nobody waits for them. */
   #later(job: Job): void {
     this.#jobs.push(job);
-    if (job.kind === "snapshot") this.#jobBytes += job.taken.values.byteLength;
-    while (this.#jobBytes > this.#maxMemoryBytes && this.#leaveOut()) {}
     this.#encoding ??= this.#encodeAll();
-  }
-
-  /** Forgets the oldest snapshot that waits, unless it is the only one: the next tells as much, but for its time. */
-  #leaveOut(): boolean {
-    const isSnapshot = ({ kind }: Job) => kind === "snapshot";
-    const oldest = this.#jobs.findIndex(isSnapshot);
-    if (oldest === this.#jobs.findLastIndex(isSnapshot)) return false;
-    const [job] = this.#jobs.splice(oldest, 1);
-    this.#forget(job!);
-    return true;
-  }
-
-  #forget(job: Job): void {
-    if (job.kind === "snapshot") this.#jobBytes -= job.taken.values.byteLength;
   }
 
   async #encodeAll(): Promise<void> {
     // The caller that handed the snapshot over continues first.
     await Promise.resolve();
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
-      this.#forget(job);
+      this.#underWay = pointsOf(job);
       try {
         const parts =
           job.kind === "snapshot"
             ? this.encoder.parts(job.taken)
             : this.encoder.end(job.source, job.app, job.atMs);
-        for (const part of parts) await this.#encode(part);
+        for (const part of parts) {
+          await this.#encode(part);
+          if (this.#isClosed) return;
+        }
       } catch (error) {
+        this.#failed += this.#underWay;
         this.#noteFailure(error as Error);
       }
+      this.#underWay = 0;
     }
     this.#encoding = undefined;
   }
@@ -218,7 +212,10 @@ export class Otlp implements PushSink {
     // Compressing takes longer than all the rest, and is done by another thread.
     const body = isPlain ? plain : await compress(plain, COMPRESSION);
     if (isPlain) await new Promise(setImmediate);
+    // What was counted as not sent must not be among what waits, too.
+    if (this.#isClosed) return;
     this.backlog.push({ body, items: part.points });
+    this.#underWay = Math.max(0, this.#underWay - part.points);
     this.sender.wake();
   }
 

@@ -310,11 +310,50 @@ describe("OTLP", () => {
       source.writer.store("took", [], i);
       push.write(source.snapshot(i, { takenAtMs: START_MS + i }));
     }
+    expect(push.counters).toMatchObject({ dropped: 6, waitingItems: 4, waitingBytes: 4 * bytes });
     push.gone("host:7070", "shop");
-    expect((await push.close(5000)).undelivered).toBe(0);
+    const end = await push.close(5000);
+    expect(end.undelivered).toBe(6);
+    expect(end.summary).toContain("data points dropped 6");
+    expect(push.counters.dropped).toBe(6);
     const points = pointsOf(receiver.metrics, "took");
     expect(points.map((each) => each.timeUnixNano).slice(0, 3)).toEqual([ns(7), ns(8), ns(9)]);
     expect(points.at(-1)?.flags).toBe(1);
+  });
+
+  test("counts what waits to be encoded, or is under way, when it is given no time to the end", async () => {
+    await using receiver = new OtlpReceiver();
+    const source = new Source(scratch);
+    for (let i = 0; i < 20; i++) source.writer.put(define.counter("a_total", ["n"]), [`${i}`], 1);
+    for (const compression of ["none", "gzip"] as const) {
+      const push = pushing(receiver.url, { compression, maxPoints: 10 });
+      for (let i = 0; i < 10; i++) push.write(source.snapshot(i));
+      const end = await push.close(0);
+      const { items } = push.counters;
+      expect(items + end.undelivered).toBe(200);
+      expect(end.summary).toContain(`data points lost ${end.undelivered}`);
+      expect(push.counters).toMatchObject({ dropped: 0, waitingItems: end.undelivered });
+      // What was begun comes to no other end.
+      await Bun.sleep(10);
+      expect(push.counters.waitingItems).toBe(end.undelivered);
+    }
+  });
+
+  test("bounds what structures take that nothing but waiting snapshots keep", async () => {
+    await using receiver = new OtlpReceiver();
+    const source = new Source(scratch);
+    const push = pushing(receiver.url, { maxMemoryBytes: 20_000 });
+    // Each snapshot has its own, as where series come and go.
+    for (let i = 0; i < 200; i++) {
+      source.writer.put(define.counter("a_total", ["n"]), [`${i}`], 1);
+      push.write(source.snapshot(i));
+      expect(push.counters.waitingBytes).toBeLessThanOrEqual(20_000);
+    }
+    const given = (200 * 201) / 2;
+    expect(push.counters.dropped + push.counters.waitingItems).toBe(given);
+    // By their values alone twice as many would have room.
+    expect(push.counters.waitingItems).toBeLessThan(6 * 200);
+    await push.close(0);
   });
 
   test("goes on when a snapshot cannot be encoded, and says so once", async () => {
@@ -335,7 +374,8 @@ describe("OTLP", () => {
     await until("it is said", () => notices.length > 0);
     fails = false;
     push.write(source.snapshot(2));
-    await push.close(5000);
+    expect((await push.close(5000)).undelivered).toBe(2);
+    expect(push.counters.dropped).toBe(2);
     expect(notices).toEqual(["a snapshot could not be encoded: no resource"]);
     expect(pointsOf(receiver.metrics, "a_total")).toHaveLength(1);
   });
