@@ -73,6 +73,27 @@ describe("pages", () => {
   }
 });
 
+describe("comments", () => {
+  /** Of other projects. */
+  const FOREIGN = /^(?:api\/src|drivers|linux)\//;
+
+  test.each(["src/**/*.ts", "c/*.{c,h}"])("in %s name files that are there", async (glob) => {
+    const missing: string[] = [];
+    for (const file of new Bun.Glob(glob).scanSync(ROOT)) {
+      const text = await Bun.file(join(ROOT, file)).text();
+      const comments = text.match(/^\s*\/\/.*|\/\*[\s\S]*?\*\//gm) ?? [];
+      for (const [path] of comments
+        .join("\n")
+        .matchAll(/(?<![\w/.:@-])[\w-][\w./-]*\/[\w.-]+\.(?:ts|c|md)\b/g)) {
+        const places = [ROOT, join(ROOT, dirname(file))];
+        if (FOREIGN.test(path) || places.some((place) => existsSync(join(place, path)))) continue;
+        missing.push(`${file}: ${path}`);
+      }
+    }
+    expect(missing).toEqual([]);
+  });
+});
+
 test("each command that is shown has a page of its name", () => {
   const pages = visibleCommands().map((name) => `docs/${name}.md`);
   expect(pages.filter((page) => !existsSync(join(ROOT, page)))).toEqual([]);

@@ -15,7 +15,7 @@ export const DATA_FLAGS = { host: "--host", port: "--data-port" };
 
 export const HINTS = {
   exposed:
-    "give --token-file FILE or --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure",
+    "give --token-file FILE or --tls-cert and --tls-key, listen on 127.0.0.1, or give --insecure",
   register:
     "services attach through the agent's Unix socket; for the prototype's clients start it with --allow-register",
   socket: "give a shorter --socket, which services find by MICROVIEW_SOCKET",

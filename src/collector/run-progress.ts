@@ -25,12 +25,10 @@ export class RunProgress {
     readonly wanted: number,
   ) {}
 
-  /** There is an end to the run. */
   get isBounded(): boolean {
     return Number.isFinite(this.wanted);
   }
 
-  /** Nothing has been read. */
   get isEmpty(): boolean {
     return this.#isEmpty;
   }

@@ -1,4 +1,4 @@
-// Reads pools over the agent's binary read protocol (layout/wire.ts). One request per read, answers in order,
+// Reads pools over the agent's binary read protocol (src/layout/memory/wire.ts). One request per read, answers in order,
 // bytes straight into their destination.
 
 import { parseFlatJson } from "../calling/index.ts";

@@ -70,7 +70,7 @@ interface Link {
   readonly pool: RemotePool;
   readonly queuePair: QueuePair;
   id: number;
-  regions: RdmaRegion[];
+  regions: readonly RdmaRegion[];
   /** Raised with each change of the regions, so that lists made of them are made anew. */
   version: number;
   state: "connecting" | "ready" | "closed";

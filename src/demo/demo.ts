@@ -36,7 +36,7 @@ export class Demo {
     this.poolDir = join(folder, "pools");
     this.socket = join(folder, DEMO_SOCKET);
     this.#removeFolder = () => rmSync(folder, { recursive: true, force: true });
-    // Also when it is given up to end in order.
+    // Also if an orderly shutdown is abandoned.
     process.once("exit", this.#removeFolder);
   }
 

@@ -117,7 +117,7 @@ export function checkSocket(
   if (!host.exists(socketPath)) {
     return check.warn(
       `there is no ${socketPath}`,
-      `${START}; if it has another socket, say so with --socket or MICROVIEW_SOCKET`,
+      `${START}; if it has another socket, name it with --socket or MICROVIEW_SOCKET`,
     );
   }
   if (answer.kind === "silent") {

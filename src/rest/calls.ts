@@ -1,7 +1,7 @@
 // Each call that takes or answers JSON, by method and path. The agent's routes are made from this table, and the client
 // and the collector get the types of what they send and receive from it.
 
-import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import type { Static, TSchema } from "@sinclair/typebox";
 import {
   AppSummary,
   HealthResponse,
@@ -21,6 +21,7 @@ import {
   RdmaResponse,
   RegionsResponse,
 } from "./rdma.ts";
+import { readonlyList } from "./schemas.ts";
 import {
   AttachRequest,
   AttachResponse,
@@ -42,12 +43,12 @@ export interface CallSchemas {
 export const CALLS = {
   "GET /health": { response: HealthResponse },
   "POST /metrics": { body: PrototypeRequest, response: PrototypeResponse },
-  "GET /v1/apps": { response: Type.Array(AppSummary) },
+  "GET /v1/apps": { response: readonlyList(AppSummary) },
   "GET /v1/apps/:app": { response: AppSummary },
-  "GET /v1/apps/:app/services": { response: Type.Array(ServiceSummary) },
-  "GET /v1/apps/:app/writers": { response: Type.Array(WriterSummary) },
+  "GET /v1/apps/:app/services": { response: readonlyList(ServiceSummary) },
+  "GET /v1/apps/:app/writers": { response: readonlyList(WriterSummary) },
   "GET /v1/apps/:app/processes": { response: ProcessesResponse },
-  "GET /v1/apps/:app/metrics": { query: MetricsQuery, response: Type.Array(MetricSummary) },
+  "GET /v1/apps/:app/metrics": { query: MetricsQuery, response: readonlyList(MetricSummary) },
   "POST /v1/apps/:app/writers": { body: AttachRequest, response: AttachResponse },
   "PUT /v1/apps/:app/writers/:writer/lock": { body: HoldRequest, response: HoldRequest },
   "POST /v1/apps/:app/writers/:writer/series": {
@@ -60,11 +61,11 @@ export const CALLS = {
   },
   "DELETE /v1/apps/:app/writers/:writer": { response: DetachResponse },
   "GET /v1/rdma": { response: RdmaResponse },
-  "GET /v1/rdma/queue-pairs": { response: Type.Array(QueuePairSummary) },
+  "GET /v1/rdma/queue-pairs": { response: readonlyList(QueuePairSummary) },
   "POST /v1/rdma/queue-pairs": { body: QueuePairRequest, response: QueuePairResponse },
   "POST /v1/rdma/queue-pairs/:id/regions": { response: RegionsResponse },
   "DELETE /v1/rdma/queue-pairs/:id": { response: DisconnectResponse },
-  "GET /v1/tokens": { response: Type.Array(TokenListing) },
+  "GET /v1/tokens": { response: readonlyList(TokenListing) },
 } satisfies Record<`${"GET" | "POST" | "PUT" | "DELETE"} /${string}`, CallSchemas>;
 
 export type Call = keyof typeof CALLS;

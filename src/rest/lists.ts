@@ -4,14 +4,14 @@ import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { SCOPES } from "../calling/index.ts";
 import type { ProcessIdentity } from "../layout/index.ts";
 import { Problem } from "./errors.ts";
-import { Count, listOf, nullOr, oneOf, PoolId } from "./schemas.ts";
+import { Count, nullOr, oneOf, PoolId, readonlyList } from "./schemas.ts";
 import { DEFINITION } from "./writers.ts";
 
 export const HealthResponse = Type.Object({
   status: oneOf(["healthy", "unhealthy"], {
     description: "an agent that is not healthy still answers, and what it has can be read",
   }),
-  problems: Type.Array(Problem, { description: "empty when it is healthy" }),
+  problems: readonlyList(Problem, { description: "empty when it is healthy" }),
   version: Type.String(),
   layoutVersion: Count,
   pid: Count,
@@ -23,7 +23,7 @@ export const HealthResponse = Type.Object({
   uid: Type.Optional(
     Type.Integer({
       minimum: 0,
-      description: "the user whose files the pools are, as the agent sees him",
+      description: "the owner of the pool files, as a user id in the agent's namespace",
     }),
   ),
   poolDir: nullOr(Type.String(), {
@@ -33,7 +33,7 @@ export const HealthResponse = Type.Object({
     minimum: 0,
     description: "TCP port of the binary read protocol; 0 when it is not served",
   }),
-  pools: Type.Array(
+  pools: readonlyList(
     Type.Object({
       app: Type.String(),
       path: Type.String(),
@@ -112,7 +112,7 @@ const Identity = Type.Object({
 
 /** It has no processes while the agent runs with `--process-metrics off`. */
 export const ProcessesResponse = Type.Object({
-  processes: Type.Array(
+  processes: readonlyList(
     Type.Object({
       service: Type.String(),
       pid: Type.Integer({
@@ -129,8 +129,8 @@ export type ProcessesResponse = Static<typeof ProcessesResponse>;
 /** A token as those who manage a server see it. */
 export const TokenListing = Type.Object({
   name: Type.String(),
-  apps: nullOr(listOf(Type.String()), { description: "null for all" }),
-  scopes: listOf(oneOf(SCOPES)),
+  apps: nullOr(readonlyList(Type.String()), { description: "null for all" }),
+  scopes: readonlyList(oneOf(SCOPES)),
   expires: nullOr(Type.String({ format: "date-time" })),
 });
 export type TokenListing = Static<typeof TokenListing>;

@@ -2,7 +2,7 @@
 
 import { type Static, Type } from "@sinclair/typebox";
 import { PATH_MTUS_BYTES, RDMA_SESSION_PATH } from "../calling/index.ts";
-import { Count, nullOr, PoolId, wholeNumber } from "./schemas.ts";
+import { Count, nullOr, PoolId, readonlyList, wholeNumber } from "./schemas.ts";
 
 const U16 = wholeNumber({ minimum: 0, maximum: 0xffff });
 const U24 = wholeNumber({ minimum: 0, maximum: 0xff_ffff });
@@ -28,7 +28,7 @@ export type RdmaEndpoint = Static<typeof RdmaEndpoint>;
 export const RdmaResponse = Type.Object({
   endpoint: nullOr(RdmaEndpoint),
   reason: nullOr(Type.String(), { description: "why there is no endpoint" }),
-  pools: Type.Array(
+  pools: readonlyList(
     Type.Object({ id: PoolId, app: Type.String(), poolId: PoolId, fileBytes: Count }),
     { description: "those that may be read" },
   ),
@@ -37,7 +37,7 @@ export const RdmaResponse = Type.Object({
 });
 export type RdmaResponse = Static<typeof RdmaResponse>;
 
-/** First message on the WebSocket of a session. */
+/** First message on the WebSocket of a session: queue pairs last as long as this WebSocket. */
 export const RdmaSessionMessage = Type.Object({ session: Type.String() });
 export type RdmaSessionMessage = Static<typeof RdmaSessionMessage>;
 
@@ -90,7 +90,7 @@ export const QueuePairResponse = Type.Object({
   lid: Count,
   mtu: Type.Integer({ minimum: 0, description: "what both sides can do" }),
   reads: Type.Integer({ minimum: 0, description: "what both sides can do" }),
-  regions: Type.Array(RdmaRegion),
+  regions: readonlyList(RdmaRegion),
   manager: Type.Optional(
     Type.Object(
       { port: Count, ticket: Type.String() },
@@ -100,7 +100,7 @@ export const QueuePairResponse = Type.Object({
 });
 export type QueuePairResponse = Static<typeof QueuePairResponse>;
 
-export const RegionsResponse = Type.Object({ regions: Type.Array(RdmaRegion) });
+export const RegionsResponse = Type.Object({ regions: readonlyList(RdmaRegion) });
 export type RegionsResponse = Static<typeof RegionsResponse>;
 
 export const DisconnectResponse = Type.Object({ disconnected: Count });

@@ -7,7 +7,7 @@ export function wholeNumber(options: { minimum: number; maximum?: number; descri
   return Type.Number({ ...options, multipleOf: 1 });
 }
 
-/** One of some texts. */
+/** One of these strings. */
 export function oneOf<const T extends readonly string[]>(
   values: T,
   options: { description?: string } = {},
@@ -17,7 +17,7 @@ export function oneOf<const T extends readonly string[]>(
 }
 
 /** A list that nobody changes: callers may pass one of theirs that they do not want changed. */
-export function listOf<T extends TSchema>(items: T, options: { description?: string } = {}) {
+export function readonlyList<T extends TSchema>(items: T, options: { description?: string } = {}) {
   return Type.Unsafe<readonly Static<T>[]>(Type.Array(items, options));
 }
 

@@ -4,7 +4,7 @@ import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { WRITER_SECRET_HEADER } from "../calling/index.ts";
 import { COMBINES, DIALECT, KINDS, type MetricDefinition } from "../layout/index.ts";
 import { ApiError } from "./errors.ts";
-import { Count, listOf, oneOf, PoolId, U32, wholeNumber } from "./schemas.ts";
+import { Count, oneOf, PoolId, readonlyList, U32, wholeNumber } from "./schemas.ts";
 
 /** A writer's place in a pool, as its attachment was answered. */
 export const PreviousPlace = Type.Object(
@@ -28,7 +28,7 @@ export const AttachRequest = Type.Object({
       description: "unix ms at which the writer began to count, maybe before it found an agent",
     }),
   ),
-  /** Given when its pool is not the one any more that it finds under the name. */
+  /** Given when the pool found under the name is another one. */
   previous: Type.Optional(PreviousPlace),
 });
 export type AttachRequest = Static<typeof AttachRequest>;
@@ -67,7 +67,7 @@ export const AttachResponse = Type.Object({
   counted: Type.Optional(
     Type.Boolean({
       description:
-        "what the writer has stored in its previous place is counted: it must not bring it along; absent for false",
+        "what the writer has stored in its previous place is counted: do not add it again; absent for false",
     }),
   ),
   lock: Type.Object(
@@ -76,7 +76,7 @@ export const AttachResponse = Type.Object({
       description: "bytes of the pool's file whose lock the writer takes and holds while it lives",
     },
   ),
-  extents: Type.Array(Extent),
+  extents: readonlyList(Extent),
 });
 export type AttachResponse = Static<typeof AttachResponse>;
 
@@ -90,9 +90,9 @@ export const DEFINITION = {
   kind: oneOf(KINDS),
   unit: Type.String(),
   help: Type.String(),
-  labelNames: listOf(Type.String()),
+  labelNames: readonlyList(Type.String()),
   combine: oneOf(COMBINES),
-  bounds: listOf(Type.Number()),
+  bounds: readonlyList(Type.Number()),
   logLinear: Type.Optional(
     Type.Object({ min: Type.Number(), max: Type.Number(), error: Type.Number() }),
   ),
@@ -107,13 +107,13 @@ export const DEFINITION = {
 /** A metric with series of it. */
 export const SeriesRequest = Type.Object({
   ...DEFINITION,
-  series: Type.Array(Type.Array(Type.String()), {
+  series: readonlyList(readonlyList(Type.String()), {
     description: "label values, in the order of labelNames",
   }),
 });
 export type SeriesRequest = Static<typeof SeriesRequest>;
 
-export const RegisterRequest = Type.Object({ metrics: Type.Array(SeriesRequest) });
+export const RegisterRequest = Type.Object({ metrics: readonlyList(SeriesRequest) });
 export type RegisterRequest = Static<typeof RegisterRequest>;
 
 /** Places of consecutive series of the request: [page, slot, count]. */
@@ -124,17 +124,17 @@ export type PlacedRun = Static<typeof PlacedRun>;
 
 /** Series are placed up to an error. */
 export const RegisterResult = Type.Object({
-  runs: Type.Array(PlacedRun),
+  runs: readonlyList(PlacedRun),
   error: Type.Optional(ApiError),
 });
 export type RegisterResult = Static<typeof RegisterResult>;
 
 export const RegisterResponse = Type.Object({
-  results: Type.Array(RegisterResult, {
+  results: readonlyList(RegisterResult, {
     description: "one for each metric of the request, in its order",
   }),
   /** Also of places that an earlier answer has named: that one may not have arrived. */
-  extents: Type.Array(Extent, { description: "what the places lie in" }),
+  extents: readonlyList(Extent, { description: "what the places lie in" }),
   turn: Type.Integer({
     minimum: 0,
     description: "how many registrations of the writer this agent has answered",
@@ -144,8 +144,8 @@ export type RegisterResponse = Static<typeof RegisterResponse>;
 
 export const SeriesRelease = Type.Object({
   name: Type.String(),
-  labelNames: listOf(Type.String()),
-  series: Type.Array(Type.Array(Type.String())),
+  labelNames: readonlyList(Type.String()),
+  series: readonlyList(readonlyList(Type.String())),
 });
 export type SeriesRelease = Static<typeof SeriesRelease>;
 
@@ -156,7 +156,7 @@ export const ReleaseRequest = Type.Object({
     description:
       "of the last registration's answer; the release is refused when there was another since",
   }),
-  metrics: Type.Array(SeriesRelease),
+  metrics: readonlyList(SeriesRelease),
 });
 export type ReleaseRequest = Static<typeof ReleaseRequest>;
 

@@ -1,5 +1,5 @@
-// Text for people and by them: what may be shown of what others say, numbers as they are read, patterns, and words that
-// were meant.
+// Text for people and by them: what may be shown of what others say, numbers as they are read, patterns, and
+// suggestions for misspelt words.
 
 export { counted } from "./counted.ts";
 export { globs } from "./globs.ts";

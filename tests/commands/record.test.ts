@@ -446,7 +446,7 @@ describe("--out", () => {
       expect(refused).toEqual({
         exitCode: 1,
         stdout: "",
-        stderr: `microview: --out: cannot write ${path}: it is there already\nhint: choose another name, or say --force to replace it\n`,
+        stderr: `microview: --out: cannot write ${path}: it already exists\nhint: choose another name, or use --force to replace it\n`,
       });
       expect(host.text(name)).toBe("mine");
       const { exitCode } = await host.record("--once", "--out", path, "--force");

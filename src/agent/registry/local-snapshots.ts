@@ -61,7 +61,7 @@ class Reading {
   }
 }
 
-/** LocalSnapshots of an agent's applications, each made anew when its structure has changed. */
+/** Reads the pools of an agent's applications. What a reading needs is prepared again only when a structure has changed. */
 export class LocalSnapshots {
   readonly #known = new WeakMap<Application, { structures: Structures; reading: Reading }>();
   readonly #sequences = new WeakMap<Application, number>();

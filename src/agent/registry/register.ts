@@ -38,7 +38,7 @@ export function register(
   requests: readonly SeriesRequest[],
   mayStore: (writer: Writer) => boolean,
 ): Omit<RegisterResponse, "turn"> {
-  const results: RegisterResult[] = requests.map(() => ({ runs: [] }));
+  const results = requests.map((): Result => ({ runs: [] }));
   const ids = declare(registry, writer, requests, results, mayStore);
   const change = new Change();
   const binder = new Binder(registry, writer, change);
@@ -263,6 +263,9 @@ class Declaration {
     }
   }
 }
+
+/** A result while its places are found. */
+type Result = RegisterResult & { runs: PlacedRun[] };
 
 function place(binder: Binder, series: readonly number[], runs: PlacedRun[]): void {
   for (let i = 0; i < series.length; i++) {

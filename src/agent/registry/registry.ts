@@ -103,7 +103,7 @@ export class Registry {
   }
 
   /**
-   * Commits a change and brings the registry up to date; when that fails, it says what it said before.
+   * Commits a change and brings the registry up to date; if that fails, the registry stays as it was.
    * @param frees whether the change gives something back
    */
   commit(change: Change, frees = false): void {

@@ -1,4 +1,4 @@
-// Serves the binary read protocol (layout/wire.ts): ranges of pools go out of mapped memory by scatter-gather sends.
+// Serves the binary read protocol (src/layout/memory/wire.ts): ranges of pools go out of mapped memory by scatter-gather sends.
 // Runs in a thread of its own, on poll and non-blocking sockets; what comes in is hostile and is checked before use.
 
 import { timingSafeEqual } from "node:crypto";

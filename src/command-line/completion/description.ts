@@ -36,7 +36,7 @@ const HELP: FlagDescription = {
   completes: undefined,
 };
 
-/** How a subcommand's declaration is had. */
+/** Loads a subcommand's declaration. */
 export type LoadSubcommand = (name: CommandName) => Promise<Subcommand>;
 
 /** Loads every visible subcommand and describes it. */

@@ -80,7 +80,7 @@ function checkExposure(
   if (listensOnLoopback(host) || isKnown || listenInsecure) return;
   throw new UsageError(
     `--listen: ${host} is reachable from other hosts, and anybody there could read`,
-    `give ${FLAGS.tokens} FILE or ${FLAGS.clientCa} FILE, listen on 127.0.0.1, or say --listen-insecure`,
+    `give ${FLAGS.tokens} FILE or ${FLAGS.clientCa} FILE, listen on 127.0.0.1, or give --listen-insecure`,
   );
 }
 

@@ -39,7 +39,7 @@ interface WriteFailure {
 }
 
 const REASONS: Readonly<Record<string, readonly [reason: string, hint?: string]>> = {
-  EEXIST: ["it is there already", "choose another name, or say --force to replace it"],
+  EEXIST: ["it already exists", "choose another name, or use --force to replace it"],
   ENOENT: ["its folder does not exist"],
   ENOTDIR: ["a part of its path is no directory"],
   EISDIR: ["it is a directory"],

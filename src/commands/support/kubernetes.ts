@@ -1,4 +1,4 @@
-// The flag --kubernetes and its kin: whether the agent asks an API server for the names of pods, and which.
+// The flag --kubernetes and related ones: whether the agent asks an API server for the names of pods, and which.
 
 import { UsageError } from "../../command-line/index.ts";
 import type { KubernetesAccess } from "../../identity/index.ts";

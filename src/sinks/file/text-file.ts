@@ -44,7 +44,7 @@ export class TextFile {
   constructor(readonly options: TextFileOptions) {
     this.#fd = openPlain(options.path, options.replace);
     this.#timer = setInterval(() => this.#flush(), FLUSH_MS);
-    // Also when it is given up to end in order.
+    // Also if an orderly shutdown is abandoned.
     process.on("exit", this.#atExit);
   }
 

@@ -1,7 +1,7 @@
 // Log-linear histograms as Prometheus's native ones: integer buckets of equal ratio, only those that hold something.
 // https://prometheus.io/docs/specs/native_histograms/
 //
-// A schema s has 2^s buckets to each power of two, as OTLP's scale; see exponential.ts for how buckets are mapped. A
+// A schema s has 2^s buckets to each power of two, as OTLP's scale; see src/sinks/encoding/exponential.ts for how buckets are mapped. A
 // quantile is looked for anywhere in its bucket, not only in the middle: with n buckets to a power, it is off by at most
 // (1 + 1/(2n + 1)) · 2^(1/n) − 1 within the range, 15.5 % for n = 8, the default.
 

@@ -77,7 +77,7 @@ describe("a queue pair of shop", () => {
   const before = new Map<string, number>();
   const outcomes = new Map<string, number>();
   let refused = 0;
-  let left: { app: string; token: string }[] = [];
+  let left: readonly { app: string; token: string }[] = [];
 
   beforeAll(async () => {
     await using intruder = await Intruder.open(overTcp(agent, { token: TOKENS.shop[0] }));
