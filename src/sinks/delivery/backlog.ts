@@ -13,10 +13,14 @@ export interface PushRequest {
 export interface Backlog {
   /** Keeps a request. The oldest requests are dropped when there is no room. */
   push(request: PushRequest): void;
-  /** The oldest request; the same object until it is shifted or dropped. */
+  /**
+   * The oldest request, to be sent; the same object until it is shifted or dropped. Whoever calls it again has not
+   * delivered the one before.
+   */
   peek(): PushRequest | undefined;
-  /** Removes a request that was delivered or refused. Does nothing if it was dropped meanwhile. */
+  /** Removes a request that was delivered or refused. If it had to go meanwhile, it is not counted as dropped. */
   shift(request: PushRequest): void;
+  /** Items that wait, or are being sent. */
   readonly items: number;
   readonly bytes: number;
   /** Items dropped because there was no room. */
@@ -34,6 +38,10 @@ export class MemoryBacklog implements Backlog {
   dropped = 0;
   #requests: PushRequest[] = [];
   #head = 0;
+  /** The request that is being sent. */
+  #sent: PushRequest | undefined;
+  /** It had to go for want of room. Whether it is dropped is known when it has been sent. */
+  #overtaken: PushRequest | undefined;
 
   constructor(readonly maxBytes: number) {}
 
@@ -42,24 +50,37 @@ export class MemoryBacklog implements Backlog {
     this.items += request.items;
     this.bytes += request.body.length;
     while (this.bytes > this.maxBytes && this.#requests.length - this.#head > 1) {
-      this.dropped += this.#take().items;
+      const oldest = this.#take();
+      if (oldest === this.#sent) this.#overtaken = oldest;
+      else this.#drop(oldest);
     }
   }
 
   peek(): PushRequest | undefined {
-    return this.#requests[this.#head];
+    if (this.#overtaken !== undefined) this.#drop(this.#overtaken);
+    this.#overtaken = undefined;
+    this.#sent = this.#requests[this.#head];
+    return this.#sent;
   }
 
   shift(request: PushRequest): void {
-    if (this.peek() === request) this.#take();
+    if (request === this.#overtaken) this.#overtaken = undefined;
+    else if (request === this.#requests[this.#head]) this.#take();
+    else return;
+    this.items -= request.items;
+    this.#sent = undefined;
   }
 
   close(): void {}
 
+  #drop({ items }: PushRequest): void {
+    this.dropped += items;
+    this.items -= items;
+  }
+
   #take(): PushRequest {
     const request = this.#requests[this.#head]!;
     this.#head++;
-    this.items -= request.items;
     this.bytes -= request.body.length;
     // Moving all of them each time would cost the square of their number.
     if (this.#head > 64 && this.#head * 2 > this.#requests.length) {

@@ -73,6 +73,8 @@ export class WriteAhead implements Backlog {
   readonly #position: number;
   #offset = 0;
   #head: { request: PushRequest; segment: Segment; end: number } | undefined;
+  /** A request that had to go while it was being sent. Whether it is dropped is known when it has been sent. */
+  #overtaken: PushRequest | undefined;
 
   /**
    * @param maxBytes what all segments may take together
@@ -149,6 +151,8 @@ export class WriteAhead implements Backlog {
 
   peek(): PushRequest | undefined {
     if (this.#head !== undefined) return this.#head.request;
+    if (this.#overtaken !== undefined) this.#drop(this.#overtaken.items);
+    this.#overtaken = undefined;
     for (;;) {
       const segment = this.#segments[0]!;
       if (this.#offset < segment.bytes) {
@@ -160,8 +164,7 @@ export class WriteAhead implements Backlog {
         }
         // The record was whole before, so the disk has damaged it. Without its length the next one cannot be found.
         this.damagedBytes += segment.bytes - this.#offset;
-        this.dropped += segment.items;
-        this.items -= segment.items;
+        this.#drop(segment.items);
         segment.items = 0;
         this.#offset = segment.bytes;
       }
@@ -171,6 +174,11 @@ export class WriteAhead implements Backlog {
   }
 
   shift(request: PushRequest): void {
+    if (request === this.#overtaken) {
+      this.#overtaken = undefined;
+      this.items -= request.items;
+      return;
+    }
     const head = this.#head;
     if (head === undefined || head.request !== request) return;
     this.#head = undefined;
@@ -182,6 +190,9 @@ export class WriteAhead implements Backlog {
   }
 
   close(): void {
+    // It is in no file any more.
+    if (this.#overtaken !== undefined) this.#drop(this.#overtaken.items);
+    this.#overtaken = undefined;
     // The next collector need not look at an empty segment.
     if (this.items === 0) this.#rewind(this.#segments.at(-1)!);
     this.#removeLeft();
@@ -273,9 +284,16 @@ export class WriteAhead implements Backlog {
 
   #dropOldest(): void {
     const { items } = this.#segments[0]!;
+    // The request that is being sent is in the oldest segment.
+    const sent = this.#head?.request;
+    if (sent !== undefined) this.#overtaken = sent;
+    this.#drop(items - (sent?.items ?? 0));
+    this.#removeOldest();
+  }
+
+  #drop(items: number): void {
     this.dropped += items;
     this.items -= items;
-    this.#removeOldest();
   }
 
   #removeOldest(): void {

@@ -129,7 +129,7 @@ export class Otlp implements PushSink {
 
   get isIdle(): boolean {
     if (this.#isClosed) return true;
-    return this.#encoding === undefined && this.backlog.peek() === undefined;
+    return this.#encoding === undefined && this.backlog.items === 0;
   }
 
   get counters(): ExportCounters {

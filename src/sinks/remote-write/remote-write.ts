@@ -133,7 +133,7 @@ export class RemoteWrite implements PushSink {
 
   get isIdle(): boolean {
     if (this.#isClosed) return true;
-    return !this.encoder.pending && this.backlog.peek() === undefined;
+    return !this.encoder.pending && this.backlog.items === 0;
   }
 
   get counters(): ExportCounters {
@@ -149,10 +149,10 @@ export class RemoteWrite implements PushSink {
     this.#presence.close();
     clearTimeout(this.#timer);
     this.encoder.flush();
-    const left = await this.sender.stop(graceMs);
+    await this.sender.stop(graceMs);
     this.backlog.close();
     this.#isClosed = true;
-    const { dropped } = this.backlog;
+    const { items: left, dropped } = this.backlog;
     const undelivered = left + dropped + this.sender.counters.refused;
     return { summary: this.#summary(left), undelivered };
   }

@@ -54,7 +54,7 @@ class LogSink implements PushSink<Batch> {
   }
 
   get isIdle(): boolean {
-    return this.backlog.peek() === undefined;
+    return this.backlog.items === 0;
   }
 
   get counters() {

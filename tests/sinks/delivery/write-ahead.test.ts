@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import {
   mkdirSync,
   mkdtempSync,
@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { WriteAhead } from "../../../src/sinks/delivery/index.ts";
+import { type Backlog, MemoryBacklog, WriteAhead } from "../../../src/sinks/delivery/index.ts";
 import { canMount, mountTmpfs } from "../../support/permissions.ts";
 
 const root = mkdtempSync("/dev/shm/microview-test-");
@@ -90,9 +90,41 @@ test("a request that is under way when it goes for want of room takes no other w
   for (let n = 1; n < 200; n++) backlog.push(request(n, 10_000));
   const { items } = backlog;
   backlog.shift(first);
-  expect(backlog.items).toBe(items);
+  expect(backlog.items).toBe(items - first.items);
   expect(drain(backlog).at(-1)).toBe(199);
   backlog.close();
+});
+
+describe.each<[string, () => Backlog]>([
+  ["in memory", () => new MemoryBacklog(1 << 20)],
+  ["in files", () => new WriteAhead(folder(), 1 << 20)],
+])("a request that goes for want of room while it is being sent, %s,", (_, make) => {
+  const ITEMS = Array.from({ length: 200 }, (_, n) => (n % 7) + 1).reduce((a, b) => a + b);
+
+  test("is counted as delivered, and not as dropped, where it was taken", () => {
+    const backlog = make();
+    for (let n = 0; n < 100; n++) backlog.push(request(n, 10_000));
+    const first = backlog.peek()!;
+    for (let n = 100; n < 200; n++) backlog.push(request(n, 10_000));
+    expect(backlog.items + backlog.dropped).toBe(ITEMS);
+    backlog.shift(first);
+    expect(backlog.items + backlog.dropped).toBe(ITEMS - first.items);
+    expect(backlog.peek()).not.toBe(first);
+    expect(backlog.items + backlog.dropped).toBe(ITEMS - first.items);
+    backlog.close();
+  });
+
+  test("is counted as dropped where it was not", () => {
+    const backlog = make();
+    for (let n = 0; n < 100; n++) backlog.push(request(n, 10_000));
+    const first = backlog.peek()!;
+    for (let n = 100; n < 200; n++) backlog.push(request(n, 10_000));
+    const { dropped } = backlog;
+    expect(backlog.peek()).not.toBe(first);
+    expect(backlog.dropped).toBe(dropped + first.items);
+    expect(backlog.items + backlog.dropped).toBe(ITEMS);
+    backlog.close();
+  });
 });
 
 test("a record that was cut off, at any byte, costs itself and nothing before it", () => {
