@@ -26,8 +26,9 @@ interface Entry<Frame> {
   readonly name: string;
   readonly sink: Sink<Frame>;
   close(graceMs: number): Promise<SinkEnd>;
-  /** Frames that it threw an error at. */
+  /** Frames that it threw an error at, and what people call them. */
   lost: number;
+  readonly frameNoun: string;
   /** Of its errors. */
   readonly reasons: Set<string>;
 }
@@ -41,8 +42,14 @@ export class Sinks<Frame = PoolSnapshot> implements Sink<Frame> {
   readonly #entries: Entry<Frame>[] = [];
   #end: Promise<SinksEnd> | undefined;
 
-  /** @param onTrouble told once of each reason for which a sink fails; the others, and its next frames, go on */
-  constructor(readonly onTrouble: (text: string) => void) {}
+  /**
+   * @param onTrouble told once of each reason for which a sink fails; the others, and its next frames, go on
+   * @param frameNoun what people call a frame
+   */
+  constructor(
+    readonly onTrouble: (text: string) => void,
+    readonly frameNoun = "snapshot",
+  ) {}
 
   /**
    * @param name of the sink, as people know it
@@ -57,7 +64,7 @@ export class Sinks<Frame = PoolSnapshot> implements Sink<Frame> {
     // The set's own end has the error too, which is looked at.
     promise.catch(() => {});
     const entry: Entry<Frame> = {
-      ...{ name, sink, lost: 0, reasons: new Set<string>() },
+      ...{ name, sink, lost: 0, frameNoun: this.frameNoun, reasons: new Set<string>() },
       async close(graceMs) {
         try {
           const end = withLost(await watch(sink.close(graceMs)), entry);
@@ -137,9 +144,12 @@ function isOfSet(end: SinkEnd): end is SinksEnd {
 }
 
 /** An end that tells of the frames, too, that the sink threw an error at. */
-function withLost<End extends SinkEnd>(end: End, { name, lost, reasons }: Entry<never>): End {
+function withLost<End extends SinkEnd>(
+  end: End,
+  { name, lost, frameNoun, reasons }: Entry<never>,
+): End {
   if (lost === 0) return end;
-  const frames = `${counted(lost, "frame")} lost by an error: ${[...reasons][0]}`;
+  const frames = `${counted(lost, frameNoun)} lost by an error: ${[...reasons][0]}`;
   const summary = `${end.summary === "" ? name : end.summary}; ${frames}`;
   return { ...end, summary, undelivered: end.undelivered + lost };
 }

@@ -42,7 +42,7 @@ class Failing extends Told {
 }
 
 function setOf<Of extends Told>(...sinks: Of[]): Sinks<number> {
-  const set = new Sinks<number>(() => {});
+  const set = new Sinks<number>(() => {}, "number");
   for (const [i, sink] of sinks.entries()) set.add(`sink ${i}`, sink);
   return set;
 }
@@ -105,7 +105,7 @@ test("frames that a sink threw an error at are part of what it has not delivered
   for (let i = 1; i <= 5; i++) set.write(i);
   one.ending.resolve({ summary: "host: 7 samples", undelivered: 4 });
   two.ending.resolve({ summary: "", undelivered: 0 });
-  const lost = "2 frames lost by an error: it is even";
+  const lost = "2 numbers lost by an error: it is even";
   expect((await set.close(0)).ends).toEqual([
     { summary: `host: 7 samples; ${lost}`, undelivered: 6 },
     { summary: `sink 1; ${lost}`, undelivered: 2 },
@@ -131,7 +131,7 @@ test("all are closed at once, so that none waits for another", async () => {
 
 test("each tells its own end, in its own words, when the set is closed", async () => {
   const [slow, failing] = [new Told(), new Failing()];
-  const set = new Sinks<number>(() => {});
+  const set = new Sinks<number>(() => {}, "number");
   const inner = setOf(slow);
   const ended = set.add("slow", inner);
   const failed = set.add("failing", failing);
@@ -154,7 +154,7 @@ test("the set is behind when one of them is, and idle when all are", () => {
 test("a set may be part of another", async () => {
   const sink = new Told();
   const ended: string[] = [];
-  const set = new Sinks<number>(() => {});
+  const set = new Sinks<number>(() => {}, "number");
   set.add("inner", setOf(sink), async (end) => {
     ended.push((await end).summary);
     return end;

@@ -123,7 +123,7 @@ describe.each<[string, () => Backlog]>([
   test("are delivered in order after the receiver was away, with the ends of applications", async () => {
     await using store = new LogStore([new Response(null, { status: 503 })]);
     const sink = new LogSink(store.url, backlog());
-    const set = new Sinks<Batch>(() => {});
+    const set = new Sinks<Batch>(() => {}, "batch");
     set.add("the log", sink);
     set.write(ONE);
     set.write(OTHER);
