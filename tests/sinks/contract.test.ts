@@ -43,8 +43,8 @@ let files = 0;
 /** A sink with whoever takes what it has. */
 interface Made {
   sink: Sink;
-  /** Closes it, unless it is. @returns the values of `c_total` that it has delivered */
-  delivered(): Promise<number[]>;
+  /** Closes it, unless it is. @returns source and value of all that it has delivered of `c_total` */
+  delivered(): Promise<string[]>;
   /** Lets go of what stands around it. */
   release?(): unknown;
 }
@@ -109,8 +109,17 @@ function text(make: (options: SinkOptions) => Sink, pattern: RegExp): Made {
   };
 }
 
-function found(text: string, pattern: RegExp): number[] {
-  return [...text.matchAll(pattern)].map(([, value]) => Number(value));
+/** @param pattern finds a value in a line, which says where it is from, or a line before it does */
+function found(text: string, pattern: RegExp): string[] {
+  let source: string | undefined;
+  return text.split("\n").flatMap((line) => {
+    source = sourceIn(line) ?? source;
+    return [...line.matchAll(pattern)].map(([, value]) => `${source} ${value}`);
+  });
+}
+
+function sourceIn(text: string): string | undefined {
+  return /\w+:7070/.exec(text)?.[0];
 }
 
 /** Shows writers by themselves. @param pattern finds a pid, and a value with its rate */
@@ -240,8 +249,10 @@ function remoteWrite(): Made {
     sink,
     async delivered() {
       await sink.close(GRACE_MS);
-      const values = [...receiver.stored.values()].flatMap((series) => [...series.values()]);
-      return values.filter((value) => !Number.isNaN(value));
+      return [...receiver.stored].flatMap(([name, series]) => {
+        const values = [...series.values()].filter((value) => !Number.isNaN(value));
+        return values.map((value) => `${sourceIn(name)} ${value}`);
+      });
     },
     release: () => receiver[Symbol.asyncDispose](),
   };
@@ -262,9 +273,10 @@ function otlp(): Made {
     sink,
     async delivered() {
       await sink.close(GRACE_MS);
-      return receiver.metrics
-        .flatMap(({ points }) => points.map(({ asDouble }) => asDouble))
-        .filter((value) => value !== undefined);
+      return receiver.metrics.flatMap(({ resource, points }) => {
+        const values = points.flatMap(({ asDouble }) => (asDouble === undefined ? [] : [asDouble]));
+        return values.map((value) => `${resource["host.name"]} ${value}`);
+      });
     },
     release: () => receiver[Symbol.asyncDispose](),
   };
@@ -353,7 +365,7 @@ describe.each(Object.entries(SINKS))("%s", (_, kind) => {
       sink.write(snapshot);
       snapshot.values.fill(666);
       snapshot.slots.data.fill(666);
-      expect(await delivered()).toEqual([7]);
+      expect(await delivered()).toEqual(["host:7070 7"]);
     }),
   );
 
@@ -362,7 +374,7 @@ describe.each(Object.entries(SINKS))("%s", (_, kind) => {
     kept(async ({ sink, delivered }) => {
       sink.write(new Counting().snapshot(7, "one:7070"));
       sink.write(new Counting().snapshot(8, "two:7070"));
-      expect((await delivered()).sort()).toEqual([7, 8]);
+      expect((await delivered()).sort()).toEqual(["one:7070 7", "two:7070 8"]);
     }),
   );
 
@@ -375,7 +387,7 @@ describe.each(Object.entries(SINKS))("%s", (_, kind) => {
       sink.write(counting.snapshot(8));
       sink.gone("host:7070");
       sink.write(counting.snapshot(9));
-      expect((await delivered()).at(-1)).toBe(9);
+      expect((await delivered()).at(-1)).toBe("host:7070 9");
     }),
   );
 
@@ -385,7 +397,7 @@ describe.each(Object.entries(SINKS))("%s", (_, kind) => {
       sink.gone("nobody:7070", "shop");
       sink.gone("nobody:7070");
       sink.write(new Counting().snapshot(7));
-      expect(await delivered()).toEqual([7]);
+      expect(await delivered()).toEqual(["host:7070 7"]);
     }),
   );
 
@@ -429,7 +441,7 @@ describe.each(Object.entries(SINKS))("%s", (_, kind) => {
       const [one, two] = await Promise.all([sink.close(GRACE_MS), sink.close(0)]);
       expect(two).toEqual(one);
       expect(await sink.close(0)).toEqual(one);
-      expect(values).toEqual([7]);
+      expect(values).toEqual(["host:7070 7"]);
     }),
   );
 });
