@@ -83,7 +83,10 @@ export const WriterSummary = Type.Object({
 export type WriterSummary = Static<typeof WriterSummary>;
 
 /** Which metrics of an application are listed. */
-export const MetricsQuery = Type.Object({ service: Type.Optional(Type.String()) });
+export const MetricsQuery = Type.Object(
+  { service: Type.Optional(Type.String()) },
+  { additionalProperties: false },
+);
 
 export const MetricSummary = Type.Object({
   service: Type.String(),

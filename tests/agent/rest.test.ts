@@ -534,6 +534,16 @@ describe("a request that is wrong", () => {
     }
   });
 
+  test("by a parameter that there is none of says so, instead of answering everything", async () => {
+    await using host = new TestHost();
+    const rest = calls(await host.agent(OPEN));
+    await rest.post("/v1/apps/shop/writers", WRITER);
+    expect((await rest.get("/v1/apps/shop/metrics?service=auth")).status).toBe(200);
+    const misspelt = await rest.get("/v1/apps/shop/metrics?servce=auth");
+    expectError(misspelt, 422, "invalid-request");
+    expect(misspelt.json.message).toContain("servce");
+  });
+
   test("that is no JSON, or no route, says so", async () => {
     await using host = new TestHost();
     const rest = calls(await host.agent(OPEN));
