@@ -1,4 +1,4 @@
-// The files of tokens and certificates that a server is given: read at its start, and again when they change.
+// A server's files of tokens and certificates. They are read at the start, and again when they change.
 
 import type { Log } from "./log.ts";
 import { Renewal } from "./renewal.ts";
@@ -8,27 +8,27 @@ import { readTokens } from "./token-file.ts";
 import type { TokenEntry } from "./tokens.ts";
 import { WatchedFiles } from "./watched-files.ts";
 
-/** Paths, or what messages call them. */
+/** Paths of the files, or the names that messages use for them. */
 export interface AccessPaths<Path = string | undefined> extends TlsFiles<Path> {
   tokens: Path;
 }
 
-/** A server that takes other tokens and certificates while it runs. */
+/** A server that can change its tokens and certificates while it runs. */
 interface Renewed {
   renewTokens(entries: readonly TokenEntry[]): void;
   renewTls(tls: TlsIdentity): void;
 }
 
 export class AccessFiles {
-  /** What they hold at the start. */
+  /** The contents at the start. */
   readonly first: { readonly tokens?: readonly TokenEntry[]; readonly tls?: TlsIdentity };
   readonly #tokens: WatchedFiles<TokenEntry[] | undefined>;
   readonly #tls: WatchedFiles<TlsIdentity | undefined>;
 
   /**
    * @param labels how messages name the files
-   * @param what how the log names what they hold, e.g. `the tokens`
-   * @throws SettingError for files that cannot be read, or not be used together
+   * @param what how the log names their contents, e.g. `the tokens`
+   * @throws SettingError for files that cannot be read or do not fit together
    */
   constructor(
     paths: AccessPaths,
@@ -50,10 +50,10 @@ export class AccessFiles {
     };
   }
 
-  /** Hands a server what they hold whenever they change, until what is returned is stopped. */
+  /** Gives a server the new contents whenever a file changes, until the returned renewal is stopped. */
   follow(server: Renewed, log: Log): Renewal {
     const renewal = new Renewal(log);
-    // Only files that were given are followed, so there is something in them.
+    // Only files that were given are followed, so neither value is undefined.
     renewal.follow(this.#tokens, (changed) => server.renewTokens(changed!));
     renewal.follow(this.#tls, (changed) => server.renewTls(changed!));
     return renewal;

@@ -1,4 +1,4 @@
-// Who may speak to a server over TCP, and on which addresses it may listen at all.
+// Decides who may call a server over TCP, and on which addresses a server may listen at all.
 
 import { isIP } from "node:net";
 import { CallError } from "./errors.ts";
@@ -9,15 +9,15 @@ import type { TokenEntry, Tokens } from "./tokens.ts";
 
 export interface AccessOptions {
   host: string;
-  /** Of which clients over TCP must send one; undefined when none is asked for. */
+  /** Clients over TCP must send one of these. Undefined: the server asks for no token. */
   tokens?: readonly TokenEntry[];
   tls?: TlsIdentity;
   insecure: boolean;
-  /** Names of this host, besides its own and those of its certificate. */
+  /** More names of this host, besides its own and those in its certificate. */
   allowHosts?: readonly string[];
 }
 
-/** A server would listen to strangers. */
+/** The server would be open to other hosts. */
 export class ExposedError extends Error {
   override readonly name = "ExposedError";
 
@@ -30,34 +30,34 @@ export class ExposedError extends Error {
 }
 
 /**
- * Whether only this host can reach a listener. Names below `localhost` do not count, though requests to them stay on the
- * host: a resolver may have another address for them.
+ * Whether only this host can reach a listener. Names below `localhost` do not count: a resolver may have another address
+ * for them.
  */
 export function listensOnLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
 /**
- * @param hint what to do about it, with the server's flags
- * @throws ExposedError when strangers could use the server and nobody has said that they may
+ * @param hint what to do about it; names the server's flags
+ * @throws ExposedError when other hosts could use the server and nothing allows that
  */
 export function checkExposure({ host, tokens, tls, insecure }: AccessOptions, hint: string): void {
   if (listensOnLoopback(host) || tokens !== undefined || tls !== undefined || insecure) return;
   throw new ExposedError(host, hint);
 }
 
-/** What callers without a token may do, and under which names they may ask. */
+/** What callers without a token may do, and which host names their requests may have. */
 export interface Anonymous {
   grant: Grant;
   names: HostNames;
-  /** The flag that adds a name. */
+  /** The flag that allows another name. */
   allowHostFlag: string;
 }
 
 /**
- * What a request over TCP may see. One that has no right to be answered is refused.
- * @param tokens undefined when none is asked for
- * @throws CallError 401 for a missing or wrong token, 403 for a page of another site in the user's browser
+ * The rights of a request over TCP.
+ * @param tokens undefined when the server asks for none
+ * @throws CallError 401 for a missing or wrong token, 403 when a page of another site sends it through a browser
  */
 export function checkRequest(
   request: Request,
@@ -77,8 +77,8 @@ export function checkRequest(
       401,
     );
   }
-  // Without a token, being on this host is the right. A browser is on this host for any page it shows: a page's
-  // own requests carry its origin, and a name that was bound to this address afterwards stands in Host.
+  // Without tokens, any caller on this host may read. A browser on this host also runs pages of other sites. Their
+  // requests carry the page's Origin. After DNS rebinding, they carry the site's name in Host.
   const host = hostName(request.headers.get("host") ?? "");
   const origin = request.headers.get("origin");
   if (origin !== null && hostName(origin.replace(/^https?:\/\//, "")) !== host) {

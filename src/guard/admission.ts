@@ -1,5 +1,5 @@
-// What every request over TCP passes before anything of it is looked at: how many wrong tokens its address has sent, who it is,
-// and how much it has asked for.
+// The checks that every request over TCP passes first: how many wrong tokens came from its address, whose it is, and how
+// often that caller asks.
 
 import { type Anonymous, checkRequest } from "./access.ts";
 import { CallError } from "./errors.ts";
@@ -9,9 +9,9 @@ import type { Tokens } from "./tokens.ts";
 import { placeOf, WrongTokens } from "./wrong-tokens.ts";
 
 export interface AdmissionLimits {
-  /** Requests that a token, or an address where no token is asked for, may make in a second; twice that at once. */
+  /** Requests per second of a token, or of an address if the server asks for no tokens. Twice as many at once. */
   requestsPerS: number;
-  /** Wrong tokens that an address, or this host, may send in a second; six times that at once. */
+  /** Wrong tokens per second from an address; this host counts as one. Six times as many at once. */
   wrongPerS: number;
 }
 
@@ -19,7 +19,7 @@ export const ADMISSION_LIMITS: Readonly<AdmissionLimits> = { requestsPerS: 1000,
 
 const REQUESTS_AT_ONCE = 2;
 
-/** Somebody comes too often. */
+/** A caller asks too often. */
 export class TooManyError extends CallError {
   override readonly name = "TooManyError";
   override readonly headers: Readonly<Record<string, string>>;
@@ -35,8 +35,8 @@ export class Admission {
   readonly #wrong: WrongTokens;
 
   /**
-   * @param tokens undefined when none is asked for
-   * @param maxRequestsFlag the flag that raises the limit of requests; undefined where there is none
+   * @param tokens undefined when the server asks for none
+   * @param maxRequestsFlag the flag that raises the limit of requests, if there is one
    */
   constructor(
     readonly tokens: Tokens | undefined,
@@ -49,7 +49,7 @@ export class Admission {
   }
 
   /**
-   * What a request may see.
+   * The rights of a request.
    * @param peer the address it comes from
    * @throws CallError 401, 403 or 429
    */
@@ -74,17 +74,17 @@ export class Admission {
     );
   }
 
-  /** Whether an address may try a token on another port. */
+  /** Whether an address may send a token to another port. */
   mayTry(peer: string): boolean {
     return this.tokens === undefined || this.#wrong.mayTry(peer);
   }
 
-  /** An address has sent a wrong token on another port. */
+  /** Counts a wrong token that an address has sent to another port. */
   wasWrong(peer: string): void {
     this.#wrong.note(peer);
   }
 
-  /** Who has guessed too often is not answered whether a token is right, be it so: else guessing would go on. */
+  /** After too many wrong tokens, even a right one is refused for a while. Otherwise guessing could go on. */
   #checkWrong(peer: string): void {
     if (this.tokens === undefined || this.#wrong.mayTry(peer)) return;
     throw new TooManyError(

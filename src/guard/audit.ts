@@ -1,14 +1,14 @@
-// A line for each call that was refused: who came from where, wanted what, and why not. So many at most, with a count of
-// those that were left out, for whoever is refused may come as often as he likes.
+// Writes one log line per refused call: who called, from where, for what, and why it was refused. The number of lines is
+// limited, since refused callers may come as often as they like. The rest is counted.
 
 import { NOBODY } from "./grants.ts";
 import type { Log } from "./log.ts";
 import { Buckets } from "./rate.ts";
 
 export interface Refusal {
-  /** By which of the server's ways in, e.g. `rest`. */
+  /** Which of the server's interfaces was called, e.g. `rest`. */
   transport: string;
-  /** As the caller was told it. */
+  /** The error code that the caller got. */
   code: string;
   /** The token's name, or `nobody`. */
   token: string;
@@ -20,11 +20,11 @@ export interface Refusal {
 
 const LINES_PER_SECOND = 10;
 const LINES_AT_ONCE = 100;
-/** How often is said how many were left out. */
+/** How often the number of omitted lines is logged. */
 const COUNT_INTERVAL_MS = 10_000;
-/** Characters of a path that are shown. */
+/** Characters of a path that are logged. */
 const MAX_PATH = 200;
-/** A part of a path that somebody unknown has sent, and that is so long, may be somebody's token. */
+/** A path segment of this length from an unknown caller may be a token. */
 const LONG_PART = 16;
 
 export class Audit {
@@ -32,7 +32,7 @@ export class Audit {
   #leftOut = 0;
   #countedAtMs = 0;
 
-  /** @param isSecret says of a part of a path that it must not be shown */
+  /** @param isSecret whether a path segment must not be logged */
   constructor(
     readonly log: Log,
     readonly isSecret: (text: string) => boolean = () => false,
@@ -51,7 +51,7 @@ export class Audit {
     });
   }
 
-  /** Says how many lines were left out, now and then. */
+  /** Logs how many lines were omitted, at intervals. */
   count(nowMs = performance.now()): void {
     if (this.#leftOut === 0 || nowMs - this.#countedAtMs < COUNT_INTERVAL_MS) return;
     this.log.warn("calls were refused without a line for each", {
@@ -62,7 +62,7 @@ export class Audit {
     this.#countedAtMs = nowMs;
   }
 
-  /** A path as it may stand in a log: short, without what is secret, in characters that do nothing to a terminal. */
+  /** A path that is safe to log: short, without secrets and without control characters. */
   #shown(path: string, isUnknown: boolean): string {
     const hides = (part: string) =>
       (isUnknown && part.length >= LONG_PART) || this.isSecret(decoded(part));
@@ -80,7 +80,7 @@ function decoded(part: string): string {
   }
 }
 
-/** Characters that are not visible, or turn the direction of others, as their numbers. */
+/** Replaces invisible characters, and those that change the direction of text, by their numbers. */
 function plain(text: string): string {
   return text.replace(
     /[^\p{L}\p{N}\p{P}\p{S} ]/gu,

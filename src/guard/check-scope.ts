@@ -1,11 +1,11 @@
-// Whether a caller may do what a route is for, and what it is told when it may not.
+// Checks that a caller has the scope of a route, and says what to do if it has not.
 
 import type { Scope } from "../calling/index.ts";
 import { CallError } from "./errors.ts";
 import type { Grant } from "./grants.ts";
 import type { Need } from "./scopes.ts";
 
-/** @throws CallError 403 whose code names the scope that is missing */
+/** @throws CallError 403 whose code names the missing scope */
 export function checkScope(grant: Grant, need: Need | undefined): void {
   if (need === "known") return;
   if (need === undefined) {

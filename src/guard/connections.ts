@@ -1,6 +1,6 @@
-// Ends connections to a port beyond what one address, and all together, may have, and those to the Unix socket
-// beyond what all users together may have, first of the user who has the most. Bun tells nothing of its connections; but
-// they are files of this process, and the kernel knows where each comes from.
+// Limits connections: to a port, per address and in total; to the Unix socket, in total. The user or address with the
+// most connections loses them first. Bun does not list its connections, but they are files of this process, and the
+// kernel knows the peer of each.
 
 import { readdirSync, statSync } from "node:fs";
 import { hangUp, localPort, localUserOf, peerOf, SystemError } from "../ffi/index.ts";
@@ -8,9 +8,9 @@ import { MAX_TRIED, openFilesMax } from "./open-files.ts";
 import { callerOf } from "./wrong-tokens.ts";
 
 export interface ConnectionLimits {
-  /** To each of the ports. */
+  /** Connections to each port. */
   connections: number;
-  /** Of those, the ones of one address, and to the data port of one token. */
+  /** Connections to each port from one address, and to the data port with one token. */
   connectionsEach: number;
 }
 
@@ -18,7 +18,7 @@ interface Connection {
   fd: number;
   /** For the log. */
   peer: string;
-  /** Whose limit it counts against. */
+  /** The caller whose limit it counts against. */
   origin: string;
 }
 
@@ -28,33 +28,33 @@ export const CONNECTION_LIMITS: Readonly<ConnectionLimits> = {
 };
 
 export class Connections {
-  /** Files that this process may open. */
+  /** How many files this process may open. */
   readonly #openMax = openFilesMax();
 
-  /** @param ended told of each connection that was ended: its address, or its user */
+  /** @param ended called for each connection that was ended, with its address or user */
   constructor(
     readonly limits: ConnectionLimits,
     readonly ended: (peer: string) => void,
   ) {}
 
   /**
-   * Ends those that are too many: first of addresses that have more than one may, then of those that have the most.
-   * Has to be called by the thread that serves the port, so that none of them changes meanwhile.
+   * Ends connections beyond the limits: first those of addresses above their own limit, then those of the addresses with
+   * the most. Call it on the thread that serves the port, so that no connection changes meanwhile.
    */
   sweep(port: number, socketPath: string | undefined): void {
     const { connections, connectionsEach } = this.limits;
-    // All that this process has open: most of the time few enough to ask no further.
+    // Counts all open files. Usually there are so few that no connection can be too many.
     if (isAtMost(Math.min(connections, connectionsEach))) return;
     const fds = this.#openFiles();
     const afar = connectionsOf(fds, (fd) => fromAfar(fd, port));
     this.#end(tooMany(afar, connections, connectionsEach));
     if (socketPath === undefined) return;
-    // All services of a host may be one user's.
+    // One user may run all services of a host, so there is no limit per user.
     const here = connectionsOf(fds, (fd) => fromHere(fd, socketPath));
     this.#end(tooMany(here, connections, connections));
   }
 
-  /** Where no file can be opened to ask, because there are too many, all numbers that they may have. */
+  /** If too many files are open to list them, every number that one may have. */
   #openFiles(): number[] {
     try {
       return readdirSync("/proc/self/fd").map(Number);
@@ -76,10 +76,10 @@ export class Connections {
   }
 }
 
-/** Whether this process has so many files open, or fewer. */
+/** Whether this process has at most this many files open. */
 function isAtMost(files: number): boolean {
   try {
-    // Linux 6.2 and later tell the number without a list of them; before, it is 0.
+    // Linux 6.2 and later give the number as the size. Earlier versions give 0.
     const { size } = statSync("/proc/self/fd");
     return (size || readdirSync("/proc/self/fd").length) <= files;
   } catch {
@@ -87,7 +87,7 @@ function isAtMost(files: number): boolean {
   }
 }
 
-/** In the order of their numbers: the lower ones tend to be the older ones. */
+/** Ordered by number: lower numbers tend to be older connections. */
 function connectionsOf(
   fds: readonly number[],
   connectionOf: (fd: number) => Connection | undefined,
@@ -97,9 +97,9 @@ function connectionsOf(
 }
 
 /**
- * The connections that are to be ended: of each origin those beyond `eachMax`, then of the origins that have the most.
- * There may be tens of thousands of origins, so they are not compared with each other.
- * @param connections the older ones first, which are kept
+ * The connections to end: those of each origin beyond `eachMax`, then those of the origins with the most. There may be
+ * tens of thousands of origins, so they are ranked and not compared with each other.
+ * @param connections oldest first; the oldest are kept
  */
 export function tooMany<C extends Pick<Connection, "origin">>(
   connections: readonly C[],
@@ -118,7 +118,7 @@ export function tooMany<C extends Pick<Connection, "origin">>(
     .map(({ connection }) => connection);
 }
 
-/** A file of this process, if it is a connection to a port. */
+/** The connection to a port behind a file of this process, if it is one. */
 function fromAfar(fd: number, port: number): Connection | undefined {
   return unlessGone(() => {
     if (localPort(fd) !== port) return undefined;
@@ -127,7 +127,7 @@ function fromAfar(fd: number, port: number): Connection | undefined {
   });
 }
 
-/** A file of this process, if it is a connection to a Unix socket. */
+/** The connection to a Unix socket behind a file of this process, if it is one. */
 function fromHere(fd: number, socketPath: string): Connection | undefined {
   return unlessGone(() => {
     const user = `user ${localUserOf(fd, socketPath)}`;
@@ -135,7 +135,7 @@ function fromHere(fd: number, socketPath: string): Connection | undefined {
   });
 }
 
-/** Most files are no such connection, and others end at any time. */
+/** Most files are not connections, and a connection may end at any time. */
 function unlessGone<T>(look: () => T): T | undefined {
   try {
     return look();
@@ -145,12 +145,12 @@ function unlessGone<T>(look: () => T): T | undefined {
   }
 }
 
-/** What a server has open besides connections: sockets, pools, what it reads at each scan. */
+/** Files besides connections: sockets, pools, and what each scan reads. */
 const RESERVED = 40;
 
 /**
- * The limits, with as many connections as there are files for: to each of the ports, and as many again that come at the
- * same moment. Without that the files would end first, and nobody would make room for anybody.
+ * Lowers the limits to what the limit of open files allows: for both ports, and for as many connections that arrive at
+ * the same moment. Otherwise the process would run out of files before it ends any connection.
  */
 export function fitConnections<Limits extends ConnectionLimits>(
   limits: Limits,

@@ -1,11 +1,11 @@
-// What a caller of one of our servers is told when he is refused.
+// The error that a server gives to a caller that it refuses.
 
 import type { ApiError } from "../rest/index.ts";
 
 /** An error with a code for programs, a sentence and a hint for people, and the HTTP status that goes with it. */
 export class CallError extends Error implements ApiError {
   override readonly name: string = "CallError";
-  /** Headers that go with it. */
+  /** Headers of the response. */
   readonly headers: Readonly<Record<string, string>> = {};
 
   constructor(
@@ -18,7 +18,7 @@ export class CallError extends Error implements ApiError {
   }
 }
 
-/** An error as the caller gets it. */
+/** The response with an error. */
 export function responseOf({ code, message, hint, status, headers }: CallError): Response {
   return Response.json({ code, message, hint }, { status, headers });
 }

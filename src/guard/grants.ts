@@ -1,34 +1,34 @@
-// What a caller may see: every listener gives each request its grant, and routes ask for it by `grantOf(request)`.
-// It travels beside the request and not in it, so nothing that a client sends can forge one.
+// The rights of a caller. Listeners attach a grant to each request, and routes read it by `grantOf(request)`. It is kept
+// beside the request, so nothing that a client sends can forge it.
 
 import type { Scope } from "../calling/index.ts";
 import { DEFAULT_SCOPES } from "./scopes.ts";
 
-/** What whoever has sent a request, or opened a connection, may see. */
+/** What the sender of a request, or the peer of a connection, may see and do. */
 export interface Grant {
-  /** Stands for the token in logs, listings and limits; `local` on the socket, `anyone` when no token is asked for. */
+  /** The token's name in logs, lists and limits; `local` on the socket, `anyone` if the server asks for no tokens. */
   readonly name: string;
-  /** It may see every application, also those that are to come. */
+  /** It may see every application, also future ones. */
   readonly all: boolean;
-  /** What it may do with them. */
+  /** What it may do with the applications. */
   readonly scopes: ReadonlySet<Scope>;
-  /** What to do about a scope that it lacks, where the server knows better than to name the token file. */
+  /** Advice for each missing scope. Without it, errors point to the token file. */
   readonly hints?: Readonly<Partial<Record<Scope, string>>>;
-  /** Whether an application, which need not exist, may be seen and used. */
+  /** Whether it may see and use an application. The application need not exist. */
   allows(app: string): boolean;
 }
 
-/** Of those who may open the Unix socket: its permissions are their right. Services do, so it is no right to manage. */
+/** Callers on the Unix socket. Its permissions decide who they are. They are services, so they may not administer. */
 export const LOCAL: Grant = everything("local");
 
-/** Of those who come over TCP while no token is asked for: on a host with several users that is each of them. */
+/** Callers over TCP of a server that asks for no tokens. On a host with several users that is any of them. */
 export function anyone(scopes: readonly Scope[], hints?: Grant["hints"]): Grant {
   return { ...everything("anyone", scopes), ...(hints === undefined ? {} : { hints }) };
 }
 
 export const ANYONE = anyone(["read"]);
 
-/** Of those who have not said yet who they are. */
+/** Callers that are not identified yet. */
 export const NOBODY: Grant = {
   name: "nobody",
   all: false,
@@ -48,7 +48,7 @@ interface Admission {
 const admitted = new WeakMap<Request, Admission>();
 
 /**
- * Says what a request may see; only listeners do.
+ * Attaches a grant to a request. Only listeners do so.
  * @param peer the address it comes from; empty on the Unix socket
  * @returns the request
  */
@@ -57,12 +57,12 @@ export function withGrant(request: Request, grant: Grant, peer = ""): Request {
   return request;
 }
 
-/** What a request may see. @throws Error for one that no listener has taken in */
+/** The grant of a request. @throws Error for one that did not come through a listener */
 export function grantOf(request: Request): Grant {
   return admissionOf(request).grant;
 }
 
-/** The address that a request comes from. @throws Error for one that no listener has taken in */
+/** The address that a request comes from. @throws Error for one that did not come through a listener */
 export function addressOf(request: Request): string {
   return admissionOf(request).peer;
 }

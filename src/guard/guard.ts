@@ -1,4 +1,4 @@
-// Who may call a program of ours, on whichever of its ports: its tokens, its names, and note of all that it refuses.
+// Decides who may call one of our programs, on all of its ports: tokens, host names, and a record of what was refused.
 
 import type { X509Certificate } from "node:crypto";
 import type { Grant } from "./grants.ts";
@@ -8,11 +8,11 @@ import { CertificateEnd } from "./tls.ts";
 import { TokenKeeper } from "./token-keeper.ts";
 import type { TokenEntry, Tokens } from "./tokens.ts";
 
-/** The flags of the server, as those who are refused, and whoever starts it, are told of them. */
+/** The server's flags that errors name. */
 export interface GuardFlags {
-  /** Adds a name under which callers without a token may ask. */
+  /** Allows another host name for callers without a token. */
   allowHost: string;
-  /** Raises the limit of requests; undefined where there is none. */
+  /** Raises the limit of requests, if there is such a flag. */
   maxRequests?: string;
   cert: string;
   key: string;
@@ -21,13 +21,13 @@ export interface GuardFlags {
 
 interface GuardOptions extends Omit<RefusalsOptions, "tokens" | "anonymous" | "maxRequestsFlag"> {
   flags: GuardFlags;
-  /** Of which callers over TCP must send one; undefined when none is asked for. */
+  /** Callers over TCP must send one of these. Undefined: the server asks for no token. */
   tokens: readonly TokenEntry[] | undefined;
-  /** What callers over TCP may do where no token is asked for. */
+  /** The rights of callers over TCP if the server asks for no tokens. */
   anyone: Grant;
-  /** Names of this host, besides its own and those of its certificate. */
+  /** More names of this host, besides its own and those in its certificate. */
   allowHosts?: readonly string[] | undefined;
-  /** A token that was worth something may be no more. */
+  /** Called when a token may have lost rights. */
   tokensChanged?: () => void;
 }
 
@@ -52,24 +52,24 @@ export class Guard {
     });
   }
 
-  /** Undefined when none is asked for. */
+  /** Undefined if the server asks for none. */
   get tokens(): Tokens | undefined {
     return this.#keeper?.tokens;
   }
 
-  /** Takes other tokens from now on. @throws Error when none was asked for at the start */
+  /** Replaces the tokens. @throws Error if the server was started without any */
   renewTokens(entries: readonly TokenEntry[]): void {
     if (this.#keeper === undefined) throw new Error("the server was started without tokens");
     this.#keeper.replace(entries);
   }
 
-  /** Another certificate is shown from now on: this host may be asked by its names, and its end is watched. */
+  /** Takes note of a new certificate: its names are allowed as host names, and its expiry is watched. */
   certify(certificate: X509Certificate): void {
     this.#names.certify(certificate);
     this.#certificate.set(certificate);
   }
 
-  /** Says which tokens and certificates end, and how many refusals left no line. To be called now and then. */
+  /** Logs tokens and certificates that expire, and how many refusals were not logged. Call it at intervals. */
   look(nowMs = Date.now()): void {
     this.#keeper?.look(nowMs);
     this.#certificate.look(nowMs);

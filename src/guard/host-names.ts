@@ -1,5 +1,5 @@
-// Which Host headers are accepted where no token is required, against DNS rebinding. A browser shows pages of any site, and a site may let its
-// name lead here: what a page then asks for carries the site's name.
+// Which Host headers are accepted without a token, as a defence against DNS rebinding. A site may let its name resolve
+// to this host. Requests of its pages then come from a browser here, and carry the site's name.
 
 import type { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
@@ -9,12 +9,12 @@ export class HostNames {
   readonly #given: readonly string[];
   #certified: readonly string[] = [];
 
-  /** @param given further names; `*.example.com` is every name one level below */
+  /** @param given more names; `*.example.com` stands for every name one level below */
   constructor(given: readonly string[] = []) {
     this.#given = given.map(canonical);
   }
 
-  /** Names of the certificate that is shown from now on. */
+  /** Allows the names of a new certificate instead of the previous one's. */
   certify(certificate: X509Certificate): void {
     const names = certificate.subjectAltName?.split(", ") ?? [];
     this.#certified = names.flatMap((name) =>
@@ -22,7 +22,7 @@ export class HostNames {
     );
   }
 
-  /** @param host without a port, and without brackets */
+  /** @param host without port and brackets */
   has(host: string): boolean {
     const name = canonical(host);
     if (name === "" || isIP(name) !== 0) return true;
@@ -37,7 +37,7 @@ function fits(known: string, name: string): boolean {
   return dot > 0 && name.slice(dot) === known.slice(1);
 }
 
-/** Names are the same in any case, and with a dot at their end. */
+/** Names do not differ by case or by a final dot. */
 function canonical(name: string): string {
   return name.toLowerCase().replace(/\.$/, "");
 }

@@ -1,4 +1,4 @@
-// Whether a server can listen where it was told to, found out before it begins: each error names the flag and the cause.
+// Checks before a server starts whether it can listen where it was told to. Errors name the flag and the cause.
 
 import { formatEndpoint } from "../calling/index.ts";
 import { closeFd, SystemError, tcpListen } from "../ffi/index.ts";
@@ -17,8 +17,8 @@ export class ListenError extends Error {
 }
 
 /**
- * @param hint what to do about it, with the server's flag
- * @throws ListenError for a path that no socket can have
+ * @param hint what to do about it; names the server's flag
+ * @throws ListenError for a path that is too long for a socket
  */
 export function checkSocketPath(path: string, hint: string): void {
   const bytes = Buffer.byteLength(path);
@@ -29,15 +29,15 @@ export function checkSocketPath(path: string, hint: string): void {
   );
 }
 
-/** The flags that name a host and a port, for errors. */
+/** The flags for host and port, as errors name them. */
 interface ListenFlags {
   host: string;
   port: string;
 }
 
 /**
- * Tries out one port; 0 stands for any.
- * @throws ListenError telling why it cannot be had
+ * Tries to listen on a port; 0 stands for any.
+ * @throws ListenError saying why that is not possible
  */
 export function checkPort(host: string, port: number, flags: ListenFlags): void {
   try {

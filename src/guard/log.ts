@@ -1,4 +1,4 @@
-// The log of a server: lines for people, or JSON lines for programs, on stderr. Never a token, never a body.
+// The log of a server on stderr: text for people, or lines of JSON for programs. It never has a token or a body in it.
 
 type LogLevel = "error" | "warn" | "info" | "debug";
 
@@ -11,16 +11,16 @@ export interface Log {
   debug(message: string, fields?: Record<string, unknown>): void;
 }
 
-// Controls, format characters as bidirectional overrides, separators of lines: a receiver's reason may have them, and a
-// line of the log is one line.
+// Control and format characters, and line separators. Texts of other programs may have them, but an entry of the log is
+// one line.
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-/** A text as one line that a terminal shows as it is. */
+/** A text as one line that is safe for a terminal. */
 function oneLine(text: string): string {
   return text.replace(UNSAFE, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
-/** @param write receives whole lines */
+/** @param write called with whole lines */
 export function createLog(
   level: LogLevel,
   json: boolean,

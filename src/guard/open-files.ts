@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 
-/** Numbers beyond are not looked at where they have to be tried. */
+/** Where file numbers are tried one by one, higher ones are left out. */
 export const MAX_TRIED = 1 << 20;
 
 export function openFilesMax(): number {

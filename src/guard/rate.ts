@@ -1,8 +1,8 @@
-// How often somebody may do something: token buckets by name, in bounded memory.
+// Rate limits: token buckets by name, in bounded memory.
 
 import { isIPv6 } from "node:net";
 
-/** Names that are remembered. Beyond, those that have been quiet the longest start afresh. */
+/** Names that are kept. Beyond that, the least recently used is forgotten and starts with a full bucket. */
 const MAX_NAMES = 4096;
 
 interface Bucket {
@@ -15,25 +15,25 @@ export class Buckets {
 
   /**
    * @param perSecond how fast a bucket fills; infinite for no limit
-   * @param burst what a full one holds
+   * @param burst the contents of a full bucket
    */
   constructor(
     readonly perSecond: number,
     readonly burst: number,
   ) {}
 
-  /** Names that are remembered now. */
+  /** How many names are kept now. */
   get size(): number {
     return this.#buckets.size;
   }
 
-  /** Takes one out. @returns false when there was none, and nothing was taken */
+  /** Takes one token out of a bucket. @returns false if there is none */
   take(name: string, nowMs = performance.now()): boolean {
     if (this.perSecond === Number.POSITIVE_INFINITY) return true;
     const bucket = this.#filled(name, nowMs);
     if (bucket.left < 1) return false;
     bucket.left--;
-    // What was used last stands last.
+    // Keeps the map in the order of last use.
     this.#buckets.delete(name);
     this.#buckets.set(name, bucket);
     if (this.#buckets.size > MAX_NAMES) {
@@ -43,12 +43,12 @@ export class Buckets {
     return true;
   }
 
-  /** Whether {@link take} would find one. */
+  /** Whether {@link take} would succeed. */
   has(name: string, nowMs = performance.now()): boolean {
     return this.perSecond === Number.POSITIVE_INFINITY || this.#filled(name, nowMs).left >= 1;
   }
 
-  /** Seconds, in whole ones, after which there is one again. */
+  /** Whole seconds until there is one again. */
   waitS(name: string, nowMs = performance.now()): number {
     return Math.max(1, Math.ceil((1 - this.#filled(name, nowMs).left) / this.perSecond));
   }
@@ -63,7 +63,7 @@ export class Buckets {
   }
 }
 
-/** What stands for a peer where addresses are counted: who has one address of IPv6 has all of its network, /64. */
+/** What limits count an address as. With IPv6 it is the /64 network: whoever has one address in it has all. */
 export function originOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped !== null) return mapped[1]!;

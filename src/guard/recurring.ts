@@ -1,5 +1,5 @@
-// Logs a repeated failure once: when it begins, when its reason changes, and when it ends, with the number of times. For
-// whatever a timer tries.
+// Logs a repeated failure only when it begins, when its reason changes, and when it ends, with the number of
+// failures. For work that a timer repeats.
 
 import { CallError } from "./errors.ts";
 import type { Log } from "./log.ts";
@@ -21,7 +21,7 @@ export class Recurring {
 
   /**
    * Runs something, and logs what it throws unless that is logged already.
-   * @param what it is tried with, e.g. an application; each fails by itself
+   * @param what the object of the attempt, e.g. an application; each has a state of its own
    */
   attempt(what: string, run: () => void, fields: Record<string, unknown> = {}): void {
     try {
@@ -34,7 +34,7 @@ export class Recurring {
     this.worked(what, fields);
   }
 
-  /** @param identity what makes it the same reason, where its words have numbers in them */
+  /** @param identity tells reasons apart whose texts have changing numbers */
   failed(
     what: string,
     reason: string,

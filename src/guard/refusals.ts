@@ -1,4 +1,4 @@
-// Takes note of all that a server refuses: counts it, leaves a line, and remembers who was wrong.
+// Records what a server refuses: counts it, logs it, and remembers the addresses of wrong tokens.
 
 import type { Anonymous } from "./access.ts";
 import { Admission, type AdmissionLimits } from "./admission.ts";
@@ -10,13 +10,13 @@ import { Buckets } from "./rate.ts";
 import { pathOf } from "./request-target.ts";
 import type { Tokens } from "./tokens.ts";
 
-/** There were too many connections. */
+/** The code for too many connections. */
 const BUSY = "too-many-connections";
 
-/** What becomes of an error that says that a caller may not do what it wants, or not so much or so often. */
+/** The statuses of refusals: a right is missing, or a limit is reached. Other errors are the caller's mistakes. */
 const REFUSALS: readonly number[] = [401, 403, 413, 429];
 
-/** Lines of what failed. */
+/** How many failures are logged. */
 const FAILURES_PER_SECOND = 1;
 const FAILURES_AT_ONCE = 10;
 
@@ -29,12 +29,12 @@ interface RefusalCounts {
 }
 
 export interface RefusalsOptions {
-  /** Undefined when none is asked for. */
+  /** Undefined if the server asks for none. */
   tokens: Tokens | undefined;
   limits: AdmissionLimits;
   log: Log;
   anonymous: Anonymous;
-  /** As what requests to a path are logged; without one, connections. */
+  /** The name of the interface in the log: for requests to a path, or without a path for connections. */
   transportOf: (path?: string) => string;
   /** The flag that raises the limit of requests. */
   maxRequestsFlag: string | undefined;
@@ -54,20 +54,20 @@ export class Refusals {
     this.#audit = new Audit(log, (text) => tokens?.has(text) === true);
   }
 
-  /** A request was refused before it came to a route. */
+  /** Records a request that was refused before a route was called. */
   atTheDoor({ status, code }: CallError, request: Request, grant: Grant, peer: string): void {
     if (status === 413 || status === 429) this.#options.counts?.limited(code);
     if (status === 401 || status === 403) this.#options.counts?.denied();
     this.#note(request, grant, peer, code);
   }
 
-  /** Notes what a route has answered with an error, if it is a refusal: the caller lacks a right, or wants too much. */
+  /** Records the error of a route if it is a refusal. */
   byRoute(error: CallError, request: Request): void {
     if (!REFUSALS.includes(error.status)) return;
     this.atTheDoor(error, request, grantOf(request), addressOf(request));
   }
 
-  /** A request could not be answered, by a fault of ours. A caller who has found one may send many. */
+  /** Logs a failure of ours. The number is limited, since a caller that has found one can cause many. */
   failed(error: unknown): void {
     if (!this.#failures.take("")) return;
     const { stack = String(error) } = error instanceof Error ? error : {};
@@ -77,22 +77,22 @@ export class Refusals {
   }
 
   /**
-   * A connection to a port that is not HTTP's was refused; whoever serves that port counts it.
-   * @param hasGuessed it has sent a token that is wrong, which is still to be counted
+   * Records a connection to a port without HTTP that was refused. The server of that port counts it.
+   * @param hasGuessed it has sent a wrong token, which nobody has counted yet
    */
   connection(refusal: Omit<Refusal, "method" | "path">, hasGuessed = false): void {
     if (hasGuessed) this.admission.wasWrong(refusal.peer);
     this.#audit.refused(refusal);
   }
 
-  /** A connection to an HTTP port, or the Unix socket, was ended: there were too many. */
+  /** Records a connection to an HTTP port or the Unix socket that was ended because there were too many. */
   ended(peer: string): void {
     const { counts, transportOf } = this.#options;
     counts?.limited(BUSY);
     this.#audit.refused({ transport: transportOf(), code: BUSY, token: NOBODY.name, peer });
   }
 
-  /** Says how many left no line, now and then. */
+  /** Logs how many refusals were not logged, at intervals. */
   count(): void {
     this.#audit.count();
   }

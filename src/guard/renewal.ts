@@ -7,19 +7,19 @@ export class Renewal {
   readonly #followed: WatchedFiles<unknown>[] = [];
   readonly #said = new Map<string, string>();
 
-  /** @param log is told what was not taken and why; never what stands in a file */
+  /** @param log gets what could not be used and why, but never the contents of a file */
   constructor(readonly log: Log) {}
 
   /**
-   * Files that cannot be read are read again when they change.
-   * @param take what they hold, in place of what was before. @throws Error where that has to be tried again
+   * Follows files. If they cannot be read, they are read again when they change.
+   * @param take uses the new contents instead of the old. @throws Error if that has to be tried again
    */
   follow<T>(files: WatchedFiles<T>, take: (value: T) => void): void {
     files.follow(() => this.#renew(files, take));
     this.#followed.push(files);
   }
 
-  /** Takes all of it now, changed or not. */
+  /** Reloads all files now, changed or not. */
   renewNow(): void {
     for (const each of this.#followed) each.renewNow();
   }
@@ -28,7 +28,7 @@ export class Renewal {
     for (const each of this.#followed) each.stop();
   }
 
-  /** @returns false when it has to be tried again though no file changes */
+  /** @returns false if it has to be tried again although no file changes */
   #renew<T>({ what, read }: WatchedFiles<T>, take: (value: T) => void): boolean {
     let isRead = false;
     try {

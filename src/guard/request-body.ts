@@ -1,16 +1,16 @@
-// How long the body of a request may be, for servers whose answers read bodies as they come.
+// Limits the length of request bodies.
 
 import { CallError } from "./errors.ts";
 
 /**
- * The request with a body that ends with an error where it becomes too long.
- * @throws CallError 413 for a body that says that it is too long; reading one that does not say rejects with it
+ * The request with a body of limited length. Reading a longer one rejects with a CallError 413.
+ * @throws CallError 413 if the request declares a body that is too long
  */
 export function limited(request: Request, maxBytes: number): Request {
   const { headers, body } = request;
   const declared = headers.get("content-length");
   if (Number(declared) > maxBytes) throw tooLong(maxBytes);
-  // A body of declared length does not come any longer.
+  // No more than the declared length arrives.
   if (declared !== null || body === null) return request;
   return new Request(request, { body: body.pipeThrough(counting(maxBytes)), duplex: "half" });
 }

@@ -1,16 +1,16 @@
-// What a request asks for, as far as that can be parsed: Host and target come from the caller and may be any bytes.
+// Parses the target of a request. Host and target come from the caller and may be any bytes.
 
 import { CallError } from "./errors.ts";
 
-/** Answered to everybody. */
+/** Every caller is answered here. */
 export const LIVENESS_PATH = "/healthz";
 
-/** Stands for the host of a request that names none, as HTTP/1.0 allows and health checks do. */
+/** Used if a request has no Host, as HTTP/1.0 allows and some health checks do. */
 const NO_HOST = "http://localhost";
 
 /**
- * The request with a URL that can be parsed. Bun gives the target alone if there is no valid Host.
- * @throws CallError 400 for a Host or a target that is not valid
+ * The request with a URL that can be parsed. Without a valid Host, Bun gives the target alone.
+ * @throws CallError 400 for an invalid Host or target
  */
 export function addressed(request: Request): Request {
   const { url } = request;
@@ -25,20 +25,20 @@ export function addressed(request: Request): Request {
   );
 }
 
-/** Elysia looks for the path behind this many characters. */
+/** Elysia looks for the path after this many characters. */
 const HOST_END = 11;
 
 function isLongEnough(url: string): boolean {
   return url.indexOf("/", "https://".length) >= HOST_END;
 }
 
-/** The same with a longer name in its place. */
+/** The same request with a longer host name. */
 function renamed(request: Request): Request {
   const { pathname, search } = new URL(request.url);
   return new Request(NO_HOST + pathname + search, request);
 }
 
-/** The path of a request, of whatever kind it is. */
+/** The path of a request, whether its URL is complete or not. */
 export function pathOf({ url }: Request): string {
   return URL.parse(url, NO_HOST)?.pathname ?? "";
 }

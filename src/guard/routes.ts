@@ -1,5 +1,5 @@
-// The routes of a server: which paths there are, which methods each has, and which scope each asks of its caller. Every
-// server of ours makes one of what it serves. `serve` asks it, or the hooks of a framework that finds routes itself.
+// The routes of a server: paths, their methods, and the scope that each needs. Every server of ours has one of these. It
+// is checked by `serve`, or by the hooks of a framework that does its own routing.
 
 import { checkScope } from "./check-scope.ts";
 import { CallError } from "./errors.ts";
@@ -7,7 +7,7 @@ import { grantOf } from "./grants.ts";
 import { LIVENESS_PATH, pathOf } from "./request-target.ts";
 import { type Declared, type Need, needOf } from "./scopes.ts";
 
-/** A path is there, and not for this method. */
+/** The path exists, but not for this method. */
 class MethodError extends CallError {
   override readonly name = "MethodError";
   override readonly headers: Readonly<Record<string, string>>;
@@ -24,16 +24,16 @@ class MethodError extends CallError {
   }
 }
 
-/** A route, as Elysia lists its own, or as one is written down: `:name` in a path stands for one segment. */
+/** A route as Elysia lists it, or written by hand. `:name` in a path stands for one segment. */
 export interface Route extends Declared {
   method: string;
   path: string;
 }
 
 interface RoutesOptions {
-  /** Where to look for what there is. */
+  /** Where a caller finds the routes that exist. */
   hint: string;
-  /** What routes ask for that somebody else has defined, such as a plugin. */
+  /** The needs of routes that a plugin defines. */
   others?: Readonly<Record<string, Need>>;
 }
 
@@ -49,13 +49,13 @@ export class Routes {
   #needs: ReadonlyMap<string, Need | undefined> | undefined;
   #patterns: readonly Pattern[] | undefined;
 
-  /** @param declared called with the first request, so that hooks can be set before the routes that follow them */
+  /** @param declared called at the first request, so hooks can refer to this before the routes are defined */
   constructor(declared: () => Iterable<Route>, options: RoutesOptions) {
     this.#declared = declared;
     this.#options = options;
   }
 
-  /** What each route asks for, by method and path; undefined for one that does not say. */
+  /** The need of each route, by method and path; undefined for a route that declares none. */
   get needs(): ReadonlyMap<string, Need | undefined> {
     this.#needs ??= new Map(
       Array.from(this.#declared(), (route) => {
@@ -67,16 +67,16 @@ export class Routes {
   }
 
   /**
-   * Checks the caller of a request that a framework has found the route of. A hook, so that it can be given as it is.
+   * Checks the caller after a framework has found the route of a request. A property, so it can be passed as a hook.
    * @param route the path as it was declared
-   * @throws CallError 403 for a caller that lacks the scope, and for everybody where the route declares none
+   * @throws CallError 403 if the caller lacks the scope, or if the route declares none
    */
   readonly authorize = ({ request, route }: { request: Request; route: string }): void => {
     const method = request.method === "HEAD" ? "GET" : request.method;
     checkScope(grantOf(request), this.needs.get(`${method} ${route}`));
   };
 
-  /** Checks the caller of a request by its path. Where several routes fit it needs the scopes of all. @throws likewise */
+  /** Checks the caller by the path of the request: it needs the scopes of all routes that match. @throws CallError 403 */
   authorizeByPath(request: Request): void {
     for (const { path, methods } of this.#fitting(request)) {
       if (methods.has(request.method)) this.authorize({ request, route: path });
@@ -87,14 +87,14 @@ export class Routes {
     return this.#methodsOf(request).includes(request.method);
   }
 
-  /** What a request is told that leads nowhere. */
+  /** The error for a request that matches no route. */
   refusalOf(request: Request): CallError {
     const methods = this.#methodsOf(request);
     if (methods.length > 0) return new MethodError(methods);
     return new CallError("no-such-route", "there is no such route", this.#options.hint, 404);
   }
 
-  /** In the order of their names; none for a path that is not there. */
+  /** Sorted by name; empty for a path that does not exist. */
   #methodsOf(request: Request): string[] {
     const found = new Set(this.#fitting(request).flatMap(({ methods }) => [...methods]));
     return [...found].sort();

@@ -1,5 +1,5 @@
-// The HTTP server of every program of ours: on TCP with or without TLS, and on this host's Unix socket where it is asked
-// to. Nothing comes to what answers that a guard has not let in.
+// The HTTP server of all our programs: on TCP, with or without TLS, and optionally on a Unix socket. A request is only
+// answered after the guard has let it in.
 
 import { lstatSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
@@ -14,15 +14,15 @@ import { addressed, LIVENESS_PATH, pathOf } from "./request-target.ts";
 import type { Routes } from "./routes.ts";
 import { checkTls, serverTls, type TlsIdentity } from "./tls.ts";
 
-/** How long requests that were taken on may take while the server stops. */
+/** How long requests that are under way may take while the server stops. */
 const DRAIN_TIMEOUT_MS = 1000;
 
-/** A connection that has been silent for this long is closed. */
+/** Connections are closed after this long without traffic. */
 const IDLE_TIMEOUT_S = 30;
 
 const CALLED = { server: "the server", port: "the port" };
 
-/** Of a server that turns no request into a WebSocket. */
+/** For servers without WebSockets. */
 const NO_SOCKETS: Bun.WebSocketHandler<unknown> = { message() {} };
 
 type Listener = Bun.Server<unknown>;
@@ -32,40 +32,39 @@ interface ServeOptions {
   /** 0 takes any free port. */
   port: number;
   tls?: TlsIdentity;
-  /** This host's, whose permissions are the right to call. */
+  /** A Unix socket. Its permissions decide who may call. */
   socket?: {
     path: string;
-    /** Its group. */
+    /** The socket's group. */
     gid?: number;
-    /** It was removed, and was made again. */
+    /** Called when the socket was removed and has been made again. */
     made(): void;
-    /** What goes on while it cannot be reached, e.g. `services that are attached go on`. */
+    /** What still works while the socket cannot be reached, e.g. `services that are attached go on`. */
     meanwhile: string;
   };
-  /** What problems call the server and its port, e.g. `the agent` and `the REST port`. */
+  /** The names of the server and its port in problems, e.g. `the agent` and `the REST port`. */
   called?: { server: string; port: string };
   limits: ConnectionLimits;
-  /** Of a body: a longer one is refused, and not read on. Undefined where what answers limits bodies itself. */
+  /** Longer bodies are refused. Undefined: `answer` limits bodies itself. */
   maxBodyBytes?: number;
   /**
-   * What there is: a request that leads nowhere is refused before its token is looked at, and a caller without the
-   * route's scope before it is answered. Undefined where what answers finds routes itself, and calls
-   * {@link Routes.authorize} for each.
+   * A request that matches none of these is refused before its token is checked. A caller without the route's scope is
+   * refused before `answer` is called. Undefined: `answer` does its own routing and calls {@link Routes.authorize}.
    */
   routes?: Routes;
-  /** Answers a request that was let in; `grantOf` tells as whose. */
+  /** Answers a request that the guard has let in. `grantOf(request)` says who the caller is. */
   answer(request: Request): Response | Promise<Response>;
   websocket?: Bun.WebSocketHandler<unknown>;
-  /** The answer when the fault is ours. */
+  /** The answer to a request that failed through a fault of ours. */
   failure: CallError;
-  /** Told of each answer's status. */
+  /** Called with the status of each answer. */
   answered?(status: number): void;
-  /** What keeps the program from its work. */
+  /** What keeps the program from working; `/healthz` shows it. */
   problems?(): readonly Problem[];
 }
 
 /**
- * Serves until it is stopped. `/healthz` is answered to everybody.
+ * Serves until it is stopped. Every caller may ask for `/healthz`.
  * @throws Error when an address cannot be listened on
  */
 export function serve(guard: Guard, options: ServeOptions): GuardedServer {
@@ -78,19 +77,19 @@ export class GuardedServer {
   readonly #options: ServeOptions;
   readonly #connections: Connections;
   #unix: Listener | undefined;
-  /** Of the socket that this has made. */
+  /** The inode of the socket that this server has made. */
   #inode = 0;
   #tcp: Listener;
   #hasPort = true;
-  /** Whose certificate was replaced; they end with what was under way. */
+  /** Listeners whose certificate was replaced. They end after their last request. */
   readonly #replaced = new Set<Listener>();
-  /** Where requests came in that may become a WebSocket, and those that have. */
+  /** The listener of each request, needed to upgrade it to a WebSocket; and the requests that were upgraded. */
   readonly #listeners = new WeakMap<Request, { listener: Listener; given: Request }>();
   readonly #upgraded = new WeakSet<Request>();
-  /** Undefined without TLS, and where a renewal has failed half-way. */
+  /** Undefined without TLS, and after a renewal that failed half-way. */
   #shownTls: TlsIdentity | undefined;
 
-  /** @throws Error when an address cannot be listened on, TlsError for a certificate that cannot be used */
+  /** @throws Error if it cannot listen on an address, TlsError for a certificate that cannot be used */
   constructor(guard: Guard, options: ServeOptions) {
     this.#guard = guard;
     this.#options = options;
@@ -108,14 +107,14 @@ export class GuardedServer {
   }
 
   /**
-   * Shows another certificate to those who connect from now on. Bun takes no other one for a listener that stands, so
-   * it is replaced: requests under way end as they would, and WebSockets stay.
-   * @throws TlsError for one that cannot be used; Error when nothing listens now, because the port could not be taken
-   *   again: then it may be called again
+   * Uses another certificate for new connections. Bun cannot change the certificate of a listener, so the listener is
+   * replaced. Requests under way are completed, and WebSockets stay open.
+   * @throws TlsError for a certificate that cannot be used; Error if the port could not be taken again. Nothing listens
+   *   then, and this may be called again
    */
   renewTls(tls: TlsIdentity): void {
     const certificate = checkTls(tls, this.#guard.flags);
-    // The same one again is no reason to cut handshakes.
+    // Replacing the listener cuts handshakes, so the same certificate is ignored.
     if (Bun.deepEquals(tls, this.#shownTls)) return;
     this.#shownTls = undefined;
     this.#replace(this.#tcp);
@@ -126,12 +125,12 @@ export class GuardedServer {
     this.#guard.certify(certificate);
   }
 
-  /** Ends connections that are too many. To be called now and then. */
+  /** Ends connections beyond the limits. Call it at intervals. */
   sweep(): void {
     this.#connections.sweep(this.port, this.#options.socket?.path);
   }
 
-  /** What is wrong with the socket; one that somebody has removed is made again. */
+  /** What is wrong with the socket. If somebody has removed it, it is made again. */
   lookAtSocket(): Problem | undefined {
     const { socket, called = CALLED } = this.#options;
     if (socket === undefined) return undefined;
@@ -145,7 +144,7 @@ export class GuardedServer {
         hint: `remove that: ${server} makes its socket again; ${meanwhile} meanwhile`,
       };
     }
-    // First, for it removes what is under its name.
+    // Stop the old listener first: stopping removes the file at its path.
     this.#replace(this.#unix);
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -178,7 +177,7 @@ export class GuardedServer {
     return done;
   }
 
-  /** Answers what was taken on, for a moment and at most for so long, then closes everything. */
+  /** Completes requests that are under way, for a second or `withinMs` if that is less, then closes everything. */
   async stop(withinMs = DRAIN_TIMEOUT_MS): Promise<void> {
     const all = [this.#tcp, ...this.#replaced, ...(this.#unix === undefined ? [] : [this.#unix])];
     let timer: Timer | undefined;
@@ -190,7 +189,7 @@ export class GuardedServer {
     for (const listener of all) void listener.stop(true);
   }
 
-  /** Another listener takes the place of one, which goes on with what it has taken on. */
+  /** Stops a listener that another one replaces. It still completes its requests. */
   #replace(before: Listener | undefined): void {
     if (before === undefined) return;
     this.#replaced.add(before);
@@ -198,7 +197,7 @@ export class GuardedServer {
   }
 
   #listenUnix({ path, gid }: NonNullable<ServeOptions["socket"]>): Listener {
-    // Nobody else connects before the socket has its group: it is made for this user alone.
+    // Only this user can connect until the socket has its group and mode.
     const umask = process.umask(0o177);
     let listener: Listener;
     try {
@@ -213,7 +212,7 @@ export class GuardedServer {
       process.umask(umask);
     }
     try {
-      // The directory's permissions and the group decide who may attach.
+      // The directory's permissions and the group decide who may connect.
       this.#inode = shareSocket(path, 0o660, gid);
       return listener;
     } catch (error) {
@@ -227,7 +226,7 @@ export class GuardedServer {
     return Bun.serve({
       hostname: this.#options.host,
       port,
-      // Bun shares ports unless told otherwise: two programs would answer in turns.
+      // By default Bun shares ports, and two programs would answer in turns.
       reusePort: false,
       idleTimeout: IDLE_TIMEOUT_S,
       ...(tls === undefined ? {} : { tls: serverTls(tls) }),
@@ -244,7 +243,7 @@ export class GuardedServer {
   ) {
     const { websocket = NO_SOCKETS, answered } = this.#options;
     return {
-      // Bun would answer a longer one by itself, without a line in the audit. The limit is ours.
+      // Bun would refuse longer bodies itself, and the audit would not show it. `limited` does it instead.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       development: false as const,
       websocket,
@@ -254,14 +253,14 @@ export class GuardedServer {
         quietly(() => answered?.(response?.status ?? 101));
         return response;
       },
-      // Bun would write the error to stderr, with its stack and the source around it.
+      // Otherwise Bun writes the error to stderr, with its stack and source code.
       error: (error: unknown) => this.#failed(error),
     };
   }
 
   /**
-   * Answers a request that may be answered, and refuses any other before it is read.
-   * @returns undefined when it has become a WebSocket
+   * Answers a request, or refuses it before its body is read.
+   * @returns undefined if it was upgraded to a WebSocket
    */
   async #answer(
     given: Request,
@@ -293,8 +292,8 @@ export class GuardedServer {
   }
 
   /**
-   * The answer to a request that was let in and whose route has thrown: a refusal is noted and told. Of anything else the
-   * log is told, and the caller learns that it failed. For frameworks that answer for errors themselves.
+   * The answer to a request whose route has thrown. A refusal is recorded and sent to the caller. Any other error goes
+   * to the log, and the caller only learns that the request failed. Call this from the error hook of a framework.
    */
   answerTo(error: unknown, request: Request): Response {
     if (!(error instanceof CallError)) return this.#failed(error);
@@ -308,16 +307,16 @@ export class GuardedServer {
   }
 }
 
-/** What is noted of an answer changes none: where that fails, nobody is left to tell. */
+/** Records something. The answer must not depend on it, so errors are ignored. */
 function quietly(note: () => void): void {
   try {
     note();
   } catch {
-    // It is not noted.
+    // It is not recorded.
   }
 }
 
-/** What a path leads to, whatever it is; undefined when it leads nowhere. */
+/** The inode at a path, without following links; undefined if there is none. */
 function inodeAt(path: string): number | undefined {
   try {
     return lstatSync(path).ino;
@@ -326,7 +325,7 @@ function inodeAt(path: string): number | undefined {
   }
 }
 
-/** It reveals nothing, so a health check needs no token and leaves no line about a refusal. */
+/** The answer reveals nothing, so it needs no token and is never refused. */
 function isLivenessProbe(request: Request): boolean {
   const { method } = request;
   return (method === "GET" || method === "HEAD") && pathOf(request) === LIVENESS_PATH;

@@ -1,9 +1,9 @@
-// Reads the certificates and keys that a server is given, and checks that they can be used together.
+// Reads a server's certificates and key, and checks that they fit together.
 
 import { readTextFile, SettingError } from "../settings/index.ts";
 import { checkTls, type TlsIdentity } from "./tls.ts";
 
-/** Paths, or what messages call them. */
+/** Paths of the files, or the names that messages use for them. */
 export interface TlsFiles<Path = string | undefined> {
   cert: Path;
   key: Path;
@@ -11,10 +11,10 @@ export interface TlsFiles<Path = string | undefined> {
 }
 
 /**
- * What a server shows, and asks of its clients.
+ * The certificate of a server, and the authorities for its clients.
  * @param labels how messages name the files
- * @returns undefined when no file is given
- * @throws SettingError for files that cannot be read, or not be used together
+ * @returns undefined if no file is given
+ * @throws SettingError for files that cannot be read or do not fit together
  */
 export function readServerTls(
   { cert, key, clientCa }: TlsFiles,

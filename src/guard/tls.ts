@@ -1,25 +1,25 @@
-// What the agent's ports, and others that serve, show and ask for by TLS; checked before it is used.
+// Certificates of servers: checked before use, and watched for their expiry.
 
 import type { X509Certificate } from "node:crypto";
 import { certificatesOf, checkPair } from "../http/index.ts";
 import type { Log } from "./log.ts";
 
-/** How long before its end a certificate is warned of. */
+/** How long before a certificate expires a warning is logged. */
 const WARN_AHEAD_MS = 7 * 24 * 3600e3;
 
-/** All of it as PEM. */
+/** All fields are PEM. */
 export interface TlsIdentity {
   /** Certificate chain, the server's own first. */
   cert: string;
   key: string;
-  /** Authorities one of which must have signed a client's certificate; undefined asks clients for none. */
+  /** A client needs a certificate that one of these authorities has signed. Undefined: clients need none. */
   clientCa?: string;
 }
 
 /**
  * @param labels how messages name the parts, e.g. `--tls-cert`
- * @returns the certificate that is shown
- * @throws TlsError when they cannot be used together
+ * @returns the server's certificate
+ * @throws TlsError if they do not fit together
  */
 export function checkTls(
   { cert, key, clientCa }: TlsIdentity,
@@ -30,14 +30,14 @@ export function checkTls(
   return own;
 }
 
-/** Says in time when a certificate ends that nobody has renewed. */
+/** Warns before a certificate expires, and when it has. */
 export class CertificateEnd {
   #endsAtMs = Number.POSITIVE_INFINITY;
   #said: "nothing" | "soon" | "over" = "nothing";
 
   constructor(readonly log: Log) {}
 
-  /** Another certificate is shown from now on. */
+  /** Watches another certificate from now on. */
   set({ validTo }: X509Certificate): void {
     this.#endsAtMs = Date.parse(validTo);
     this.#said = "nothing";
@@ -58,7 +58,7 @@ export class CertificateEnd {
   }
 }
 
-/** As Bun's listeners take it. */
+/** In the form that Bun's listeners take. */
 export function serverTls({ cert, key, clientCa }: TlsIdentity): Bun.TLSOptions {
   if (clientCa === undefined) return { cert, key };
   return { cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: true };

@@ -1,4 +1,5 @@
-// Reads files of tokens: one per line, for servers with what it grants. Messages name lines, never tokens.
+// Reads files of tokens, one per line. Those of servers also say what each token grants. Messages name lines, never
+// tokens.
 
 import { SCOPES, type Scope } from "../calling/index.ts";
 import { checkAppName, WIRE_LIMITS } from "../layout/index.ts";
@@ -7,18 +8,18 @@ import { splitList } from "../text/index.ts";
 import { ANYONE, LOCAL, NOBODY } from "./grants.ts";
 import type { TokenEntry } from "./tokens.ts";
 
-/** A line's syntax, as messages repeat it. */
+/** The syntax of a line, as messages show it. */
 const SYNTAX = "TOKEN [apps=GLOB,GLOB…] [scopes=SCOPE,SCOPE…] [expires=TIME] [name=NAME]";
 
 const OPTIONS = ["apps", "scopes", "expires", "name"] as const;
 type Option = (typeof OPTIONS)[number];
 
-/** A date, or a time with its distance from UTC. */
+/** A date, or a time with its offset from UTC. */
 const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-/** What those who send no token are called. */
+/** The names of callers without a token. */
 const OWN_NAMES: readonly string[] = [LOCAL, ANYONE, NOBODY].map(({ name }) => name);
 
 interface Line {
@@ -27,16 +28,16 @@ interface Line {
 }
 
 /**
- * The tokens of a file that a server is given.
+ * Reads a server's file of tokens.
  * @param label how messages name the file
- * @throws SettingError naming the line that cannot be used
+ * @throws SettingError naming the invalid line
  */
 export function readTokens(path: string | undefined, label: string): TokenEntry[] | undefined {
   if (path === undefined) return undefined;
   return parseTokens(readTextFile(path, label), path, label);
 }
 
-/** The token of a file that a client is given: the first one, whatever it grants. @throws SettingError likewise */
+/** Reads a client's token: the first one in the file. @throws SettingError if the file has none */
 export function readToken(path: string | undefined, label: string): string | undefined {
   if (path === undefined) return undefined;
   const [line] = linesOf(readTextFile(path, label));
@@ -44,7 +45,7 @@ export function readToken(path: string | undefined, label: string): string | und
   return line.words[0];
 }
 
-/** @throws SettingError naming the line that cannot be used */
+/** @throws SettingError naming the invalid line */
 export function parseTokens(text: string, path: string, label: string): TokenEntry[] {
   const lines = linesOf(text);
   if (lines.length === 0) throw new SettingError(`${label}: ${path} has no token`);
@@ -74,7 +75,7 @@ export function parseTokens(text: string, path: string, label: string): TokenEnt
   return entries;
 }
 
-/** Lines that say something, as words. A word that begins with # and all behind it is a comment. */
+/** The words of all lines that are not empty. A word that begins with # starts a comment. */
 function linesOf(text: string): Line[] {
   return text
     .replace(/^\uFEFF/, "")
@@ -102,7 +103,7 @@ function parseLine(
   const given = new Map<Option, string>();
   for (const word of options) {
     const option = optionOf(word);
-    // A word that is no option may be a part of the token, so it is not repeated.
+    // A word that is not an option may be part of the token, so the message does not repeat it.
     if (option === undefined) {
       throw fail(`what follows the token is not understood: write ${SYNTAX}`);
     }
@@ -132,7 +133,7 @@ function parseScopes(text: string, fail: (reason: string) => Error): Scope[] {
   return known;
 }
 
-/** A date alone is the midnight, UTC, with which it begins. */
+/** A date alone stands for its midnight in UTC. */
 function parseTime(text: string, fail: (reason: string) => Error): number {
   const timeMs = TIME.test(text) ? Date.parse(text) : Number.NaN;
   const isReal = text.slice(0, 10) === dateOf(text.slice(0, 10));
@@ -140,7 +141,7 @@ function parseTime(text: string, fail: (reason: string) => Error): number {
   throw fail("expires= takes a date or a time: write expires=2027-01-31T12:00:00Z");
 }
 
-/** The same date, unless the calendar has none such: 31 February becomes another one. */
+/** The date as it was parsed. It differs for dates that do not exist, such as 31 February. */
 function dateOf(date: string): string | undefined {
   const timeMs = Date.parse(date);
   return Number.isFinite(timeMs) ? new Date(timeMs).toISOString().slice(0, 10) : undefined;
@@ -154,13 +155,13 @@ function parseName(name: string, fail: (reason: string) => Error): string {
   return name;
 }
 
-/** Globs as collect's --app takes them. */
+/** Globs, in the syntax of collect's --app. */
 function parseApps(text: string, fail: (reason: string) => Error): string[] {
   const globs = splitList(text);
   if (globs.length === 0) throw fail("apps= names no application: write apps=shop,bank-*");
   for (const glob of globs) {
     if (/[*?[{\\]/.test(glob)) continue;
-    // What fits no application is a mistake; what is a glob may fit one that is to come.
+    // A plain name that no application can have is a mistake. A glob may match a future one.
     try {
       checkAppName(glob);
     } catch (error) {

@@ -1,20 +1,20 @@
-// Looks after a server's tokens while it runs: takes others when their file has changed, and says when one ends.
+// Keeps a server's tokens: replaces them when their file has changed, and warns when one expires.
 
 import type { Log } from "./log.ts";
 import { hashed, isExpired, type TokenEntry, Tokens } from "./tokens.ts";
 
-/** Characters below which a token is warned of. */
+/** A warning is logged for tokens with fewer characters. */
 const SHORT_TOKEN = 16;
 
-/** How long before its end a token is warned of. */
+/** How long before a token expires a warning is logged. */
 const WARN_AHEAD_MS = 7 * 24 * 3600e3;
 
 export class TokenKeeper {
   readonly tokens: Tokens;
-  /** What was said of tokens that end, by name and end, so that it is said once. */
+  /** Warnings that were logged, by name and expiry, so that each is logged once. */
   #said = new Set<string>();
 
-  /** @param changed called when a token that was worth something may be no more */
+  /** @param changed called when a token may have lost rights */
   constructor(
     entries: readonly TokenEntry[],
     readonly log: Log,
@@ -22,7 +22,7 @@ export class TokenKeeper {
   ) {
     this.tokens = new Tokens(hashed(entries));
     this.#warnOfShort(entries);
-    // Nobody has come by one that is over: nothing has to end.
+    // Nothing was opened yet with an expired token, so `changed` is not called.
     this.#warnOfEnds(Date.now());
   }
 
@@ -40,12 +40,12 @@ export class TokenKeeper {
     this.look();
   }
 
-  /** Says which tokens end soon, and which have ended. */
+  /** Warns of tokens that expire soon or have expired. */
   look(nowMs = Date.now()): void {
     if (this.#warnOfEnds(nowMs)) this.changed();
   }
 
-  /** @returns whether one has ended since */
+  /** @returns whether one has expired since the last call */
   #warnOfEnds(nowMs: number): boolean {
     let ended = false;
     for (const known of this.tokens.known) {

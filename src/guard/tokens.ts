@@ -1,5 +1,5 @@
-// The tokens that clients on TCP may send, and what each of them grants. The main thread asks them for REST, the data
-// plane's thread for its connections; neither keeps a token, only what it hashes to.
+// The tokens of clients over TCP, and what each grants. The main thread uses them for HTTP, the data plane's thread
+// for its connections. Both keep only hashes of the tokens.
 
 import { timingSafeEqual } from "node:crypto";
 import type { Scope } from "../calling/index.ts";
@@ -10,25 +10,25 @@ import { CallError } from "./errors.ts";
 import type { Grant } from "./grants.ts";
 import { DEFAULT_SCOPES } from "./scopes.ts";
 
-/** A token as it is given to a server. */
+/** A token as a server gets it. */
 export interface TokenEntry {
   token: string;
-  /** Stands for the token wherever it is spoken of. */
+  /** Used instead of the token in logs and messages. */
   name: string;
-  /** Globs of the applications that exist for it; all do when it has none. */
+  /** Globs of the applications that it may see. Undefined: all. */
   apps?: readonly string[];
-  /** What it may do; {@link DEFAULT_SCOPES} when it has none. */
+  /** What it may do. Undefined: {@link DEFAULT_SCOPES}. */
   scopes?: readonly Scope[];
-  /** From when on it is worth nothing, in milliseconds of Unix time; never when it has none. */
+  /** When it expires, in milliseconds of Unix time. Undefined: never. */
   expiresAtMs?: number;
 }
 
-/** A token as a server's threads keep it: nothing in it can be sent by a client. */
+/** A token as a server's threads keep it, hashed, so that it cannot be sent. */
 export interface KnownToken extends Omit<TokenEntry, "token"> {
   hash: Uint8Array;
 }
 
-/** A token that was right, and has expired. Only who has it is told. */
+/** The token is known but has expired. Only a caller that has the token gets this error. */
 export class ExpiredTokenError extends CallError {
   override readonly name = "ExpiredTokenError";
 
@@ -42,12 +42,12 @@ export class ExpiredTokenError extends CallError {
   }
 }
 
-/** What may be kept of tokens. */
+/** Tokens in the form in which they may be kept. */
 export function hashed(entries: readonly TokenEntry[]): KnownToken[] {
   return entries.map(({ token, ...kept }) => ({ ...kept, hash: hashOf(token) }));
 }
 
-/** How two hashes are compared; a parameter so that a test can see that all of them are. */
+/** Compares two hashes. A parameter, so that a test can check that all are compared. */
 type Compare = (a: Uint8Array, b: Uint8Array) => boolean;
 
 interface Entry {
@@ -65,7 +65,7 @@ export class Tokens {
     this.#entries = known.map((each) => ({ known: each, grant: grantFor(each) }));
   }
 
-  /** What is known of them, hashes and all. */
+  /** All tokens, hashed. */
   get known(): readonly KnownToken[] {
     return this.#entries.map(({ known }) => known);
   }
@@ -79,7 +79,7 @@ export class Tokens {
     }));
   }
 
-  /** Takes others in their place. A token that stays with the rights that it had keeps its grant. */
+  /** Replaces all tokens. A token whose rights do not change keeps its grant. */
   replace(known: readonly KnownToken[]): void {
     const before = this.#entries;
     this.#entries = known.map((each) => {
@@ -88,14 +88,14 @@ export class Tokens {
     });
   }
 
-  /** Whether a grant that was given is still worth something: its token stands, as it stood, and has not expired. */
+  /** Whether a grant is still valid: its token is there with the same rights, and has not expired. */
   holds(grant: Grant, nowMs = Date.now()): boolean {
     const entry = this.#entries.find((each) => each.grant === grant);
     return entry !== undefined && !isExpired(entry.known, nowMs);
   }
 
   /**
-   * What an Authorization header grants, or undefined when it carries none of the tokens.
+   * The grant for an Authorization header; undefined if it has none of the tokens.
    * @throws ExpiredTokenError
    */
   identify(authorization: string | null): Grant | undefined {
@@ -104,17 +104,17 @@ export class Tokens {
     return scheme === "Bearer " ? grantOfLiving(entry) : undefined;
   }
 
-  /** What a token grants, or undefined for none of them. @throws ExpiredTokenError */
+  /** The grant of a token; undefined if it is not one of them. @throws ExpiredTokenError */
   find(token: string | Uint8Array): Grant | undefined {
     return grantOfLiving(this.#find(token));
   }
 
-  /** Whether a text is one of them, be it expired, and so may not be shown. */
+  /** Whether a text is one of the tokens, even an expired one. Such a text must not be shown. */
   has(text: string): boolean {
     return this.#find(text) !== undefined;
   }
 
-  /** How long it takes tells nothing of the tokens: each is compared, whichever fits. */
+  /** Compares all tokens, also after a match, so that the time it takes reveals nothing. */
   #find(token: string | Uint8Array): Entry | undefined {
     const hash = hashOf(token);
     let found: Entry | undefined;
@@ -136,7 +136,7 @@ export function isExpired({ expiresAtMs }: KnownToken, nowMs: number): boolean {
   return expiresAtMs !== undefined && nowMs >= expiresAtMs;
 }
 
-/** An end that moved changes no right that a grant carries. */
+/** The time of expiry is not compared: a grant does not depend on it. */
 function hasSameRights(a: KnownToken, b: KnownToken): boolean {
   return (
     a.name === b.name &&
@@ -159,7 +159,7 @@ function grantFor(known: KnownToken): Grant {
   const { name, apps } = known;
   const scopes = scopesOf(known);
   if (apps === undefined) return { name, all: true, scopes, allows: () => true };
-  // A list without globs would fit every name.
+  // An empty list of globs would match every name.
   const fits = apps.length === 0 ? () => false : globs(apps);
   return { name, all: false, scopes, allows: (app) => isAppName(app) && fits(app) };
 }

@@ -1,49 +1,49 @@
-// Carries a byte stream between a plain socket and a TLS one. The threads that move pages speak plain TCP; where a
-// stream leaves the host it goes through here, on the main thread and Bun's own TLS.
+// Forwards byte streams between a plain socket and one with TLS. The threads that move pages use plain TCP. Streams that
+// leave the host go through a tunnel on the main thread, which uses Bun's TLS.
 
 import type { Socket } from "bun";
 
 interface Side {
-  /** The address that it comes from, and what its guard has let in. */
+  /** The address of a stream that the guard has let in. */
   admitted: { address: string; stream: TunnelStream } | undefined;
   peer: Socket<Side> | undefined;
-  /** What this side has said while it had no peer. */
+  /** What this side sent before it had a peer. */
   early: Uint8Array[];
-  /** What the peer has said and this side could not take yet. */
+  /** What the peer has sent and this side could not take yet. */
   waiting: Uint8Array[];
-  /** Bytes of both. */
+  /** Bytes in both lists. */
   keptBytes: number;
-  /** Nothing is read of it: its peer has not taken yet what it said. */
+  /** Reading is paused until the peer has taken what was read. */
   isPaused: boolean;
-  /** The peer has ended: close when everything is out. */
+  /** The peer has ended: close this side when everything is sent. */
   ending: boolean;
   closed: boolean;
 }
 
-/** What Bun hands over is garbage soon after, and by itself it collects hundreds of megabytes first. */
+/** Buffers that Bun hands over soon become garbage. By itself, Bun lets hundreds of megabytes pile up. */
 const COLLECTED_AFTER_BYTES = 64 << 20;
 
-/** Who has not finished to greet by TLS by then is hung up on. */
+/** A TLS handshake that takes longer is cut off. */
 const HANDSHAKE_TIMEOUT_S = 10;
 
-/** Decides who may come in through a tunnel, and is told of them. */
+/** Decides which streams a tunnel accepts, and is told what becomes of them. */
 export interface TunnelGuard {
-  /** @returns false to hang up at once */
+  /** @returns false to close the stream at once */
   admit(address: string, stream: TunnelStream): boolean;
-  /** Somebody who was let in has gone. */
+  /** A stream that was let in has ended. */
   left(address: string, stream: TunnelStream): void;
-  /** Somebody was hung up on for what his certificate is, by OpenSSL's name for it. */
+  /** A stream was closed because of its client certificate. The reason is OpenSSL's name for it. */
   refused(address: string, reason: string): void;
 }
 
-/** A stream that comes in, as its guard knows it. */
+/** An incoming stream, as the guard sees it. */
 export interface TunnelStream {
-  /** It has not finished to greet by TLS. */
+  /** Its TLS handshake is not complete. */
   isGreeting: boolean;
   end(): void;
 }
 
-/** Where a tunnel's accepted streams go. */
+/** One end of a tunnel. */
 interface TunnelEnd {
   hostname: string;
   port: number;
@@ -52,15 +52,15 @@ interface TunnelEnd {
 
 export interface Tunnel {
   readonly port: number;
-  /** Shows another certificate to those who connect from now on; streams that stand go on. */
+  /** Uses another certificate for new streams. Existing streams go on. */
   renewTls(tls: Bun.TLSOptions): void;
   stop(): void;
 }
 
 /**
- * Listens on one address and carries every connection to another; either side may be TLS.
- * @param preface sent to the target first: whose stream it is
- * @throws Error when the address cannot be listened on
+ * Listens on one address and forwards every connection to another. Either side may use TLS.
+ * @param preface sent to the target first; says where the stream comes from
+ * @throws Error if it cannot listen on the address
  */
 export function startTunnel(
   listen: TunnelEnd,
@@ -104,7 +104,7 @@ export function startTunnel(
           if (tls === undefined) begin(socket);
           else socket.timeout(HANDSHAKE_TIMEOUT_S);
         },
-        // Nothing reaches the target of who has not shown what he is asked for.
+        // Nothing reaches the target before the client has shown a certificate, if it has to.
         handshake(socket, isDone, error) {
           const asks = typeof tls === "object" && tls.requestCert === true;
           if (isDone && (!asks || socket.authorized)) return begin(socket);
@@ -124,7 +124,7 @@ export function startTunnel(
   const first = accept(listen);
   const { port } = first;
   let server = first;
-  // Bun closes a listener's streams only through the listener that took them in.
+  // A stream can only be closed through the listener that accepted it.
   const replaced: (typeof first)[] = [];
   return {
     port,
@@ -153,7 +153,7 @@ async function connect(
       data: newSide(),
       socket: handler,
     });
-    // It fits into the buffer of a socket that has just been made.
+    // The buffer of a new socket has room for it.
     const { remoteAddress, remotePort } = accepted;
     if (preface !== undefined) peer.write(preface(remoteAddress, remotePort));
     join(accepted, peer);
@@ -165,7 +165,7 @@ async function connect(
   }
 }
 
-/** From now on what one side says goes to the other, and what it has said so far goes first. */
+/** Forwards what one side sends to the other, beginning with what it has sent so far. */
 function join(from: Socket<Side>, to: Socket<Side>): void {
   const side = from.data;
   side.peer = to;
@@ -189,7 +189,7 @@ function newSide(): Side {
   };
 }
 
-/** Bytes that were carried since the memory of earlier ones was last looked for. */
+/** Bytes forwarded since the last garbage collection. */
 let carriedBytes = 0;
 
 function forward(to: Socket<Side>, bytes: Uint8Array): void {
@@ -208,14 +208,14 @@ function keep(socket: Socket<Side>, list: Uint8Array[], bytes: Uint8Array): void
   socket.data.keptBytes += bytes.length;
 }
 
-/** Reads no more of a stream while its reader has not taken what was read, so that its sender waits. */
+/** Stops reading a stream until its peer has taken what was read, so that the sender waits. */
 function pause(socket: Socket<Side>): void {
   if (socket.data.isPaused || socket.data.closed) return;
   socket.data.isPaused = true;
   socket.pause();
 }
 
-/** Reads on what a side's peer says, when the side has taken all that there was. */
+/** Resumes reading the peer of a side that has taken everything. */
 function resumeFor(side: Socket<Side>): void {
   const { peer, keptBytes } = side.data;
   if (peer === undefined || !peer.data.isPaused || peer.data.closed) return;

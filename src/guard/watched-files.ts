@@ -3,16 +3,16 @@
 
 import { statSync } from "node:fs";
 
-/** How often is looked. A change is taken up when it has stood for one look, so that no file is read half-written. */
+/** How often files are checked. A change counts when the next check finds no other, so no half-written file is read. */
 const LOOK_INTERVAL_MS = 1000;
 
 export class WatchedFiles<T> {
-  /** What was read of them first. */
+  /** The contents at the first reading. */
   readonly first: T;
   readonly #paths: readonly string[];
-  /** As they were when they were read last. */
+  /** The state of the files when they were last read. */
   #taken: string;
-  /** As they were at the last look. */
+  /** The state of the files at the last check. */
   #seen: string;
   #timer: Timer | undefined;
   #renew: (() => boolean) | undefined;
@@ -20,7 +20,7 @@ export class WatchedFiles<T> {
   /**
    * @param what e.g. `the tokens`
    * @param paths undefined for those that were not given
-   * @param read all of them. @throws Error for files that cannot be used
+   * @param read reads all of them. @throws Error for files that cannot be used
    */
   constructor(
     readonly what: string,
@@ -28,14 +28,14 @@ export class WatchedFiles<T> {
     readonly read: () => T,
   ) {
     this.#paths = paths.filter((path) => path !== undefined);
-    // Before they are read, so that what changes meanwhile is read again.
+    // Taken before reading, so that a change meanwhile is noticed.
     this.#taken = this.#seen = this.#state();
     this.first = read();
   }
 
   /**
-   * Calls when they have changed since they were read first.
-   * @param renew reads and takes them; it tells of errors itself, and returns false to be called again though nothing
+   * Calls back when the files have changed since the first reading.
+   * @param renew reads and uses them. It reports errors itself, and returns false to be called again even if nothing
    *   changes
    */
   follow(renew: () => boolean): void {
@@ -45,11 +45,11 @@ export class WatchedFiles<T> {
     this.#timer.unref();
   }
 
-  /** Takes them now, changed or not. */
+  /** Reads the files now, changed or not. */
   renewNow(): void {
     if (this.#renew === undefined) return;
     this.#seen = this.#taken = this.#state();
-    // What changes while it is read is read again.
+    // A failed renewal is tried again at the next check.
     if (!this.#renew()) this.#taken = "";
   }
 
@@ -65,7 +65,7 @@ export class WatchedFiles<T> {
     if (isSettled && state !== this.#taken) this.renewNow();
   }
 
-  /** Tells one state of the files from every other: which they are, how long, and when they were written. */
+  /** Identifies the state of the files: device, inode, size and times. */
   #state(): string {
     return this.#paths
       .map((path) => {

@@ -1,16 +1,16 @@
-// How often wrong tokens may come from one place. All addresses of this host are one place, because a local user can
-// use sixteen million. So is an address elsewhere; and the network around it may send more, but not without end.
+// Limits wrong tokens by place. This host is one place, because a local user can use sixteen million loopback addresses.
+// Each other address is one, too. There is a second, higher limit for the network around an address.
 
 import { networkInterfaces } from "node:os";
 import { Buckets, originOf } from "./rate.ts";
 
-/** Wrong tokens at once, in seconds' worth. */
+/** The burst, in seconds of the rate. */
 const WRONG_AT_ONCE = 6;
 
-/** A network may send so many times what an address may. */
+/** The limit of a network, as a multiple of an address's. */
 const NETWORK_TIMES = 16;
 
-/** How long it is believed which addresses this host has. */
+/** How long the list of this host's addresses is cached. */
 const OWN_MS = 10_000;
 
 const THIS_HOST = "this host";
@@ -19,24 +19,24 @@ export class WrongTokens {
   readonly #places: Buckets;
   readonly #networks: Buckets;
 
-  /** @param perS of one place */
+  /** @param perS wrong tokens per second of one place */
   constructor(perS: number) {
     this.#places = new Buckets(perS, perS * WRONG_AT_ONCE);
     this.#networks = new Buckets(perS * NETWORK_TIMES, perS * NETWORK_TIMES * WRONG_AT_ONCE);
   }
 
-  /** Whether a token from there is looked at. */
+  /** Whether a token from an address is checked at all. */
   mayTry(address: string): boolean {
     return this.#places.has(placeOf(address)) && this.#networks.has(networkOf(address));
   }
 
-  /** One was wrong. */
+  /** Counts a wrong token. */
   note(address: string): void {
     this.#places.take(placeOf(address));
     this.#networks.take(networkOf(address));
   }
 
-  /** Seconds after which {@link mayTry} may say yes. */
+  /** Seconds after which {@link mayTry} may be true again. */
   waitS(address: string): number {
     const [place, network] = [placeOf(address), networkOf(address)];
     return Math.max(
@@ -46,12 +46,12 @@ export class WrongTokens {
   }
 }
 
-/** What stands for an address where connections are counted: all of this host are one, and so is a network of IPv6. */
+/** What limits of connections count an address as: this host is one caller, and so is a /64 network of IPv6. */
 export function callerOf(address: string): string {
   return placeOf(address) === THIS_HOST ? THIS_HOST : originOf(address);
 }
 
-/** What stands for an address where wrong tokens and requests without a token are counted. */
+/** What limits of wrong tokens, and of requests without a token, count an address as. */
 export function placeOf(address: string): string {
   const origin = originOf(address);
   return origin.startsWith("127.") || address === "::1" || ownAddresses().has(plain(address))
@@ -79,12 +79,12 @@ function ownAddresses(): ReadonlySet<string> {
       Object.values(networkInterfaces()).flatMap((each = []) => each.map(({ address }) => address)),
     );
   } catch {
-    // To ask takes a file, and strangers may have taken the last one: what was known goes on.
+    // Listing interfaces needs a file descriptor, and callers may have used up the last one. Keep the old list.
   }
   return own;
 }
 
-/** An address as the list of interfaces has it. */
+/** An address in the form that the list of interfaces uses. */
 function plain(address: string): string {
   return address
     .replace(/^::ffff:(?=\d+\.)/i, "")
