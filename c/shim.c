@@ -380,6 +380,33 @@ API double mv_unix_ms(void) {
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
+// The processor's counter, which takes no system call: a tenth of what the clocks cost. Counted from when this library
+// was loaded, so that a double holds it exactly for weeks.
+static uint64_t ticks_now(void) {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+  uint64_t ticks;
+  __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+  return ticks;
+#else
+  return (uint64_t)mv_monotonic_ns();
+#endif
+}
+
+static uint64_t ticks_at_load;
+__attribute__((constructor)) static void start_ticks(void) { ticks_at_load = ticks_now(); }
+
+API double mv_ticks(void) { return (double)(ticks_now() - ticks_at_load); }
+
+// Ticks per millisecond, measured against the monotonic clock for a millisecond, which it takes.
+API double mv_ticks_per_ms(void) {
+  double start_ns = mv_monotonic_ns(), start = mv_ticks(), now_ns;
+  while ((now_ns = mv_monotonic_ns()) < start_ns + 1e6) {
+  }
+  return (mv_ticks() - start) / (now_ns - start_ns) * 1e6;
+}
+
 // How much later than asked the kernel may wake the calling thread, to save power; 50 µs unless told otherwise.
 API int mv_timer_slack_ns(uint64_t ns) { return result(prctl(PR_SET_TIMERSLACK, ns, 0, 0, 0)); }
 

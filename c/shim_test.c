@@ -37,6 +37,8 @@ int mv_writer_map(struct writer *w, uint64_t offset, uint64_t bytes, uint64_t *o
 void mv_writer_close(struct writer *w);
 uint32_t mv_forks(void);
 double mv_monotonic_ns(void);
+double mv_ticks(void);
+double mv_ticks_per_ms(void);
 double mv_unix_ms(void);
 void mv_sleep_until_ns(double deadline);
 int mv_timer_slack_ns(uint64_t ns);
@@ -312,6 +314,9 @@ static void clocks(void) {
   double now = mv_monotonic_ns();
   mv_sleep_until_ns(now - SECOND);
   HOLDS(mv_monotonic_ns() - now < SECOND);
+  double ticks = mv_ticks();
+  HOLDS(ticks >= 0 && mv_ticks() >= ticks);
+  HOLDS(mv_ticks_per_ms() > 1000);
   puts("clocks: a deadline is waited for, one that has passed is not");
 }
 

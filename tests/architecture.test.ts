@@ -41,7 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   guard: ["layout", "ffi", "http", "rest", "calling", "text", "settings"],
   agent: [
     ...["layout", "text", "ffi", "exposition", "identity", "guard", "rest", "sinks", "settings"],
-    "calling",
+    ...["calling", "events"],
   ],
   collector: ["layout", "text", "ffi", "http", "guard", "rest", "calling", "settings"],
   exposition: ["layout", "text"],
@@ -51,11 +51,22 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   duckdb: ["ffi"],
   inspector: ["layout", "text", "ffi", "identity", "exposition"],
   doctor: ["layout", "text", "ffi", "http", "calling", "inspector"],
+  events: ["layout", "ffi"],
   demo: ["layout", "http", "client", "agent", "guard"],
   "command-line": ["text", "calling"],
   commands: [
     ...["layout", "text", "ffi", "http", "identity", "agent", "collector", "inspector"],
-    ...["guard", "exposition", "sinks", "command-line", "demo", "calling", "doctor", "settings"],
+    ...[
+      "guard",
+      "exposition",
+      "sinks",
+      "command-line",
+      "demo",
+      "calling",
+      "doctor",
+      "settings",
+      "events",
+    ],
   ],
   "cli.ts": ["command-line", "commands"],
 };

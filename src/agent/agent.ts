@@ -2,6 +2,7 @@
 
 import { readFileSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
+import { RingKeeper } from "../events/index.ts";
 import {
   type AccessOptions,
   anyone,
@@ -118,6 +119,8 @@ export class Agent {
   /** Pools that were lost, until nobody reads them through the agent. */
   readonly #unserved = new WeakMap<Pool, Promise<void>>();
   #scan: Timer | undefined;
+  readonly #rings: RingKeeper;
+  #keeping: Timer | undefined;
   #scanCount = 0;
   /** What may be noticed a second later is looked at less often than writers are. */
   readonly #scansPerLook: number;
@@ -141,6 +144,7 @@ export class Agent {
     const poolDir = options.poolDir === undefined ? undefined : resolve(options.poolDir);
     this.#place = new PoolPlace(poolDir, poolMode, gid);
     this.#health = new Health(log);
+    this.#rings = new RingKeeper(options.poolDir);
     this.#scans = new Recurring(log, "a scan failed", "scans work again");
     this.#samplings = new Recurring(
       log,
@@ -244,6 +248,8 @@ export class Agent {
 
   async #stop(): Promise<void> {
     clearInterval(this.#scan);
+    clearTimeout(this.#keeping);
+    this.#rings.close();
     clearInterval(this.#sampling);
     await this.#rest?.stop();
     await this.#data?.stop();
@@ -253,6 +259,11 @@ export class Agent {
     this.pools.close();
     rmSync(this.#options.socketPath, { force: true });
     this.#lock.release();
+  }
+
+  #keepRings(): void {
+    this.#scans.attempt("rings", () => this.#rings.round());
+    this.#keeping = setTimeout(() => this.#keepRings(), this.#rings.everyMs);
   }
 
   async #start(): Promise<void> {
@@ -342,6 +353,7 @@ export class Agent {
       ...(tls === undefined ? {} : { tls }),
     });
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
+    this.#keepRings();
     const { processIntervalMs, kubernetes } = this.#options;
     if (processIntervalMs !== undefined) {
       if (kubernetes !== undefined) this.#podNames = watchPods(kubernetes, this.metrics, log);

@@ -4,6 +4,7 @@
 import type { MetricDefinition } from "../layout/index.ts";
 import type { ApiError } from "../rest/index.ts";
 import type { Cell } from "./cells.ts";
+import type { Recorder } from "./events/recorder.ts";
 import type { Family } from "./family.ts";
 import type { ThreadWriter } from "./writer.ts";
 
@@ -18,6 +19,8 @@ export interface DeclaredMetric {
 export interface Declared {
   writer: ThreadWriter;
   readonly metrics: Map<string, DeclaredMetric>;
+  /** Made when the first event is wanted. */
+  recorder?: Recorder;
   onWarning: (warning: ApiError) => void;
   evaluation: object;
   /** Who may close it. */

@@ -30,6 +30,10 @@ import {
   keep,
   takeOver,
 } from "./declared.ts";
+import type { Measure } from "./events/measure.ts";
+import type { EventsOptions, Log } from "./events/options.ts";
+import { Recorder } from "./events/recorder.ts";
+import type { SpanName } from "./events/span.ts";
 import { Family } from "./family.ts";
 import { type Gauge, gaugeClass } from "./gauge.ts";
 import { type Histogram, histogramFactory } from "./histogram.ts";
@@ -46,6 +50,8 @@ export interface MicroViewOptions {
   socket?: string;
   /** Where this process sees pools as DIR/<app>/pool, if not where the agent does. Default: MICROVIEW_POOL_DIR. */
   poolDir?: string;
+  /** How events are recorded; see docs/events.md. */
+  events?: EventsOptions;
   /** Receives, once each, what does not work; default writes a line to stderr. The service goes on in any case. */
   onWarning?: (warning: ApiError) => void;
 }
@@ -85,6 +91,8 @@ export class MicroView {
   readonly service: string;
   readonly #name: string;
   readonly #declared: Declared;
+  readonly #poolDir: string | undefined;
+  readonly #events: EventsOptions;
 
   /** @throws DefinitionError when an option is missing or of another kind, or a name breaks a rule */
   constructor(options: MicroViewOptions) {
@@ -99,6 +107,10 @@ export class MicroView {
     const poolDir = seenIn === undefined ? undefined : resolve(seenIn);
     const socketPath = options.socket ?? defaultSocketPath(process.env, process.getuid?.());
     const onWarning = options.onWarning ?? warnOnStderr;
+    this.#poolDir = poolDir;
+    this.#events = options.events ?? {};
+    checkOptions("new MicroView: events", this.#events, EVENTS_KINDS);
+    checkKnown("new MicroView: events", this.#events, Object.keys(EVENTS_KINDS));
     this.#name = JSON.stringify([app, service, socketPath, poolDir]);
     const before = takeOver(this.#name, this);
     if (before !== undefined) {
@@ -117,6 +129,18 @@ export class MicroView {
     const declared: Declared = { writer, metrics, onWarning, evaluation: EVALUATION, owner: this };
     this.#declared = declared;
     keep(this.#name, declared);
+  }
+
+  get #recorder(): Recorder {
+    const declared = this.#declared;
+    declared.recorder ??= new Recorder({
+      app: this.app,
+      service: this.service,
+      poolDir: this.#poolDir,
+      ...this.#events,
+      onWarning: (warning) => declared.onWarning(warning),
+    });
+    return declared.recorder;
   }
 
   get #writer(): ThreadWriter {
@@ -190,11 +214,27 @@ export class MicroView {
     return this.#declare(definition, histogramFactory(definition));
   }
 
+  /** Records lines in shared memory, which survive this process: `mv.log.warn("slow", { ms })`. */
+  get log(): Log {
+    return this.#recorder.log;
+  }
+
+  /** Names values that are recorded one by one: `mv.measure("latency", "seconds").record(0.2)`. */
+  measure(name: string, unit = ""): Measure {
+    return this.#recorder.measure(String(name), String(unit));
+  }
+
+  /** Names pieces of work whose beginnings and ends are recorded: `mv.span("query").run(() => …)`. */
+  span(name: string): SpanName {
+    return this.#recorder.span(String(name));
+  }
+
   /** Gives the pages back after registering what still waits; handles then count into private memory. */
   async close(): Promise<void> {
     // One that was declared again is not its own any more.
     if (this.#declared.owner !== this) return;
     forget(this.#name, this.#declared);
+    this.#declared.recorder?.close();
     await this.#writer.close();
   }
 
@@ -263,6 +303,7 @@ const OPTION_KINDS = {
   poolDir: "text",
   onWarning: "function",
 } as const;
+const EVENTS_KINDS = { redact: "strings", redactHook: "function" } as const;
 const REQUIRED = { app: "shop", service: "auth" };
 
 const COMMON_OPTIONS = ["help", "unit", "labels", "dialect"];

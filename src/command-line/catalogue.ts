@@ -25,6 +25,10 @@ export const CATALOGUE = {
     group: "Look",
     summary: "read metrics from agents, down to once per millisecond",
   },
+  events: {
+    group: "Look",
+    summary: "follow what services of this host log, measure and time; needs no agent",
+  },
   replay: {
     group: "Look",
     summary: "hand a recorded run to any output, at any speed",

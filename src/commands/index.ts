@@ -7,6 +7,7 @@ import { CATALOGUE, type CommandName, type Subcommand } from "../command-line/in
 const LOADERS: Readonly<Record<CommandName, () => Promise<{ default: Subcommand }>>> = {
   agent: () => import("./agent.ts"),
   collect: () => import("./collect.ts"),
+  events: () => import("./events.ts"),
   replay: () => import("./replay.ts"),
   inspect: () => import("./inspect.ts"),
   doctor: () => import("./doctor.ts"),

@@ -12,6 +12,16 @@ export function unixMs(): number {
   return shim().mv_unix_ms();
 }
 
+/** The function that gives the processor's counter, since the shim was loaded: itself, so that a call is one call. */
+export function ticker(): () => number {
+  return shim().mv_ticks;
+}
+
+/** How many ticks a millisecond has; takes one. */
+export function measureTicksPerMs(): number {
+  return shim().mv_ticks_per_ms();
+}
+
 /** Lets the kernel wake the calling thread no later than this after its deadlines (default 50 µs). */
 export function setTimerSlackNs(ns: number): void {
   shim().mv_timer_slack_ns(ns);

@@ -1,6 +1,13 @@
 // What the native shim offers, as typed functions: memory and locks, clocks, sockets, RDMA.
 
-export { monotonicNs, setTimerSlackNs, sleepUntilNs, unixMs } from "./clock.ts";
+export {
+  measureTicksPerMs,
+  monotonicNs,
+  setTimerSlackNs,
+  sleepUntilNs,
+  ticker,
+  unixMs,
+} from "./clock.ts";
 export { SystemError } from "./errno.ts";
 export {
   allocateBuffer,

@@ -30,6 +30,8 @@ const SYMBOLS = {
   mv_forks: { args: [], returns: "u32" },
   mv_monotonic_ns: { args: [], returns: "f64" },
   mv_unix_ms: { args: [], returns: "f64" },
+  mv_ticks: { args: [], returns: "f64" },
+  mv_ticks_per_ms: { args: [], returns: "f64" },
   mv_timer_slack_ns: { args: ["u64"], returns: "i32" },
   mv_sleep_until_ns: { args: ["f64"], returns: "void" },
   mv_tcp_listen: { args: ["cstring", "i32", "i32"], returns: "i32" },

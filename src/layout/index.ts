@@ -56,6 +56,33 @@ export {
   slotsPerSeries,
 } from "./definitions/metric.ts";
 export {
+  DEFINITION,
+  EVENT,
+  EVENT_FLAGS,
+  EVENT_LIMITS,
+  EVENT_WORDS,
+  LEVELS,
+  type Level,
+  RING_HEADER_BYTES,
+  RING_SHARES,
+  RING_SHIPPER,
+  RING_STATE,
+  RINGS_PER_APP,
+  VALUE,
+} from "./events/constants.ts";
+export {
+  type Anchor,
+  decodeRingHeader,
+  encodeRingHeader,
+  finishRingHeader,
+  RingFormatError,
+  type RingGeometry,
+  type RingHeader,
+  ringGeometry,
+} from "./events/header.ts";
+export { type Refusals, type RingEvent, RingReader } from "./events/ring-reader.ts";
+export type { EventProperties } from "./events/values.ts";
+export {
   AGENT_APP,
   CONTAINER_ID_SHOWN,
   INFO_LABELS,
@@ -150,11 +177,14 @@ export {
   StructureSender,
 } from "./metrics/structure-news.ts";
 export {
+  appOfRingInShm,
   appOfShmFile,
   defaultSocketPath,
+  isRingFile,
   type NamedPool,
   poolPath,
   poolsNamed,
+  ringPath,
   SHM_DIR,
   SOCKET_PATH_BYTES_MAX,
   shmLinkName,

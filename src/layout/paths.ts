@@ -79,3 +79,26 @@ export function defaultSocketPath(
   if (uid !== 0 && runtimeDir) return `${runtimeDir}/microview/agent.sock`;
   return "/run/microview/agent.sock";
 }
+
+/** Not {@link SHM_PREFIX}: "events.shop" may be an application's name. */
+const RING_PREFIX = "microview-events.";
+const RING_IN_SHM = /^microview-events\.(.+)\.[0-9a-f]{16}$/;
+const RING_IN_FOLDER = /^events\.[0-9a-f]{16}$/;
+
+/** The file of a ring of events: `/dev/shm/microview-events.<app>.<id>`, or `DIR/<app>/events.<id>`. */
+export function ringPath(app: string, ringId: string, poolDir?: string): string {
+  return poolDir === undefined
+    ? `${SHM_DIR}/${RING_PREFIX}${app}.${ringId}`
+    : `${poolDir}/${app}/events.${ringId}`;
+}
+
+/** The application whose ring a file name in {@link SHM_DIR} is, or undefined. */
+export function appOfRingInShm(fileName: string): string | undefined {
+  const app = RING_IN_SHM.exec(fileName)?.[1];
+  return app !== undefined && isAppName(app) ? app : undefined;
+}
+
+/** Whether a file in an application's folder of a pool directory is a ring, by its name. */
+export function isRingFile(fileName: string): boolean {
+  return RING_IN_FOLDER.test(fileName);
+}

@@ -9,6 +9,7 @@ import { patience } from "../support/speed.ts";
 
 const NAMES = [
   "update",
+  "event",
   "collect",
   "tcp",
   "impact",

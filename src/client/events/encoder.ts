@@ -1,0 +1,300 @@
+// Makes bytes of what callers pass: texts and properties, whatever they are. It writes into memory of its own, so that
+// nothing is half stored when a getter throws or records something itself.
+
+import { EVENT_LIMITS, VALUE } from "../../layout/index.ts";
+import type { Redaction } from "./redaction.ts";
+
+/** How a key of properties is written. */
+export interface Key {
+  /** Its number among the definitions; 0 when there was no room. */
+  id: number;
+  isHidden: boolean;
+}
+
+const LIMIT_INTS = EVENT_LIMITS.eventBytes / 4;
+/** For what is written before the next look at the limit: keys and numbers. */
+const SLACK_INTS = 512;
+const KEY_CHARACTERS_MAX = EVENT_LIMITS.definedBytes;
+
+/** Not among Bun's types: `write`, without looking at what its arguments mean. */
+interface Utf8Buffer {
+  utf8Write(text: string, offset: number, lengthBytes: number): number;
+}
+
+const double = new Float64Array(1);
+const halves = new Int32Array(double.buffer);
+
+export class Encoder {
+  /** What is encoded so far: so many of the first ints. */
+  readonly ints = new Int32Array(LIMIT_INTS + SLACK_INTS);
+  length = 0;
+  /** Whether something was left out. */
+  truncated = false;
+  readonly #buffer = Buffer.from(this.ints.buffer) as Buffer & Utf8Buffer;
+  readonly #keyOf: (name: string) => Key;
+  readonly #redaction: Redaction;
+  readonly #within: object[] = [];
+  #left = 0;
+
+  constructor(redaction: Redaction, keyOf: (name: string) => Key) {
+    this.#redaction = redaction;
+    this.#keyOf = keyOf;
+  }
+
+  reset(): this {
+    this.length = 0;
+    this.truncated = false;
+    this.#left = EVENT_LIMITS.attributes;
+    this.#within.length = 0;
+    return this;
+  }
+
+  text(text: string): this {
+    const { ints } = this;
+    const at = this.length;
+    const roomBytes = Math.max(0, LIMIT_INTS - at - 2) * 4;
+    // At most three bytes for each unit: only what could be too long is looked at.
+    if (text.length * 3 <= roomBytes) {
+      const bytes = this.#write(text, at + 1, roomBytes);
+      ints[at] = VALUE.text | (bytes << 8);
+      this.length = at + 1 + ((bytes + 3) >> 2);
+      return this;
+    }
+    const bytes = this.#write(text, at + 2, roomBytes);
+    const isCut = Buffer.byteLength(text) > roomBytes;
+    ints[at] = (isCut ? VALUE.cutText : VALUE.text) | (bytes << 8);
+    this.length = at + 2 + ((bytes + 3) >> 2);
+    if (isCut) {
+      ints[at + 1] = text.length;
+      this.truncated = true;
+      return this;
+    }
+    ints.copyWithin(at + 1, at + 2, this.length);
+    this.length--;
+    return this;
+  }
+
+  /** Properties of the caller, and an error of his message. */
+  properties(properties: unknown, error?: Error): this {
+    const at = this.length++;
+    let count = 0;
+    if (typeof properties === "object" && properties !== null) {
+      this.#within.push(properties);
+      try {
+        count = this.#entries(properties, 1);
+      } catch {
+        // Of a proxy that throws nothing is known.
+        this.length = at + 1;
+        this.truncated = true;
+      }
+      this.#within.length = 0;
+    }
+    if (error !== undefined && !this.#isFull()) {
+      this.#key("error", this.#keyOf("error"));
+      this.#value("error", error, 1);
+      count++;
+    }
+    this.ints[at] = VALUE.object | (count << 8);
+    return this;
+  }
+
+  #write(text: string, at: number, roomBytes: number): number {
+    const start = at * 4;
+    const bytes = this.#buffer.utf8Write(text, start, roomBytes);
+    for (let i = bytes; (i & 3) !== 0; i++) this.#buffer[start + i] = 0;
+    return bytes;
+  }
+
+  /** Whether there is no room for one more property or element; then something is left out. */
+  #isFull(): boolean {
+    if (this.#left > 0 && this.length + 16 <= LIMIT_INTS) return false;
+    this.truncated = true;
+    return true;
+  }
+
+  #key(name: string, { id }: Key): void {
+    this.#left--;
+    if (id > 0) this.ints[this.length++] = VALUE.defined | (id << 8);
+    else this.text(name.length > KEY_CHARACTERS_MAX ? name.slice(0, KEY_CHARACTERS_MAX) : name);
+  }
+
+  /** @returns how many were written */
+  #entries(object: object, depth: number): number {
+    let count = 0;
+    for (const name in object) {
+      if (!Object.hasOwn(object, name)) continue;
+      if (this.#isFull()) break;
+      if (this.#property(object, name, depth)) count++;
+    }
+    return count;
+  }
+
+  /** @returns whether it was written */
+  #property(object: object, name: string, depth: number): boolean {
+    const key = this.#keyOf(name);
+    if (key.isHidden) {
+      this.#key(name, key);
+      this.ints[this.length++] = VALUE.redacted;
+      return true;
+    }
+    let value: unknown;
+    try {
+      value = (object as Record<string, unknown>)[name];
+    } catch {
+      this.#key(name, key);
+      this.ints[this.length++] = VALUE.threw;
+      return true;
+    }
+    if (value === undefined) return false;
+    this.#key(name, key);
+    this.#value(name, value, depth);
+    return true;
+  }
+
+  /** Writes a value whatever it does when it is looked at. */
+  #value(name: string, given: unknown, depth: number): void {
+    const at = this.length;
+    const within = this.#within.length;
+    let value = given;
+    const { hook } = this.#redaction;
+    if (hook !== undefined) {
+      try {
+        value = hook(name, given);
+      } catch {
+        this.ints[this.length++] = VALUE.redacted;
+        return;
+      }
+    }
+    try {
+      this.#encode(name, value, depth);
+    } catch {
+      this.length = at;
+      this.#within.length = within;
+      this.ints[this.length++] = VALUE.threw;
+    }
+  }
+
+  #encode(name: string, value: unknown, depth: number): void {
+    const { ints } = this;
+    switch (typeof value) {
+      case "string":
+        this.text(value);
+        return;
+      case "number":
+        this.#number(value);
+        return;
+      case "boolean":
+        ints[this.length++] = value ? VALUE.true : VALUE.false;
+        return;
+      case "bigint":
+      case "symbol":
+        this.text(String(value));
+        return;
+      case "function":
+        this.text(`[function ${String(value.name)}]`);
+        return;
+      case "undefined":
+        ints[this.length++] = VALUE.null;
+        return;
+    }
+    if (value === null) ints[this.length++] = VALUE.null;
+    else this.#object(name, value as object, depth);
+  }
+
+  #number(value: number): void {
+    const { ints } = this;
+    const at = this.length;
+    const whole = value | 0;
+    if (whole === value && (whole !== 0 || 1 / value > 0)) {
+      ints[at] = VALUE.integer;
+      ints[at + 1] = whole;
+      this.length = at + 2;
+      return;
+    }
+    double[0] = value;
+    ints[at] = VALUE.number;
+    ints[at + 1] = halves[0]!;
+    ints[at + 2] = halves[1]!;
+    this.length = at + 3;
+  }
+
+  #object(name: string, object: object, depth: number): void {
+    if (object instanceof Date) {
+      const ms = object.getTime();
+      this.text(Number.isNaN(ms) ? "Invalid Date" : new Date(ms).toISOString());
+      return;
+    }
+    if (ArrayBuffer.isView(object) || object instanceof ArrayBuffer) {
+      this.text(`[${object.byteLength} bytes]`);
+      return;
+    }
+    if (this.#within.includes(object)) {
+      this.ints[this.length++] = VALUE.circular;
+      return;
+    }
+    if (depth > EVENT_LIMITS.depth) {
+      this.ints[this.length++] = VALUE.tooDeep;
+      this.truncated = true;
+      return;
+    }
+    this.#within.push(object);
+    this.#contents(name, object, depth);
+    this.#within.pop();
+  }
+
+  #contents(name: string, object: object, depth: number): void {
+    if (Array.isArray(object) || object instanceof Set) return this.#elements(name, object, depth);
+    if (object instanceof Error) return this.#error(object, depth);
+    if (object instanceof Map) return this.#map(object, depth);
+    const { toJSON } = object as { toJSON?: unknown };
+    if (typeof toJSON === "function") {
+      const json: unknown = toJSON.call(object, name);
+      // Another object is one level deeper: an endless row of them ends too.
+      if (json !== object) return this.#encode(name, json, depth + 1);
+    }
+    const at = this.length++;
+    const count = this.#entries(object, depth + 1);
+    this.ints[at] = VALUE.object | (count << 8);
+  }
+
+  #elements(name: string, elements: Iterable<unknown>, depth: number): void {
+    const at = this.length++;
+    let count = 0;
+    for (const element of elements) {
+      if (this.#isFull()) break;
+      this.#left--;
+      this.#value(name, element, depth + 1);
+      count++;
+    }
+    this.ints[at] = VALUE.array | (count << 8);
+  }
+
+  #map(map: Map<unknown, unknown>, depth: number): void {
+    const at = this.length++;
+    let count = 0;
+    for (const [key, value] of map) {
+      if (this.#isFull()) break;
+      const name = String(key);
+      const known = this.#keyOf(name);
+      this.#key(name, known);
+      if (known.isHidden) this.ints[this.length++] = VALUE.redacted;
+      else this.#value(name, value, depth + 1);
+      count++;
+    }
+    this.ints[at] = VALUE.object | (count << 8);
+  }
+
+  /** What an error says that no enumeration shows, then what its maker has added. */
+  #error(error: Error, depth: number): void {
+    const at = this.length++;
+    let count = 0;
+    const others = Object.keys(error).filter((name) => !ERROR_NAMES.includes(name));
+    for (const name of [...ERROR_NAMES, ...others]) {
+      if (this.#isFull()) break;
+      if (this.#property(error, name, depth + 1)) count++;
+    }
+    this.ints[at] = VALUE.object | (count << 8);
+  }
+}
+
+const ERROR_NAMES: readonly string[] = ["name", "message", "stack", "cause", "errors"];

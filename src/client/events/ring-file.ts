@@ -1,0 +1,162 @@
+// Makes the file of this thread's ring, and keeps the number of files bounded: rings of ended writers stay until their
+// application has too many, the oldest go first.
+
+import { lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { threadId } from "node:worker_threads";
+import {
+  measureTicksPerMs,
+  monotonicNs,
+  openOwned,
+  SharedFile,
+  ticker,
+  unixMs,
+  WriterHold,
+} from "../../ffi/index.ts";
+import {
+  type Anchor,
+  appOfRingInShm,
+  encodeRingHeader,
+  finishRingHeader,
+  isRingFile,
+  RINGS_PER_APP,
+  type RingGeometry,
+  ringGeometry,
+  ringPath,
+} from "../../layout/index.ts";
+import type { RingClock, RingMemory } from "./ring-writer.ts";
+
+/** Rings belong to the user of the service alone. */
+const MODE = 0o600;
+/** Whoever makes a ring locks it at once; a file without a lock that is this old was left by somebody who died. */
+const UNLOCKED_MS = 10_000;
+
+let clock: RingClock | undefined;
+
+/** The clock of this thread's rings. Where the native part cannot be loaded there will be no ring either. */
+export function makeClock(): RingClock {
+  clock ??= shimClock() ?? { ticks: () => 0, ticksPerMs: 1, anchor: () => NEVER };
+  return clock;
+}
+
+const NEVER: Anchor = { tick: 0, monotonicNs: 0, unixMs: 0 };
+
+function shimClock(): RingClock | undefined {
+  try {
+    const ticks = ticker();
+    const anchor = () => ({ tick: ticks(), monotonicNs: monotonicNs(), unixMs: unixMs() });
+    return { ticks, ticksPerMs: measureTicksPerMs(), anchor };
+  } catch {
+    return undefined;
+  }
+}
+
+/** A ring that others can read, as long as this thread lives and after. */
+export interface RingFile {
+  readonly memory: RingMemory;
+  readonly geometry: RingGeometry;
+  /** Lets go of it. What was recorded stays. */
+  close(): void;
+}
+
+/** @throws Error when there cannot be one: no room, no right, or too many that are in use */
+export function makeRingFile(
+  app: string,
+  service: string,
+  poolDir: string | undefined,
+  clock: RingClock,
+): RingFile {
+  const ringId = Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString("hex");
+  const path = ringPath(app, ringId, poolDir);
+  if (poolDir !== undefined) makeFolder(dirname(path));
+  makeRoom(app, dirname(path), poolDir);
+  const geometry = ringGeometry();
+  const file = SharedFile.create(path, MODE);
+  try {
+    file.lock(geometry.stateOffset, geometry.shipperOffset - geometry.stateOffset);
+    file.truncate(geometry.fileBytes);
+    file.allocate(0, geometry.fileBytes);
+    const hold = new WriterHold(file);
+    const mapping = hold.map(0, geometry.fileBytes);
+    const bytes = mapping.bytes();
+    bytes.set(
+      encodeRingHeader({
+        ...geometry,
+        ringId,
+        app,
+        service,
+        pid: process.pid,
+        threadId,
+        start: clock.anchor(),
+        ticksPerMs: clock.ticksPerMs,
+      }),
+    );
+    finishRingHeader(bytes);
+    const memory = memoryOf(mapping.buffer);
+    return { memory, geometry, close: () => hold.close([mapping]) };
+  } catch (error) {
+    rmSync(path, { force: true });
+    file.close();
+    throw error;
+  }
+}
+
+/** Memory that nobody else sees, in the place of a ring. */
+export function privateMemory(geometry: RingGeometry): RingMemory {
+  return memoryOf(new ArrayBuffer(geometry.fileBytes));
+}
+
+function memoryOf(buffer: ArrayBuffer): RingMemory {
+  return { ints: new Int32Array(buffer), doubles: new Float64Array(buffer) };
+}
+
+/** The application's folder, if the agent has not made it yet. That of all pools is for whoever has named it. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+}
+
+/** Removes the oldest rings whose writers have ended, until there may be one more. */
+function makeRoom(app: string, folder: string, poolDir: string | undefined): void {
+  const isOurs = (name: string) =>
+    poolDir === undefined ? appOfRingInShm(name) === app : isRingFile(name);
+  const names = readdirSync(folder).filter(isOurs);
+  if (names.length < RINGS_PER_APP) return;
+  // Anybody may put files with such names into /dev/shm: those of others do not count.
+  const rings = names.flatMap((name) => {
+    const path = `${folder}/${name}`;
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    return found !== undefined && found.uid === process.geteuid?.()
+      ? [{ path, madeMs: found.mtimeMs }]
+      : [];
+  });
+  let excess = rings.length + 1 - RINGS_PER_APP;
+  const byAge = rings.sort((a, b) => a.madeMs - b.madeMs);
+  for (const { path, madeMs } of byAge) {
+    if (excess > 0 && Date.now() - madeMs > UNLOCKED_MS && removeEnded(path)) excess--;
+  }
+  if (excess > 0) {
+    throw new Error(`${rings.length} rings of ${app} are in use, and ${RINGS_PER_APP} may be`);
+  }
+}
+
+function removeEnded(path: string): boolean {
+  try {
+    const file = openOwned(path, true, { uids: [process.geteuid?.() ?? 0] });
+    try {
+      const { stateOffset, shipperOffset } = ringGeometry();
+      // Held until it is gone: of two that make room each removes another one.
+      if (!file.lock(stateOffset, shipperOffset - stateOffset)) return false;
+      rmSync(path, { force: true });
+      return true;
+    } finally {
+      file.close();
+    }
+  } catch {
+    // Somebody else's, or gone by now.
+    return false;
+  }
+}

@@ -1,0 +1,273 @@
+// Stores records into a ring: the only code that writes there. The order of its stores is the format: a record's body,
+// then its first word, then the head; whoever dies on the way leaves what was there before (docs/decisions/0044).
+
+import {
+  type Anchor,
+  EVENT,
+  EVENT_FLAGS,
+  EVENT_WORDS,
+  RING_SHARES,
+  RING_SHIPPER,
+  RING_STATE,
+  type RingGeometry,
+} from "../../layout/index.ts";
+
+/** A ring's file as numbers. */
+export interface RingMemory {
+  ints: Int32Array;
+  doubles: Float64Array;
+}
+
+/** What tells a ring the time. */
+export interface RingClock {
+  ticks(): number;
+  anchor(): Anchor;
+  readonly ticksPerMs: number;
+}
+
+/** The part of a record that has no fixed length. */
+export interface Tail {
+  readonly ints: Int32Array;
+  readonly length: number;
+  readonly truncated: boolean;
+}
+
+/** A span that begins: its number among those of the ring, and the four ints of its trace's id. */
+export interface Begun {
+  readonly sequence: number;
+  readonly depth: number;
+  readonly trace0: number;
+  readonly trace1: number;
+  readonly trace2: number;
+  readonly trace3: number;
+}
+
+/** How the head is published. x86-64 shows stores to others in their order; other processors have to be told. */
+type Publish = (ints: Int32Array, at: number, value: number) => void;
+
+const publishPlainly: Publish = (ints, at, value) => {
+  ints[at] = value;
+};
+const publishInOrder: Publish = (ints, at, value) => {
+  Atomics.store(ints, at, value);
+};
+
+const ANCHOR_EVERY_MS = 1000;
+const NOTHING = { ints: new Int32Array(0), length: 0, truncated: false } as const satisfies Tail;
+
+export class RingWriter {
+  readonly #ints: Int32Array;
+  readonly #doubles: Float64Array;
+  readonly #clock: RingClock;
+  readonly #ticks: () => number;
+  readonly #publish: Publish;
+  /** In words; the ring's start as an index of doubles. */
+  readonly #mask: number;
+  readonly #start: number;
+  readonly #headAt: number;
+  readonly #stateAt: number;
+  readonly #shipperAt: number;
+  #definitionsAt: number;
+  readonly #definitionsEnd: number;
+  #definitionCount = 0;
+  /** Words that were ever committed, and those that are done with, as far as it was looked. */
+  #head = 0;
+  #shipped = 0;
+  #anchorDue = 0;
+  readonly #words: number;
+  readonly #measureLimit: number;
+  readonly #beginLimit: number;
+  readonly #endLimit: number;
+  readonly #logLimit: number;
+
+  constructor(
+    { ints, doubles }: RingMemory,
+    geometry: RingGeometry,
+    clock: RingClock,
+    publish: Publish = process.arch === "x64" ? publishPlainly : publishInOrder,
+  ) {
+    this.#ints = ints;
+    this.#doubles = doubles;
+    this.#clock = clock;
+    this.#ticks = clock.ticks;
+    this.#publish = publish;
+    this.#words = geometry.ringBytes / 8;
+    this.#mask = this.#words - 1;
+    this.#start = geometry.ringOffset / 8;
+    this.#headAt = (geometry.stateOffset + RING_STATE.head) / 4;
+    this.#stateAt = geometry.stateOffset / 8;
+    this.#shipperAt = (geometry.shipperOffset + RING_SHIPPER.position) / 4;
+    this.#definitionsAt = geometry.definitionsOffset / 4;
+    this.#definitionsEnd = this.#definitionsAt + geometry.definitionsBytes / 4;
+    this.#measureLimit = RING_SHARES.measure * this.#words;
+    this.#beginLimit = RING_SHARES.begin * this.#words;
+    this.#endLimit = RING_SHARES.end * this.#words;
+    this.#logLimit = RING_SHARES.log * this.#words;
+  }
+
+  /** Appends to the table of definitions. @returns its number; 0 when there is no room */
+  define(kind: number, { ints, length }: Tail): number {
+    const at = this.#definitionsAt;
+    const bytes = Math.ceil((2 + length) / 2) * 8;
+    if (at + bytes / 4 > this.#definitionsEnd) {
+      this.#count(RING_STATE.inlined);
+      return 0;
+    }
+    this.#ints[at + 1] = kind;
+    for (let i = 0; i < length; i++) this.#ints[at + 2 + i] = ints[i]!;
+    this.#publish(this.#ints, at, bytes);
+    this.#definitionsAt = at + bytes / 4;
+    return ++this.#definitionCount;
+  }
+
+  measure(definition: number, value: number): void {
+    const tick = this.#now();
+    const at = this.#reserve(EVENT_WORDS.measure, this.#measureLimit);
+    if (at < 0) return this.#count(RING_STATE.refusedMeasures);
+    this.#ints[2 * at + 4] = definition;
+    this.#ints[2 * at + 5] = 0;
+    this.#doubles[at + 1] = tick;
+    this.#doubles[at + 3] = value;
+    this.#commit(at, EVENT_WORDS.measure, EVENT.measure);
+  }
+
+  /** @param tail name and unit where there is no definition, then properties if `flags` says so */
+  measureWith(definition: number, value: number, tail: Tail, flags: number): void {
+    const tick = this.#now();
+    const words = EVENT_WORDS.measure + ((tail.length + 1) >> 1);
+    const at = this.#reserve(words, this.#measureLimit);
+    if (at < 0) return this.#count(RING_STATE.refusedMeasures);
+    this.#ints[2 * at + 4] = definition;
+    this.#ints[2 * at + 5] = 0;
+    this.#doubles[at + 1] = tick;
+    this.#doubles[at + 3] = value;
+    this.#append(at + EVENT_WORDS.measure, tail);
+    this.#commit(at, words, EVENT.measure | (flagsOf(flags, tail) << 8));
+  }
+
+  /**
+   * @param parent sequence number of the span above; 0 when there is none
+   * @param name where there is no definition
+   * @returns whether it was recorded
+   */
+  begin(definition: number, parent: number, span: Begun, name: Tail = NOTHING): boolean {
+    const tick = this.#now();
+    const words = EVENT_WORDS.begin + ((name.length + 1) >> 1);
+    const at = this.#reserve(words, this.#beginLimit);
+    if (at < 0) {
+      this.#count(RING_STATE.refusedSpans);
+      return false;
+    }
+    const ints = this.#ints;
+    const i = 2 * at;
+    ints[i + 4] = definition;
+    ints[i + 5] = span.sequence;
+    ints[i + 6] = parent;
+    ints[i + 7] = span.depth;
+    ints[i + 8] = span.trace0;
+    ints[i + 9] = span.trace1;
+    ints[i + 10] = span.trace2;
+    ints[i + 11] = span.trace3;
+    this.#doubles[at + 1] = tick;
+    if (name.length > 0) this.#append(at + EVENT_WORDS.begin, name);
+    this.#commit(at, words, EVENT.begin | (flagsOf(0, name) << 8));
+    return true;
+  }
+
+  end(sequence: number, status: number): void {
+    const tick = this.#now();
+    const at = this.#reserve(EVENT_WORDS.end, this.#endLimit);
+    if (at < 0) return this.#count(RING_STATE.refusedSpans);
+    this.#ints[2 * at + 4] = sequence;
+    this.#ints[2 * at + 5] = status;
+    this.#doubles[at + 1] = tick;
+    this.#commit(at, EVENT_WORDS.end, EVENT.end);
+  }
+
+  /**
+   * @param level 0 is the worst; from `warn`, 2, up all of the ring may be used
+   * @param message its definition, or 0 where it is the first text of the tail
+   */
+  log(level: number, message: number, span: number, tail: Tail, flags: number): void {
+    const tick = this.#now();
+    const words = EVENT_WORDS.log + ((tail.length + 1) >> 1);
+    const at = this.#reserve(words, level > 2 ? this.#logLimit : this.#words);
+    if (at < 0) return this.#count(level > 2 ? RING_STATE.refusedLogs : RING_STATE.refusedSevere);
+    const ints = this.#ints;
+    ints[2 * at + 4] = message;
+    ints[2 * at + 5] = span;
+    ints[2 * at + 6] = level;
+    ints[2 * at + 7] = 0;
+    this.#doubles[at + 1] = tick;
+    this.#append(at + EVENT_WORDS.log, tail);
+    this.#commit(at, words, EVENT.log | (flagsOf(flags, tail) << 8));
+  }
+
+  /** An event could not be recorded, for another reason than a lack of room. */
+  failed(): void {
+    this.#count(RING_STATE.failed);
+  }
+
+  #now(): number {
+    const tick = this.#ticks();
+    if (tick >= this.#anchorDue) this.#anchor(tick);
+    return tick;
+  }
+
+  #anchor(now: number): void {
+    this.#anchorDue = now + ANCHOR_EVERY_MS * this.#clock.ticksPerMs;
+    const { tick, monotonicNs, unixMs } = this.#clock.anchor();
+    const at = this.#reserve(EVENT_WORDS.anchor, this.#words);
+    if (at < 0) return;
+    this.#doubles[at + 1] = tick;
+    this.#doubles[at + 2] = monotonicNs;
+    this.#doubles[at + 3] = unixMs;
+    this.#commit(at, EVENT_WORDS.anchor, EVENT.anchor);
+  }
+
+  /**
+   * Room for a record, which is nobody's before it is committed.
+   * @param limit how many words may be in use afterwards
+   * @returns its place as an index of doubles; −1 when the ring is too full
+   */
+  #reserve(words: number, limit: number): number {
+    const left = this.#words - (this.#head & this.#mask);
+    // Records never wrap: what is left of the lap becomes one that nobody reads.
+    const needed = left < words ? left + words : words;
+    if (this.#head + needed - this.#shipped > limit && !this.#hasRoom(needed, limit)) return -1;
+    if (left < words) this.#commit(this.#start + (this.#head & this.#mask), left, EVENT.pad);
+    return this.#start + (this.#head & this.#mask);
+  }
+
+  /** Looks how far whoever ships has come. Only here: it is his cache line. */
+  #hasRoom(needed: number, limit: number): boolean {
+    const more = (Atomics.load(this.#ints, this.#shipperAt) - this.#shipped) >>> 0;
+    if (this.#shipped + more > this.#head) return false;
+    this.#shipped += more;
+    return this.#head + needed - this.#shipped <= limit;
+  }
+
+  /** @param type in the lower 8 bits, flags in the next */
+  #commit(at: number, words: number, type: number): void {
+    const ints = this.#ints;
+    ints[2 * at + 1] = this.#head | 0;
+    ints[2 * at] = words | (type << 16);
+    this.#head += words;
+    this.#publish(ints, this.#headAt, this.#head | 0);
+  }
+
+  #append(at: number, { ints, length }: Tail): void {
+    const into = this.#ints;
+    const start = 2 * at;
+    for (let i = 0; i < length; i++) into[start + i] = ints[i]!;
+    if ((length & 1) === 1) into[start + length] = 0;
+  }
+
+  #count(offset: number): void {
+    this.#doubles[this.#stateAt + offset / 8]! += 1;
+  }
+}
+
+function flagsOf(flags: number, { truncated }: Tail): number {
+  return truncated ? flags | EVENT_FLAGS.truncated : flags;
+}

@@ -1,0 +1,231 @@
+// Follows the rings of services: hands out rows as events come, a span as one row at its end, and what was refused.
+
+import { ownUids, unixMs } from "../ffi/index.ts";
+import type { EventProperties, Level, Refusals, RingEvent, RingHeader } from "../layout/index.ts";
+import { OpenRing, ringsNamed } from "./rings.ts";
+
+interface Row {
+  timeMs: number;
+  app: string;
+  service: string;
+  pid: number;
+  /** 0 is the main thread. */
+  thread: number;
+}
+
+interface LogRow extends Row {
+  kind: "log";
+  level: Level;
+  message: string;
+  properties: EventProperties;
+  spanId: string | undefined;
+  truncated: boolean;
+}
+
+interface MeasureRow extends Row {
+  kind: "measure";
+  name: string;
+  unit: string;
+  value: number;
+  properties: EventProperties;
+  truncated: boolean;
+}
+
+/** `lost`: its writer died before its end. `open`: it goes on. */
+interface SpanRow extends Row {
+  kind: "span";
+  name: string;
+  status: "ok" | "error" | "lost" | "open";
+  durationMs: number | undefined;
+  spanId: string;
+  parentId: string | undefined;
+  depth: number;
+  traceId: string;
+}
+
+/** What a ring has refused since the row before. */
+interface RefusedRow extends Row, Refusals {
+  kind: "refused";
+}
+
+/** Something about a ring itself: its clock was set, or a part of it cannot be read. */
+interface NoteRow extends Row {
+  kind: "clock" | "damaged" | "missed";
+  message: string;
+}
+
+export type EventRow = LogRow | MeasureRow | SpanRow | RefusedRow | NoteRow;
+
+interface FollowOptions {
+  poolDir?: string | undefined;
+  /** Which applications and services are read. */
+  wantsApp: (app: string) => boolean;
+  wantsService: (service: string) => boolean;
+  /** Told once of each file that has a ring's name and is left alone. */
+  onUnreadable: (path: string, reason: string) => void;
+}
+
+/** Spans of a ring that have not ended; of more, the oldest are forgotten. */
+const OPEN_SPANS_MAX = 16_384;
+/** Reads of one ring in a round: a writer that is quicker than this reader does not keep it for itself. */
+const READS_PER_ROUND = 8;
+/** A file that could not be read may be a ring whose writer has just begun. */
+const RETRY_ROUNDS = 20;
+
+interface Followed {
+  ring: OpenRing;
+  spans: Map<string, RingEvent & { kind: "begin" }>;
+  refusals: Refusals;
+}
+
+const NONE: Refusals = { spans: 0, measures: 0, logs: 0, severe: 0, failed: 0 };
+
+export class EventFollower {
+  readonly #options: FollowOptions;
+  readonly #followed = new Map<string, Followed>();
+  /** Rings that ended, were not wanted, or cannot be read: the round from which they are looked at again. */
+  readonly #passed = new Map<string, number>();
+  readonly #told = new Set<string>();
+  #round = 0;
+
+  constructor(options: FollowOptions) {
+    this.#options = options;
+  }
+
+  /** How many rings were found so far that are wanted. */
+  ringsSeen = 0;
+
+  /**
+   * Everything that was recorded since the last call, in the order of time.
+   * @param isLast no more is asked for: spans that are open are given too
+   * @throws Error saying why rings cannot be looked for
+   */
+  next(isLast = false): EventRow[] {
+    this.#find();
+    const rows: EventRow[] = [];
+    for (const [path, followed] of this.#followed) {
+      // Looked at first: what was recorded before the writer's end is there then.
+      const isWritten = followed.ring.isWritten;
+      const isAll = this.#read(followed, rows);
+      this.#tellRefusals(followed, rows);
+      if (!isWritten && isAll) this.#end(path, followed, rows);
+      else if (isLast) this.#leaveOpen(followed, "open", rows);
+    }
+    // Rows of one ring keep their order: sorting is stable, and they come in it.
+    return rows.sort((a, b) => a.timeMs - b.timeMs);
+  }
+
+  close(): void {
+    for (const { ring } of this.#followed.values()) ring.close();
+    this.#followed.clear();
+  }
+
+  #find(): void {
+    this.#round++;
+    const named = ringsNamed(this.#options.poolDir);
+    const there = new Set(named.map(({ path }) => path));
+    for (const path of this.#passed.keys()) if (!there.has(path)) this.#passed.delete(path);
+    for (const { app, path } of named) {
+      if (this.#followed.has(path) || !this.#options.wantsApp(app)) continue;
+      if ((this.#passed.get(path) ?? 0) > this.#round) continue;
+      this.#open(app, path);
+    }
+  }
+
+  #open(app: string, path: string): void {
+    const { poolDir, wantsService, onUnreadable } = this.#options;
+    try {
+      const owners = { uids: ownUids(), ...(poolDir === undefined ? {} : { folder: poolDir }) };
+      const ring = OpenRing.open(path, owners);
+      if (ring.header.app !== app || !wantsService(ring.header.service)) {
+        ring.close();
+        this.#passed.set(path, Number.POSITIVE_INFINITY);
+        return;
+      }
+      this.ringsSeen++;
+      this.#followed.set(path, { ring, spans: new Map(), refusals: NONE });
+    } catch (error) {
+      const isAgain = this.#passed.has(path);
+      this.#passed.set(path, this.#round + RETRY_ROUNDS);
+      if (!isAgain || this.#told.has(path)) return;
+      this.#told.add(path);
+      onUnreadable(path, (error as Error).message);
+    }
+  }
+
+  /** @returns whether all was read */
+  #read(followed: Followed, rows: EventRow[]): boolean {
+    for (let reads = 0; reads < READS_PER_ROUND; reads++) {
+      const { reader } = followed.ring;
+      for (const event of reader.read()) this.#row(followed, event, rows);
+      if (reader.isAtHead) return true;
+    }
+    return false;
+  }
+
+  #row({ ring, spans }: Followed, event: RingEvent, rows: EventRow[]): void {
+    const from = fromOf(ring.header, event.timeMs);
+    switch (event.kind) {
+      case "log":
+      case "measure":
+        rows.push({ ...from, ...event });
+        return;
+      case "begin":
+        spans.set(event.spanId, event);
+        if (spans.size > OPEN_SPANS_MAX) spans.delete(spans.keys().next().value!);
+        return;
+      case "end": {
+        const begin = spans.get(event.spanId);
+        // Its beginning was before what can still be read.
+        if (begin === undefined) return;
+        spans.delete(event.spanId);
+        rows.push(spanRow(from, begin, event.status, event.timeMs - begin.timeMs));
+        return;
+      }
+      case "clock": {
+        const { stepMs } = event;
+        const message = `the clock was set ${stepMs > 0 ? "forward" : "back"} by ${Math.abs(stepMs).toFixed(0)} ms`;
+        rows.push({ ...from, kind: event.kind, message });
+        return;
+      }
+    }
+    rows.push({ ...from, kind: event.kind, message: event.reason });
+  }
+
+  #tellRefusals(followed: Followed, rows: EventRow[]): void {
+    const { ring, refusals: before } = followed;
+    const now = ring.reader.refusals;
+    const kinds = Object.keys(NONE) as (keyof Refusals)[];
+    if (kinds.every((kind) => now[kind] <= before[kind])) return;
+    followed.refusals = now;
+    const since = { ...NONE };
+    for (const kind of kinds) since[kind] = Math.max(0, now[kind] - before[kind]);
+    rows.push({ ...fromOf(ring.header, unixMs()), kind: "refused", ...since });
+  }
+
+  #end(path: string, followed: Followed, rows: EventRow[]): void {
+    this.#leaveOpen(followed, "lost", rows);
+    followed.ring.close();
+    this.#followed.delete(path);
+    this.#passed.set(path, Number.POSITIVE_INFINITY);
+  }
+
+  #leaveOpen({ ring, spans }: Followed, status: "lost" | "open", rows: EventRow[]): void {
+    for (const begin of spans.values()) {
+      rows.push(spanRow(fromOf(ring.header, begin.timeMs), begin, status, undefined));
+    }
+  }
+}
+
+function fromOf({ app, service, pid, threadId: thread }: RingHeader, timeMs: number): Row {
+  return { timeMs, app, service, pid, thread };
+}
+
+function spanRow(
+  from: Row,
+  { name, spanId, parentId, depth, traceId }: RingEvent & { kind: "begin" },
+  status: SpanRow["status"],
+  durationMs: number | undefined,
+): SpanRow {
+  return { ...from, kind: "span", name, status, durationMs, spanId, parentId, depth, traceId };
+}

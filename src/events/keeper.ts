@@ -1,0 +1,110 @@
+// Keeps rings from filling up while nobody ships what is in them: of each living writer's ring the newest part is kept,
+// and the writer is told that it may use the rest. The agent does so, for the services of its own user.
+
+import { type Mapping, ownUids } from "../ffi/index.ts";
+import { RING_SHIPPER } from "../layout/index.ts";
+import { OpenRing, ringsNamed } from "./rings.ts";
+
+/** Below half, from which on spans are refused, by what a busy writer records from one round to the next. */
+const KEPT_SHARE = 1 / 4;
+/** How often files are looked for, and whether writers live. */
+const FIND_MS = 1000;
+const TRIES = 5;
+/** A writer of 100,000 events a second fills a quarter of its ring meanwhile. */
+const BUSY_MS = 50;
+
+interface Kept {
+  ring: OpenRing;
+  position: Int32Array;
+  mapping: Mapping;
+}
+
+export class RingKeeper {
+  readonly #poolDir: string | undefined;
+  readonly #kept = new Map<string, Kept>();
+  /** How often in a row rings were found that cannot be kept: their writers have ended, or have just begun. */
+  readonly #passed = new Map<string, number>();
+  #foundMs = Number.NEGATIVE_INFINITY;
+
+  constructor(poolDir?: string) {
+    this.#poolDir = poolDir;
+  }
+
+  /** How soon the next round is due: soon where there are rings, else when some are looked for. */
+  get everyMs(): number {
+    return this.#kept.size > 0 ? BUSY_MS : FIND_MS;
+  }
+
+  /** Makes room in each ring. */
+  round(nowMs = performance.now()): void {
+    if (nowMs - this.#foundMs >= FIND_MS) {
+      this.#foundMs = nowMs;
+      this.#find();
+      for (const [path, kept] of this.#kept) {
+        // What it has left is for whoever wants to know why it died.
+        if (!kept.ring.isWritten) this.#release(path, kept);
+      }
+    }
+    for (const { ring, position } of this.#kept.values()) {
+      const words = Math.floor((ring.header.ringBytes / 8) * KEPT_SHARE);
+      Atomics.store(position, 0, ring.reader.leave(words) | 0);
+    }
+  }
+
+  close(): void {
+    for (const [path, kept] of this.#kept) this.#release(path, kept);
+  }
+
+  #find(): void {
+    let named: ReturnType<typeof ringsNamed>;
+    try {
+      named = ringsNamed(this.#poolDir);
+    } catch {
+      // The folder of the pools is gone, which the agent itself tells.
+      return;
+    }
+    const there = new Set(named.map(({ path }) => path));
+    for (const path of this.#passed.keys()) if (!there.has(path)) this.#passed.delete(path);
+    for (const { path } of named) {
+      const tries = this.#passed.get(path) ?? 0;
+      if (this.#kept.has(path) || tries >= TRIES) continue;
+      if (!this.#open(path)) this.#passed.set(path, tries + 1);
+    }
+  }
+
+  /** @returns false when there is no living writer's ring */
+  #open(path: string): boolean {
+    let ring: OpenRing;
+    try {
+      ring = OpenRing.open(path, { uids: ownUids() }, true);
+    } catch {
+      return false;
+    }
+    if (!ring.isWritten) {
+      ring.close();
+      return false;
+    }
+    const { shipperOffset } = ring.header;
+    // Another agent keeps it, whose turn ends with its life.
+    if (!ring.file.lock(shipperOffset, LEASE_BYTES)) {
+      ring.close();
+      return true;
+    }
+    const page = shipperOffset - (shipperOffset % PAGE);
+    const mapping = ring.file.map(page, PAGE, true);
+    const at = shipperOffset - page + RING_SHIPPER.position;
+    this.#kept.set(path, { ring, mapping, position: new Int32Array(mapping.buffer, at, 1) });
+    return true;
+  }
+
+  #release(path: string, { ring, mapping }: Kept): void {
+    this.#kept.delete(path);
+    this.#passed.set(path, TRIES);
+    mapping.unmap();
+    ring.close();
+  }
+}
+
+const PAGE = 4096;
+/** Whoever stores the position holds the lock of where it is. */
+const LEASE_BYTES = 8;

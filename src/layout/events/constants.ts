@@ -1,0 +1,129 @@
+// The numbers of a ring of events: where things lie in its file, how records begin, and what is bounded.
+// What each field means is in docs/events.md.
+
+/** First eight bytes of every ring, "MVEVENT" and a zero. */
+export const RING_MAGIC = "MVEVENT\0";
+export const RING_VERSION = 1;
+/** Bits of the header's word of incompatible features that this version knows. None yet. */
+export const RING_KNOWN_INCOMPATIBLE = 0;
+
+/** Byte offsets in the header, the file's first page, which is written once. */
+export const RING_HEADER = {
+  magic: 0,
+  version: 8,
+  compatible: 12,
+  incompatible: 16,
+  pid: 20,
+  threadId: 24,
+  ringId: 32,
+  fileBytes: 40,
+  stateOffset: 48,
+  shipperOffset: 56,
+  definitionsOffset: 64,
+  definitionsBytes: 72,
+  ringOffset: 80,
+  ringBytes: 88,
+  /** The first anchor: ticks, monotonic clock in ns, Unix time in ms; f64 each. */
+  startTick: 96,
+  startMonotonicNs: 104,
+  startUnixMs: 112,
+  ticksPerMs: 120,
+  appBytes: 128,
+  serviceBytes: 132,
+  app: 136,
+  service: 200,
+} as const;
+export const RING_HEADER_BYTES = 512;
+
+/** Byte offsets in the page that the writer alone writes. */
+export const RING_STATE = {
+  /** Words of 8 bytes that were ever committed, modulo 2³². */
+  head: 0,
+  /** f64 each: events that were refused because the ring was too full for their kind. */
+  refusedSpans: 64,
+  refusedMeasures: 72,
+  refusedLogs: 80,
+  refusedSevere: 88,
+  /** Events that could not be recorded for another reason. */
+  failed: 96,
+  /** Definitions for which there was no room. */
+  inlined: 104,
+} as const;
+export const RING_STATE_BYTES = 112;
+
+/** Byte offset, in the page that whoever ships alone writes, of the words that are done with, modulo 2³². */
+export const RING_SHIPPER = { position: 0 } as const;
+
+/** A record's first word: u16 words, u8 type, u8 flags, u32 position in the stream in words, modulo 2³². */
+export const EVENT = {
+  pad: 1,
+  anchor: 2,
+  log: 3,
+  measure: 4,
+  begin: 5,
+  end: 6,
+} as const;
+
+/** Words that records of a type have at least. */
+export const EVENT_WORDS = { pad: 1, anchor: 4, log: 4, measure: 4, begin: 6, end: 3 } as const;
+
+export const EVENT_FLAGS = {
+  /** Properties follow. */
+  properties: 1,
+  /** Something was left out or cut off. */
+  truncated: 2,
+} as const;
+
+/** How a value begins: u8 tag, u24 number. */
+export const VALUE = {
+  null: 0,
+  false: 1,
+  true: 2,
+  /** An f64 follows. */
+  number: 3,
+  /** An i32 follows. */
+  integer: 4,
+  /** As many bytes of UTF-8 as the number says, then zeroes up to a multiple of four. */
+  text: 5,
+  /** As text, but first a u32: the UTF-16 units that it had before it was cut. */
+  cutText: 6,
+  /** As many pairs of key and value. */
+  object: 7,
+  array: 8,
+  /** A text of the table of definitions. */
+  defined: 9,
+  redacted: 10,
+  /** What contains it. */
+  circular: 11,
+  tooDeep: 12,
+  /** Reading it threw. */
+  threw: 13,
+} as const;
+
+/** Kinds of definitions: u32 bytes in all, stored last; u32 kind; texts as u32 bytes and UTF-8 up to a multiple of four. */
+export const DEFINITION = { text: 1, measure: 2, span: 3 } as const;
+
+/** The six levels, the worst first. */
+export const LEVELS = ["fatal", "error", "warn", "info", "debug", "trace"] as const;
+export type Level = (typeof LEVELS)[number];
+
+/** How full a ring may be for each kind, as a share of its bytes. Logs from warn on may use all of it. */
+export const RING_SHARES = { begin: 0.5, measure: 0.75, end: 0.75, log: 0.9 } as const;
+
+export const EVENT_LIMITS = {
+  /** What follows a record's fixed words. */
+  eventBytes: 65_536,
+  depth: 8,
+  /** Properties and elements of arrays of one event, at all depths. */
+  attributes: 128,
+  /** A longer text is not defined but written where it is used. */
+  definedBytes: 255,
+  definitionsBytesMax: 1 << 24,
+  ringBytesMin: 1 << 17,
+  ringBytesMax: 1 << 26,
+} as const;
+
+export const RING_DEFAULTS = { ringBytes: 1 << 20, definitionsBytes: 1 << 16 } as const;
+
+/** Rings that an application may have at a time in one folder, those of ended writers included. */
+export const RINGS_PER_APP = 64;

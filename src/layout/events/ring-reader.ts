@@ -1,0 +1,371 @@
+// Reads events out of a ring while its writer goes on, and after its death. The ring may hold anything at all: every
+// length, number and place is checked, and what does not fit is one damaged event and no error.
+
+import { DamageError } from "../bytes.ts";
+import {
+  EVENT,
+  EVENT_FLAGS,
+  EVENT_WORDS,
+  LEVELS,
+  type Level,
+  RING_SHIPPER,
+  RING_STATE,
+  RING_STATE_BYTES,
+} from "./constants.ts";
+import { type CopyOf, Definitions } from "./definitions.ts";
+import type { Anchor, RingHeader } from "./header.ts";
+import { type EventProperties, ValueReader } from "./values.ts";
+
+interface Recorded {
+  timeMs: number;
+  /** Something was left out or cut off. */
+  truncated: boolean;
+}
+
+interface LogEvent extends Recorded {
+  kind: "log";
+  level: Level;
+  message: string;
+  properties: EventProperties;
+  /** The span that was open, sixteen hex digits. */
+  spanId: string | undefined;
+}
+
+interface MeasureEvent extends Recorded {
+  kind: "measure";
+  name: string;
+  unit: string;
+  value: number;
+  properties: EventProperties;
+}
+
+interface BeginEvent extends Recorded {
+  kind: "begin";
+  name: string;
+  spanId: string;
+  parentId: string | undefined;
+  depth: number;
+  traceId: string;
+}
+
+interface EndEvent extends Recorded {
+  kind: "end";
+  spanId: string;
+  status: "ok" | "error";
+}
+
+/** The wall clock was set, so that times before and behind it do not compare. */
+interface ClockEvent extends Recorded {
+  kind: "clock";
+  stepMs: number;
+}
+
+/** Something cannot be read: what is damaged, or was done with before it could be. */
+interface UnreadableEvent extends Recorded {
+  kind: "damaged" | "missed";
+  reason: string;
+}
+
+export type RingEvent =
+  | LogEvent
+  | MeasureEvent
+  | BeginEvent
+  | EndEvent
+  | ClockEvent
+  | UnreadableEvent;
+
+/** What a ring has refused, and could not record. */
+export interface Refusals {
+  spans: number;
+  measures: number;
+  /** Logs below warn, and those from warn on. */
+  logs: number;
+  severe: number;
+  failed: number;
+}
+
+/** What is copied at a time; no record is longer. */
+const CHUNK_WORDS = (1 << 19) / 8;
+/** In the place of a length: the record goes on behind the chunk, or there is none. */
+const CUT = -1;
+const DAMAGED = 0;
+/** The wall clock is adjusted by less all the time. */
+const STEP_MS = 10;
+
+export class RingReader {
+  readonly #header: RingHeader;
+  readonly #copy: CopyOf;
+  readonly #definitions: Definitions;
+  readonly #ringWords: number;
+  #anchor: Anchor;
+  #position: number | undefined;
+  /** Whether the last read came to the head, as it was then. */
+  isAtHead = false;
+
+  /** @param copy of the file's bytes; asked for nothing outside of the parts that the header names */
+  constructor(header: RingHeader, copy: CopyOf) {
+    this.#header = header;
+    this.#copy = copy;
+    this.#ringWords = header.ringBytes / 8;
+    this.#anchor = header.start;
+    this.#definitions = new Definitions(copy, header.definitionsOffset, header.definitionsBytes);
+  }
+
+  get refusals(): Refusals {
+    const view = viewOf(this.#copy(this.#header.stateOffset, RING_STATE_BYTES));
+    // Anything may stand there.
+    const at = (offset: number) => Math.max(0, Math.floor(view.getFloat64(offset, true))) || 0;
+    return {
+      spans: at(RING_STATE.refusedSpans),
+      measures: at(RING_STATE.refusedMeasures),
+      logs: at(RING_STATE.refusedLogs),
+      severe: at(RING_STATE.refusedSevere),
+      failed: at(RING_STATE.failed),
+    };
+  }
+
+  /** The next events, in the order in which they were recorded. There are more until {@link RingReader.isAtHead}. */
+  read(): RingEvent[] {
+    this.isAtHead = false;
+    const { stateOffset, shipperOffset } = this.#header;
+    const shipped = this.#word(shipperOffset + RING_SHIPPER.position);
+    const head = this.#word(stateOffset + RING_STATE.head);
+    const events: RingEvent[] = [];
+    this.#position ??= shipped;
+    this.#skipTo(shipped, head, events);
+    const left = (head - this.#position) >>> 0;
+    if (left > this.#ringWords) {
+      events.push(this.#unreadable("damaged", `the head is ${left} words away`));
+      this.#position = head;
+      this.isAtHead = true;
+      return events;
+    }
+    const words = Math.min(left, CHUNK_WORDS);
+    const chunk = this.#chunk(this.#position, words);
+    // Whoever ships gives the writer room: what it has given meanwhile may be written over in this copy.
+    const since = this.#word(shipperOffset + RING_SHIPPER.position);
+    if (this.#skipTo(since, head, events)) return events;
+    this.#take(chunk, words === left, events);
+    this.isAtHead = this.#position === head;
+    return events;
+  }
+
+  /**
+   * Steps over the oldest records, without looking into them, until at most so many words are left before the head.
+   * @returns the position then, for whoever ships to store
+   */
+  leave(words: number): number {
+    const head = this.#word(this.#header.stateOffset + RING_STATE.head);
+    this.#position ??= this.#word(this.#header.shipperOffset + RING_SHIPPER.position);
+    for (;;) {
+      const left = (head - this.#position) >>> 0;
+      if (left <= words) return this.#position;
+      if (left > this.#ringWords) {
+        this.#position = head;
+        return head;
+      }
+      const chunk = viewOf(this.#chunk(this.#position, Math.min(left, CHUNK_WORDS)));
+      const isAll = left <= CHUNK_WORDS;
+      let at = 0;
+      while (at < chunk.byteLength / 8 && left - at > words) {
+        const length = this.#lengthAt(chunk, at, this.#position, isAll);
+        if (length === CUT) break;
+        // Of a damaged stream nothing is left that could be read.
+        if (length === DAMAGED) at = left;
+        else at += length;
+      }
+      this.#position = (this.#position + at) >>> 0;
+    }
+  }
+
+  /** Leaves out what is done with. @returns whether there was any */
+  #skipTo(shipped: number, head: number, events: RingEvent[]): boolean {
+    const gone = (shipped - this.#position!) >>> 0;
+    if (gone === 0 || gone > (head - this.#position!) >>> 0) return false;
+    events.push(
+      this.#unreadable("missed", `${gone * 8} bytes were done with before they were read`),
+    );
+    this.#position = shipped;
+    return true;
+  }
+
+  #chunk(position: number, words: number): Uint8Array {
+    const { ringOffset } = this.#header;
+    const first = position % this.#ringWords;
+    const before = Math.min(words, this.#ringWords - first);
+    const chunk = new Uint8Array(words * 8);
+    if (before > 0) chunk.set(this.#copy(ringOffset + first * 8, before * 8));
+    if (words > before) chunk.set(this.#copy(ringOffset, (words - before) * 8), before * 8);
+    return chunk;
+  }
+
+  /** @param isAll whether the chunk goes up to the head, so that no record may go on behind it */
+  #take(chunk: Uint8Array, isAll: boolean, events: RingEvent[]): void {
+    const view = viewOf(chunk);
+    const values = new ValueReader(chunk, (id) => this.#definitions.text(id));
+    const start = this.#position!;
+    const words = chunk.length / 8;
+    let at = 0;
+    while (at < words) {
+      const length = this.#lengthAt(view, at, start, isAll);
+      if (length === CUT) break;
+      if (length === DAMAGED) {
+        // Where the next record begins nobody can say.
+        events.push(this.#unreadable("damaged", `there is no record at word ${start + at}`));
+        at = words;
+        break;
+      }
+      const flags = view.getUint8(at * 8 + 3);
+      const record = { view, values, at: at * 8, end: (at + length) * 8, flags };
+      const event = this.#event(view.getUint8(at * 8 + 2), length, record);
+      if (event !== undefined) events.push(event);
+      at += length;
+    }
+    this.#position = (start + at) >>> 0;
+  }
+
+  /** How many words the record at a word of a chunk has. @param start position of the chunk */
+  #lengthAt(chunk: DataView, at: number, start: number, isAll: boolean): number {
+    const words = chunk.byteLength / 8;
+    const position = (start + at) >>> 0;
+    const length = chunk.getUint16(at * 8, true);
+    const isWithinLap = (position % this.#ringWords) + length <= this.#ringWords;
+    const isOfHere = chunk.getUint32(at * 8 + 4, true) === position;
+    if (length === 0 || !isOfHere || !isWithinLap) return DAMAGED;
+    if (at + length <= words) return length;
+    return isAll ? DAMAGED : CUT;
+  }
+
+  #event(type: number, words: number, record: RawRecord): RingEvent | undefined {
+    if (type === EVENT.pad) return undefined;
+    const least = LEAST_WORDS.get(type);
+    if (least === undefined) return this.#unreadable("damaged", `no record has the type ${type}`);
+    if (words < least) return this.#unreadable("damaged", `a record of ${words} words`);
+    try {
+      return this.#decode(type, record);
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+      return this.#unreadable("damaged", error.message);
+    }
+  }
+
+  #decode(type: number, record: RawRecord): RingEvent | undefined {
+    const { view, at, flags } = record;
+    const u32 = (offset: number) => view.getUint32(at + offset, true);
+    const tick = view.getFloat64(at + 8, true);
+    if (type === EVENT.anchor) return this.#anchored(tick, record);
+    const timeMs = this.#timeOf(tick);
+    const truncated = (flags & EVENT_FLAGS.truncated) !== 0;
+    switch (type) {
+      case EVENT.measure: {
+        const named = this.#named(record, u32(16), EVENT_WORDS.measure, true);
+        const value = view.getFloat64(at + 24, true);
+        const properties = this.#properties(record);
+        return { kind: "measure", timeMs, truncated, ...named, value, properties };
+      }
+      case EVENT.begin: {
+        const { name } = this.#named(record, u32(16), EVENT_WORDS.begin, false);
+        const spanId = this.#spanId(u32(20))!;
+        const parentId = this.#spanId(u32(24));
+        const traceId = [u32(32), u32(36), u32(40), u32(44)].map(hex8).join("");
+        return {
+          kind: "begin",
+          timeMs,
+          truncated,
+          name,
+          spanId,
+          parentId,
+          depth: u32(28),
+          traceId,
+        };
+      }
+      case EVENT.end: {
+        const status = u32(20) === 0 ? "ok" : "error";
+        return { kind: "end", timeMs, truncated, spanId: this.#spanId(u32(16))!, status };
+      }
+    }
+    const level = LEVELS[u32(24)];
+    if (level === undefined) throw new DamageError(`no log has the level ${u32(24)}`, at);
+    const { name: message } = this.#named(record, u32(16), EVENT_WORDS.log, false);
+    const spanId = this.#spanId(u32(20));
+    const properties = this.#properties(record);
+    return { kind: "log", timeMs, truncated, level, message, properties, spanId };
+  }
+
+  /** A name by its definition, or, where its number is 0, as it follows the record's fixed words. */
+  #named(record: RawRecord, id: number, fixedWords: number, hasUnit: boolean) {
+    const { values, at, end } = record;
+    values.seek(at + fixedWords * 8, end);
+    if (id === 0) {
+      const name = values.text();
+      return { name, unit: hasUnit ? values.text() : "" };
+    }
+    const { text: name, unit } = this.#definitions.get(id) ?? {
+      text: `[definition ${id}]`,
+      unit: "",
+    };
+    return { name, unit };
+  }
+
+  #properties({ values, flags }: RawRecord): EventProperties {
+    return (flags & EVENT_FLAGS.properties) === 0 ? {} : values.properties();
+  }
+
+  /** From here on times go by this anchor. */
+  #anchored(tick: number, { view, at }: RawRecord): ClockEvent | undefined {
+    const monotonicNs = view.getFloat64(at + 16, true);
+    const unixMs = view.getFloat64(at + 24, true);
+    if (![tick, monotonicNs, unixMs].every((each) => Math.abs(each) < 2 ** 62)) {
+      throw new DamageError("an anchor whose times are no numbers", at);
+    }
+    const before = this.#anchor;
+    this.#anchor = { tick, monotonicNs, unixMs };
+    const stepMs = unixMs - before.unixMs - (monotonicNs - before.monotonicNs) / 1e6;
+    if (Math.abs(stepMs) < STEP_MS) return undefined;
+    return { kind: "clock", timeMs: unixMs, truncated: false, stepMs };
+  }
+
+  #timeOf(tick: number): number {
+    const { start, ticksPerMs } = this.#header;
+    const { tick: anchorTick, monotonicNs, unixMs } = this.#anchor;
+    // Over a second and more the clocks say better what a tick is than the millisecond of the writer's start.
+    const passedMs = (monotonicNs - start.monotonicNs) / 1e6;
+    const rate = passedMs > 500 ? (anchorTick - start.tick) / passedMs : ticksPerMs;
+    const timeMs = unixMs + (tick - anchorTick) / (rate >= 1 ? rate : ticksPerMs);
+    // Dates end there (ECMAScript, section 21.4.1.1); only what is forged is outside.
+    return Math.abs(timeMs) <= 8.64e15 ? timeMs : unixMs;
+  }
+
+  #spanId(sequence: number): string | undefined {
+    return sequence === 0 ? undefined : this.#header.ringId.slice(0, 8) + hex8(sequence);
+  }
+
+  #unreadable(kind: "damaged" | "missed", reason: string): UnreadableEvent {
+    return { kind, timeMs: this.#anchor.unixMs, truncated: false, reason };
+  }
+
+  #word(offset: number): number {
+    return viewOf(this.#copy(offset, 4)).getUint32(0, true);
+  }
+}
+
+interface RawRecord {
+  view: DataView;
+  values: ValueReader;
+  /** In bytes of the chunk. */
+  at: number;
+  end: number;
+  flags: number;
+}
+
+const LEAST_WORDS = new Map<number, number>(
+  (Object.keys(EVENT) as (keyof typeof EVENT)[]).map((name) => [EVENT[name], EVENT_WORDS[name]]),
+);
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function hex8(value: number): string {
+  return value.toString(16).padStart(8, "0");
+}

@@ -1,0 +1,51 @@
+// The programs of docs/events.md do what the page says, and so does `events tail` with what they have recorded.
+
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { EventFollower } from "../../src/events/index.ts";
+import { ROOT, TestHost } from "../support/host.ts";
+import { surroundings } from "../support/surroundings.ts";
+
+const PAGE = readFileSync(join(ROOT, "docs/events.md"), "utf8");
+const PROGRAMS = [...PAGE.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, program]) => program!);
+
+async function recordedBy(host: TestHost, program: string) {
+  const path = join(host.folder, "program.ts");
+  await Bun.write(path, program.replace('"microview"', JSON.stringify(join(ROOT, "src/client"))));
+  const child = Bun.spawn([process.execPath, path], {
+    env: surroundings({ MICROVIEW_POOL_DIR: host.poolDir }),
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "inherit",
+  });
+  host.own(child);
+  expect(await child.exited).toBe(0);
+  const follower = new EventFollower({
+    poolDir: host.poolDir,
+    wantsApp: () => true,
+    wantsService: () => true,
+    onUnreadable: () => {},
+  });
+  host.onEnd(() => follower.close());
+  return follower.next();
+}
+
+test("the first program records what it says", async () => {
+  await using host = new TestHost();
+  const rows = await recordedBy(host, PROGRAMS[0]!);
+  const texts = rows.map((row) => ("message" in row ? row.message : "name" in row ? row.name : ""));
+  expect(texts.sort()).toEqual(
+    [
+      ...["signed in", "no answer", "latency", "within the span"],
+      ...["within this one, after a wait too", "query", "query", "query"],
+    ].sort(),
+  );
+});
+
+test("the second program hides what it says", async () => {
+  await using host = new TestHost();
+  expect(await recordedBy(host, PROGRAMS[1]!)).toMatchObject([
+    { message: "paid by [card]", properties: { iban: "[redacted]" } },
+  ]);
+});

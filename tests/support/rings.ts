@@ -1,0 +1,121 @@
+// Rings of events in memory, without a file: written by the client's own code, read by the layout's.
+
+import { Encoder } from "../../src/client/events/encoder.ts";
+import { Interner } from "../../src/client/events/interner.ts";
+import type { EventsOptions } from "../../src/client/events/options.ts";
+import { Redaction } from "../../src/client/events/redaction.ts";
+import { type RingMemory, RingWriter } from "../../src/client/events/ring-writer.ts";
+import {
+  decodeRingHeader,
+  EVENT_LIMITS,
+  encodeRingHeader,
+  finishRingHeader,
+  type RingEvent,
+  RingReader,
+  ringGeometry,
+} from "../../src/layout/index.ts";
+
+/** The smallest ring that there is. */
+export const SMALL = ringGeometry(EVENT_LIMITS.ringBytesMin, 4096);
+
+/** A clock that goes on by a millisecond, of 1000 ticks, at each look. */
+export class TestClock {
+  #tick = 0;
+  readonly ticksPerMs = 1000;
+  /** Added to the wall clock, as whoever sets it does. */
+  setByMs = 0;
+
+  readonly ticks = () => {
+    this.#tick += 1000;
+    return this.#tick;
+  };
+
+  anchor() {
+    const tick = this.#tick;
+    return { tick, monotonicNs: tick * 1000, unixMs: 1.7e12 + tick / 1000 + this.setByMs };
+  }
+}
+
+export function headerOf(geometry = SMALL, clock = new TestClock()) {
+  return {
+    ...geometry,
+    ringId: "0123456789abcdef",
+    app: "shop",
+    service: "auth",
+    pid: 1,
+    threadId: 0,
+    start: clock.anchor(),
+    ticksPerMs: clock.ticksPerMs,
+  };
+}
+
+/** The bytes of a ring's file in which nothing was recorded yet. */
+export function emptyRing(geometry = SMALL, clock = new TestClock()): Uint8Array {
+  const bytes = new Uint8Array(geometry.fileBytes);
+  bytes.set(encodeRingHeader(headerOf(geometry, clock)));
+  finishRingHeader(bytes);
+  return bytes;
+}
+
+export function memoryOf(bytes: Uint8Array): RingMemory {
+  return { ints: new Int32Array(bytes.buffer), doubles: new Float64Array(bytes.buffer) };
+}
+
+export class TestRing {
+  readonly clock = new TestClock();
+  readonly bytes = emptyRing(SMALL, this.clock);
+  readonly writer: RingWriter;
+  readonly interner: Interner;
+  readonly encoder: Encoder;
+
+  constructor(options: EventsOptions = {}, memory?: RingMemory) {
+    this.writer = new RingWriter(memory ?? memoryOf(this.bytes), SMALL, this.clock);
+    const redaction = new Redaction(options.redact, options.redactHook);
+    this.interner = new Interner(this.writer, redaction);
+    this.encoder = new Encoder(redaction, (name) => this.interner.key(name));
+  }
+
+  log(message: string, level = 3): void {
+    const id = this.interner.message(message);
+    this.encoder.reset();
+    if (id === 0) this.encoder.text(message);
+    this.writer.log(level, id, 0, this.encoder, 0);
+  }
+
+  /** Begins a span, by its definition or, if that is 0, by the name in the encoder. */
+  begin(definition: number, sequence = 1, parent = 0): boolean {
+    const begun = { sequence, depth: 1, trace0: 1, trace1: 2, trace2: 3, trace3: 4 };
+    return definition > 0
+      ? this.writer.begin(definition, parent, begun)
+      : this.writer.begin(0, parent, begun, this.encoder);
+  }
+
+  /** As whoever ships does. */
+  shipAll(): void {
+    const ints = new Int32Array(this.bytes.buffer);
+    ints[SMALL.shipperOffset / 4] = ints[SMALL.stateOffset / 4]!;
+  }
+
+  reader(): RingReader {
+    return readerOf(this.bytes);
+  }
+}
+
+/** @throws RingFormatError */
+export function readerOf(bytes: Uint8Array): RingReader {
+  const header = decodeRingHeader(bytes, bytes.length);
+  return new RingReader(header, (offset, length) => {
+    if (!(offset >= 0 && length >= 0 && offset + length <= bytes.length)) {
+      throw new RangeError(`${length} bytes at ${offset} were asked for`);
+    }
+    return bytes.slice(offset, offset + length);
+  });
+}
+
+/** Everything that a reader gives until it is at the head. */
+export function readAll(reader: RingReader): RingEvent[] {
+  const events: RingEvent[] = [];
+  do events.push(...reader.read());
+  while (!reader.isAtHead);
+  return events;
+}
