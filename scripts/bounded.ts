@@ -63,7 +63,8 @@ async function show(path: string, ended: Promise<unknown>): Promise<void> {
     const wasOver = isOver;
     const bytes = await Bun.file(path).slice(shown).bytes();
     shown += bytes.length;
-    await Bun.write(Bun.stdout, bytes);
+    // Bun.write begins a file again at each call.
+    if (bytes.length > 0) await new Promise((written) => process.stdout.write(bytes, written));
     if (wasOver) return;
     await Promise.race([over, Bun.sleep(SHOW_EVERY_MS)]);
   }

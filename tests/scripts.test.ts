@@ -1,6 +1,7 @@
 // That `make test` comes to its end and says how it went, whatever hangs, and that it tells what failed and why.
 
 import { describe, expect, test } from "bun:test";
+import { readFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,6 +32,24 @@ test("what a command leaves running in the background does not keep its end", as
   });
   process.kill(Number(output.trim().split(" ")[1]), "SIGKILL");
   expect({ exitCode, how }).toEqual({ exitCode: 0, how: undefined });
+});
+
+test("what a command prints comes behind what a file has already", async () => {
+  const path = join(tmpdir(), `microview-shown-${process.pid}`);
+  const module = JSON.stringify(join(ROOT, "scripts/bounded.ts"));
+  const program = `
+    const { runBounded } = await import(${module});
+    console.log("before");
+    const command = ["sh", "-c", "echo one; sleep 0.3; echo two"];
+    await runBounded(command, { shows: true, limitMs: 60_000 });
+    console.log("after");`;
+  try {
+    const child = Bun.spawn([process.execPath, "-e", program], { stdout: Bun.file(path) });
+    expect(await child.exited).toBe(0);
+    expect(readFileSync(path, "utf8")).toBe("before\none\ntwo\nafter\n");
+  } finally {
+    rmSync(path, { force: true });
+  }
 });
 
 test("a signal ends `make test` with its closing line", async () => {
