@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { EventFollower, type EventRow, RingKeeper } from "../../src/events/index.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { RINGS_PER_APP } from "../../src/layout/index.ts";
-import { TestHost } from "../support/host.ts";
+import { ROOT, TestHost } from "../support/host.ts";
+import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
 
 function follower(
@@ -227,6 +228,35 @@ describe("a service that is killed at full load", () => {
       name: "work",
       status: "lost",
     });
+  });
+});
+
+describe("the last words of a process", () => {
+  test.each([
+    ["throws when it is loaded", "throw new Error('at load')", 1],
+    ["leaves a rejection to nobody", "void Promise.reject(new Error('rejected'))", 1],
+    ["exits at once", "process.exit(3)", 3],
+    ["has nothing to do", "", 0],
+  ])("are there when it %s", async (_what, end, exitCode) => {
+    await using host = new TestHost();
+    const path = join(host.folder, "program.ts");
+    await Bun.write(
+      path,
+      `import { MicroView } from ${JSON.stringify(join(ROOT, "src/client"))};
+      const mv = new MicroView({ app: "shop", service: "auth" });
+      mv.log.fatal("last words");
+      mv.span("open").begin();
+      ${end};`,
+    );
+    const env = surroundings({ MICROVIEW_POOL_DIR: host.poolDir });
+    const child = host.own(
+      Bun.spawn([process.execPath, path], { env, stdin: "ignore", stderr: "ignore" }),
+    );
+    expect(await child.exited).toBe(exitCode);
+    expect(follower(host).next()).toMatchObject([
+      { kind: "log", level: "fatal", message: "last words" },
+      { kind: "span", name: "open", status: "lost" },
+    ]);
   });
 });
 

@@ -1,7 +1,7 @@
 // Makes the file of this thread's ring, and keeps the number of files bounded: rings of ended writers stay until their
 // application has too many, the oldest go first.
 
-import { lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { threadId } from "node:worker_threads";
 import {
@@ -110,8 +110,12 @@ function memoryOf(buffer: ArrayBuffer): RingMemory {
   return { ints: new Int32Array(buffer), doubles: new Float64Array(buffer) };
 }
 
-/** The application's folder, if the agent has not made it yet. That of all pools is for whoever has named it. */
+/**
+ * The application's folder, if no agent has made it yet. Only below a folder of this user: in another's, the agent that
+ * makes it decides who may use it, and could not keep a pool in one that is this user's.
+ */
 function makeFolder(path: string): void {
+  if (statSync(dirname(path)).uid !== process.geteuid?.()) return;
   try {
     mkdirSync(path);
   } catch (error) {

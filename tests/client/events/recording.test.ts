@@ -2,8 +2,18 @@
 
 import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
+import { RingWriter } from "../../../src/client/events/ring-writer.ts";
+import { MicroView } from "../../../src/client/index.ts";
 import { DEFINITION, type RingEvent } from "../../../src/layout/index.ts";
-import { emptyRing, memoryOf, readAll, readerOf, SMALL, TestRing } from "../../support/rings.ts";
+import {
+  emptyRing,
+  memoryOf,
+  readAll,
+  readerOf,
+  SMALL,
+  TestClock,
+  TestRing,
+} from "../../support/rings.ts";
 
 /** Properties as they are read back. */
 function recorded(properties: unknown, ring = new TestRing()): Record<string, unknown> {
@@ -260,6 +270,32 @@ describe("a full ring", () => {
     }
     expect(read).toEqual(Array.from({ length: written }, (_, i) => String(i)));
     expect(reader.refusals.severe).toBe(0);
+  });
+});
+
+describe("on processors that show stores in another order", () => {
+  test("the head alone is published in order, and the bytes are the same", () => {
+    const images = ["plain", "ordered"].map((how) => {
+      const bytes = emptyRing();
+      const publish = (ints: Int32Array, at: number, value: number) => {
+        if (how === "plain") ints[at] = value;
+        else Atomics.store(ints, at, value);
+      };
+      const writer = new RingWriter(memoryOf(bytes), SMALL, new TestClock(), publish);
+      for (let i = 0; i < 100; i++) writer.measure(1, i);
+      return bytes;
+    });
+    expect(images[1]).toEqual(images[0]!);
+    expect(readAll(readerOf(images[1]!))).toHaveLength(100);
+  });
+});
+
+describe("options of events", () => {
+  test("are looked at when the client is made", () => {
+    const made = (events: object) => () => new MicroView({ app: "shop", service: "auth", events });
+    expect(made({ redacts: [] })).toThrow("has no option redacts");
+    expect(made({ redact: "iban" })).toThrow("redact has to be an array of strings");
+    expect(made({ redactHook: 5 })).toThrow("redactHook has to be a function");
   });
 });
 
