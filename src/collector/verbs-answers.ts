@@ -78,7 +78,7 @@ function queuePairIn(answer: unknown): QueuePairResponse | undefined {
 
 function noRdma(reason: unknown): TransportError {
   return new TransportError(
-    `the agent serves no RDMA: ${foreignWords(reason) ?? "it gives no reason"}`,
+    `the agent has no RDMA: ${foreignWords(reason) ?? "it gives no reason"}`,
   );
 }
 
