@@ -159,8 +159,8 @@ export class Scrape {
     const leadBytes = Buffer.byteLength(sampleLead(name));
     let start = 0;
     let i = 0;
-    for (const { from, to, created: since } of block.runs) {
-      for (const last = i + to - from; i < last; i++) {
+    for (const { count, created: since } of block.spans) {
+      for (const last = i + count; i < last; i++) {
         const end = ends[i]!;
         const index = indexes[i]!;
         const value = index < 0 || index >= values.length ? Number.NaN : values[index]!;

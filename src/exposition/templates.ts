@@ -52,6 +52,8 @@ export interface Run {
 /** Series that are written one after the other, from the values of one pool; of a histogram, all of one metric. */
 export class Block {
   readonly runs: Run[] = [];
+  /** Of each run, what is asked at every scrape: how many series it has, and when they began. */
+  readonly spans: { count: number; created: Uint8Array | undefined }[] = [];
   count = 0;
   /** Of the texts, when they are kept. */
   keptBytes = 0;
@@ -65,8 +67,10 @@ export class Block {
   ) {}
 
   add(run: Run): void {
+    const count = run.to - run.from;
     this.runs.push(run);
-    this.count += run.to - run.from;
+    this.spans.push({ count, created: run.created });
+    this.count += count;
   }
 
   /**
@@ -90,7 +94,8 @@ export class Block {
     const [first] = this.runs;
     // Most blocks are a part of one metric's series.
     if (this.runs.length === 1 && first!.index < 0) {
-      return first!.entry.indexes.subarray(first!.from, first!.to);
+      this.#indexes = first!.entry.indexes.subarray(first!.from, first!.to);
+      return this.#indexes;
     }
     const indexes = new Int32Array(this.count);
     let i = 0;
