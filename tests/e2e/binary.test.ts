@@ -257,6 +257,7 @@ describe("the binary's command line", () => {
       "completion",
       "demo",
       "doctor",
+      "events",
       "inspect",
       "replay",
     ]);
