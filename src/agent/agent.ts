@@ -144,7 +144,9 @@ export class Agent {
     const poolDir = options.poolDir === undefined ? undefined : resolve(options.poolDir);
     this.#place = new PoolPlace(poolDir, poolMode, gid);
     this.#health = new Health(log);
-    this.#rings = new RingKeeper(options.poolDir);
+    this.#rings = new RingKeeper(options.poolDir, (path, reason) => {
+      log.warn("a ring of events is left alone", { path, reason });
+    });
     this.#scans = new Recurring(log, "a scan failed", "scans work again");
     this.#samplings = new Recurring(
       log,

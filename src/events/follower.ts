@@ -106,8 +106,14 @@ export class EventFollower {
     for (const [path, followed] of this.#followed) {
       // Looked at first: what was recorded before the writer's end is there then.
       const isWritten = followed.ring.isWritten;
-      const isAll = this.#read(followed, rows);
-      this.#tellRefusals(followed, rows);
+      let isAll: boolean;
+      try {
+        isAll = this.#read(followed, rows);
+        this.#tellRefusals(followed, rows);
+      } catch (error) {
+        this.#giveUp(path, followed, (error as Error).message);
+        continue;
+      }
       if (!isWritten && isAll) this.#end(path, followed, rows);
       else if (isLast) this.#leaveOpen(followed, "open", rows);
     }
@@ -151,6 +157,14 @@ export class EventFollower {
       this.#told.add(path);
       onUnreadable(path, (error as Error).message);
     }
+  }
+
+  /** A ring that cannot be read any more: what it had so far was given. */
+  #giveUp(path: string, { ring }: Followed, reason: string): void {
+    this.#followed.delete(path);
+    this.#passed.set(path, Number.POSITIVE_INFINITY);
+    ring.close();
+    this.#options.onUnreadable(path, reason);
   }
 
   /** @returns whether all was read */

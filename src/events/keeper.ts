@@ -26,7 +26,11 @@ export class RingKeeper {
   readonly #passed = new Map<string, number>();
   #foundMs = Number.NEGATIVE_INFINITY;
 
-  constructor(poolDir?: string) {
+  /** @param onUnreadable told once of each ring that cannot be read any more, and is left alone from then on */
+  constructor(
+    poolDir?: string,
+    readonly onUnreadable: (path: string, reason: string) => void = () => {},
+  ) {
     this.#poolDir = poolDir;
   }
 
@@ -45,9 +49,13 @@ export class RingKeeper {
         if (!kept.ring.isWritten) this.#release(path, kept);
       }
     }
-    for (const { ring, position } of this.#kept.values()) {
-      const words = Math.floor((ring.header.ringBytes / 8) * KEPT_SHARE);
-      Atomics.store(position, 0, ring.reader.leave(words) | 0);
+    for (const [path, kept] of this.#kept) {
+      try {
+        makeRoom(kept);
+      } catch (error) {
+        this.#release(path, kept);
+        this.onUnreadable(path, (error as Error).message);
+      }
     }
   }
 
@@ -103,6 +111,12 @@ export class RingKeeper {
     mapping.unmap();
     ring.close();
   }
+}
+
+/** @throws RingFormatError for a file that was cut short */
+function makeRoom({ ring, position }: Kept): void {
+  const words = Math.floor((ring.header.ringBytes / 8) * KEPT_SHARE);
+  Atomics.store(position, 0, ring.reader.leave(words) | 0);
 }
 
 const PAGE = 4096;

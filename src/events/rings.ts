@@ -8,6 +8,7 @@ import {
   isAppName,
   isRingFile,
   RING_HEADER_BYTES,
+  RingFormatError,
   type RingHeader,
   RingReader,
   SHM_DIR,
@@ -56,6 +57,11 @@ export class OpenRing {
     readonly mapping: Mapping,
   ) {
     this.reader = new RingReader(header, (offset, bytes) => {
+      const there = file.stat().bytes;
+      if (there < mapping.byteLength) {
+        // Touching what was cut off would end this process.
+        throw new RingFormatError(`the file was cut to ${there} of ${mapping.byteLength} bytes`);
+      }
       // Copies are calls into the runtime, which no compiler moves; the fence keeps the processor from it.
       Atomics.add(FENCE, 0, 1);
       return mapping.bytes(offset, bytes).slice();

@@ -1,7 +1,15 @@
 // Events as others see them: while their service lives, after it was killed at full load, and from all its threads.
 
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { EventFollower, type EventRow, RingKeeper } from "../../src/events/index.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
@@ -321,6 +329,40 @@ describe("an agent", () => {
     third.round();
     expect(position()).toBeGreaterThan(kept);
     for (const each of [second, third]) each.close();
+  });
+});
+
+describe("a ring that is cut short", () => {
+  test("ends neither who keeps it nor who reads it, and both say so once and go on with others", async () => {
+    await using host = new TestHost();
+    const [cut, whole] = [
+      host.client({ poolDir: host.poolDir, app: "cut" }),
+      host.client({ poolDir: host.poolDir, app: "whole" }),
+    ];
+    cut.log.info("before");
+    whole.log.info("before");
+    const said: string[] = [];
+    const say = (path: string, reason: string) => said.push(`${path}: ${reason}`);
+    const keeper = new RingKeeper(host.poolDir, say);
+    const following = follower(host, { onUnreadable: say });
+    keeper.round();
+    expect(
+      following
+        .next()
+        .map(({ app }) => app)
+        .sort(),
+    ).toEqual(["cut", "whole"]);
+    const [path] = ringsOf(host, "cut");
+    truncateSync(path!, 4096);
+    whole.log.info("after");
+    for (let round = 0; round < 3; round++) keeper.round();
+    const rows = [following.next(), following.next()].flat();
+    expect(rows).toMatchObject([{ app: "whole", message: "after" }]);
+    expect(said).toEqual([
+      expect.stringContaining("was cut to 4096 of"),
+      expect.stringContaining("was cut to 4096 of"),
+    ]);
+    keeper.close();
   });
 });
 
