@@ -10,7 +10,7 @@ import { failuresIn, printedFor, shortened, straysIn } from "./output.ts";
 /** More than this is no bad luck. */
 const AGAIN_TESTS_MAX = 5;
 const AGAIN_FILES_MAX = 3;
-/** Of failures that are told in full, and of lines of each. */
+/** How many failures are printed in full, and how many lines of each. */
 const TOLD_MAX = 10;
 const TOLD_LINES = 40;
 /** Of names in the lines before the closing one. */

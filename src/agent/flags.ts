@@ -1,4 +1,4 @@
-// What callers of the agent, and those who start it, are told of its flags.
+// The agent's flags as errors and hints name them, for the guard that serves it.
 
 import type { GuardFlags } from "../guard/index.ts";
 

@@ -493,7 +493,7 @@ export class Collector {
     this.#tellFlaws(pool, flaws, news.isWhole ? 0 : (known?.damageCount ?? 0));
   }
 
-  /** What is left out is said again when there are records of more types, and not for each record. */
+  /** Reports skipped records once per set of types, not once per record. */
   #tellFlaws(
     { target, app }: ReadPool,
     { damageCount, damage, skippedTypes, skipped }: DirectoryFlaws,

@@ -250,7 +250,7 @@ export function findSeries(
 }
 
 /**
- * Series are numbered anew: the same ones have other places now, in rows that are kept as well.
+ * Series have new numbers. Moves the values in the rows that are kept to the places that the same series have now.
  * @returns by how many bytes the rows grew
  */
 function renumber(pool: PoolHistory, structure: Structure): number {

@@ -445,7 +445,7 @@ export class Pools {
     }
   }
 
-  /** Services are told why they have no pool, and whoever runs the agent is told too. */
+  /** Answers the service with the reason, and logs it for the operator. */
   #noteRefused(app: string, error: Error): void {
     // Of its own one the agent says itself what becomes of its metrics.
     if (app === AGENT_APP) return;

@@ -1,5 +1,4 @@
-// Where snapshots go, as the flags ask for it, and what is said of that to the person who has typed them. For the
-// subcommands that have snapshots, wherever they have them from.
+// Makes the sinks that the flags ask for, and reports their summaries and failures. Used by `collect` and `replay`.
 
 import { rmSync } from "node:fs";
 import type { Filter, TargetStatistics } from "../../collector/index.ts";
