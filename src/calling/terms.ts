@@ -13,7 +13,8 @@ export type PathMtuBytes = (typeof PATH_MTUS_BYTES)[number];
 
 /**
  * What a token may do. `read`: lists, values, the data port, RDMA. `register`: writers and series. `admin`: what concerns
- * all of the agent. A scope of a new server is a word here.
+ * all of the agent. `ingest`: give a lake events. `events:read`: read logs, measures and spans, which `read` does not.
+ * A scope of a new server is a word here.
  */
-export const SCOPES = ["read", "register", "admin"] as const;
+export const SCOPES = ["read", "register", "admin", "ingest", "events:read"] as const;
 export type Scope = (typeof SCOPES)[number];
