@@ -1,7 +1,7 @@
 // Keeps rings from filling up while nobody ships what is in them: of each living writer's ring the newest part is kept,
 // and the writer is told that it may use the rest. The agent does so, for the services of its own user.
 
-import { type Mapping, ownUids } from "../ffi/index.ts";
+import { ownUids } from "../ffi/index.ts";
 import { RING_SHIPPER } from "../layout/index.ts";
 import { OpenRing, ringsNamed } from "./rings.ts";
 
@@ -13,15 +13,9 @@ const TRIES = 5;
 /** A writer of 100,000 events a second fills a quarter of its ring meanwhile. */
 const BUSY_MS = 50;
 
-interface Kept {
-  ring: OpenRing;
-  position: Int32Array;
-  mapping: Mapping;
-}
-
 export class RingKeeper {
   readonly #poolDir: string | undefined;
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new Map<string, OpenRing>();
   /** How often in a row rings were found that cannot be kept: their writers have ended, or have just begun. */
   readonly #passed = new Map<string, number>();
   #foundMs = Number.NEGATIVE_INFINITY;
@@ -44,23 +38,23 @@ export class RingKeeper {
     if (nowMs - this.#foundMs >= FIND_MS) {
       this.#foundMs = nowMs;
       this.#find();
-      for (const [path, kept] of this.#kept) {
+      for (const [path, ring] of this.#kept) {
         // What it has left is for whoever wants to know why it died.
-        if (!kept.ring.isWritten) this.#release(path, kept);
+        if (!ring.isWritten) this.#release(path, ring);
       }
     }
-    for (const [path, kept] of this.#kept) {
+    for (const [path, ring] of this.#kept) {
       try {
-        makeRoom(kept);
+        makeRoom(ring);
       } catch (error) {
-        this.#release(path, kept);
+        this.#release(path, ring);
         this.onUnreadable(path, (error as Error).message);
       }
     }
   }
 
   close(): void {
-    for (const [path, kept] of this.#kept) this.#release(path, kept);
+    for (const [path, ring] of this.#kept) this.#release(path, ring);
   }
 
   #find(): void {
@@ -98,27 +92,25 @@ export class RingKeeper {
       ring.close();
       return true;
     }
-    const page = shipperOffset - (shipperOffset % PAGE);
-    const mapping = ring.file.map(page, PAGE, true);
-    const at = shipperOffset - page + RING_SHIPPER.position;
-    this.#kept.set(path, { ring, mapping, position: new Int32Array(mapping.buffer, at, 1) });
+    this.#kept.set(path, ring);
     return true;
   }
 
-  #release(path: string, { ring, mapping }: Kept): void {
+  #release(path: string, ring: OpenRing): void {
     this.#kept.delete(path);
     this.#passed.set(path, TRIES);
-    mapping.unmap();
     ring.close();
   }
 }
 
 /** @throws RingFormatError for a file that was cut short */
-function makeRoom({ ring, position }: Kept): void {
-  const words = Math.floor((ring.header.ringBytes / 8) * KEPT_SHARE);
-  Atomics.store(position, 0, ring.reader.leave(words) | 0);
+function makeRoom(ring: OpenRing): void {
+  const { ringBytes, shipperOffset } = ring.header;
+  const words = Math.floor((ringBytes / 8) * KEPT_SHARE);
+  const position = new Uint8Array(8);
+  new DataView(position.buffer).setUint32(0, ring.reader.leave(words), true);
+  ring.storeWord(shipperOffset + RING_SHIPPER.position, position);
 }
 
-const PAGE = 4096;
 /** Whoever stores the position holds the lock of where it is. */
 const LEASE_BYTES = 8;

@@ -1,7 +1,8 @@
-// Which rings of events a host has, and each one opened for reading: mapped, with its writer's lock.
+// Which rings of events a host has, and each one opened. A ring is read and written by calls of the system and never
+// mapped: its owner may cut the file at any moment, and touching what was cut off would end this process.
 
-import { readdirSync } from "node:fs";
-import { type Mapping, type Owners, openOwned, type SharedFile } from "../ffi/index.ts";
+import { readdirSync, readSync, writeSync } from "node:fs";
+import { type Owners, openOwned, type SharedFile } from "../ffi/index.ts";
 import {
   appOfRingInShm,
   decodeRingHeader,
@@ -48,24 +49,17 @@ function namesIn(folder: string): string[] {
   }
 }
 
+/** Numbers of a ring are read by calls of the system, of which only one of eight aligned bytes is one load everywhere. */
+const WORD_BYTES = 8;
+
 export class OpenRing {
   readonly reader: RingReader;
 
   private constructor(
     readonly header: RingHeader,
     readonly file: SharedFile,
-    readonly mapping: Mapping,
   ) {
-    this.reader = new RingReader(header, (offset, bytes) => {
-      const there = file.stat().bytes;
-      if (there < mapping.byteLength) {
-        // Touching what was cut off would end this process.
-        throw new RingFormatError(`the file was cut to ${there} of ${mapping.byteLength} bytes`);
-      }
-      // Copies are calls into the runtime, which no compiler moves; the fence keeps the processor from it.
-      Atomics.add(FENCE, 0, 1);
-      return mapping.bytes(offset, bytes).slice();
-    });
+    this.reader = new RingReader(header, (offset, bytes) => this.copy(offset, bytes));
   }
 
   /**
@@ -76,8 +70,9 @@ export class OpenRing {
     const file = openOwned(path, isKept, owners);
     try {
       const { bytes } = file.stat();
-      const header = decodeRingHeader(file.head(RING_HEADER_BYTES), bytes);
-      return new OpenRing(header, file, file.map(0, bytes, false));
+      const head = new Uint8Array(Math.min(bytes, RING_HEADER_BYTES));
+      readInto(file, head, 0);
+      return new OpenRing(decodeRingHeader(head, bytes), file);
     } catch (error) {
       file.close();
       throw error;
@@ -90,8 +85,47 @@ export class OpenRing {
     return this.file.locked(stateOffset, Math.max(1, shipperOffset - stateOffset));
   }
 
+  /** A copy of a part of the file. @throws RingFormatError when the file was cut short */
+  copy(offset: number, bytes: number): Uint8Array {
+    if (bytes >= WORD_BYTES || offset % WORD_BYTES !== 0) {
+      const copied = new Uint8Array(bytes);
+      this.read(copied, offset);
+      return copied;
+    }
+    const word = new Uint8Array(WORD_BYTES);
+    this.read(word, offset);
+    return word.subarray(0, bytes);
+  }
+
+  /** Fills bytes from the file. @throws RingFormatError when the file was cut short */
+  read(into: Uint8Array, offset: number): void {
+    // A call is not moved by a compiler; the fence keeps the processor from looking at a body before the head.
+    Atomics.add(FENCE, 0, 1);
+    readInto(this.file, into, offset);
+  }
+
+  /** Stores eight bytes at once. @throws RingFormatError, SystemError when they cannot be stored */
+  storeWord(offset: number, word: Uint8Array): void {
+    const { bytes } = this.file.stat();
+    // Storing there would make the file longer again, with nothing in it.
+    if (bytes < this.header.fileBytes) throw cutTo(bytes, this.header.fileBytes);
+    writeSync(this.file.fd, word, 0, WORD_BYTES, offset);
+  }
+
   close(): void {
-    this.mapping.unmap();
     this.file.close();
   }
+}
+
+function readInto(file: SharedFile, into: Uint8Array, offset: number): void {
+  let at = 0;
+  while (at < into.length) {
+    const count = readSync(file.fd, into, at, into.length - at, offset + at);
+    if (count === 0) throw cutTo(file.stat().bytes, offset + into.length);
+    at += count;
+  }
+}
+
+function cutTo(bytes: number, needed: number): RingFormatError {
+  return new RingFormatError(`the file was cut to ${bytes} of ${needed} bytes`);
 }
