@@ -5,4 +5,5 @@ export { type Backlog, MemoryBacklog, type PushRequest } from "./backlog.ts";
 export type { ExportCounters } from "./export-counters.ts";
 export { basicFrom, bearerFrom, headersFrom } from "./header-files.ts";
 export type { PushSink } from "./push-sink.ts";
+export { Sender } from "./sender.ts";
 export { WriteAhead, WriteAheadError } from "./write-ahead.ts";

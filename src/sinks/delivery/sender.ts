@@ -8,18 +8,25 @@ import { counted } from "../../text/index.ts";
 import type { Backlog, PushRequest } from "./backlog.ts";
 import type { ExportCounters } from "./export-counters.ts";
 
-export interface SenderOptions {
+export interface SenderOptions<Request extends PushRequest = PushRequest> {
+  /** The receiver's address, which messages name. */
   url: string;
+  /** Where a request goes, where that is not the address itself. */
+  urlOf?: (request: Request) => string;
+  /** POST unless given. */
+  method?: "POST" | "PUT";
   /** How notices call the receiver. */
   name: string;
   /** What notices call an item of a request, e.g. "sample"; more than one with an s. */
   itemNoun: string;
+  /** What becomes of refused requests, for notices: "dropped" unless given. */
+  refusedAre?: string;
   /** Made for each request: a token's file may have changed. @throws Error telling why they cannot be made */
-  headers: (request: PushRequest) => Record<string, string>;
+  headers: (request: Request) => Record<string, string>;
   /** The body that is sent, where it is another than the one that waits. @throws Error telling why it cannot be sent */
-  bodyOf?: (request: PushRequest) => Uint8Array<ArrayBuffer>;
+  bodyOf?: (request: Request) => Uint8Array<ArrayBuffer>;
   /** Sees each answer, and may return a verdict that overrides its status. */
-  assess?: (request: PushRequest, response: Response) => Verdict | undefined;
+  assess?: (request: Request, response: Response) => Verdict | undefined;
   /** Certificates to trust instead of the system's, PEM. */
   ca?: string;
   /** Certificate and key to show the receiver, PEM; read for each request too. */
@@ -27,7 +34,9 @@ export interface SenderOptions {
   /** Whether a request that was refused with this status is sent again; otherwise it is dropped. */
   mayPass: (status: number) => boolean;
   /** Told of each request that was taken, with the answer's body. */
-  onTaken?: (request: PushRequest, answer: Uint8Array, contentType: string) => void;
+  onTaken?: (request: Request, answer: Uint8Array, contentType: string) => void;
+  /** Told of each request that was refused for good, before it leaves the backlog. @param reason for people */
+  onRefused?: (request: Request, reason: string) => void;
   /** Flags that set what is missing for TLS, for messages. */
   flags?: Attempt["flags"];
   /** A hint for messages, by the error code of a failed connection or the status of a refusal. */
@@ -53,7 +62,10 @@ interface SenderCounters {
 }
 
 /** The counters of a sender and its backlog, in the form that sinks report. */
-export function countersOf(protocol: string, { counters, backlog }: Sender): ExportCounters {
+export function countersOf(
+  protocol: string,
+  { counters, backlog }: Pick<Sender, "counters"> & { backlog: Waiting },
+): ExportCounters {
   const { dropped, items, bytes } = backlog;
   return { protocol, ...counters, dropped, waitingItems: items, waitingBytes: bytes };
 }
@@ -71,7 +83,16 @@ type Outcome =
   | { kind: "again" }
   | { kind: "away"; reason: string; retryAfterMs: number | undefined };
 
-export class Sender {
+/** What a sender needs of a backlog. */
+type Waiting<Request extends PushRequest = PushRequest> = Omit<
+  Backlog,
+  "peek" | "push" | "shift"
+> & {
+  peek(): Request | undefined;
+  shift(request: Request): void;
+};
+
+export class Sender<Request extends PushRequest = PushRequest> {
   readonly counters: SenderCounters = { requests: 0, items: 0, bytes: 0, retries: 0, refused: 0 };
   readonly #aborting = new AbortController();
   readonly #refusals = new Set<string>();
@@ -82,8 +103,8 @@ export class Sender {
   #droppedBefore = 0;
 
   constructor(
-    readonly backlog: Backlog,
-    readonly options: SenderOptions,
+    readonly backlog: Waiting<Request>,
+    readonly options: SenderOptions<Request>,
   ) {}
 
   start(): void {
@@ -143,6 +164,7 @@ export class Sender {
         continue;
       }
       backoffMs = first;
+      if (outcome.kind === "refused") this.options.onRefused?.(request, outcome.reason);
       this.backlog.shift(request);
       this.#noteBack();
       const written = Math.min(outcome.written, request.items);
@@ -153,8 +175,10 @@ export class Sender {
     }
   }
 
-  async #send(request: PushRequest): Promise<Outcome> {
-    const { url, headers, ca, identity, timeoutMs = DEFAULT_TIMEOUT_MS } = this.options;
+  async #send(request: Request): Promise<Outcome> {
+    const { headers, ca, identity, timeoutMs = DEFAULT_TIMEOUT_MS } = this.options;
+    const { urlOf, method = "POST" } = this.options;
+    const url = urlOf?.(request) ?? this.options.url;
     const { mayPass, assess, bodyOf = ({ body }) => body } = this.options;
     let body: Uint8Array<ArrayBuffer>;
     try {
@@ -168,7 +192,7 @@ export class Sender {
       this.counters.requests++;
       this.counters.bytes += body.length;
       response = await fetch(url, {
-        method: "POST",
+        method,
         headers: headers(request),
         body,
         // A request with a token goes to the address that was given, and nowhere else.
@@ -242,9 +266,9 @@ export class Sender {
     const kind = reason.slice(0, 3);
     if (this.#refusals.has(kind)) return;
     this.#refusals.add(kind);
-    const { name, itemNoun, onNotice } = this.options;
+    const { name, itemNoun, refusedAre = "dropped", onNotice } = this.options;
     const refused = counted(items, `${itemNoun}, which is`, `${itemNoun}s, which are`);
-    onNotice(`${name} has refused ${refused} dropped: ${reason}`);
+    onNotice(`${name} has refused ${refused} ${refusedAre}: ${reason}`);
   }
 }
 

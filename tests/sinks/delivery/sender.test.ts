@@ -87,6 +87,34 @@ describe("a sender", () => {
     ]);
   });
 
+  test("sends each request where it goes and how, and hands over those that are refused before they go", async () => {
+    const asked: string[] = [];
+    await using server = {
+      it: Bun.serve({
+        hostname: "127.0.0.1",
+        port: 0,
+        fetch: async (request) => {
+          const [number] = await request.bytes();
+          asked.push(`${request.method} ${new URL(request.url).pathname}`);
+          return new Response("no", { status: number === 2 ? 400 : 201 });
+        },
+      }),
+      [Symbol.asyncDispose]: () => server.it.stop(true),
+    };
+    const url = `http://127.0.0.1:${server.it.port}`;
+    const refused: [number, string, number][] = [];
+    const { made, backlog, notices } = sender(url, 3, {
+      method: "PUT",
+      urlOf: ({ body }) => `${url}/v1/segments/${body[0]}`,
+      refusedAre: "put aside",
+      onRefused: ({ body }, reason) => refused.push([body[0]!, reason, backlog.items]),
+    });
+    expect(await made.stop(5000)).toBe(0);
+    expect(asked).toEqual([1, 2, 3].map((number) => `PUT /v1/segments/${number}`));
+    expect(refused).toEqual([[2, "400: no", 20]]);
+    expect(notices).toEqual(["the receiver has refused 10 samples, which are put aside: 400: no"]);
+  });
+
   test("waits as long as the receiver asks for", async () => {
     await using receiver = new Receiver([answer(429, "", { "retry-after": "1" })]);
     const { made } = sender(receiver.url, 1);
