@@ -52,6 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   inspector: ["layout", "text", "ffi", "identity", "exposition"],
   doctor: ["layout", "text", "ffi", "http", "calling", "inspector"],
   events: ["layout", "ffi"],
+  lake: ["ffi"],
   demo: ["layout", "http", "client", "agent", "guard"],
   "command-line": ["text", "calling"],
   commands: [

@@ -1,0 +1,450 @@
+// What the lake holds: processes, streams, blocks of events, and the files of views made out of them. Ingestion adds
+// segments, maintenance adds and replaces partitions, queries ask what a range needs. A block's mark and the partition
+// that has its rows are written in one transaction, so each event is in a view once, whenever the lake is killed.
+
+import type { SQL } from "bun";
+import { Connection } from "./connection.ts";
+import {
+  type AddedSegment,
+  type BlockRow,
+  type BlockView,
+  blockOf,
+  type NewPartition,
+  type NewSegment,
+  type PartitionRow,
+  type ProcessRow,
+  partitionOf,
+  processOf,
+  type Raw,
+  type StreamRow,
+  streamOf,
+  type TimeRange,
+} from "./rows.ts";
+import { prepareSchema } from "./schema.ts";
+
+/** The mark of a block that has nothing for a view. */
+const NOTHING = "-";
+/** Values of one statement; SQLite takes 32,766. */
+const ROWS_PER_STATEMENT = 500;
+
+/** Columns of blocks that say whether a view has their rows. */
+const MARKS = {
+  log_entries: "logs_partition",
+  measures: "measures_partition",
+  metrics: "metrics_partition",
+  spans: "spans_partition",
+} as const satisfies Record<BlockView, string>;
+
+/** Somebody else has changed what a transaction relied on: nothing was written. Read again, and decide again. */
+export class CatalogueConflictError extends Error {
+  override readonly name = "CatalogueConflictError";
+}
+
+export class Catalogue {
+  readonly #db: Connection;
+  readonly #nowNs: () => bigint;
+
+  private constructor(db: Connection, nowNs: () => bigint) {
+    this.#db = db;
+    this.#nowNs = nowNs;
+  }
+
+  /**
+   * @param path of the SQLite file, made if need be
+   * @throws CatalogueVersionError for the catalogue of a newer microview
+   */
+  static async open(path: string, nowNs: () => bigint = wallNs): Promise<Catalogue> {
+    const db = await Connection.open(path);
+    try {
+      await db.write(prepareSchema);
+    } catch (error) {
+      await db.close();
+      throw error;
+    }
+    return new Catalogue(db, nowNs);
+  }
+
+  close(): Promise<void> {
+    return this.#db.close();
+  }
+
+  /** Adds a segment with its blocks; the same again changes nothing, and a block that is known stays as it is. */
+  addSegment(segment: NewSegment): Promise<AddedSegment> {
+    const insertNs = this.#nowNs();
+    const { segmentId, blob, bytes, blocks } = segment;
+    return this.#db.write(async (tx) => {
+      const row = { segment_id: segmentId, blob, bytes, insert_ns: insertNs };
+      const { count } = await tx`INSERT INTO segments ${tx(row)} ON CONFLICT DO NOTHING`;
+      if (count === 0) return { isNew: false, blocks: blocks.length, known: 0, conflicts: [] };
+      await insertProcesses(tx, segment.processes, insertNs);
+      await insertStreams(tx, segment.streams, insertNs);
+      const known = await insertBlocks(tx, segment, insertNs);
+      for (const { streamId, endNs } of blocks.filter(({ isFinal }) => isFinal)) {
+        await tx`UPDATE streams SET ended_ns = ${endNs} WHERE stream_id = ${streamId} AND ended_ns IS NULL`;
+      }
+      return { isNew: true, blocks: blocks.length, ...known };
+    });
+  }
+
+  /** Whether a segment has arrived. */
+  async hasSegment(segmentId: string): Promise<boolean> {
+    const rows = await this.#db.read`SELECT 1 AS x FROM segments WHERE segment_id = ${segmentId}`;
+    return rows.length > 0;
+  }
+
+  /** Blocks whose rows a view does not have yet, the oldest arrivals first. */
+  async blocksWithout(
+    view: BlockView,
+    { limit = 1_000, range }: { limit?: number; range?: TimeRange } = {},
+  ): Promise<BlockRow[]> {
+    const { read } = this.#db;
+    const without = `${BLOCKS} WHERE b.${MARKS[view]} IS NULL`;
+    const rows: Raw[] =
+      range === undefined
+        ? await read.unsafe(`${without} ORDER BY b.insert_ns, b.block_id LIMIT $1`, [limit])
+        : await read.unsafe(
+            `${without} AND b.begin_ns < $1 AND b.end_ns >= $2 ORDER BY b.insert_ns, b.block_id LIMIT $3`,
+            [range.toNs, range.fromNs, limit],
+          );
+    return rows.map(blockOf);
+  }
+
+  /** Blocks with events of a range, by time. */
+  async blocksIn({ fromNs, toNs }: TimeRange): Promise<BlockRow[]> {
+    const rows: Raw[] = await this.#db.read.unsafe(
+      `${BLOCKS} WHERE b.end_ns >= $1 AND b.begin_ns < $2 ORDER BY b.begin_ns, b.block_id`,
+      [fromNs, toNs],
+    );
+    return rows.map(blockOf);
+  }
+
+  /** Processes with events in a range. */
+  async processesIn({ fromNs, toNs }: TimeRange): Promise<ProcessRow[]> {
+    const rows: Raw[] = await this.#db.read`
+      SELECT * FROM processes WHERE process_id IN
+        (SELECT process_id FROM blocks WHERE end_ns >= ${fromNs} AND begin_ns < ${toNs})
+      ORDER BY start_ns, process_id`;
+    return rows.map(processOf);
+  }
+
+  /** Streams with events in a range. */
+  async streamsIn({ fromNs, toNs }: TimeRange): Promise<StreamRow[]> {
+    const rows: Raw[] = await this.#db.read`
+      SELECT * FROM streams WHERE stream_id IN
+        (SELECT stream_id FROM blocks WHERE end_ns >= ${fromNs} AND begin_ns < ${toNs})
+      ORDER BY start_ns, stream_id`;
+    return rows.map(streamOf);
+  }
+
+  /** By id; those that are not known are left out. */
+  async processes(ids: readonly string[]): Promise<Map<string, ProcessRow>> {
+    const { read } = this.#db;
+    const found = new Map<string, ProcessRow>();
+    for (const part of parts([...new Set(ids)])) {
+      const rows: Raw[] = await read`SELECT * FROM processes WHERE process_id IN ${read(part)}`;
+      for (const row of rows.map(processOf)) found.set(row.processId, row);
+    }
+    return found;
+  }
+
+  /** By id; those that are not known are left out. */
+  async streams(ids: readonly string[]): Promise<Map<string, StreamRow>> {
+    const { read } = this.#db;
+    const found = new Map<string, StreamRow>();
+    for (const part of parts([...new Set(ids)])) {
+      const rows: Raw[] = await read`SELECT * FROM streams WHERE stream_id IN ${read(part)}`;
+      for (const row of rows.map(streamOf)) found.set(row.streamId, row);
+    }
+    return found;
+  }
+
+  /**
+   * Adds the files that were made of some blocks, and marks the blocks.
+   * @param partitions none when the blocks had no rows for the view after all
+   * @throws CatalogueConflictError when one of the blocks has gone or was marked meanwhile
+   */
+  addPartitions(
+    view: BlockView,
+    blockIds: readonly string[],
+    partitions: readonly NewPartition[],
+  ): Promise<void> {
+    const insertNs = this.#nowNs();
+    const mark = MARKS[view];
+    return this.#db.write(async (tx) => {
+      await insertPartitions(tx, partitions, insertNs);
+      let marked = 0;
+      for (const part of parts(blockIds)) {
+        const { count } =
+          await tx`UPDATE blocks SET ${tx({ [mark]: partitions[0]?.partitionId ?? NOTHING })}
+            WHERE ${tx(mark)} IS NULL AND block_id IN ${tx(part)}`;
+        marked += count;
+      }
+      expectCount(marked, blockIds.length, `blocks without ${view}`);
+    });
+  }
+
+  /** The files of a view that have events of a range, by time. */
+  async partitionsIn(viewName: string, { fromNs, toNs }: TimeRange): Promise<PartitionRow[]> {
+    const rows: Raw[] = await this.#db.read`
+      SELECT * FROM partitions
+      WHERE view_name = ${viewName} AND state = 'live' AND max_ns >= ${fromNs} AND min_ns < ${toNs}
+      ORDER BY min_ns, partition_id`;
+    return rows.map(partitionOf);
+  }
+
+  /** The files of a view that queries see. */
+  async livePartitions(viewName: string): Promise<PartitionRow[]> {
+    const rows: Raw[] = await this.#db.read`
+      SELECT * FROM partitions WHERE view_name = ${viewName} AND state = 'live'
+      ORDER BY min_ns, partition_id`;
+    return rows.map(partitionOf);
+  }
+
+  /**
+   * Puts new files in the place of others, of one view or of several, in one step: a query sees the ones or the others.
+   * Retention gives no new ones.
+   * @throws CatalogueConflictError when one of the old ones was dropped meanwhile
+   */
+  swapPartitions(droppedIds: readonly string[], added: readonly NewPartition[]): Promise<void> {
+    const nowNs = this.#nowNs();
+    return this.#db.write(async (tx) => {
+      let dropped = 0;
+      for (const part of parts(droppedIds)) {
+        const { count } = await tx`UPDATE partitions SET state = 'dropped', dropped_ns = ${nowNs}
+          WHERE state = 'live' AND partition_id IN ${tx(part)}`;
+        dropped += count;
+      }
+      expectCount(dropped, droppedIds.length, "live partitions");
+      await insertPartitions(tx, added, nowNs);
+    });
+  }
+
+  /** Files that were dropped before a time, so that no query reads them any more. */
+  async droppedPartitions(beforeNs: bigint): Promise<PartitionRow[]> {
+    const rows: Raw[] = await this.#db.read`
+      SELECT * FROM partitions WHERE state = 'dropped' AND dropped_ns < ${beforeNs}`;
+    return rows.map(partitionOf);
+  }
+
+  /** Forgets dropped files that have been deleted. */
+  forgetPartitions(ids: readonly string[]): Promise<void> {
+    return this.#db.write(async (tx) => {
+      for (const part of parts(ids)) {
+        await tx`DELETE FROM partitions WHERE state = 'dropped' AND partition_id IN ${tx(part)}`;
+      }
+    });
+  }
+
+  /** All files that a partition names, also dropped ones. */
+  async partitionFiles(): Promise<Set<string>> {
+    const rows: Raw[] = await this.#db.read`SELECT file FROM partitions`;
+    return new Set(rows.map(({ file }) => String(file)));
+  }
+
+  /** Forgets blocks whose last event is older. Their rows stay in the files that have them. */
+  retireBlocks(beforeNs: bigint): Promise<number> {
+    return this.#db.write(async (tx) => {
+      const { count } = await tx`DELETE FROM blocks WHERE end_ns < ${beforeNs}`;
+      return count;
+    });
+  }
+
+  /** Forgets blocks by id. @returns how many there were */
+  forgetBlocks(ids: readonly string[]): Promise<number> {
+    return this.#db.write(async (tx) => {
+      let forgotten = 0;
+      for (const part of parts(ids)) {
+        const { count } = await tx`DELETE FROM blocks WHERE block_id IN ${tx(part)}`;
+        forgotten += count;
+      }
+      return forgotten;
+    });
+  }
+
+  /** Segments that arrived before a time and have no block left: their blobs can go, then {@link forgetSegments}. */
+  async emptySegments(beforeNs: bigint): Promise<{ segmentId: string; blob: string }[]> {
+    const rows: Raw[] = await this.#db.read`
+      SELECT segment_id, blob FROM segments s WHERE insert_ns < ${beforeNs}
+        AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.segment_id = s.segment_id)`;
+    return rows.map(({ segment_id, blob }) => ({
+      segmentId: String(segment_id),
+      blob: String(blob),
+    }));
+  }
+
+  forgetSegments(ids: readonly string[]): Promise<void> {
+    return this.#db.write(async (tx) => {
+      for (const part of parts(ids)) await tx`DELETE FROM segments WHERE segment_id IN ${tx(part)}`;
+    });
+  }
+
+  /** Forgets streams and processes of which nothing is left: neither blocks nor files with events since `sinceNs`. */
+  forgetProcesses(sinceNs: bigint): Promise<void> {
+    return this.#db.write(async (tx) => {
+      await tx`DELETE FROM streams WHERE insert_ns < ${sinceNs}
+        AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.stream_id = streams.stream_id)`;
+      await tx`DELETE FROM processes WHERE insert_ns < ${sinceNs}
+        AND NOT EXISTS (SELECT 1 FROM streams s WHERE s.process_id = processes.process_id)`;
+    });
+  }
+
+  /** All blobs that a segment names. */
+  async blobs(): Promise<Set<string>> {
+    const rows: Raw[] = await this.#db.read`SELECT blob FROM segments`;
+    return new Set(rows.map(({ blob }) => String(blob)));
+  }
+
+  /**
+   * Takes a lease, or makes its own longer.
+   * @returns false while somebody else holds it
+   */
+  lease(name: string, holder: string, forNs: bigint): Promise<boolean> {
+    const nowNs = this.#nowNs();
+    return this.#db.write(async (tx) => {
+      const row = { name, holder, until_ns: nowNs + forNs };
+      const { count } = await tx`INSERT INTO leases ${tx(row)}
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until_ns = excluded.until_ns
+        WHERE leases.holder = excluded.holder OR leases.until_ns <= ${nowNs}`;
+      return count > 0;
+    });
+  }
+
+  /** For reports that only read. */
+  get read(): SQL {
+    return this.#db.read;
+  }
+
+  /** For transactions of maintenance that are none of the above; one at a time. */
+  write<T>(work: (tx: SQL) => Promise<T>): Promise<T> {
+    return this.#db.write(work);
+  }
+}
+
+/** Unix time; a millisecond is as exact as the wall clock has to be here. */
+function wallNs(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
+}
+
+const BLOCKS = "SELECT b.*, s.blob FROM blocks b JOIN segments s ON s.segment_id = b.segment_id";
+
+async function insertProcesses(
+  tx: SQL,
+  processes: readonly ProcessRow[],
+  insertNs: bigint,
+): Promise<void> {
+  for (const part of parts(processes)) {
+    const rows = part.map((each) => ({
+      process_id: each.processId,
+      app: each.app,
+      service: each.service,
+      pid: each.pid,
+      host: each.host,
+      user_name: each.user,
+      exe: each.exe,
+      runtime: each.runtime,
+      start_ns: each.startNs,
+      properties: JSON.stringify(each.properties),
+      insert_ns: insertNs,
+    }));
+    await tx`INSERT INTO processes ${tx(rows)} ON CONFLICT DO NOTHING`;
+  }
+}
+
+async function insertStreams(
+  tx: SQL,
+  streams: NewSegment["streams"],
+  insertNs: bigint,
+): Promise<void> {
+  for (const part of parts(streams)) {
+    const rows = part.map((each) => ({
+      stream_id: each.streamId,
+      process_id: each.processId,
+      thread_id: each.threadId,
+      start_ns: each.startNs,
+      insert_ns: insertNs,
+    }));
+    await tx`INSERT INTO streams ${tx(rows)} ON CONFLICT DO NOTHING`;
+  }
+}
+
+async function insertBlocks(
+  tx: SQL,
+  { segmentId, blocks }: NewSegment,
+  insertNs: bigint,
+): Promise<{ known: number; conflicts: string[] }> {
+  let inserted = 0;
+  const conflicts: string[] = [];
+  for (const part of parts(blocks)) {
+    const rows = part.map((each) => ({
+      block_id: each.blockId,
+      stream_id: each.streamId,
+      process_id: each.processId,
+      segment_id: segmentId,
+      blob_offset: each.blobOffset,
+      blob_bytes: each.blobBytes,
+      first_word: each.firstWord,
+      end_word: each.endWord,
+      begin_ns: each.beginNs,
+      end_ns: each.endNs,
+      logs: each.logs,
+      measures: each.measures,
+      metrics: each.metrics,
+      spans: each.spans,
+      opens: each.opens,
+      closes: each.closes,
+      is_final: each.isFinal ? 1 : 0,
+      insert_ns: insertNs,
+      logs_partition: each.logs > 0 ? null : NOTHING,
+      measures_partition: each.measures > 0 ? null : NOTHING,
+      metrics_partition: each.metrics > 0 ? null : NOTHING,
+      spans_partition: each.spans + each.opens + each.closes > 0 ? null : NOTHING,
+    }));
+    const { count } = await tx`INSERT INTO blocks ${tx(rows)} ON CONFLICT DO NOTHING`;
+    inserted += count;
+    if (count === part.length) continue;
+    const endOf = new Map(part.map(({ blockId, endWord }) => [blockId, endWord]));
+    const there: Raw[] =
+      await tx`SELECT block_id, end_word FROM blocks WHERE block_id IN ${tx([...endOf.keys()])}`;
+    for (const { block_id, end_word } of there) {
+      if (endOf.get(String(block_id)) !== Number(end_word)) conflicts.push(String(block_id));
+    }
+  }
+  return { known: blocks.length - inserted, conflicts };
+}
+
+async function insertPartitions(
+  tx: SQL,
+  partitions: readonly NewPartition[],
+  insertNs: bigint,
+): Promise<void> {
+  for (const part of parts(partitions)) {
+    const rows = part.map((each) => ({
+      partition_id: each.partitionId,
+      view_name: each.viewName,
+      file: each.file,
+      day: each.day,
+      min_ns: each.minNs,
+      max_ns: each.maxNs,
+      row_count: each.rows,
+      bytes: each.bytes,
+      schema_hash: each.schemaHash,
+      bounds: JSON.stringify(each.bounds),
+      state: "live",
+      insert_ns: insertNs,
+    }));
+    await tx`INSERT INTO partitions ${tx(rows)}`;
+  }
+}
+
+function expectCount(count: number, expected: number, what: string): void {
+  if (count === expected) return;
+  throw new CatalogueConflictError(
+    `${expected} ${what} were expected, and ${count} are there: others have changed them`,
+  );
+}
+
+function* parts<T>(all: readonly T[]): Generator<T[]> {
+  for (let at = 0; at < all.length; at += ROWS_PER_STATEMENT) {
+    yield all.slice(at, at + ROWS_PER_STATEMENT);
+  }
+}

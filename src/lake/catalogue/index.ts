@@ -1,0 +1,15 @@
+// The catalogue, for the rest of the lake.
+
+export { Catalogue, CatalogueConflictError } from "./catalogue.ts";
+export type {
+  AddedSegment,
+  BlockRow,
+  BlockView,
+  NewPartition,
+  NewSegment,
+  PartitionRow,
+  ProcessRow,
+  StreamRow,
+  TimeRange,
+} from "./rows.ts";
+export { CatalogueVersionError } from "./schema.ts";

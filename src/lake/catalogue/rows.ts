@@ -1,0 +1,174 @@
+// What the catalogue is given and gives: rows as typed values. Times are nanoseconds since 1970, as BigInt.
+
+/** What is made out of blocks. Spans are written to three sets of files, of which queries make one table. */
+export type BlockView = "log_entries" | "measures" | "metrics" | "spans";
+
+/** Half open: `fromNs` ≤ time < `toNs`. */
+export interface TimeRange {
+  fromNs: bigint;
+  toNs: bigint;
+}
+
+export interface ProcessRow {
+  processId: string;
+  app: string;
+  service: string;
+  pid: number;
+  host: string;
+  user: string;
+  exe: string;
+  runtime: string;
+  startNs: bigint;
+  /** Container, pod, resource attributes and the like. */
+  properties: Readonly<Record<string, string>>;
+}
+
+export interface StreamRow {
+  streamId: string;
+  processId: string;
+  threadId: number;
+  startNs: bigint;
+  /** When the last event of a writer that has ended was recorded. */
+  endedNs: bigint | undefined;
+}
+
+export interface BlockRow {
+  blockId: string;
+  streamId: string;
+  processId: string;
+  segmentId: string;
+  /** Where its bytes are: a key of the blob store, and the part of the blob. */
+  blob: string;
+  blobOffset: number;
+  blobBytes: number;
+  firstWord: number;
+  endWord: number;
+  beginNs: bigint;
+  endNs: bigint;
+  logs: number;
+  measures: number;
+  metrics: number;
+  spans: number;
+  opens: number;
+  closes: number;
+  isFinal: boolean;
+  insertNs: bigint;
+}
+
+/** A segment that has arrived, with what the headers of its blocks say. */
+export interface NewSegment {
+  segmentId: string;
+  blob: string;
+  bytes: number;
+  processes: readonly ProcessRow[];
+  streams: readonly Omit<StreamRow, "endedNs">[];
+  blocks: readonly Omit<BlockRow, "segmentId" | "blob" | "insertNs">[];
+}
+
+export interface AddedSegment {
+  /** False when the segment was there already: nothing has changed. */
+  isNew: boolean;
+  blocks: number;
+  /** Blocks that another segment has brought before. */
+  known: number;
+  /** Of those, the ones that ended elsewhere: what goes beyond is not in the lake. */
+  conflicts: readonly string[];
+}
+
+/** One immutable file of a view. */
+export interface NewPartition {
+  partitionId: string;
+  viewName: string;
+  /** Below the lake's folder. */
+  file: string;
+  /** UTC day of the events, YYYY-MM-DD. */
+  day: string;
+  minNs: bigint;
+  /** Time of the last event, which is in it. */
+  maxNs: bigint;
+  rows: number;
+  bytes: number;
+  schemaHash: string;
+  /** Least and greatest value of each column. */
+  bounds: Readonly<Record<string, unknown>>;
+}
+
+export interface PartitionRow extends NewPartition {
+  state: "live" | "dropped";
+  insertNs: bigint;
+  droppedNs: bigint | undefined;
+}
+
+export type Raw = Readonly<Record<string, unknown>>;
+
+// SQLite gives BIGINT as BigInt, PostgreSQL's driver smaller ones as numbers.
+const text = (raw: Raw, column: string) => String(raw[column]);
+const count = (raw: Raw, column: string) => Number(raw[column]);
+const long = (raw: Raw, column: string) => BigInt(raw[column] as bigint);
+
+export function processOf(raw: Raw): ProcessRow {
+  return {
+    processId: text(raw, "process_id"),
+    app: text(raw, "app"),
+    service: text(raw, "service"),
+    pid: count(raw, "pid"),
+    host: text(raw, "host"),
+    user: text(raw, "user_name"),
+    exe: text(raw, "exe"),
+    runtime: text(raw, "runtime"),
+    startNs: long(raw, "start_ns"),
+    properties: JSON.parse(text(raw, "properties")),
+  };
+}
+
+export function streamOf(raw: Raw): StreamRow {
+  return {
+    streamId: text(raw, "stream_id"),
+    processId: text(raw, "process_id"),
+    threadId: count(raw, "thread_id"),
+    startNs: long(raw, "start_ns"),
+    endedNs: raw["ended_ns"] === null ? undefined : long(raw, "ended_ns"),
+  };
+}
+
+export function blockOf(raw: Raw): BlockRow {
+  return {
+    blockId: text(raw, "block_id"),
+    streamId: text(raw, "stream_id"),
+    processId: text(raw, "process_id"),
+    segmentId: text(raw, "segment_id"),
+    blob: text(raw, "blob"),
+    blobOffset: count(raw, "blob_offset"),
+    blobBytes: count(raw, "blob_bytes"),
+    firstWord: count(raw, "first_word"),
+    endWord: count(raw, "end_word"),
+    beginNs: long(raw, "begin_ns"),
+    endNs: long(raw, "end_ns"),
+    logs: count(raw, "logs"),
+    measures: count(raw, "measures"),
+    metrics: count(raw, "metrics"),
+    spans: count(raw, "spans"),
+    opens: count(raw, "opens"),
+    closes: count(raw, "closes"),
+    isFinal: count(raw, "is_final") === 1,
+    insertNs: long(raw, "insert_ns"),
+  };
+}
+
+export function partitionOf(raw: Raw): PartitionRow {
+  return {
+    partitionId: text(raw, "partition_id"),
+    viewName: text(raw, "view_name"),
+    file: text(raw, "file"),
+    day: text(raw, "day"),
+    minNs: long(raw, "min_ns"),
+    maxNs: long(raw, "max_ns"),
+    rows: count(raw, "row_count"),
+    bytes: count(raw, "bytes"),
+    schemaHash: text(raw, "schema_hash"),
+    bounds: JSON.parse(text(raw, "bounds")),
+    state: text(raw, "state") === "live" ? "live" : "dropped",
+    insertNs: long(raw, "insert_ns"),
+    droppedNs: raw["dropped_ns"] === null ? undefined : long(raw, "dropped_ns"),
+  };
+}

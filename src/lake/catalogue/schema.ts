@@ -1,0 +1,79 @@
+// The tables of the catalogue, in SQL that SQLite and PostgreSQL both take. Catalogue.open makes them.
+
+import type { SQL } from "bun";
+
+/** Grows when a table changes; an older catalogue is then changed step by step, a newer one is refused. */
+export const SCHEMA_VERSION = 1;
+
+/** Nanoseconds since 1970, bytes and counts are BIGINT; properties and bounds are JSON text. */
+const TABLES = [
+  `CREATE TABLE IF NOT EXISTS processes (
+    process_id TEXT PRIMARY KEY,
+    app TEXT NOT NULL, service TEXT NOT NULL,
+    pid BIGINT NOT NULL, host TEXT NOT NULL, user_name TEXT NOT NULL,
+    exe TEXT NOT NULL, runtime TEXT NOT NULL,
+    start_ns BIGINT NOT NULL, properties TEXT NOT NULL, insert_ns BIGINT NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS streams (
+    stream_id TEXT PRIMARY KEY,
+    process_id TEXT NOT NULL REFERENCES processes (process_id),
+    thread_id BIGINT NOT NULL, start_ns BIGINT NOT NULL,
+    insert_ns BIGINT NOT NULL, ended_ns BIGINT)`,
+  `CREATE TABLE IF NOT EXISTS segments (
+    segment_id TEXT PRIMARY KEY,
+    blob TEXT NOT NULL, bytes BIGINT NOT NULL, insert_ns BIGINT NOT NULL)`,
+  // A column …_partition is null until the view has the block's rows, and "-" where it has none for that view.
+  `CREATE TABLE IF NOT EXISTS blocks (
+    block_id TEXT PRIMARY KEY,
+    stream_id TEXT NOT NULL REFERENCES streams (stream_id),
+    process_id TEXT NOT NULL REFERENCES processes (process_id),
+    segment_id TEXT NOT NULL REFERENCES segments (segment_id),
+    blob_offset BIGINT NOT NULL, blob_bytes BIGINT NOT NULL,
+    first_word BIGINT NOT NULL, end_word BIGINT NOT NULL,
+    begin_ns BIGINT NOT NULL, end_ns BIGINT NOT NULL,
+    logs BIGINT NOT NULL, measures BIGINT NOT NULL, metrics BIGINT NOT NULL,
+    spans BIGINT NOT NULL, opens BIGINT NOT NULL, closes BIGINT NOT NULL,
+    is_final BIGINT NOT NULL, insert_ns BIGINT NOT NULL,
+    logs_partition TEXT, measures_partition TEXT, metrics_partition TEXT, spans_partition TEXT)`,
+  `CREATE TABLE IF NOT EXISTS partitions (
+    partition_id TEXT PRIMARY KEY,
+    view_name TEXT NOT NULL, file TEXT NOT NULL, day TEXT NOT NULL,
+    min_ns BIGINT NOT NULL, max_ns BIGINT NOT NULL,
+    row_count BIGINT NOT NULL, bytes BIGINT NOT NULL,
+    schema_hash TEXT NOT NULL, bounds TEXT NOT NULL,
+    state TEXT NOT NULL, insert_ns BIGINT NOT NULL, dropped_ns BIGINT)`,
+  `CREATE TABLE IF NOT EXISTS leases (
+    name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ns BIGINT NOT NULL)`,
+  ...["logs", "measures", "metrics", "spans"].map(
+    (view) =>
+      `CREATE INDEX IF NOT EXISTS blocks_without_${view} ON blocks (insert_ns) WHERE ${view}_partition IS NULL`,
+  ),
+  "CREATE INDEX IF NOT EXISTS blocks_by_time ON blocks (end_ns)",
+  "CREATE INDEX IF NOT EXISTS blocks_by_stream ON blocks (stream_id, first_word)",
+  "CREATE INDEX IF NOT EXISTS blocks_by_process ON blocks (process_id)",
+  "CREATE INDEX IF NOT EXISTS blocks_by_segment ON blocks (segment_id)",
+  "CREATE INDEX IF NOT EXISTS streams_by_process ON streams (process_id)",
+  "CREATE INDEX IF NOT EXISTS partitions_by_time ON partitions (view_name, state, max_ns)",
+];
+
+/** A catalogue that this microview cannot use. */
+export class CatalogueVersionError extends Error {
+  override readonly name = "CatalogueVersionError";
+  readonly hint = "start the microview that wrote it, or a newer one, or name another folder";
+
+  constructor(version: number) {
+    super(
+      `the catalogue has schema version ${version}, and this microview knows ${SCHEMA_VERSION}`,
+    );
+  }
+}
+
+/** Makes what is missing. @throws CatalogueVersionError for the catalogue of a newer microview */
+export async function prepareSchema(tx: SQL): Promise<void> {
+  await tx.unsafe("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)");
+  const [row] = await tx`SELECT version FROM schema_version`;
+  const version = row === undefined ? 0 : Number(row.version);
+  if (version > SCHEMA_VERSION) throw new CatalogueVersionError(version);
+  if (version === SCHEMA_VERSION) return;
+  for (const table of TABLES) await tx.unsafe(table);
+  await tx`INSERT INTO schema_version (version) VALUES (${SCHEMA_VERSION})`;
+}

@@ -1,0 +1,16 @@
+// The lake: takes events of many hosts, keeps them in files, and answers SQL about them.
+
+export { type BlobRange, type Blobs, FolderBlobs } from "./blobs/index.ts";
+export {
+  type BlockRow,
+  type BlockView,
+  Catalogue,
+  CatalogueConflictError,
+  type NewPartition,
+  type NewSegment,
+  type PartitionRow,
+  type ProcessRow,
+  type StreamRow,
+  type TimeRange,
+} from "./catalogue/index.ts";
+export { LakeFolder, LakeFolderError } from "./folder.ts";
