@@ -202,6 +202,9 @@ export class EventFollower {
         rows.push({ ...from, kind: event.kind, message });
         return;
       }
+      case "gap":
+        // The counters of the state page tell it sooner.
+        return;
     }
     rows.push({ ...from, kind: event.kind, message: event.reason });
   }

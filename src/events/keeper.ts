@@ -92,6 +92,8 @@ export class RingKeeper {
       ring.close();
       return true;
     }
+    // Whoever kept it before may have died between its two stores.
+    storeTotal(ring, totalOf(ring));
     this.#kept.set(path, ring);
     return true;
   }
@@ -105,11 +107,29 @@ export class RingKeeper {
 
 /** @throws RingFormatError for a file that was cut short */
 function makeRoom(ring: OpenRing): void {
-  const { ringBytes, shipperOffset } = ring.header;
+  const { ringBytes } = ring.header;
   const words = Math.floor((ringBytes / 8) * KEPT_SHARE);
-  const position = new Uint8Array(8);
-  new DataView(position.buffer).setUint32(0, ring.reader.leave(words), true);
-  ring.storeWord(shipperOffset + RING_SHIPPER.position, position);
+  const total = totalOf(ring);
+  storeTotal(ring, total + ((ring.reader.leave(words) - total) >>> 0));
+}
+
+/** Words that were ever done with. */
+function totalOf(ring: OpenRing): number {
+  const bytes = ring.copy(ring.header.shipperOffset + RING_SHIPPER.total, 8);
+  const total = new DataView(bytes.buffer).getFloat64(0, true);
+  return Number.isSafeInteger(total) && total >= 0 ? total : 0;
+}
+
+/** The total first: whoever comes after a death between both goes by it. */
+function storeTotal(ring: OpenRing, total: number): void {
+  const { shipperOffset } = ring.header;
+  const word = new Uint8Array(8);
+  const view = new DataView(word.buffer);
+  view.setFloat64(0, total, true);
+  ring.storeWord(shipperOffset + RING_SHIPPER.total, word);
+  view.setUint32(0, total % 2 ** 32, true);
+  view.setUint32(4, 0, true);
+  ring.storeWord(shipperOffset + RING_SHIPPER.position, word);
 }
 
 /** Whoever stores the position holds the lock of where it is. */

@@ -56,6 +56,8 @@ export {
   slotsPerSeries,
 } from "./definitions/metric.ts";
 export {
+  CONTROL_OFF,
+  CONTROL_SWITCH,
   DEFINITION,
   EVENT,
   EVENT_FLAGS,
@@ -63,11 +65,16 @@ export {
   EVENT_WORDS,
   LEVELS,
   type Level,
+  RING_HEADER,
   RING_HEADER_BYTES,
+  RING_HEADER_ENDS,
   RING_SHARES,
   RING_SHIPPER,
   RING_STATE,
   RINGS_PER_APP,
+  SPAN_BITS,
+  SPAN_KINDS,
+  type SpanKind,
   VALUE,
 } from "./events/constants.ts";
 export {
@@ -81,6 +88,7 @@ export {
   ringGeometry,
 } from "./events/header.ts";
 export { type Refusals, type RingEvent, RingReader } from "./events/ring-reader.ts";
+export { isSampled, sampleThreshold } from "./events/sampling.ts";
 export type { EventProperties } from "./events/values.ts";
 export {
   AGENT_APP,

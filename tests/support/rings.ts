@@ -44,6 +44,10 @@ export function headerOf(geometry = SMALL, clock = new TestClock()) {
     service: "auth",
     pid: 1,
     threadId: 0,
+    processId: "00112233445566778899aabbccddeeff",
+    processStartUnixMs: 1.6e12,
+    exe: "/usr/bin/bun",
+    runtime: "bun 1.4.5",
     start: clock.anchor(),
     ticksPerMs: clock.ticksPerMs,
   };
@@ -79,12 +83,12 @@ export class TestRing {
     const id = this.interner.message(message);
     this.encoder.reset();
     if (id === 0) this.encoder.text(message);
-    this.writer.log(level, id, 0, this.encoder, 0);
+    this.writer.log(level, id, 0, 0, this.encoder, 0);
   }
 
-  /** Begins a span, by its definition or, if that is 0, by the name in the encoder. */
+  /** Begins a span, by its definition or, if that is 0, by the texts in the encoder. */
   begin(definition: number, sequence = 1, parent = 0): boolean {
-    const begun = { sequence, depth: 1, trace0: 1, trace1: 2, trace2: 3, trace3: 4 };
+    const begun = { sequence, depth: 1, shape: 0, trace0: 1, trace1: 2, trace2: 3, trace3: 4 };
     return definition > 0
       ? this.writer.begin(definition, parent, begun)
       : this.writer.begin(0, parent, begun, this.encoder);
@@ -93,7 +97,9 @@ export class TestRing {
   /** As whoever ships does. */
   shipAll(): void {
     const ints = new Int32Array(this.bytes.buffer);
-    ints[SMALL.shipperOffset / 4] = ints[SMALL.stateOffset / 4]!;
+    const head = ints[SMALL.stateOffset / 4]!;
+    new Float64Array(this.bytes.buffer)[SMALL.shipperOffset / 8 + 1] = head >>> 0;
+    ints[SMALL.shipperOffset / 4] = head;
   }
 
   reader(): RingReader {

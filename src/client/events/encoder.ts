@@ -74,6 +74,13 @@ export class Encoder {
     return this;
   }
 
+  /** The eight bytes of a span's id as two numbers, the first byte first. */
+  id(high: number, low: number): this {
+    this.ints[this.length++] = bytesSwapped(high);
+    this.ints[this.length++] = bytesSwapped(low);
+    return this;
+  }
+
   /** Properties of the caller, and an error of his message. */
   properties(properties: unknown, error?: Error): this {
     const at = this.length++;
@@ -295,6 +302,10 @@ export class Encoder {
     }
     this.ints[at] = VALUE.object | (count << 8);
   }
+}
+
+function bytesSwapped(word: number): number {
+  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | ((word >>> 24) & 0xff);
 }
 
 const ERROR_NAMES: readonly string[] = ["name", "message", "stack", "cause", "errors"];

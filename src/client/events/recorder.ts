@@ -60,7 +60,7 @@ export class Recorder {
     const key = JSON.stringify([name, unit]);
     let measure = this.#measures.get(key);
     if (measure === undefined) {
-      const definition = this.#interner.define(DEFINITION.measure, name, unit);
+      const definition = this.#interner.define(DEFINITION.measure, name, unit, "", "");
       measure = new Measure(this, name, unit, definition);
       if (this.#measures.size < NAMES_MAX) this.#measures.set(key, measure);
     }
@@ -70,7 +70,7 @@ export class Recorder {
   span(name: string): SpanName {
     let span = this.#spans.get(name);
     if (span === undefined) {
-      span = new SpanName(this, name, this.#interner.define(DEFINITION.span, name));
+      span = new SpanName(this, name, this.#interner.define(DEFINITION.span, name, "", ""));
       if (this.#spans.size < NAMES_MAX) this.#spans.set(name, span);
     }
     return span;
@@ -84,7 +84,7 @@ export class Recorder {
   /** @internal */
   recordMeasure({ name, unit, definition }: Measure, value: number, properties?: Properties): void {
     this.#encoded((encoder) => {
-      if (definition === 0) encoder.text(name).text(unit);
+      if (definition === 0) encoder.text(name).text(unit).text("").text("");
       if (properties !== undefined) encoder.properties(properties);
       const flags = properties === undefined ? 0 : EVENT_FLAGS.properties;
       this.#ring.measureWith(definition, value, encoder, flags);
@@ -119,7 +119,7 @@ export class Recorder {
   /** Apart: a function that others capture variables of makes room for them on the heap at each call. */
   #beginNamed(name: string, above: number, span: Span): void {
     this.#encoded((encoder) => {
-      span.isOpen = this.#ring.begin(0, above, span, encoder.text(name));
+      span.isOpen = this.#ring.begin(0, above, span, encoder.text(name).text("").text(""));
     });
   }
 
@@ -195,10 +195,10 @@ export class Recorder {
       const id = this.#message(encoder, text);
       const span = this.#openSpan();
       if (properties === undefined && error === undefined) {
-        this.#ring.log(level, id, span, encoder, 0);
+        this.#ring.log(level, id, span, 0, encoder, 0);
       } else {
         encoder.properties(properties, error);
-        this.#ring.log(level, id, span, encoder, EVENT_FLAGS.properties);
+        this.#ring.log(level, id, span, 0, encoder, EVENT_FLAGS.properties);
       }
     } catch {
       this.#ring.failed();

@@ -24,6 +24,7 @@ import {
   ringGeometry,
   ringPath,
 } from "../../layout/index.ts";
+import { processFacts } from "./process.ts";
 import type { RingClock, RingMemory } from "./ring-writer.ts";
 
 /** Rings belong to the user of the service alone. */
@@ -87,6 +88,7 @@ export function makeRingFile(
         service,
         pid: process.pid,
         threadId,
+        ...processFacts(),
         start: clock.anchor(),
         ticksPerMs: clock.ticksPerMs,
       }),

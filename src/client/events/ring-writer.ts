@@ -36,6 +36,8 @@ export interface Tail {
 export interface Begun {
   readonly sequence: number;
   readonly depth: number;
+  /** Its kind and its bits, where a record has them: {@link shapeOf}. */
+  readonly shape: number;
   readonly trace0: number;
   readonly trace1: number;
   readonly trace2: number;
@@ -52,6 +54,12 @@ const publishInOrder: Publish = (ints, at, value) => {
   Atomics.store(ints, at, value);
 };
 
+/** A span's kind and bits as they stand beside its depth. */
+export function shapeOf(kind: number, bits: number): number {
+  return (kind << 16) | (bits << 24);
+}
+
+const DEPTH_MAX = 0xffff;
 const ANCHOR_EVERY_MS = 1000;
 const NOTHING = { ints: new Int32Array(0), length: 0, truncated: false } as const satisfies Tail;
 
@@ -73,7 +81,11 @@ export class RingWriter {
   /** Words that were ever committed, and those that are done with, as far as it was looked. */
   #head = 0;
   #shipped = 0;
+  /** The tick from which on something besides the event has to be written. */
+  #due = 0;
   #anchorDue = 0;
+  /** Refusals that no record has told of yet, in the order of the state page's counters. */
+  readonly #untold = new Float64Array(5);
   readonly #words: number;
   readonly #measureLimit: number;
   readonly #beginLimit: number;
@@ -123,7 +135,7 @@ export class RingWriter {
   measure(definition: number, value: number): void {
     const tick = this.#now();
     const at = this.#reserve(EVENT_WORDS.measure, this.#measureLimit);
-    if (at < 0) return this.#count(RING_STATE.refusedMeasures);
+    if (at < 0) return this.#refuse(RING_STATE.refusedMeasures);
     this.#ints[2 * at + 4] = definition;
     this.#ints[2 * at + 5] = 0;
     this.#doubles[at + 1] = tick;
@@ -131,12 +143,12 @@ export class RingWriter {
     this.#commit(at, EVENT_WORDS.measure, EVENT.measure);
   }
 
-  /** @param tail name and unit where there is no definition, then properties if `flags` says so */
+  /** @param tail a definition's texts where there is no definition, then properties if `flags` says so */
   measureWith(definition: number, value: number, tail: Tail, flags: number): void {
     const tick = this.#now();
     const words = EVENT_WORDS.measure + ((tail.length + 1) >> 1);
     const at = this.#reserve(words, this.#measureLimit);
-    if (at < 0) return this.#count(RING_STATE.refusedMeasures);
+    if (at < 0) return this.#refuse(RING_STATE.refusedMeasures);
     this.#ints[2 * at + 4] = definition;
     this.#ints[2 * at + 5] = 0;
     this.#doubles[at + 1] = tick;
@@ -146,16 +158,17 @@ export class RingWriter {
   }
 
   /**
-   * @param parent sequence number of the span above; 0 when there is none
-   * @param name where there is no definition
+   * @param parent sequence number of the span above; 0 when there is none in this ring
+   * @param tail the 8 bytes of a parent elsewhere, a definition's texts, and properties, as far as `definition` and
+   * `flags` say that they are there
    * @returns whether it was recorded
    */
-  begin(definition: number, parent: number, span: Begun, name: Tail = NOTHING): boolean {
+  begin(definition: number, parent: number, span: Begun, tail: Tail = NOTHING, flags = 0): boolean {
     const tick = this.#now();
-    const words = EVENT_WORDS.begin + ((name.length + 1) >> 1);
+    const words = EVENT_WORDS.begin + ((tail.length + 1) >> 1);
     const at = this.#reserve(words, this.#beginLimit);
     if (at < 0) {
-      this.#count(RING_STATE.refusedSpans);
+      this.#refuse(RING_STATE.refusedSpans);
       return false;
     }
     const ints = this.#ints;
@@ -163,41 +176,62 @@ export class RingWriter {
     ints[i + 4] = definition;
     ints[i + 5] = span.sequence;
     ints[i + 6] = parent;
-    ints[i + 7] = span.depth;
+    ints[i + 7] = Math.min(span.depth, DEPTH_MAX) | span.shape;
     ints[i + 8] = span.trace0;
     ints[i + 9] = span.trace1;
     ints[i + 10] = span.trace2;
     ints[i + 11] = span.trace3;
     this.#doubles[at + 1] = tick;
-    if (name.length > 0) this.#append(at + EVENT_WORDS.begin, name);
-    this.#commit(at, words, EVENT.begin | (flagsOf(0, name) << 8));
+    if (tail.length > 0) this.#append(at + EVENT_WORDS.begin, tail);
+    this.#commit(at, words, EVENT.begin | (flagsOf(flags, tail) << 8));
     return true;
   }
 
   end(sequence: number, status: number): void {
     const tick = this.#now();
     const at = this.#reserve(EVENT_WORDS.end, this.#endLimit);
-    if (at < 0) return this.#count(RING_STATE.refusedSpans);
+    if (at < 0) return this.#refuse(RING_STATE.refusedSpans);
     this.#ints[2 * at + 4] = sequence;
     this.#ints[2 * at + 5] = status;
     this.#doubles[at + 1] = tick;
     this.#commit(at, EVENT_WORDS.end, EVENT.end);
   }
 
+  /** An end with properties. */
+  endWith(sequence: number, status: number, tail: Tail): void {
+    const tick = this.#now();
+    const words = EVENT_WORDS.end + ((tail.length + 1) >> 1);
+    const at = this.#reserve(words, this.#endLimit);
+    if (at < 0) return this.#refuse(RING_STATE.refusedSpans);
+    this.#ints[2 * at + 4] = sequence;
+    this.#ints[2 * at + 5] = status;
+    this.#doubles[at + 1] = tick;
+    this.#append(at + EVENT_WORDS.end, tail);
+    this.#commit(at, words, EVENT.end | (flagsOf(EVENT_FLAGS.properties, tail) << 8));
+  }
+
   /**
    * @param level 0 is the worst; from `warn`, 2, up all of the ring may be used
    * @param message its definition, or 0 where it is the first text of the tail
+   * @param target its definition, or 0 where there is none
    */
-  log(level: number, message: number, span: number, tail: Tail, flags: number): void {
+  log(
+    level: number,
+    message: number,
+    span: number,
+    target: number,
+    tail: Tail,
+    flags: number,
+  ): void {
     const tick = this.#now();
     const words = EVENT_WORDS.log + ((tail.length + 1) >> 1);
     const at = this.#reserve(words, level > 2 ? this.#logLimit : this.#words);
-    if (at < 0) return this.#count(level > 2 ? RING_STATE.refusedLogs : RING_STATE.refusedSevere);
+    if (at < 0) return this.#refuse(level > 2 ? RING_STATE.refusedLogs : RING_STATE.refusedSevere);
     const ints = this.#ints;
     ints[2 * at + 4] = message;
     ints[2 * at + 5] = span;
     ints[2 * at + 6] = level;
-    ints[2 * at + 7] = 0;
+    ints[2 * at + 7] = target;
     this.#doubles[at + 1] = tick;
     this.#append(at + EVENT_WORDS.log, tail);
     this.#commit(at, words, EVENT.log | (flagsOf(flags, tail) << 8));
@@ -205,13 +239,34 @@ export class RingWriter {
 
   /** An event could not be recorded, for another reason than a lack of room. */
   failed(): void {
-    this.#count(RING_STATE.failed);
+    this.#refuse(RING_STATE.failed);
   }
 
   #now(): number {
     const tick = this.#ticks();
-    if (tick >= this.#anchorDue) this.#anchor(tick);
+    if (tick >= this.#due) this.#writeDue(tick);
     return tick;
+  }
+
+  /** Apart, so that an event pays one comparison for it. */
+  #writeDue(now: number): void {
+    if (now >= this.#anchorDue) this.#anchor(now);
+    this.#due = this.#anchorDue;
+    if (this.#untold.some((count) => count > 0) && !this.#tellGap(now)) this.#due = 0;
+  }
+
+  /**
+   * Tells of what was refused as soon as any kind of event fits again, which is where spans do.
+   * @returns whether there was room
+   */
+  #tellGap(tick: number): boolean {
+    const at = this.#reserve(EVENT_WORDS.gap, this.#beginLimit);
+    if (at < 0) return false;
+    this.#doubles[at + 1] = tick;
+    for (let i = 0; i < this.#untold.length; i++) this.#doubles[at + 2 + i] = this.#untold[i]!;
+    this.#commit(at, EVENT_WORDS.gap, EVENT.gap);
+    this.#untold.fill(0);
+    return true;
   }
 
   #anchor(now: number): void {
@@ -261,6 +316,12 @@ export class RingWriter {
     const start = 2 * at;
     for (let i = 0; i < length; i++) into[start + i] = ints[i]!;
     if ((length & 1) === 1) into[start + length] = 0;
+  }
+
+  #refuse(counter: number): void {
+    this.#count(counter);
+    this.#untold[(counter - RING_STATE.refusedSpans) / 8]! += 1;
+    this.#due = 0;
   }
 
   #count(offset: number): void {

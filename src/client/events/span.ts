@@ -15,6 +15,8 @@ const ERROR = 1;
 export class Span {
   /** @internal whether its beginning was recorded, and its end was not */
   isOpen = false;
+  /** @internal */
+  readonly shape = 0;
   readonly #recorder: Recorder;
 
   /** @internal with its number in the ring, and the id of its trace */

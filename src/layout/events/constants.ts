@@ -32,8 +32,17 @@ export const RING_HEADER = {
   serviceBytes: 132,
   app: 136,
   service: 200,
+  /** 16 bytes that all threads of a process have, and no other process. */
+  processId: 512,
+  processStartUnixMs: 528,
+  exeBytes: 536,
+  exe: 544,
+  runtimeBytes: 744,
+  runtime: 748,
 } as const;
-export const RING_HEADER_BYTES = 512;
+/** Where each text of the header ends. */
+export const RING_HEADER_ENDS = { app: 200, service: 512, exe: 744, runtime: 780 } as const;
+export const RING_HEADER_BYTES = 1024;
 
 /** Byte offsets in the page that the writer alone writes. */
 export const RING_STATE = {
@@ -51,8 +60,28 @@ export const RING_STATE = {
 } as const;
 export const RING_STATE_BYTES = 112;
 
-/** Byte offset, in the page that whoever ships alone writes, of the words that are done with, modulo 2³². */
-export const RING_SHIPPER = { position: 0 } as const;
+/** Byte offsets in the page that whoever ships alone writes. */
+export const RING_SHIPPER = {
+  /** u32: words that are done with, modulo 2³². It is all that the writer looks at to know its room. */
+  position: 0,
+  /** f64: words that were ever done with. It is stored first: whoever finds another position stores that again. */
+  total: 8,
+  // What an operator has asked for, on a cache line that is stored only then; the writer reads it at each call.
+  /** u32: goes up with each change. */
+  controlVersion: 64,
+  /** u32: 0 when nobody has asked, the index in LEVELS and 1 of the least level that is recorded, or {@link CONTROL_OFF}. */
+  level: 68,
+  /** u32 each: 0 when nobody has asked, 1 on, 2 off. */
+  spans: 72,
+  measures: 76,
+  /** u32: 0 when nobody has asked, else a threshold for {@link isSampled}. */
+  sample: 80,
+  /** f64: Unix time in ms after which what was asked for does not hold any more; 0 for ever. */
+  untilUnixMs: 96,
+} as const;
+/** In the place of a level: no logs at all. */
+export const CONTROL_OFF = 7;
+export const CONTROL_SWITCH = { unset: 0, on: 1, off: 2 } as const;
 
 /** A record's first word: u16 words, u8 type, u8 flags, u32 position in the stream in words, modulo 2³². */
 export const EVENT = {
@@ -62,16 +91,38 @@ export const EVENT = {
   measure: 4,
   begin: 5,
   end: 6,
+  /** How many events were refused since the last such record. */
+  gap: 7,
 } as const;
 
 /** Words that records of a type have at least. */
-export const EVENT_WORDS = { pad: 1, anchor: 4, log: 4, measure: 4, begin: 6, end: 3 } as const;
+export const EVENT_WORDS = {
+  pad: 1,
+  anchor: 4,
+  log: 4,
+  measure: 4,
+  begin: 6,
+  end: 3,
+  gap: 7,
+} as const;
 
 export const EVENT_FLAGS = {
   /** Properties follow. */
   properties: 1,
   /** Something was left out or cut off. */
   truncated: 2,
+  /** The span above is another ring's: the 8 bytes of its id follow the fixed words. */
+  remoteParent: 4,
+} as const;
+
+/** What a span is to others, as OpenTelemetry has it, by its number. */
+export const SPAN_KINDS = ["internal", "server", "client", "producer", "consumer"] as const;
+export type SpanKind = (typeof SPAN_KINDS)[number];
+
+/** Of the last byte of a beginning's depth. */
+export const SPAN_BITS = {
+  /** It ends elsewhere than where it has begun, so that spans of its thread need not lie within each other. */
+  asynchronous: 1,
 } as const;
 
 /** How a value begins: u8 tag, u24 number. */
@@ -101,7 +152,7 @@ export const VALUE = {
 } as const;
 
 /** Kinds of definitions: u32 bytes in all, stored last; u32 kind; texts as u32 bytes and UTF-8 up to a multiple of four. */
-export const DEFINITION = { text: 1, measure: 2, span: 3 } as const;
+export const DEFINITION = { text: 1, measure: 2, span: 3, target: 4 } as const;
 
 /** The six levels, the worst first. */
 export const LEVELS = ["fatal", "error", "warn", "info", "debug", "trace"] as const;

@@ -3,11 +3,15 @@
 import { DEFINITION } from "./constants.ts";
 import { ValueReader } from "./values.ts";
 
-/** An entry: a text, a measure with its unit, or the name of spans. */
-interface Definition {
+/** An entry: a text, a measure, the name of spans, or a target. What its kind does not have is empty. */
+export interface Definition {
   kind: number;
   text: string;
   unit: string;
+  /** What part of the program it is of: a module, a library. */
+  target: string;
+  /** `file:line` of its declaration. */
+  place: string;
 }
 
 /** Gives a copy of bytes of a ring's file. */
@@ -57,11 +61,34 @@ export class Definitions {
     // Definitions refer to no others.
     const reader = new ValueReader(bytes, () => undefined).seek(8, bytes.length);
     try {
-      const text = reader.text();
-      return { kind, text, unit: kind === DEFINITION.measure ? reader.text() : "" };
+      return readDefinition(kind, reader);
     } catch {
       // Numbers go by place: what is damaged takes one too.
-      return { kind: 0, text: "[damaged]", unit: "" };
+      return { ...NOTHING, text: "[damaged]" };
     }
   }
+}
+
+const NOTHING: Definition = { kind: 0, text: "", unit: "", target: "", place: "" };
+
+/**
+ * The texts of a definition; a record whose number is 0 has the same ones behind its fixed words.
+ * @throws DamageError where there are fewer
+ */
+export function readDefinition(kind: number, reader: ValueReader): Definition {
+  const text = reader.text();
+  switch (kind) {
+    case DEFINITION.measure:
+      return { kind, text, unit: reader.text(), target: reader.text(), place: reader.text() };
+    case DEFINITION.span:
+      return { ...NOTHING, kind, text, target: reader.text(), place: reader.text() };
+    case DEFINITION.target:
+      return { ...NOTHING, kind, text, target: text, place: reader.text() };
+  }
+  return { ...NOTHING, kind, text };
+}
+
+/** In the place of one that is not there. */
+export function unknownDefinition(id: number): Definition {
+  return { ...NOTHING, text: `[definition ${id}]` };
 }

@@ -6,14 +6,13 @@ import {
   RING_DEFAULTS,
   RING_HEADER,
   RING_HEADER_BYTES,
+  RING_HEADER_ENDS,
   RING_KNOWN_INCOMPATIBLE,
   RING_MAGIC,
   RING_VERSION,
 } from "./constants.ts";
 
 const PAGE = 4096;
-const APP_BYTES = RING_HEADER.service - RING_HEADER.app;
-const SERVICE_BYTES = RING_HEADER_BYTES - RING_HEADER.service;
 
 /** Where the parts of a ring's file are; in bytes. */
 export interface RingGeometry {
@@ -41,6 +40,12 @@ export interface RingHeader extends RingGeometry {
   service: string;
   pid: number;
   threadId: number;
+  /** Thirty-two hex digits that all threads of a process have, and no other process. */
+  processId: string;
+  processStartUnixMs: number;
+  /** The program's file, and what runs it, e.g. "bun 1.4.5". */
+  exe: string;
+  runtime: string;
   start: Anchor;
   ticksPerMs: number;
 }
@@ -75,19 +80,19 @@ export function encodeRingHeader(header: RingHeader): Uint8Array {
   view.setUint32(at.version, RING_VERSION, true);
   view.setUint32(at.pid, header.pid, true);
   view.setUint32(at.threadId, header.threadId, true);
-  // The last digits last, as one reads them.
-  for (let i = 0; i < 8; i++)
-    bytes[at.ringId + i] = Number.parseInt(header.ringId.slice(i * 2, i * 2 + 2), 16);
+  setHex(bytes, at.ringId, header.ringId);
+  setHex(bytes, at.processId, header.processId);
+  view.setFloat64(at.processStartUnixMs, header.processStartUnixMs, true);
   for (const field of GEOMETRY) setLong(view, at[field], header[field]);
   view.setFloat64(at.startTick, header.start.tick, true);
   view.setFloat64(at.startMonotonicNs, header.start.monotonicNs, true);
   view.setFloat64(at.startUnixMs, header.start.unixMs, true);
   view.setFloat64(at.ticksPerMs, header.ticksPerMs, true);
   const encoder = new TextEncoder();
-  const app = encoder.encodeInto(header.app, bytes.subarray(at.app, at.service)).written;
-  const service = encoder.encodeInto(header.service, bytes.subarray(at.service)).written;
-  view.setUint32(at.appBytes, app, true);
-  view.setUint32(at.serviceBytes, service, true);
+  for (const name of TEXTS) {
+    const place = bytes.subarray(at[name], RING_HEADER_ENDS[name]);
+    view.setUint32(at[`${name}Bytes`], encoder.encodeInto(header[name], place).written, true);
+  }
   return bytes;
 }
 
@@ -120,25 +125,29 @@ export function decodeRingHeader(bytes: Uint8Array, fileBytes: number): RingHead
   const geometry = {} as Record<(typeof GEOMETRY)[number], number>;
   for (const field of GEOMETRY) geometry[field] = getLong(view, at[field]);
   checkGeometry(geometry, fileBytes);
-  const app = textAt(bytes, at.app, view.getUint32(at.appBytes, true), APP_BYTES);
-  if (!isAppName(app)) throw new RingFormatError("it names no application");
+  const texts = {} as Record<(typeof TEXTS)[number], string>;
+  for (const name of TEXTS) {
+    const length = view.getUint32(at[`${name}Bytes`], true);
+    texts[name] = textAt(bytes, at[name], length, RING_HEADER_ENDS[name] - at[name]);
+  }
+  if (!isAppName(texts.app)) throw new RingFormatError("it names no application");
   const start = {
     tick: view.getFloat64(at.startTick, true),
     monotonicNs: view.getFloat64(at.startMonotonicNs, true),
     unixMs: view.getFloat64(at.startUnixMs, true),
   };
   const ticksPerMs = view.getFloat64(at.ticksPerMs, true);
-  const numbers = [...Object.values(start), ticksPerMs];
+  const processStartUnixMs = view.getFloat64(at.processStartUnixMs, true);
+  const numbers = [...Object.values(start), ticksPerMs, processStartUnixMs];
   if (!numbers.every((each) => Number.isFinite(each) && Math.abs(each) < 2 ** 62))
     throw new RingFormatError("its times are no numbers");
   if (!(ticksPerMs >= 1)) throw new RingFormatError("its ticks have no rate");
   return {
     ...geometry,
-    ringId: [...bytes.subarray(at.ringId, at.ringId + 8)]
-      .map((each) => each.toString(16).padStart(2, "0"))
-      .join(""),
-    app,
-    service: textAt(bytes, at.service, view.getUint32(at.serviceBytes, true), SERVICE_BYTES),
+    ...texts,
+    ringId: hexAt(bytes, at.ringId, 8),
+    processId: hexAt(bytes, at.processId, 16),
+    processStartUnixMs,
     pid: view.getUint32(at.pid, true),
     threadId: view.getUint32(at.threadId, true),
     start,
@@ -155,6 +164,8 @@ const GEOMETRY = [
   "ringOffset",
   "ringBytes",
 ] as const;
+
+const TEXTS = ["app", "service", "exe", "runtime"] as const;
 
 function checkGeometry(geometry: RingGeometry, fileBytes: number): void {
   const { ringBytes, definitionsBytes } = geometry;
@@ -174,6 +185,18 @@ function checkGeometry(geometry: RingGeometry, fileBytes: number): void {
     if (offset % 8 !== 0 || offset < PAGE || offset + bytes > fileBytes)
       throw new RingFormatError("its parts do not lie in the file");
   }
+}
+
+/** The last digits last, as one reads them. */
+function setHex(bytes: Uint8Array, at: number, hex: string): void {
+  for (let i = 0; i < hex.length / 2; i++)
+    bytes[at + i] = Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16);
+}
+
+function hexAt(bytes: Uint8Array, at: number, length: number): string {
+  return [...bytes.subarray(at, at + length)]
+    .map((each) => each.toString(16).padStart(2, "0"))
+    .join("");
 }
 
 function setLong(view: DataView, at: number, value: number): void {

@@ -3,6 +3,7 @@
 
 import { DamageError } from "../bytes.ts";
 import {
+  DEFINITION,
   EVENT,
   EVENT_FLAGS,
   EVENT_WORDS,
@@ -11,8 +12,17 @@ import {
   RING_SHIPPER,
   RING_STATE,
   RING_STATE_BYTES,
+  SPAN_BITS,
+  SPAN_KINDS,
+  type SpanKind,
 } from "./constants.ts";
-import { type CopyOf, Definitions } from "./definitions.ts";
+import {
+  type CopyOf,
+  type Definition,
+  Definitions,
+  readDefinition,
+  unknownDefinition,
+} from "./definitions.ts";
 import type { Anchor, RingHeader } from "./header.ts";
 import { type EventProperties, ValueReader } from "./values.ts";
 
@@ -25,6 +35,8 @@ interface Recorded {
 interface LogEvent extends Recorded {
   kind: "log";
   level: Level;
+  /** What part of the program it is of; "" where none was named. */
+  target: string;
   message: string;
   properties: EventProperties;
   /** The span that was open, sixteen hex digits. */
@@ -35,6 +47,9 @@ interface MeasureEvent extends Recorded {
   kind: "measure";
   name: string;
   unit: string;
+  target: string;
+  /** `file:line` of the declaration; "" where it is not known. */
+  place: string;
   value: number;
   properties: EventProperties;
 }
@@ -42,16 +57,28 @@ interface MeasureEvent extends Recorded {
 interface BeginEvent extends Recorded {
   kind: "begin";
   name: string;
+  target: string;
+  place: string;
+  spanKind: SpanKind;
+  isAsync: boolean;
   spanId: string;
   parentId: string | undefined;
   depth: number;
   traceId: string;
+  properties: EventProperties;
 }
 
 interface EndEvent extends Recorded {
   kind: "end";
   spanId: string;
   status: "ok" | "error";
+  /** What was set after the beginning. */
+  properties: EventProperties;
+}
+
+/** Events were refused before this one, since the last such one. */
+interface GapEvent extends Recorded, Refusals {
+  kind: "gap";
 }
 
 /** The wall clock was set, so that times before and behind it do not compare. */
@@ -71,6 +98,7 @@ export type RingEvent =
   | MeasureEvent
   | BeginEvent
   | EndEvent
+  | GapEvent
   | ClockEvent
   | UnreadableEvent;
 
@@ -114,7 +142,7 @@ export class RingReader {
   get refusals(): Refusals {
     const view = viewOf(this.#copy(this.#header.stateOffset, RING_STATE_BYTES));
     // Anything may stand there.
-    const at = (offset: number) => Math.max(0, Math.floor(view.getFloat64(offset, true))) || 0;
+    const at = (offset: number) => countOf(view.getFloat64(offset, true));
     return {
       spans: at(RING_STATE.refusedSpans),
       measures: at(RING_STATE.refusedMeasures),
@@ -258,53 +286,82 @@ export class RingReader {
     const truncated = (flags & EVENT_FLAGS.truncated) !== 0;
     switch (type) {
       case EVENT.measure: {
-        const named = this.#named(record, u32(16), EVENT_WORDS.measure, true);
+        const named = this.#named(record, u32(16), EVENT_WORDS.measure, DEFINITION.measure);
+        const { text: name, unit, target, place } = named;
         const value = view.getFloat64(at + 24, true);
         const properties = this.#properties(record);
-        return { kind: "measure", timeMs, truncated, ...named, value, properties };
+        return { kind: "measure", timeMs, truncated, name, unit, target, place, value, properties };
       }
-      case EVENT.begin: {
-        const { name } = this.#named(record, u32(16), EVENT_WORDS.begin, false);
-        const spanId = this.#spanId(u32(20))!;
-        const parentId = this.#spanId(u32(24));
-        const traceId = [u32(32), u32(36), u32(40), u32(44)].map(hex8).join("");
-        return {
-          kind: "begin",
-          timeMs,
-          truncated,
-          name,
-          spanId,
-          parentId,
-          depth: u32(28),
-          traceId,
-        };
-      }
+      case EVENT.begin:
+        return { kind: "begin", timeMs, truncated, ...this.#begin(record) };
       case EVENT.end: {
         const status = u32(20) === 0 ? "ok" : "error";
-        return { kind: "end", timeMs, truncated, spanId: this.#spanId(u32(16))!, status };
+        record.values.seek(at + EVENT_WORDS.end * 8, record.end);
+        const properties = this.#properties(record);
+        return {
+          kind: "end",
+          timeMs,
+          truncated,
+          spanId: this.#spanId(u32(16))!,
+          status,
+          properties,
+        };
+      }
+      case EVENT.gap: {
+        const [spans, measures, logs, severe, failed] = [16, 24, 32, 40, 48].map((offset) =>
+          countOf(view.getFloat64(at + offset, true)),
+        ) as [number, number, number, number, number];
+        return { kind: "gap", timeMs, truncated, spans, measures, logs, severe, failed };
       }
     }
     const level = LEVELS[u32(24)];
     if (level === undefined) throw new DamageError(`no log has the level ${u32(24)}`, at);
-    const { name: message } = this.#named(record, u32(16), EVENT_WORDS.log, false);
+    const targetId = u32(28);
+    const target = targetId === 0 ? "" : this.#defined(targetId).text;
+    const message = this.#named(record, u32(16), EVENT_WORDS.log, DEFINITION.text).text;
     const spanId = this.#spanId(u32(20));
     const properties = this.#properties(record);
-    return { kind: "log", timeMs, truncated, level, message, properties, spanId };
+    return { kind: "log", timeMs, truncated, level, target, message, properties, spanId };
   }
 
-  /** A name by its definition, or, where its number is 0, as it follows the record's fixed words. */
-  #named(record: RawRecord, id: number, fixedWords: number, hasUnit: boolean) {
+  #begin(record: RawRecord) {
+    const { view, at, end, flags } = record;
+    const u32 = (offset: number) => view.getUint32(at + offset, true);
+    const isRemote = (flags & EVENT_FLAGS.remoteParent) !== 0;
+    const fixedWords = EVENT_WORDS.begin + (isRemote ? 1 : 0);
+    if (at + fixedWords * 8 > end) throw new DamageError("a span without its parent", at);
+    const named = this.#named(record, u32(16), fixedWords, DEFINITION.span);
+    const { text: name, target, place } = named;
+    const kind = view.getUint8(at + 30);
+    const spanKind = SPAN_KINDS[kind];
+    if (spanKind === undefined) throw new DamageError(`no span has the kind ${kind}`, at);
+    const afterFixed = at + EVENT_WORDS.begin * 8;
+    return {
+      name,
+      target,
+      place,
+      spanKind,
+      isAsync: (view.getUint8(at + 31) & SPAN_BITS.asynchronous) !== 0,
+      spanId: this.#spanId(u32(20))!,
+      // As it is in the header of a request, so the first byte first.
+      parentId: isRemote
+        ? hex8(view.getUint32(afterFixed)) + hex8(view.getUint32(afterFixed + 4))
+        : this.#spanId(u32(24)),
+      depth: view.getUint16(at + 28, true),
+      traceId: [u32(32), u32(36), u32(40), u32(44)].map(hex8).join(""),
+      properties: this.#properties(record),
+    };
+  }
+
+  /** What a record is of, by its definition, or, where its number is 0, as it follows the record's fixed words. */
+  #named(record: RawRecord, id: number, fixedWords: number, kind: number): Definition {
     const { values, at, end } = record;
     values.seek(at + fixedWords * 8, end);
-    if (id === 0) {
-      const name = values.text();
-      return { name, unit: hasUnit ? values.text() : "" };
-    }
-    const { text: name, unit } = this.#definitions.get(id) ?? {
-      text: `[definition ${id}]`,
-      unit: "",
-    };
-    return { name, unit };
+    return id === 0 ? readDefinition(kind, values) : this.#defined(id);
+  }
+
+  #defined(id: number): Definition {
+    return this.#definitions.get(id) ?? unknownDefinition(id);
   }
 
   #properties({ values, flags }: RawRecord): EventProperties {
@@ -364,6 +421,11 @@ const LEAST_WORDS = new Map<number, number>(
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** A count that may be any number at all. */
+function countOf(value: number): number {
+  return Math.max(0, Math.floor(value)) || 0;
 }
 
 function hex8(value: number): string {

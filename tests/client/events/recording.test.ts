@@ -22,7 +22,7 @@ function recorded(properties: unknown, ring = new TestRing()): Record<string, un
 
 function logged(properties: unknown, ring = new TestRing()) {
   ring.encoder.reset().text("message").properties(properties);
-  ring.writer.log(3, 0, 0, ring.encoder, 1);
+  ring.writer.log(3, 0, 0, 0, ring.encoder, 1);
   const [event] = readAll(ring.reader());
   if (event?.kind !== "log") throw new Error(`read ${JSON.stringify(event)}`);
   return event as RingEvent & { kind: "log"; properties: Record<string, unknown> };
@@ -113,10 +113,10 @@ describe("what is recorded", () => {
     for (let i = 0; i < 300; i++) expect(ring.interner.key(`key number ${i}`).id >= 0).toBe(true);
     expect(ring.interner.key("one more key").id).toBe(0);
     expect(recorded({ "one more key": 1 }, ring)).toEqual({ "one more key": 1 });
-    expect(ring.interner.define(DEFINITION.span, "query")).toBe(0);
-    ring.encoder.reset().text("query");
+    expect(ring.interner.define(DEFINITION.span, "query", "", "")).toBe(0);
+    ring.encoder.reset().text("query").text("").text("");
     ring.begin(0);
-    ring.encoder.reset().text("latency").text("ms");
+    ring.encoder.reset().text("latency").text("ms").text("").text("");
     ring.writer.measureWith(0, 5, ring.encoder, 0);
     expect(readAll(ring.reader()).slice(1)).toMatchObject([
       { kind: "begin", name: "query" },
@@ -236,8 +236,8 @@ describe("a full ring", () => {
     const ring = new TestRing();
     const used = () =>
       (new DataView(ring.bytes.buffer).getUint32(SMALL.stateOffset, true) * 8) / SMALL.ringBytes;
-    const span = ring.interner.define(DEFINITION.span, "query");
-    const measure = ring.interner.define(DEFINITION.measure, "latency", "ms");
+    const span = ring.interner.define(DEFINITION.span, "query", "", "");
+    const measure = ring.interner.define(DEFINITION.measure, "latency", "ms", "", "");
     until(ring, () => void ring.begin(span));
     expect(used()).toBeCloseTo(0.5, 2);
     until(ring, () => ring.writer.measure(measure, 1));

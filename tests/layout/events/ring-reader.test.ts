@@ -2,12 +2,20 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { shapeOf } from "../../../src/client/events/ring-writer.ts";
 import {
+  DEFINITION,
   decodeRingHeader,
+  EVENT_FLAGS,
   encodeRingHeader,
   finishRingHeader,
+  isSampled,
+  RING_SHIPPER,
   RingFormatError,
   RingReader,
+  SPAN_BITS,
+  SPAN_KINDS,
+  sampleThreshold,
 } from "../../../src/layout/index.ts";
 import { emptyRing, headerOf, readAll, readerOf, SMALL, TestRing } from "../../support/rings.ts";
 
@@ -17,9 +25,12 @@ function filled(): TestRing {
   for (let i = 0; i < 40; i++) {
     ring.log(`line ${i % 3}`);
     ring.encoder.reset().properties({ route: "/x", list: [1, { deep: "text" }], i });
-    ring.writer.measureWith(ring.interner.define(2, "latency", "ms"), i, ring.encoder, 1);
-    ring.begin(ring.interner.define(3, "query"), i + 1, i);
-    ring.writer.end(i + 1, 0);
+    const latency = ring.interner.define(DEFINITION.measure, "latency", "ms", "http", "a.ts:1");
+    ring.writer.measureWith(latency, i, ring.encoder, 1);
+    ring.begin(ring.interner.define(DEFINITION.span, "query", "db", "b.ts:2"), i + 1, i);
+    ring.writer.endWith(i + 1, 0, ring.encoder);
+    ring.begin(0);
+    ring.writer.end(1, 1);
   }
   return ring;
 }
@@ -32,6 +43,10 @@ describe("the header of a ring", () => {
       pid: fc.nat(),
       threadId: fc.nat(),
       ringId: fc.stringMatching(/^[0-9a-f]{16}$/),
+      processId: fc.stringMatching(/^[0-9a-f]{32}$/),
+      processStartUnixMs: fc.nat(),
+      exe: fc.string({ maxLength: 60 }).filter((text) => text.isWellFormed()),
+      runtime: fc.string({ maxLength: 8 }).filter((text) => text.isWellFormed()),
     });
     fc.assert(
       fc.property(names, (given) => {
@@ -45,7 +60,7 @@ describe("the header of a ring", () => {
 
   test("is refused when a part does not lie in the file, whatever is forged", () => {
     fc.assert(
-      fc.property(fc.nat(63), fc.nat(0xffff_ffff), (word, value) => {
+      fc.property(fc.nat(127), fc.nat(0xffff_ffff), (word, value) => {
         const bytes = emptyRing();
         new DataView(bytes.buffer).setUint32(word * 8, value, true);
         try {
@@ -65,6 +80,156 @@ describe("the header of a ring", () => {
     expect(() => readerOf(bytes)).toThrow("features that this microview does not know (1)");
     bytes[8] = 9;
     expect(() => readerOf(bytes)).toThrow("it has version 9, and this microview reads 1");
+  });
+});
+
+describe("a record", () => {
+  const PLACED = ["db", "src/db.ts:7"] as const;
+
+  test("of a log says which part of the program it is of", () => {
+    const ring = new TestRing();
+    const target = ring.interner.define(DEFINITION.target, "http", "src/http.ts:3");
+    ring.encoder.reset().text("message");
+    ring.writer.log(3, 0, 0, target, ring.encoder, 0);
+    ring.log("of no part");
+    expect(readAll(ring.reader())).toMatchObject([
+      { kind: "log", message: "message", target: "http" },
+      { kind: "log", message: "of no part", target: "" },
+    ]);
+  });
+
+  test("of a measure or a span has target and place, by its definition or written out", () => {
+    const ring = new TestRing();
+    const span = ring.interner.define(DEFINITION.span, "query", ...PLACED);
+    const measure = ring.interner.define(DEFINITION.measure, "rows", "1", ...PLACED);
+    ring.begin(span);
+    ring.writer.measure(measure, 5);
+    ring.encoder.reset().text("query").text(PLACED[0]).text(PLACED[1]);
+    ring.begin(0);
+    ring.encoder.reset().text("rows").text("1").text(PLACED[0]).text(PLACED[1]);
+    ring.writer.measureWith(0, 5, ring.encoder, 0);
+    const [target, place] = PLACED;
+    const both = [
+      { kind: "begin", name: "query", target, place },
+      { kind: "measure", name: "rows", unit: "1", target, place, value: 5 },
+    ];
+    expect(readAll(ring.reader())).toMatchObject([...both, ...both]);
+  });
+
+  test("of a beginning and an end reads back, whatever they have", () => {
+    const id = fc.stringMatching(/^[0-9a-f]{8}$/).filter((text) => !/^0+$/.test(text));
+    const beginning = fc.record({
+      isDefined: fc.boolean(),
+      kind: fc.nat(SPAN_KINDS.length - 1),
+      isAsync: fc.boolean(),
+      depth: fc.nat(0xffff),
+      parent: fc.nat(0xffff_ffff),
+      remote: fc.option(fc.tuple(id, id), { nil: undefined }),
+      properties: fc.option(fc.dictionary(fc.constantFrom("a", "b"), fc.integer()), {
+        nil: undefined,
+      }),
+      ended: fc.dictionary(fc.constantFrom("c", "d"), fc.boolean()),
+    });
+    fc.assert(
+      fc.property(beginning, (given) => {
+        const ring = new TestRing();
+        const definition = given.isDefined
+          ? ring.interner.define(DEFINITION.span, "query", ...PLACED)
+          : 0;
+        const { encoder } = ring;
+        encoder.reset();
+        let flags = 0;
+        if (given.remote !== undefined) {
+          flags |= EVENT_FLAGS.remoteParent;
+          encoder.id(Number.parseInt(given.remote[0], 16), Number.parseInt(given.remote[1], 16));
+        }
+        if (!given.isDefined) encoder.text("query").text(PLACED[0]).text(PLACED[1]);
+        if (given.properties !== undefined) {
+          flags |= EVENT_FLAGS.properties;
+          encoder.properties(given.properties);
+        }
+        const shape = shapeOf(given.kind, given.isAsync ? SPAN_BITS.asynchronous : 0);
+        const trace = { trace0: 1, trace1: -1, trace2: 2, trace3: 3 };
+        const begun = { sequence: 9, depth: given.depth, shape, ...trace };
+        const parent = given.remote === undefined ? given.parent : 0;
+        ring.writer.begin(definition, parent, begun, encoder, flags);
+        encoder.reset().properties(given.ended);
+        ring.writer.endWith(9, 1, encoder);
+        const local = parent.toString(16).padStart(8, "0");
+        const spanId = "0123456700000009";
+        expect(readAll(ring.reader())).toMatchObject([
+          {
+            kind: "begin",
+            name: "query",
+            target: PLACED[0],
+            place: PLACED[1],
+            spanKind: SPAN_KINDS[given.kind]!,
+            isAsync: given.isAsync,
+            depth: given.depth,
+            spanId,
+            parentId: given.remote?.join("") ?? (parent === 0 ? undefined : `01234567${local}`),
+            traceId: "00000001ffffffff0000000200000003",
+            properties: { ...given.properties },
+          },
+          { kind: "end", spanId, status: "error", properties: { ...given.ended } },
+        ]);
+      }),
+    );
+  });
+
+  test("tells where events were refused, and how many of each kind, once there is room again", () => {
+    const ring = new TestRing();
+    const reader = ring.reader();
+    const span = ring.interner.define(DEFINITION.span, "query", "", "");
+    let begun = 0;
+    while (ring.begin(span)) begun++;
+    ring.begin(span);
+    ring.log("there is room for logs");
+    ring.writer.failed();
+    const before = readAll(reader);
+    expect(before).toHaveLength(begun + 1);
+    ring.shipAll();
+    ring.log("after");
+    ring.log("and on");
+    expect(readAll(reader)).toMatchObject([
+      { kind: "gap", spans: 2, measures: 0, logs: 0, severe: 0, failed: 1 },
+      { kind: "log", message: "after" },
+      { kind: "log", message: "and on" },
+    ]);
+    const [gap] = readAll(ring.reader()).filter(({ kind }) => kind === "gap");
+    expect(gap!.timeMs).toBeGreaterThan(before.at(-1)!.timeMs);
+  });
+
+  test("with a kind of span that there is not is damaged", () => {
+    const ring = new TestRing();
+    const trace = { trace0: 1, trace1: 2, trace2: 3, trace3: 4 };
+    ring.writer.begin(1, 0, { sequence: 1, depth: 0, shape: shapeOf(77, 0), ...trace });
+    expect(readAll(ring.reader())).toMatchObject([{ kind: "damaged" }]);
+  });
+});
+
+describe("traces that are kept", () => {
+  test("are the same ones for whoever knows their ids, and as many as were asked for", () => {
+    const ids = Array.from({ length: 10_000 }, (_, i) => Math.imul(i, 0x9e37_79b1));
+    const kept = (share: number) =>
+      ids.filter((low) => isSampled(low, sampleThreshold(share))).length;
+    expect(kept(0)).toBe(0);
+    expect(kept(1)).toBe(ids.length);
+    expect(kept(1 / 16)).toBeCloseTo(ids.length / 16, -2);
+    // One that is kept at a small share is so at each larger one.
+    const threshold = sampleThreshold(1 / 16);
+    const few = ids.filter((low) => isSampled(low, threshold));
+    expect(few.every((low) => isSampled(low, sampleThreshold(1 / 8)))).toBe(true);
+    expect(sampleThreshold(1e-12)).toBe(1);
+  });
+
+  test("are chosen by what stands in a page of its own, apart from the position", () => {
+    const line = (offset: number) => Math.floor(offset / 64);
+    expect(line(RING_SHIPPER.total)).toBe(line(RING_SHIPPER.position));
+    const { controlVersion, level, spans, measures, sample, untilUnixMs } = RING_SHIPPER;
+    const controls = [controlVersion, level, spans, measures, sample, untilUnixMs];
+    expect(new Set(controls.map(line))).toEqual(new Set([1]));
+    expect(untilUnixMs % 8).toBe(0);
   });
 });
 
