@@ -53,6 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doctor: ["layout", "text", "ffi", "http", "calling", "inspector"],
   events: ["layout", "ffi"],
   lake: ["ffi"],
+  explore: ["text", "calling", "http", "settings"],
   demo: ["layout", "http", "client", "agent", "guard"],
   "command-line": ["text", "calling"],
   commands: [
@@ -67,6 +68,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
       "doctor",
       "settings",
       "events",
+      "explore",
     ],
   ],
   "cli.ts": ["command-line", "commands"],

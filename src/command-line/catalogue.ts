@@ -29,6 +29,10 @@ export const CATALOGUE = {
     group: "Look",
     summary: "follow what services of this host log, measure and time; needs no agent",
   },
+  query: {
+    group: "Look",
+    summary: "ask a lake by SQL about logs, measures and spans of all services",
+  },
   replay: {
     group: "Look",
     summary: "hand a recorded run to any output, at any speed",

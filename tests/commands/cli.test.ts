@@ -84,12 +84,14 @@ describe.each(visibleCommands())("microview %s", (name) => {
     const { parseStrictly } = await import("../../src/command-line/parse.ts");
     const { details } = await loadSubcommand(name);
     for (const { command } of details.examples) {
-      const words = command
-        .replace(/^source <\((.*)\)$/, "$1")
-        .replace(/ > .*$/, "")
-        .split(" ");
+      const line = command.replace(/^source <\((.*)\)$/, "$1");
+      // As a shell takes them, up to where it redirects.
+      const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|\S+/g)].map(
+        ([word, double, single]) => double ?? single ?? word,
+      );
+      const end = words.indexOf(">");
       expect(words.slice(0, 2)).toEqual(["microview", name]);
-      const rawArgs = words.slice(2).map((word) => word.replaceAll("'", ""));
+      const rawArgs = words.slice(2, end < 0 ? undefined : end);
       expect(() => parseStrictly(rawArgs, details)).not.toThrow();
     }
   });

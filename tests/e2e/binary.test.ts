@@ -259,6 +259,7 @@ describe("the binary's command line", () => {
       "doctor",
       "events",
       "inspect",
+      "query",
       "replay",
     ]);
     const pages = await Promise.all(names.map((name) => host.outcome("help", name)));

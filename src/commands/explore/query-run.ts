@@ -1,0 +1,159 @@
+// One run of `microview query`: where the SQL comes from, and where its answer goes.
+
+import { CliError, stopSignal, styleFor, UsageError } from "../../command-line/index.ts";
+import {
+  type AnswerOutput,
+  caretLines,
+  type Ending,
+  endingText,
+  type LakeClient,
+  LakeError,
+  OutFile,
+  type QueryFormat,
+  type TimeRange,
+  writeAnswer,
+} from "../../explore/index.ts";
+import { readTextFile } from "../../settings/index.ts";
+import { formatBytes } from "../../text/index.ts";
+
+/** As shells count the end by Ctrl-C. */
+const INTERRUPTED = 130;
+
+interface QueryOptions {
+  readonly range: TimeRange;
+  readonly file: string | undefined;
+  readonly format: QueryFormat | undefined;
+  readonly out: string | undefined;
+  readonly force: boolean;
+}
+
+export class QueryRun {
+  constructor(
+    readonly client: LakeClient,
+    readonly options: QueryOptions,
+  ) {}
+
+  /** The SQL that was given; undefined when there is none and a terminal to ask. @throws UsageError */
+  async sqlOf(operand: string | undefined): Promise<string | undefined> {
+    const { file } = this.options;
+    if (file !== undefined) {
+      if (operand !== undefined) {
+        throw new UsageError("SQL and --file are given", "give one of them");
+      }
+      return readTextFile(file, "--file");
+    }
+    if (operand !== undefined && operand !== "-") return operand;
+    if (operand === undefined && process.stdin.isTTY && process.stdout.isTTY) return undefined;
+    const sql = await new Response(Bun.stdin.stream()).text();
+    if (sql.trim() === "") {
+      throw new UsageError("there is no SQL", 'give it as in: microview query "select 1"');
+    }
+    return sql;
+  }
+
+  async once(sql: string): Promise<void> {
+    const { out, force, range } = this.options;
+    const format = this.#format();
+    const stop = stopSignal();
+    const file = out === undefined ? undefined : await OutFile.open(out, force);
+    try {
+      const ending = await writeAnswer(
+        this.client,
+        { sql, range, format },
+        file === undefined ? terminalOutput() : fileOutput(file),
+        stop,
+      );
+      await file?.complete();
+      this.#say(ending, file);
+    } catch (error) {
+      await file?.discard();
+      if (stop.aborted) {
+        process.exitCode = INTERRUPTED;
+        return;
+      }
+      throw placed(error, sql);
+    }
+  }
+
+  async dialogue(): Promise<void> {
+    throw new UsageError("there is no SQL", 'give it as in: microview query "select 1"');
+  }
+
+  #format(): QueryFormat {
+    const { format, out } = this.options;
+    const ofName = out === undefined ? undefined : formatOfName(out);
+    const chosen = format ?? ofName ?? (process.stdout.isTTY ? "table" : "ndjson");
+    const isBinary = chosen === "arrow" || chosen === "parquet";
+    if (isBinary && out === undefined && process.stdout.isTTY) {
+      throw new UsageError(
+        `${chosen} is nothing for a terminal`,
+        `write it to a file, e.g. --out answer.${chosen}`,
+      );
+    }
+    return chosen;
+  }
+
+  /** What is no data goes elsewhere, and only to people. */
+  #say(ending: Ending | undefined, file: OutFile | undefined): void {
+    const parts = [
+      ...(ending === undefined ? [] : [endingText(ending)]),
+      ...(file === undefined ? [] : [`${formatBytes(file.bytes)} in ${file.path}`]),
+    ];
+    if (parts.length > 0 && process.stderr.isTTY) {
+      process.stderr.write(`${styleFor(process.stderr).dim(parts.join(" · "))}\n`);
+    }
+  }
+}
+
+/** Standard output, as what it is. */
+export function terminalOutput(): AnswerOutput {
+  const { stdout, stderr } = process;
+  return {
+    style: styleFor(stdout),
+    columns: stdout.isTTY ? stdout.columns : undefined,
+    drawProgress: stderr.isTTY ? (text) => void stderr.write(text) : undefined,
+    write: async (data) => {
+      if (stdout.write(data)) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      stdout.once("drain", resolve);
+      await promise;
+    },
+  };
+}
+
+function fileOutput(file: OutFile): AnswerOutput {
+  const { drawProgress } = terminalOutput();
+  return {
+    style: styleFor({ isTTY: false }, {}),
+    drawProgress,
+    write: (data) => file.write(data),
+  };
+}
+
+/** An error of SQL, with the place where it is. */
+export function placed(error: unknown, sql: string): unknown {
+  if (!(error instanceof LakeError)) return error;
+  const lines = caretLines(sql, error.position);
+  if (lines === undefined) return error;
+  const message = `${error.message}\n  ${lines.join("\n  ")}`;
+  return new CliError({ message, hint: error.hint, cause: error });
+}
+
+function formatOfName(path: string): QueryFormat {
+  const extension = /\.([a-z]+)$/i.exec(path)?.[1]?.toLowerCase();
+  switch (extension) {
+    case "ndjson":
+    case "jsonl":
+      return "ndjson";
+    case "txt":
+      return "table";
+    case "csv":
+    case "arrow":
+    case "parquet":
+      return extension;
+  }
+  throw new UsageError(
+    `--out: its name does not say in which format: ${path}`,
+    "give --format, or a name that ends with .ndjson, .csv, .arrow or .parquet",
+  );
+}

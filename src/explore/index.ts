@@ -1,0 +1,15 @@
+// Asks a lake: SQL and its answers, a trace as a waterfall, events for Perfetto's viewer.
+
+export type { Ending } from "./lake/answer-lines.ts";
+export { DEFAULT_LAKE_URL, LakeClient, lakeOptions } from "./lake/lake-client.ts";
+export { LakeError } from "./lake/lake-error.ts";
+export { lastMs, type TimeRange } from "./lake/time-range.ts";
+export {
+  type AnswerOutput,
+  endingText,
+  QUERY_FORMATS,
+  type QueryFormat,
+  writeAnswer,
+} from "./output/answer.ts";
+export { OutFile } from "./output/out-file.ts";
+export { caretLines } from "./sql/caret.ts";

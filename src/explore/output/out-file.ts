@@ -1,0 +1,78 @@
+// The file of --out: it is there when all of the answer is in it, and nothing is there when that fails.
+
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { type FileHandle, open, rename, unlink } from "node:fs/promises";
+import { SettingError } from "../../settings/index.ts";
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "its folder does not exist",
+  ENOTDIR: "a part of its path is no directory",
+  EISDIR: "it is a directory",
+  EACCES: "this user may not write there",
+  EROFS: "its file system is read-only",
+  ENOSPC: "the disk is full",
+  EDQUOT: "this user's quota is used up",
+};
+
+export class OutFile {
+  #bytes = 0;
+
+  private constructor(
+    readonly path: string,
+    readonly temporary: string,
+    readonly handle: FileHandle,
+  ) {}
+
+  /** @throws SettingError when the file cannot be made, or is there and must not be replaced */
+  static async open(path: string, replaces: boolean): Promise<OutFile> {
+    if (!replaces && existsSync(path)) {
+      throw new SettingError(
+        `--out: ${path} already exists`,
+        "choose another name, or use --force to replace it",
+      );
+    }
+    const temporary = `${path}.${randomBytes(4).toString("hex")}.tmp`;
+    try {
+      return new OutFile(path, temporary, await open(temporary, "wx"));
+    } catch (error) {
+      throw new SettingError(`--out: cannot write ${path}: ${reasonOf(error)}`);
+    }
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @throws Error when the disk does not take it */
+  async write(data: string | Uint8Array): Promise<void> {
+    const bytes = typeof data === "string" ? Buffer.from(data) : data;
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        done += (await this.handle.write(bytes, done)).bytesWritten;
+      }
+    } catch (error) {
+      throw Object.assign(new Error(`--out: cannot write ${this.path}: ${reasonOf(error)}`), {
+        hint: "nothing was left there",
+      });
+    }
+    this.#bytes += bytes.length;
+  }
+
+  /** Gives the file its name. */
+  async complete(): Promise<void> {
+    await this.handle.close();
+    await rename(this.temporary, this.path);
+  }
+
+  /** Leaves nothing. */
+  async discard(): Promise<void> {
+    await this.handle.close().catch(() => {});
+    await unlink(this.temporary).catch(() => {});
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  return REASONS[code] ?? message;
+}
