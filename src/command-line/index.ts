@@ -14,6 +14,7 @@ export { renderCommandHelp, renderRootHelp } from "./help.ts";
 export { parseHostName } from "./host-name.ts";
 export { parseInteger } from "./integer.ts";
 export { unknownFlag } from "./parse.ts";
+export { describeError } from "./report.ts";
 export { finishing, once, onHangUp, sayEndBy, stopSignal } from "./stop.ts";
 export { type Style, styleFor } from "./style.ts";
 export { defineSubcommand, type Subcommand } from "./subcommand.ts";

@@ -1,5 +1,6 @@
 // Asks a lake: SQL and its answers, a trace as a waterfall, events for Perfetto's viewer.
 
+export { Dialogue } from "./dialogue/dialogue.ts";
 export type { Ending } from "./lake/answer-lines.ts";
 export { DEFAULT_LAKE_URL, LakeClient, lakeOptions } from "./lake/lake-client.ts";
 export { LakeError } from "./lake/lake-error.ts";

@@ -6,6 +6,9 @@ import type { LakeClient, TimeRange } from "../../explore/index.ts";
 const LAKE = "Lake";
 const WHEN = "When";
 
+/** What is asked about where nothing is said. */
+export const DEFAULT_LAST_MS = 3_600_000;
+
 export const LAKE_FLAGS = {
   lake: flag.parsed(parseLakeUrl, {
     group: LAKE,
@@ -66,7 +69,10 @@ interface RangeFlags {
 }
 
 /** @throws UsageError for flags that contradict each other */
-export function rangeOf({ last, from, to }: RangeFlags, defaultLastMs = 3_600_000): TimeRange {
+export function rangeOf(
+  { last, from, to }: RangeFlags,
+  defaultLastMs = DEFAULT_LAST_MS,
+): TimeRange {
   if (last !== undefined && (from !== undefined || to !== undefined)) {
     throw new UsageError("--last and --from or --to are given", "give a duration or a time");
   }

@@ -1,9 +1,18 @@
 // One run of `microview query`: where the SQL comes from, and where its answer goes.
 
-import { CliError, stopSignal, styleFor, UsageError } from "../../command-line/index.ts";
+import {
+  CliError,
+  describeError,
+  formatDurationMs,
+  parseDurationMs,
+  stopSignal,
+  styleFor,
+  UsageError,
+} from "../../command-line/index.ts";
 import {
   type AnswerOutput,
   caretLines,
+  Dialogue,
   type Ending,
   endingText,
   type LakeClient,
@@ -16,11 +25,16 @@ import {
 import { readTextFile } from "../../settings/index.ts";
 import { formatBytes } from "../../text/index.ts";
 
+import { DEFAULT_LAST_MS } from "./lake-flags.ts";
+
 /** As shells count the end by Ctrl-C. */
 const INTERRUPTED = 130;
 
 interface QueryOptions {
   readonly range: TimeRange;
+  readonly last: number | undefined;
+  readonly from: number | undefined;
+  readonly to: number | undefined;
   readonly file: string | undefined;
   readonly format: QueryFormat | undefined;
   readonly out: string | undefined;
@@ -75,8 +89,23 @@ export class QueryRun {
     }
   }
 
+  /** Until it is ended. */
   async dialogue(): Promise<void> {
-    throw new UsageError("there is no SQL", 'give it as in: microview query "select 1"');
+    const { range, last, from, to, format, out } = this.options;
+    if (out !== undefined || format === "arrow" || format === "parquet") {
+      throw new UsageError("there is no SQL to write the answer of", "give it as an argument");
+    }
+    const about = from === undefined && to === undefined ? (last ?? DEFAULT_LAST_MS) : range;
+    const dialogue = new Dialogue(this.client, {
+      output: terminalOutput(),
+      about,
+      format: format ?? "table",
+      parseDurationMs,
+      formatDurationMs,
+      errorText: (error, sql) => describeError(placed(error, sql), styleFor(process.stdout)).text,
+      stop: stopSignal(),
+    });
+    await dialogue.run();
   }
 
   #format(): QueryFormat {

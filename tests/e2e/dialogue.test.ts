@@ -1,0 +1,162 @@
+// The dialogue of `microview query` in a pseudo terminal, as the built program has it.
+
+import { beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { answer, FakeLake, type Said } from "../support/fake-lake.ts";
+import { TestHost } from "../support/host.ts";
+import { until } from "../support/wait.ts";
+import { builtProgram } from "./program.ts";
+
+beforeAll(() => {
+  builtProgram();
+});
+
+const ONE = answer({ n: "INTEGER" }, [[41]]);
+
+class Conversation {
+  readonly child: Bun.Subprocess;
+  readonly lake: FakeLake;
+  output = "";
+
+  constructor(
+    readonly host: TestHost,
+    say: (sql: string) => Said = () => ONE,
+    url?: string,
+  ) {
+    this.lake = new FakeLake(host, say);
+    const decoder = new TextDecoder();
+    this.child = host.own(
+      Bun.spawn([builtProgram(), "query", "--lake", url ?? this.lake.url], {
+        cwd: host.folder,
+        env: { TERM: "xterm-256color", HOME: host.folder, NO_COLOR: "1" },
+        terminal: {
+          cols: 80,
+          rows: 24,
+          data: (_terminal, bytes) => {
+            this.output += decoder.decode(bytes, { stream: true });
+          },
+        },
+      }),
+    );
+    host.onEnd(() => this.child.terminal!.close());
+  }
+
+  /** What is shown, without styles and movements of the cursor. */
+  get text(): string {
+    return Bun.stripANSI(this.output).replaceAll("\r", "");
+  }
+
+  /** Types, and waits for what that brings. */
+  async type(keys: string, what: string, from = this.text.length): Promise<void> {
+    this.child.terminal!.write(keys);
+    await this.shows(what, from);
+  }
+
+  shows(what: string, from = 0): Promise<unknown> {
+    return until(`${JSON.stringify(what)} is shown`, () => {
+      if (this.text.slice(from).includes(what)) return true;
+      throw new Error(`shown is ${JSON.stringify(this.text)}`);
+    });
+  }
+}
+
+describe("the dialogue", () => {
+  test("greets, takes statements of several lines, shows answers and ends by Ctrl-D", async () => {
+    await using host = new TestHost();
+    const talk = new Conversation(host);
+    await talk.shows("lake> ");
+    expect(talk.text).toContain("2 tables · the last 1h · .help");
+    await talk.type("select\r", "  ... ");
+    await talk.type("1 as n;\r", "1 row · 12 ms · 2 files\nlake> ");
+    expect(talk.text).toContain(" n\n──\n41\n");
+    expect(talk.lake.asked[0]!.sql).toBe("select\n1 as n");
+    talk.child.terminal!.write("\u0004");
+    expect(await talk.child.exited).toBe(0);
+  });
+
+  test("keeps a history for its user alone, and has it again", async () => {
+    await using host = new TestHost();
+    const first = new Conversation(host);
+    await first.shows("lake> ");
+    await first.type("select 1\r", "  ... ");
+    await first.type("from t;\r", "1 row");
+    await first.type("\u001b[A", "select 1 from t;");
+    await first.type("\u0005\u0015.quit\r", "");
+    expect(await first.child.exited).toBe(0);
+    const path = join(host.folder, ".local/state/microview/query-history");
+    expect(readFileSync(path, "utf8")).toBe("select 1 from t;\n");
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    const second = new Conversation(host);
+    await second.shows("lake> ");
+    await second.type("\u001b[A", "select 1 from t;");
+    await second.type("\r", "1 row");
+  });
+
+  test("completes tables, columns and commands", async () => {
+    await using host = new TestHost();
+    const talk = new Conversation(host);
+    await talk.shows("lake> ");
+    await talk.type("select * from lo\t", "log_entries");
+    await talk.type(" where ser\t", "service");
+    await talk.type(" = 'a';\r", "1 row");
+    expect(talk.lake.asked[0]!.sql).toBe("select * from log_entries where service = 'a'");
+    await talk.type(".sch\t", ".schema");
+    await talk.type(" spans\r", "duration_ms  DOUBLE");
+  });
+
+  test("Ctrl-C ends a query, in the lake too, and takes back what was typed", async () => {
+    await using host = new TestHost();
+    const talk = new Conversation(host, (sql) => (sql === "slow" ? "hang" : ONE));
+    await talk.shows("lake> ");
+    talk.child.terminal!.write("slow;\r");
+    await until("it asks", () => talk.lake.asked.length === 1);
+    await talk.type("\u0003", "ended by Ctrl-C\nlake> ");
+    await until("the lake sees that it has gone", () => talk.lake.asked[0]!.isLeft);
+    await talk.type("select wrong\r", "  ... ");
+    await talk.type("more\u0003", "lake> ");
+    await talk.type("select 2;\r", "1 row");
+    expect(talk.lake.asked[1]!.sql).toBe("select 2");
+  });
+
+  test("has commands for time and format, and says which was meant", async () => {
+    await using host = new TestHost();
+    const talk = new Conversation(host);
+    await talk.shows("lake> ");
+    await talk.type(".last 15m\r", "the last 15m\n");
+    await talk.type(".format ndjson\r", "\nndjson\n");
+    await talk.type("select 1;\r", '{"n":41}');
+    expect(Date.now() - Date.parse(talk.lake.asked[0]!.from!)).toBeWithin(899_000, 990_000);
+    await talk.type(".tables\r", "log_entries\nspans\n");
+    await talk.type(".hlep\r", "did you mean .help?");
+    await talk.type(".help\r", "Tab completes");
+    await talk.type(".last never\r", ".last is not a duration");
+  });
+
+  test("goes on after an error, whose place it shows", async () => {
+    await using host = new TestHost();
+    const error = { code: "sql", message: "there is no column x", position: 7 };
+    const talk = new Conversation(host, (sql) =>
+      sql.includes("x") ? Response.json(error, { status: 400 }) : ONE,
+    );
+    await talk.shows("lake> ");
+    await talk.type("select x;\r", "there is no column x\n  select x\n         ^\nlake> ");
+    await talk.type("select 1;\r", "1 row");
+  });
+
+  test("ends by a signal", async () => {
+    await using host = new TestHost();
+    const talk = new Conversation(host);
+    await talk.shows("lake> ");
+    talk.child.kill("SIGTERM");
+    expect(await talk.child.exited).toBe(0);
+  });
+
+  test("does not begin where there is no lake, and says what to start", async () => {
+    await using host = new TestHost();
+    const talk = new Conversation(host, undefined, "http://127.0.0.1:1");
+    expect(await talk.child.exited).toBe(1);
+    await talk.shows("start one with `microview lake`");
+    expect(talk.text).not.toContain("lake> ");
+  });
+});
