@@ -56,6 +56,40 @@ export {
   slotsPerSeries,
 } from "./definitions/metric.ts";
 export {
+  BLOCK_ROWS_MAX,
+  type BlockColumns,
+  blankCloses,
+  blankLogs,
+  blankMeasures,
+  blankSpans,
+  type CloseColumns,
+  type LogColumns,
+  type MeasureColumns,
+  SPAN_STATUSES,
+  type SpanColumns,
+  type TextColumn,
+} from "./events/block/columns.ts";
+export { type DecodedBlock, decodeBlock, type Unzstd } from "./events/block/decode.ts";
+export { encodeBlock, type Zstd } from "./events/block/encode.ts";
+export {
+  BLOCK_LIMITS,
+  type BlockHeader,
+  type BlockOrigin,
+  type BlockProcess,
+  type BlockRows,
+  type BlockStream,
+  blockId,
+  decodeBlockHeader,
+} from "./events/block/header.ts";
+export {
+  decodeSegment,
+  encodeSegment,
+  frameHead,
+  readSegment,
+  type SegmentFrame,
+  segmentHead,
+} from "./events/block/segment.ts";
+export {
   CONTROL_OFF,
   CONTROL_SWITCH,
   DEFINITION,

@@ -1,0 +1,347 @@
+// A block as columns again. What is in a block was sent by somebody: every number is checked before it is used, and memory
+// is bounded by BLOCK_LIMITS and BLOCK_ROWS_MAX.
+
+import { DamageError } from "../../bytes.ts";
+import { LEVELS, SPAN_KINDS } from "../constants.ts";
+import {
+  BLOCK_ROWS_MAX,
+  type BlockColumns,
+  blankCloses,
+  blankLogs,
+  blankMeasures,
+  blankSpans,
+  type CloseColumns,
+  type LogColumns,
+  type MeasureColumns,
+  SPAN_STATUSES,
+  type SpanColumns,
+  type TextColumn,
+} from "./columns.ts";
+import {
+  BLOCK_PREFIX_BYTES,
+  type BlockHeader,
+  decodeBlockHeader,
+  decodeBlockPrefix,
+} from "./header.ts";
+import { ColumnReader } from "./planes.ts";
+import { OPEN, PARENT, PROPERTIES, scaleOf, TRACE, VALUES_AS_DOUBLES } from "./tables.ts";
+
+/**
+ * Unpacks a frame of zstd. It has to be one that stops at `maxBytes`, such as
+ * `(bytes, maxBytes) => zstdDecompressSync(bytes, { maxOutputLength: maxBytes })` of node:zlib.
+ */
+export type Unzstd = (bytes: Uint8Array, maxBytes: number) => Uint8Array;
+
+export interface DecodedBlock extends BlockColumns {
+  header: BlockHeader;
+}
+
+/**
+ * All of a block.
+ * @throws DamageError saying what is wrong with it
+ */
+export function decodeBlock(bytes: Uint8Array, unzstd: Unzstd): DecodedBlock {
+  const header = decodeBlockHeader(bytes);
+  const { headerBytes, rawPayloadBytes } = decodeBlockPrefix(bytes);
+  const { rows } = header;
+  const all = rows.logs + rows.measures + rows.spans + rows.opens + rows.closes;
+  if (all > BLOCK_ROWS_MAX)
+    throw new DamageError(
+      `the block says that it has ${all} rows, more than ${BLOCK_ROWS_MAX}`,
+      BLOCK_PREFIX_BYTES,
+    );
+  const payload = unpacked(
+    bytes.subarray(BLOCK_PREFIX_BYTES + headerBytes),
+    rawPayloadBytes,
+    unzstd,
+  );
+  const reader = new ColumnReader(payload);
+  const logs = decodeLogs(reader, rows.logs);
+  const measures = decodeMeasures(reader, rows.measures);
+  const { spans, opens } = decodeSpans(reader, rows.spans, rows.opens);
+  const closes = decodeCloses(reader, rows.closes);
+  if (reader.left > 0) reader.fail(`${reader.left} bytes are left over`);
+  return { header, logs, measures, spans, opens, closes };
+}
+
+function unpacked(packed: Uint8Array, rawBytes: number, unzstd: Unzstd): Uint8Array {
+  let payload: Uint8Array;
+  try {
+    payload = unzstd(packed, rawBytes);
+  } catch (error) {
+    throw new DamageError(`the payload cannot be unpacked: ${(error as Error).message}`, 0);
+  }
+  if (payload.length !== rawBytes)
+    throw new DamageError(`the payload unpacks to ${payload.length} bytes and says ${rawBytes}`, 0);
+  return payload;
+}
+
+function decodeLogs(reader: ColumnReader, rows: number): LogColumns {
+  if (rows === 0) return blankLogs();
+  const level = reader.octets(rows, LEVELS.length);
+  const timeNs = reader.deltas(rows);
+  const target = textColumn(reader, rows);
+  const message = textColumn(reader, rows);
+  const hasSpan = reader.uints(rows);
+  const spans = reader.u32();
+  if (spans > rows) reader.fail(`${spans} spans in ${rows} logs`);
+  const ids = unsigned(reader.deltas(spans));
+  const spanId = new BigUint64Array(rows);
+  let next = 0;
+  for (let i = 0; i < rows; i++) if (hasSpan[i] !== 0) spanId[i] = ids[next++] ?? 0n;
+  if (next !== spans) reader.fail(`${next} logs have a span, and there are ${spans}`);
+  return { rows, timeNs, level, target, message, spanId, properties: propertyColumn(reader, rows) };
+}
+
+function decodeMeasures(reader: ColumnReader, rows: number): MeasureColumns {
+  if (rows === 0) return blankMeasures();
+  const index = reader.uints(rows);
+  const count = resolve(reader, index);
+  const [name, unit, target] = columnsOf(reader, index, count, 3);
+  const timeNs = reader.deltas(rows);
+  const value = decodeValues(reader, index, count);
+  return {
+    rows,
+    timeNs,
+    name: name!,
+    unit: unit!,
+    target: target!,
+    value,
+    properties: propertyColumn(reader, rows),
+  };
+}
+
+/** Values lie together by definition. */
+function decodeValues(reader: ColumnReader, index: Uint32Array, count: number): Float64Array {
+  const sizes = new Uint32Array(count);
+  for (const id of index) sizes[id]!++;
+  const sorted = new Float64Array(index.length);
+  const next = new Uint32Array(count);
+  let from = 0;
+  for (let id = 0; id < count; id++) {
+    next[id] = from;
+    from = decodeValuesOfOne(reader, sorted, from, sizes[id]!);
+  }
+  const value = new Float64Array(index.length);
+  for (let i = 0; i < index.length; i++) value[i] = sorted[next[index[i]!]!++]!;
+  return value;
+}
+
+/** @returns where the next begin */
+function decodeValuesOfOne(
+  reader: ColumnReader,
+  sorted: Float64Array,
+  from: number,
+  size: number,
+): number {
+  const digits = reader.u8();
+  if (digits === VALUES_AS_DOUBLES) {
+    sorted.set(reader.doubles(size), from);
+    return from + size;
+  }
+  const scale = scaleOf(digits);
+  if (scale === undefined) reader.fail(`values with ${digits} digits`);
+  const wholes = reader.longs(size);
+  for (let i = 0; i < size; i++) sorted[from + i] = Number(wholes[i]!) / scale;
+  return from + size;
+}
+
+function decodeSpans(reader: ColumnReader, spanRows: number, openRows: number) {
+  const rows = spanRows + openRows;
+  if (rows === 0) return { spans: blankSpans(), opens: blankSpans() };
+  const status = reader.octets(rows, OPEN + 1);
+  const openCount = status.reduce((sum, each) => sum + (each === OPEN ? 1 : 0), 0);
+  if (openCount !== openRows)
+    reader.fail(`${openCount} spans are open, and the header says ${openRows}`);
+  const index = reader.uints(rows);
+  const count = resolve(reader, index);
+  const [name, target, place] = columnsOf(reader, index, count, 3);
+  const beginNs = reader.deltas(rows);
+  const endNs = reader.longs(rows);
+  for (let i = 0; i < rows; i++) endNs[i] = status[i] === OPEN ? 0n : endNs[i]! + beginNs[i]!;
+  const spanId = unsigned(reader.deltas(rows));
+  const parentCode = reader.uints(rows);
+  const parentId = decodeParents(reader, parentCode, spanId);
+  const traces = decodeTraces(reader, parentCode);
+  const depth = decodeDepths(reader, parentCode);
+  const flags = reader.uints(rows);
+  const kind = new Uint8Array(rows);
+  const isAsync = new Uint8Array(rows);
+  for (let i = 0; i < rows; i++) {
+    kind[i] = flags[i]! & 15;
+    isAsync[i] = flags[i]! >>> 4;
+    if (kind[i]! >= SPAN_KINDS.length || flags[i]! > 31)
+      reader.fail(`no span has the kind ${flags[i]}`);
+  }
+  const all: SpanColumns = {
+    rows,
+    beginNs,
+    endNs,
+    spanId,
+    parentId,
+    ...traces,
+    depth,
+    kind,
+    isAsync,
+    status,
+    name: name!,
+    target: target!,
+    place: place!,
+    properties: propertyColumn(reader, rows),
+  };
+  if (openRows === 0) return { spans: all, opens: blankSpans() };
+  return {
+    spans: pick(all, (i) => status[i] !== OPEN, spanRows),
+    opens: withoutStatus(pick(all, (i) => status[i] === OPEN, openRows)),
+  };
+}
+
+function withoutStatus(opens: SpanColumns): SpanColumns {
+  opens.status.fill(0);
+  return opens;
+}
+
+/** @throws DamageError by way of the reader when a code names a row that is not before */
+function decodeParents(
+  reader: ColumnReader,
+  codes: Uint32Array,
+  spanId: BigUint64Array,
+): BigUint64Array {
+  const count = reader.u32();
+  if (count > codes.length) reader.fail(`${count} parents of ${codes.length} spans`);
+  const elsewhere = unsigned(reader.deltas(count));
+  const parentId = new BigUint64Array(codes.length);
+  let next = 0;
+  for (let i = 0; i < codes.length; i++) {
+    const code = codes[i]!;
+    if (code === PARENT.none) continue;
+    if (code === PARENT.elsewhere) parentId[i] = elsewhere[next++] ?? 0n;
+    else if (code - PARENT.distance < i) parentId[i] = spanId[parentRowOf(codes, i)]!;
+    else reader.fail(`span ${i} has a parent that is not before it`);
+  }
+  if (next !== count) reader.fail(`${next} spans have a parent elsewhere, and there are ${count}`);
+  return parentId;
+}
+
+/** Only where the code says that there is a parent in the block. */
+function parentRowOf(codes: Uint32Array, row: number): number {
+  return row - 1 - (codes[row]! - PARENT.distance);
+}
+
+function decodeTraces(reader: ColumnReader, parentCode: Uint32Array) {
+  const rows = parentCode.length;
+  const codes = reader.uints(rows);
+  const count = reader.u32();
+  if (count > rows) reader.fail(`${count} traces of ${rows} spans`);
+  const words = reader.raw(16 * count).slice();
+  const view = new DataView(words.buffer);
+  const traceHigh = new BigUint64Array(rows);
+  const traceLow = new BigUint64Array(rows);
+  let next = 0;
+  for (let i = 0; i < rows; i++) {
+    const code = codes[i]!;
+    if (code === TRACE.parents) {
+      if (parentCode[i]! < PARENT.distance) reader.fail(`span ${i} has the trace of no parent`);
+      const parent = parentRowOf(parentCode, i);
+      traceHigh[i] = traceHigh[parent]!;
+      traceLow[i] = traceLow[parent]!;
+      continue;
+    }
+    const number = code === TRACE.new ? next++ : code - TRACE.known;
+    if (number >= Math.min(next, count)) reader.fail(`span ${i} has trace ${number} of ${count}`);
+    const half = (at: number) =>
+      (BigInt(view.getUint32(16 * number + at, true)) << 32n) |
+      BigInt(view.getUint32(16 * number + at + 4, true));
+    traceHigh[i] = half(0);
+    traceLow[i] = half(8);
+  }
+  return { traceHigh, traceLow };
+}
+
+function decodeDepths(reader: ColumnReader, parentCode: Uint32Array): Uint16Array {
+  const codes = reader.uints(parentCode.length);
+  const depth = new Uint16Array(codes.length);
+  for (let i = 0; i < codes.length; i++) {
+    const isBelow = parentCode[i]! >= PARENT.distance;
+    depth[i] = codes[i]! + (isBelow ? depth[parentRowOf(parentCode, i)]! + 1 : 0);
+  }
+  return depth;
+}
+
+function decodeCloses(reader: ColumnReader, rows: number): CloseColumns {
+  if (rows === 0) return blankCloses();
+  const status = reader.octets(rows, SPAN_STATUSES.length);
+  const endNs = reader.deltas(rows);
+  const spanId = unsigned(reader.deltas(rows));
+  return { rows, spanId, endNs, status, properties: propertyColumn(reader, rows) };
+}
+
+function pick(all: SpanColumns, isWanted: (row: number) => boolean, rows: number): SpanColumns {
+  const text = ({ index, texts }: TextColumn) => ({
+    index: index.filter((_, i) => isWanted(i)),
+    texts,
+  });
+  return {
+    rows,
+    beginNs: all.beginNs.filter((_, i) => isWanted(i)),
+    endNs: all.endNs.filter((_, i) => isWanted(i)),
+    spanId: all.spanId.filter((_, i) => isWanted(i)),
+    parentId: all.parentId.filter((_, i) => isWanted(i)),
+    traceHigh: all.traceHigh.filter((_, i) => isWanted(i)),
+    traceLow: all.traceLow.filter((_, i) => isWanted(i)),
+    depth: all.depth.filter((_, i) => isWanted(i)),
+    kind: all.kind.filter((_, i) => isWanted(i)),
+    isAsync: all.isAsync.filter((_, i) => isWanted(i)),
+    status: all.status.filter((_, i) => isWanted(i)),
+    name: text(all.name),
+    target: text(all.target),
+    place: text(all.place),
+    properties: text(all.properties),
+  };
+}
+
+function unsigned(values: BigInt64Array): BigUint64Array {
+  return new BigUint64Array(values.buffer, values.byteOffset, values.length);
+}
+
+/** Codes in the order of first appearance become numbers. @returns how many there are */
+function resolve(reader: ColumnReader, codes: Uint32Array): number {
+  let next = 0;
+  for (let i = 0; i < codes.length; i++) {
+    const code = codes[i]!;
+    if (code > next) reader.fail(`row ${i} has text ${code}, where ${next} have come`);
+    codes[i] = code === 0 ? next++ : code - 1;
+  }
+  return next;
+}
+
+function columnsOf(
+  reader: ColumnReader,
+  index: Uint32Array,
+  count: number,
+  columns: number,
+): TextColumn[] {
+  return Array.from({ length: columns }, () => ({ index, texts: listOf(reader, count) }));
+}
+
+function listOf(reader: ColumnReader, count: number): string[] {
+  const texts = reader.texts(count);
+  if (texts.length !== count) reader.fail(`${texts.length} texts where ${count} are named`);
+  return texts;
+}
+
+function textColumn(reader: ColumnReader, rows: number): TextColumn {
+  const index = reader.uints(rows);
+  return { index, texts: listOf(reader, resolve(reader, index)) };
+}
+
+function propertyColumn(reader: ColumnReader, rows: number): TextColumn {
+  const how = reader.u8();
+  switch (how) {
+    case PROPERTIES.none:
+      return { index: new Uint32Array(rows), texts: [""] };
+    case PROPERTIES.texts:
+      return textColumn(reader, rows);
+  }
+  return reader.fail(`no properties are stored in the way ${how}`);
+}

@@ -1,0 +1,238 @@
+// The plain beginning of a block: what it is of, and how much it holds. Ingestion reads this and nothing else.
+
+import { DamageError } from "../../bytes.ts";
+import { crc32 } from "./checksum.ts";
+
+/** First four bytes of every block. */
+export const BLOCK_MAGIC = "MVBK";
+export const BLOCK_VERSION = 1;
+/** Magic, u16 version, u16 flags, u32 bytes of the header, of the payload, of the payload unpacked, u32 CRC-32 of both. */
+export const BLOCK_PREFIX_BYTES = 24;
+
+export const BLOCK_LIMITS = {
+  headerBytes: 1 << 16,
+  payloadBytes: 1 << 26,
+  /** What the payload unpacks to. */
+  rawPayloadBytes: 1 << 26,
+} as const;
+
+/** The process that recorded. */
+export interface BlockProcess {
+  processId: string;
+  app: string;
+  service: string;
+  pid: number;
+  /** Decimal, Unix time in nanoseconds; here as everywhere. */
+  startNs: string;
+  host: string;
+  user: string;
+  exe: string;
+  runtime: string;
+  container?: string;
+  pod?: string;
+  namespace?: string;
+  image?: string;
+  properties?: Record<string, string>;
+}
+
+/** What wrote: a thread with its ring, or somebody who sends by OTLP. */
+export interface BlockStream {
+  streamId: string;
+  threadId: number;
+  startNs: string;
+}
+
+export interface BlockRows {
+  logs: number;
+  measures: number;
+  spans: number;
+  opens: number;
+  closes: number;
+}
+
+/** What whoever makes a block knows before its rows are counted. */
+export interface BlockOrigin {
+  /** Words of the stream from its start that the block begins and ends at; of other streams numbers that only rise. */
+  first: number;
+  end: number;
+  /** The writer has ended and nothing follows: spans that are open are lost. */
+  isFinal: boolean;
+  stream: BlockStream;
+  process: BlockProcess;
+}
+
+export interface BlockHeader extends BlockOrigin {
+  format: 1;
+  /** {@link blockId} */
+  blockId: string;
+  /** The least and the greatest time of its rows. */
+  beginNs: string;
+  endNs: string;
+  rows: BlockRows;
+}
+
+/** What stands before the header. */
+export interface BlockPrefix {
+  headerBytes: number;
+  payloadBytes: number;
+  rawPayloadBytes: number;
+  checksum: number;
+}
+
+/** Two blocks with the same id hold the same: it comes from where a stream was, not from chance. */
+export function blockId(streamId: string, first: number): string {
+  return `${streamId}-${first.toString(16).padStart(14, "0")}`;
+}
+
+/** A block out of its header and its packed payload. */
+export function joinBlock(
+  header: BlockHeader,
+  payload: Uint8Array,
+  rawPayloadBytes: number,
+): Uint8Array {
+  checkHeader(header, "the header");
+  const head = new TextEncoder().encode(JSON.stringify(header));
+  const { headerBytes } = BLOCK_LIMITS;
+  if (head.length > headerBytes)
+    throw new RangeError(`a block's header has ${head.length} bytes, more than ${headerBytes}`);
+  const block = new Uint8Array(BLOCK_PREFIX_BYTES + head.length + payload.length);
+  for (let i = 0; i < 4; i++) block[i] = BLOCK_MAGIC.charCodeAt(i);
+  const view = new DataView(block.buffer);
+  view.setUint16(4, BLOCK_VERSION, true);
+  view.setUint32(8, head.length, true);
+  view.setUint32(12, payload.length, true);
+  view.setUint32(16, rawPayloadBytes, true);
+  block.set(head, BLOCK_PREFIX_BYTES);
+  block.set(payload, BLOCK_PREFIX_BYTES + head.length);
+  view.setUint32(20, crc32(block.subarray(BLOCK_PREFIX_BYTES)), true);
+  return block;
+}
+
+/** @throws DamageError when it is no block, another version's, or not as long as it says */
+export function decodeBlockPrefix(bytes: Uint8Array): BlockPrefix {
+  if (bytes.length < BLOCK_PREFIX_BYTES) throw new DamageError("it is too short for a block", 0);
+  for (let i = 0; i < 4; i++) {
+    if (bytes[i] !== BLOCK_MAGIC.charCodeAt(i)) throw new DamageError("it is no block", i);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const version = view.getUint16(4, true);
+  if (version !== BLOCK_VERSION)
+    throw new DamageError(
+      `the block has version ${version}, and this microview reads ${BLOCK_VERSION}`,
+      4,
+    );
+  const flags = view.getUint16(6, true);
+  if (flags !== 0)
+    throw new DamageError(`the block has flags that this microview does not know (${flags})`, 6);
+  const prefix = {
+    headerBytes: view.getUint32(8, true),
+    payloadBytes: view.getUint32(12, true),
+    rawPayloadBytes: view.getUint32(16, true),
+    checksum: view.getUint32(20, true),
+  };
+  for (const [i, part] of (["headerBytes", "payloadBytes", "rawPayloadBytes"] as const).entries()) {
+    if (prefix[part] > BLOCK_LIMITS[part])
+      throw new DamageError(
+        `${part} is ${prefix[part]}, more than ${BLOCK_LIMITS[part]}`,
+        8 + 4 * i,
+      );
+  }
+  const length = BLOCK_PREFIX_BYTES + prefix.headerBytes + prefix.payloadBytes;
+  if (bytes.length !== length)
+    throw new DamageError(`the block has ${bytes.length} bytes and says ${length}`, 8);
+  return prefix;
+}
+
+/**
+ * What a block says of itself, without unpacking it. Its checksum is looked at.
+ * @throws DamageError
+ */
+export function decodeBlockHeader(bytes: Uint8Array): BlockHeader {
+  const { headerBytes, checksum } = decodeBlockPrefix(bytes);
+  if (crc32(bytes.subarray(BLOCK_PREFIX_BYTES)) !== checksum)
+    throw new DamageError("the block's checksum is wrong", 20);
+  const text = bytes.subarray(BLOCK_PREFIX_BYTES, BLOCK_PREFIX_BYTES + headerBytes);
+  let header: BlockHeader;
+  try {
+    header = JSON.parse(strictDecoder.decode(text)) as BlockHeader;
+  } catch {
+    throw new DamageError("the block's header is no JSON", BLOCK_PREFIX_BYTES);
+  }
+  try {
+    checkHeader(header, "the block's header");
+  } catch (error) {
+    throw new DamageError((error as Error).message, BLOCK_PREFIX_BYTES);
+  }
+  return header;
+}
+
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+const TEXT_MAX = 4096;
+const PROPERTIES_MAX = 256;
+const ID = /^[0-9A-Za-z._-]{1,64}$/;
+const PROCESS_TEXTS = ["app", "service", "host", "user", "exe", "runtime"] as const;
+const PROCESS_EXTRAS = ["container", "pod", "namespace", "image"] as const;
+const ROWS = ["logs", "measures", "spans", "opens", "closes"] as const;
+
+/** @throws RangeError that names the field that is wrong by its JSON pointer (RFC 6901) */
+function checkHeader(header: BlockHeader, what: string): void {
+  const need = (isRight: boolean, field: string, given: unknown) => {
+    if (!isRight)
+      throw new RangeError(`${what} has ${field} = ${JSON.stringify(given)?.slice(0, 80)}`);
+  };
+  need(isRecord(header), "everything", header);
+  const { stream, process: writer, rows } = header;
+  need(header.format === 1, "/format", header.format);
+  need(isRecord(stream), "/stream", stream);
+  need(isRecord(writer), "/process", writer);
+  need(isRecord(rows), "/rows", rows);
+  need(isId(stream.streamId), "/stream/streamId", stream.streamId);
+  need(isId(writer.processId), "/process/processId", writer.processId);
+  for (const field of ["first", "end"] as const)
+    need(isCount(header[field]), `/${field}`, header[field]);
+  need(header.first <= header.end, "/first", header.first);
+  need(header.blockId === blockId(stream.streamId, header.first), "/blockId", header.blockId);
+  need(typeof header.isFinal === "boolean", "/isFinal", header.isFinal);
+  for (const field of ["beginNs", "endNs"] as const)
+    need(isNs(header[field]), `/${field}`, header[field]);
+  need(isNs(stream.startNs), "/stream/startNs", stream.startNs);
+  need(isNs(writer.startNs), "/process/startNs", writer.startNs);
+  need(isCount(stream.threadId), "/stream/threadId", stream.threadId);
+  need(isCount(writer.pid), "/process/pid", writer.pid);
+  for (const table of ROWS) need(isCount(rows[table]), `/rows/${table}`, rows[table]);
+  for (const field of PROCESS_TEXTS)
+    need(isText(writer[field]), `/process/${field}`, writer[field]);
+  for (const field of PROCESS_EXTRAS) {
+    const given = writer[field];
+    need(given === undefined || isText(given), `/process/${field}`, given);
+  }
+  const { properties } = writer;
+  if (properties === undefined) return;
+  need(isRecord(properties), "/process/properties", properties);
+  const entries = Object.entries(properties);
+  need(entries.length <= PROPERTIES_MAX, "the number of /process/properties", entries.length);
+  for (const [key, value] of entries)
+    need(isText(value), `/process/properties/${key.slice(0, 80)}`, value);
+}
+
+function isRecord(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string" && value.length <= TEXT_MAX;
+}
+
+function isId(value: unknown): boolean {
+  return typeof value === "string" && ID.test(value);
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isNs(value: unknown): boolean {
+  if (typeof value !== "string" || !/^-?\d{1,19}$/.test(value)) return false;
+  return BigInt.asIntN(64, BigInt(value)) === BigInt(value);
+}

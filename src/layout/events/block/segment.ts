@@ -1,0 +1,82 @@
+// A file of blocks, as it lies in the spool, is sent, and is kept: a magic, then frames of u32 bytes, u32 CRC-32, block.
+// Blocks are appended one by one, so that the end of a file may be torn; what is before is sound.
+
+import { DamageError } from "../../bytes.ts";
+import { crc32 } from "./checksum.ts";
+import { BLOCK_LIMITS, BLOCK_PREFIX_BYTES } from "./header.ts";
+
+export const SEGMENT_MAGIC = "MVSEG1\n\0";
+export const SEGMENT_HEAD_BYTES = SEGMENT_MAGIC.length;
+export const SEGMENT_FRAME_HEAD_BYTES = 8;
+
+const BLOCK_BYTES_MAX = BLOCK_PREFIX_BYTES + BLOCK_LIMITS.headerBytes + BLOCK_LIMITS.payloadBytes;
+
+/** A block in a segment; `block` is a part of the segment's bytes, and no copy. */
+export interface SegmentFrame {
+  /** Where the block begins, its frame's head being before that. */
+  offset: number;
+  block: Uint8Array;
+}
+
+/** What a segment begins with. */
+export function segmentHead(): Uint8Array {
+  return new TextEncoder().encode(SEGMENT_MAGIC);
+}
+
+/** What stands before a block in a segment. */
+export function frameHead(block: Uint8Array): Uint8Array {
+  const head = new Uint8Array(SEGMENT_FRAME_HEAD_BYTES);
+  const view = new DataView(head.buffer);
+  view.setUint32(0, block.length, true);
+  view.setUint32(4, crc32(block), true);
+  return head;
+}
+
+/** A segment out of blocks. */
+export function encodeSegment(blocks: readonly Uint8Array[]): Uint8Array {
+  const parts = [segmentHead(), ...blocks.flatMap((block) => [frameHead(block), block])];
+  const segment = new Uint8Array(parts.reduce((bytes, part) => bytes + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    segment.set(part, at);
+    at += part.length;
+  }
+  return segment;
+}
+
+/**
+ * The frames of a segment up to the first that is torn or damaged, for whoever cuts that off.
+ * @returns `soundBytes`: how much of the file is sound; 0 when it is no segment
+ */
+export function readSegment(bytes: Uint8Array): { frames: SegmentFrame[]; soundBytes: number } {
+  const frames: SegmentFrame[] = [];
+  for (let i = 0; i < SEGMENT_HEAD_BYTES; i++) {
+    if (bytes[i] !== SEGMENT_MAGIC.charCodeAt(i)) return { frames, soundBytes: 0 };
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = SEGMENT_HEAD_BYTES;
+  while (at + SEGMENT_FRAME_HEAD_BYTES <= bytes.length) {
+    const length = view.getUint32(at, true);
+    const offset = at + SEGMENT_FRAME_HEAD_BYTES;
+    // A file that was made longer before it was written has zeroes there.
+    if (length < BLOCK_PREFIX_BYTES || length > BLOCK_BYTES_MAX || offset + length > bytes.length)
+      break;
+    const block = bytes.subarray(offset, offset + length);
+    if (crc32(block) !== view.getUint32(at + 4, true)) break;
+    frames.push({ offset, block });
+    at = offset + length;
+  }
+  return { frames, soundBytes: at };
+}
+
+/**
+ * The frames of a segment that was sent: all of it has to be sound.
+ * @throws DamageError
+ */
+export function decodeSegment(bytes: Uint8Array): SegmentFrame[] {
+  const { frames, soundBytes } = readSegment(bytes);
+  if (soundBytes === 0) throw new DamageError("it is no segment", 0);
+  if (soundBytes < bytes.length)
+    throw new DamageError(`the segment is damaged or torn at byte ${soundBytes}`, soundBytes);
+  return frames;
+}

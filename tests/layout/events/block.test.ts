@@ -1,0 +1,271 @@
+// Blocks of events: columns go in and come out, and whatever bytes are given as a block, reading them ends with what they
+// hold or with one error that says what is wrong, and takes no more memory than is allowed.
+
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { crc32 } from "../../../src/layout/events/block/checksum.ts";
+import {
+  type BlockColumns,
+  blankCloses,
+  blankLogs,
+  blankMeasures,
+  blankSpans,
+  DamageError,
+  decodeBlock,
+  decodeBlockHeader,
+  encodeBlock,
+} from "../../../src/layout/index.ts";
+import { allRowsOf, noColumns, ORIGIN, tableOf, unzstd, zstd } from "../../support/blocks.ts";
+
+const ns = fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n);
+const near = fc.bigInt(1_700_000_000_000_000_000n, 1_700_000_000_000_100_000n);
+const time = fc.oneof(ns, near);
+const u64 = fc.bigInt(0n, 2n ** 64n - 1n);
+/** Few of them, so that parents and traces come again. */
+const id = fc.oneof(u64, fc.bigInt(0n, 8n));
+const text = fc.string({ unit: "grapheme" }).filter((each) => each.isWellFormed());
+const name = fc.oneof(text, fc.constantFrom("query", "render", ""));
+const number = fc.oneof(
+  fc.double(),
+  fc.integer(),
+  fc.integer().map((each) => each / 1000),
+  fc.constantFrom(-0, Number.NaN, Number.POSITIVE_INFINITY),
+);
+
+const log = fc.record({
+  timeNs: time,
+  level: fc.nat(5),
+  target: name,
+  message: name,
+  spanId: id,
+  properties: name,
+});
+const measure = fc.record({
+  timeNs: time,
+  name,
+  unit: name,
+  target: name,
+  value: number,
+  properties: name,
+});
+const span = fc.record({
+  beginNs: time,
+  endNs: time,
+  spanId: id,
+  parentId: id,
+  traceHigh: id,
+  traceLow: id,
+  depth: fc.oneof(fc.nat(3), fc.nat(0xffff)),
+  kind: fc.nat(4),
+  isAsync: fc.nat(1),
+  status: fc.nat(1),
+  name,
+  target: name,
+  place: name,
+  properties: name,
+});
+const open = span.map((each) => ({ ...each, endNs: 0n, status: 0 }));
+const close = fc.record({ spanId: id, endNs: time, status: fc.nat(1), properties: name });
+
+const blocks = fc
+  .record({
+    logs: fc.array(log),
+    measures: fc.array(measure),
+    spans: fc.array(span),
+    opens: fc.array(open),
+    closes: fc.array(close),
+  })
+  .map(
+    ({ logs, measures, spans, opens, closes }): BlockColumns => ({
+      logs: tableOf(blankLogs(logs.length), logs),
+      measures: tableOf(blankMeasures(measures.length), measures),
+      spans: tableOf(blankSpans(spans.length), spans),
+      opens: tableOf(blankSpans(opens.length), opens),
+      closes: tableOf(blankCloses(closes.length), closes),
+    }),
+  );
+
+/** One of each, and a child. */
+function someColumns(): BlockColumns {
+  const one = {
+    beginNs: 1_700_000_000_000_000_000n,
+    endNs: 1_700_000_000_000_000_500n,
+    ...{ spanId: 7n, traceHigh: 1n, traceLow: 2n, name: "query", properties: "" },
+    ...{ parentId: 0n, depth: 0, kind: 1, isAsync: 0, status: 0, target: "db", place: "a.ts:1" },
+  };
+  const child = { ...one, spanId: 8n, parentId: 7n, depth: 1, isAsync: 1, status: 1 };
+  const timeNs = 1_700_000_000_000_000_100n;
+  return {
+    logs: tableOf(blankLogs(1), [
+      { timeNs, level: 2, target: "t", message: "signed in", spanId: 7n, properties: '{"a":1}' },
+    ]),
+    measures: tableOf(blankMeasures(1), [
+      { timeNs, name: "latency", unit: "ms", target: "", value: 0.25, properties: "" },
+    ]),
+    spans: tableOf(blankSpans(2), [one, child]),
+    opens: tableOf(blankSpans(1), [{ ...child, spanId: 9n, endNs: 0n, status: 0 }]),
+    closes: tableOf(blankCloses(1), [{ spanId: 3n, endNs: timeNs, status: 1, properties: "" }]),
+  };
+}
+
+function damaged(bytes: Uint8Array): string {
+  try {
+    decodeBlock(bytes, unzstd);
+  } catch (error) {
+    expect(error).toBeInstanceOf(DamageError);
+    return (error as Error).message;
+  }
+  throw new Error("it was read");
+}
+
+const PREFIX = 24;
+
+/** A block whose checksum is right, whatever else is not. */
+function forged(header: object, payload: Uint8Array, rawPayloadBytes = payload.length): Uint8Array {
+  const head = new TextEncoder().encode(JSON.stringify(header));
+  const packed = zstd(payload);
+  const block = new Uint8Array(PREFIX + head.length + packed.length);
+  block.set(new TextEncoder().encode("MVBK"));
+  block.set(head, PREFIX);
+  block.set(packed, PREFIX + head.length);
+  const view = new DataView(block.buffer);
+  view.setUint16(4, 1, true);
+  view.setUint32(8, head.length, true);
+  view.setUint32(12, packed.length, true);
+  view.setUint32(16, rawPayloadBytes, true);
+  view.setUint32(20, crc32(block.subarray(PREFIX)), true);
+  return block;
+}
+
+function payloadOf(block: Uint8Array): Uint8Array {
+  const view = new DataView(block.buffer, block.byteOffset);
+  return unzstd(block.slice(PREFIX + view.getUint32(8, true)), view.getUint32(16, true));
+}
+
+describe("a block", () => {
+  test("has the same rows when it is decoded, whatever they are", () => {
+    fc.assert(
+      fc.property(blocks, (columns) => {
+        const block = encodeBlock(ORIGIN, columns, zstd);
+        expect(allRowsOf(decodeBlock(block, unzstd))).toEqual(allRowsOf(columns));
+      }),
+    );
+  });
+
+  test("says what it is of, how many rows it has and from when to when, without being unpacked", () => {
+    const block = encodeBlock(ORIGIN, someColumns(), zstd);
+    expect(decodeBlockHeader(block)).toEqual({
+      ...ORIGIN,
+      format: 1,
+      blockId: "0123456789abcdef-00000000000010",
+      beginNs: "1700000000000000000",
+      endNs: "1700000000000000500",
+      rows: { logs: 1, measures: 1, spans: 2, opens: 1, closes: 1 },
+    });
+  });
+
+  test("that has no rows is one too", () => {
+    const block = encodeBlock({ ...ORIGIN, isFinal: true }, noColumns(), zstd);
+    const { header } = decodeBlock(block, unzstd);
+    expect(header).toMatchObject({ isFinal: true, beginNs: ORIGIN.stream.startNs });
+  });
+
+  test("is not made when a number is out of its range, or the header is none that could be read", () => {
+    const columns = someColumns();
+    columns.logs.level[0] = 6;
+    expect(() => encodeBlock(ORIGIN, columns, zstd)).toThrow("row 0 has level 6");
+    expect(() => encodeBlock({ ...ORIGIN, first: -1 }, noColumns(), zstd)).toThrow("/first = -1");
+    const stream = { ...ORIGIN.stream, streamId: "../x" };
+    expect(() => encodeBlock({ ...ORIGIN, stream }, noColumns(), zstd)).toThrow("/stream/streamId");
+  });
+});
+
+describe("a hostile block", () => {
+  const sound = encodeBlock(ORIGIN, someColumns(), zstd);
+
+  test("that was cut off or changed anywhere is damaged", () => {
+    for (let length = 0; length < sound.length; length++) damaged(sound.slice(0, length));
+    for (let at = 0; at < sound.length; at++) {
+      const block = sound.slice();
+      block[at]! ^= 1 << (at % 8);
+      // Nothing depends on how many bytes it says that it unpacks to but the unpacking.
+      damaged(block);
+    }
+  });
+
+  test("with a wrong checksum, an unknown version or unknown flags says so", () => {
+    const checksum = sound.slice();
+    checksum[20]! ^= 1;
+    expect(damaged(checksum)).toBe("the block's checksum is wrong");
+    const version = sound.slice();
+    version[4] = 2;
+    expect(damaged(version)).toContain("version 2, and this microview reads 1");
+    const flags = sound.slice();
+    flags[6] = 1;
+    expect(damaged(flags)).toContain("flags");
+  });
+
+  test("that unpacks to more than it says, or says more than is allowed, is not unpacked", () => {
+    const header = decodeBlockHeader(sound);
+    const bomb = new Uint8Array(1 << 26);
+    expect(damaged(forged(header, bomb, 1000))).toContain("cannot be unpacked");
+    expect(damaged(forged(header, new Uint8Array(10), 2 ** 26 + 1))).toContain("rawPayloadBytes");
+  });
+
+  test("that says it has more rows than it has bytes for is damaged", () => {
+    const header = decodeBlockHeader(sound);
+    const payload = payloadOf(sound);
+    for (const table of ["logs", "measures", "spans", "opens", "closes"] as const) {
+      for (const rows of [0, 1, 2, 1000, 2 ** 20, 2 ** 32, 2 ** 52]) {
+        if (rows === header.rows[table]) continue;
+        damaged(forged({ ...header, rows: { ...header.rows, [table]: rows } }, payload));
+      }
+    }
+  });
+
+  test("with a payload of anything at all is damaged, or read, and nothing else", () => {
+    const header = decodeBlockHeader(sound);
+    const payload = payloadOf(sound);
+    const changes = fc.array(fc.tuple(fc.nat(payload.length - 1), fc.nat(255)), {
+      minLength: 1,
+      maxLength: 6,
+    });
+    fc.assert(
+      fc.property(changes, (bytes) => {
+        const changed = payload.slice();
+        for (const [at, value] of bytes) changed[at] = value;
+        try {
+          const block = decodeBlock(forged(header, changed), unzstd);
+          expect(JSON.stringify(allRowsOf(block), (_, v) => String(v))).toBeString();
+        } catch (error) {
+          expect(error).toBeInstanceOf(DamageError);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  test("with a header of anything at all is damaged, or read, and nothing else", () => {
+    const header = decodeBlockHeader(sound);
+    const fields = fc.constantFrom(...Object.keys(header));
+    fc.assert(
+      fc.property(fields, fc.jsonValue(), (field, value) => {
+        try {
+          decodeBlock(forged({ ...header, [field]: value }, payloadOf(sound)), unzstd);
+        } catch (error) {
+          expect(error).toBeInstanceOf(DamageError);
+        }
+      }),
+    );
+  });
+});
+
+test("the checksum is zlib's, of parts as of the whole", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(200), (bytes, cut) => {
+      const whole = crc32(bytes);
+      expect(whole).toBe(Bun.hash.crc32(bytes));
+      expect(crc32(bytes.subarray(cut), crc32(bytes.subarray(0, cut)))).toBe(whole);
+    }),
+  );
+});
