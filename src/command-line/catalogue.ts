@@ -17,6 +17,10 @@ export const CATALOGUE = {
     group: "Run",
     summary: "keep this host's shared memory: hand out pages, notice deaths, answer collectors",
   },
+  lake: {
+    group: "Run",
+    summary: "keep events of many hosts in files, and answer SQL about them",
+  },
   demo: {
     group: "Run",
     summary: "run an agent, three services under load and a live view of their metrics",

@@ -8,6 +8,7 @@ const LOADERS: Readonly<Record<CommandName, () => Promise<{ default: Subcommand 
   agent: () => import("./agent.ts"),
   collect: () => import("./collect.ts"),
   events: () => import("./events.ts"),
+  lake: () => import("./lake.ts"),
   query: () => import("./query.ts"),
   replay: () => import("./replay.ts"),
   inspect: () => import("./inspect.ts"),

@@ -24,8 +24,9 @@ export class ExposedError extends Error {
   constructor(
     host: string,
     readonly hint: string,
+    could: string,
   ) {
-    super(`${host} is reachable from other hosts, and anybody there could read metrics`);
+    super(`${host} is reachable from other hosts, and anybody there could ${could}`);
   }
 }
 
@@ -39,11 +40,16 @@ export function listensOnLoopback(host: string): boolean {
 
 /**
  * @param hint what to do about it; names the server's flags
+ * @param could what anybody could do then
  * @throws ExposedError when other hosts could use the server and nothing allows that
  */
-export function checkExposure({ host, tokens, tls, insecure }: AccessOptions, hint: string): void {
+export function checkExposure(
+  { host, tokens, tls, insecure }: AccessOptions,
+  hint: string,
+  could = "read metrics",
+): void {
   if (listensOnLoopback(host) || tokens !== undefined || tls !== undefined || insecure) return;
-  throw new ExposedError(host, hint);
+  throw new ExposedError(host, hint, could);
 }
 
 /** What callers without a token may do, and which host names their requests may have. */

@@ -16,6 +16,17 @@ export class LakeFolderError extends Error {
   }
 }
 
+/** Where a lake is kept unless `--dir` says otherwise: in systemd's, root's or the user's directory of state. */
+export function defaultLakeDir(
+  env: Readonly<Record<string, string | undefined>>,
+  uid: number | undefined,
+): string {
+  const { STATE_DIRECTORY: given, XDG_STATE_HOME: state, HOME: home } = env;
+  if (given) return join(given.split(":")[0]!, "lake");
+  if (uid === 0 || (!state && !home)) return "/var/lib/microview/lake";
+  return join(state || `${home}/.local/state`, "microview", "lake");
+}
+
 export class LakeFolder {
   readonly dir: string;
   readonly #lock: SharedFile;

@@ -13,4 +13,7 @@ export {
   type StreamRow,
   type TimeRange,
 } from "./catalogue/index.ts";
-export { LakeFolder, LakeFolderError } from "./folder.ts";
+export { defaultLakeDir, LakeFolder, LakeFolderError } from "./folder.ts";
+export { LAKE_GUARD_FLAGS, Lake, type LakeOptions, startLake } from "./lake.ts";
+export type { Retention } from "./parts.ts";
+export type { LakeStatus, ViewStatus } from "./serve/status.ts";

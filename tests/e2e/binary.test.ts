@@ -259,6 +259,7 @@ describe("the binary's command line", () => {
       "doctor",
       "events",
       "inspect",
+      "lake",
       "query",
       "replay",
     ]);

@@ -97,6 +97,12 @@ export class LakeClient {
     return Array.isArray(list) ? list.flatMap(tableOf) : [];
   }
 
+  /** What the lake says of itself; nothing of it is checked. @throws LakeError */
+  async status(stop?: AbortSignal): Promise<unknown> {
+    const response = await this.#fetch("/v1/status", {}, stop);
+    return response.json().catch(() => undefined);
+  }
+
   #ask(
     sql: string,
     range: TimeRange,

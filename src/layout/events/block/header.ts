@@ -40,6 +40,8 @@ export interface BlockStream {
   streamId: string;
   threadId: number;
   startNs: string;
+  /** What its rows of measures are: points of metrics, which have a table of their own. */
+  kind?: "metrics";
 }
 
 export interface BlockRows {

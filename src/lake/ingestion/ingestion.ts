@@ -1,0 +1,154 @@
+// Takes segments: the bytes become a blob, which outlives a power cut, then the catalogue gets their rows. Whoever was
+// told that a segment is here may delete it. The same segment again changes nothing.
+
+import { CallError, type Grant } from "../../guard/index.ts";
+import { type Blobs, BlobsFullError } from "../blobs/index.ts";
+import type { AddedSegment, Catalogue, NewSegment } from "../catalogue/index.ts";
+import type { LakeCounters } from "../counters.ts";
+import type { Disk } from "./disk.ts";
+import { SegmentError, segmentOf } from "./segment.ts";
+
+/** It becomes a file's name. */
+const SEGMENT_ID = /^[0-9a-f]{32}$/;
+/** What may be in memory at once, in bytes of bodies. */
+const UNDER_WAY_BYTES_MAX = 1 << 28;
+
+/** There is no room now; the sender keeps what it has and tries again. */
+class LaterError extends CallError {
+  override readonly name = "LaterError";
+  override readonly headers: Readonly<Record<string, string>>;
+
+  constructor(code: string, message: string, hint: string, status: number, retryAfterS: number) {
+    super(code, message, hint, status);
+    this.headers = { "retry-after": String(retryAfterS) };
+  }
+}
+
+interface IngestionOptions {
+  catalogue: Catalogue;
+  blobs: Blobs;
+  disk: Disk;
+  counters: LakeCounters;
+  /** Called when there are new blocks. */
+  added(): void;
+}
+
+export class Ingestion {
+  readonly #options: IngestionOptions;
+  #underWayBytes = 0;
+
+  constructor(options: IngestionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Stores a segment that a grant may bring.
+   * @throws CallError 400 for what is damaged, 403 for applications that are not the caller's, 409 for other bytes under a
+   *   known id, 507 while the disk is full, 503 while too much arrives at once
+   */
+  async put(segmentId: string, bytes: Uint8Array, grant: Grant): Promise<AddedSegment> {
+    const { catalogue, counters } = this.#options;
+    if (!SEGMENT_ID.test(segmentId)) {
+      throw this.#refused(
+        new CallError(
+          "invalid-segment-id",
+          "the segment's id is not 32 hex digits in lower case",
+          "give each segment an id of 16 random bytes",
+        ),
+      );
+    }
+    if (this.#underWayBytes + bytes.length > UNDER_WAY_BYTES_MAX) {
+      throw this.#refused(
+        new LaterError(
+          "lake-busy",
+          "too much arrives at once",
+          "send it again a little later",
+          503,
+          1,
+        ),
+      );
+    }
+    this.#underWayBytes += bytes.length;
+    try {
+      if (await catalogue.hasSegment(segmentId)) {
+        counters.segmentsKnown++;
+        return { isNew: false, blocks: 0, known: 0, conflicts: [] };
+      }
+      return await this.#store(segmentId, bytes, grant);
+    } catch (error) {
+      if (error instanceof CallError) throw this.#refused(error);
+      if (isFull(error)) throw this.#refused(diskFull());
+      throw error;
+    } finally {
+      this.#underWayBytes -= bytes.length;
+    }
+  }
+
+  async #store(segmentId: string, bytes: Uint8Array, grant: Grant): Promise<AddedSegment> {
+    const { catalogue, blobs, disk, counters, added: tell } = this.#options;
+    const key = `${new Date().toISOString().slice(0, 10)}/${segmentId}`;
+    const segment = this.#read(segmentId, key, bytes);
+    checkApps(segment, grant);
+    if (disk.isFull(bytes.length)) throw diskFull();
+    // A lake that was killed has stored it, and told nobody.
+    if (!(await blobs.putNew(key, bytes)) && !Bun.deepEquals(await blobs.get(key), bytes)) {
+      throw new CallError(
+        "segment-conflict",
+        `segment ${segmentId} has come with other bytes before`,
+        "give each segment an id of 16 random bytes",
+        409,
+      );
+    }
+    const added = await catalogue.addSegment(segment);
+    if (added.isNew) {
+      counters.stored(segment, added);
+      tell();
+    } else counters.segmentsKnown++;
+    return added;
+  }
+
+  #read(segmentId: string, key: string, bytes: Uint8Array): NewSegment {
+    try {
+      return segmentOf(segmentId, key, bytes);
+    } catch (error) {
+      if (!(error instanceof SegmentError)) throw error;
+      throw new CallError(
+        "damaged-segment",
+        error.message,
+        "it was damaged before it was sent, or on its way: sending it again changes nothing",
+      );
+    }
+  }
+
+  #refused(error: CallError): CallError {
+    this.#options.counters.refused(error.code);
+    return error;
+  }
+}
+
+/** @throws CallError 403 */
+function checkApps({ processes }: NewSegment, grant: Grant): void {
+  const foreign = processes.find(({ app }) => !grant.allows(app));
+  if (foreign === undefined) return;
+  throw new CallError(
+    "foreign-app",
+    `the token ${grant.name} may not bring events of application ${JSON.stringify(foreign.app.slice(0, 80))}`,
+    "give its line in the lake's token file apps=… with that application, or no apps= for all",
+    403,
+  );
+}
+
+function diskFull(): CallError {
+  return new LaterError(
+    "disk-full",
+    "the lake's disk is full",
+    "the sender keeps it and tries again: make room",
+    507,
+    10,
+  );
+}
+
+/** SQLITE_FULL (13) comes from the catalogue. */
+function isFull(error: unknown): boolean {
+  return error instanceof BlobsFullError || (error as { code?: unknown }).code === "SQLITE_FULL";
+}

@@ -1,0 +1,102 @@
+// What a segment's blocks say of themselves, as rows of the catalogue. Nothing of it is trusted, and nothing is unpacked.
+
+import { type BlockHeader, decodeBlockHeader, decodeSegment } from "../../layout/index.ts";
+import type { NewSegment, ProcessRow } from "../catalogue/index.ts";
+
+/** A block over more days is damaged, and would be written to a file for each of them. */
+const BLOCK_DAYS_MAX = 400n;
+const DAY_NS = 86_400_000_000_000n;
+
+/** A segment that is not stored: why, in words for whoever sent it. */
+export class SegmentError extends Error {
+  override readonly name = "SegmentError";
+}
+
+/**
+ * @param blob the key under which its bytes will lie
+ * @throws SegmentError naming the block and what is wrong with it
+ */
+export function segmentOf(segmentId: string, blob: string, bytes: Uint8Array): NewSegment {
+  const processes = new Map<string, ProcessRow>();
+  const streams = new Map<string, NewSegment["streams"][number]>();
+  const blocks = new Map<string, NewSegment["blocks"][number]>();
+  for (const { offset, block } of framesOf(bytes)) {
+    const header = headerOf(block, offset);
+    const { stream, process, blockId } = header;
+    if (!processes.has(process.processId)) processes.set(process.processId, processRow(header));
+    streams.set(stream.streamId, {
+      streamId: stream.streamId,
+      processId: process.processId,
+      threadId: stream.threadId,
+      startNs: BigInt(stream.startNs),
+    });
+    if (blocks.has(blockId)) throw new SegmentError(`block ${blockId} is in the segment twice`);
+    blocks.set(blockId, blockRow(header, offset, block.length));
+  }
+  return {
+    ...{ segmentId, blob, bytes: bytes.length },
+    processes: [...processes.values()],
+    streams: [...streams.values()],
+    blocks: [...blocks.values()],
+  };
+}
+
+function framesOf(bytes: Uint8Array): ReturnType<typeof decodeSegment> {
+  try {
+    return decodeSegment(bytes);
+  } catch (error) {
+    throw new SegmentError((error as Error).message, { cause: error });
+  }
+}
+
+function headerOf(block: Uint8Array, offset: number): BlockHeader {
+  let header: BlockHeader;
+  try {
+    header = decodeBlockHeader(block);
+  } catch (error) {
+    throw new SegmentError(`the block at byte ${offset}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  const begin = BigInt(header.beginNs);
+  const end = BigInt(header.endNs);
+  if (begin < 0n || end < begin || end - begin > BLOCK_DAYS_MAX * DAY_NS)
+    throw new SegmentError(`block ${header.blockId} says that it is from ${begin} to ${end} ns`);
+  return header;
+}
+
+function processRow({ process }: BlockHeader): ProcessRow {
+  const { processId, app, service, pid, startNs, host, user, exe, runtime, ...rest } = process;
+  const { properties = {}, container, pod, namespace, image } = rest;
+  const where = { container, pod, namespace, image };
+  return {
+    ...{ processId, app, service, pid, host, user, exe, runtime, startNs: BigInt(startNs) },
+    properties: {
+      ...properties,
+      ...Object.fromEntries(
+        Object.entries(where).flatMap(([key, value]) =>
+          value === undefined ? [] : [[key, value]],
+        ),
+      ),
+    },
+  };
+}
+
+function blockRow(
+  header: BlockHeader,
+  blobOffset: number,
+  blobBytes: number,
+): NewSegment["blocks"][number] {
+  const { rows, stream, process } = header;
+  const isMetrics = stream.kind === "metrics";
+  return {
+    ...{ blockId: header.blockId, streamId: stream.streamId, processId: process.processId },
+    ...{ blobOffset, blobBytes, firstWord: header.first, endWord: header.end },
+    ...{ beginNs: BigInt(header.beginNs), endNs: BigInt(header.endNs), isFinal: header.isFinal },
+    ...{ logs: rows.logs, spans: rows.spans, opens: rows.opens, closes: rows.closes },
+    // Points of metrics are rows of measures in a block, and have a table of their own.
+    ...(isMetrics
+      ? { measures: 0, metrics: rows.measures }
+      : { measures: rows.measures, metrics: 0 }),
+  };
+}

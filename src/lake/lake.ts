@@ -1,0 +1,235 @@
+// A lake: its folder, ingestion, views and queries, behind one guarded server. `microview lake` and the demo start it.
+
+import { formatEndpoint } from "../calling/index.ts";
+import {
+  type AccessOptions,
+  ADMISSION_LIMITS,
+  anyone,
+  CallError,
+  CONNECTION_LIMITS,
+  checkExposure,
+  checkPort,
+  fitConnections,
+  Guard,
+  type GuardedServer,
+  type GuardFlags,
+  grantOf,
+  type Log,
+  type Need,
+  needs,
+  Routes,
+  serve,
+  type TlsIdentity,
+  type TokenEntry,
+} from "../guard/index.ts";
+import { FolderBlobs } from "./blobs/index.ts";
+import { Catalogue } from "./catalogue/index.ts";
+import { LakeCounters } from "./counters.ts";
+import { LakeFolder } from "./folder.ts";
+import { Disk, Ingestion } from "./ingestion/index.ts";
+import type { LakeContext, Maintenance, QueryPart, Retention } from "./parts.ts";
+import { METRICS_CONTENT_TYPE, metricsText } from "./serve/metrics-text.ts";
+import { StatusReport } from "./serve/status.ts";
+
+/** How often to look for tokens that end, clients with too many connections, and refusals to log. */
+const LOOK_MS = 1_000;
+/** What stays free of the disk, so that old files can be merged and dropped. */
+const RESERVE_BYTES = 1 << 26;
+const BODY_BYTES_MAX = 1 << 25;
+
+const SEGMENTS = "/v1/segments/";
+
+/** A call that is answered, and the scope that it needs. */
+interface Call {
+  need: Need;
+  answer(request: Request): Promise<Response>;
+}
+
+/** The flags as refusals name them. */
+export const LAKE_GUARD_FLAGS: GuardFlags = {
+  ...{ allowHost: "--allow-host", maxRequests: "--max-requests" },
+  ...{ cert: "--tls-cert", key: "--tls-key", clientCa: "--tls-client-ca" },
+};
+
+const FAILURE = new CallError("internal", "the lake failed to answer", "its log says why", 500);
+
+export interface LakeOptions extends AccessOptions {
+  /** Made if need be. */
+  dir: string;
+  /** 0 takes any free port. */
+  port: number;
+  version: string;
+  log: Log;
+  retention?: Retention;
+  /** Of one segment or request. */
+  bodyBytesMax?: number;
+  requestsPerS?: number;
+  /** What stays free of the disk, in bytes. */
+  reserveBytes?: number;
+}
+
+/**
+ * Starts a lake, which goes on with what is in its folder.
+ * @throws LakeFolderError when another lake has the folder, ListenError, ExposedError
+ */
+export async function startLake(options: LakeOptions): Promise<Lake> {
+  checkExposure(
+    options,
+    "give --token-file FILE or --tls-cert and --tls-key, listen on 127.0.0.1, or give --insecure",
+    "read and write events",
+  );
+  checkPort(options.host, options.port, { host: "--host", port: "--port" });
+  const folder = LakeFolder.take(options.dir);
+  const opened: { close(): unknown }[] = [];
+  try {
+    const catalogue = await Catalogue.open(folder.cataloguePath);
+    opened.push(catalogue);
+    const blobs = await FolderBlobs.open(folder.blobsDir);
+    await removeOrphans(catalogue, blobs);
+    return new Lake(options, { folder, catalogue, blobs });
+  } catch (error) {
+    for (const each of opened) await each.close();
+    folder.release();
+    throw error;
+  }
+}
+
+export class Lake {
+  readonly #options: LakeOptions;
+  readonly #context: LakeContext;
+  readonly #counters = new LakeCounters();
+  readonly #status: StatusReport;
+  readonly #ingestion: Ingestion;
+  readonly #guard: Guard;
+  readonly #server: GuardedServer;
+  readonly #looking: Timer;
+  readonly #maintenance: Maintenance | undefined;
+  readonly #queries: QueryPart | undefined;
+  #stopped: Promise<void> | undefined;
+
+  /** @internal by {@link startLake} */
+  constructor(options: LakeOptions, parts: Pick<LakeContext, "folder" | "catalogue" | "blobs">) {
+    const { host, port, tls, tokens, allowHosts, log, version } = options;
+    const { retention = { ageMs: undefined, bytes: undefined } } = options;
+    this.#options = options;
+    this.#context = { ...parts, log, retention };
+    const { catalogue, blobs, folder } = parts;
+    this.#status = new StatusReport(catalogue, this.#counters, {
+      ...{ version, startedAt: new Date().toISOString() },
+    });
+    this.#ingestion = new Ingestion({
+      ...{ catalogue, blobs, counters: this.#counters },
+      disk: new Disk(folder.dir, options.reserveBytes ?? RESERVE_BYTES),
+      added: () => this.#maintenance?.wake(),
+    });
+    this.#guard = new Guard({
+      ...{ tokens, allowHosts, log, flags: LAKE_GUARD_FLAGS },
+      anyone: anyone(["read", "ingest", "events:read"]),
+      limits: {
+        ...ADMISSION_LIMITS,
+        ...(options.requestsPerS === undefined ? {} : { requestsPerS: options.requestsPerS }),
+      },
+      transportOf: () => "lake",
+    });
+    this.#server = serve(this.#guard, {
+      ...{ host, port, failure: FAILURE, routes: this.#routes() },
+      called: { server: "the lake", port: "its port" },
+      limits: fitConnections(CONNECTION_LIMITS),
+      maxBodyBytes: options.bodyBytesMax ?? BODY_BYTES_MAX,
+      answer: (request) => this.#answer(request),
+      ...(tls === undefined ? {} : { tls }),
+    });
+    this.#looking = setInterval(() => {
+      this.#guard.look();
+      this.#server.sweep();
+    }, LOOK_MS);
+    this.#looking.unref();
+  }
+
+  get port(): number {
+    return this.#server.port;
+  }
+
+  /** Where agents send to, and people ask. */
+  get url(): string {
+    const { host, tls } = this.#options;
+    return `${tls === undefined ? "http" : "https"}://${formatEndpoint({ host, port: this.port })}`;
+  }
+
+  /** Below which everything lies. */
+  get dir(): string {
+    return this.#context.folder.dir;
+  }
+
+  renewTokens(entries: readonly TokenEntry[]): void {
+    this.#guard.renewTokens(entries);
+  }
+
+  /** @throws TlsError for one that cannot be used */
+  renewTls(tls: TlsIdentity): void {
+    this.#server.renewTls(tls);
+  }
+
+  /** Answers what it has taken on, ends what makes views, then lets go of the folder. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    clearInterval(this.#looking);
+    await this.#server.stop();
+    await this.#queries?.stop();
+    await this.#maintenance?.stop();
+    await this.#context.catalogue.close();
+    this.#context.folder.release();
+  }
+
+  #routes(): Routes {
+    const all = Object.entries(this.#calls).map(([call, { need }]) => {
+      const [method, path] = call.split(" ") as [string, string];
+      return { method, path, detail: needs(need) };
+    });
+    return new Routes(() => all, { hint: "docs/lake.md lists the calls of a lake" });
+  }
+
+  readonly #calls: Readonly<Record<string, Call>> = {
+    "PUT /v1/segments/:id": { need: "ingest", answer: (request) => this.#put(request) },
+    "GET /v1/status": { need: "read", answer: () => this.#statusAnswer() },
+    "GET /metrics": { need: "read", answer: () => this.#metrics() },
+  };
+
+  /** The guard has found that there is such a call. */
+  #answer(request: Request): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const method = request.method === "HEAD" ? "GET" : request.method;
+    const path = pathname.startsWith(SEGMENTS) ? `${SEGMENTS}:id` : pathname;
+    return this.#calls[`${method} ${path}`]!.answer(request);
+  }
+
+  async #put(request: Request): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const id = pathname.slice(SEGMENTS.length);
+    const { isNew, blocks, known } = await this.#ingestion.put(
+      id,
+      await request.bytes(),
+      grantOf(request),
+    );
+    return Response.json({ segment: id, blocks, known }, { status: isNew ? 201 : 200 });
+  }
+
+  async #statusAnswer(): Promise<Response> {
+    return Response.json(await this.#status.now());
+  }
+
+  async #metrics(): Promise<Response> {
+    const headers = { "content-type": METRICS_CONTENT_TYPE };
+    return new Response(metricsText(await this.#status.now()), { headers });
+  }
+}
+
+/** Removes blobs that a killed lake has stored and told nobody of. */
+async function removeOrphans(catalogue: Catalogue, blobs: FolderBlobs): Promise<void> {
+  const known = await catalogue.blobs();
+  for await (const { key } of blobs.list()) if (!known.has(key)) await blobs.delete(key);
+}

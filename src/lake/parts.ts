@@ -1,0 +1,45 @@
+// What the server of a lake is put together from: whoever makes views of blocks, and whoever answers queries over them.
+
+import type { Grant, Log } from "../guard/index.ts";
+import type { Blobs } from "./blobs/index.ts";
+import type { Catalogue } from "./catalogue/index.ts";
+import type { LakeFolder } from "./folder.ts";
+
+/** What all parts share. */
+export interface LakeContext {
+  folder: LakeFolder;
+  catalogue: Catalogue;
+  blobs: Blobs;
+  log: Log;
+  retention: Retention;
+}
+
+/** What is dropped, and when. Undefined: nothing for that reason. */
+export interface Retention {
+  ageMs: number | undefined;
+  bytes: number | undefined;
+}
+
+/** Makes views out of blocks, merges their files, and drops what is too old. */
+export interface Maintenance {
+  /** Called when there are new blocks. */
+  wake(): void;
+  /** Ends after what is under way. */
+  stop(): Promise<void>;
+}
+
+export interface LakeTable {
+  name: string;
+  columns: { name: string; type: string }[];
+}
+
+/** Answers POST /v1/query and GET /v1/tables. */
+export interface QueryPart {
+  /**
+   * @param body as it was sent: nothing of it is checked
+   * @param grant whose question it is; it may see the applications that it allows
+   */
+  query(body: unknown, grant: Grant, signal: AbortSignal): Promise<Response>;
+  tables(): LakeTable[];
+  stop(): Promise<void>;
+}

@@ -1,0 +1,179 @@
+// What a lake holds and how far its views are: one answer for `microview lake status`, and its numbers for /metrics.
+
+import type { BlockView, Catalogue } from "../catalogue/index.ts";
+import type { LakeCounters } from "../counters.ts";
+
+/** A stream that has not ended and was heard of so recently is alive. */
+const ALIVE_NS = 300_000_000_000n;
+/** The answer is so new at least; it is asked for by people and scrapers alike. */
+const FRESH_MS = 1_000;
+
+const WAITING = {
+  log_entries: ["logs_partition", "logs"],
+  measures: ["measures_partition", "measures"],
+  metrics: ["metrics_partition", "metrics"],
+  spans: ["spans_partition", "spans + opens + closes"],
+} as const satisfies Record<BlockView, readonly [string, string]>;
+
+/** A view's files, and what waits to become some. Times are RFC 3339. */
+export interface ViewStatus {
+  view: string;
+  files: number;
+  rows: number;
+  bytes: number;
+  oldest: string | null;
+  newest: string | null;
+  /** Of views that are made of blocks: those that are in no file yet. Spans wait until they are asked for. */
+  waiting: { blocks: number; rows: number; oldestMs: number } | null;
+}
+
+export interface LakeStatus {
+  version: string;
+  startedAt: string;
+  /** What the blocks hold that are kept. */
+  events: { logs: number; measures: number; metrics: number; spans: number };
+  blocks: number;
+  /** As they arrived. */
+  segments: { count: number; bytes: number };
+  /** Oldest and newest event of the blocks that are kept. */
+  oldest: string | null;
+  newest: string | null;
+  /** When the last block has come. */
+  lastBlock: string | null;
+  processes: number;
+  streams: { all: number; alive: number };
+  views: ViewStatus[];
+  /** Since the lake was started. */
+  since: {
+    segments: number;
+    bytes: number;
+    again: number;
+    /** Blocks whose end was another one when they came again: what goes beyond is lost. */
+    conflicts: number;
+    refused: Record<string, number>;
+    rejected: Record<string, number>;
+  };
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+export class StatusReport {
+  readonly #catalogue: Catalogue;
+  readonly #counters: LakeCounters;
+  readonly #about: Pick<LakeStatus, "version" | "startedAt">;
+  #last: Promise<LakeStatus> | undefined;
+  #lastAtMs = 0;
+
+  constructor(
+    catalogue: Catalogue,
+    counters: LakeCounters,
+    about: Pick<LakeStatus, "version" | "startedAt">,
+  ) {
+    this.#catalogue = catalogue;
+    this.#counters = counters;
+    this.#about = about;
+  }
+
+  /** Of a second ago at most. */
+  now(): Promise<LakeStatus> {
+    const nowMs = performance.now();
+    if (this.#last === undefined || nowMs - this.#lastAtMs > FRESH_MS) {
+      this.#lastAtMs = nowMs;
+      this.#last = this.#read();
+      this.#last.catch(() => (this.#last = undefined));
+    }
+    return this.#last;
+  }
+
+  async #read(): Promise<LakeStatus> {
+    const { read } = this.#catalogue;
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    const [blocks] = (await read`
+      SELECT count(*) AS blocks, sum(logs) AS logs, sum(measures) AS measures, sum(metrics) AS metrics,
+        sum(spans + opens) AS spans, min(begin_ns) AS oldest, max(end_ns) AS newest, max(insert_ns) AS last
+      FROM blocks`) as [Row];
+    const [segments] = (await read`SELECT count(*) AS n, sum(bytes) AS bytes FROM segments`) as [
+      Row,
+    ];
+    const [processes] = (await read`SELECT count(*) AS n FROM processes`) as [Row];
+    const [streams] = (await read`
+      SELECT count(*) AS n, count(CASE WHEN ended_ns IS NULL AND EXISTS (
+        SELECT 1 FROM blocks b WHERE b.stream_id = streams.stream_id AND b.insert_ns > ${nowNs - ALIVE_NS}
+      ) THEN 1 END) AS alive FROM streams`) as [Row];
+    const counters = this.#counters;
+    return {
+      ...this.#about,
+      events: {
+        logs: number(blocks["logs"]),
+        measures: number(blocks["measures"]),
+        metrics: number(blocks["metrics"]),
+        spans: number(blocks["spans"]),
+      },
+      blocks: number(blocks["blocks"]),
+      segments: { count: number(segments["n"]), bytes: number(segments["bytes"]) },
+      oldest: time(blocks["oldest"]),
+      newest: time(blocks["newest"]),
+      lastBlock: time(blocks["last"]),
+      processes: number(processes["n"]),
+      streams: { all: number(streams["n"]), alive: number(streams["alive"]) },
+      views: await this.#views(nowNs),
+      since: {
+        segments: counters.segments,
+        bytes: counters.segmentBytes,
+        again: counters.segmentsKnown,
+        conflicts: counters.blockConflicts,
+        refused: Object.fromEntries(counters.refusals),
+        rejected: Object.fromEntries(counters.rejected),
+      },
+    };
+  }
+
+  async #views(nowNs: bigint): Promise<ViewStatus[]> {
+    const { read } = this.#catalogue;
+    const views = new Map<string, ViewStatus>();
+    for (const view of Object.keys(WAITING)) views.set(view, blankView(view));
+    const files: Row[] = await read`
+      SELECT view_name, count(*) AS files, sum(row_count) AS n, sum(bytes) AS bytes,
+        min(min_ns) AS oldest, max(max_ns) AS newest
+      FROM partitions WHERE state = 'live' GROUP BY view_name ORDER BY view_name`;
+    for (const row of files) {
+      const view = String(row["view_name"]);
+      views.set(view, {
+        view,
+        files: number(row["files"]),
+        rows: number(row["n"]),
+        bytes: number(row["bytes"]),
+        oldest: time(row["oldest"]),
+        newest: time(row["newest"]),
+        waiting: null,
+      });
+    }
+    for (const [view, [mark, rows]] of Object.entries(WAITING)) {
+      const [row] = (await read.unsafe(
+        `SELECT count(*) AS blocks, sum(${rows}) AS n, min(insert_ns) AS oldest FROM blocks WHERE ${mark} IS NULL`,
+      )) as [Row];
+      const oldest = row["oldest"] as bigint | null;
+      views.get(view)!.waiting = {
+        blocks: number(row["blocks"]),
+        rows: number(row["n"]),
+        oldestMs: oldest === null ? 0 : Math.max(0, Number((nowNs - BigInt(oldest)) / 1_000_000n)),
+      };
+    }
+    return [...views.values()];
+  }
+}
+
+function blankView(view: string): ViewStatus {
+  return { view, files: 0, rows: 0, bytes: 0, oldest: null, newest: null, waiting: null };
+}
+
+/** A sum of no rows is null. */
+function number(value: unknown): number {
+  return Number(value ?? 0);
+}
+
+function time(ns: unknown): string | null {
+  if (ns === null || ns === undefined) return null;
+  const ms = Number(BigInt(ns as bigint) / 1_000_000n);
+  return new Date(ms).toISOString();
+}

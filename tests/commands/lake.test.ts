@@ -1,0 +1,55 @@
+// `microview lake` and `microview lake status`, as they are typed.
+
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { TestHost } from "../support/host.ts";
+import { LakeProcess, logBlock, newSegmentId, putSegment } from "../support/lakes.ts";
+import { runCli } from "./run-cli.ts";
+
+test("lake says where it listens, and how to ask, and ends by SIGTERM with 0", async () => {
+  await using host = new TestHost();
+  const lake = await LakeProcess.start(host);
+  const { url } = lake;
+  expect(lake.find("the lake is open")).toMatchObject({
+    dir: join(host.folder, "lake"),
+    ask: `microview query --lake ${url}`,
+  });
+  expect((await putSegment(url, newSegmentId(), [logBlock(10)])).status).toBe(201);
+  expect(await lake.end("SIGTERM")).toBe(0);
+  expect(lake.find("the lake is closed")).toBeDefined();
+  expect(lake.stray).toBe("");
+});
+
+test("lake status shows what a lake holds, as text and as JSON", async () => {
+  await using host = new TestHost();
+  const { url } = await LakeProcess.start(host);
+  await putSegment(url, newSegmentId(), [logBlock(10)]);
+  const text = await runCli(["lake", "status", "--lake", url]);
+  expect(text.exitCode).toBe(0);
+  expect(text.stdout).toMatch(/^logs +10$/m);
+  expect(text.stdout).toMatch(/^streams +1, 1 alive$/m);
+  expect(text.stdout).toMatch(/^lost +nothing since the lake was started$/m);
+  expect(text.stdout).toMatch(/^log_entries +\d/m);
+  const json = await runCli(["lake", "status", "--json"], { MICROVIEW_LAKE: url });
+  expect(JSON.parse(json.stdout)).toMatchObject({ blocks: 1, events: { logs: 10 } });
+});
+
+test("lake refuses a folder that another lake has, a port that is taken, and the world without tokens", async () => {
+  await using host = new TestHost();
+  const first = await LakeProcess.start(host);
+  const dir = ["--dir", join(host.folder, "lake")];
+  const second = await runCli(["lake", ...dir, "--port", "0"]);
+  expect(second.exitCode).toBe(1);
+  expect(second.stderr).toContain(`another lake uses ${dir[1]}: the process ${first.child.pid}`);
+  const other = ["--dir", join(host.folder, "other")];
+  const port = await runCli(["lake", ...other, "--port", new URL(first.url).port]);
+  expect([port.exitCode, port.stderr]).toEqual([1, expect.stringContaining("already in use")]);
+  const open = await runCli(["lake", ...other, "--host", "0.0.0.0", "--port", "0"]);
+  expect([open.exitCode, open.stderr]).toEqual([1, expect.stringContaining("--token-file")]);
+});
+
+test("lake status says that no lake is there", async () => {
+  const { exitCode, stderr } = await runCli(["lake", "status", "--lake", "http://127.0.0.1:1"]);
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain("cannot ask the lake at http://127.0.0.1:1");
+});

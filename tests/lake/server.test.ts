@@ -1,0 +1,146 @@
+// What a lake's server takes and refuses. What all servers get from the guard is in tests/guard/contract.test.ts.
+
+import { expect, test } from "bun:test";
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { LakeStatus } from "../../src/lake/index.ts";
+import { encodeSegment } from "../../src/layout/index.ts";
+import { ORIGIN } from "../support/blocks.ts";
+import { TestHost } from "../support/host.ts";
+import { lakeOf, logBlock, newSegmentId, putSegment } from "../support/lakes.ts";
+
+const statusOf = async (url: string): Promise<LakeStatus> =>
+  (await fetch(`${url}/v1/status`)).json() as Promise<LakeStatus>;
+
+/** The status of an answer, and the code of an error. */
+async function told(response: Response | Promise<Response>): Promise<string> {
+  const answer = await response;
+  if (answer.ok) return String(answer.status);
+  const { code, message, hint } = (await answer.json()) as Record<string, string>;
+  expect([message, hint]).not.toContain("");
+  return `${answer.status} ${code}`;
+}
+
+const put = (url: string, id: string, body: Uint8Array, headers: Record<string, string> = {}) =>
+  fetch(`${url}/v1/segments/${id}`, { method: "PUT", body, headers });
+
+test("a segment is stored once, and is there when it is sent again", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host);
+  const id = newSegmentId();
+  const blocks = [logBlock(10), logBlock(5, { first: 10, isFinal: true })];
+  const first = await putSegment(lake.url, id, blocks);
+  expect([first.status, await first.json()]).toEqual([201, { segment: id, blocks: 2, known: 0 }]);
+  expect(await told(putSegment(lake.url, id, blocks))).toBe("200");
+  // The same blocks in another segment, as after an agent that was killed.
+  const again = await putSegment(lake.url, newSegmentId(), blocks);
+  expect(await again.json()).toMatchObject({ blocks: 2, known: 2 });
+  expect(await statusOf(lake.url)).toMatchObject({
+    events: { logs: 15, measures: 0, spans: 0, metrics: 0 },
+    ...{ blocks: 2, processes: 1, streams: { all: 1, alive: 0 } },
+    since: { segments: 2, again: 1, conflicts: 0, refused: {} },
+  });
+});
+
+test("what was stored is there when a lake is started again, and what nobody was told of is not", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host);
+  await putSegment(lake.url, newSegmentId(), [logBlock(10)]);
+  const { dir } = lake;
+  await lake.stop();
+  const [day] = readdirSync(join(dir, "blobs")).filter((name) => !name.startsWith("."));
+  writeFileSync(join(dir, "blobs", day!, "0".repeat(32)), "nobody knows this");
+  const { lake: next } = await lakeOf(host);
+  expect(await statusOf(next.url)).toMatchObject({ blocks: 1, events: { logs: 10 } });
+  expect(readdirSync(join(dir, "blobs", day!))).toHaveLength(1);
+});
+
+test("a damaged segment is refused for good, with the reason, and leaves nothing", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host);
+  const sound = encodeSegment([logBlock(10)]);
+  const flipped = sound.slice();
+  flipped[flipped.length - 5]! ^= 1;
+  const damaged = {
+    nothing: new Uint8Array(),
+    foreign: new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"),
+    torn: sound.subarray(0, sound.length - 1),
+    more: Uint8Array.of(...sound, 0),
+    flipped,
+    twice: encodeSegment([logBlock(10), logBlock(10)]),
+    backwards: encodeSegment([logBlock(2, {}, -1_000_000_000_000_000_000n)]),
+  };
+  for (const [name, body] of Object.entries(damaged)) {
+    const answer = await put(lake.url, newSegmentId(), body);
+    expect([name, await told(answer)]).toEqual([name, "400 damaged-segment"]);
+  }
+  expect(await statusOf(lake.url)).toMatchObject({
+    ...{ blocks: 0, segments: { count: 0 } },
+    since: { refused: { "damaged-segment": Object.keys(damaged).length } },
+  });
+});
+
+test("an id that could be another file is refused, and other bytes under a known blob too", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host);
+  const body = encodeSegment([logBlock(10)]);
+  for (const id of ["x", "A".repeat(32), "..%2f..%2fcatalogue.sqlite", `${"0".repeat(31)}%00`]) {
+    expect(await told(put(lake.url, id, body))).toBe("400 invalid-segment-id");
+  }
+  // Stored by a lake that was killed before it knew.
+  const id = newSegmentId();
+  await putSegment(lake.url, newSegmentId(), [logBlock(1)]);
+  const [day] = readdirSync(join(lake.dir, "blobs")).filter((name) => !name.startsWith("."));
+  writeFileSync(join(lake.dir, "blobs", day!, id), "other bytes");
+  expect(await told(put(lake.url, id, body))).toBe("409 segment-conflict");
+  writeFileSync(join(lake.dir, "blobs", day!, id), body);
+  expect(await told(put(lake.url, id, body))).toBe("201");
+});
+
+test("a segment that is too long is refused by 413", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host, { bodyBytesMax: 1_000 });
+  expect(await told(put(lake.url, newSegmentId(), new Uint8Array(1_001)))).toBe("413 body-full");
+});
+
+test("a disk without room is told as such, and the sender asked to come again", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host, { reserveBytes: Number.MAX_SAFE_INTEGER });
+  const answer = await putSegment(lake.url, newSegmentId(), [logBlock(10)]);
+  expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
+  expect(await told(answer)).toBe("507 disk-full");
+});
+
+test("tokens bring events of their applications alone, and ask only with their scopes", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host, {
+    tokens: [
+      { token: "token-of-the-shop-agent", name: "shop", scopes: ["ingest"], apps: ["shop"] },
+      { token: "token-of-the-bank-agent", name: "bank", scopes: ["ingest"], apps: ["bank"] },
+      { token: "token-of-a-metrics-reader", name: "grafana", scopes: ["read"] },
+    ],
+  });
+  const as = (token: string) => ({ authorization: `Bearer ${token}` });
+  const send = (token: string) =>
+    told(putSegment(lake.url, newSegmentId(), [logBlock(10)], as(token)));
+  expect(ORIGIN.process.app).toBe("shop");
+  expect(await send("token-of-the-bank-agent")).toBe("403 foreign-app");
+  expect(await send("token-of-a-metrics-reader")).toBe("403 needs-ingest-scope");
+  expect(await send("token-of-the-shop-agent")).toBe("201");
+  const status = (token: string) => fetch(`${lake.url}/v1/status`, { headers: as(token) });
+  expect(await told(status("token-of-a-metrics-reader"))).toBe("200");
+  expect(await told(status("token-of-the-shop-agent"))).toBe("403 needs-read-scope");
+});
+
+test("its numbers are Prometheus text", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host);
+  await putSegment(lake.url, newSegmentId(), [logBlock(10)]);
+  await put(lake.url, newSegmentId(), new Uint8Array());
+  const answer = await fetch(`${lake.url}/metrics`);
+  expect(answer.headers.get("content-type")).toContain("version=0.0.4");
+  const text = await answer.text();
+  expect(text).toContain('\nmicroview_lake_events{kind="logs"} 10\n');
+  expect(text).toContain('\nmicroview_lake_refused_total{code="damaged-segment"} 1\n');
+  expect(await (await fetch(`${lake.url}/healthz`)).text()).toBe("ok\n");
+});

@@ -1,0 +1,137 @@
+// Lakes for tests: in this process, and in one of their own that can be killed; and segments to give them.
+
+import { join } from "node:path";
+import { createLog } from "../../src/guard/index.ts";
+import { type Lake, type LakeOptions, startLake } from "../../src/lake/index.ts";
+import {
+  type BlockOrigin,
+  blankLogs,
+  blockId,
+  encodeBlock,
+  encodeSegment,
+} from "../../src/layout/index.ts";
+import { noColumns, ORIGIN, tableOf, zstd } from "./blocks.ts";
+import type { LogLine, TestHost } from "./host.ts";
+import { surroundings } from "./surroundings.ts";
+import { until } from "./wait.ts";
+
+export type { Lake };
+
+/** 2026-12-01T00:00:00Z. */
+export const DAY_NS = 1_796_083_200_000_000_000n;
+
+/** A lake in this process, with what it logs. It ends with the host. */
+export async function lakeOf(
+  host: TestHost,
+  options: Partial<LakeOptions> = {},
+): Promise<{ lake: Lake; log: LogLine[] }> {
+  const log: LogLine[] = [];
+  const lake = await startLake({
+    dir: join(host.folder, "lake"),
+    ...{ host: "127.0.0.1", port: 0, insecure: false, version: "0.0.0-test" },
+    log: createLog("debug", true, (line) => log.push(JSON.parse(line))),
+    ...options,
+  });
+  host.onEnd(() => lake.stop());
+  return { lake, log };
+}
+
+/** `microview lake` as a process, from the command line. */
+export class LakeProcess {
+  readonly child: Bun.Subprocess<"ignore", "ignore", "pipe">;
+  readonly log: LogLine[] = [];
+  /** What it wrote that is no line of its log. */
+  stray = "";
+  readonly #ended: Promise<void>;
+
+  private constructor(host: TestHost, flags: readonly string[]) {
+    const dir = flags.includes("--dir") ? [] : ["--dir", join(host.folder, "lake")];
+    const port = flags.includes("--port") ? [] : ["--port", "0"];
+    this.child = host.own(
+      Bun.spawn([...host.microview, "lake", ...dir, ...port, "--json-logs", ...flags], {
+        ...{ stdin: "ignore", stdout: "ignore", stderr: "pipe", env: surroundings() },
+      }),
+    );
+    this.#ended = this.#readLog();
+  }
+
+  /** Returns when it takes calls. @throws Error with what it has said when it ends before */
+  static async start(host: TestHost, ...flags: string[]): Promise<LakeProcess> {
+    const lake = new LakeProcess(host, flags);
+    await until("the lake is open", async () => {
+      if (lake.child.exitCode !== null) await lake.#ended;
+      return lake.child.exitCode !== null || lake.find("the lake is open");
+    });
+    if (lake.child.exitCode !== null) throw new Error(`it ended: ${lake.stray}`);
+    return lake;
+  }
+
+  get url(): string {
+    return this.find("the lake is open")!["url"] as string;
+  }
+
+  find(message: string): LogLine | undefined {
+    return this.log.find((line) => line.message === message);
+  }
+
+  /** Ends it by a signal and waits until it has gone and all that it wrote is read. */
+  async end(signal: NodeJS.Signals = "SIGKILL"): Promise<number | null> {
+    this.child.kill(signal);
+    await this.child.exited;
+    await this.#ended;
+    return this.child.exitCode;
+  }
+
+  async #readLog(): Promise<void> {
+    let rest = "";
+    for await (const chunk of this.child.stderr.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line.startsWith("{")) this.log.push(JSON.parse(line));
+        else this.stray += `${line}\n`;
+      }
+    }
+    this.stray += rest;
+  }
+}
+
+type Origin = Partial<Omit<BlockOrigin, "process" | "stream">> & {
+  stream?: Partial<BlockOrigin["stream"]>;
+  process?: Partial<BlockOrigin["process"]>;
+};
+
+/** A block of logs, a millisecond apart; their messages are numbers that go on from block to block. */
+export function logBlock(rows: number, origin: Origin = {}, fromNs = DAY_NS): Uint8Array {
+  const { first = 0, end = first + rows } = origin;
+  const logs = Array.from({ length: rows }, (_, i) => ({
+    timeNs: fromNs + BigInt(first + i) * 1_000_000n,
+    ...{ level: 3, target: "test", message: String(first + i), spanId: 0n, properties: "" },
+  }));
+  return encodeBlock(
+    {
+      ...{ ...ORIGIN, ...origin, first, end },
+      stream: { ...ORIGIN.stream, ...origin.stream },
+      process: { ...ORIGIN.process, ...origin.process },
+    },
+    { ...noColumns(), logs: tableOf(blankLogs(rows), logs) },
+    zstd,
+  );
+}
+
+/** An id as agents make them: 32 hex digits that no other segment has. */
+export function newSegmentId(): string {
+  return crypto.randomUUID().replaceAll("-", "");
+}
+
+export async function putSegment(
+  url: string,
+  id: string,
+  blocks: readonly Uint8Array[],
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  const body = encodeSegment(blocks);
+  return fetch(`${url}/v1/segments/${id}`, { method: "PUT", body, headers, keepalive: false });
+}
+
+export { blockId };
