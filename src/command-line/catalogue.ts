@@ -37,6 +37,10 @@ export const CATALOGUE = {
     group: "Look",
     summary: "ask a lake by SQL about logs, measures and spans of all services",
   },
+  trace: {
+    group: "Look",
+    summary: "show one request through all services as a waterfall",
+  },
   replay: {
     group: "Look",
     summary: "hand a recorded run to any output, at any speed",

@@ -10,6 +10,7 @@ const LOADERS: Readonly<Record<CommandName, () => Promise<{ default: Subcommand 
   events: () => import("./events.ts"),
   lake: () => import("./lake.ts"),
   query: () => import("./query.ts"),
+  trace: () => import("./trace.ts"),
   replay: () => import("./replay.ts"),
   inspect: () => import("./inspect.ts"),
   doctor: () => import("./doctor.ts"),

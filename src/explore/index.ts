@@ -14,3 +14,7 @@ export {
 } from "./output/answer.ts";
 export { OutFile } from "./output/out-file.ts";
 export { caretLines } from "./sql/caret.ts";
+export { loadTrace, slowTraces, traceIdIn } from "./trace/load-trace.ts";
+export { traceJson } from "./trace/trace-json.ts";
+export { traceListText } from "./trace/trace-list.ts";
+export { waterfallLines } from "./trace/waterfall.ts";

@@ -262,6 +262,7 @@ describe("the binary's command line", () => {
       "lake",
       "query",
       "replay",
+      "trace",
     ]);
     const pages = await Promise.all(names.map((name) => host.outcome("help", name)));
     for (const [i, { exitCode, stdout, stderr }] of pages.entries()) {

@@ -8,6 +8,7 @@ export interface Style {
   green(text: string): string;
   cyan(text: string): string;
   blue(text: string): string;
+  magenta(text: string): string;
 }
 
 const same = (text: string): string => text;
@@ -20,4 +21,5 @@ export const PLAIN: Style = {
   green: same,
   cyan: same,
   blue: same,
+  magenta: same,
 };

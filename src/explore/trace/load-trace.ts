@@ -1,0 +1,170 @@
+// Fetches a trace from a lake, by its id or by the beginning of it, and the list of those that took longest.
+
+import { foreignWords } from "../../calling/index.ts";
+import type { LakeClient } from "../lake/lake-client.ts";
+import { LakeError } from "../lake/lake-error.ts";
+import { around, type TimeRange } from "../lake/time-range.ts";
+import { extentOf, type Trace, type TraceLog, type TraceSpan } from "./trace.ts";
+
+/** Nobody reads more. */
+const SPANS_MAX = 20_000;
+const LOGS_MAX = 20_000;
+const CANDIDATES_SHOWN = 10;
+
+export const ID_DIGITS = 32;
+export const ID_DIGITS_MIN = 8;
+
+/**
+ * The id, or its beginning, in what a person gives: also `traceparent` headers and ids with dashes.
+ * @returns undefined for what is none
+ */
+export function traceIdIn(text: string): string | undefined {
+  const parent = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/i.exec(text.trim());
+  const digits = (parent?.[1] ?? text.trim().replaceAll("-", "")).toLowerCase();
+  const isId = /^[0-9a-f]+$/.test(digits);
+  return isId && digits.length >= ID_DIGITS_MIN && digits.length <= ID_DIGITS ? digits : undefined;
+}
+
+/**
+ * @param digits of {@link traceIdIn}
+ * @throws LakeError when there is no such trace in the range, or there are several
+ */
+export async function loadTrace(
+  client: LakeClient,
+  digits: string,
+  range: TimeRange,
+  stop?: AbortSignal,
+): Promise<Trace> {
+  // By bounds rather than by a pattern, so that files whose ids lie elsewhere are not read.
+  const [least, most] = [digits.padEnd(ID_DIGITS, "0"), digits.padEnd(ID_DIGITS, "f")];
+  const rows = await client.rows(
+    `select trace_id, span_id, parent_id, cast(begin_ns as varchar) as begin_ns,
+  cast(end_ns as varchar) as end_ns, app, service, host, process_id, stream_id, kind, status, name, target, place,
+  properties from spans where trace_id >= '${least}' and trace_id <= '${most}'
+order by spans.begin_ns limit ${SPANS_MAX + 1}`,
+    range,
+    stop,
+  );
+  const ids = [...new Set(rows.map(({ trace_id }) => text(trace_id)))];
+  const [traceId] = ids;
+  if (traceId === undefined) {
+    throw new LakeError(
+      `there is no trace ${digits} in the time that was asked about`,
+      "--last 1d looks further back; without an id, the slowest traces are listed",
+    );
+  }
+  if (ids.length > 1) {
+    const shown = ids.slice(0, CANDIDATES_SHOWN).map((id) => foreignWords(id));
+    const more = ids.length > shown.length ? `\n  and ${ids.length - shown.length} more` : "";
+    throw new LakeError(
+      `${ids.length} traces begin with ${digits}:\n  ${shown.join("\n  ")}${more}`,
+      "give more digits",
+    );
+  }
+  const spans = rows.slice(0, SPANS_MAX).map(spanOf);
+  const { beginNs, endNs } = extentOf({ traceId, spans, logs: [], isCut: false });
+  const logs = await client.rows(
+    `select cast(time_ns as varchar) as time_ns, span_id, service, level, target, message, properties
+from log_entries where span_id in (select span_id from spans where trace_id = '${safeId(traceId)}')
+order by log_entries.time_ns limit ${LOGS_MAX + 1}`,
+    around(beginNs, endNs),
+    stop,
+  );
+  return {
+    traceId,
+    spans,
+    logs: logs.slice(0, LOGS_MAX).map(logOf),
+    isCut: rows.length > SPANS_MAX || logs.length > LOGS_MAX,
+  };
+}
+
+/** A trace in a list. */
+export interface TraceSummary {
+  readonly traceId: string;
+  readonly beginNs: bigint;
+  readonly durationMs: number;
+  readonly spans: number;
+  readonly services: number;
+  /** Spans that failed or were lost. */
+  readonly troubles: number;
+  /** Of its first span. */
+  readonly service: string;
+  readonly name: string;
+}
+
+/** The traces that took longest. @throws LakeError */
+export async function slowTraces(
+  client: LakeClient,
+  range: TimeRange,
+  limit: number,
+  stop?: AbortSignal,
+): Promise<TraceSummary[]> {
+  const rows = await client.rows(
+    `select trace_id, cast(min(begin_ns) as varchar) as begin_ns,
+  (max(coalesce(end_ns, begin_ns)) - min(begin_ns)) / 1e6 as ms, count(*) as spans,
+  count(distinct service) as services, count(*) filter (where status in ('error', 'lost')) as troubles,
+  arg_min(service, begin_ns) as service, arg_min(name, begin_ns) as name
+from spans where trace_id <> '' group by trace_id order by ms desc limit ${limit}`,
+    range,
+    stop,
+  );
+  return rows.map((row) => ({
+    traceId: text(row["trace_id"]),
+    beginNs: integer(row["begin_ns"]) ?? 0n,
+    durationMs: Number(row["ms"]),
+    spans: Number(row["spans"]),
+    services: Number(row["services"]),
+    troubles: Number(row["troubles"]),
+    service: text(row["service"]),
+    name: text(row["name"]),
+  }));
+}
+
+function spanOf(row: Record<string, unknown>): TraceSpan {
+  const parentId = text(row["parent_id"]);
+  return {
+    spanId: text(row["span_id"]),
+    parentId: /^0*$/.test(parentId) ? "" : parentId,
+    app: text(row["app"]),
+    service: text(row["service"]),
+    host: text(row["host"]),
+    processId: text(row["process_id"]),
+    streamId: text(row["stream_id"]),
+    name: text(row["name"]),
+    kind: text(row["kind"]),
+    status: text(row["status"]),
+    target: text(row["target"]),
+    place: text(row["place"]),
+    beginNs: integer(row["begin_ns"]) ?? 0n,
+    endNs: integer(row["end_ns"]),
+    properties: row["properties"],
+  };
+}
+
+function logOf(row: Record<string, unknown>): TraceLog {
+  return {
+    timeNs: integer(row["time_ns"]) ?? 0n,
+    spanId: text(row["span_id"]),
+    service: text(row["service"]),
+    level: text(row["level"]),
+    target: text(row["target"]),
+    message: text(row["message"]),
+    properties: row["properties"],
+  };
+}
+
+function text(value: unknown): string {
+  return value === null || value === undefined ? "" : String(value);
+}
+
+function integer(value: unknown): bigint | undefined {
+  return /^-?\d+$/.test(String(value)) ? BigInt(String(value)) : undefined;
+}
+
+/** An id of the answer goes into the next question only as what it should be. */
+function safeId(traceId: string): string {
+  if (!/^[0-9a-f]{32}$/.test(traceId)) {
+    throw new LakeError("what answers is no lake: the id of a trace is none");
+  }
+  return traceId;
+}

@@ -1,0 +1,32 @@
+// The slowest traces as a table to pick from.
+
+import { formatSeconds } from "../../text/index.ts";
+import type { Style } from "../output/style.ts";
+import { TableText } from "../output/table.ts";
+import type { TraceSummary } from "./load-trace.ts";
+
+export function traceListText(
+  traces: readonly TraceSummary[],
+  style: Style,
+  columns: number | undefined,
+): string {
+  const header = (
+    ["#", "began", "took", "spans", "services", "troubles", "first", "trace"] as const
+  ).map((name) => ({
+    name,
+    type: ["#", "spans", "services", "troubles"].includes(name) ? "BIGINT" : "",
+  }));
+  const table = new TableText(header, { style, columns });
+  const rows = traces.map((trace, i) => [
+    i + 1,
+    new Date(Number(trace.beginNs / 1_000_000n)).toISOString().slice(11, 23),
+    formatSeconds(trace.durationMs / 1000),
+    trace.spans,
+    trace.services,
+    trace.troubles,
+    `${trace.service} ${trace.name}`,
+    // Enough to give again.
+    trace.traceId.slice(0, 16),
+  ]);
+  return table.rows(rows) + table.end();
+}
