@@ -16,6 +16,7 @@ const ENTRY_POINTS = [
   "src/collector/worker.ts",
   "src/agent/serve/data-worker.ts",
   "src/sinks/recording/worker.ts",
+  "src/events/shipping/worker.ts",
 ];
 
 process.chdir(ROOT);

@@ -2,7 +2,12 @@
 
 import { readFileSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
-import { RingKeeper } from "../events/index.ts";
+import {
+  EventShipping,
+  RingKeeper,
+  type ShippingOptions,
+  type ShippingStatus,
+} from "../events/index.ts";
 import {
   type AccessOptions,
   anyone,
@@ -57,8 +62,13 @@ import { DataServer } from "./serve/data-server.ts";
 import { sessionSockets } from "./serve/rdma-routes.ts";
 import { createRoutes } from "./serve/routes.ts";
 
+const SPOOL_HINT =
+  "make room there: meanwhile events wait in their rings, which refuse when they are full";
+
 /** How soon is noticed that the agent cannot work any more, or that its heap has garbage. */
 const LOOK_INTERVAL_MS = 1_000;
+/** How long the agent's end waits for the lake: together with its own second it is within two. */
+const SHIPPING_GRACE_MS = 1_000;
 
 export interface AgentOptions extends AccessOptions {
   /** Callers over TCP without a token may register too, where no token is required. */
@@ -85,6 +95,8 @@ export interface AgentOptions extends AccessOptions {
   kubernetes?: KubernetesOptions;
   /** Tells who a process is, instead of its cgroup: for tests, which cannot choose one. */
   identityOf?: (pid: number) => ProcessIdentity | undefined;
+  /** Ships the events of services to a lake; undefined only keeps room in their rings. */
+  shipping?: Omit<ShippingOptions, "poolDir">;
   version: string;
   log: Log;
 }
@@ -121,6 +133,7 @@ export class Agent {
   #scan: Timer | undefined;
   readonly #rings: RingKeeper;
   #keeping: Timer | undefined;
+  #shipping: EventShipping | undefined;
   #scanCount = 0;
   /** What may be noticed a second later is looked at less often than writers are. */
   readonly #scansPerLook: number;
@@ -253,14 +266,54 @@ export class Agent {
     clearTimeout(this.#keeping);
     this.#rings.close();
     clearInterval(this.#sampling);
+    const shipped = this.#shipping?.stop(SHIPPING_GRACE_MS);
     await this.#rest?.stop();
     await this.#data?.stop();
+    await shipped;
     this.#rdma?.close();
     this.#own.close();
     await this.#podNames?.[Symbol.asyncDispose]();
     this.pools.close();
     rmSync(this.#options.socketPath, { force: true });
     this.#lock.release();
+  }
+
+  async #ship(options: NonNullable<AgentOptions["shipping"]>): Promise<void> {
+    const { log, poolDir } = this.#options;
+    const place = poolDir === undefined ? {} : { poolDir: resolve(poolDir) };
+    this.#shipping = await EventShipping.start(
+      { ...options, ...place },
+      {
+        log: (level, message, fields) => log[level](message, fields),
+        status: this.#boundary.safely("shipping", (status) => this.#tellShipping(status)),
+        failed: (reason) => {
+          this.#health.set("events", {
+            message: `the thread that ships events has failed: ${reason}`,
+            hint: "restart the agent: what is in rings and in the spool is not lost",
+          });
+        },
+      },
+    );
+  }
+
+  #tellShipping(status: ShippingStatus): void {
+    const { metrics } = this;
+    metrics.set("eventRings", status.rings);
+    metrics.set("eventsShipped", status.shipped);
+    for (const [cause, events] of Object.entries(status.lost)) {
+      metrics.set("eventsLost", events, cause);
+    }
+    metrics.set("eventsUnreadBytes", status.unreadBytes);
+    metrics.set("eventRequests", status.requests);
+    metrics.set("eventRetries", status.retries);
+    metrics.set("eventBytes", status.bytes);
+    metrics.set("eventsWaiting", status.waiting);
+    metrics.set("spoolBytes", status.spoolBytes);
+    metrics.set("eventLag", status.lagMs / 1000);
+    const { trouble } = status;
+    const problem = trouble === undefined ? undefined : { message: trouble, hint: SPOOL_HINT };
+    // The thread has said it.
+    this.#health.set("events", problem, true);
   }
 
   #keepRings(): void {
@@ -272,7 +325,7 @@ export class Agent {
     const { host, port, dataPort, tls, limits, log, socketPath, gid } = this.#options;
     checkPort(host, port, REST_FLAGS);
     checkPort(host, dataPort, DATA_FLAGS);
-    const { scrapeDeadlineMs } = this.#options;
+    const { scrapeDeadlineMs, shipping } = this.#options;
     const { refusals, tokens } = this.#guard;
     const boundary = this.#boundary;
     if (tls !== undefined) checkTls(tls, FLAGS);
@@ -355,7 +408,8 @@ export class Agent {
       ...(tls === undefined ? {} : { tls }),
     });
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
-    this.#keepRings();
+    if (shipping === undefined) this.#keepRings();
+    else await this.#ship(shipping);
     const { processIntervalMs, kubernetes } = this.#options;
     if (processIntervalMs !== undefined) {
       if (kubernetes !== undefined) this.#podNames = watchPods(kubernetes, this.metrics, log);

@@ -5,7 +5,7 @@ import type { Log } from "../guard/index.ts";
 import type { Problem } from "../rest/index.ts";
 
 /** Something that can fail while the agent runs. */
-export type Part = "pools" | "lost-pools" | "socket" | "rest-port" | "data-port";
+export type Part = "pools" | "lost-pools" | "socket" | "rest-port" | "data-port" | "events";
 
 export class Health {
   readonly #problems = new Map<Part, Problem>();

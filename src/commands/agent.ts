@@ -16,6 +16,7 @@ import {
 } from "../command-line/index.ts";
 import type { Log } from "../guard/index.ts";
 import type { AgentPush } from "./agent/push.ts";
+import { LAKE_FLAGS, shippingOf } from "./agent/shipping.ts";
 import { OTLP_FLAGS, type OtlpFlagOptions } from "./push/flags.ts";
 import { refuseAlone } from "./support/alone.ts";
 import { kubernetesOf } from "./support/kubernetes.ts";
@@ -49,6 +50,10 @@ export default defineSubcommand("agent", {
     {
       command: "microview agent --otlp http://localhost:4318",
       does: "push what this host's services count to an OpenTelemetry collector",
+    },
+    {
+      command: "microview agent --lake http://lake:7080 --lake-token-file token",
+      does: "ship logs, measures and spans of this host's services to a lake",
     },
     {
       command: "microview agent --strategy slab --max-series 500000",
@@ -277,6 +282,7 @@ export default defineSubcommand("agent", {
     }),
 
     ...OTLP_FLAGS,
+    ...LAKE_FLAGS,
 
     logLevel: flag.choice(["error", "warn", "info", "debug"], {
       group: LOG,
@@ -313,6 +319,7 @@ export default defineSubcommand("agent", {
     if (options.processMemory !== "off" && options.processMetrics === "off") {
       throw new UsageError("--process-memory is of what --process-metrics samples, which is off");
     }
+    const shipping = await shippingOf(options);
     const kubernetes = await kubernetesOf(options, process.env);
     if (kubernetes !== undefined && "unused" in kubernetes) {
       log.warn("the names of pods are not asked for", {
@@ -367,6 +374,7 @@ export default defineSubcommand("agent", {
           }),
       ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
       ...(gid === undefined ? {} : { gid }),
+      ...(shipping === undefined ? {} : { shipping }),
       ...files.first,
     });
     const renewal = files.follow(agent, log);

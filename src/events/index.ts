@@ -1,4 +1,6 @@
-// Events of this host's services: finds their rings in shared memory, and reads what is recorded there as it comes.
+// Events of this host's services: finds their rings in shared memory, reads what is recorded there as it comes, and ships it.
 
 export { EventFollower, type EventRow } from "./follower.ts";
 export { RingKeeper } from "./keeper.ts";
+export type { ShippingOptions, ShippingStatus } from "./shipping/protocol.ts";
+export { EventShipping } from "./shipping/shipping.ts";

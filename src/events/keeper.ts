@@ -2,7 +2,7 @@
 // and the writer is told that it may use the rest. The agent does so, for the services of its own user.
 
 import { ownUids } from "../ffi/index.ts";
-import { RING_SHIPPER } from "../layout/index.ts";
+import { Lease } from "./lease.ts";
 import { OpenRing, ringsNamed } from "./rings.ts";
 
 /** Below half, from which on spans are refused, by what a busy writer records from one round to the next. */
@@ -15,7 +15,7 @@ const BUSY_MS = 50;
 
 export class RingKeeper {
   readonly #poolDir: string | undefined;
-  readonly #kept = new Map<string, OpenRing>();
+  readonly #kept = new Map<string, Kept>();
   /** How often in a row rings were found that cannot be kept: their writers have ended, or have just begun. */
   readonly #passed = new Map<string, number>();
   #foundMs = Number.NEGATIVE_INFINITY;
@@ -38,23 +38,23 @@ export class RingKeeper {
     if (nowMs - this.#foundMs >= FIND_MS) {
       this.#foundMs = nowMs;
       this.#find();
-      for (const [path, ring] of this.#kept) {
+      for (const [path, kept] of this.#kept) {
         // What it has left is for whoever wants to know why it died.
-        if (!ring.isWritten) this.#release(path, ring);
+        if (!kept.ring.isWritten) this.#release(path, kept);
       }
     }
-    for (const [path, ring] of this.#kept) {
+    for (const [path, kept] of this.#kept) {
       try {
-        makeRoom(ring);
+        makeRoom(kept);
       } catch (error) {
-        this.#release(path, ring);
+        this.#release(path, kept);
         this.onUnreadable(path, (error as Error).message);
       }
     }
   }
 
   close(): void {
-    for (const [path, ring] of this.#kept) this.#release(path, ring);
+    for (const [path, kept] of this.#kept) this.#release(path, kept);
   }
 
   #find(): void {
@@ -86,51 +86,46 @@ export class RingKeeper {
       ring.close();
       return false;
     }
-    const { shipperOffset } = ring.header;
+    const lease = leaseOf(ring);
     // Another agent keeps it, whose turn ends with its life.
-    if (!ring.file.lock(shipperOffset, LEASE_BYTES)) {
+    if (lease === undefined) {
       ring.close();
       return true;
     }
-    // Whoever kept it before may have died between its two stores.
-    storeTotal(ring, totalOf(ring));
-    this.#kept.set(path, ring);
+    this.#kept.set(path, { ring, lease });
     return true;
   }
 
-  #release(path: string, ring: OpenRing): void {
+  #release(path: string, { ring }: Kept): void {
     this.#kept.delete(path);
     this.#passed.set(path, TRIES);
     ring.close();
   }
 }
 
+interface Kept {
+  ring: OpenRing;
+  lease: Lease;
+}
+
+/** Undefined for a ring that another agent keeps, or that cannot be read any more. */
+function leaseOf(ring: OpenRing): Lease | undefined {
+  try {
+    const lease = Lease.take(ring);
+    if (lease === undefined) return undefined;
+    // Whoever had it before may have died between its stores. A block that it has begun may be in a spool.
+    lease.storeTotal(lease.pending);
+    lease.storePosition(lease.total);
+    return lease;
+  } catch {
+    return undefined;
+  }
+}
+
 /** @throws RingFormatError for a file that was cut short */
-function makeRoom(ring: OpenRing): void {
-  const { ringBytes } = ring.header;
-  const words = Math.floor((ringBytes / 8) * KEPT_SHARE);
-  const total = totalOf(ring);
-  storeTotal(ring, total + ((ring.reader.leave(words) - total) >>> 0));
+function makeRoom({ ring, lease }: Kept): void {
+  const words = Math.floor((ring.header.ringBytes / 8) * KEPT_SHARE);
+  const { total } = lease;
+  lease.storeTotal(total + ((ring.reader.leave(words) - total) >>> 0));
+  lease.storePosition(lease.total);
 }
-
-/** Words that were ever done with. */
-function totalOf(ring: OpenRing): number {
-  const bytes = ring.copy(ring.header.shipperOffset + RING_SHIPPER.total, 8);
-  const total = new DataView(bytes.buffer).getFloat64(0, true);
-  return Number.isSafeInteger(total) && total >= 0 ? total : 0;
-}
-
-/** The total first: whoever comes after a death between both goes by it. */
-function storeTotal(ring: OpenRing, total: number): void {
-  const { shipperOffset } = ring.header;
-  const word = new Uint8Array(8);
-  const view = new DataView(word.buffer);
-  view.setFloat64(0, total, true);
-  ring.storeWord(shipperOffset + RING_SHIPPER.total, word);
-  view.setUint32(0, total % 2 ** 32, true);
-  view.setUint32(4, 0, true);
-  ring.storeWord(shipperOffset + RING_SHIPPER.position, word);
-}
-
-/** Whoever stores the position holds the lock of where it is. */
-const LEASE_BYTES = 8;

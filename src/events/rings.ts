@@ -9,6 +9,7 @@ import {
   isAppName,
   isRingFile,
   RING_HEADER_BYTES,
+  RING_STATE,
   RingFormatError,
   type RingHeader,
   RingReader,
@@ -54,6 +55,8 @@ const WORD_BYTES = 8;
 
 export class OpenRing {
   readonly reader: RingReader;
+  readonly #word = new Uint8Array(WORD_BYTES);
+  readonly #view = new DataView(this.#word.buffer);
 
   private constructor(
     readonly header: RingHeader,
@@ -83,6 +86,12 @@ export class OpenRing {
   get isWritten(): boolean {
     const { stateOffset, shipperOffset } = this.header;
     return this.file.locked(stateOffset, Math.max(1, shipperOffset - stateOffset));
+  }
+
+  /** Words that the writer has ever committed, modulo 2³². */
+  get head(): number {
+    this.read(this.#word, this.header.stateOffset + RING_STATE.head);
+    return this.#view.getUint32(0, true);
   }
 
   /** A copy of a part of the file. @throws RingFormatError when the file was cut short */

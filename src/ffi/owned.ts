@@ -33,6 +33,8 @@ export class ForeignFileError extends Error {
 export interface Owners {
   /** Users, the expected one first. */
   readonly uids: readonly number[];
+  /** Files of every user may be used, whatever `uids` says: for root, who treats them as what anybody may have written. */
+  readonly isAnyUser?: boolean;
   /** Folder of the pools, if somebody has named one: where only its owner and group may put files, all of them are used. */
   readonly folder?: string;
   /** Permissions that no file may give, e.g. 0o002. */
@@ -117,10 +119,10 @@ interface Found {
 function foreignness(
   path: string,
   { isFile, uid, mode }: Found,
-  { uids, folder, refusedMode = 0 }: Owners,
+  { uids, isAnyUser = false, folder, refusedMode = 0 }: Owners,
 ): string | undefined {
   if (!isFile) return `it is ${kindOf(lstatOf(path))}, and no plain file`;
-  if (!uids.includes(uid) && !(folder !== undefined && isClosed(folder, path))) {
+  if (!isAnyUser && !uids.includes(uid) && !(folder !== undefined && isClosed(folder, path))) {
     return `it belongs to user ${uid}, not to user ${uids.join(" or ")}`;
   }
   if ((mode & refusedMode) !== 0) {

@@ -86,6 +86,8 @@ export {
   encodeSegment,
   frameHead,
   readSegment,
+  SEGMENT_FRAME_HEAD_BYTES,
+  SEGMENT_HEAD_BYTES,
   type SegmentFrame,
   segmentHead,
 } from "./events/block/segment.ts";
@@ -222,6 +224,7 @@ export {
   appOfRingInShm,
   appOfShmFile,
   defaultSocketPath,
+  defaultStateDir,
   isRingFile,
   type NamedPool,
   poolPath,

@@ -80,6 +80,17 @@ export function defaultSocketPath(
   return "/run/microview/agent.sock";
 }
 
+/** Where a service of ours keeps what has to outlive it: in systemd's, root's or the user's directory of state. */
+export function defaultStateDir(
+  env: Readonly<Record<string, string | undefined>>,
+  uid: number | undefined,
+): string {
+  const { STATE_DIRECTORY: given, XDG_STATE_HOME: state, HOME: home } = env;
+  if (given) return given.split(":")[0]!;
+  if (uid === 0 || (!state && !home)) return "/var/lib/microview";
+  return `${state || `${home}/.local/state`}/microview`;
+}
+
 /** Not {@link SHM_PREFIX}: "events.shop" may be an application's name. */
 const RING_PREFIX = "microview-events.";
 const RING_IN_SHM = /^microview-events\.(.+)\.[0-9a-f]{16}$/;

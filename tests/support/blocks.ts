@@ -85,3 +85,8 @@ export function tableOf<T extends object & { rows: number }>(blank: T, rows: rea
   }
   return blank;
 }
+
+/** The text of a row. */
+export function textAt({ index, texts }: TextColumn, row: number): string {
+  return texts[index[row]!]!;
+}

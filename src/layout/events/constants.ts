@@ -66,6 +66,13 @@ export const RING_SHIPPER = {
   position: 0,
   /** f64: words that were ever done with. It is stored first: whoever finds another position stores that again. */
   total: 8,
+  /**
+   * f64: words up to where the block goes that is being written, stored before it. Whoever comes after a death makes the
+   * same block again, and none that goes further.
+   */
+  pending: 16,
+  /** f64: 1 when the block was written that says that nothing follows. */
+  ended: 24,
   // What an operator has asked for, on a cache line that is stored only then; the writer reads it at each call.
   /** u32: goes up with each change. */
   controlVersion: 64,

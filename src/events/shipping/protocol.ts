@@ -1,0 +1,59 @@
+// What the agent's main thread and its thread for events tell each other.
+
+import type { LossCause } from "./spool.ts";
+
+export interface ShippingOptions {
+  /** Address of the lake. */
+  lake: string;
+  /** File with the token to show it, read anew for each request. */
+  tokenFile?: string;
+  /** Certificates to trust there instead of the system's, PEM. */
+  ca?: string;
+  spool: string;
+  spoolBytes: number;
+  spoolAgeMs: number;
+  /** Where rings are; undefined for the usual place. */
+  poolDir?: string;
+  /** What this host is called in rows. */
+  host: string;
+  /** Ships rings of all users. */
+  isForAll: boolean;
+  /** For tests: how long a lake may be silent, and how long pauses are. */
+  timeoutMs?: number;
+  backoffMs?: { first: number; last: number };
+}
+
+/** What became of events so far. Counters but for what waits. */
+export interface ShippingStatus {
+  rings: number;
+  /** Events that the lake has taken. */
+  shipped: number;
+  requests: number;
+  bytes: number;
+  retries: number;
+  lost: Record<LossCause, number>;
+  /** Bytes of rings that could not be read. */
+  unreadBytes: number;
+  waiting: number;
+  spoolBytes: number;
+  /** How long the oldest has waited. */
+  lagMs: number;
+  /** Why the spool cannot be written. */
+  trouble?: string;
+}
+
+export type ToShipper =
+  | { kind: "start"; options: ShippingOptions }
+  | { kind: "stop"; graceMs: number };
+
+export type FromShipper =
+  | { kind: "started" }
+  | { kind: "failed"; message: string }
+  | { kind: "status"; status: ShippingStatus }
+  | {
+      kind: "log";
+      level: "info" | "warn";
+      message: string;
+      fields: Record<string, string | number>;
+    }
+  | { kind: "stopped"; left: number };

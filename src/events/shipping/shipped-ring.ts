@@ -1,0 +1,143 @@
+// One ring that is shipped: what is new in it becomes blocks in the spool. The order of stores makes that each event
+// arrives once, whatever store the agent dies at (docs/decisions/0051).
+
+import type { BlockHeader, BlockProcess } from "../../layout/index.ts";
+import type { Lease } from "../lease.ts";
+import type { OpenRing } from "../rings.ts";
+import type { Spool } from "./spool.ts";
+
+/** A part of a ring that becomes a block. */
+export interface RingPart {
+  ring: OpenRing;
+  /** Words from the ring's start: the first, and the one behind the last. Records begin at both. */
+  first: number;
+  end: number;
+  /** Nothing follows: the writer has ended. */
+  isFinal: boolean;
+  process: BlockProcess;
+}
+
+/** Makes a block; of a part that is too long for one, of its beginning. */
+export type MakeBlock = (part: RingPart) => { block: Uint8Array; header: BlockHeader };
+
+/** Between two of them a test ends the process. */
+export type Step = "pending" | "spooled" | "total" | "position" | "final" | "ended" | "removed";
+
+export interface ShippingContext {
+  spool: Spool;
+  makeBlock: MakeBlock;
+  step?: (step: Step) => void;
+}
+
+/** Of a ring, what stays readable for `events tail` while its writer has room enough. */
+const KEPT_SHARE = 1 / 8;
+/** When so much is new, it is shipped at once: spans are refused from a half on. */
+const BUSY_SHARE = 1 / 8;
+
+export class ShippedRing {
+  readonly #context: ShippingContext;
+  readonly #process: BlockProcess;
+  readonly #words: number;
+  /** Where blocks have ended whose words are kept, the oldest first. */
+  readonly #ends: number[] = [];
+  /** Words that could not be read. */
+  skippedWords = 0;
+
+  /** @throws RingFormatError, SystemError for a ring that cannot be read */
+  constructor(
+    readonly path: string,
+    readonly ring: OpenRing,
+    readonly lease: Lease,
+    process: BlockProcess,
+    context: ShippingContext,
+  ) {
+    this.#process = process;
+    this.#context = context;
+    this.#words = ring.header.ringBytes / 8;
+    // An agent that has died after it spooled a block has not told the ring.
+    const spooled = context.spool.stream(ring.header.ringId);
+    if (spooled !== undefined) {
+      if (spooled.end > lease.total && lease.wordsAfter(lease.total) >= spooled.end - lease.total) {
+        lease.storeTotal(spooled.end);
+      }
+      if (spooled.isFinal && !lease.isEnded) lease.storeEnded();
+    }
+    // What is kept for others is before the total; anything else is what somebody has left half done.
+    if (lease.kept > this.#words) lease.storePosition(lease.total);
+    this.#ends.push(lease.total);
+  }
+
+  /** Whether its writer would soon have no room for spans. */
+  get isBusy(): boolean {
+    return this.lease.news >= this.#words * BUSY_SHARE;
+  }
+
+  /**
+   * Ships what is new up to the head as it is now.
+   * @param isWritten whether its writer may go on: if not, what was shipped is left for others to read
+   * @returns false when the spool does not take it
+   */
+  ship(isWritten: boolean): boolean {
+    const { lease } = this;
+    const { news } = lease;
+    if (news > this.#words) {
+      // The words were overwritten, or the head was forged.
+      this.skippedWords += news;
+      lease.storeTotal(lease.total + news);
+      lease.storePosition(lease.total);
+      return true;
+    }
+    const goal = lease.total + news;
+    while (lease.total < goal) if (!this.#shipBlock(goal)) return false;
+    if (isWritten) this.#giveRoom(news >= this.#words * BUSY_SHARE);
+    return true;
+  }
+
+  /**
+   * Says that nothing follows, once.
+   * @returns false when the spool does not take it
+   */
+  end(): boolean {
+    const { lease, ring } = this;
+    const { spool, makeBlock, step } = this.#context;
+    if (lease.isEnded) return true;
+    const { total } = lease;
+    const part = { ring, first: total, end: total, isFinal: true, process: this.#process };
+    const { block, header } = makeBlock(part);
+    if (!spool.append(block, header)) return false;
+    step?.("final");
+    lease.storeEnded();
+    step?.("ended");
+    return true;
+  }
+
+  #shipBlock(goal: number): boolean {
+    const { lease, ring } = this;
+    const { spool, makeBlock, step } = this.#context;
+    const first = lease.total;
+    // A block that somebody has begun may be in another spool: it is made again, and with its id it counts once.
+    const end = lease.pending > first ? lease.pending : goal;
+    const part = { ring, first, end, isFinal: false, process: this.#process };
+    const { block, header } = makeBlock(part);
+    lease.storePending(header.end);
+    step?.("pending");
+    if (!spool.append(block, header)) return false;
+    step?.("spooled");
+    lease.storeTotal(header.end);
+    step?.("total");
+    this.#ends.push(header.end);
+    return true;
+  }
+
+  #giveRoom(isBusy: boolean): void {
+    const { total } = this.lease;
+    const kept = isBusy ? 0 : this.#words * KEPT_SHARE;
+    while (this.#ends.length > 1 && total - this.#ends[0]! > kept) this.#ends.shift();
+    this.lease.storePosition(this.#ends[0]!);
+    this.#context.step?.("position");
+  }
+
+  close(): void {
+    this.ring.close();
+  }
+}

@@ -1,0 +1,231 @@
+// Ships the rings of a host: finds them, takes their leases, looks for news, and lets go of those whose writers have
+// ended when a lake has all of theirs. It runs in the agent's thread for events (worker.ts).
+
+import { rmSync, statSync } from "node:fs";
+import { ownUids } from "../../ffi/index.ts";
+import { findProcess, identityOf, ProcessLook } from "../../identity/index.ts";
+import { type BlockProcess, type ProcessIdentity, UNKNOWN_IDENTITY } from "../../layout/index.ts";
+import { Lease } from "../lease.ts";
+import { OpenRing, ringsNamed } from "../rings.ts";
+import { ShippedRing, type ShippingContext } from "./shipped-ring.ts";
+import { nsOf } from "./times.ts";
+import { Users } from "./users.ts";
+
+export interface ShipperOptions extends ShippingContext {
+  poolDir?: string;
+  /** What this host is called in rows. */
+  host: string;
+  /** Ships rings of all users, as only root can. */
+  isForAll: boolean;
+  /** Told once of each file that has a ring's name and is left alone. */
+  onUnreadable: (path: string, reason: string) => void;
+  /** Called with each ring that is taken. */
+  onTaken?: (ring: ShippedRing) => void;
+}
+
+/** How often files are looked for, and whether writers live. */
+const FIND_MS = 1000;
+/** How often what little is new becomes a block. */
+const FLUSH_MS = 500;
+const BUSY_MS = 20;
+const IDLE_MS = 50;
+/** A spool that takes nothing is asked again after this. */
+const SPOOL_RETRY_MS = 500;
+/** A file that cannot be read may be a ring whose writer has just begun. */
+const TRIES = 5;
+const RINGS_MAX = 8192;
+const RINGS_PER_USER_MAX = 1024;
+
+export class Shipper {
+  readonly #options: ShipperOptions;
+  readonly #rings = new Map<string, ShippedRing>();
+  readonly #uids = new Map<string, number>();
+  /** How often in a row files were found that cannot be shipped. */
+  readonly #passed = new Map<string, number>();
+  readonly #users = new Users();
+  #foundMs = Number.NEGATIVE_INFINITY;
+  #flushedMs = Number.NEGATIVE_INFINITY;
+  #retryMs = Number.NEGATIVE_INFINITY;
+  #isBusy = false;
+  /** Words that no block has: they were overwritten, or a head was forged. */
+  #skippedWords = 0;
+
+  constructor(options: ShipperOptions) {
+    this.#options = options;
+  }
+
+  /** How soon the next round is due. */
+  get everyMs(): number {
+    return this.#isBusy ? BUSY_MS : IDLE_MS;
+  }
+
+  get ringCount(): number {
+    return this.#rings.size;
+  }
+
+  get skippedWords(): number {
+    return [...this.#rings.values()].reduce(
+      (sum, each) => sum + each.skippedWords,
+      this.#skippedWords,
+    );
+  }
+
+  /** Those that are shipped now. */
+  get rings(): Iterable<ShippedRing> {
+    return this.#rings.values();
+  }
+
+  /** @returns whether blocks were made that may be sent at once */
+  round(nowMs = performance.now()): boolean {
+    const isFinding = nowMs - this.#foundMs >= FIND_MS;
+    if (isFinding) {
+      this.#foundMs = nowMs;
+      this.#find();
+    }
+    const isFlush = nowMs - this.#flushedMs >= FLUSH_MS;
+    if (isFlush) this.#flushedMs = nowMs;
+    if (nowMs < this.#retryMs) return false;
+    this.#isBusy = false;
+    for (const [path, shipped] of this.#rings) {
+      try {
+        if (!this.#look(path, shipped, { isFlush, isFinding })) {
+          this.#retryMs = nowMs + SPOOL_RETRY_MS;
+          return false;
+        }
+      } catch (error) {
+        this.#release(path, shipped);
+        this.#options.onUnreadable(path, (error as Error).message);
+      }
+    }
+    return isFlush;
+  }
+
+  /** Ships what is there now. */
+  flush(): void {
+    this.#flushedMs = Number.NEGATIVE_INFINITY;
+    this.#foundMs = Number.NEGATIVE_INFINITY;
+    this.round();
+  }
+
+  close(): void {
+    for (const [path, shipped] of this.#rings) this.#release(path, shipped);
+  }
+
+  /** @returns false when the spool takes nothing */
+  #look(
+    path: string,
+    shipped: ShippedRing,
+    due: { isFlush: boolean; isFinding: boolean },
+  ): boolean {
+    // Looked at first: what was recorded before the writer's end is there then.
+    const isWritten = !due.isFinding || shipped.ring.isWritten;
+    const { isBusy } = shipped;
+    if (isBusy) this.#isBusy = true;
+    if (!(isBusy || due.isFlush || !isWritten)) return true;
+    if (!shipped.ship(isWritten)) return false;
+    if (isWritten) return true;
+    if (!shipped.end()) return false;
+    const { spool, step } = this.#options;
+    if (spool.stream(shipped.ring.header.ringId) !== undefined) return true;
+    removeFile(shipped);
+    step?.("removed");
+    this.#release(path, shipped);
+    return true;
+  }
+
+  #find(): void {
+    let named: ReturnType<typeof ringsNamed>;
+    try {
+      named = ringsNamed(this.#options.poolDir);
+    } catch {
+      // The folder of the pools is gone, which the agent itself tells.
+      return;
+    }
+    const there = new Set(named.map(({ path }) => path));
+    for (const path of this.#passed.keys()) if (!there.has(path)) this.#passed.delete(path);
+    const look = new ProcessLook();
+    for (const { app, path } of named) {
+      const tries = this.#passed.get(path) ?? 0;
+      if (this.#rings.has(path) || tries >= TRIES || this.#rings.size >= RINGS_MAX) continue;
+      const reason = this.#take(app, path, look);
+      if (reason === undefined) continue;
+      this.#passed.set(path, tries + 1);
+      if (tries + 1 === TRIES) this.#options.onUnreadable(path, reason);
+    }
+  }
+
+  /** @returns why it cannot be shipped */
+  #take(app: string, path: string, look: ProcessLook): string | undefined {
+    const { poolDir, isForAll } = this.#options;
+    let ring: OpenRing | undefined;
+    try {
+      const folder = poolDir === undefined ? {} : { folder: poolDir };
+      ring = OpenRing.open(path, { uids: ownUids(), isAnyUser: isForAll, ...folder }, true);
+      const { uid, inode, device } = ring.file.stat();
+      const reason = this.#whyNot(ring, app, path, uid);
+      if (reason !== undefined) {
+        ring.close();
+        return reason;
+      }
+      const lease = Lease.take(ring);
+      if (lease === undefined) {
+        // Another agent ships it, whose turn ends with its life.
+        ring.close();
+        return undefined;
+      }
+      const { stateOffset: offset, shipperOffset, pid } = ring.header;
+      const lock = { offset, bytes: shipperOffset - offset };
+      const seen = findProcess(pid, { inode, device }, lock, look);
+      const identity = (seen === undefined ? undefined : identityOf(seen)) ?? UNKNOWN_IDENTITY;
+      const process = this.#process(ring, uid, identity);
+      const shipped = new ShippedRing(path, ring, lease, process, this.#options);
+      this.#rings.set(path, shipped);
+      this.#uids.set(path, uid);
+      this.#options.onTaken?.(shipped);
+      return undefined;
+    } catch (error) {
+      ring?.close();
+      return (error as Error).message;
+    }
+  }
+
+  /** Names and ids are what the file's owner has written there: nobody may take somebody else's. */
+  #whyNot(ring: OpenRing, app: string, path: string, uid: number): string | undefined {
+    const { header } = ring;
+    if (header.app !== app) return `it says that it is of ${header.app}`;
+    if (!path.endsWith(header.ringId)) return `it says that it is ${header.ringId}`;
+    for (const each of this.#rings.values()) {
+      if (each.ring.header.ringId === header.ringId) return `${each.path} has the same id`;
+    }
+    const ofUser = [...this.#uids.values()].filter((each) => each === uid).length;
+    if (ofUser >= RINGS_PER_USER_MAX) return `user ${uid} has ${ofUser} rings already`;
+    return undefined;
+  }
+
+  #process({ header }: OpenRing, uid: number, identity: ProcessIdentity): BlockProcess {
+    const { processId, app, service, pid, processStartUnixMs, exe, runtime } = header;
+    const { containerId: container, podName: pod, namespace } = identity;
+    return {
+      ...{ processId, app, service, pid, exe, runtime },
+      startNs: nsOf(processStartUnixMs),
+      host: this.#options.host,
+      user: this.#users.name(uid),
+      ...(container === "" ? {} : { container }),
+      ...(pod === "" ? {} : { pod }),
+      ...(namespace === "" ? {} : { namespace }),
+    };
+  }
+
+  #release(path: string, shipped: ShippedRing): void {
+    this.#skippedWords += shipped.skippedWords;
+    this.#rings.delete(path);
+    this.#uids.delete(path);
+    shipped.close();
+  }
+}
+
+/** Only if the name still leads to this very file. */
+function removeFile({ path, ring }: ShippedRing): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.ino === ring.file.stat().inode) rmSync(path, { force: true });
+}

@@ -1,0 +1,74 @@
+// The main thread's side of shipping events: starts the thread, hands on what it says, and ends it. The agent uses it.
+
+import { threadFault } from "../../text/index.ts";
+import type { FromShipper, ShippingOptions, ShippingStatus, ToShipper } from "./protocol.ts";
+
+// The compiled binary keeps workers below its root; from sources they lie beside this file.
+const WORKER_URL = new URL(
+  import.meta.url.includes("/$bunfs/") ? "./src/events/shipping/worker.ts" : "./worker.ts",
+  import.meta.url,
+);
+
+export interface ShippingListeners {
+  status(status: ShippingStatus): void;
+  log(level: "info" | "warn", message: string, fields: Record<string, string | number>): void;
+  /** The thread has ended by an error, and nothing is shipped any more. */
+  failed(reason: string): void;
+}
+
+export class EventShipping {
+  readonly #worker: Worker;
+  #stopped: PromiseWithResolvers<number> | undefined;
+  #hasFailed = false;
+
+  private constructor(worker: Worker, listeners: ShippingListeners) {
+    this.#worker = worker;
+    worker.onmessage = ({ data }: MessageEvent<FromShipper>) => {
+      if (data.kind === "status") listeners.status(data.status);
+      else if (data.kind === "log") listeners.log(data.level, data.message, data.fields);
+      else if (data.kind === "stopped") this.#stopped?.resolve(data.left);
+    };
+    worker.onerror = ({ message }) => {
+      this.#hasFailed = true;
+      this.#stopped?.resolve(0);
+      listeners.failed(threadFault(message));
+    };
+  }
+
+  /** @throws Error when the spool cannot be used */
+  static async start(
+    options: ShippingOptions,
+    listeners: ShippingListeners,
+  ): Promise<EventShipping> {
+    const worker = new Worker(WORKER_URL.href);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        worker.onerror = ({ message }) => reject(new Error(threadFault(message)));
+        worker.onmessage = ({ data }: MessageEvent<FromShipper>) => {
+          if (data.kind === "started") resolve();
+          else if (data.kind === "failed") reject(new Error(data.message));
+          else if (data.kind === "log") listeners.log(data.level, data.message, data.fields);
+        };
+        worker.postMessage({ kind: "start", options } satisfies ToShipper);
+      });
+      return new EventShipping(worker, listeners);
+    } catch (error) {
+      worker.terminate();
+      throw error;
+    }
+  }
+
+  /**
+   * Ships what is there now, and lets go of everything.
+   * @param graceMs how long the lake may take for what waits; the rest stays in the spool
+   * @returns how many events that is
+   */
+  async stop(graceMs: number): Promise<number> {
+    this.#stopped ??= Promise.withResolvers();
+    if (this.#hasFailed) this.#stopped.resolve(0);
+    this.#worker.postMessage({ kind: "stop", graceMs } satisfies ToShipper);
+    const left = await this.#stopped.promise;
+    this.#worker.terminate();
+    return left;
+  }
+}

@@ -1,0 +1,506 @@
+// Blocks on disk until a lake has taken them: appended to an open segment, which is closed after a moment, sent, and
+// removed when it was acknowledged. Used by the shipper, which appends, and the sender, whose backlog it is.
+//
+//   DIR/lock                     held by the agent whose spool it is
+//   DIR/0000000001-<id>.seg …    segments (src/layout/events/block/segment.ts) in the order in which they were made
+//   DIR/refused/…                segments that the lake refused for good; they go first when room is needed
+//
+// A kill takes nothing that was written: the kernel has it. What a power failure takes is in docs/decisions/0051.
+
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { lockWhole } from "../../ffi/index.ts";
+import {
+  type BlockHeader,
+  type BlockRows,
+  DamageError,
+  decodeBlockHeader,
+  frameHead,
+  readSegment,
+  SEGMENT_FRAME_HEAD_BYTES,
+  SEGMENT_HEAD_BYTES,
+  segmentHead,
+} from "../../layout/index.ts";
+import type { PushRequest } from "../../sinks/delivery/index.ts";
+import { counted } from "../../text/index.ts";
+
+/** The folder cannot be used. */
+export class SpoolError extends Error {
+  override readonly name = "SpoolError";
+}
+
+/**
+ * Why events were lost: the spool had no room, they were too old, the file was damaged on the disk, or the lake refused
+ * them.
+ */
+export const LOSS_CAUSES = ["size", "age", "damaged", "refused"] as const;
+export type LossCause = (typeof LOSS_CAUSES)[number];
+
+export interface SpoolOptions {
+  folder: string;
+  /** What all segments may take together. */
+  maxBytes: number;
+  /** How long a segment may wait. */
+  maxAgeMs: number;
+  /** Told when something cannot be written, and once when it can again. */
+  onTrouble?: (message: string) => void;
+  /** Told of each loss; whoever takes it counts and warns. */
+  onLost?: (cause: LossCause, events: number) => void;
+}
+
+/** A closed segment, as it is sent. */
+export interface SegmentRequest extends PushRequest {
+  segmentId: string;
+}
+
+/** What the spool has of a stream that was not taken yet. */
+export interface SpooledStream {
+  /** Words of the stream up to where its blocks go. */
+  end: number;
+  isFinal: boolean;
+}
+
+interface Segment {
+  number: number;
+  segmentId: string;
+  path: string;
+  /** Of its sound part. */
+  bytes: number;
+  items: number;
+  madeMs: number;
+  isSynced: boolean;
+  isRefused: boolean;
+}
+
+export const SEGMENT_BYTES_MAX = 1 << 20;
+/** How long a segment stays open, and how long while a lake is away, so that there are fewer files. */
+const OPEN_MS = 500;
+const OPEN_WHILE_BEHIND_MS = 10_000;
+const BEHIND_SEGMENTS = 8;
+/** A segment that waits for so long is written through to the disk; most are gone before. */
+const SYNC_AFTER_MS = 1_000;
+const NAME = /^(\d{10})-([0-9a-f]{32})\.seg$/;
+
+export class Spool {
+  /** Events and bytes that wait for the lake. */
+  items = 0;
+  bytes = 0;
+  dropped = 0;
+  readonly durable = true;
+  readonly #options: SpoolOptions;
+  readonly #lockFd: number;
+  /** Closed, in their order. */
+  readonly #waiting: Segment[] = [];
+  readonly #refused: Segment[] = [];
+  readonly #streams = new Map<string, SpooledStream & { number: number }>();
+  #open: { segment: Segment; fd: number; openedMs: number } | undefined;
+  #nextNumber = 1;
+  #head: { request: SegmentRequest; segment: Segment } | undefined;
+  /** It had to go while it was being sent. Whether it is lost is known when it has been sent. */
+  #overtaken: SegmentRequest | undefined;
+  #trouble: { message: string; times: number } | undefined;
+
+  /** @throws SpoolError when another agent has the folder, or it cannot be used */
+  constructor(options: SpoolOptions) {
+    this.#options = options;
+    const { folder } = options;
+    try {
+      mkdirSync(join(folder, "refused"), { recursive: true, mode: 0o700 });
+      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+      this.#lockFd = openSync(join(folder, "lock"), flags, 0o600);
+    } catch (error) {
+      throw new SpoolError(`cannot use ${folder}: ${(error as Error).message}`);
+    }
+    try {
+      if (!lockWhole(this.#lockFd)) throw new SpoolError(`another agent has the spool ${folder}`);
+      this.#recover();
+    } catch (error) {
+      closeSync(this.#lockFd);
+      if (error instanceof SpoolError) throw error;
+      throw new SpoolError(`cannot use ${folder}: ${(error as Error).message}`);
+    }
+  }
+
+  /** What cannot be written now, for people; undefined while all is well. */
+  get trouble(): string | undefined {
+    return this.#trouble?.message;
+  }
+
+  /** Segments that wait, the open one included. */
+  get segments(): number {
+    return this.#waiting.length + (this.#open === undefined ? 0 : 1);
+  }
+
+  /** When the oldest segment was begun, Unix time; undefined when none waits. */
+  get oldestMs(): number | undefined {
+    return (this.#waiting[0] ?? this.#open?.segment)?.madeMs;
+  }
+
+  /** What it has of a stream; undefined when all of it was taken, or is lost. */
+  stream(streamId: string): SpooledStream | undefined {
+    return this.#streams.get(streamId);
+  }
+
+  /**
+   * Adds a block. When it returns true the block outlives this process.
+   * @returns false when it cannot be written, which is told
+   */
+  append(block: Uint8Array, { rows, stream, end, isFinal }: Appended, nowMs = Date.now()): boolean {
+    const size = SEGMENT_FRAME_HEAD_BYTES + block.length;
+    this.#makeRoom(size);
+    const open = this.#open;
+    if (open !== undefined && open.segment.bytes + size > SEGMENT_BYTES_MAX) this.seal();
+    try {
+      const { segment, fd } = this.#open ?? this.#begin(nowMs);
+      const frame = Buffer.concat([frameHead(block), block]);
+      writeWhole(fd, frame, segment.bytes);
+      segment.bytes += size;
+      this.bytes += size;
+      this.#worked();
+      const items = itemsOf(rows);
+      segment.items += items;
+      this.items += items;
+      this.#streams.set(stream.streamId, { end, isFinal, number: segment.number });
+      return true;
+    } catch (error) {
+      this.#failed(error as Error);
+      this.#cutOff();
+      return false;
+    }
+  }
+
+  /** Closes the open segment: it can be sent. @returns whether there was one */
+  seal(): boolean {
+    const open = this.#open;
+    if (open === undefined) return false;
+    this.#open = undefined;
+    closeAnyway(open.fd);
+    // Its first block could not be written.
+    if (open.segment.bytes <= SEGMENT_HEAD_BYTES) {
+      this.bytes -= open.segment.bytes;
+      rmSync(open.segment.path, { force: true });
+      return false;
+    }
+    this.#waiting.push(open.segment);
+    return true;
+  }
+
+  /** Closes what was open for long enough, drops what is too old. @returns whether there is more to send */
+  tick(nowMs = Date.now()): boolean {
+    for (const list of [this.#refused, this.#waiting]) {
+      for (let oldest = list[0]; oldest !== undefined; oldest = list[0]) {
+        // A clock that was set back makes nothing old.
+        if (nowMs - oldest.madeMs <= this.#options.maxAgeMs) break;
+        this.#drop(list, "age");
+      }
+    }
+    for (const segment of this.#waiting) {
+      if (segment.isSynced) continue;
+      if (nowMs - segment.madeMs < SYNC_AFTER_MS) break;
+      segment.isSynced = true;
+      sync(segment.path);
+    }
+    const open = this.#open;
+    if (open === undefined) return false;
+    const openMs = this.#isBehind ? OPEN_WHILE_BEHIND_MS : OPEN_MS;
+    return performance.now() - open.openedMs >= openMs && this.seal();
+  }
+
+  /** All that was recorded so far was appended: there is nothing to wait for. @returns whether there is more to send */
+  flushed(): boolean {
+    return !this.#isBehind && this.seal();
+  }
+
+  get #isBehind(): boolean {
+    return this.#waiting.length >= BEHIND_SEGMENTS;
+  }
+
+  peek(): SegmentRequest | undefined {
+    if (this.#head !== undefined) return this.#head.request;
+    if (this.#overtaken !== undefined) this.#lose("size", this.#overtaken.items);
+    this.#overtaken = undefined;
+    for (;;) {
+      const segment = this.#waiting[0];
+      if (segment === undefined) return undefined;
+      let body: Uint8Array<ArrayBuffer> | undefined;
+      try {
+        body = readWhole(segment);
+      } catch (error) {
+        // It may be read later: this process may have too many files, or the disk a bad moment.
+        this.#failed(error as Error);
+        return undefined;
+      }
+      if (body === undefined) {
+        this.#drop(this.#waiting, "damaged");
+        continue;
+      }
+      const request = { body, items: segment.items, segmentId: segment.segmentId };
+      this.#head = { request, segment };
+      return request;
+    }
+  }
+
+  /** A segment was taken, or refused. */
+  shift(request: PushRequest): void {
+    if (request === this.#overtaken) {
+      this.#overtaken = undefined;
+      this.items -= request.items;
+      return;
+    }
+    const head = this.#head;
+    if (head === undefined || head.request !== request) return;
+    this.#head = undefined;
+    this.#waiting.shift();
+    this.items -= request.items;
+    this.#leaves(head.segment);
+    if (!head.segment.isRefused) this.#remove(head.segment);
+  }
+
+  /** The lake does not want it: it is kept aside for people until its room is needed. Called before it is shifted. */
+  refuse(request: SegmentRequest): void {
+    const { onLost, folder } = this.#options;
+    onLost?.("refused", request.items);
+    const head = this.#head;
+    if (head === undefined || head.request !== request) return;
+    const { segment } = head;
+    const path = join(folder, "refused", nameOf(segment.number, segment.segmentId));
+    try {
+      renameSync(segment.path, path);
+    } catch (error) {
+      this.#failed(error as Error);
+      return;
+    }
+    segment.path = path;
+    segment.isRefused = true;
+    this.#refused.push(segment);
+  }
+
+  close(): void {
+    this.seal();
+    closeAnyway(this.#lockFd);
+  }
+
+  #recover(): void {
+    const { folder } = this.#options;
+    this.#refused.push(...this.#found(join(folder, "refused"), true));
+    this.#waiting.push(...this.#found(folder, false));
+    const numbers = [...this.#refused, ...this.#waiting].map(({ number }) => number);
+    this.#nextNumber = numbers.reduce((most, each) => Math.max(most, each), 0) + 1;
+  }
+
+  #found(folder: string, isRefused: boolean): Segment[] {
+    const segments: Segment[] = [];
+    for (const name of readdirSync(folder).sort()) {
+      const [, digits, segmentId] = NAME.exec(name) ?? [];
+      if (digits === undefined) continue;
+      const path = join(folder, name);
+      const number = Number(digits);
+      const { size, mtimeMs: madeMs } = statSync(path);
+      const segment = { number, segmentId: segmentId!, path, madeMs, isSynced: false, isRefused };
+      if (isRefused) {
+        segments.push({ ...segment, bytes: size, items: 0 });
+        this.bytes += size;
+        continue;
+      }
+      const { bytes, items } = this.#scan(path, number);
+      if (bytes <= SEGMENT_HEAD_BYTES) {
+        rmSync(path);
+        continue;
+      }
+      segments.push({ ...segment, bytes, items });
+      this.bytes += bytes;
+      this.items += items;
+    }
+    return segments;
+  }
+
+  /** Goes through a segment's sound blocks, and cuts off what is behind them. */
+  #scan(path: string, number: number): { bytes: number; items: number } {
+    const all = readFileSync(path);
+    const { frames, soundBytes } = readSegment(all);
+    let bytes = soundBytes;
+    let items = 0;
+    for (const { block, offset } of frames) {
+      let header: BlockHeader;
+      try {
+        header = decodeBlockHeader(block);
+      } catch (error) {
+        if (!(error instanceof DamageError)) throw error;
+        bytes = offset - SEGMENT_FRAME_HEAD_BYTES;
+        break;
+      }
+      items += itemsOf(header.rows);
+      const { stream, end, isFinal } = header;
+      this.#streams.set(stream.streamId, { end, isFinal, number });
+    }
+    if (bytes < all.length && bytes > 0) truncate(path, bytes);
+    return { bytes, items };
+  }
+
+  #begin(nowMs: number) {
+    const number = this.#nextNumber;
+    const segmentId = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
+    const path = join(this.#options.folder, nameOf(number, segmentId));
+    const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    try {
+      writeWhole(fd, segmentHead(), 0);
+    } catch (error) {
+      closeAnyway(fd);
+      rmSync(path, { force: true });
+      throw error;
+    }
+    this.#nextNumber++;
+    this.bytes += SEGMENT_HEAD_BYTES;
+    const segment: Segment = {
+      ...{ number, segmentId, path, bytes: SEGMENT_HEAD_BYTES, items: 0, madeMs: nowMs },
+      isSynced: false,
+      isRefused: false,
+    };
+    this.#open = { segment, fd, openedMs: performance.now() };
+    return this.#open;
+  }
+
+  /** A block was written in part. */
+  #cutOff(): void {
+    if (this.#open === undefined) return;
+    try {
+      ftruncateSync(this.#open.fd, this.#open.segment.bytes);
+    } catch {
+      // The next block is written over it, and whoever reads the file goes by what is sound.
+    }
+  }
+
+  #makeRoom(size: number): void {
+    while (this.bytes + size > this.#options.maxBytes) {
+      if (this.#refused.length > 0) this.#drop(this.#refused, "size");
+      else if (this.#waiting.length > 0) this.#drop(this.#waiting, "size");
+      else return;
+    }
+  }
+
+  /** Drops the oldest of a list. Those that were refused are counted already. */
+  #drop(list: Segment[], cause: LossCause): void {
+    const segment = list.shift()!;
+    if (!segment.isRefused) {
+      this.#leaves(segment);
+      if (segment === this.#head?.segment) {
+        this.#overtaken = this.#head.request;
+        this.#head = undefined;
+      } else this.#lose(cause, segment.items);
+    }
+    this.#remove(segment);
+  }
+
+  #lose(cause: LossCause, items: number): void {
+    this.items -= items;
+    this.dropped += items;
+    this.#options.onLost?.(cause, items);
+  }
+
+  /** What it alone has of streams is not here any more. */
+  #leaves({ number }: Segment): void {
+    for (const [streamId, stream] of this.#streams) {
+      if (stream.number === number) this.#streams.delete(streamId);
+    }
+  }
+
+  #remove({ path, bytes }: Segment): void {
+    this.bytes -= bytes;
+    try {
+      rmSync(path, { force: true });
+    } catch (error) {
+      // It is sent again by the next agent, and the lake has it already.
+      this.#failed(error as Error);
+    }
+  }
+
+  /** A full disk fails at every block. It is told once, until it changes or is over. */
+  #failed({ message }: Error): void {
+    if (this.#trouble?.message === message) {
+      this.#trouble.times++;
+      return;
+    }
+    this.#trouble = { message, times: 1 };
+    this.#options.onTrouble?.(`the spool ${this.#options.folder} cannot be used: ${message}`);
+  }
+
+  #worked(): void {
+    const trouble = this.#trouble;
+    if (trouble === undefined) return;
+    this.#trouble = undefined;
+    const { folder, onTrouble } = this.#options;
+    onTrouble?.(
+      `the spool ${folder} can be used again, after ${counted(trouble.times, "failure")}`,
+    );
+  }
+}
+
+type Appended = Pick<BlockHeader, "rows" | "stream" | "end" | "isFinal">;
+
+/** An event is a row of a block; the end of a span that began earlier is none of its own. */
+export function itemsOf({ logs, measures, spans, opens }: BlockRows): number {
+  return logs + measures + spans + opens;
+}
+
+function nameOf(number: number, segmentId: string): string {
+  return `${String(number).padStart(10, "0")}-${segmentId}.seg`;
+}
+
+function writeWhole(fd: number, bytes: Uint8Array, position: number): void {
+  for (let at = 0; at < bytes.length; ) {
+    at += writeSync(fd, bytes, at, bytes.length - at, position + at);
+  }
+}
+
+/** Undefined for one that somebody has removed or cut. */
+function readWhole({ path, bytes }: Segment): Uint8Array<ArrayBuffer> | undefined {
+  let all: Buffer;
+  try {
+    all = readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  return all.length < bytes ? undefined : new Uint8Array(all.subarray(0, bytes));
+}
+
+function truncate(path: string, bytes: number): void {
+  const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  try {
+    ftruncateSync(fd, bytes);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** In the background: a disk may take its time. */
+function sync(path: string): void {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  } catch {
+    return;
+  }
+  fdatasync(fd, () => closeAnyway(fd));
+}
+
+function closeAnyway(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {
+    // What was in it was written before.
+  }
+}

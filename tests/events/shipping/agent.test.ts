@@ -1,0 +1,80 @@
+// An agent with --lake: what services record arrives there, once, whoever dies meanwhile.
+
+import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { AgentOptions } from "../../../src/agent/agent.ts";
+import { textAt } from "../../support/blocks.ts";
+import { TestHost } from "../../support/host.ts";
+import { until } from "../../support/wait.ts";
+import { LakeStandIn } from "./stand-in.ts";
+
+function shippingTo(lake: LakeStandIn, host: TestHost): NonNullable<AgentOptions["shipping"]> {
+  return {
+    lake: lake.url,
+    spool: join(host.folder, "spool"),
+    spoolBytes: 64 << 20,
+    spoolAgeMs: 3_600_000,
+    host: "here",
+    isForAll: false,
+    backoffMs: { first: 5, last: 50 },
+  };
+}
+
+function counted(to: number): number[] {
+  return Array.from({ length: to }, (_, n) => n);
+}
+
+test("logs, measures and spans arrive, with who has recorded them", async () => {
+  await using host = new TestHost();
+  await using lake = new LakeStandIn();
+  const mv = host.client({ poolDir: host.poolDir });
+  mv.log.info("before any agent", { n: 0 });
+  await host.agent({ shipping: shippingTo(lake, host) });
+  mv.measure("latency", "seconds").record(0.25);
+  const query = mv.span("query");
+  query.run(() => mv.log.error("no answer", { n: 1 }));
+  const open = query.begin();
+  await until("all has arrived", () => lake.numbers().length === 2);
+  expect(lake.logs()).toMatchObject([
+    { app: "shop", service: "auth", pid: process.pid, level: "info", message: "before any agent" },
+    { level: "error", message: "no answer", properties: { n: 1 } },
+  ]);
+  open.end();
+  await until("the end of the span too", () =>
+    [...lake.blocks.values()].some(({ closes }) => closes.rows === 1),
+  );
+  const blocks = [...lake.streams().values()][0]!;
+  const rows = (table: "measures" | "spans" | "opens" | "closes") =>
+    blocks.reduce((sum, block) => sum + block[table].rows, 0);
+  expect([rows("measures"), rows("spans"), rows("opens"), rows("closes")]).toEqual([1, 1, 1, 1]);
+  const { spans } = blocks.find((block) => block.spans.rows === 1)!;
+  expect(textAt(spans.name, 0)).toBe("query");
+  // Each block goes on where the one before has ended.
+  for (const [i, { header }] of blocks.entries()) {
+    expect(header.first).toBe(i === 0 ? 0 : blocks[i - 1]!.header.end);
+  }
+});
+
+test("a ring whose writer has ended is drained, ended by a last block, and removed when the lake has it", async () => {
+  await using host = new TestHost();
+  await using lake = new LakeStandIn();
+  let isAway = true;
+  lake.fate = () => (isAway ? new Response("", { status: 503 }) : undefined);
+  await host.agent({ shipping: shippingTo(lake, host) });
+  const mv = host.client({ poolDir: host.poolDir });
+  for (const n of counted(100)) mv.log.warn("a line", { n });
+  await mv.close();
+  const rings = () =>
+    readdirSync(join(host.poolDir, "shop")).filter((name) => name.startsWith("events."));
+  await until("the lake was asked", () => lake.requests > 3);
+  expect(rings()).toHaveLength(1);
+  isAway = false;
+  await until("the ring is gone", () => rings().length === 0);
+  expect(lake.numbers()).toEqual(counted(100));
+  const [blocks] = lake.streams().values();
+  expect(blocks!.map(({ header }) => header.isFinal)).toEqual([
+    ...new Array(blocks!.length - 1).fill(false),
+    true,
+  ]);
+});
