@@ -1,7 +1,7 @@
 // A database in this process: what goes in by columns comes out, and it reaches no file that it was not given.
 
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Database } from "../../src/duckdb/index.ts";
 import { patience } from "../support/speed.ts";
@@ -46,4 +46,22 @@ test("files that it was not given are out of reach", async () => {
 
 test("a path with a quote, which could end a statement, is refused", async () => {
   expect((await open("/tmp/it's").then(() => undefined, String))!).toContain("a path with a quote");
+});
+
+test("in folders that it was given it reads and writes, and not beside them", async () => {
+  const database = await Database.open({
+    ...{ threads: 1, memoryBytes: 1e8, paths: [] },
+    directories: [`${folder}/given/`],
+  });
+  mkdirSync(join(folder, "given"));
+  const copy = (path: string) =>
+    database.connection.run(`COPY (SELECT 1 AS a) TO '${path}' (FORMAT parquet)`);
+  await copy(join(folder, "given/a.parquet"));
+  expect(await rows(database, `SELECT a FROM '${folder}/given/a.parquet'`)).toEqual([[1]]);
+  for (const path of [`${folder}/b.parquet`, `${folder}/given/../b.parquet`]) {
+    expect((await copy(path).then(() => undefined, String))!).toContain(
+      "disabled by configuration",
+    );
+  }
+  database.close();
 });
