@@ -1,0 +1,168 @@
+// Makes Parquet files, out of blocks or out of smaller files. A file is written under a name that nobody looks at, synced,
+// and then renamed, so that a file of its own name is always whole. Used in threads of their own.
+
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Database } from "../../duckdb/index.ts";
+import type { NewPartition } from "../catalogue/index.ts";
+import { copySql, FILES, type FileView, schemaHash } from "./files.ts";
+
+/** Below the folder of views: what is being written. */
+export const UNFINISHED = ".unfinished";
+/** Longer texts are no bounds. */
+const BOUND_UNITS = 64;
+
+interface WriterOptions {
+  /** The folder of views. */
+  dir: string;
+  memoryBytes: number;
+}
+
+/** DuckDB in a folder of views. */
+export class ParquetWriter {
+  readonly #dir: string;
+  readonly #made = new Set<string>();
+
+  private constructor(
+    dir: string,
+    readonly database: Database,
+  ) {
+    this.#dir = dir;
+  }
+
+  static async open({ dir, memoryBytes }: WriterOptions): Promise<ParquetWriter> {
+    const unfinished = join(dir, UNFINISHED);
+    mkdirSync(unfinished, { recursive: true, mode: 0o700 });
+    const database = await Database.open({
+      threads: 1,
+      memoryBytes,
+      paths: [],
+      directories: [`${dir}/`],
+      spill: join(unfinished, `spill-${crypto.randomUUID()}`),
+    });
+    // Rows come out in the order in which they went in only while the small table is the one that is looked up in.
+    const { connection } = database;
+    await connection.run("SET disabled_optimizers = 'join_order,build_side_probe_side'");
+    await connection.run("SET TimeZone = 'UTC'");
+    return new ParquetWriter(dir, database);
+  }
+
+  /** Where a file of a view lies on this host. */
+  pathOf(file: string): string {
+    return join(this.#dir, file);
+  }
+
+  /**
+   * Writes the rows of a SELECT, which has the view's columns in their order, as one file.
+   * @returns undefined when there were none
+   */
+  async write(view: FileView, day: string, select: string): Promise<NewPartition | undefined> {
+    const partitionId = crypto.randomUUID();
+    const unfinished = join(this.#dir, UNFINISHED, `${partitionId}.parquet`);
+    try {
+      const reader = await this.database.connection.runAndReadAll(
+        copySql(view, select, unfinished),
+      );
+      const [row] = reader.getRowsJson() as unknown as [CopiedFile?];
+      if (row === undefined || Number(row[1]) === 0) return undefined;
+      const statistics = statisticsOf(row);
+      const time = statistics.get(FILES[view].timeColumn)!;
+      const file = `${view}/data/day=${day}/${partitionId}.parquet`;
+      this.#publish(unfinished, file);
+      return {
+        partitionId,
+        viewName: view,
+        file,
+        day,
+        minNs: BigInt(time["min"]!),
+        maxNs: BigInt(time["max"]!),
+        rows: Number(row[1]),
+        bytes: Number(row[2]),
+        schemaHash: schemaHash(view),
+        bounds: boundsOf(statistics),
+      };
+    } finally {
+      rmSync(unfinished, { force: true });
+    }
+  }
+
+  /** Deletes files that no partition will name. */
+  discard(partitions: readonly NewPartition[]): void {
+    for (const { file } of partitions) rmSync(this.pathOf(file), { force: true });
+  }
+
+  close(): void {
+    this.database.close();
+  }
+
+  #publish(unfinished: string, file: string): void {
+    sync(unfinished, constants.O_RDONLY);
+    const path = this.pathOf(file);
+    const folder = dirname(path);
+    if (!this.#made.has(folder)) {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      for (let each = folder; each.length >= this.#dir.length; each = dirname(each)) syncDir(each);
+      this.#made.add(folder);
+    }
+    renameSync(unfinished, path);
+    syncDir(folder);
+  }
+}
+
+function syncDir(path: string): void {
+  sync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+}
+
+function sync(path: string, flags: number): void {
+  const fd = openSync(path, flags);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** What RETURN_STATS gives: name, rows, bytes, bytes of the footer, and of each column what is known. */
+type CopiedFile = [
+  file: string,
+  rows: string,
+  bytes: string,
+  footer: string,
+  columns: { key: string; value: { key: string; value: string }[] }[],
+];
+
+/** Of each column by its name, what DuckDB says of its values. */
+function statisticsOf(row: CopiedFile): Map<string, Readonly<Record<string, string>>> {
+  return new Map(
+    row[4].map(({ key, value }) => [
+      // In quotes, and with dots where it is a part of another.
+      key.replaceAll('"', ""),
+      Object.fromEntries(value.map((each) => [each.key, each.value])),
+    ]),
+  );
+}
+
+/** Least and greatest values, as far as they are short, and how many are missing. */
+function boundsOf(
+  statistics: ReadonlyMap<string, Readonly<Record<string, string>>>,
+): Record<string, unknown> {
+  const bounds: Record<string, unknown> = {};
+  for (const [name, { min, max, null_count: nulls }] of statistics) {
+    if (name.includes(".")) continue;
+    bounds[name] = {
+      ...(isShort(min) ? { min } : {}),
+      ...(isShort(max) ? { max } : {}),
+      nulls: Number(nulls ?? 0),
+    };
+  }
+  return bounds;
+}
+
+function isShort(text: string | undefined): boolean {
+  return text !== undefined && text.length <= BOUND_UNITS;
+}
+
+/** A name for statements that name many files. */
+export function listOfFiles(paths: readonly string[]): string {
+  return `[${paths.map((path) => `'${path.replaceAll("'", "''")}'`).join(", ")}]`;
+}
