@@ -28,6 +28,8 @@ const PINO_NOTHING = "pino, nothing";
 const RDTSC = "2 × FFI rdtsc";
 const OTEL = "OpenTelemetry";
 
+const LOOP = "the loop alone";
+
 const CONSTANT = "the request was answered from the cache, as it should be ...";
 
 /** As much of pino as is used. It is loaded by name, so that nothing but this bench needs it to be installed. */
@@ -130,6 +132,11 @@ async function casesOf(
     `request ${i} of ${crypto.randomUUID()} took a while, far too long`.slice(0, 60),
   );
   const mask = texts.length - 1;
+  const loggers = Array.from({ length: 200 }, (_, i) => mv.logger(`part ${i}`));
+  const seen = new Int32Array(2);
+  const loop: Work = (times) => {
+    for (let i = 0; i < times; i++) seen[i & 1] = i;
+  };
   let turn = 0;
   const inSteps = (step: (times: number) => void): Work => {
     return (times) => {
@@ -219,7 +226,49 @@ async function casesOf(
       peers: {},
       goals: [],
     },
+    {
+      name: "log that is switched off",
+      ours: (times) => {
+        for (let i = 0; i < times; i++) {
+          log.debug(CONSTANT);
+          seen[i & 1] = i;
+        }
+      },
+      peers: { [LOOP]: loop },
+      goals: [net(1)],
+    },
+    {
+      name: "log that is switched off, 200 loggers",
+      ours: (times) => {
+        for (let i = 0; i < times; i++) {
+          loggers[i % loggers.length]!.debug(CONSTANT);
+          seen[i & 1] = i;
+        }
+      },
+      peers: { [LOOP]: loop },
+      goals: [net(6)],
+    },
+    {
+      name: "log that is switched off, a template literal",
+      ours: (times) => {
+        for (let i = 0; i < times; i++) {
+          log.debug(`request ${i} took ${i * 3} ms`);
+          seen[i & 1] = i;
+        }
+      },
+      peers: { [LOOP]: loop },
+      goals: [],
+    },
   ];
+}
+
+/** What is left when the loop around it is taken off. */
+function net(limit: number): Goal {
+  return {
+    text: `ours − ${LOOP} ≤ ${limit}`,
+    peer: LOOP,
+    holds: (ours, ratios) => ours - ours * ratios[LOOP]! <= limit,
+  };
 }
 
 /** A ring of the same size, whose records have the same words, written by C with the same counter. */

@@ -1,12 +1,19 @@
 // The client: a service declares metrics and stores numbers. `import { MicroView } from "microview"`.
 
-export type { Combine, LogLinearOptions } from "../layout/index.ts";
+export type { Combine, Level, LogLinearOptions, SpanKind } from "../layout/index.ts";
 export { DefinitionError } from "../layout/index.ts";
 export type { Readiness } from "./attachment-status.ts";
 export { Counter } from "./counter.ts";
-export type { Measure } from "./events/measure.ts";
+export type { Measure, MeasureOptions } from "./events/measure.ts";
 export type { EventsOptions, Log, Properties, RedactionHook } from "./events/options.ts";
-export type { Span, SpanName } from "./events/span.ts";
+/** @internal */
+export type { Recorder } from "./events/recorder.ts";
+export type { BeginOptions, Span, SpanName, SpanOptions } from "./events/span.ts";
+export {
+  formatTraceparent,
+  parseTraceparent,
+  type SpanContext,
+} from "./events/trace-context.ts";
 export { Family, type LabelValue } from "./family.ts";
 export { Gauge } from "./gauge.ts";
 export { Histogram } from "./histogram.ts";

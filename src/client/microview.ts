@@ -30,10 +30,11 @@ import {
   keep,
   takeOver,
 } from "./declared.ts";
-import type { Measure } from "./events/measure.ts";
+import type { Measure, MeasureOptions } from "./events/measure.ts";
 import type { EventsOptions, Log } from "./events/options.ts";
+import { callerOf } from "./events/place.ts";
 import { Recorder } from "./events/recorder.ts";
-import type { SpanName } from "./events/span.ts";
+import type { Span, SpanName, SpanOptions } from "./events/span.ts";
 import { Family } from "./family.ts";
 import { type Gauge, gaugeClass } from "./gauge.ts";
 import { type Histogram, histogramFactory } from "./histogram.ts";
@@ -219,14 +220,42 @@ export class MicroView {
     return this.#recorder.log;
   }
 
+  /** Records lines of a part of the program: `mv.logger("http").info("listening")`. */
+  logger(target: string): Log {
+    const { logger } = MicroView.prototype;
+    // Not returned at once, as callerOf needs it.
+    const log = this.#recorder.logger(String(target), () => callerOf(logger));
+    return log;
+  }
+
   /** Names values that are recorded one by one: `mv.measure("latency", "seconds").record(0.2)`. */
-  measure(name: string, unit = ""): Measure {
-    return this.#recorder.measure(String(name), String(unit));
+  measure(name: string, unit = "", { target = "" }: MeasureOptions = {}): Measure {
+    const called = MicroView.prototype.measure;
+    const place = () => callerOf(called);
+    const measure = this.#recorder.measure(String(name), String(unit), String(target), place);
+    return measure;
   }
 
   /** Names pieces of work whose beginnings and ends are recorded: `mv.span("query").run(() => …)`. */
-  span(name: string): SpanName {
-    return this.#recorder.span(String(name));
+  span(name: string, options?: SpanOptions): SpanName {
+    const called = MicroView.prototype.span;
+    const span = this.#recorder.span(String(name), options, () => callerOf(called));
+    return span;
+  }
+
+  /** The span whose `run`, `runAsync` or `withSpan` this code is in. */
+  currentSpan(): Span | undefined {
+    return this.#declared.recorder?.currentSpan;
+  }
+
+  /** Runs a function, and all that it calls later, within a span that was begun by `begin`. */
+  withSpan<T>(span: Span, run: () => T): T {
+    return this.#recorder.withinAsync(span, run);
+  }
+
+  /** @internal for adapters of other libraries */
+  get recorder(): Recorder {
+    return this.#recorder;
   }
 
   /** Gives the pages back after registering what still waits; handles then count into private memory. */
@@ -303,7 +332,15 @@ const OPTION_KINDS = {
   poolDir: "text",
   onWarning: "function",
 } as const;
-const EVENTS_KINDS = { redact: "strings", redactHook: "function" } as const;
+const EVENTS_KINDS = {
+  level: "level",
+  spans: "boolean",
+  measures: "boolean",
+  sample: "share",
+  trustTraceparent: "boolean",
+  redact: "strings",
+  redactHook: "function",
+} as const;
 const REQUIRED = { app: "shop", service: "auth" };
 
 const COMMON_OPTIONS = ["help", "unit", "labels", "dialect"];

@@ -1,12 +1,21 @@
 // What callers without types pass: each option is looked at before it is used, so that the error names it.
 
-import { DefinitionError } from "../layout/index.ts";
+import { DefinitionError, LEVELS } from "../layout/index.ts";
 
 const KINDS = {
   string: ["a string", (given: unknown) => typeof given === "string"],
   text: [
     "a string that is not empty",
     (given: unknown) => typeof given === "string" && given !== "",
+  ],
+  boolean: ["true or false", (given: unknown) => typeof given === "boolean"],
+  share: [
+    "a number from 0 to 1",
+    (given: unknown) => typeof given === "number" && given >= 0 && given <= 1,
+  ],
+  level: [
+    `one of ${[...LEVELS, "off"].join(", ")}`,
+    (given: unknown) => (LEVELS as readonly unknown[]).includes(given) || given === "off",
   ],
   function: ["a function", (given: unknown) => typeof given === "function"],
   strings: ['an array of strings, e.g. ["route", "status"]', arrayOf("string")],

@@ -1,7 +1,14 @@
 // Follows the rings of services: hands out rows as events come, a span as one row at its end, and what was refused.
 
 import { ownUids, unixMs } from "../ffi/index.ts";
-import type { EventProperties, Level, Refusals, RingEvent, RingHeader } from "../layout/index.ts";
+import type {
+  EventProperties,
+  Level,
+  Refusals,
+  RingEvent,
+  RingHeader,
+  SpanKind,
+} from "../layout/index.ts";
 import { OpenRing, ringsNamed } from "./rings.ts";
 
 interface Row {
@@ -35,12 +42,16 @@ interface MeasureRow extends Row {
 interface SpanRow extends Row {
   kind: "span";
   name: string;
+  target: string;
+  spanKind: SpanKind;
   status: "ok" | "error" | "lost" | "open";
   durationMs: number | undefined;
   spanId: string;
   parentId: string | undefined;
   depth: number;
   traceId: string;
+  /** Of its beginning and its end. */
+  properties: EventProperties;
 }
 
 /** What a ring has refused since the row before. */
@@ -193,7 +204,8 @@ export class EventFollower {
         // Its beginning was before what can still be read.
         if (begin === undefined) return;
         spans.delete(event.spanId);
-        rows.push(spanRow(from, begin, event.status, event.timeMs - begin.timeMs));
+        const { status, properties } = event;
+        rows.push(spanRow(from, begin, status, event.timeMs - begin.timeMs, properties));
         return;
       }
       case "clock": {
@@ -240,9 +252,12 @@ function fromOf({ app, service, pid, threadId: thread }: RingHeader, timeMs: num
 
 function spanRow(
   from: Row,
-  { name, spanId, parentId, depth, traceId }: RingEvent & { kind: "begin" },
+  begin: RingEvent & { kind: "begin" },
   status: SpanRow["status"],
   durationMs: number | undefined,
+  ended: EventProperties = {},
 ): SpanRow {
-  return { ...from, kind: "span", name, status, durationMs, spanId, parentId, depth, traceId };
+  const { name, target, spanKind, spanId, parentId, depth, traceId } = begin;
+  const what = { name, target, spanKind, status, durationMs, spanId, parentId, depth, traceId };
+  return { ...from, kind: "span", ...what, properties: { ...begin.properties, ...ended } };
 }

@@ -165,6 +165,9 @@ describe("a line for people", () => {
     const span: EventRow = {
       ...from,
       kind: "span",
+      target: "",
+      spanKind: "internal",
+      properties: {},
       name: "query",
       status: "error",
       durationMs: 1.5,

@@ -43,9 +43,25 @@ test("the first program records what it says", async () => {
   );
 });
 
-test("the second program hides what it says", async () => {
+test("the second program continues the trace of its caller", async () => {
   await using host = new TestHost();
-  expect(await recordedBy(host, PROGRAMS[1]!)).toMatchObject([
+  const rows = await recordedBy(host, PROGRAMS[1]!);
+  expect(rows).toMatchObject([
+    { kind: "log", target: "http", message: "asking billing" },
+    {
+      kind: "span",
+      name: "GET /users/:id",
+      spanKind: "server",
+      traceId: "0af7651916cd43dd8448eb211c80319c",
+      parentId: "b7ad6b7169203331",
+      properties: { id: 7, status: 200 },
+    },
+  ]);
+});
+
+test("the third program hides what it says", async () => {
+  await using host = new TestHost();
+  expect(await recordedBy(host, PROGRAMS[2]!)).toMatchObject([
     { message: "paid by [card]", properties: { iban: "[redacted]" } },
   ]);
 });

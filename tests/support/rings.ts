@@ -1,5 +1,6 @@
 // Rings of events in memory, without a file: written by the client's own code, read by the layout's.
 
+import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { Encoder } from "../../src/client/events/encoder.ts";
 import { Interner } from "../../src/client/events/interner.ts";
 import type { EventsOptions } from "../../src/client/events/options.ts";
@@ -10,6 +11,8 @@ import {
   EVENT_LIMITS,
   encodeRingHeader,
   finishRingHeader,
+  RING_HEADER_BYTES,
+  RING_SHIPPER,
   type RingEvent,
   RingReader,
   ringGeometry,
@@ -124,4 +127,35 @@ export function readAll(reader: RingReader): RingEvent[] {
   do events.push(...reader.read());
   while (!reader.isAtHead);
   return events;
+}
+
+/** What an operator asks for, in the words of the page of whoever ships. */
+export interface Asked {
+  level?: number;
+  spans?: number;
+  measures?: number;
+  sample?: number;
+  untilUnixMs?: number;
+}
+
+/** Stores what an operator asks for into a ring's file, as whoever ships does; what is left out is asked of nobody. */
+export function askOf(path: string, asked: Asked): void {
+  const file = openSync(path, "r+");
+  try {
+    const head = Buffer.alloc(RING_HEADER_BYTES);
+    readSync(file, head, 0, head.length, 0);
+    const { shipperOffset } = decodeRingHeader(head, fstatSync(file).size);
+    const words = Buffer.alloc(RING_SHIPPER.untilUnixMs + 8 - RING_SHIPPER.controlVersion);
+    const at = (offset: number) => offset - RING_SHIPPER.controlVersion;
+    const { level = 0, spans = 0, measures = 0, sample = 0, untilUnixMs = 0 } = asked;
+    words.writeUInt32LE(1, 0);
+    words.writeUInt32LE(level, at(RING_SHIPPER.level));
+    words.writeUInt32LE(spans, at(RING_SHIPPER.spans));
+    words.writeUInt32LE(measures, at(RING_SHIPPER.measures));
+    words.writeUInt32LE(sample, at(RING_SHIPPER.sample));
+    words.writeDoubleLE(untilUnixMs, at(RING_SHIPPER.untilUnixMs));
+    writeSync(file, words, 0, words.length, shipperOffset + RING_SHIPPER.controlVersion);
+  } finally {
+    closeSync(file);
+  }
 }

@@ -81,28 +81,33 @@ export class Encoder {
     return this;
   }
 
-  /** Properties of the caller, and an error of his message. */
-  properties(properties: unknown, error?: Error): this {
+  /**
+   * Properties of the caller, and others of the same event.
+   * @param more an error of his message, for one; of a key that both have this is what is read
+   */
+  properties(properties: unknown, more?: unknown): this {
     const at = this.length++;
-    let count = 0;
-    if (typeof properties === "object" && properties !== null) {
-      this.#within.push(properties);
-      try {
-        count = this.#entries(properties, 1);
-      } catch {
-        // Of a proxy that throws nothing is known.
-        this.length = at + 1;
-        this.truncated = true;
-      }
-      this.#within.length = 0;
-    }
-    if (error !== undefined && !this.#isFull()) {
-      this.#key("error", this.#keyOf("error"));
-      this.#value("error", error, 1);
-      count++;
-    }
+    let count = this.#allOf(properties);
+    if (more !== undefined) count += this.#allOf(more);
     this.ints[at] = VALUE.object | (count << 8);
     return this;
+  }
+
+  /** @returns how many were written */
+  #allOf(properties: unknown): number {
+    if (typeof properties !== "object" || properties === null) return 0;
+    const at = this.length;
+    this.#within.push(properties);
+    try {
+      return this.#entries(properties, 1);
+    } catch {
+      // Of a proxy that throws nothing is known.
+      this.length = at;
+      this.truncated = true;
+      return 0;
+    } finally {
+      this.#within.length = 0;
+    }
   }
 
   #write(text: string, at: number, roomBytes: number): number {

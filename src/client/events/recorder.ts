@@ -2,19 +2,38 @@
 // share. Nothing here waits for anybody, and whatever callers pass, nothing throws.
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { DEFINITION, EVENT_FLAGS, LEVELS, ringGeometry } from "../../layout/index.ts";
+import { DEFINITION, EVENT_FLAGS, ringGeometry } from "../../layout/index.ts";
 import type { ApiError } from "../../rest/index.ts";
 import { Encoder } from "./encoder.ts";
+import { Gate } from "./gate.ts";
 import { Interner } from "./interner.ts";
+import { type Loggers, loggersOf } from "./loggers.ts";
 import { Measure } from "./measure.ts";
 import type { EventsOptions, Log, Properties } from "./options.ts";
 import { Redaction } from "./redaction.ts";
-import { makeClock, makeRingFile, privateMemory, type RingFile } from "./ring-file.ts";
+import { makeClock, makeRingFile, newRingId, privateMemory, type RingFile } from "./ring-file.ts";
 import { type RingClock, RingWriter } from "./ring-writer.ts";
-import { Span, SpanName } from "./span.ts";
+import { type BeginOptions, Span, SpanName, type SpanOptions } from "./span.ts";
+import {
+  checkedContext,
+  parseTraceparent,
+  SAMPLED,
+  type SpanContext,
+  wordAt,
+} from "./trace-context.ts";
+import { TraceIds } from "./trace-ids.ts";
 
-/** Measures, and names of spans, that are kept for who asks again. */
+/** Measures, names of spans and targets that are kept for who asks again. */
 const NAMES_MAX = 4096;
+
+/** The part of the program that a log is of. */
+export interface Target {
+  name: string;
+  /** 0 where it is written out with each log, or there is none. */
+  definition: number;
+}
+
+const NO_TARGET: Target = { name: "", definition: 0 };
 
 export interface RecorderOptions extends EventsOptions {
   app: string;
@@ -25,7 +44,12 @@ export interface RecorderOptions extends EventsOptions {
 
 export class Recorder {
   readonly log: Log;
+  /** What is recorded at all; for adapters, which look before they make a line. */
+  readonly gate: Gate;
+  /** The first half of the ids of its spans. */
+  readonly spanPrefix: string;
   readonly #options: RecorderOptions;
+  readonly #trusts: boolean;
   readonly #clock: RingClock;
   readonly #redaction: Redaction;
   #file: RingFile | undefined;
@@ -34,6 +58,9 @@ export class Recorder {
   #encoder: Encoder;
   readonly #measures = new Map<string, Measure>();
   readonly #spans = new Map<string, SpanName>();
+  readonly #spansWith = new Map<string, SpanName>();
+  readonly #loggers: Loggers<Target>;
+  readonly #logs = new Map<string, Log>();
   readonly #traces = new TraceIds();
   #sequence = 0;
   /** The span whose function this thread is in; that of an asynchronous one comes with its context. */
@@ -43,37 +70,69 @@ export class Recorder {
 
   constructor(options: RecorderOptions) {
     this.#options = options;
+    this.#trusts = options.trustTraceparent ?? false;
     this.#clock = makeClock();
     this.#redaction = new Redaction(options.redact, options.redactHook);
-    this.#file = this.#makeFile();
-    this.#ring = new RingWriter(
-      this.#file?.memory ?? privateMemory(ringGeometry()),
-      ringGeometry(),
-      this.#clock,
-    );
+    const ringId = newRingId();
+    this.spanPrefix = ringId.slice(0, 8);
+    this.#file = this.#makeFile(ringId);
+    const geometry = ringGeometry();
+    const memory = this.#file?.memory ?? privateMemory(geometry);
+    this.gate = new Gate(memory, geometry, options);
+    this.#ring = new RingWriter(memory, geometry, this.#clock);
     this.#interner = new Interner(this.#ring, this.#redaction);
     this.#encoder = this.#newEncoder();
-    this.log = this.#makeLog();
+    this.#loggers = loggersOf(this.gate, (level, target: Target, message, properties) =>
+      this.#log(level, target, message, properties, this.#openSpan()),
+    );
+    this.log = this.#loggers.make(NO_TARGET);
   }
 
-  measure(name: string, unit: string): Measure {
-    const key = JSON.stringify([name, unit]);
+  /** @param place gives where it was declared; asked once */
+  logger(target: string, place: () => string): Log {
+    if (target === "") return this.log;
+    let log = this.#logs.get(target);
+    if (log === undefined) {
+      log = this.#loggers.make(this.#newTarget(target, place));
+      if (this.#logs.size < NAMES_MAX) this.#logs.set(target, log);
+    }
+    return log;
+  }
+
+  measure(name: string, unit: string, target: string, place: () => string): Measure {
+    const key = JSON.stringify([name, unit, target]);
     let measure = this.#measures.get(key);
     if (measure === undefined) {
-      const definition = this.#interner.define(DEFINITION.measure, name, unit, "", "");
-      measure = new Measure(this, name, unit, definition);
+      const where = place();
+      const definition = this.#interner.define(DEFINITION.measure, name, unit, target, where);
+      measure = new Measure(this, name, unit, target, where, definition);
       if (this.#measures.size < NAMES_MAX) this.#measures.set(key, measure);
     }
     return measure;
   }
 
-  span(name: string): SpanName {
-    let span = this.#spans.get(name);
+  span(name: string, options: SpanOptions | undefined, place: () => string): SpanName {
+    const known = options === undefined ? this.#spans : this.#spansWith;
+    const { kind = "internal", target = "" } = options ?? {};
+    const key = options === undefined ? name : JSON.stringify([name, kind, target]);
+    let span = known.get(key);
     if (span === undefined) {
-      span = new SpanName(this, name, this.#interner.define(DEFINITION.span, name, "", ""));
-      if (this.#spans.size < NAMES_MAX) this.#spans.set(name, span);
+      const where = place();
+      const definition = this.#interner.define(DEFINITION.span, name, target, where);
+      span = new SpanName(this, name, kind, target, where, definition);
+      if (known.size < NAMES_MAX) known.set(key, span);
     }
     return span;
+  }
+
+  /** The span that this code is in. */
+  get currentSpan(): Span | undefined {
+    return this.#current ?? this.#context?.getStore();
+  }
+
+  /** The context of a caller, if it may be trusted. @param traceparent the header of that name */
+  contextOf(traceparent: string | null | undefined): SpanContext | undefined {
+    return this.#trusts ? parseTraceparent(traceparent) : undefined;
   }
 
   /** @internal for measures that are defined */
@@ -82,9 +141,10 @@ export class Recorder {
   }
 
   /** @internal */
-  recordMeasure({ name, unit, definition }: Measure, value: number, properties?: Properties): void {
+  recordMeasure(measure: Measure, value: number, properties?: Properties): void {
+    const { name, unit, target, place, definition } = measure;
     this.#encoded((encoder) => {
-      if (definition === 0) encoder.text(name).text(unit).text("").text("");
+      if (definition === 0) encoder.text(name).text(unit).text(target).text(place);
       if (properties !== undefined) encoder.properties(properties);
       const flags = properties === undefined ? 0 : EVENT_FLAGS.properties;
       this.#ring.measureWith(definition, value, encoder, flags);
@@ -92,40 +152,53 @@ export class Recorder {
   }
 
   /** @internal begins a span below the one that is open */
-  begin(name: SpanName): Span {
+  begin(name: SpanName, shape: number): Span {
     const parent = this.#current ?? this.#context?.getStore();
-    // 0 is no span.
-    this.#sequence = (this.#sequence + 1) >>> 0 || 1;
-    const sequence = this.#sequence;
-    const traces = this.#traces;
-    const span =
-      parent === undefined
-        ? new Span(this, sequence, 0, traces.next(), traces.next(), traces.next(), traces.next())
-        : new Span(
-            this,
-            sequence,
-            parent.depth + 1,
-            parent.trace0,
-            parent.trace1,
-            parent.trace2,
-            parent.trace3,
-          );
-    const above = parent?.sequence ?? 0;
-    if (name.definition > 0) span.isOpen = this.#ring.begin(name.definition, above, span);
-    else this.#beginNamed(name.name, above, span);
+    if (parent === undefined) {
+      const span = this.#root(shape);
+      this.#record(name, 0, span);
+      return span;
+    }
+    const span = this.#below(parent, shape);
+    this.#record(name, parent.sequence, span);
     return span;
   }
 
-  /** Apart: a function that others capture variables of makes room for them on the heap at each call. */
-  #beginNamed(name: string, above: number, span: Span): void {
-    this.#encoded((encoder) => {
-      span.isOpen = this.#ring.begin(0, above, span, encoder.text(name).text("").text(""));
-    });
+  /** @internal begins a span where somebody says */
+  beginWith(name: SpanName, shape: number, options: BeginOptions): Span {
+    const { parent, properties, traceparent } = options;
+    const local =
+      parent === undefined ? this.currentSpan : parent instanceof Span ? parent : undefined;
+    const caller = parent === undefined ? this.contextOf(traceparent) : undefined;
+    const remote =
+      caller ??
+      (local !== undefined && local.recorder !== this
+        ? local.context
+        : local === undefined
+          ? checkedContext(parent)
+          : undefined);
+    if (remote !== undefined) {
+      const span = this.#continuing(remote, shape);
+      this.#recordWith(name, 0, span, properties, remote.spanId);
+      return span;
+    }
+    const span = local === undefined ? this.#root(shape) : this.#below(local, shape);
+    this.#recordWith(name, local?.sequence ?? 0, span, properties);
+    return span;
   }
 
   /** @internal */
   end(sequence: number, status: number): void {
     this.#ring.end(sequence, status);
+  }
+
+  /** @internal */
+  endWith(sequence: number, status: number, set: object | undefined, properties: unknown): void {
+    const isDone = this.#encoded((encoder) => {
+      this.#ring.endWith(sequence, status, encoder.properties(set, properties));
+    });
+    // Without its properties it has ended all the same.
+    if (!isDone) this.#ring.end(sequence, status);
   }
 
   /** @internal runs a function as this span */
@@ -152,21 +225,44 @@ export class Recorder {
     }
   }
 
+  /**
+   * @internal a line of another library's, which has looked at the {@link Recorder.gate} itself
+   * @param level its index in LEVELS
+   * @param span whose line it is, if that is not the one that is open
+   */
+  write(
+    level: number,
+    target: Target,
+    message: unknown,
+    properties: Properties | undefined,
+    span: Span | undefined = this.currentSpan,
+  ): void {
+    this.#log(level, target, message, properties, span?.sequence ?? 0);
+  }
+
+  /** @internal for {@link Recorder.write} */
+  target(name: string, place = ""): Target {
+    return name === "" ? NO_TARGET : this.#newTarget(name, () => place);
+  }
+
   /** Lets go of the ring, whose events stay. What is recorded from now on is seen by nobody. */
   close(): void {
     if (this.#file === undefined) return;
     const file = this.#file;
     this.#file = undefined;
-    this.#ring = new RingWriter(privateMemory(file.geometry), file.geometry, this.#clock);
+    const memory = privateMemory(file.geometry);
+    this.gate.moveTo(memory);
+    this.#loggers.move();
+    this.#ring = new RingWriter(memory, file.geometry, this.#clock);
     this.#interner = new Interner(this.#ring, this.#redaction);
     this.#encoder = this.#newEncoder();
     file.close();
   }
 
-  #makeFile(): RingFile | undefined {
+  #makeFile(ringId: string): RingFile | undefined {
     const { app, service, poolDir, onWarning } = this.#options;
     try {
-      return makeRingFile(app, service, poolDir, this.#clock);
+      return makeRingFile(app, service, poolDir, ringId, this.#clock);
     } catch (error) {
       onWarning({
         code: "no-ring",
@@ -177,15 +273,17 @@ export class Recorder {
     }
   }
 
-  #makeLog(): Log {
-    const log = {} as Record<(typeof LEVELS)[number], Log["info"]>;
-    for (const [i, level] of LEVELS.entries()) {
-      log[level] = (message, properties) => this.#log(i, message, properties);
-    }
-    return log;
+  #newTarget(name: string, place: () => string): Target {
+    return { name, definition: this.#interner.define(DEFINITION.target, name, place()) };
   }
 
-  #log(level: number, message: unknown, properties: Properties | undefined): void {
+  #log(
+    level: number,
+    target: Target,
+    message: unknown,
+    properties: Properties | undefined,
+    span: number,
+  ): void {
     const isOuter = !this.#isEncoding;
     this.#isEncoding = true;
     try {
@@ -193,13 +291,21 @@ export class Recorder {
       const error = message instanceof Error ? message : undefined;
       const text = typeof message === "string" ? message : String(error?.message ?? message);
       const id = this.#message(encoder, text);
-      const span = this.#openSpan();
-      if (properties === undefined && error === undefined) {
-        this.#ring.log(level, id, span, 0, encoder, 0);
+      const { definition } = target;
+      if (error === undefined && (definition > 0 || target === NO_TARGET)) {
+        if (properties === undefined) {
+          this.#ring.log(level, id, span, definition, encoder, 0);
+          return;
+        }
+        encoder.properties(properties);
       } else {
-        encoder.properties(properties, error);
-        this.#ring.log(level, id, span, 0, encoder, EVENT_FLAGS.properties);
+        const isNamed = definition === 0 && target !== NO_TARGET;
+        encoder.properties(properties, {
+          ...(error === undefined ? {} : { error }),
+          ...(isNamed ? { target: target.name } : {}),
+        });
       }
+      this.#ring.log(level, id, span, definition, encoder, EVENT_FLAGS.properties);
     } catch {
       this.#ring.failed();
     } finally {
@@ -220,14 +326,87 @@ export class Recorder {
     return (this.#current ?? this.#context?.getStore())?.sequence ?? 0;
   }
 
-  /** Encodes something and stores it, whatever callers' objects do meanwhile: they may record something themselves. */
-  #encoded(record: (encoder: Encoder) => void): void {
+  #nextSequence(): number {
+    // 0 is no span.
+    this.#sequence = (this.#sequence + 1) >>> 0 || 1;
+    return this.#sequence;
+  }
+
+  /** A span of a trace that begins here: whether it is kept is decided now, for all that follow. */
+  #root(shape: number): Span {
+    const traces = this.#traces;
+    const trace2 = traces.next();
+    const trace3 = traces.next();
+    const { high0, high1 } = traces;
+    const flags = this.gate.samples(trace3) && !this.gate.hidesSpan() ? SAMPLED : 0;
+    return new Span(this, this.#nextSequence(), 0, shape, flags, high0, high1, trace2, trace3);
+  }
+
+  #below(parent: Span, shape: number): Span {
+    return new Span(
+      this,
+      this.#nextSequence(),
+      parent.depth + 1,
+      shape,
+      parent.flags,
+      parent.trace0,
+      parent.trace1,
+      parent.trace2,
+      parent.trace3,
+    );
+  }
+
+  #continuing({ traceId, flags }: SpanContext, shape: number): Span {
+    const [trace0, trace1, trace2, trace3] = [0, 8, 16, 24].map((at) => wordAt(traceId, at)) as [
+      ...[number, number],
+      ...[number, number],
+    ];
+    return new Span(this, this.#nextSequence(), 0, shape, flags, trace0, trace1, trace2, trace3);
+  }
+
+  #record(name: SpanName, parent: number, span: Span): void {
+    if ((span.flags & SAMPLED) === 0 || this.gate.hidesSpan()) return;
+    if (name.definition > 0) span.isOpen = this.#ring.begin(name.definition, parent, span);
+    else this.#recordWith(name, parent, span);
+  }
+
+  /** Apart: a function that others capture variables of makes room for them on the heap at each call. */
+  #recordWith(
+    { name, target, place, definition }: SpanName,
+    parent: number,
+    span: Span,
+    properties?: Properties,
+    remoteId?: string,
+  ): void {
+    if ((span.flags & SAMPLED) === 0 || this.gate.hidesSpan()) return;
+    this.#encoded((encoder) => {
+      let flags = 0;
+      if (remoteId !== undefined) {
+        flags |= EVENT_FLAGS.remoteParent;
+        encoder.id(wordAt(remoteId, 0), wordAt(remoteId, 8));
+      }
+      if (definition === 0) encoder.text(name).text(target).text(place);
+      if (properties !== undefined) {
+        flags |= EVENT_FLAGS.properties;
+        encoder.properties(properties);
+      }
+      span.isOpen = this.#ring.begin(definition, parent, span, encoder, flags);
+    });
+  }
+
+  /**
+   * Encodes something and stores it, whatever callers' objects do meanwhile: they may record something themselves.
+   * @returns false when it could not be done
+   */
+  #encoded(record: (encoder: Encoder) => void): boolean {
     const isOuter = !this.#isEncoding;
     this.#isEncoding = true;
     try {
       record((isOuter ? this.#encoder : this.#newEncoder()).reset());
+      return true;
     } catch {
       this.#ring.failed();
+      return false;
     } finally {
       if (isOuter) this.#isEncoding = false;
     }
@@ -243,35 +422,5 @@ function hidden(hook: (key: string, value: unknown) => unknown, message: string)
     return String(hook("message", message));
   } catch {
     return "[redacted]";
-  }
-}
-
-/**
- * Ids of traces. They have to differ and to be spread evenly, and are no secrets: a generator that begins at a random
- * place makes one in 8 ns, and the system's random numbers take 40 (sfc32 of PractRand, Chris Doty-Humphrey).
- */
-class TraceIds {
-  #a: number;
-  #b: number;
-  #c: number;
-  #counter: number;
-
-  constructor() {
-    const [a, b, c, counter] = crypto.getRandomValues(new Int32Array(4));
-    this.#a = a!;
-    this.#b = b!;
-    this.#c = c!;
-    this.#counter = counter!;
-  }
-
-  next(): number {
-    const b = this.#b;
-    const c = this.#c;
-    const result = (this.#a + b + this.#counter) | 0;
-    this.#counter = (this.#counter + 1) | 0;
-    this.#a = b ^ (b >>> 9);
-    this.#b = (c + (c << 3)) | 0;
-    this.#c = (((c << 21) | (c >>> 11)) + result) | 0;
-    return result;
   }
 }

@@ -60,14 +60,21 @@ export interface RingFile {
   close(): void;
 }
 
+/** Sixteen hex digits; the first half is in the id of each span, of which none may be 0. */
+export function newRingId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(8));
+  bytes[0]! |= 1;
+  return Buffer.from(bytes).toString("hex");
+}
+
 /** @throws Error when there cannot be one: no room, no right, or too many that are in use */
 export function makeRingFile(
   app: string,
   service: string,
   poolDir: string | undefined,
+  ringId: string,
   clock: RingClock,
 ): RingFile {
-  const ringId = Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString("hex");
   const path = ringPath(app, ringId, poolDir);
   if (poolDir !== undefined) makeFolder(dirname(path));
   makeRoom(app, dirname(path), poolDir);

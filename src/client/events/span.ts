@@ -1,11 +1,39 @@
 // Spans: a piece of work with a beginning and an end, each recorded when it happens.
 
+import { SPAN_BITS, SPAN_KINDS, type SpanKind } from "../../layout/index.ts";
+import type { Properties } from "./options.ts";
+import { shapeOf } from "./ring-writer.ts";
+import { formatTraceparent, hex8, type SpanContext } from "./trace-context.ts";
+
 /** Where beginnings and ends go, and who knows which span is open. */
 interface Recorder {
-  begin(name: SpanName): Span;
+  /** The first half of the ids of its spans. */
+  readonly spanPrefix: string;
+  begin(name: SpanName, shape: number): Span;
+  beginWith(name: SpanName, shape: number, options: BeginOptions): Span;
   end(sequence: number, status: number): void;
+  endWith(sequence: number, status: number, set: object | undefined, properties: unknown): void;
   within<T>(span: Span, run: () => T): T;
   withinAsync<T>(span: Span, run: () => T): T;
+}
+
+export interface SpanOptions {
+  /** What the work is to others; default "internal". */
+  kind?: SpanKind;
+  /** What part of the program it is of. */
+  target?: string;
+}
+
+/** How a span begins, where it is not simply below the one that is open. */
+export interface BeginOptions {
+  properties?: Properties | undefined;
+  /** The span above, wherever it is; null for a trace of its own. */
+  parent?: Span | SpanContext | null | undefined;
+  /**
+   * A request's header of that name, whose trace is continued if the option `trustTraceparent` allows it. It comes before
+   * the span that is open, and after `parent`.
+   */
+  traceparent?: string | null | undefined;
 }
 
 const OK = 0;
@@ -16,52 +44,104 @@ export class Span {
   /** @internal whether its beginning was recorded, and its end was not */
   isOpen = false;
   /** @internal */
-  readonly shape = 0;
-  readonly #recorder: Recorder;
+  readonly recorder: Recorder;
+  #set: Record<string, unknown> | undefined;
 
   /** @internal with its number in the ring, and the id of its trace */
   constructor(
     recorder: Recorder,
     readonly sequence: number,
     readonly depth: number,
+    /** @internal */
+    readonly shape: number,
+    /** @internal those of its trace */
+    readonly flags: number,
     readonly trace0: number,
     readonly trace1: number,
     readonly trace2: number,
     readonly trace3: number,
   ) {
-    this.#recorder = recorder;
+    this.recorder = recorder;
+  }
+
+  /** Whether its beginning was recorded, and its end was not: its trace is sampled, spans are on, and there was room. */
+  get isRecording(): boolean {
+    return this.isOpen;
+  }
+
+  /** What others need to continue its trace, also where it is not recorded. */
+  get context(): SpanContext {
+    const { trace0, trace1, trace2, trace3, flags } = this;
+    return {
+      traceId: hex8(trace0) + hex8(trace1) + hex8(trace2) + hex8(trace3),
+      spanId: this.recorder.spanPrefix + hex8(this.sequence),
+      flags,
+    };
+  }
+
+  /** The header of that name for a request that is part of this work. */
+  get traceparent(): string {
+    return formatTraceparent(this.context);
+  }
+
+  /** A property that is recorded with the end; the last value of a key counts. */
+  set(key: string, value: unknown): this {
+    if (!this.isOpen) return this;
+    // Without a prototype, so that any key is one like any other.
+    this.#set ??= Object.create(null) as Record<string, unknown>;
+    this.#set[String(key)] = value;
+    return this;
   }
 
   /** Ends it; a second time does nothing. @param status "error" when the work has failed */
-  end(status: "ok" | "error" = "ok"): void {
+  end(status: "ok" | "error" = "ok", properties?: Properties): void {
     if (!this.isOpen) return;
     this.isOpen = false;
-    this.#recorder.end(this.sequence, status === "error" ? ERROR : OK);
+    const number = status === "error" ? ERROR : OK;
+    if (this.#set === undefined && properties === undefined) {
+      this.recorder.end(this.sequence, number);
+    } else {
+      this.recorder.endWith(this.sequence, number, this.#set, properties);
+    }
   }
 }
 
 /** A kind of work, made by {@link MicroView.span}. */
 export class SpanName {
   readonly #recorder: Recorder;
+  readonly #shape: number;
+  readonly #asyncShape: number;
 
   /** @internal */
   constructor(
     recorder: Recorder,
     readonly name: string,
+    readonly kind: SpanKind,
+    readonly target: string,
     /** @internal */
+    readonly place: string,
+    /** @internal 0 where it is written out with each span */
     readonly definition: number,
   ) {
     this.#recorder = recorder;
+    const number = Math.max(0, SPAN_KINDS.indexOf(kind));
+    this.#shape = shapeOf(number, 0);
+    this.#asyncShape = shapeOf(number, SPAN_BITS.asynchronous);
   }
 
-  /** Begins below the span that is open here. What begins before its end is not below it: that is what `run` is for. */
-  begin(): Span {
-    return this.#recorder.begin(this);
+  /**
+   * Begins below the span that is open here, unless `options` names another one. What begins before its end is not below
+   * it: that is what `run` and `withSpan` are for.
+   */
+  begin(options?: BeginOptions): Span {
+    return options === undefined
+      ? this.#recorder.begin(this, this.#asyncShape)
+      : this.#recorder.beginWith(this, this.#asyncShape, options);
   }
 
   /** Runs a function as a span: what it records until it returns belongs to it. It ends as an error if that throws. */
-  run<T>(run: () => T): T {
-    const span = this.#recorder.begin(this);
+  run<T>(run: () => T, options?: BeginOptions): T {
+    const span = this.#begin(this.#shape, options);
     let status: "ok" | "error" = "error";
     try {
       const result = this.#recorder.within(span, run);
@@ -73,8 +153,8 @@ export class SpanName {
   }
 
   /** Runs an asynchronous function as a span, which ends when its promise does. */
-  async runAsync<T>(run: () => Promise<T> | T): Promise<T> {
-    const span = this.#recorder.begin(this);
+  async runAsync<T>(run: () => Promise<T> | T, options?: BeginOptions): Promise<T> {
+    const span = this.#begin(this.#asyncShape, options);
     let status: "ok" | "error" = "error";
     try {
       const result = await this.#recorder.withinAsync(span, run);
@@ -83,5 +163,11 @@ export class SpanName {
     } finally {
       span.end(status);
     }
+  }
+
+  #begin(shape: number, options: BeginOptions | undefined): Span {
+    return options === undefined
+      ? this.#recorder.begin(this, shape)
+      : this.#recorder.beginWith(this, shape, options);
   }
 }

@@ -10,10 +10,13 @@ type Log = Extract<EventRow, { kind: "log" }>;
 export function rowJson(row: EventRow): string {
   const { timeMs, ...fields } = row;
   const present = Object.entries(fields).filter(([name, value]) => {
-    return value !== undefined && !(name === "truncated" && value === false);
+    const isNothing = (name === "truncated" && value === false) || value === "";
+    return value !== undefined && !(isNothing && OPTIONAL.includes(name));
   });
   return `${safeJson({ time: timeOf(timeMs), ...Object.fromEntries(present) })}\n`;
 }
+
+const OPTIONAL = ["truncated", "target", "place"];
 
 /** What --grep looks through. */
 export function searchText(row: EventRow): string {
@@ -23,7 +26,7 @@ export function searchText(row: EventRow): string {
     case "measure":
       return `${row.name} ${JSON.stringify(row.properties)}`;
     case "span":
-      return `${row.name} ${row.spanId} ${row.traceId}`;
+      return `${row.name} ${row.spanId} ${row.traceId} ${JSON.stringify(row.properties)}`;
     case "refused":
       return row.kind;
   }
@@ -63,7 +66,7 @@ function contentsOf(row: EventRow, style: Style): string {
     case "span": {
       const took = row.durationMs === undefined ? "" : ` ${formatSeconds(row.durationMs / 1000)}`;
       const status = row.status === "ok" ? "" : ` ${style.red(row.status)}`;
-      return `${"  ".repeat(Math.min(row.depth, 20))}${printable(row.name)}${style.bold(took)}${status}`;
+      return `${"  ".repeat(Math.min(row.depth, 20))}${printable(row.name)}${style.bold(took)}${status}${pairs(row.properties, style)}`;
     }
     case "refused":
       return `the ring is too full: ${row.spans} spans, ${row.measures} measures, ${row.logs} logs below warn, ${row.severe} others were refused; ${row.failed} could not be recorded`;
