@@ -149,6 +149,7 @@ export default defineSubcommand("lake", {
     const { url, dir } = lake;
     log.info("the lake is open", {
       ...{ url, dir, port: lake.port },
+      send: `microview agent --lake ${url}`,
       otlp: `OTEL_EXPORTER_OTLP_ENDPOINT=${url}`,
       ask: `microview query --lake ${url}`,
     });

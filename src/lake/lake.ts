@@ -27,6 +27,7 @@ import { Catalogue } from "./catalogue/index.ts";
 import { LakeCounters } from "./counters.ts";
 import { LakeFolder } from "./folder.ts";
 import { Disk, Ingestion } from "./ingestion/index.ts";
+import type { OtlpReceiver } from "./otlp/index.ts";
 import type { LakeContext, Maintenance, QueryPart, Retention } from "./parts.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./serve/metrics-text.ts";
 import { StatusReport } from "./serve/status.ts";
@@ -105,6 +106,7 @@ export class Lake {
   readonly #looking: Timer;
   readonly #maintenance: Maintenance | undefined;
   readonly #queries: QueryPart | undefined;
+  #receiver: Promise<OtlpReceiver> | undefined;
   #stopped: Promise<void> | undefined;
 
   /** @internal by {@link startLake} */
@@ -195,6 +197,9 @@ export class Lake {
 
   readonly #calls: Readonly<Record<string, Call>> = {
     "PUT /v1/segments/:id": { need: "ingest", answer: (request) => this.#put(request) },
+    "POST /v1/logs": { need: "ingest", answer: (request) => this.#otlp("logs", request) },
+    "POST /v1/traces": { need: "ingest", answer: (request) => this.#otlp("traces", request) },
+    "POST /v1/metrics": { need: "ingest", answer: (request) => this.#otlp("metrics", request) },
     "GET /v1/status": { need: "read", answer: () => this.#statusAnswer() },
     "GET /metrics": { need: "read", answer: () => this.#metrics() },
   };
@@ -216,6 +221,14 @@ export class Lake {
       grantOf(request),
     );
     return Response.json({ segment: id, blocks, known }, { status: isNew ? 201 : 200 });
+  }
+
+  async #otlp(signal: "logs" | "traces" | "metrics", request: Request): Promise<Response> {
+    // Its messages take a while to be made, and a lake of agents alone has none.
+    this.#receiver ??= import("./otlp/index.ts").then(
+      ({ OtlpReceiver }) => new OtlpReceiver(this.#ingestion, this.#counters),
+    );
+    return (await this.#receiver).answer(signal, request);
   }
 
   async #statusAnswer(): Promise<Response> {

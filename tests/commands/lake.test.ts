@@ -6,12 +6,13 @@ import { TestHost } from "../support/host.ts";
 import { LakeProcess, logBlock, newSegmentId, putSegment } from "../support/lakes.ts";
 import { runCli } from "./run-cli.ts";
 
-test("lake says where it listens, and how to ask, and ends by SIGTERM with 0", async () => {
+test("lake says where it listens, how to send and how to ask, and ends by SIGTERM with 0", async () => {
   await using host = new TestHost();
   const lake = await LakeProcess.start(host);
   const { url } = lake;
   expect(lake.find("the lake is open")).toMatchObject({
     dir: join(host.folder, "lake"),
+    send: `microview agent --lake ${url}`,
     ask: `microview query --lake ${url}`,
   });
   expect((await putSegment(url, newSegmentId(), [logBlock(10)])).status).toBe(201);

@@ -37,21 +37,9 @@ export class Interner {
 
   /** @returns the number of a message that came before; 0 for one that is written out */
   message(text: string): number {
-    return this.mayKnow(text.length) ? this.lookUp(text) : 0;
-  }
-
-  /** Whether it is worth to look for a message of so many characters. Asked once for each. */
-  mayKnow(length: number): boolean {
-    if (length > MESSAGE_LENGTH_MAX) return false;
+    if (text.length > MESSAGE_LENGTH_MAX) return 0;
     // Looking up a text that was just made means to read all of it.
-    return this.#newInARow <= NEW_IN_A_ROW || ++this.#newInARow % SAMPLE === 0;
-  }
-
-  /**
-   * @param text of which {@link Interner.mayKnow} says yes
-   * @returns the number of a message that came before; 0 for one that is written out
-   */
-  lookUp(text: string): number {
+    if (this.#newInARow > NEW_IN_A_ROW && ++this.#newInARow % SAMPLE !== 0) return 0;
     const known = this.#messages.get(text);
     if (known !== undefined) {
       this.#newInARow = 0;

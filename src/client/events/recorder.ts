@@ -7,7 +7,6 @@ import type { ApiError } from "../../rest/index.ts";
 import { Encoder } from "./encoder.ts";
 import { Gate } from "./gate.ts";
 import { Interner } from "./interner.ts";
-import type { LineReader } from "./json-line.ts";
 import { type Loggers, loggersOf } from "./loggers.ts";
 import { Measure } from "./measure.ts";
 import type { EventsOptions, Log, Properties } from "./options.ts";
@@ -312,41 +311,6 @@ export class Recorder {
     } finally {
       if (isOuter) this.#isEncoding = false;
     }
-  }
-
-  /** @internal records a line of JSON that a logger has made, without its level: the logger tells that. */
-  logLine(level: number, { definition }: Target, line: string, reader: LineReader): void {
-    const isOuter = !this.#isEncoding;
-    this.#isEncoding = true;
-    try {
-      const encoder = (isOuter ? this.#encoder : this.#newEncoder()).reset();
-      const id = this.#line(encoder, line, reader);
-      this.#ring.log(level, id, this.#openSpan(), definition, encoder, EVENT_FLAGS.properties);
-    } catch {
-      this.#ring.failed();
-    } finally {
-      if (isOuter) this.#isEncoding = false;
-    }
-  }
-
-  /** @returns the definition of a line's message; 0 when it was written */
-  #line(encoder: Encoder, line: string, reader: LineReader): number {
-    // A hook has to see each value.
-    if (this.#redaction.hook === undefined && reader.split(line)) {
-      const interner = this.#interner;
-      const id = interner.mayKnow(reader.messageBytes) ? interner.lookUp(reader.message()) : 0;
-      if (id === 0) reader.writeMessage(encoder);
-      if (reader.properties(encoder, interner)) return id;
-      encoder.reset();
-    }
-    // Of what is no JSON nobody knows what is secret.
-    const { message, properties } = reader.parsed(line) ?? {
-      message: "a line that is no JSON",
-      properties: { characters: line.length },
-    };
-    const id = this.#message(encoder, message);
-    encoder.properties(properties);
-    return id;
   }
 
   /** @returns the message's definition; 0 when it was written */

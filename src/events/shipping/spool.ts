@@ -33,7 +33,6 @@ import {
   SEGMENT_FRAME_HEAD_BYTES,
   SEGMENT_HEAD_BYTES,
   segmentHead,
-  type TimelineState,
 } from "../../layout/index.ts";
 import type { PushRequest } from "../../sinks/delivery/index.ts";
 import { counted } from "../../text/index.ts";
@@ -72,8 +71,6 @@ export interface SpooledStream {
   /** Words of the stream up to where its blocks go. */
   end: number;
   isFinal: boolean;
-  /** The ring's time there. */
-  timeline: TimelineState | undefined;
 }
 
 interface Segment {
@@ -161,11 +158,7 @@ export class Spool {
    * Adds a block. When it returns true the block outlives this process.
    * @returns false when it cannot be written, which is told
    */
-  append(
-    block: Uint8Array,
-    { rows, stream, end, isFinal, timeline }: Appended,
-    nowMs = Date.now(),
-  ): boolean {
+  append(block: Uint8Array, { rows, stream, end, isFinal }: Appended, nowMs = Date.now()): boolean {
     const size = SEGMENT_FRAME_HEAD_BYTES + block.length;
     this.#makeRoom(size);
     const open = this.#open;
@@ -180,7 +173,7 @@ export class Spool {
       const items = itemsOf(rows);
       segment.items += items;
       this.items += items;
-      this.#streams.set(stream.streamId, { end, isFinal, timeline, number: segment.number });
+      this.#streams.set(stream.streamId, { end, isFinal, number: segment.number });
       return true;
     } catch (error) {
       this.#failed(error as Error);
@@ -350,8 +343,8 @@ export class Spool {
         break;
       }
       items += itemsOf(header.rows);
-      const { stream, end, isFinal, timeline } = header;
-      this.#streams.set(stream.streamId, { end, isFinal, timeline, number });
+      const { stream, end, isFinal } = header;
+      this.#streams.set(stream.streamId, { end, isFinal, number });
     }
     if (bytes < all.length && bytes > 0) truncate(path, bytes);
     return { bytes, items };
@@ -455,7 +448,7 @@ export class Spool {
   }
 }
 
-type Appended = Pick<BlockHeader, "rows" | "stream" | "end" | "isFinal" | "timeline">;
+type Appended = Pick<BlockHeader, "rows" | "stream" | "end" | "isFinal">;
 
 /** An event is a row of a block; the end of a span that began earlier is none of its own. */
 export function itemsOf({ logs, measures, spans, opens }: BlockRows): number {

@@ -1,0 +1,143 @@
+// A request of OTLP as blocks: the same request gives the same blocks, so that what is sent again is known.
+
+import { type BlockOrigin, encodeBlock, type Zstd } from "../../layout/index.ts";
+import { columnsOf, type Rows } from "./columns.ts";
+import { logRow } from "./logs.ts";
+import { type Message, messageIn, messagesIn, OtlpError, type Signal, textIn } from "./messages.ts";
+import { addMetric } from "./metrics.ts";
+import { digest, originOf } from "./origin.ts";
+import { spanRow } from "./traces.ts";
+
+/** Rows of one request: what a small one can be blown up to. */
+const ROWS_MAX = 1 << 20;
+/** A block's first number is made of so many bits of a digest; 14 hex digits hold 56, a number 53. */
+const FIRST_HEX_DIGITS = 13;
+const LONG_MAX = 2n ** 63n - 1n;
+const SPAN_NS_MAX = 366n * 86_400_000_000_000n;
+
+const zstd: Zstd = (bytes) => Bun.zstdCompressSync(bytes, { level: 1 });
+
+export interface Converted {
+  /** None when there was nothing to keep. */
+  blocks: Uint8Array[];
+  rejected: number;
+  /** Why the last one was rejected. */
+  reason: string;
+}
+
+/**
+ * @param bodyDigest of the request, in hex
+ * @throws OtlpError for what is no request
+ */
+export function convert(
+  signal: Signal,
+  request: Message,
+  bodyDigest: string,
+  nowNs: bigint,
+): Converted {
+  const into = new Collected(nowNs);
+  const blocks: Uint8Array[] = [];
+  for (const resource of messagesIn(request, RESOURCES[signal])) {
+    const rows = into.rowsOf(signal, resource);
+    const { process, stream } = originOf(messageIn(resource, "resource"), signal);
+    const startNs = String(earliest(rows));
+    for (const columns of columnsOf(rows)) {
+      const at = digest(`${bodyDigest} ${blocks.length}`).slice(0, FIRST_HEX_DIGITS);
+      // One bit less, so that what is added stays exact.
+      const first = Math.floor(Number.parseInt(at, 16) / 2);
+      const origin: BlockOrigin = {
+        first,
+        end: first + 1,
+        isFinal: false,
+        stream: { ...stream, startNs },
+        process: { ...process, startNs },
+      };
+      blocks.push(encodeBlock(origin, columns, zstd));
+    }
+  }
+  return { blocks, rejected: into.rejected, reason: into.reason };
+}
+
+const RESOURCES = {
+  logs: "resourceLogs",
+  traces: "resourceSpans",
+  metrics: "resourceMetrics",
+} as const;
+
+/** Collects rows, and counts what cannot be one. */
+class Collected {
+  rejected = 0;
+  reason = "";
+  readonly #nowNs: bigint;
+  #rows = 0;
+
+  constructor(nowNs: bigint) {
+    this.#nowNs = nowNs;
+  }
+
+  rowsOf(signal: Signal, resource: Message): Rows {
+    const rows: Rows = { logs: [], measures: [], spans: [] };
+    for (const part of messagesIn(resource, SCOPES[signal])) {
+      const scope = textIn(messageIn(part, "scope"), "name").slice(0, 1_000).toWellFormed();
+      if (signal === "logs") this.#logs(part, scope, rows);
+      else if (signal === "traces") this.#spans(part, scope, rows);
+      else this.#metrics(part, scope, rows);
+    }
+    return rows;
+  }
+
+  #logs(part: Message, scope: string, { logs }: Rows): void {
+    for (const record of messagesIn(part, "logRecords")) {
+      const row = logRow(record, scope, this.#nowNs);
+      if (this.#isTime(row.timeNs)) logs.push(row);
+    }
+  }
+
+  #spans(part: Message, scope: string, { spans }: Rows): void {
+    for (const span of messagesIn(part, "spans")) {
+      const row = spanRow(span, scope);
+      if (typeof row === "string") this.#reject(1, row);
+      else if (row.endNs - row.beginNs > SPAN_NS_MAX)
+        this.#reject(1, "a span is longer than a year");
+      else if (this.#isTime(row.beginNs) && this.#isTime(row.endNs, 0)) spans.push(row);
+    }
+  }
+
+  #metrics(part: Message, scope: string, { measures }: Rows): void {
+    for (const metric of messagesIn(part, "metrics")) {
+      const rejected = addMetric(metric, scope, this.#nowNs, (row) => {
+        if (this.#isTime(row.timeNs)) measures.push(row);
+      });
+      this.#reject(rejected, "a point has no name, no value, or no bounds for its buckets");
+    }
+  }
+
+  /** Also counts it. @throws OtlpError when there are too many */
+  #isTime(timeNs: bigint, rows = 1): boolean {
+    this.#rows += rows;
+    if (this.#rows > ROWS_MAX)
+      throw new OtlpError(`the request has more than ${ROWS_MAX} rows: send it in parts`);
+    if (timeNs >= 0n && timeNs <= LONG_MAX) return true;
+    this.#reject(1, "a time is before 1970 or beyond 2262");
+    return false;
+  }
+
+  #reject(count: number, reason: string): void {
+    if (count === 0) return;
+    this.rejected += count;
+    this.reason = reason;
+  }
+}
+
+const SCOPES = { logs: "scopeLogs", traces: "scopeSpans", metrics: "scopeMetrics" } as const;
+
+function earliest({ logs, measures, spans }: Rows): bigint {
+  let least: bigint | undefined;
+  const see = (timeNs: bigint) => {
+    if (least === undefined || timeNs < least) least = timeNs;
+  };
+  for (const { timeNs } of logs) see(timeNs);
+  for (const { timeNs } of measures) see(timeNs);
+  for (const { beginNs } of spans) see(beginNs);
+  return least ?? 0n;
+}

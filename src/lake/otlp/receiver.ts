@@ -1,0 +1,101 @@
+// POST /v1/logs, /v1/traces and /v1/metrics, as OTLP/HTTP has them (specification 1.7, "OTLP/HTTP"): protobuf or JSON,
+// packed by gzip or not. What was sent becomes a segment like those of agents; its id comes from the body.
+
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { CallError, grantOf } from "../../guard/index.ts";
+import { encodeSegment } from "../../layout/index.ts";
+import type { LakeCounters } from "../counters.ts";
+import type { Ingestion } from "../ingestion/index.ts";
+import { convert } from "./convert.ts";
+import { decodeRequest, encodeAnswer, encodeStatus, OtlpError, type Signal } from "./messages.ts";
+import { digest } from "./origin.ts";
+
+/** What a body unpacks to at most. */
+const UNPACKED_BYTES_MAX = 1 << 26;
+/** Senders try again after these alone; 507 would be the end of what they have. */
+const RETRYABLE = [429, 502, 503, 504];
+
+const unzip = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip);
+
+export class OtlpReceiver {
+  readonly #ingestion: Ingestion;
+  readonly #counters: LakeCounters;
+
+  constructor(ingestion: Ingestion, counters: LakeCounters) {
+    this.#ingestion = ingestion;
+    this.#counters = counters;
+  }
+
+  /** @throws CallError for what the guard has to know of: who may not, and what is too long */
+  async answer(signal: Signal, request: Request): Promise<Response> {
+    const type = (request.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
+    const isJson = type === "application/json";
+    if (!isJson && type !== "application/x-protobuf") {
+      throw new CallError(
+        "unknown-content-type",
+        `OTLP comes as application/x-protobuf or application/json, and this is ${JSON.stringify(type.slice(0, 80))}`,
+        "set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf or http/json",
+        415,
+      );
+    }
+    const headers = { "content-type": type };
+    try {
+      const outcome = await this.#take(signal, request, isJson);
+      return new Response(encodeAnswer(signal, outcome, isJson), { headers });
+    } catch (error) {
+      if (error instanceof OtlpError) {
+        this.#counters.refused("invalid-otlp");
+        const status = 400;
+        return new Response(encodeStatus(error.message, isJson), { status, headers });
+      }
+      if (error instanceof CallError && error.status >= 500) {
+        const status = RETRYABLE.includes(error.status) ? error.status : 503;
+        const body = encodeStatus(error.message, isJson);
+        return new Response(body, { status, headers: { ...headers, ...error.headers } });
+      }
+      throw error;
+    }
+  }
+
+  async #take(signal: Signal, request: Request, isJson: boolean) {
+    const body = await unpacked(request);
+    const bodyDigest = digest(body);
+    const message = decodeRequest(signal, body, isJson);
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    const { blocks, rejected, reason } = convert(signal, message, bodyDigest, nowNs);
+    this.#counters.reject(signal, rejected);
+    if (blocks.length > 0) {
+      const segmentId = digest(`${signal} ${bodyDigest}`).slice(0, 32);
+      await this.#ingestion.put(segmentId, encodeSegment(blocks), grantOf(request));
+    }
+    return { rejected, reason };
+  }
+}
+
+/** @throws OtlpError for what cannot be unpacked, CallError 413 for what is too long then, 415 for other packings */
+async function unpacked(request: Request): Promise<Uint8Array> {
+  const body = await request.bytes();
+  const encoding = (request.headers.get("content-encoding") ?? "identity").trim().toLowerCase();
+  if (encoding === "identity" || encoding === "") return body;
+  if (encoding !== "gzip") {
+    throw new CallError(
+      "unknown-content-encoding",
+      `the body is packed by ${JSON.stringify(encoding.slice(0, 80))}`,
+      "send it as it is, or by gzip",
+      415,
+    );
+  }
+  try {
+    return await unzip(Buffer.from(body), { maxOutputLength: UNPACKED_BYTES_MAX });
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ERR_BUFFER_TOO_LARGE")
+      throw new OtlpError(`the body cannot be unpacked: ${(error as Error).message}`);
+    throw new CallError(
+      "body-full",
+      `the body unpacks to more than ${UNPACKED_BYTES_MAX} bytes`,
+      "send it in parts",
+      413,
+    );
+  }
+}
