@@ -33,7 +33,7 @@ setup: ## install what is missing to build
 shim: build/shim.base64 ## compile the native shim, build/shim.so, and its text, which bundles carry
 
 RDMA_SOURCES := c/library.c c/verbs.c c/rdma_cm.c
-SHIM_SOURCES := c/shim.c $(RDMA_SOURCES)
+SHIM_SOURCES := c/shim.c c/confine.c $(RDMA_SOURCES)
 
 # -z defs: nothing may refer to rdma-core by name, which is loaded at run time and may be missing.
 build/shim.so: $(SHIM_SOURCES) $(C_HEADERS) Makefile

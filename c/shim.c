@@ -549,6 +549,9 @@ API int64_t mv_sendv(int fd, const struct iovec *pieces, uint32_t first, uint32_
   return n < 0 ? -errno : n;
 }
 
+// The end to read from, then that to write to.
+API int mv_pipe(int *ends) { return result(pipe2(ends, O_CLOEXEC)); }
+
 API int mv_eventfd(void) { return result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
 
 API int mv_event_set(int fd) {

@@ -338,7 +338,6 @@ const EVENTS_KINDS = {
   measures: "boolean",
   sample: "share",
   trustTraceparent: "boolean",
-  thinAbove: "rate",
   redact: "strings",
   redactHook: "function",
 } as const;

@@ -62,6 +62,11 @@ export const CATALOGUE = {
     summary: "one service of the demo",
     hidden: true,
   },
+  "query-process": {
+    group: "Run",
+    summary: "the process of one query of a lake",
+    hidden: true,
+  },
 } as const satisfies Readonly<Record<string, CatalogueEntry>>;
 
 /** A subcommand's name. */

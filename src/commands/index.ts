@@ -19,6 +19,7 @@ const LOADERS: Readonly<Record<CommandName, () => Promise<{ default: Subcommand 
     default: (await import("./completion.ts")).completion(loadSubcommand),
   }),
   "demo-service": () => import("./demo-service.ts"),
+  "query-process": () => import("./query-process.ts"),
 };
 
 /** Whether `name` is a subcommand, hidden ones included. */

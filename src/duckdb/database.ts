@@ -6,8 +6,11 @@ import type { DuckDBConnection, DuckDBType } from "@duckdb/node-api";
 interface DatabaseOptions {
   threads: number;
   memoryBytes: number;
-  /** Files that it may open; it has no access to any other. None of them may hold a quote. */
-  paths: readonly string[];
+  /**
+   * Files that it may open; it has no access to any other. Left out while they are not known: then `shutOff` is called
+   * before anything is run that others have a say in.
+   */
+  paths?: readonly string[];
   /** Folders in which it may read and write whatever there is. */
   directories?: readonly string[];
   /** Where it may put what does not fit into its memory; nowhere without it. */
@@ -38,7 +41,7 @@ export class Database {
 
   /** @throws DuckDbMissingError when the packages are not installed, from sources */
   static async open(options: DatabaseOptions): Promise<Database> {
-    const { threads, memoryBytes, paths, directories = [], spill = "" } = options;
+    const { threads, memoryBytes, paths, directories, spill = "" } = options;
     const { api, bindings } = await load();
     const instance = await api.DuckDBInstance.create(":memory:", {
       threads: String(threads),
@@ -50,16 +53,22 @@ export class Database {
       allow_community_extensions: "false",
     });
     const connection = await instance.connect();
-    for (const path of [...paths, ...directories]) {
-      if (path.includes("'")) throw new RangeError(`a path with a quote: ${path}`);
-    }
-    await connection.run(`SET allowed_paths = ${listOf(paths)}`);
-    await connection.run(`SET allowed_directories = ${listOf(directories)}`);
-    await connection.run("SET enable_external_access = false");
-    return new Database(api, connection, bindings, () => {
+    const database = new Database(api, connection, bindings, () => {
       connection.closeSync();
       instance.closeSync();
     });
+    if (paths !== undefined) await database.shutOff(paths, directories);
+    return database;
+  }
+
+  /** From here on it opens these files, and what is in these folders, and nothing else. No path may hold a quote. */
+  async shutOff(paths: readonly string[], directories: readonly string[] = []): Promise<void> {
+    for (const path of [...paths, ...directories]) {
+      if (path.includes("'")) throw new RangeError(`a path with a quote: ${path}`);
+    }
+    await this.connection.run(`SET allowed_paths = ${listOf(paths)}`);
+    await this.connection.run(`SET allowed_directories = ${listOf(directories)}`);
+    await this.connection.run("SET enable_external_access = false");
   }
 
   /**

@@ -8,6 +8,7 @@ export {
   ticker,
   unixMs,
 } from "./clock.ts";
+export { confine, executeInPlace, limitGrowth, openPipe } from "./confine.ts";
 export { SystemError } from "./errno.ts";
 export {
   allocateBuffer,

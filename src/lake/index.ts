@@ -16,4 +16,23 @@ export {
 export { defaultLakeDir, LakeFolder, LakeFolderError } from "./folder.ts";
 export { LAKE_GUARD_FLAGS, Lake, type LakeOptions, startLake } from "./lake.ts";
 export type { Retention } from "./parts.ts";
+export {
+  beginConfined,
+  DEFAULT_QUERY_LIMITS,
+  FORMATS,
+  type Format,
+  type OpenTables,
+  type Query,
+  type QueryAudit,
+  QueryError,
+  type QueryErrorBody,
+  type QueryLimits,
+  type QueryRange,
+  QueryRunner,
+  type QueryRunnerOptions,
+  type QueryTables,
+  type RowTable,
+  serveOneQuery,
+  sqlText,
+} from "./query/index.ts";
 export type { LakeStatus, ViewStatus } from "./serve/status.ts";
