@@ -1,7 +1,6 @@
 // OTLP into a lake: by OpenTelemetry's own SDK and exporters of JavaScript, and by hand what those never send.
 
 import { describe, expect, test } from "bun:test";
-import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { context, SpanKind, SpanStatusCode, TraceFlags, trace } from "@opentelemetry/api";
 import { SeverityNumber } from "@opentelemetry/api-logs";
@@ -12,13 +11,10 @@ import { resourceFromAttributes } from "@opentelemetry/resources";
 import { LoggerProvider, SimpleLogRecordProcessor } from "@opentelemetry/sdk-logs";
 import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
 import { SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
-import { Catalogue, FolderBlobs, type LakeStatus } from "../../src/lake/index.ts";
-import { decodeBlock } from "../../src/layout/index.ts";
-import { allRowsOf, unzstd } from "../support/blocks.ts";
+import type { LakeStatus } from "../../src/lake/index.ts";
 import { TestHost } from "../support/host.ts";
-import { type Lake, lakeOf } from "../support/lakes.ts";
+import { keptIn, type Lake, lakeOf } from "../support/lakes.ts";
 
-const ALL = { fromNs: 0n, toNs: 1n << 62n };
 /** 2026-12-01T00:00:00Z. */
 const NOW_NS = 1_796_083_200_000_000_000n;
 const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
@@ -35,26 +31,6 @@ const RESOURCE = resourceFromAttributes({
   "k8s.pod.name": "auth-7f9",
   "deployment.environment": "test",
 });
-
-type Row = Record<string, unknown>;
-
-/** What is in a lake's blobs, with the processes it is of. */
-async function kept(lake: Lake) {
-  const catalogue = await Catalogue.open(join(lake.dir, "catalogue.sqlite"));
-  const blobs = await FolderBlobs.open(join(lake.dir, "blobs"));
-  try {
-    const blocks = await catalogue.blocksIn(ALL);
-    const all = { logs: [] as Row[], measures: [] as Row[], spans: [] as Row[] };
-    for (const { blob, blobOffset, blobBytes } of blocks) {
-      const range = { offset: blobOffset, bytes: blobBytes };
-      const rows = allRowsOf(decodeBlock(await blobs.get(blob, range), unzstd));
-      for (const table of ["logs", "measures", "spans"] as const) all[table].push(...rows[table]);
-    }
-    return { ...all, blocks, processes: await catalogue.processesIn(ALL) };
-  } finally {
-    await catalogue.close();
-  }
-}
 
 const statusOf = async (lake: Lake): Promise<LakeStatus> =>
   (await fetch(`${lake.url}/v1/status`)).json() as Promise<LakeStatus>;
@@ -79,7 +55,7 @@ describe("OpenTelemetry's SDK of JavaScript", () => {
     });
     provider.getLogger("http").emit({ body: { code: 7 }, eventName: "user.login" });
     await provider.shutdown();
-    const { logs, processes } = await kept(lake);
+    const { logs, processes } = await keptIn(lake.dir);
     expect(processes).toEqual([
       expect.objectContaining({
         ...{ app: "shop", service: "auth", pid: 42, host: "node-1", runtime: "nodejs 22.1.0" },
@@ -124,7 +100,7 @@ describe("OpenTelemetry's SDK of JavaScript", () => {
     child.end();
     parent.end();
     await provider.shutdown();
-    const { spans } = await kept(lake);
+    const { spans } = await keptIn(lake.dir);
     const of = (name: string) => spans.find((span) => span["name"] === name)!;
     const ids = parent.spanContext();
     expect(of("GET /users")).toMatchObject({
@@ -161,7 +137,7 @@ describe("OpenTelemetry's SDK of JavaScript", () => {
     });
     for (const value of [5, 50, 500]) latency.record(value);
     await provider.shutdown();
-    const { measures, blocks } = await kept(lake);
+    const { measures, blocks } = await keptIn(lake.dir);
     const points = measures.map(({ name, value, target, unit, properties }) => [
       ...[name, value, target, unit],
       properties === "" ? {} : JSON.parse(properties as string),
@@ -238,7 +214,7 @@ test("OTLP's JSON is taken, packed by gzip too, and what is sent again changes n
     expect(packed.status).toBe(200);
   }
   expect(await statusOf(lake)).toMatchObject({ blocks: 1, events: { logs: 1 } });
-  const { logs, processes } = await kept(lake);
+  const { logs, processes } = await keptIn(lake.dir);
   expect(processes[0]).toMatchObject({ app: "default", service: "cart" });
   expect(logs[0]).toMatchObject({ timeNs: NOW_NS, level: 2, target: "json", message: "by JSON" });
   const properties = JSON.parse(logs[0]!["properties"] as string);
@@ -282,7 +258,7 @@ test("what no table can hold is told as partial success, and the rest is kept", 
   expect(await answer.json()).toEqual({
     partialSuccess: { rejectedSpans: "3", errorMessage: expect.any(String) },
   });
-  expect((await kept(lake)).spans.map(({ name }) => name)).toEqual(["right"]);
+  expect((await keptIn(lake.dir)).spans.map(({ name }) => name)).toEqual(["right"]);
   expect((await statusOf(lake)).since.rejected).toEqual({ traces: 3 });
 });
 
@@ -292,7 +268,7 @@ test("rows of different years are kept, in blocks of their own", async () => {
   const times = [NOW_NS, 1n, NOW_NS + 1n, NOW_NS / 2n];
   const logRecords = times.map((time) => ({ timeUnixNano: String(time) }));
   await post(lake, "logs", JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords }] }] }));
-  const { blocks, logs } = await kept(lake);
+  const { blocks, logs } = await keptIn(lake.dir);
   expect(blocks.map((block) => block.logs)).toEqual([1, 1, 2]);
   expect(logs.map(({ timeNs }) => timeNs)).toEqual([1n, NOW_NS / 2n, NOW_NS, NOW_NS + 1n]);
 });
@@ -336,7 +312,7 @@ test("histograms with exponential buckets, summaries and points that end are row
   const body = { resourceMetrics: [{ scopeMetrics: [{ metrics }] }] };
   const answer = await post(lake, "metrics", JSON.stringify(body));
   expect(await answer.json()).toMatchObject({ partialSuccess: { rejectedDataPoints: "2" } });
-  const { measures } = await kept(lake);
+  const { measures } = await keptIn(lake.dir);
   const points = measures.map(({ name, value, properties }) => [name, value, properties]);
   expect(points).toEqual([
     ["size_bucket", 1, '{"le":"-1"}'],

@@ -2,15 +2,15 @@
 
 import { join } from "node:path";
 import { createLog } from "../../src/guard/index.ts";
-import { type Lake, type LakeOptions, startLake } from "../../src/lake/index.ts";
+import { Catalogue, type Lake, type LakeOptions, startLake } from "../../src/lake/index.ts";
 import {
   type BlockOrigin,
   blankLogs,
-  blockId,
+  decodeBlock,
   encodeBlock,
   encodeSegment,
 } from "../../src/layout/index.ts";
-import { noColumns, ORIGIN, tableOf, zstd } from "./blocks.ts";
+import { allRowsOf, noColumns, ORIGIN, tableOf, unzstd, zstd } from "./blocks.ts";
 import type { LogLine, TestHost } from "./host.ts";
 import { surroundings } from "./surroundings.ts";
 import { until } from "./wait.ts";
@@ -134,4 +134,26 @@ export async function putSegment(
   return fetch(`${url}/v1/segments/${id}`, { method: "PUT", body, headers, keepalive: false });
 }
 
-export { blockId };
+type Row = Record<string, unknown>;
+
+/** What is in the blobs of a lake's folder, with the processes it is of. */
+export async function keptIn(dir: string) {
+  const catalogue = await Catalogue.open(join(dir, "catalogue.sqlite"));
+  const blobs = (key: string) => Bun.file(join(dir, "blobs", key));
+  try {
+    const blocks = await catalogue.blocksIn(ALL);
+    const all = { logs: [] as Row[], measures: [] as Row[], spans: [] as Row[] };
+    for (const { blob, blobOffset, blobBytes } of blocks) {
+      const bytes = await blobs(blob)
+        .slice(blobOffset, blobOffset + blobBytes)
+        .bytes();
+      const rows = allRowsOf(decodeBlock(bytes, unzstd));
+      for (const table of ["logs", "measures", "spans"] as const) all[table].push(...rows[table]);
+    }
+    return { ...all, blocks, processes: await catalogue.processesIn(ALL) };
+  } finally {
+    await catalogue.close();
+  }
+}
+
+const ALL = { fromNs: 0n, toNs: 1n << 62n };

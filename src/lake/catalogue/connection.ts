@@ -42,7 +42,8 @@ export class Connection {
 
   async close(): Promise<void> {
     await this.#last;
-    await this.#writer.unsafe("PRAGMA wal_checkpoint(TRUNCATE)");
+    // On a full disk there is no room for it; whoever opens the database next does it.
+    await this.#writer.unsafe("PRAGMA wal_checkpoint(TRUNCATE)").catch(() => {});
     await this.#reader.close();
     await this.#writer.close();
   }
