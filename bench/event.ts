@@ -55,6 +55,7 @@ const bench: Bench = {
       poolDir,
       // There is none, and none is needed.
       socket: join(poolDir, "no-agent.sock"),
+      events: { thinAbove: Number.POSITIVE_INFINITY },
       onWarning: () => {},
     });
     mv.log.info("made");

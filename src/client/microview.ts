@@ -338,6 +338,7 @@ const EVENTS_KINDS = {
   measures: "boolean",
   sample: "share",
   trustTraceparent: "boolean",
+  thinAbove: "rate",
   redact: "strings",
   redactHook: "function",
 } as const;

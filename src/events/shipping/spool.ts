@@ -85,7 +85,7 @@ interface Segment {
   isRefused: boolean;
 }
 
-export const SEGMENT_BYTES_MAX = 1 << 20;
+const SEGMENT_BYTES_MAX = 1 << 20;
 /** How long a segment stays open, and how long while a lake is away, so that there are fewer files. */
 const OPEN_MS = 500;
 const OPEN_WHILE_BEHIND_MS = 10_000;
@@ -101,6 +101,7 @@ export class Spool {
   dropped = 0;
   readonly durable = true;
   readonly #options: SpoolOptions;
+  readonly #segmentBytes: number;
   readonly #lockFd: number;
   /** Closed, in their order. */
   readonly #waiting: Segment[] = [];
@@ -116,7 +117,9 @@ export class Spool {
   /** @throws SpoolError when another agent has the folder, or it cannot be used */
   constructor(options: SpoolOptions) {
     this.#options = options;
-    const { folder } = options;
+    const { folder, maxBytes } = options;
+    // What is dropped at a time should be a small part of it.
+    this.#segmentBytes = Math.min(SEGMENT_BYTES_MAX, maxBytes / 8);
     try {
       mkdirSync(join(folder, "refused"), { recursive: true, mode: 0o700 });
       const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -160,9 +163,9 @@ export class Spool {
    */
   append(block: Uint8Array, { rows, stream, end, isFinal }: Appended, nowMs = Date.now()): boolean {
     const size = SEGMENT_FRAME_HEAD_BYTES + block.length;
-    this.#makeRoom(size);
     const open = this.#open;
-    if (open !== undefined && open.segment.bytes + size > SEGMENT_BYTES_MAX) this.seal();
+    if (open !== undefined && open.segment.bytes + size > this.#segmentBytes) this.seal();
+    this.#makeRoom(size + SEGMENT_HEAD_BYTES);
     try {
       const { segment, fd } = this.#open ?? this.#begin(nowMs);
       const frame = Buffer.concat([frameHead(block), block]);
