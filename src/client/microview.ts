@@ -30,6 +30,7 @@ import {
   keep,
   takeOver,
 } from "./declared.ts";
+import { captureConsole } from "./events/console.ts";
 import type { Measure, MeasureOptions } from "./events/measure.ts";
 import type { EventsOptions, Log } from "./events/options.ts";
 import { callerOf } from "./events/place.ts";
@@ -218,6 +219,14 @@ export class MicroView {
   /** Records lines in shared memory, which survive this process: `mv.log.warn("slow", { ms })`. */
   get log(): Log {
     return this.#recorder.log;
+  }
+
+  /**
+   * Records what this thread says by `console`, which goes on as before; see docs/events.md.
+   * @returns ends it
+   */
+  captureConsole(): () => void {
+    return captureConsole(this.log);
   }
 
   /** Records lines of a part of the program: `mv.logger("http").info("listening")`. */

@@ -74,7 +74,7 @@ describe("microview query", () => {
     await using host = new TestHost();
     const bytes = new Uint8Array([0, 255, 10]);
     const lake = new FakeLake(host, (sql, { format }) => {
-      if (sql === "broken") return ['{"columns":[]}'];
+      if (sql === "broken") return '{"columns":[]}\n';
       return format === "ndjson" ? LEVELS : bytes;
     });
     const ask = (sql: string, ...flags: string[]) =>

@@ -46,9 +46,18 @@ export class Interner {
 
   /** @returns undefined for a message that is written out, because it did not come before */
   message(text: string): Message | undefined {
-    if (text.length > MESSAGE_LENGTH_MAX) return undefined;
+    return this.mayKnow(text.length) ? this.lookUp(text) : undefined;
+  }
+
+  /** Whether it is worth to look for a message of so many characters. Asked once for each. */
+  mayKnow(length: number): boolean {
+    if (length > MESSAGE_LENGTH_MAX) return false;
     // Looking up a text that was just made means to read all of it.
-    if (this.#newInARow > NEW_IN_A_ROW && ++this.#newInARow % SAMPLE !== 0) return undefined;
+    return this.#newInARow <= NEW_IN_A_ROW || ++this.#newInARow % SAMPLE === 0;
+  }
+
+  /** As {@link Interner.message}, of a text of which {@link Interner.mayKnow} says yes. */
+  lookUp(text: string): Message | undefined {
     const known = this.#messages.get(text);
     if (known !== undefined) {
       this.#newInARow = 0;

@@ -6,7 +6,8 @@ import { DEFINITION, EVENT_FLAGS, ringGeometry } from "../../layout/index.ts";
 import type { ApiError } from "../../rest/index.ts";
 import { Encoder } from "./encoder.ts";
 import { Gate } from "./gate.ts";
-import { Interner } from "./interner.ts";
+import { Interner, type Message } from "./interner.ts";
+import type { LineReader } from "./json-line.ts";
 import { type Loggers, loggersOf } from "./loggers.ts";
 import { Measure } from "./measure.ts";
 import type { EventsOptions, Log, Properties } from "./options.ts";
@@ -347,6 +348,46 @@ export class Recorder {
     }
   }
 
+  /** @internal records a line of JSON that a logger has made, without its level: the logger tells that. */
+  logLine(level: number, { definition }: Target, line: string, reader: LineReader): void {
+    const isOuter = !this.#isEncoding;
+    this.#isEncoding = true;
+    try {
+      const encoder = (isOuter ? this.#encoder : this.#newEncoder()).reset();
+      const id = this.#line(encoder, line, reader, level);
+      if (id === THINNED) return;
+      this.#ring.log(level, id, this.#openSpan(), definition, encoder, EVENT_FLAGS.properties);
+    } catch {
+      this.#ring.failed();
+    } finally {
+      if (isOuter) this.#isEncoding = false;
+    }
+  }
+
+  /** As {@link Recorder.#message}, with the properties. */
+  #line(encoder: Encoder, line: string, reader: LineReader, level: number): number {
+    // A hook has to see each value.
+    if (this.#redaction.hook === undefined && reader.split(line)) {
+      const interner = this.#interner;
+      const isLookedUp = interner.mayKnow(reader.messageBytes);
+      const known = isLookedUp ? interner.lookUp(reader.message()) : undefined;
+      if (known === undefined) reader.writeMessage(encoder);
+      if (reader.properties(encoder, interner)) {
+        return known === undefined ? 0 : this.#thinned(known, level);
+      }
+      encoder.reset();
+    }
+    // Of what is no JSON nobody knows what is secret.
+    const { message, properties } = reader.parsed(line) ?? {
+      message: "a line that is no JSON",
+      properties: { characters: line.length },
+    };
+    const id = this.#message(encoder, message, level);
+    if (id === THINNED) return id;
+    encoder.properties(properties);
+    return id;
+  }
+
   /** @returns the message's definition; 0 when it was written, {@link THINNED} when its line is left out */
   #message(encoder: Encoder, message: string, level: number): number {
     const { hook } = this.#redaction;
@@ -356,7 +397,10 @@ export class Recorder {
       encoder.text(text);
       return 0;
     }
-    const { id, sites } = known;
+    return this.#thinned(known, level);
+  }
+
+  #thinned({ id, sites }: Message, level: number): number {
     if (level < THINNED_FROM) return id;
     const site = sites[level] ?? this.#thinning.site(id, level);
     sites[level] = site;

@@ -33,6 +33,7 @@ import {
   SEGMENT_FRAME_HEAD_BYTES,
   SEGMENT_HEAD_BYTES,
   segmentHead,
+  type TimelineState,
 } from "../../layout/index.ts";
 import type { PushRequest } from "../../sinks/delivery/index.ts";
 import { counted } from "../../text/index.ts";
@@ -71,6 +72,8 @@ export interface SpooledStream {
   /** Words of the stream up to where its blocks go. */
   end: number;
   isFinal: boolean;
+  /** The ring's time there. */
+  timeline: TimelineState | undefined;
 }
 
 interface Segment {
@@ -161,7 +164,11 @@ export class Spool {
    * Adds a block. When it returns true the block outlives this process.
    * @returns false when it cannot be written, which is told
    */
-  append(block: Uint8Array, { rows, stream, end, isFinal }: Appended, nowMs = Date.now()): boolean {
+  append(
+    block: Uint8Array,
+    { rows, stream, end, isFinal, timeline }: Appended,
+    nowMs = Date.now(),
+  ): boolean {
     const size = SEGMENT_FRAME_HEAD_BYTES + block.length;
     const open = this.#open;
     if (open !== undefined && open.segment.bytes + size > this.#segmentBytes) this.seal();
@@ -176,7 +183,7 @@ export class Spool {
       const items = itemsOf(rows);
       segment.items += items;
       this.items += items;
-      this.#streams.set(stream.streamId, { end, isFinal, number: segment.number });
+      this.#streams.set(stream.streamId, { end, isFinal, timeline, number: segment.number });
       return true;
     } catch (error) {
       this.#failed(error as Error);
@@ -346,8 +353,8 @@ export class Spool {
         break;
       }
       items += itemsOf(header.rows);
-      const { stream, end, isFinal } = header;
-      this.#streams.set(stream.streamId, { end, isFinal, number });
+      const { stream, end, isFinal, timeline } = header;
+      this.#streams.set(stream.streamId, { end, isFinal, timeline, number });
     }
     if (bytes < all.length && bytes > 0) truncate(path, bytes);
     return { bytes, items };
@@ -451,7 +458,7 @@ export class Spool {
   }
 }
 
-type Appended = Pick<BlockHeader, "rows" | "stream" | "end" | "isFinal">;
+type Appended = Pick<BlockHeader, "rows" | "stream" | "end" | "isFinal" | "timeline">;
 
 /** An event is a row of a block; the end of a span that began earlier is none of its own. */
 export function itemsOf({ logs, measures, spans, opens }: BlockRows): number {
