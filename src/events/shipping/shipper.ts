@@ -161,11 +161,10 @@ export class Shipper {
 
   /** @returns why it cannot be shipped */
   #take(app: string, path: string, look: ProcessLook): string | undefined {
-    const { poolDir, isForAll } = this.#options;
+    const { isForAll } = this.#options;
     let ring: OpenRing | undefined;
     try {
-      const folder = poolDir === undefined ? {} : { folder: poolDir };
-      ring = OpenRing.open(path, { uids: ownUids(), isAnyUser: isForAll, ...folder }, true);
+      ring = OpenRing.open(path, { uids: ownUids(), isAnyUser: isForAll }, true);
       const { uid, inode, device } = ring.file.stat();
       const reason = this.#whyNot(ring, app, path, uid);
       if (reason !== undefined) {
