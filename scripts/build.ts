@@ -17,6 +17,7 @@ const ENTRY_POINTS = [
   "src/agent/serve/data-worker.ts",
   "src/sinks/recording/worker.ts",
   "src/events/shipping/worker.ts",
+  "src/lake/views/worker.ts",
 ];
 
 process.chdir(ROOT);

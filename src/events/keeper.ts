@@ -114,8 +114,7 @@ function leaseOf(ring: OpenRing): Lease | undefined {
     const lease = Lease.take(ring);
     if (lease === undefined) return undefined;
     // Whoever had it before may have died between its stores. A block that it has begun may be in a spool.
-    const { pending, total, timeline } = lease;
-    lease.storeTotal(pending, pending === total ? timeline : undefined);
+    lease.storeTotal(lease.pending);
     lease.storePosition(lease.total);
     return lease;
   } catch {
@@ -127,7 +126,6 @@ function leaseOf(ring: OpenRing): Lease | undefined {
 function makeRoom({ ring, lease }: Kept): void {
   const words = Math.floor((ring.header.ringBytes / 8) * KEPT_SHARE);
   const { total } = lease;
-  const position = ring.reader.leave(words);
-  lease.storeTotal(total + ((position - total) >>> 0), ring.reader.timeline);
+  lease.storeTotal(total + ((ring.reader.leave(words) - total) >>> 0));
   lease.storePosition(lease.total);
 }

@@ -27,8 +27,9 @@ import { Catalogue } from "./catalogue/index.ts";
 import { LakeCounters } from "./counters.ts";
 import { LakeFolder } from "./folder.ts";
 import { Disk, Ingestion } from "./ingestion/index.ts";
+import { LakeMaintenance } from "./maintenance/index.ts";
 import type { OtlpReceiver } from "./otlp/index.ts";
-import type { LakeContext, Maintenance, QueryPart, Retention } from "./parts.ts";
+import type { LakeContext, QueryPart, Retention } from "./parts.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./serve/metrics-text.ts";
 import { StatusReport } from "./serve/status.ts";
 
@@ -87,9 +88,13 @@ export async function startLake(options: LakeOptions): Promise<Lake> {
     opened.push(catalogue);
     const blobs = await FolderBlobs.open(folder.blobsDir);
     await removeOrphans(catalogue, blobs);
-    return new Lake(options, { folder, catalogue, blobs });
+    const { log, retention = { ageMs: undefined, bytes: undefined } } = options;
+    const context = { folder, catalogue, blobs, log, retention };
+    const maintenance = await LakeMaintenance.start(context);
+    opened.push({ close: () => maintenance.stop() });
+    return new Lake(options, context, maintenance);
   } catch (error) {
-    for (const each of opened) await each.close();
+    for (const each of opened.reverse()) await each.close();
     folder.release();
     throw error;
   }
@@ -104,25 +109,25 @@ export class Lake {
   readonly #guard: Guard;
   readonly #server: GuardedServer;
   readonly #looking: Timer;
-  readonly #maintenance: Maintenance | undefined;
+  readonly #maintenance: LakeMaintenance;
   readonly #queries: QueryPart | undefined;
   #receiver: Promise<OtlpReceiver> | undefined;
   #stopped: Promise<void> | undefined;
 
   /** @internal by {@link startLake} */
-  constructor(options: LakeOptions, parts: Pick<LakeContext, "folder" | "catalogue" | "blobs">) {
+  constructor(options: LakeOptions, context: LakeContext, maintenance: LakeMaintenance) {
     const { host, port, tls, tokens, allowHosts, log, version } = options;
-    const { retention = { ageMs: undefined, bytes: undefined } } = options;
     this.#options = options;
-    this.#context = { ...parts, log, retention };
-    const { catalogue, blobs, folder } = parts;
+    this.#context = context;
+    this.#maintenance = maintenance;
+    const { catalogue, blobs, folder } = context;
     this.#status = new StatusReport(catalogue, this.#counters, {
       ...{ version, startedAt: new Date().toISOString() },
     });
     this.#ingestion = new Ingestion({
       ...{ catalogue, blobs, counters: this.#counters },
       disk: new Disk(folder.dir, options.reserveBytes ?? RESERVE_BYTES),
-      added: () => this.#maintenance?.wake(),
+      added: () => maintenance.wake(),
     });
     this.#guard = new Guard({
       ...{ tokens, allowHosts, log, flags: LAKE_GUARD_FLAGS },
@@ -182,7 +187,7 @@ export class Lake {
     clearInterval(this.#looking);
     await this.#server.stop();
     await this.#queries?.stop();
-    await this.#maintenance?.stop();
+    await this.#maintenance.stop();
     await this.#context.catalogue.close();
     this.#context.folder.release();
   }

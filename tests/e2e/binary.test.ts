@@ -258,7 +258,6 @@ describe("the binary's command line", () => {
       "demo",
       "doctor",
       "events",
-      "export",
       "inspect",
       "lake",
       "query",

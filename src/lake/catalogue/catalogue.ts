@@ -9,8 +9,10 @@ import {
   type BlockRow,
   type BlockView,
   blockOf,
+  MARKS,
   type NewPartition,
   type NewSegment,
+  NOTHING,
   type PartitionRow,
   type ProcessRow,
   partitionOf,
@@ -22,18 +24,8 @@ import {
 } from "./rows.ts";
 import { prepareSchema } from "./schema.ts";
 
-/** The mark of a block that has nothing for a view. */
-const NOTHING = "-";
 /** Values of one statement; SQLite takes 32,766. */
 const ROWS_PER_STATEMENT = 500;
-
-/** Columns of blocks that say whether a view has their rows. */
-const MARKS = {
-  log_entries: "logs_partition",
-  measures: "measures_partition",
-  metrics: "metrics_partition",
-  spans: "spans_partition",
-} as const satisfies Record<BlockView, string>;
 
 /** Somebody else has changed what a transaction relied on: nothing was written. Read again, and decide again. */
 export class CatalogueConflictError extends Error {
@@ -443,7 +435,7 @@ function expectCount(count: number, expected: number, what: string): void {
   );
 }
 
-function* parts<T>(all: readonly T[]): Generator<T[]> {
+export function* parts<T>(all: readonly T[]): Generator<T[]> {
   for (let at = 0; at < all.length; at += ROWS_PER_STATEMENT) {
     yield all.slice(at, at + ROWS_PER_STATEMENT);
   }

@@ -13,3 +13,4 @@ export type {
   TimeRange,
 } from "./rows.ts";
 export { CatalogueVersionError } from "./schema.ts";
+export { type SetAside, ViewState } from "./view-state.ts";

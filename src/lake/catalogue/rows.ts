@@ -3,6 +3,19 @@
 /** What is made out of blocks. Spans are written to three sets of files, of which queries make one table. */
 export type BlockView = "log_entries" | "measures" | "metrics" | "spans";
 
+/** The mark of a block that has nothing for a view. */
+export const NOTHING = "-";
+/** The mark of a block that cannot be read, or not be written to a view: `set_aside` says why. */
+export const SET_ASIDE = "!";
+
+/** Columns of blocks that say whether a view has their rows. */
+export const MARKS = {
+  log_entries: "logs_partition",
+  measures: "measures_partition",
+  metrics: "metrics_partition",
+  spans: "spans_partition",
+} as const satisfies Record<BlockView, string>;
+
 /** Half open: `fromNs` ≤ time < `toNs`. */
 export interface TimeRange {
   fromNs: bigint;

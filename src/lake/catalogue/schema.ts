@@ -21,7 +21,8 @@ const TABLES = [
   `CREATE TABLE IF NOT EXISTS segments (
     segment_id TEXT PRIMARY KEY,
     blob TEXT NOT NULL, bytes BIGINT NOT NULL, insert_ns BIGINT NOT NULL)`,
-  // A column …_partition is null until the view has the block's rows, and "-" where it has none for that view.
+  // A column …_partition is null until the view has the block's rows, "-" where it has none for that view, and "!" where
+  // they cannot be had.
   `CREATE TABLE IF NOT EXISTS blocks (
     block_id TEXT PRIMARY KEY,
     stream_id TEXT NOT NULL REFERENCES streams (stream_id),
@@ -41,6 +42,12 @@ const TABLES = [
     row_count BIGINT NOT NULL, bytes BIGINT NOT NULL,
     schema_hash TEXT NOT NULL, bounds TEXT NOT NULL,
     state TEXT NOT NULL, insert_ns BIGINT NOT NULL, dropped_ns BIGINT)`,
+  `CREATE TABLE IF NOT EXISTS set_aside (
+    block_id TEXT NOT NULL, view_name TEXT NOT NULL, reason TEXT NOT NULL, insert_ns BIGINT NOT NULL,
+    PRIMARY KEY (block_id, view_name))`,
+  // What is older than this was dropped, and does not come back when it is sent again.
+  `CREATE TABLE IF NOT EXISTS retired (
+    name TEXT PRIMARY KEY, before_ns BIGINT NOT NULL)`,
   `CREATE TABLE IF NOT EXISTS leases (
     name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ns BIGINT NOT NULL)`,
   ...["logs", "measures", "metrics", "spans"].map(

@@ -25,28 +25,22 @@ export type WrittenView = (typeof WRITTEN_VIEWS)[number];
 /** A day is a file: otherwise a block could have a file made for each of its rows. */
 const DAYS_PER_BATCH = 64;
 /** What is wrong with the host and not with a block, in DuckDB's words. */
-const OF_SYSTEM = /^(IO|Out of Memory|Invalid Configuration|INTERNAL|FATAL) Error/i;
+const OF_SYSTEM = /^IO Error/i;
 
 export interface BlockBytes {
   blockId: string;
   bytes: Uint8Array;
-  views: readonly WrittenView[];
 }
 
-/** What became of one view's blocks. */
+/** What became of a batch of blocks. */
 export interface WrittenBlocks {
-  view: WrittenView;
   /** Blocks whose rows are all in `partitions`. */
   blockIds: string[];
   partitions: NewPartition[];
-  /** Nothing was written, and why. */
-  failure?: { message: string; isOfSystem: boolean };
-}
-
-export interface BatchResult {
-  views: WrittenBlocks[];
   /** Blocks that cannot be read. */
   damaged: { blockId: string; reason: string }[];
+  /** Nothing was written, and why. */
+  failure?: { message: string; isOfSystem: boolean };
 }
 
 const SPAN_COLUMNS = {
@@ -164,24 +158,29 @@ export class BlockFiles {
     return files;
   }
 
-  async write(blocks: readonly BlockBytes[]): Promise<BatchResult> {
-    const damaged: BatchResult["damaged"] = [];
-    const decoded: { block: DecodedBlock; views: readonly WrittenView[] }[] = [];
-    for (const { blockId, bytes, views } of blocks) {
+  /** Writes the rows that blocks have for a view. */
+  async write(view: WrittenView, blocks: readonly BlockBytes[]): Promise<WrittenBlocks> {
+    const damaged: WrittenBlocks["damaged"] = [];
+    const decoded: DecodedBlock[] = [];
+    for (const { blockId, bytes } of blocks) {
       try {
-        decoded.push({ block: checked(blockId, decodeBlock(bytes, unzstd)), views });
+        decoded.push(checked(blockId, decodeBlock(bytes, unzstd)));
       } catch (error) {
         damaged.push({ blockId, reason: (error as Error).message });
       }
     }
+    const blockIds = decoded.map(({ header }) => header.blockId);
+    const partitions: NewPartition[] = [];
     try {
-      const views: WrittenBlocks[] = [];
-      await this.#appendSources(decoded.map(({ block }) => block));
-      for (const view of WRITTEN_VIEWS) {
-        const wanted = decoded.filter((each) => each.views.includes(view));
-        if (wanted.length > 0) views.push(await this.#writeView(view, decoded));
+      await this.#appendSources(decoded);
+      this.#stage(view, decoded);
+      for (const file of STAGED_VIEWS) {
+        if (STAGED[file].view === view) partitions.push(...(await this.#writeFile(file)));
       }
-      return { views, damaged };
+      return { blockIds, partitions, damaged };
+    } catch (error) {
+      this.writer.discard(partitions);
+      return { blockIds, partitions: [], damaged, failure: failureOf(error as Error) };
     } finally {
       await this.#clear();
     }
@@ -207,26 +206,7 @@ export class BlockFiles {
     await this.#sources.append(this.writer.database, this.#texts, gathered, all);
   }
 
-  async #writeView(
-    view: WrittenView,
-    decoded: readonly { block: DecodedBlock; views: readonly WrittenView[] }[],
-  ): Promise<WrittenBlocks> {
-    const blocks = decoded.map(({ block, views }) => (views.includes(view) ? block : undefined));
-    const blockIds = blocks.flatMap((block) => (block === undefined ? [] : [block.header.blockId]));
-    const partitions: NewPartition[] = [];
-    try {
-      this.#stage(view, blocks);
-      for (const file of STAGED_VIEWS) {
-        if (STAGED[file].view === view) partitions.push(...(await this.#writeFile(file)));
-      }
-      return { view, blockIds, partitions };
-    } catch (error) {
-      this.writer.discard(partitions);
-      return { view, blockIds, partitions: [], failure: failureOf(error as Error) };
-    }
-  }
-
-  #stage(view: WrittenView, blocks: readonly (DecodedBlock | undefined)[]): void {
+  #stage(view: WrittenView, blocks: readonly DecodedBlock[]): void {
     const staging = (file: FileView) => this.#stagings.get(file)!;
     if (view === "spans") {
       const { spans, opens, closes } = joinSpans(blocks);
@@ -248,7 +228,6 @@ export class BlockFiles {
       return;
     }
     for (const [block, decoded] of blocks.entries()) {
-      if (decoded === undefined) continue;
       if (view === "log_entries") {
         const { rows, timeNs, level, target, message, spanId, properties } = decoded.logs;
         const row = { time_ns: timeNs, block, level, target, message, span: spanId, properties };

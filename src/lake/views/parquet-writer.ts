@@ -7,18 +7,20 @@ import { Database } from "../../duckdb/index.ts";
 import type { NewPartition } from "../catalogue/index.ts";
 import { copySql, FILES, type FileView, schemaHash } from "./files.ts";
 
+/** Below the lake's folder. */
+export const VIEWS = "views";
 /** Below the folder of views: what is being written. */
 export const UNFINISHED = ".unfinished";
 /** Longer texts are no bounds. */
 const BOUND_UNITS = 64;
 
 interface WriterOptions {
-  /** The folder of views. */
+  /** The lake's folder. */
   dir: string;
   memoryBytes: number;
 }
 
-/** DuckDB in a folder of views. */
+/** DuckDB in a lake's folder. */
 export class ParquetWriter {
   readonly #dir: string;
   readonly #made = new Set<string>();
@@ -31,13 +33,13 @@ export class ParquetWriter {
   }
 
   static async open({ dir, memoryBytes }: WriterOptions): Promise<ParquetWriter> {
-    const unfinished = join(dir, UNFINISHED);
+    const unfinished = join(dir, VIEWS, UNFINISHED);
     mkdirSync(unfinished, { recursive: true, mode: 0o700 });
     const database = await Database.open({
       threads: 1,
       memoryBytes,
       paths: [],
-      directories: [`${dir}/`],
+      directories: [`${join(dir, VIEWS)}/`],
       spill: join(unfinished, `spill-${crypto.randomUUID()}`),
     });
     // Rows come out in the order in which they went in only while the small table is the one that is looked up in.
@@ -58,7 +60,7 @@ export class ParquetWriter {
    */
   async write(view: FileView, day: string, select: string): Promise<NewPartition | undefined> {
     const partitionId = crypto.randomUUID();
-    const unfinished = join(this.#dir, UNFINISHED, `${partitionId}.parquet`);
+    const unfinished = join(this.#dir, VIEWS, UNFINISHED, `${partitionId}.parquet`);
     try {
       const reader = await this.database.connection.runAndReadAll(
         copySql(view, select, unfinished),
@@ -67,7 +69,7 @@ export class ParquetWriter {
       if (row === undefined || Number(row[1]) === 0) return undefined;
       const statistics = statisticsOf(row);
       const time = statistics.get(FILES[view].timeColumn)!;
-      const file = `${view}/data/day=${day}/${partitionId}.parquet`;
+      const file = `${VIEWS}/${view}/data/day=${day}/${partitionId}.parquet`;
       this.#publish(unfinished, file);
       return {
         partitionId,

@@ -20,11 +20,10 @@ interface Half {
   row: number;
 }
 
-export function joinSpans(blocks: readonly (DecodedBlock | undefined)[]): SpanRows {
+export function joinSpans(blocks: readonly DecodedBlock[]): SpanRows {
   const joined: SpanRows = { spans: [], opens: [], closes: [] };
   const byStream = new Map<string, { block: number; decoded: DecodedBlock }[]>();
   for (const [block, decoded] of blocks.entries()) {
-    if (decoded === undefined) continue;
     joined.spans.push({ block, columns: decoded.spans });
     const { streamId } = decoded.header.stream;
     const stream = byStream.get(streamId) ?? [];

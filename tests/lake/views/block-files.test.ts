@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parquetMetadata, parquetReadObjects } from "hyparquet";
-import { BlockFiles, type WrittenView } from "../../../src/lake/views/block-files.ts";
+import type { NewPartition } from "../../../src/lake/index.ts";
+import { BlockFiles, WRITTEN_VIEWS } from "../../../src/lake/views/block-files.ts";
 import { FILE_VIEWS, FILES, type FileView } from "../../../src/lake/views/files.ts";
 import { ParquetWriter } from "../../../src/lake/views/parquet-writer.ts";
 import { queryParquet } from "../../support/parquet.ts";
@@ -26,19 +27,17 @@ afterAll(() => {
   rmSync(dir, { recursive: true });
 });
 
-const ALL = ["log_entries", "measures", "spans"] as const;
 const DAY_NS = 86_400_000_000_000n;
 
-async function write(blocks: readonly MadeBlock[], views: readonly WrittenView[] = ALL) {
-  return await files.write(blocks.map((block) => ({ ...block, views })));
-}
-
 /** Writes, and gives the partitions of each kind of file. */
-async function partitions(blocks: readonly MadeBlock[], views?: readonly WrittenView[]) {
-  const { views: written, damaged } = await write(blocks, views);
-  expect(damaged).toEqual([]);
-  expect(written.map(({ failure }) => failure)).toEqual(written.map(() => undefined));
-  const all = written.flatMap((each) => each.partitions);
+async function partitions(blocks: readonly MadeBlock[]) {
+  const all: NewPartition[] = [];
+  for (const view of WRITTEN_VIEWS) {
+    const { partitions: written, blockIds, damaged, failure } = await files.write(view, blocks);
+    expect({ damaged, failure }).toEqual({ damaged: [], failure: undefined });
+    expect(blockIds).toEqual(blocks.map(({ blockId }) => blockId));
+    all.push(...written);
+  }
   return (view: FileView) => all.filter(({ viewName }) => viewName === view);
 }
 
@@ -201,7 +200,7 @@ test("halves of spans that meet in a batch are joined, and the others wait", asy
       { stream: { streamId: "fedcba9876543210", threadId: 1, startNs: String(T0) } },
     ),
   ];
-  const partitionsOf = await partitions(blocks, ["spans"]);
+  const partitionsOf = await partitions(blocks);
   const spans = partitionsOf("spans")[0]!.file;
   expect(
     await rows(spans, "span_id, end_ns - begin_ns, status, properties['a'], properties['b']"),
@@ -216,17 +215,8 @@ test("halves of spans that meet in a batch are joined, and the others wait", asy
 });
 
 test("a batch without rows of a view makes no file of it", async () => {
-  const { views } = await write([makeBlock({ logs: [{}] })]);
-  const counts = views.map(({ view, blockIds, partitions }) => [
-    view,
-    blockIds.length,
-    partitions.length,
-  ]);
-  expect(counts).toEqual([
-    ["log_entries", 1, 1],
-    ["measures", 1, 0],
-    ["spans", 1, 0],
-  ]);
+  const partitionsOf = await partitions([makeBlock({ logs: [{}] })]);
+  expect(FILE_VIEWS.map((view) => partitionsOf(view).length)).toEqual([1, 0, 0, 0, 0]);
 });
 
 test("a damaged block is told of and left out, and those beside it are written", async () => {
@@ -237,8 +227,9 @@ test("a damaged block is told of and left out, and those beside it are written",
     bytes: good.bytes.map((byte, i) => (i === good.bytes.length - 3 ? byte ^ 1 : byte)),
   };
   const other = { ...makeBlock({ logs: [{}] }, { first: 1 }), blockId: good.blockId };
-  const { views, damaged } = await write([cut, good, flipped, other], ["log_entries"]);
-  expect(views).toMatchObject([{ blockIds: [good.blockId], partitions: [{ rows: 1 }] }]);
+  const written = await files.write("log_entries", [cut, good, flipped, other]);
+  const { damaged } = written;
+  expect(written).toMatchObject({ blockIds: [good.blockId], partitions: [{ rows: 1 }] });
   expect(damaged.map(({ reason }) => reason)).toEqual([
     expect.stringContaining("bytes"),
     expect.stringContaining("checksum"),
@@ -249,9 +240,10 @@ test("a damaged block is told of and left out, and those beside it are written",
 test("a block whose rows are of more days than can be meant is a failure of it, and leaves no file", async () => {
   const before = readdirSync(dir, { recursive: true }).length;
   const logs = Array.from({ length: 100 }, (_, i) => ({ timeNs: T0 + BigInt(i) * DAY_NS }));
-  const { views } = await write([makeBlock({ logs })], ["log_entries"]);
-  expect(views).toMatchObject([{ partitions: [], failure: { isOfSystem: false } }]);
-  expect(views[0]!.failure!.message).toContain("100 days");
+  const { failure, partitions: none } = await files.write("log_entries", [makeBlock({ logs })]);
+  expect(none).toEqual([]);
+  expect(failure).toMatchObject({ isOfSystem: false });
+  expect(failure!.message).toContain("100 days");
   expect(readdirSync(dir, { recursive: true })).toHaveLength(before);
   expect((await partitions([makeBlock({ logs: [{}] })]))("log_entries")).toHaveLength(1);
 });

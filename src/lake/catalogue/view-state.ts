@@ -1,0 +1,188 @@
+// What maintenance writes down besides files: blocks that are set aside, and what was dropped for its age or for room.
+
+import { type Catalogue, parts } from "./catalogue.ts";
+import {
+  type BlockRow,
+  type BlockView,
+  blockOf,
+  MARKS,
+  type PartitionRow,
+  partitionOf,
+  type Raw,
+  SET_ASIDE,
+  type TimeRange,
+} from "./rows.ts";
+
+/** Rows that one transaction deletes: ingestion waits for no longer. */
+const RETIRED_AT_ONCE = 5_000;
+const EVENTS = "events";
+/** Whoever says that an event is later than this after it has come has a wrong clock: then its coming counts. */
+const AHEAD_NS = 86_400_000_000_000n;
+const REASON_UNITS = 500;
+
+/** A block that a view goes without. */
+export interface SetAside {
+  blockId: string;
+  view: string;
+  reason: string;
+}
+
+/** A view with the range of a query. */
+export interface WantedFiles extends TimeRange {
+  view: string;
+}
+
+export class ViewState {
+  readonly #catalogue: Catalogue;
+  readonly #nowNs: () => bigint;
+
+  constructor(catalogue: Catalogue, nowNs: () => bigint) {
+    this.#catalogue = catalogue;
+    this.#nowNs = nowNs;
+  }
+
+  /** Files of several views as they are at one moment. */
+  async filesOf(wanted: readonly WantedFiles[]): Promise<PartitionRow[]> {
+    if (wanted.length === 0) return [];
+    const conditions = wanted.map(
+      (_, i) =>
+        `(view_name = $${3 * i + 1} AND max_ns >= $${3 * i + 2} AND min_ns < $${3 * i + 3})`,
+    );
+    const rows: Raw[] = await this.#catalogue.read.unsafe(
+      `SELECT * FROM partitions WHERE state = 'live' AND (${conditions.join(" OR ")})
+        ORDER BY min_ns, partition_id`,
+      wanted.flatMap(({ view, fromNs, toNs }) => [view, fromNs, toNs]),
+    );
+    return rows.map(partitionOf);
+  }
+
+  /** Marks blocks as what a view goes without. Those that have gone or are in the view stay as they are. */
+  setAside(view: BlockView, blocks: readonly { blockId: string; reason: string }[]): Promise<void> {
+    const insertNs = this.#nowNs();
+    const mark = MARKS[view];
+    return this.#catalogue.write(async (tx) => {
+      for (const { blockId, reason } of blocks) {
+        const { count } = await tx`UPDATE blocks SET ${tx({ [mark]: SET_ASIDE })}
+          WHERE ${tx(mark)} IS NULL AND block_id = ${blockId}`;
+        if (count === 0) continue;
+        const row = {
+          ...{ block_id: blockId, view_name: view, insert_ns: insertNs },
+          reason: reason.slice(0, REASON_UNITS),
+        };
+        await tx`INSERT INTO set_aside ${tx(row)} ON CONFLICT DO NOTHING`;
+      }
+    });
+  }
+
+  async blocksSetAside(limit = 100): Promise<SetAside[]> {
+    const rows: Raw[] = await this.#catalogue.read`
+      SELECT block_id, view_name, reason FROM set_aside ORDER BY insert_ns DESC, block_id LIMIT ${limit}`;
+    return rows.map(({ block_id, view_name, reason }) => ({
+      blockId: String(block_id),
+      view: String(view_name),
+      reason: String(reason),
+    }));
+  }
+
+  /** Looks at blocks again that were set aside: this may be another version. */
+  forgetSetAside(): Promise<void> {
+    return this.#catalogue.write(async (tx) => {
+      for (const mark of Object.values(MARKS)) {
+        await tx`UPDATE blocks SET ${tx({ [mark]: null })} WHERE ${tx(mark)} = ${SET_ASIDE}`;
+      }
+      await tx`DELETE FROM set_aside`;
+    });
+  }
+
+  /**
+   * Of some streams, blocks after a time that have ends of spans and are not in the view, the first of each stream.
+   * @param perStream of each at most so many
+   */
+  async laterCloses(
+    streamIds: readonly string[],
+    sinceNs: bigint,
+    perStream: number,
+  ): Promise<BlockRow[]> {
+    const { read } = this.#catalogue;
+    const blocks: BlockRow[] = [];
+    for (const part of parts(streamIds)) {
+      const rows: Raw[] = await read`
+        SELECT * FROM (
+          SELECT b.*, s.blob, row_number() OVER (PARTITION BY b.stream_id ORDER BY b.first_word) AS place
+          FROM blocks b JOIN segments s ON s.segment_id = b.segment_id
+          WHERE b.stream_id IN ${read(part)} AND b.begin_ns >= ${sinceNs} AND b.closes > 0
+            AND b.spans_partition IS NULL) AS later
+        WHERE place <= ${perStream} ORDER BY place, stream_id`;
+      blocks.push(...rows.map(blockOf));
+    }
+    return blocks;
+  }
+
+  /** Streams with beginnings of spans in a range whose ends lie in other blocks. */
+  async streamsWithOpens({ fromNs, toNs }: TimeRange): Promise<string[]> {
+    const rows: Raw[] = await this.#catalogue.read`
+      SELECT DISTINCT stream_id FROM blocks
+      WHERE end_ns >= ${fromNs} AND begin_ns < ${toNs} AND opens > 0`;
+    return rows.map(({ stream_id }) => String(stream_id));
+  }
+
+  /** Blocks whose last event is older are in no view any more. */
+  async retiredBefore(): Promise<bigint> {
+    const [row]: Raw[] = await this.#catalogue.read`
+      SELECT before_ns FROM retired WHERE name = ${EVENTS}`;
+    return row === undefined ? 0n : BigInt(row["before_ns"] as bigint);
+  }
+
+  /**
+   * Drops what is older, from the catalogue: blocks, and files of views that have nothing newer. Killed in between, it is
+   * continued the next time; until then nothing older is written to views.
+   */
+  async retire(beforeNs: bigint): Promise<{ blocks: number; files: number }> {
+    const nowNs = this.#nowNs();
+    const catalogue = this.#catalogue;
+    await catalogue.write(async (tx) => {
+      const row = { name: EVENTS, before_ns: beforeNs };
+      await tx`INSERT INTO retired ${tx(row)} ON CONFLICT (name) DO UPDATE SET before_ns = excluded.before_ns
+        WHERE retired.before_ns < excluded.before_ns`;
+    });
+    const before = await this.retiredBefore();
+    const ahead = before - AHEAD_NS;
+    let blocks = 0;
+    for (;;) {
+      const deleted = await catalogue.write(async (tx) => {
+        const { count } = await tx`DELETE FROM blocks WHERE block_id IN (
+          SELECT block_id FROM blocks WHERE end_ns < ${before} OR insert_ns < ${ahead}
+          LIMIT ${RETIRED_AT_ONCE})`;
+        return count as number;
+      });
+      blocks += deleted;
+      if (deleted < RETIRED_AT_ONCE) break;
+    }
+    const files = await catalogue.write(async (tx) => {
+      const { count } = await tx`UPDATE partitions SET state = 'dropped', dropped_ns = ${nowNs}
+        WHERE state = 'live' AND (max_ns < ${before} OR insert_ns < ${ahead})`;
+      await tx`DELETE FROM set_aside WHERE NOT EXISTS (
+        SELECT 1 FROM blocks b WHERE b.block_id = set_aside.block_id)`;
+      return count as number;
+    });
+    return { blocks, files };
+  }
+
+  /**
+   * Until when all has to go so that what is left, blocks and live files, has no more than some bytes.
+   * @returns 0 when there is room enough
+   */
+  async timeOfBytes(bytes: number, unitNs: bigint): Promise<bigint> {
+    const rows: Raw[] = await this.#catalogue.read`
+      SELECT unit, sum(bytes) AS bytes FROM (
+        SELECT end_ns / ${unitNs} AS unit, blob_bytes AS bytes FROM blocks
+        UNION ALL SELECT max_ns / ${unitNs}, bytes FROM partitions WHERE state = 'live') AS all_of_it
+      GROUP BY unit ORDER BY unit DESC`;
+    let sum = 0;
+    for (const row of rows) {
+      sum += Number(row["bytes"]);
+      if (sum > bytes) return (BigInt(row["unit"] as bigint) + 1n) * unitNs;
+    }
+    return 0n;
+  }
+}

@@ -1,0 +1,3 @@
+// Maintenance, for the lake's server.
+
+export { LakeMaintenance, type Pace } from "./maintenance.ts";

@@ -1,0 +1,146 @@
+// The tables that queries see, as SELECTs over files of views and over rows of the catalogue. What a range means is said
+// here: a row is in it when its time is, and a span when it began in it, whichever files hold it.
+
+import type { TimeRange } from "../catalogue/index.ts";
+import { FILES, type FileView } from "./files.ts";
+
+export const TABLES = [
+  ...["log_entries", "measures", "spans", "thread_spans", "async_events"],
+  ...["processes", "streams", "blocks"],
+] as const;
+export type Table = (typeof TABLES)[number];
+
+/** Tables of rows that the catalogue has, as they are handed over: names and types of columns. */
+export const ROW_TABLES = {
+  processes: {
+    ...{ process_id: "VARCHAR", app: "VARCHAR", service: "VARCHAR", pid: "BIGINT" },
+    ...{ host: "VARCHAR", user_name: "VARCHAR", exe: "VARCHAR", runtime: "VARCHAR" },
+    ...{ start_ns: "BIGINT", properties: "MAP(VARCHAR, VARCHAR)" },
+  },
+  streams: {
+    ...{ stream_id: "VARCHAR", process_id: "VARCHAR", thread: "BIGINT" },
+    ...{ start_ns: "BIGINT", end_ns: "BIGINT" },
+  },
+  blocks: {
+    ...{ block_id: "VARCHAR", stream_id: "VARCHAR", process_id: "VARCHAR" },
+    ...{ begin_ns: "BIGINT", end_ns: "BIGINT", insert_ns: "BIGINT", bytes: "BIGINT" },
+    ...{ logs: "BIGINT", measures: "BIGINT", spans: "BIGINT", opens: "BIGINT", closes: "BIGINT" },
+    is_final: "BOOLEAN",
+  },
+} as const;
+export type RowTableName = keyof typeof ROW_TABLES;
+
+/** Streams that have ended, so that what is open there stays so. A table of one column, `stream_id`. */
+export const ENDED_STREAMS = "lake_ended_streams";
+/** What the rows of the catalogue are called before they are a table. */
+export function rowsName(table: RowTableName): string {
+  return `lake_${table}`;
+}
+
+/** Files of each kind, by absolute path. */
+export type FilesByView = Readonly<Partial<Record<FileView, readonly string[]>>>;
+
+/** Kinds of files that a table is made of. */
+export const FILES_OF: Readonly<Record<Table, readonly FileView[]>> = {
+  log_entries: ["log_entries"],
+  measures: ["measures"],
+  spans: ["spans", "span_opens", "span_closes"],
+  thread_spans: ["spans", "span_opens", "span_closes"],
+  async_events: ["spans", "span_opens", "span_closes"],
+  processes: [],
+  streams: [],
+  blocks: [],
+};
+
+/** Times of rows, which have only nanoseconds. */
+const TIMES: Readonly<Record<RowTableName, readonly string[]>> = {
+  processes: ["start"],
+  streams: ["start", "end"],
+  blocks: ["begin", "end", "insert"],
+};
+
+/** `CREATE VIEW` of a table. Where it is made of rows, they are there already. */
+export function createTableSql(table: Table, files: FilesByView, range: TimeRange): string {
+  return `CREATE VIEW ${table} AS ${selectOf(table, files, range)}`;
+}
+
+function selectOf(table: Table, files: FilesByView, range: TimeRange): string {
+  switch (table) {
+    case "log_entries":
+    case "measures":
+      return `SELECT * FROM ${read(table, files)} WHERE ${within("time_ns", range)}`;
+    case "spans":
+      return spansSql(files, range);
+    case "thread_spans":
+      return `SELECT * EXCLUDE (is_async) FROM (${spansSql(files, range)}) WHERE NOT is_async`;
+    case "async_events":
+      return asyncEventsSql(files, range);
+    default: {
+      const times = TIMES[table].map((name) => `${time(`${name}_ns`)} AS ${name}_time`);
+      return `SELECT *, ${times.join(", ")} FROM ${rowsName(table)}`;
+    }
+  }
+}
+
+function time(column: string): string {
+  return `make_timestamptz(${column} // 1000)`;
+}
+
+function within(column: string, { fromNs, toNs }: TimeRange): string {
+  return `${column} >= ${fromNs} AND ${column} < ${toNs}`;
+}
+
+/** Files as a table; with none of them, a table without rows. */
+function read(view: FileView, files: FilesByView): string {
+  const { columns } = FILES[view];
+  const paths = files[view] ?? [];
+  if (paths.length === 0) {
+    const none = columns.map(({ name, type }) => `NULL::${type} AS ${name}`);
+    return `(SELECT ${none.join(", ")} WHERE false)`;
+  }
+  const list = paths.map((path) => `'${path.replaceAll("'", "''")}'`).join(", ");
+  const names = columns.map(({ name }) => name).join(", ");
+  return `(SELECT ${names} FROM read_parquet([${list}], hive_partitioning = false, union_by_name = true))`;
+}
+
+/** Columns that whole spans and spans in halves have as they are. */
+const SAME = [
+  ...["app", "service", "host", "process_id", "stream_id", "thread"],
+  ...["trace_id", "span_id", "parent_id", "depth", "kind"],
+];
+const SAME_AFTER = ["is_async", "name", "target", "place"];
+
+function spanColumns(from: string, end: string, status: string, properties: string): string {
+  const same = (names: readonly string[]) => names.map((name) => `${from}.${name}`).join(", ");
+  return `${from}.begin_time, ${time(end)} AS end_time, ${from}.begin_ns, ${end} AS end_ns,
+    (${end} - ${from}.begin_ns) / 1e6 AS duration_ms, ${same(SAME)}, ${status} AS status,
+    ${same(SAME_AFTER)}, ${properties} AS properties`;
+}
+
+/** Of halves, an end belongs to the last span of its stream and id that began before it. */
+function spansSql(files: FilesByView, range: TimeRange): string {
+  const whole = `SELECT ${spanColumns("s", "s.end_ns", "s.status", "s.properties")}
+    FROM ${read("spans", files)} s WHERE ${within("s.begin_ns", range)}`;
+  if ((files.span_opens ?? []).length === 0) return whole;
+  const status = "coalesce(c.status, CASE WHEN e.stream_id IS NULL THEN 'open' ELSE 'lost' END)";
+  const properties =
+    "CASE WHEN c.properties IS NULL THEN o.properties ELSE map_concat(o.properties, c.properties) END";
+  return `${whole} UNION ALL BY NAME SELECT ${spanColumns("o", "c.end_ns", status, properties)}
+    FROM (SELECT * FROM ${read("span_opens", files)} WHERE ${within("begin_ns", range)}) o
+    ASOF LEFT JOIN ${read("span_closes", files)} c
+      ON o.stream_id = c.stream_id AND o.span_id = c.span_id AND o.begin_ns <= c.end_ns
+    LEFT JOIN ${ENDED_STREAMS} e ON e.stream_id = o.stream_id`;
+}
+
+/** A row where an asynchronous span begins, and one where it ends, if it has. */
+function asyncEventsSql(files: FilesByView, range: TimeRange): string {
+  const same = [...SAME, "status", "name", "target", "place", "properties"].join(", ");
+  return `WITH s AS (SELECT * FROM (${spansSql(files, range)}) WHERE is_async)
+    SELECT begin_time AS time, begin_ns AS time_ns, 'begin' AS event, ${same} FROM s
+    UNION ALL SELECT end_time, end_ns, 'end', ${same} FROM s WHERE end_ns IS NOT NULL`;
+}
+
+/** Whether a table needs {@link ENDED_STREAMS}. */
+export function needsEndedStreams(table: Table): boolean {
+  return FILES_OF[table].includes("span_opens");
+}
