@@ -15,6 +15,7 @@ import {
   RING_STATE,
   RingReader,
 } from "../src/layout/index.ts";
+import { microview } from "../src/pino/index.ts";
 import type { Bench, BenchContext } from "./lib/bench.ts";
 import { compileC } from "./lib/compile.ts";
 import { alternate, type Work } from "./lib/measure.ts";
@@ -35,12 +36,13 @@ const CONSTANT = "the request was answered from the cache, as it should be ...";
 /** As much of pino as is used. It is loaded by name, so that nothing but this bench needs it to be installed. */
 interface Pino {
   (
-    options: object,
-    destination: { write(text: string): unknown },
+    options?: object,
+    destination?: { write(text: string): unknown },
   ): {
     info(properties: object, message: string): void;
   };
   destination(options: { dest: string; sync: boolean }): { write(text: string): unknown };
+  transport(options: object): { write(text: string): unknown };
 }
 const PINO_PACKAGE: string = "pino";
 
@@ -55,6 +57,7 @@ const bench: Bench = {
       poolDir,
       // There is none, and none is needed.
       socket: join(poolDir, "no-agent.sock"),
+      events: { thinAbove: Number.POSITIVE_INFINITY },
       onWarning: () => {},
     });
     mv.log.info("made");
@@ -122,6 +125,7 @@ async function casesOf(
     ],
   });
   const tracer = provider.getTracer("bench");
+  const pinoOurs = microview(pino, { mv })();
   const ticks = ticker();
   const c = await cRing(context);
   const latency = mv.measure("latency", "seconds");
@@ -183,6 +187,22 @@ async function casesOf(
       }),
       peers: {},
       goals: [],
+    },
+    {
+      name: "microview/pino, two properties",
+      ours: inSteps((times) => {
+        for (let i = 0; i < times; i++) {
+          pinoOurs.info({ route: "/users/:id", status: i }, texts[turn++ & mask]!);
+        }
+      }),
+      peers: {
+        [PINO]: (times) => {
+          for (let i = 0; i < times; i++) {
+            pinoSync.info({ route: "/users/:id", status: i }, texts[turn++ & mask]!);
+          }
+        },
+      },
+      goals: [faster(PINO, 2)],
     },
     {
       name: "measure, no properties",

@@ -36,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: ["layout", "ffi", "rest", "calling"],
   "prom-client": ["layout", "client", "rest"],
   opentelemetry: ["layout", "client", "rest", "text"],
+  pino: ["layout", "client"],
   frameworks: ["client"],
   identity: ["layout", "http", "calling", "settings"],
   guard: ["layout", "ffi", "http", "rest", "calling", "text", "settings"],

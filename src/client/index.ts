@@ -4,6 +4,8 @@ export type { Combine, Level, LogLinearOptions, SpanKind } from "../layout/index
 export { DefinitionError } from "../layout/index.ts";
 export type { Readiness } from "./attachment-status.ts";
 export { Counter } from "./counter.ts";
+/** @internal */
+export { type LineFormat, LineReader } from "./events/json-line.ts";
 export type { Measure, MeasureOptions } from "./events/measure.ts";
 export type { EventsOptions, Log, Properties, RedactionHook } from "./events/options.ts";
 /** @internal */

@@ -30,6 +30,7 @@ import {
   keep,
   takeOver,
 } from "./declared.ts";
+import { captureConsole } from "./events/console.ts";
 import type { Measure, MeasureOptions } from "./events/measure.ts";
 import type { EventsOptions, Log } from "./events/options.ts";
 import { callerOf } from "./events/place.ts";
@@ -220,6 +221,14 @@ export class MicroView {
     return this.#recorder.log;
   }
 
+  /**
+   * Records what this thread says by `console`, which goes on as before; see docs/events.md.
+   * @returns ends it
+   */
+  captureConsole(): () => void {
+    return captureConsole(this.log);
+  }
+
   /** Records lines of a part of the program: `mv.logger("http").info("listening")`. */
   logger(target: string): Log {
     const { logger } = MicroView.prototype;
@@ -338,6 +347,7 @@ const EVENTS_KINDS = {
   measures: "boolean",
   sample: "share",
   trustTraceparent: "boolean",
+  thinAbove: "rate",
   redact: "strings",
   redactHook: "function",
 } as const;

@@ -13,6 +13,7 @@ const KINDS = {
     "a number from 0 to 1",
     (given: unknown) => typeof given === "number" && given >= 0 && given <= 1,
   ],
+  rate: ["a number above 0", (given: unknown) => typeof given === "number" && given > 0],
   level: [
     `one of ${[...LEVELS, "off"].join(", ")}`,
     (given: unknown) => (LEVELS as readonly unknown[]).includes(given) || given === "off",

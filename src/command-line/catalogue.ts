@@ -41,6 +41,10 @@ export const CATALOGUE = {
     group: "Look",
     summary: "show one request through all services as a waterfall",
   },
+  export: {
+    group: "Look",
+    summary: "write what a lake has of a time as a file for Perfetto's viewer",
+  },
   replay: {
     group: "Look",
     summary: "hand a recorded run to any output, at any speed",

@@ -11,6 +11,7 @@ const LOADERS: Readonly<Record<CommandName, () => Promise<{ default: Subcommand 
   lake: () => import("./lake.ts"),
   query: () => import("./query.ts"),
   trace: () => import("./trace.ts"),
+  export: () => import("./export.ts"),
   replay: () => import("./replay.ts"),
   inspect: () => import("./inspect.ts"),
   doctor: () => import("./doctor.ts"),

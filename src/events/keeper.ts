@@ -114,7 +114,8 @@ function leaseOf(ring: OpenRing): Lease | undefined {
     const lease = Lease.take(ring);
     if (lease === undefined) return undefined;
     // Whoever had it before may have died between its stores. A block that it has begun may be in a spool.
-    lease.storeTotal(lease.pending);
+    const { pending, total, timeline } = lease;
+    lease.storeTotal(pending, pending === total ? timeline : undefined);
     lease.storePosition(lease.total);
     return lease;
   } catch {
@@ -126,6 +127,7 @@ function leaseOf(ring: OpenRing): Lease | undefined {
 function makeRoom({ ring, lease }: Kept): void {
   const words = Math.floor((ring.header.ringBytes / 8) * KEPT_SHARE);
   const { total } = lease;
-  lease.storeTotal(total + ((ring.reader.leave(words) - total) >>> 0));
+  const position = ring.reader.leave(words);
+  lease.storeTotal(total + ((position - total) >>> 0), ring.reader.timeline);
   lease.storePosition(lease.total);
 }

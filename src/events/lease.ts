@@ -1,7 +1,13 @@
 // The right to move a ring's position, and the words that belong to it: how far the ring was shipped, and what is being
 // shipped. Held by the keeper, which drops what is old, or by the shipper.
 
-import { RING_SHIPPER } from "../layout/index.ts";
+import {
+  RING_SHIPPER,
+  readShipped,
+  SHIPPED_BYTES,
+  storeOfTimeline,
+  type TimelineState,
+} from "../layout/index.ts";
 import type { OpenRing } from "./rings.ts";
 
 /** Whoever holds the lease has the lock of these bytes, where the position is. */
@@ -17,6 +23,8 @@ export class Lease {
   pending: number;
   /** Whether the block that says that nothing follows was written. */
   isEnded: boolean;
+  /** The ring's time at the total; undefined where nobody has stored it. */
+  timeline: TimelineState | undefined;
   #position: number;
 
   private constructor(ring: OpenRing) {
@@ -24,6 +32,7 @@ export class Lease {
     this.total = this.#count(RING_SHIPPER.total);
     const pending = this.#count(RING_SHIPPER.pending);
     this.pending = pending - this.total <= this.news ? Math.max(this.total, pending) : this.total;
+    this.timeline = readShipped(this.#page()).timeline;
     this.isEnded = this.#count(RING_SHIPPER.ended) === 1;
     this.#position = this.#u32(RING_SHIPPER.position);
   }
@@ -54,7 +63,13 @@ export class Lease {
     this.#store(RING_SHIPPER.pending, word);
   }
 
-  storeTotal(word: number): void {
+  /** @param timeline the ring's time there, if it is known */
+  storeTotal(word: number, timeline: TimelineState | undefined): void {
+    if (timeline !== undefined) {
+      const { offset, bytes } = storeOfTimeline(word, timeline, this.#page());
+      this.#ring.store(this.#ring.header.shipperOffset + offset, bytes);
+    }
+    this.timeline = timeline;
     this.total = word;
     this.#store(RING_SHIPPER.total, word);
   }
@@ -84,8 +99,12 @@ export class Lease {
     this.#put(at);
   }
 
+  #page(): Uint8Array {
+    return this.#ring.copy(this.#ring.header.shipperOffset, SHIPPED_BYTES);
+  }
+
   #put(at: number): void {
-    this.#ring.storeWord(this.#ring.header.shipperOffset + at, this.#word);
+    this.#ring.store(this.#ring.header.shipperOffset + at, this.#word);
   }
 
   /** Anything may stand there. */

@@ -113,12 +113,12 @@ export class OpenRing {
     readInto(this.file, into, offset);
   }
 
-  /** Stores eight bytes at once. @throws RingFormatError, SystemError when they cannot be stored */
-  storeWord(offset: number, word: Uint8Array): void {
+  /** Stores bytes; eight of them at once. @throws RingFormatError, SystemError when they cannot be stored */
+  store(offset: number, value: Uint8Array): void {
     const { bytes } = this.file.stat();
     // Storing there would make the file longer again, with nothing in it.
     if (bytes < this.header.fileBytes) throw cutTo(bytes, this.header.fileBytes);
-    writeSync(this.file.fd, word, 0, WORD_BYTES, offset);
+    writeSync(this.file.fd, value, 0, value.length, offset);
   }
 
   close(): void {

@@ -13,6 +13,8 @@ export {
   writeAnswer,
 } from "./output/answer.ts";
 export { OutFile } from "./output/out-file.ts";
+export { ProgressBar } from "./output/progress.ts";
+export { perfettoFile } from "./perfetto/export.ts";
 export { caretLines } from "./sql/caret.ts";
 export { loadTrace, slowTraces, traceIdIn } from "./trace/load-trace.ts";
 export { traceJson } from "./trace/trace-json.ts";

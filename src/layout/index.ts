@@ -125,6 +125,14 @@ export {
 } from "./events/header.ts";
 export { type Refusals, type RingEvent, RingReader } from "./events/ring-reader.ts";
 export { isSampled, sampleThreshold } from "./events/sampling.ts";
+export {
+  readShipped,
+  SHIPPED_BYTES,
+  type Shipped,
+  type ShippedStore,
+  storeOfTimeline,
+} from "./events/shipped.ts";
+export { Timeline, type TimelineState } from "./events/timeline.ts";
 export type { EventProperties } from "./events/values.ts";
 export {
   AGENT_APP,

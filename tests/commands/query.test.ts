@@ -74,7 +74,7 @@ describe("microview query", () => {
     await using host = new TestHost();
     const bytes = new Uint8Array([0, 255, 10]);
     const lake = new FakeLake(host, (sql, { format }) => {
-      if (sql === "broken") return ['{"columns":[]}'];
+      if (sql === "broken") return '{"columns":[]}\n';
       return format === "ndjson" ? LEVELS : bytes;
     });
     const ask = (sql: string, ...flags: string[]) =>
@@ -113,7 +113,7 @@ describe("microview query", () => {
           code: "sql",
           message: "there is no column nmae",
           hint: "did you mean name?",
-          position: 7,
+          position: { line: 1, column: 8, offset: 7 },
         },
         { status: 400 },
       ),

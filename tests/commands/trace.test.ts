@@ -7,14 +7,8 @@ import { TestHost } from "../support/host.ts";
 import { runCli } from "./run-cli.ts";
 
 const SUMMARY = {
-  ...{
-    trace_id: "VARCHAR",
-    begin_ns: "VARCHAR",
-    ms: "DOUBLE",
-    spans: "BIGINT",
-    services: "BIGINT",
-  },
-  ...{ troubles: "BIGINT", service: "VARCHAR", name: "VARCHAR" },
+  ...{ trace_id: "VARCHAR", begin_text: "VARCHAR", ms: "DOUBLE", many: "BIGINT" },
+  ...{ services: "BIGINT", troubles: "BIGINT", first_service: "VARCHAR", first_name: "VARCHAR" },
 };
 
 describe("microview trace", () => {

@@ -258,6 +258,7 @@ describe("the binary's command line", () => {
       "demo",
       "doctor",
       "events",
+      "export",
       "inspect",
       "lake",
       "query",

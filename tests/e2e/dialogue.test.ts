@@ -135,7 +135,11 @@ describe("the dialogue", () => {
 
   test("goes on after an error, whose place it shows", async () => {
     await using host = new TestHost();
-    const error = { code: "sql", message: "there is no column x", position: 7 };
+    const error = {
+      code: "sql",
+      message: "there is no column x",
+      position: { line: 1, column: 8, offset: 7 },
+    };
     const talk = new Conversation(host, (sql) =>
       sql.includes("x") ? Response.json(error, { status: 400 }) : ONE,
     );

@@ -1,4 +1,4 @@
-// The programs of docs/events.md do what the page says, and so does `events tail` with what they have recorded.
+// The programs of docs/events.md and docs/pino.md do what the pages say, and so does `events tail` with what they have recorded.
 
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -7,13 +7,22 @@ import { EventFollower } from "../../src/events/index.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { surroundings } from "../support/surroundings.ts";
 
-const PAGE = readFileSync(join(ROOT, "docs/events.md"), "utf8");
-const PROGRAMS = [...PAGE.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, program]) => program!);
+function programsOf(page: string): string[] {
+  const text = readFileSync(join(ROOT, "docs", page), "utf8");
+  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, program]) => program!);
+}
+
+const PROGRAMS = programsOf("events.md");
 
 async function recordedBy(host: TestHost, program: string) {
   const path = join(host.folder, "program.ts");
-  await Bun.write(path, program.replace('"microview"', JSON.stringify(join(ROOT, "src/client"))));
+  const sources = program
+    .replaceAll('"microview"', JSON.stringify(join(ROOT, "src/client")))
+    .replaceAll(/"microview\/(\w+)"/g, (_, room) => JSON.stringify(join(ROOT, "src", room)))
+    .replaceAll('from "pino"', `from ${JSON.stringify(join(ROOT, "node_modules/pino"))}`);
+  await Bun.write(path, sources);
   const child = Bun.spawn([process.execPath, path], {
+    cwd: host.folder,
     env: surroundings({ MICROVIEW_POOL_DIR: host.poolDir }),
     stdin: "ignore",
     stdout: "inherit",
@@ -64,4 +73,22 @@ test("the third program hides what it says", async () => {
   expect(await recordedBy(host, PROGRAMS[2]!)).toMatchObject([
     { message: "paid by [card]", properties: { iban: "[redacted]" } },
   ]);
+});
+
+test("the program with a console records what it says", async () => {
+  await using host = new TestHost();
+  const program = PROGRAMS.find((each) => each.includes("captureConsole"))!;
+  expect(await recordedBy(host, program)).toMatchObject([
+    { message: "signed in", properties: { user: 7, password: "[redacted]" } },
+  ]);
+});
+
+test.each([
+  ["first", 0, ["signed in", "failed"]],
+  ["second", 1, ["to both"]],
+  ["third", 2, ["recorded"]],
+] as const)("the %s program of pino.md records what it says", async (_, index, messages) => {
+  await using host = new TestHost();
+  const rows = await recordedBy(host, programsOf("pino.md")[index]!);
+  expect(rows.map((row) => "message" in row && row.message)).toEqual([...messages]);
 });

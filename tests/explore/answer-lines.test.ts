@@ -57,7 +57,12 @@ describe("the answer of a lake", () => {
   });
 
   test("ends with an error that says where in the SQL it is", async () => {
-    const error = { code: "sql", message: "no such column\u001b[2J", hint: "look", position: 7 };
+    const error = {
+      code: "sql",
+      message: "no such column\u001b[2J",
+      hint: "look",
+      position: { line: 1, column: 8, offset: 7 },
+    };
     const failed = await read(ndjson([{ error }])).catch((thrown: unknown) => thrown);
     expect(failed).toBeInstanceOf(LakeError);
     expect(failed).toMatchObject({ hint: "look", position: 7, code: "sql" });

@@ -123,7 +123,7 @@ describe("rows as NDJSON", () => {
         [1769860800123456789n, "x"],
         [1, null],
       ]),
-    ).toBe('{"ns":1769860800123456789,"a b":"x"}\n{"ns":1,"a b":null}\n');
+    ).toBe('{"ns":"1769860800123456789","a b":"x"}\n{"ns":1,"a b":null}\n');
   });
 
   test("tell columns of the same name apart", () => {

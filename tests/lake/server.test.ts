@@ -55,6 +55,22 @@ test("what was stored is there when a lake is started again, and what nobody was
   expect(readdirSync(join(dir, "blobs", day!))).toHaveLength(1);
 });
 
+/** A block with another text in its header, and a checksum that fits. */
+function boasting(block: Uint8Array, text: string, other: string): Uint8Array {
+  const headerBytes = new DataView(block.buffer, block.byteOffset).getUint32(8, true);
+  const header = new TextDecoder().decode(block.subarray(24, 24 + headerBytes));
+  const next = new TextEncoder().encode(header.replace(text, other));
+  const forged = Uint8Array.of(
+    ...block.subarray(0, 24),
+    ...next,
+    ...block.subarray(24 + headerBytes),
+  );
+  const view = new DataView(forged.buffer);
+  view.setUint32(8, next.length, true);
+  view.setUint32(20, Bun.hash.crc32(forged.subarray(24)), true);
+  return forged;
+}
+
 test("a damaged segment is refused for good, with the reason, and leaves nothing", async () => {
   await using host = new TestHost();
   const { lake } = await lakeOf(host);
@@ -68,6 +84,7 @@ test("a damaged segment is refused for good, with the reason, and leaves nothing
     more: Uint8Array.of(...sound, 0),
     flipped,
     twice: encodeSegment([logBlock(10), logBlock(10)]),
+    boasting: encodeSegment([boasting(logBlock(10), '"logs":10', '"logs":9e9')]),
     backwards: encodeSegment([logBlock(2, {}, -1_000_000_000_000_000_000n)]),
   };
   for (const [name, body] of Object.entries(damaged)) {

@@ -83,7 +83,7 @@ export class TestRing {
   }
 
   log(message: string, level = 3): void {
-    const id = this.interner.message(message);
+    const id = this.interner.message(message)?.id ?? 0;
     this.encoder.reset();
     if (id === 0) this.encoder.text(message);
     this.writer.log(level, id, 0, 0, this.encoder, 0);

@@ -17,7 +17,7 @@ const SLACK_INTS = 512;
 const KEY_CHARACTERS_MAX = EVENT_LIMITS.definedBytes;
 
 /** Not among Bun's types: `write`, without looking at what its arguments mean. */
-interface Utf8Buffer {
+export interface Utf8Buffer {
   utf8Write(text: string, offset: number, lengthBytes: number): number;
 }
 
@@ -108,6 +108,56 @@ export class Encoder {
     } finally {
       this.#within.length = 0;
     }
+  }
+
+  // For who reads properties out of a text, without making objects of them (json-line.ts).
+
+  /** Begins properties. @returns where, for {@link Encoder.endProperties} */
+  beginProperties(): number {
+    return this.length++;
+  }
+
+  endProperties(at: number, count: number): void {
+    this.ints[at] = VALUE.object | (count << 8);
+  }
+
+  /** Writes a key. @returns whether its value is to follow; otherwise it is hidden, and was written */
+  key(name: string, key: Key): boolean {
+    this.#key(name, key);
+    if (key.isHidden) this.ints[this.length++] = VALUE.redacted;
+    return !key.isHidden;
+  }
+
+  /** Writes a text that is UTF-8 already, and short enough. Up to three bytes behind it are read too. */
+  utf8(view: DataView, start: number, end: number): void {
+    const bytes = end - start;
+    const words = (bytes + 3) >> 2;
+    if (this.length + 1 + words > LIMIT_INTS) {
+      // All of it, to be cut.
+      const { buffer, byteOffset } = view;
+      this.text(Buffer.from(buffer as ArrayBuffer, byteOffset + start, bytes).toString());
+      return;
+    }
+    const { ints } = this;
+    let at = this.length;
+    ints[at++] = VALUE.text | (bytes << 8);
+    for (let i = 0; i < words; i++) ints[at++] = view.getInt32(start + 4 * i, true);
+    if ((bytes & 3) !== 0) ints[at - 1]! &= (1 << (8 * (bytes & 3))) - 1;
+    this.length = at;
+  }
+
+  number(value: number): void {
+    this.#number(value);
+  }
+
+  /** @param tag null, false or true */
+  literal(tag: number): void {
+    this.ints[this.length++] = tag;
+  }
+
+  /** Whether there is no room for one more property; then something is left out. */
+  isFull(): boolean {
+    return this.#isFull();
   }
 
   #write(text: string, at: number, roomBytes: number): number {

@@ -68,6 +68,13 @@ export class Gate {
     return asked === CONTROL_OFF || level >= asked;
   }
 
+  /** Whether lines of a level are recorded, as an operator asks; undefined where none does. */
+  asked(level: number): boolean | undefined {
+    const asked = this.control[CONTROL.level]!;
+    if (asked === 0 || !this.#holds()) return undefined;
+    return asked !== CONTROL_OFF && level < asked;
+  }
+
   hidesMeasure(): boolean {
     const asked = this.control[CONTROL.measures]!;
     return asked === 0 ? this.#hidesMeasures : this.#isOff(asked, this.#hidesMeasures);

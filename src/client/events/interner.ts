@@ -1,10 +1,11 @@
 // What this thread has defined in its ring: keys, and messages that come again. Both are bounded; what comes later is
 // written where it is used.
 
-import { DEFINITION, EVENT_LIMITS } from "../../layout/index.ts";
+import { DEFINITION, EVENT_LIMITS, LEVELS } from "../../layout/index.ts";
 import { Encoder, type Key } from "./encoder.ts";
 import type { Redaction } from "./redaction.ts";
 import type { RingWriter } from "./ring-writer.ts";
+import type { Site } from "./thinning.ts";
 
 const KEYS_MAX = 1024;
 const MESSAGES_MAX = 512;
@@ -16,12 +17,20 @@ const MESSAGE_LENGTH_MAX = 200;
 const NEW_IN_A_ROW = 64;
 const SAMPLE = 16;
 
+/** A message that comes again. */
+export interface Message {
+  /** Its definition. */
+  readonly id: number;
+  /** By level, made with its first line; see {@link Thinning}. */
+  readonly sites: (Site | undefined)[];
+}
+
 export class Interner {
   readonly #ring: RingWriter;
   readonly #redaction: Redaction;
   readonly #encoder: Encoder;
   readonly #keys = new Map<string, Key>();
-  readonly #messages = new Map<string, number>();
+  readonly #messages = new Map<string, Message>();
   readonly #seen = new Set<string>();
   #newInARow = 0;
 
@@ -35,11 +44,20 @@ export class Interner {
     return this.#keys.get(name) ?? this.#newKey(name);
   }
 
-  /** @returns the number of a message that came before; 0 for one that is written out */
-  message(text: string): number {
-    if (text.length > MESSAGE_LENGTH_MAX) return 0;
+  /** @returns undefined for a message that is written out, because it did not come before */
+  message(text: string): Message | undefined {
+    return this.mayKnow(text.length) ? this.lookUp(text) : undefined;
+  }
+
+  /** Whether it is worth to look for a message of so many characters. Asked once for each. */
+  mayKnow(length: number): boolean {
+    if (length > MESSAGE_LENGTH_MAX) return false;
     // Looking up a text that was just made means to read all of it.
-    if (this.#newInARow > NEW_IN_A_ROW && ++this.#newInARow % SAMPLE !== 0) return 0;
+    return this.#newInARow <= NEW_IN_A_ROW || ++this.#newInARow % SAMPLE === 0;
+  }
+
+  /** As {@link Interner.message}, of a text of which {@link Interner.mayKnow} says yes. */
+  lookUp(text: string): Message | undefined {
     const known = this.#messages.get(text);
     if (known !== undefined) {
       this.#newInARow = 0;
@@ -67,15 +85,17 @@ export class Interner {
     return key;
   }
 
-  #newMessage(text: string): number {
-    if (this.#messages.size >= MESSAGES_MAX) return 0;
+  #newMessage(text: string): Message | undefined {
+    if (this.#messages.size >= MESSAGES_MAX) return undefined;
     if (!this.#seen.delete(text)) {
       if (this.#seen.size >= SEEN_MAX) this.#seen.clear();
       this.#seen.add(text);
-      return 0;
+      return undefined;
     }
     const id = this.define(DEFINITION.text, text);
-    if (id > 0) this.#messages.set(text, id);
-    return id;
+    if (id === 0) return undefined;
+    const message: Message = { id, sites: LEVELS.map(() => undefined) };
+    this.#messages.set(text, message);
+    return message;
   }
 }

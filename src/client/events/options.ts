@@ -15,6 +15,8 @@ export interface EventsOptions {
   sample?: number;
   /** Whether the trace of a caller is continued, and recorded where he says so; default false. */
   trustTraceparent?: boolean;
+  /** Lines a second of one message and level, from warn down, of which more are left out and counted; default 10,000. */
+  thinAbove?: number;
   /** Names of properties that are never recorded, besides those of secrets that are known; see docs/events.md. */
   redact?: readonly string[];
   /** Sees each property, and each message under the key "message", before it is recorded. */

@@ -6,14 +6,16 @@ import { DEFINITION, EVENT_FLAGS, ringGeometry } from "../../layout/index.ts";
 import type { ApiError } from "../../rest/index.ts";
 import { Encoder } from "./encoder.ts";
 import { Gate } from "./gate.ts";
-import { Interner } from "./interner.ts";
+import { Interner, type Message } from "./interner.ts";
+import type { LineReader } from "./json-line.ts";
 import { type Loggers, loggersOf } from "./loggers.ts";
 import { Measure } from "./measure.ts";
 import type { EventsOptions, Log, Properties } from "./options.ts";
 import { Redaction } from "./redaction.ts";
 import { makeClock, makeRingFile, newRingId, privateMemory, type RingFile } from "./ring-file.ts";
-import { type RingClock, RingWriter } from "./ring-writer.ts";
+import { type RingClock, type RingMemory, RingWriter } from "./ring-writer.ts";
 import { type BeginOptions, Span, SpanName, type SpanOptions } from "./span.ts";
+import { type Site, Thinning } from "./thinning.ts";
 import {
   checkedContext,
   parseTraceparent,
@@ -25,6 +27,15 @@ import { TraceIds } from "./trace-ids.ts";
 
 /** Measures, names of spans and targets that are kept for who asks again. */
 const NAMES_MAX = 4096;
+/** Lines a second of one message and level. */
+const THIN_ABOVE = 10_000;
+/** No line of a level that is worse than this one, `warn`, is ever left out. */
+const THINNED_FROM = 2;
+/** In the place of a definition. */
+const THINNED = -1;
+/** How soon a ring that could not be made is tried again, and how soon after many tries. */
+const RETRY_MS = 1000;
+const RETRY_MS_MAX = 60_000;
 
 /** The part of the program that a log is of. */
 export interface Target {
@@ -52,10 +63,14 @@ export class Recorder {
   readonly #trusts: boolean;
   readonly #clock: RingClock;
   readonly #redaction: Redaction;
+  readonly #thinning: Thinning;
+  readonly #ringId = newRingId();
   #file: RingFile | undefined;
-  #ring: RingWriter;
-  #interner: Interner;
-  #encoder: Encoder;
+  #tries = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  readonly #ring: RingWriter;
+  readonly #interner: Interner;
+  readonly #encoder: Encoder;
   readonly #measures = new Map<string, Measure>();
   readonly #spans = new Map<string, SpanName>();
   readonly #spansWith = new Map<string, SpanName>();
@@ -73,9 +88,11 @@ export class Recorder {
     this.#trusts = options.trustTraceparent ?? false;
     this.#clock = makeClock();
     this.#redaction = new Redaction(options.redact, options.redactHook);
-    const ringId = newRingId();
-    this.spanPrefix = ringId.slice(0, 8);
-    this.#file = this.#makeFile(ringId);
+    this.spanPrefix = this.#ringId.slice(0, 8);
+    this.#thinning = new Thinning(options.thinAbove ?? THIN_ABOVE, this.#clock, (site) =>
+      this.#tellThinned(site),
+    );
+    this.#file = this.#makeFile();
     const geometry = ringGeometry();
     const memory = this.#file?.memory ?? privateMemory(geometry);
     this.gate = new Gate(memory, geometry, options);
@@ -247,30 +264,47 @@ export class Recorder {
 
   /** Lets go of the ring, whose events stay. What is recorded from now on is seen by nobody. */
   close(): void {
+    this.#thinning.end();
+    clearTimeout(this.#retry);
     if (this.#file === undefined) return;
     const file = this.#file;
     this.#file = undefined;
-    const memory = privateMemory(file.geometry);
-    this.gate.moveTo(memory);
-    this.#loggers.move();
-    this.#ring = new RingWriter(memory, file.geometry, this.#clock);
-    this.#interner = new Interner(this.#ring, this.#redaction);
-    this.#encoder = this.#newEncoder();
+    this.#moveTo(privateMemory(file.geometry));
     file.close();
   }
 
-  #makeFile(ringId: string): RingFile | undefined {
+  #moveTo(memory: RingMemory): void {
+    this.gate.moveTo(memory);
+    this.#loggers.move();
+    this.#ring.moveTo(memory);
+  }
+
+  #makeFile(): RingFile | undefined {
     const { app, service, poolDir, onWarning } = this.#options;
     try {
-      return makeRingFile(app, service, poolDir, ringId, this.#clock);
+      return makeRingFile(app, service, poolDir, this.#ringId, this.#clock);
     } catch (error) {
-      onWarning({
-        code: "no-ring",
-        message: `events of ${app}/${service} are not recorded: ${(error as Error).message}`,
-        hint: "free shared memory, or remove files that microview-events has left in it; then start the service again",
-      });
+      const { message } = error as Error;
+      if (this.#tries++ === 0) {
+        onWarning({
+          code: "no-ring",
+          message: `events of ${app}/${service} are kept in private memory, where nobody sees them: ${message}`,
+          hint: "free shared memory, or remove files that microview-events has left in it; then they move there within a minute",
+        });
+      }
+      const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (this.#tries - 1));
+      this.#retry = setTimeout(() => this.#makeAgain(), delayMs).unref();
       return undefined;
     }
+  }
+
+  /** There may be room for the ring by now: what it has so far moves there. */
+  #makeAgain(): void {
+    this.#file = this.#makeFile();
+    if (this.#file === undefined) return;
+    const { memory } = this.#file;
+    this.#ring.copyTo(memory);
+    this.#moveTo(memory);
   }
 
   #newTarget(name: string, place: () => string): Target {
@@ -290,7 +324,8 @@ export class Recorder {
       const encoder = (isOuter ? this.#encoder : this.#newEncoder()).reset();
       const error = message instanceof Error ? message : undefined;
       const text = typeof message === "string" ? message : String(error?.message ?? message);
-      const id = this.#message(encoder, text);
+      const id = this.#message(encoder, text, level);
+      if (id === THINNED) return;
       const { definition } = target;
       if (error === undefined && (definition > 0 || target === NO_TARGET)) {
         if (properties === undefined) {
@@ -313,13 +348,69 @@ export class Recorder {
     }
   }
 
-  /** @returns the message's definition; 0 when it was written */
-  #message(encoder: Encoder, message: string): number {
+  /** @internal records a line of JSON that a logger has made, without its level: the logger tells that. */
+  logLine(level: number, { definition }: Target, line: string, reader: LineReader): void {
+    const isOuter = !this.#isEncoding;
+    this.#isEncoding = true;
+    try {
+      const encoder = (isOuter ? this.#encoder : this.#newEncoder()).reset();
+      const id = this.#line(encoder, line, reader, level);
+      if (id === THINNED) return;
+      this.#ring.log(level, id, this.#openSpan(), definition, encoder, EVENT_FLAGS.properties);
+    } catch {
+      this.#ring.failed();
+    } finally {
+      if (isOuter) this.#isEncoding = false;
+    }
+  }
+
+  /** As {@link Recorder.#message}, with the properties. */
+  #line(encoder: Encoder, line: string, reader: LineReader, level: number): number {
+    // A hook has to see each value.
+    if (this.#redaction.hook === undefined && reader.split(line)) {
+      const interner = this.#interner;
+      const isLookedUp = interner.mayKnow(reader.messageBytes);
+      const known = isLookedUp ? interner.lookUp(reader.message()) : undefined;
+      if (known === undefined) reader.writeMessage(encoder);
+      if (reader.properties(encoder, interner)) {
+        return known === undefined ? 0 : this.#thinned(known, level);
+      }
+      encoder.reset();
+    }
+    // Of what is no JSON nobody knows what is secret.
+    const { message, properties } = reader.parsed(line) ?? {
+      message: "a line that is no JSON",
+      properties: { characters: line.length },
+    };
+    const id = this.#message(encoder, message, level);
+    if (id === THINNED) return id;
+    encoder.properties(properties);
+    return id;
+  }
+
+  /** @returns the message's definition; 0 when it was written, {@link THINNED} when its line is left out */
+  #message(encoder: Encoder, message: string, level: number): number {
     const { hook } = this.#redaction;
     const text = hook === undefined ? message : hidden(hook, message);
-    const id = this.#interner.message(text);
-    if (id === 0) encoder.text(text);
-    return id;
+    const known = this.#interner.message(text);
+    if (known === undefined) {
+      encoder.text(text);
+      return 0;
+    }
+    return this.#thinned(known, level);
+  }
+
+  #thinned({ id, sites }: Message, level: number): number {
+    if (level < THINNED_FROM) return id;
+    const site = sites[level] ?? this.#thinning.site(id, level);
+    sites[level] = site;
+    return this.#thinning.hides(site) ? THINNED : id;
+  }
+
+  #tellThinned({ level, id, thinned }: Site): void {
+    this.#encoded((encoder) => {
+      this.#ring.log(level, id, 0, 0, encoder.properties({ thinned }), EVENT_FLAGS.properties);
+    });
   }
 
   #openSpan(): number {

@@ -64,8 +64,9 @@ const ANCHOR_EVERY_MS = 1000;
 const NOTHING = { ints: new Int32Array(0), length: 0, truncated: false } as const satisfies Tail;
 
 export class RingWriter {
-  readonly #ints: Int32Array;
-  readonly #doubles: Float64Array;
+  #ints: Int32Array;
+  #doubles: Float64Array;
+  readonly #geometry: RingGeometry;
   readonly #clock: RingClock;
   readonly #ticks: () => number;
   readonly #publish: Publish;
@@ -100,6 +101,7 @@ export class RingWriter {
   ) {
     this.#ints = ints;
     this.#doubles = doubles;
+    this.#geometry = geometry;
     this.#clock = clock;
     this.#ticks = clock.ticks;
     this.#publish = publish;
@@ -115,6 +117,21 @@ export class RingWriter {
     this.#beginLimit = RING_SHARES.begin * this.#words;
     this.#endLimit = RING_SHARES.end * this.#words;
     this.#logLimit = RING_SHARES.log * this.#words;
+  }
+
+  /** The ring goes on in other memory, which has what {@link RingWriter.copyTo} has put there, or is seen by nobody. */
+  moveTo({ ints, doubles }: RingMemory): void {
+    this.#ints = ints;
+    this.#doubles = doubles;
+  }
+
+  /** Copies all but the header, and the page of whoever ships, the head last. */
+  copyTo({ ints }: RingMemory): void {
+    const { stateOffset, shipperOffset, definitionsOffset, fileBytes } = this.#geometry;
+    ints.set(this.#ints.subarray(definitionsOffset / 4, fileBytes / 4), definitionsOffset / 4);
+    const state = this.#ints.subarray(stateOffset / 4, shipperOffset / 4);
+    ints.set(state.subarray(1), stateOffset / 4 + 1);
+    Atomics.store(ints, this.#headAt, state[0]!);
   }
 
   /** Appends to the table of definitions. @returns its number; 0 when there is no room */

@@ -26,25 +26,26 @@ export const makeBlock: MakeBlock = (part) => {
   const { ring, first, end, isFinal, process } = part;
   const { ringId: streamId, threadId, start } = ring.header;
   const stream = { streamId, threadId, startNs: nsOf(start.unixMs) };
-  const origin = { first, end, isFinal, stream, process };
-  const block = encodeBlock(origin, columnsOf(eventsOf(part)), (bytes) =>
+  const { events, timeline } = eventsOf(part);
+  const origin = { first, end, isFinal, timeline, stream, process };
+  const block = encodeBlock(origin, columnsOf(events), (bytes) =>
     Bun.zstdCompressSync(bytes as Uint8Array<ArrayBuffer>, { level: LEVEL }),
   );
   return { block, header: decodeBlockHeader(block) };
 };
 
 /** A reader for which the part is all that there is. */
-function eventsOf({ ring, first, end }: RingPart): RingEvent[] {
+function eventsOf({ ring, first, end }: RingPart) {
   const { stateOffset, shipperOffset } = ring.header;
   const reader = new RingReader(ring.header, (offset, bytes) => {
-    if (offset === shipperOffset + RING_SHIPPER.position) return u32(first);
+    if (offset === shipperOffset + RING_SHIPPER.position && bytes === 4) return u32(first);
     if (offset === stateOffset + RING_STATE.head) return u32(end);
     return ring.copy(offset, bytes);
   });
   const events: RingEvent[] = [];
   do events.push(...reader.read());
   while (!reader.isAtHead);
-  return events;
+  return { events, timeline: reader.timeline };
 }
 
 function u32(value: number): Uint8Array {

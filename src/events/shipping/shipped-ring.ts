@@ -1,7 +1,7 @@
 // One ring that is shipped: what is new in it becomes blocks in the spool. The order of stores makes that each event
 // arrives once, whatever store the agent dies at (docs/decisions/0051).
 
-import type { BlockHeader, BlockProcess } from "../../layout/index.ts";
+import type { BlockHeader, BlockProcess, TimelineState } from "../../layout/index.ts";
 import type { Lease } from "../lease.ts";
 import type { OpenRing } from "../rings.ts";
 import type { Spool } from "./spool.ts";
@@ -15,6 +15,8 @@ export interface RingPart {
   /** Nothing follows: the writer has ended. */
   isFinal: boolean;
   process: BlockProcess;
+  /** The ring's time at the first; undefined where it is not known. */
+  timeline: TimelineState | undefined;
 }
 
 /** Makes a block; of a part that is too long for one, of its beginning. */
@@ -58,7 +60,7 @@ export class ShippedRing {
     const spooled = context.spool.stream(ring.header.ringId);
     if (spooled !== undefined) {
       if (spooled.end > lease.total && lease.wordsAfter(lease.total) >= spooled.end - lease.total) {
-        lease.storeTotal(spooled.end);
+        lease.storeTotal(spooled.end, spooled.timeline);
       }
       if (spooled.isFinal && !lease.isEnded) lease.storeEnded();
     }
@@ -83,7 +85,7 @@ export class ShippedRing {
     if (news > this.#words) {
       // The words were overwritten, or the head was forged.
       this.skippedWords += news;
-      lease.storeTotal(lease.total + news);
+      lease.storeTotal(lease.total + news, undefined);
       lease.storePosition(lease.total);
       return true;
     }
@@ -102,7 +104,14 @@ export class ShippedRing {
     const { spool, makeBlock, step } = this.#context;
     if (lease.isEnded) return true;
     const { total } = lease;
-    const part = { ring, first: total, end: total, isFinal: true, process: this.#process };
+    const part = {
+      ring,
+      first: total,
+      end: total,
+      isFinal: true,
+      process: this.#process,
+      timeline: lease.timeline,
+    };
     const { block, header } = makeBlock(part);
     if (!spool.append(block, header)) return false;
     step?.("final");
@@ -117,13 +126,20 @@ export class ShippedRing {
     const first = lease.total;
     // A block that somebody has begun may be in another spool: it is made again, and with its id it counts once.
     const end = lease.pending > first ? lease.pending : goal;
-    const part = { ring, first, end, isFinal: false, process: this.#process };
+    const part = {
+      ring,
+      first,
+      end,
+      isFinal: false,
+      process: this.#process,
+      timeline: lease.timeline,
+    };
     const { block, header } = makeBlock(part);
     lease.storePending(header.end);
     step?.("pending");
     if (!spool.append(block, header)) return false;
     step?.("spooled");
-    lease.storeTotal(header.end);
+    lease.storeTotal(header.end, header.timeline);
     step?.("total");
     this.#ends.push(header.end);
     return true;

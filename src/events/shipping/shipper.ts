@@ -23,8 +23,10 @@ export interface ShipperOptions extends ShippingContext {
   onTaken?: (ring: ShippedRing) => void;
 }
 
-/** How often files are looked for, and whether writers live. */
-const FIND_MS = 1000;
+/** How often files are looked for: a thread that begins at full load fills half of its ring meanwhile. */
+const FIND_MS = 100;
+/** How often it is looked whether writers live. */
+const LIVES_MS = 1000;
 /** How often what little is new becomes a block. */
 const FLUSH_MS = 500;
 const BUSY_MS = 20;
@@ -32,7 +34,7 @@ const IDLE_MS = 50;
 /** A spool that takes nothing is asked again after this. */
 const SPOOL_RETRY_MS = 500;
 /** A file that cannot be read may be a ring whose writer has just begun. */
-const TRIES = 5;
+const TRIES = 20;
 const RINGS_MAX = 8192;
 const RINGS_PER_USER_MAX = 1024;
 
@@ -44,6 +46,7 @@ export class Shipper {
   readonly #passed = new Map<string, number>();
   readonly #users = new Users();
   #foundMs = Number.NEGATIVE_INFINITY;
+  #livesMs = Number.NEGATIVE_INFINITY;
   #flushedMs = Number.NEGATIVE_INFINITY;
   #retryMs = Number.NEGATIVE_INFINITY;
   #isBusy = false;
@@ -77,18 +80,19 @@ export class Shipper {
 
   /** @returns whether blocks were made that may be sent at once */
   round(nowMs = performance.now()): boolean {
-    const isFinding = nowMs - this.#foundMs >= FIND_MS;
-    if (isFinding) {
+    if (nowMs - this.#foundMs >= FIND_MS) {
       this.#foundMs = nowMs;
       this.#find();
     }
+    const isDeathDue = nowMs - this.#livesMs >= LIVES_MS;
+    if (isDeathDue) this.#livesMs = nowMs;
     const isFlush = nowMs - this.#flushedMs >= FLUSH_MS;
     if (isFlush) this.#flushedMs = nowMs;
     if (nowMs < this.#retryMs) return false;
     this.#isBusy = false;
     for (const [path, shipped] of this.#rings) {
       try {
-        if (!this.#look(path, shipped, { isFlush, isFinding })) {
+        if (!this.#look(path, shipped, { isFlush, isDeathDue })) {
           this.#retryMs = nowMs + SPOOL_RETRY_MS;
           return false;
         }
@@ -104,6 +108,7 @@ export class Shipper {
   flush(): void {
     this.#flushedMs = Number.NEGATIVE_INFINITY;
     this.#foundMs = Number.NEGATIVE_INFINITY;
+    this.#livesMs = Number.NEGATIVE_INFINITY;
     this.round();
   }
 
@@ -115,10 +120,10 @@ export class Shipper {
   #look(
     path: string,
     shipped: ShippedRing,
-    due: { isFlush: boolean; isFinding: boolean },
+    due: { isFlush: boolean; isDeathDue: boolean },
   ): boolean {
     // Looked at first: what was recorded before the writer's end is there then.
-    const isWritten = !due.isFinding || shipped.ring.isWritten;
+    const isWritten = !due.isDeathDue || shipped.ring.isWritten;
     const { isBusy } = shipped;
     if (isBusy) this.#isBusy = true;
     if (!(isBusy || due.isFlush || !isWritten)) return true;
@@ -156,11 +161,10 @@ export class Shipper {
 
   /** @returns why it cannot be shipped */
   #take(app: string, path: string, look: ProcessLook): string | undefined {
-    const { poolDir, isForAll } = this.#options;
+    const { isForAll } = this.#options;
     let ring: OpenRing | undefined;
     try {
-      const folder = poolDir === undefined ? {} : { folder: poolDir };
-      ring = OpenRing.open(path, { uids: ownUids(), isAnyUser: isForAll, ...folder }, true);
+      ring = OpenRing.open(path, { uids: ownUids(), isAnyUser: isForAll }, true);
       const { uid, inode, device } = ring.file.stat();
       const reason = this.#whyNot(ring, app, path, uid);
       if (reason !== undefined) {

@@ -33,6 +33,7 @@ import {
   SEGMENT_FRAME_HEAD_BYTES,
   SEGMENT_HEAD_BYTES,
   segmentHead,
+  type TimelineState,
 } from "../../layout/index.ts";
 import type { PushRequest } from "../../sinks/delivery/index.ts";
 import { counted } from "../../text/index.ts";
@@ -71,6 +72,8 @@ export interface SpooledStream {
   /** Words of the stream up to where its blocks go. */
   end: number;
   isFinal: boolean;
+  /** The ring's time there. */
+  timeline: TimelineState | undefined;
 }
 
 interface Segment {
@@ -85,7 +88,7 @@ interface Segment {
   isRefused: boolean;
 }
 
-export const SEGMENT_BYTES_MAX = 1 << 20;
+const SEGMENT_BYTES_MAX = 1 << 20;
 /** How long a segment stays open, and how long while a lake is away, so that there are fewer files. */
 const OPEN_MS = 500;
 const OPEN_WHILE_BEHIND_MS = 10_000;
@@ -101,6 +104,7 @@ export class Spool {
   dropped = 0;
   readonly durable = true;
   readonly #options: SpoolOptions;
+  readonly #segmentBytes: number;
   readonly #lockFd: number;
   /** Closed, in their order. */
   readonly #waiting: Segment[] = [];
@@ -116,7 +120,9 @@ export class Spool {
   /** @throws SpoolError when another agent has the folder, or it cannot be used */
   constructor(options: SpoolOptions) {
     this.#options = options;
-    const { folder } = options;
+    const { folder, maxBytes } = options;
+    // What is dropped at a time should be a small part of it.
+    this.#segmentBytes = Math.min(SEGMENT_BYTES_MAX, maxBytes / 8);
     try {
       mkdirSync(join(folder, "refused"), { recursive: true, mode: 0o700 });
       const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -158,11 +164,15 @@ export class Spool {
    * Adds a block. When it returns true the block outlives this process.
    * @returns false when it cannot be written, which is told
    */
-  append(block: Uint8Array, { rows, stream, end, isFinal }: Appended, nowMs = Date.now()): boolean {
+  append(
+    block: Uint8Array,
+    { rows, stream, end, isFinal, timeline }: Appended,
+    nowMs = Date.now(),
+  ): boolean {
     const size = SEGMENT_FRAME_HEAD_BYTES + block.length;
-    this.#makeRoom(size);
     const open = this.#open;
-    if (open !== undefined && open.segment.bytes + size > SEGMENT_BYTES_MAX) this.seal();
+    if (open !== undefined && open.segment.bytes + size > this.#segmentBytes) this.seal();
+    this.#makeRoom(size + SEGMENT_HEAD_BYTES);
     try {
       const { segment, fd } = this.#open ?? this.#begin(nowMs);
       const frame = Buffer.concat([frameHead(block), block]);
@@ -173,7 +183,7 @@ export class Spool {
       const items = itemsOf(rows);
       segment.items += items;
       this.items += items;
-      this.#streams.set(stream.streamId, { end, isFinal, number: segment.number });
+      this.#streams.set(stream.streamId, { end, isFinal, timeline, number: segment.number });
       return true;
     } catch (error) {
       this.#failed(error as Error);
@@ -343,8 +353,8 @@ export class Spool {
         break;
       }
       items += itemsOf(header.rows);
-      const { stream, end, isFinal } = header;
-      this.#streams.set(stream.streamId, { end, isFinal, number });
+      const { stream, end, isFinal, timeline } = header;
+      this.#streams.set(stream.streamId, { end, isFinal, timeline, number });
     }
     if (bytes < all.length && bytes > 0) truncate(path, bytes);
     return { bytes, items };
@@ -448,7 +458,7 @@ export class Spool {
   }
 }
 
-type Appended = Pick<BlockHeader, "rows" | "stream" | "end" | "isFinal">;
+type Appended = Pick<BlockHeader, "rows" | "stream" | "end" | "isFinal" | "timeline">;
 
 /** An event is a row of a block; the end of a span that began earlier is none of its own. */
 export function itemsOf({ logs, measures, spans, opens }: BlockRows): number {

@@ -6,7 +6,7 @@ export class LakeError extends Error {
 
   /**
    * @param hint what to do about it
-   * @param position of an error in SQL: how many characters of the text come before it
+   * @param position of an error in SQL: how much of the text comes before it, in UTF-16 units
    */
   constructor(
     message: string,
@@ -23,5 +23,6 @@ export interface ToldError {
   code?: unknown;
   message?: unknown;
   hint?: unknown;
+  /** `{ line, column, offset }` */
   position?: unknown;
 }

@@ -4,8 +4,7 @@ import { safeJson } from "../../text/index.ts";
 import type { Column, Row } from "../lake/answer-lines.ts";
 
 /**
- * Makes the text of rows. Whole numbers beyond 2^53 are written as the numbers that they are; who reads them as doubles
- * casts them to VARCHAR in the SQL. Of columns with the same name, the second is called `name_2`.
+ * Makes the text of rows. Whole numbers beyond 2^53 are text, as lakes have them, so that no reader loses a digit. Of columns with the same name, the second is called `name_2`.
  */
 export function jsonRows(columns: readonly Column[]): (rows: readonly Row[]) => string {
   const keys = distinctNames(columns).map((name) => safeJson(name));
@@ -20,7 +19,7 @@ export function jsonRows(columns: readonly Column[]): (rows: readonly Row[]) => 
 }
 
 function jsonOf(value: unknown): string {
-  if (typeof value === "bigint") return String(value);
+  if (typeof value === "bigint") return `"${value}"`;
   if (typeof value !== "object" || value === null) return safeJson(value ?? null);
   if (Array.isArray(value)) return `[${value.map(jsonOf).join(",")}]`;
   const pairs = Object.entries(value).map(([key, each]) => `${safeJson(key)}:${jsonOf(each)}`);

@@ -1,4 +1,4 @@
-// The file of --out: it is there when all of the answer is in it, and nothing is there when that fails.
+// A file of --out or --perfetto: it is there when all of the answer is in it, and nothing is there when that fails.
 
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -22,21 +22,25 @@ export class OutFile {
     readonly path: string,
     readonly temporary: string,
     readonly handle: FileHandle,
+    readonly label: string,
   ) {}
 
-  /** @throws SettingError when the file cannot be made, or is there and must not be replaced */
-  static async open(path: string, replaces: boolean): Promise<OutFile> {
+  /**
+   * @param label the flag that names it
+   * @throws SettingError when the file cannot be made, or is there and must not be replaced
+   */
+  static async open(path: string, replaces: boolean, label = "--out"): Promise<OutFile> {
     if (!replaces && existsSync(path)) {
       throw new SettingError(
-        `--out: ${path} already exists`,
+        `${label}: ${path} already exists`,
         "choose another name, or use --force to replace it",
       );
     }
     const temporary = `${path}.${randomBytes(4).toString("hex")}.tmp`;
     try {
-      return new OutFile(path, temporary, await open(temporary, "wx"));
+      return new OutFile(path, temporary, await open(temporary, "wx"), label);
     } catch (error) {
-      throw new SettingError(`--out: cannot write ${path}: ${reasonOf(error)}`);
+      throw new SettingError(`${label}: cannot write ${path}: ${reasonOf(error)}`);
     }
   }
 
@@ -52,9 +56,12 @@ export class OutFile {
         done += (await this.handle.write(bytes, done)).bytesWritten;
       }
     } catch (error) {
-      throw Object.assign(new Error(`--out: cannot write ${this.path}: ${reasonOf(error)}`), {
-        hint: "nothing was left there",
-      });
+      throw Object.assign(
+        new Error(`${this.label}: cannot write ${this.path}: ${reasonOf(error)}`),
+        {
+          hint: "nothing was left there",
+        },
+      );
     }
     this.#bytes += bytes.length;
   }

@@ -6,12 +6,11 @@ const CONTEXT_COLUMNS = 100;
 
 /**
  * The line of an error and a caret below it; undefined when the place is not in the text.
- * @param position how many characters (Unicode code points) come before the place
+ * @param position how much of the text comes before the place, in UTF-16 units
  */
 export function caretLines(sql: string, position: number | undefined): string[] | undefined {
-  const characters = [...sql];
-  if (position === undefined || position > characters.length) return undefined;
-  const before = characters.slice(0, position).join("");
+  if (position === undefined || position > sql.length) return undefined;
+  const before = sql.slice(0, position);
   const number = before.split("\n").length;
   const inLine = before.slice(before.lastIndexOf("\n") + 1);
   const line = sql.split("\n")[number - 1]!;

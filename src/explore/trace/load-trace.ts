@@ -38,8 +38,8 @@ export async function loadTrace(
   // By bounds rather than by a pattern, so that files whose ids lie elsewhere are not read.
   const [least, most] = [digits.padEnd(ID_DIGITS, "0"), digits.padEnd(ID_DIGITS, "f")];
   const rows = await client.rows(
-    `select trace_id, span_id, parent_id, cast(begin_ns as varchar) as begin_ns,
-  cast(end_ns as varchar) as end_ns, app, service, host, process_id, stream_id, kind, status, name, target, place,
+    `select trace_id, span_id, parent_id, cast(begin_ns as varchar) as begin_text,
+  cast(end_ns as varchar) as end_text, app, service, host, process_id, stream_id, kind, status, name, target, place,
   properties from spans where trace_id >= '${least}' and trace_id <= '${most}'
 order by spans.begin_ns limit ${SPANS_MAX + 1}`,
     range,
@@ -64,7 +64,7 @@ order by spans.begin_ns limit ${SPANS_MAX + 1}`,
   const spans = rows.slice(0, SPANS_MAX).map(spanOf);
   const { beginNs, endNs } = extentOf({ traceId, spans, logs: [], isCut: false });
   const logs = await client.rows(
-    `select cast(time_ns as varchar) as time_ns, span_id, service, level, target, message, properties
+    `select cast(time_ns as varchar) as time_text, span_id, service, level, target, message, properties
 from log_entries where span_id in (select span_id from spans where trace_id = '${safeId(traceId)}')
 order by log_entries.time_ns limit ${LOGS_MAX + 1}`,
     around(beginNs, endNs),
@@ -100,23 +100,23 @@ export async function slowTraces(
   stop?: AbortSignal,
 ): Promise<TraceSummary[]> {
   const rows = await client.rows(
-    `select trace_id, cast(min(begin_ns) as varchar) as begin_ns,
-  (max(coalesce(end_ns, begin_ns)) - min(begin_ns)) / 1e6 as ms, count(*) as spans,
+    `select trace_id, cast(min(begin_ns) as varchar) as begin_text,
+  (max(coalesce(end_ns, begin_ns)) - min(begin_ns)) / 1e6 as ms, count(*) as many,
   count(distinct service) as services, count(*) filter (where status in ('error', 'lost')) as troubles,
-  arg_min(service, begin_ns) as service, arg_min(name, begin_ns) as name
+  arg_min(service, begin_ns) as first_service, arg_min(name, begin_ns) as first_name
 from spans where trace_id <> '' group by trace_id order by ms desc limit ${limit}`,
     range,
     stop,
   );
   return rows.map((row) => ({
     traceId: text(row["trace_id"]),
-    beginNs: integer(row["begin_ns"]) ?? 0n,
+    beginNs: integer(row["begin_text"]) ?? 0n,
     durationMs: Number(row["ms"]),
-    spans: Number(row["spans"]),
+    spans: Number(row["many"]),
     services: Number(row["services"]),
     troubles: Number(row["troubles"]),
-    service: text(row["service"]),
-    name: text(row["name"]),
+    service: text(row["first_service"]),
+    name: text(row["first_name"]),
   }));
 }
 
@@ -135,15 +135,15 @@ function spanOf(row: Record<string, unknown>): TraceSpan {
     status: text(row["status"]),
     target: text(row["target"]),
     place: text(row["place"]),
-    beginNs: integer(row["begin_ns"]) ?? 0n,
-    endNs: integer(row["end_ns"]),
+    beginNs: integer(row["begin_text"]) ?? 0n,
+    endNs: integer(row["end_text"]),
     properties: row["properties"],
   };
 }
 
 function logOf(row: Record<string, unknown>): TraceLog {
   return {
-    timeNs: integer(row["time_ns"]) ?? 0n,
+    timeNs: integer(row["time_text"]) ?? 0n,
     spanId: text(row["span_id"]),
     service: text(row["service"]),
     level: text(row["level"]),

@@ -1,6 +1,11 @@
 // What a segment's blocks say of themselves, as rows of the catalogue. Nothing of it is trusted, and nothing is unpacked.
 
-import { type BlockHeader, decodeBlockHeader, decodeSegment } from "../../layout/index.ts";
+import {
+  BLOCK_ROWS_MAX,
+  type BlockHeader,
+  decodeBlockHeader,
+  decodeSegment,
+} from "../../layout/index.ts";
 import type { NewSegment, ProcessRow } from "../catalogue/index.ts";
 
 /** A block over more days is damaged, and would be written to a file for each of them. */
@@ -62,6 +67,11 @@ function headerOf(block: Uint8Array, offset: number): BlockHeader {
   const end = BigInt(header.endNs);
   if (begin < 0n || end < begin || end - begin > BLOCK_DAYS_MAX * DAY_NS)
     throw new SegmentError(`block ${header.blockId} says that it is from ${begin} to ${end} ns`);
+  const rows = Object.values(header.rows).reduce((sum, each) => sum + each, 0);
+  if (rows > BLOCK_ROWS_MAX)
+    throw new SegmentError(
+      `block ${header.blockId} says that it has ${rows} rows, more than ${BLOCK_ROWS_MAX}`,
+    );
   return header;
 }
 

@@ -1,6 +1,6 @@
 // What SQL a caller may run: one SELECT over the lake's tables, made of functions that are known to do nothing but
 // compute. Walks the tree that DuckDB's parser makes of the text; whatever is not on a list is refused, so that what a
-// later DuckDB adds is refused too (docs/decisions/0045). Used by the query process before it runs anything.
+// later DuckDB adds is refused too (docs/decisions/0046). Used by the query process before it runs anything.
 
 import { cutText, nearest, printable } from "../../text/index.ts";
 import { explained } from "./explain.ts";

@@ -85,6 +85,8 @@ export const RING_SHIPPER = {
   sample: 80,
   /** f64: Unix time in ms after which what was asked for does not hold any more; 0 for ever. */
   untilUnixMs: 96,
+  /** Two places that take turns, 5 f64 each: a total, and the state of the ring's time there ({@link TimelineState}). */
+  timelines: [128, 192],
 } as const;
 /** In the place of a level: no logs at all. */
 export const CONTROL_OFF = 7;

@@ -24,6 +24,8 @@ import {
   unknownDefinition,
 } from "./definitions.ts";
 import type { Anchor, RingHeader } from "./header.ts";
+import { readShipped, SHIPPED_BYTES } from "./shipped.ts";
+import { Timeline, type TimelineState } from "./timeline.ts";
 import { type EventProperties, ValueReader } from "./values.ts";
 
 interface Recorded {
@@ -117,16 +119,16 @@ const CHUNK_WORDS = (1 << 19) / 8;
 /** In the place of a length: the record goes on behind the chunk, or there is none. */
 const CUT = -1;
 const DAMAGED = 0;
-/** The wall clock is adjusted by less all the time. */
-const STEP_MS = 10;
 
 export class RingReader {
   readonly #header: RingHeader;
   readonly #copy: CopyOf;
   readonly #definitions: Definitions;
   readonly #ringWords: number;
-  #anchor: Anchor;
-  #position: number | undefined;
+  readonly #timeline: Timeline;
+  readonly #epochMs: number;
+  #position = 0;
+  #hasBegun = false;
   /** Whether the last read came to the head, as it was then. */
   isAtHead = false;
 
@@ -135,7 +137,8 @@ export class RingReader {
     this.#header = header;
     this.#copy = copy;
     this.#ringWords = header.ringBytes / 8;
-    this.#anchor = header.start;
+    this.#timeline = new Timeline(header);
+    this.#epochMs = Number(this.#timeline.epochNs) / 1e6;
     this.#definitions = new Definitions(copy, header.definitionsOffset, header.definitionsBytes);
   }
 
@@ -159,7 +162,7 @@ export class RingReader {
     const shipped = this.#word(shipperOffset + RING_SHIPPER.position);
     const head = this.#word(stateOffset + RING_STATE.head);
     const events: RingEvent[] = [];
-    this.#position ??= shipped;
+    this.#startAt(shipped);
     this.#skipTo(shipped, head, events);
     const left = (head - this.#position) >>> 0;
     if (left > this.#ringWords) {
@@ -178,13 +181,18 @@ export class RingReader {
     return events;
   }
 
+  /** The ring's time where the reader is, for whoever stores the position. */
+  get timeline(): TimelineState {
+    return this.#timeline.state;
+  }
+
   /**
-   * Steps over the oldest records, without looking into them, until at most so many words are left before the head.
+   * Steps over the oldest records, looking into those of the time alone, until at most so many words are left before the head.
    * @returns the position then, for whoever ships to store
    */
   leave(words: number): number {
     const head = this.#word(this.#header.stateOffset + RING_STATE.head);
-    this.#position ??= this.#word(this.#header.shipperOffset + RING_SHIPPER.position);
+    this.#startAt(this.#word(this.#header.shipperOffset + RING_SHIPPER.position));
     for (;;) {
       const left = (head - this.#position) >>> 0;
       if (left <= words) return this.#position;
@@ -199,21 +207,47 @@ export class RingReader {
         const length = this.#lengthAt(chunk, at, this.#position, isAll);
         if (length === CUT) break;
         // Of a damaged stream nothing is left that could be read.
-        if (length === DAMAGED) at = left;
-        else at += length;
+        if (length === DAMAGED) {
+          at = left;
+          break;
+        }
+        if (chunk.getUint8(at * 8 + 2) === EVENT.anchor && length >= EVENT_WORDS.anchor) {
+          const anchor = anchorAt(chunk, at * 8);
+          if (Timeline.isAnchor(anchor)) this.#timeline.turnTo(anchor);
+        }
+        at += length;
       }
       this.#position = (this.#position + at) >>> 0;
     }
   }
 
+  /** @param shipped where to begin, if it has not */
+  #startAt(shipped: number): void {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    this.#position = shipped;
+    this.#resume();
+  }
+
+  /** Takes the ring's time from whoever has shipped what is before. */
+  #resume(): void {
+    const page = this.#copy(this.#header.shipperOffset, SHIPPED_BYTES);
+    const { total, timeline } = readShipped(page);
+    if (timeline === undefined) return;
+    // Some of what was shipped is kept for readers.
+    if (total % 2 ** 32 === this.#position) this.#timeline.resume(timeline);
+    else this.#timeline.approximate(timeline);
+  }
+
   /** Leaves out what is done with. @returns whether there was any */
   #skipTo(shipped: number, head: number, events: RingEvent[]): boolean {
-    const gone = (shipped - this.#position!) >>> 0;
-    if (gone === 0 || gone > (head - this.#position!) >>> 0) return false;
+    const gone = (shipped - this.#position) >>> 0;
+    if (gone === 0 || gone > (head - this.#position) >>> 0) return false;
     events.push(
       this.#unreadable("missed", `${gone * 8} bytes were done with before they were read`),
     );
     this.#position = shipped;
+    this.#resume();
     return true;
   }
 
@@ -231,7 +265,7 @@ export class RingReader {
   #take(chunk: Uint8Array, isAll: boolean, events: RingEvent[]): void {
     const view = viewOf(chunk);
     const values = new ValueReader(chunk, (id) => this.#definitions.text(id));
-    const start = this.#position!;
+    const start = this.#position;
     const words = chunk.length / 8;
     let at = 0;
     while (at < words) {
@@ -281,7 +315,7 @@ export class RingReader {
     const { view, at, flags } = record;
     const u32 = (offset: number) => view.getUint32(at + offset, true);
     const tick = view.getFloat64(at + 8, true);
-    if (type === EVENT.anchor) return this.#anchored(tick, record);
+    if (type === EVENT.anchor) return this.#anchored(record);
     const timeMs = this.#timeOf(tick);
     const truncated = (flags & EVENT_FLAGS.truncated) !== 0;
     switch (type) {
@@ -369,28 +403,18 @@ export class RingReader {
   }
 
   /** From here on times go by this anchor. */
-  #anchored(tick: number, { view, at }: RawRecord): ClockEvent | undefined {
-    const monotonicNs = view.getFloat64(at + 16, true);
-    const unixMs = view.getFloat64(at + 24, true);
-    if (![tick, monotonicNs, unixMs].every((each) => Math.abs(each) < 2 ** 62)) {
+  #anchored({ view, at }: RawRecord): ClockEvent | undefined {
+    const anchor = anchorAt(view, at);
+    if (!Timeline.isAnchor(anchor)) {
       throw new DamageError("an anchor whose times are no numbers", at);
     }
-    const before = this.#anchor;
-    this.#anchor = { tick, monotonicNs, unixMs };
-    const stepMs = unixMs - before.unixMs - (monotonicNs - before.monotonicNs) / 1e6;
-    if (Math.abs(stepMs) < STEP_MS) return undefined;
-    return { kind: "clock", timeMs: unixMs, truncated: false, stepMs };
+    const step = this.#timeline.turnTo(anchor);
+    if (step === undefined) return undefined;
+    return { kind: "clock", timeMs: this.#timeOf(anchor.tick), truncated: false, ...step };
   }
 
   #timeOf(tick: number): number {
-    const { start, ticksPerMs } = this.#header;
-    const { tick: anchorTick, monotonicNs, unixMs } = this.#anchor;
-    // Over a second and more the clocks say better what a tick is than the millisecond of the writer's start.
-    const passedMs = (monotonicNs - start.monotonicNs) / 1e6;
-    const rate = passedMs > 500 ? (anchorTick - start.tick) / passedMs : ticksPerMs;
-    const timeMs = unixMs + (tick - anchorTick) / (rate >= 1 ? rate : ticksPerMs);
-    // Dates end there (ECMAScript, section 21.4.1.1); only what is forged is outside.
-    return Math.abs(timeMs) <= 8.64e15 ? timeMs : unixMs;
+    return this.#epochMs + this.#timeline.at(tick) / 1e6;
   }
 
   #spanId(sequence: number): string | undefined {
@@ -398,7 +422,7 @@ export class RingReader {
   }
 
   #unreadable(kind: "damaged" | "missed", reason: string): UnreadableEvent {
-    return { kind, timeMs: this.#anchor.unixMs, truncated: false, reason };
+    return { kind, timeMs: this.#timeOf(Number.NEGATIVE_INFINITY), truncated: false, reason };
   }
 
   #word(offset: number): number {
@@ -421,6 +445,14 @@ const LEAST_WORDS = new Map<number, number>(
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function anchorAt(view: DataView, at: number): Anchor {
+  return {
+    tick: view.getFloat64(at + 8, true),
+    monotonicNs: view.getFloat64(at + 16, true),
+    unixMs: view.getFloat64(at + 24, true),
+  };
 }
 
 /** A count that may be any number at all. */

@@ -7,7 +7,10 @@ import type { TestHost } from "../../support/host.ts";
 import { readAll, readerOf } from "../../support/rings.ts";
 
 export function ringPaths(host: TestHost, app = "shop"): string[] {
-  const folder = join(host.poolDir, app);
+  return ringsIn(join(host.poolDir, app));
+}
+
+function ringsIn(folder: string): string[] {
   return readdirSync(folder)
     .filter((name) => name.startsWith("events."))
     .map((name) => join(folder, name));
@@ -22,9 +25,18 @@ export function ringPath(host: TestHost): string {
 
 /** All events of a host's rings. */
 export function eventsOf(host: TestHost): RingEvent[] {
-  return ringPaths(host).flatMap((path) => readAll(readerOf(new Uint8Array(readFileSync(path)))));
+  return eventsIn(join(host.poolDir, "shop"));
 }
 
 export function messagesOf(host: TestHost): string[] {
-  return eventsOf(host).flatMap((event) => (event.kind === "log" ? [event.message] : []));
+  return messagesIn(join(host.poolDir, "shop"));
+}
+
+/** Messages in all rings of an application's folder. */
+export function messagesIn(folder: string): string[] {
+  return eventsIn(folder).flatMap((event) => (event.kind === "log" ? [event.message] : []));
+}
+
+function eventsIn(folder: string): RingEvent[] {
+  return ringsIn(folder).flatMap((path) => readAll(readerOf(new Uint8Array(readFileSync(path)))));
 }

@@ -1,11 +1,13 @@
 // An agent with --lake: what services record arrives there, once, whoever dies meanwhile.
 
 import { expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { AgentOptions } from "../../../src/agent/agent.ts";
 import { textAt } from "../../support/blocks.ts";
-import { TestHost } from "../../support/host.ts";
+import { ROOT, TestHost } from "../../support/host.ts";
+import { asNobody, nobodyUid } from "../../support/permissions.ts";
+import { surroundings } from "../../support/surroundings.ts";
 import { until } from "../../support/wait.ts";
 import { LakeStandIn } from "./stand-in.ts";
 
@@ -78,3 +80,38 @@ test("a ring whose writer has ended is drained, ended by a last block, and remov
     true,
   ]);
 });
+
+test.skipIf(asNobody === undefined || process.getuid?.() !== 0)(
+  "root's agent ships rings of all users and says whose they are; another one's own alone",
+  async () => {
+    await using host = new TestHost();
+    await using lake = new LakeStandIn();
+    const program = join(host.folder, "program.ts");
+    await Bun.write(
+      program,
+      `import { MicroView } from ${JSON.stringify(join(ROOT, "src/client"))};
+      const mv = new MicroView({ app: "bank", service: "ledger" });
+      mv.log.info("by nobody", { n: 0 });`,
+    );
+    for (const folder of [host.folder, host.poolDir]) chmodSync(folder, 0o755);
+    mkdirSync(join(host.poolDir, "bank"));
+    chownSync(join(host.poolDir, "bank"), nobodyUid, nobodyUid);
+    const service = Bun.spawn([...asNobody!, process.execPath, program], {
+      env: surroundings({ MICROVIEW_POOL_DIR: host.poolDir }),
+      stderr: "ignore",
+    });
+    expect(await service.exited).toBe(0);
+    host.client({ poolDir: host.poolDir }).log.info("by root", { n: 1 });
+    const own = shippingTo(lake, host);
+    const first = await host.agent({ shipping: own });
+    await until("root's has arrived", () => lake.numbers().length === 1);
+    await first.stop();
+    expect(lake.logs()).toMatchObject([{ app: "shop", user: "root" }]);
+    await host.agent({ shipping: { ...own, isForAll: true } });
+    await until("the other has arrived", () => lake.numbers().length === 2);
+    expect(lake.logs().find(({ app }) => app === "bank")).toMatchObject({
+      user: "nobody",
+      message: "by nobody",
+    });
+  },
+);

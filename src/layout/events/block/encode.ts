@@ -80,7 +80,7 @@ export function finishBlock(
     throw new RangeError(
       `a block's payload has ${payload.length} bytes, more than ${rawPayloadBytes}`,
     );
-  const { first, end, isFinal, stream, process } = origin;
+  const { first, end, isFinal, timeline, stream, process } = origin;
   const header: BlockHeader = {
     format: 1,
     blockId: blockId(stream.streamId, first),
@@ -90,6 +90,7 @@ export function finishBlock(
     endNs: times === undefined ? stream.startNs : times.endNs.toString(),
     rows,
     isFinal,
+    ...(timeline === undefined ? {} : { timeline }),
     stream,
     process,
   };

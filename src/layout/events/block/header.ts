@@ -1,6 +1,7 @@
 // The plain beginning of a block: what it is of, and how much it holds. Ingestion reads this and nothing else.
 
 import { DamageError } from "../../bytes.ts";
+import { Timeline, type TimelineState } from "../timeline.ts";
 import { crc32 } from "./checksum.ts";
 
 /** First four bytes of every block. */
@@ -59,6 +60,8 @@ export interface BlockOrigin {
   end: number;
   /** The writer has ended and nothing follows: spans that are open are lost. */
   isFinal: boolean;
+  /** The ring's time at `end`, for whoever goes on there and has nothing but the block. */
+  timeline?: TimelineState;
   stream: BlockStream;
   process: BlockProcess;
 }
@@ -195,6 +198,11 @@ function checkHeader(header: BlockHeader, what: string): void {
     need(isCount(header[field]), `/${field}`, header[field]);
   need(header.first <= header.end, "/first", header.first);
   need(header.blockId === blockId(stream.streamId, header.first), "/blockId", header.blockId);
+  const { timeline } = header;
+  if (timeline !== undefined) {
+    need(isRecord(timeline), "/timeline", timeline);
+    need(Timeline.isState(timeline), "/timeline", timeline);
+  }
   need(typeof header.isFinal === "boolean", "/isFinal", header.isFinal);
   for (const field of ["beginNs", "endNs"] as const)
     need(isNs(header[field]), `/${field}`, header[field]);

@@ -1,0 +1,238 @@
+// Reads a log out of a line of JSON, as loggers of services write it, straight into the encoder: most lines have a level,
+// some texts and numbers, and the message at their end. No object is made of such a line, and no text of its keys and
+// values: it is looked at as bytes. Lines that have more in them are parsed.
+
+import { EVENT_LIMITS, VALUE } from "../../layout/index.ts";
+import type { Encoder, Key, Utf8Buffer } from "./encoder.ts";
+
+export interface LineFormat {
+  /** The key of the message. */
+  messageKey: string;
+  /** Keys, of the line itself, that are told by the record already. */
+  leftOut: ReadonlySet<string>;
+}
+
+/** A key that has come before, as its bytes. */
+interface KnownKey {
+  readonly bytes: Uint8Array;
+  readonly name: string;
+  readonly key: Key;
+  readonly isLeftOut: boolean;
+}
+
+/** Gives numbers to keys, until it is another one. */
+interface Keys {
+  key(name: string): Key;
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const MINUS = 0x2d;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const OPENING = 0x7b;
+const CLOSING = 0x7d;
+const BRACKET = 0x5b;
+const ZERO = 0x30;
+/** Digits of a number that is surely whole and exact. */
+const DIGITS_MAX = 15;
+const LINE_BYTES_MAX = EVENT_LIMITS.eventBytes;
+const KEYS_MAX = 1024;
+const KEY_BYTES_MAX = 255;
+
+export class LineReader {
+  readonly #leftOut: ReadonlySet<string>;
+  readonly #messageKey: string;
+  /** How a message begins. */
+  readonly #pattern: Uint8Array;
+  // A word more, so that four bytes may be read anywhere.
+  readonly #buffer = Buffer.alloc(LINE_BYTES_MAX + 4) as Buffer & Utf8Buffer;
+  readonly #bytes = new Uint8Array(this.#buffer.buffer, this.#buffer.byteOffset);
+  readonly #view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset);
+  #known = new Map<number, KnownKey>();
+  #keys: Keys | undefined;
+  /** Where its parts are in the bytes of the line that was split last. */
+  #propertiesEnd = 0;
+  #messageStart = 0;
+  #messageEnd = 0;
+
+  constructor({ messageKey, leftOut }: LineFormat) {
+    this.#messageKey = messageKey;
+    this.#leftOut = leftOut;
+    this.#pattern = Buffer.from(`,${JSON.stringify(messageKey)}:"`);
+  }
+
+  /** Finds the message of a line that ends with it. @returns whether it is there, and has no escapes */
+  split(line: string): boolean {
+    if (line.length * 3 > LINE_BYTES_MAX) return false;
+    const bytes = this.#bytes;
+    const pattern = this.#pattern;
+    let end = this.#buffer.utf8Write(line, 0, LINE_BYTES_MAX) - 1;
+    while (end > 0 && bytes[end] !== CLOSING) end--;
+    if (bytes[0] !== OPENING || bytes[--end] !== QUOTE) return false;
+    // A quote within a text has a backslash before it: the first from the end begins the message.
+    let at = end - 1;
+    while (bytes[at] !== QUOTE) {
+      if (bytes[at] === BACKSLASH || at === 0) return false;
+      at--;
+    }
+    const start = at + 1 - pattern.length;
+    if (start < 1) return false;
+    for (let i = 0; i < pattern.length; i++) if (bytes[start + i] !== pattern[i]) return false;
+    this.#propertiesEnd = start;
+    this.#messageStart = at + 1;
+    this.#messageEnd = end;
+    return true;
+  }
+
+  get messageBytes(): number {
+    return this.#messageEnd - this.#messageStart;
+  }
+
+  /** The message as a text, which costs more than to write it. */
+  message(): string {
+    return this.#buffer.toString("utf8", this.#messageStart, this.#messageEnd);
+  }
+
+  writeMessage(encoder: Encoder): void {
+    encoder.utf8(this.#view, this.#messageStart, this.#messageEnd);
+  }
+
+  /**
+   * Encodes the properties before the message.
+   * @returns whether it could: there may be objects within, escapes, or something else than JSON
+   */
+  properties(encoder: Encoder, keys: Keys): boolean {
+    if (keys !== this.#keys) {
+      this.#keys = keys;
+      this.#known = new Map();
+    }
+    const bytes = this.#bytes;
+    const last = this.#propertiesEnd;
+    const object = encoder.beginProperties();
+    let count = 0;
+    let at = 1;
+    while (at < last) {
+      if (bytes[at] !== QUOTE) return false;
+      const keyAt = at + 1;
+      let hash = 0;
+      let byte = bytes[++at]!;
+      while (byte !== QUOTE) {
+        if (byte === BACKSLASH || at >= last) return false;
+        hash = (Math.imul(hash, 31) + byte) | 0;
+        byte = bytes[++at]!;
+      }
+      if (bytes[at + 1] !== COLON) return false;
+      const known = this.#keyAt(keyAt, at, hash, keys);
+      at += 2;
+      if (known.isLeftOut) {
+        at = this.#endOf(at, last);
+      } else {
+        if (encoder.isFull()) break;
+        at = encoder.key(known.name, known.key)
+          ? this.#value(at, last, encoder)
+          : this.#endOf(at, last);
+        count++;
+      }
+      if (at < 0 || at > last || (at < last && bytes[at] !== COMMA)) return false;
+      at++;
+    }
+    encoder.endProperties(object, count);
+    return true;
+  }
+
+  /** The properties of any line of JSON, and its message; undefined of what is none. */
+  parsed(line: string): { message: string; properties: Record<string, unknown> } | undefined {
+    const properties = parsed(line);
+    if (typeof properties !== "object" || properties === null) return undefined;
+    const found = properties as Record<string, unknown>;
+    const message = found[this.#messageKey];
+    const isText = typeof message === "string";
+    if (isText || message === undefined) delete found[this.#messageKey];
+    for (const key of this.#leftOut) delete found[key];
+    return { message: isText ? message : "", properties: found };
+  }
+
+  #keyAt(start: number, end: number, hash: number, keys: Keys): KnownKey {
+    const known = this.#known.get(hash);
+    if (known !== undefined && this.#isAt(known.bytes, start, end)) return known;
+    const bytes = this.#bytes.slice(start, end);
+    const name = this.#buffer.toString("utf8", start, end);
+    const isLeftOut = this.#leftOut.has(name) || name === this.#messageKey;
+    const found = { bytes, name, key: keys.key(name), isLeftOut };
+    if (known === undefined && this.#known.size < KEYS_MAX && bytes.length <= KEY_BYTES_MAX) {
+      this.#known.set(hash, found);
+    }
+    return found;
+  }
+
+  #isAt(key: Uint8Array, start: number, end: number): boolean {
+    const bytes = this.#bytes;
+    if (end - start !== key.length) return false;
+    for (let i = 0; i < key.length; i++) if (bytes[start + i] !== key[i]) return false;
+    return true;
+  }
+
+  /** Encodes a text, a number, true, false or null. @returns where it ends; −1 for what is none of these */
+  #value(at: number, last: number, encoder: Encoder): number {
+    const bytes = this.#bytes;
+    const first = bytes[at]!;
+    if (first === QUOTE) {
+      const close = this.#endOf(at, last);
+      if (close > 0) encoder.utf8(this.#view, at + 1, close - 1);
+      return close;
+    }
+    let whole = 0;
+    const start = first === MINUS ? at + 1 : at;
+    let i = start;
+    for (; i < last; i++) {
+      const digit = bytes[i]! - ZERO;
+      if (digit < 0 || digit > 9) break;
+      whole = whole * 10 + digit;
+    }
+    if ((i === last || bytes[i] === COMMA) && i > start && i - start <= DIGITS_MAX) {
+      encoder.number(first === MINUS ? -whole : whole);
+      return i;
+    }
+    const close = this.#endOf(at, last);
+    if (close < 0) return -1;
+    const text = this.#buffer.toString("latin1", at, close);
+    const tag = LITERALS.get(text);
+    const number = Number(text);
+    if (tag === undefined && (text.trim() === "" || Number.isNaN(number))) return -1;
+    if (tag === undefined) encoder.number(number);
+    else encoder.literal(tag);
+    return close;
+  }
+
+  /** Where a value ends; −1 for an object, a list, and a text with escapes. */
+  #endOf(at: number, last: number): number {
+    const bytes = this.#bytes;
+    const first = bytes[at];
+    let i = at + 1;
+    if (first === QUOTE) {
+      while (bytes[i] !== QUOTE) {
+        if (bytes[i] === BACKSLASH || i >= last) return -1;
+        i++;
+      }
+      return i + 1;
+    }
+    if (first === OPENING || first === BRACKET) return -1;
+    while (i < last && bytes[i] !== COMMA) i++;
+    return i;
+  }
+}
+
+const LITERALS: ReadonlyMap<string, number> = new Map([
+  ["null", VALUE.null],
+  ["false", VALUE.false],
+  ["true", VALUE.true],
+]);
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

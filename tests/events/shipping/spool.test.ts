@@ -1,0 +1,258 @@
+// What the spool keeps through kills, torn files, a full disk and time.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type LossCause, Spool, SpoolError } from "../../../src/events/shipping/spool.ts";
+import {
+  blankLogs,
+  decodeBlockHeader,
+  decodeSegment,
+  encodeBlock,
+  encodeSegment,
+} from "../../../src/layout/index.ts";
+import { noColumns, ORIGIN, zstd } from "../../support/blocks.ts";
+import { TestHost } from "../../support/host.ts";
+import { canMount, mountTmpfs } from "../../support/permissions.ts";
+import { until } from "../../support/wait.ts";
+import { shipping } from "./running.ts";
+import { LakeStandIn } from "./stand-in.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync("/tmp/microview-spool-");
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function blockOf(first: number, events: number, streamId = ORIGIN.stream.streamId) {
+  const stream = { ...ORIGIN.stream, streamId };
+  const columns = { ...noColumns(), logs: blankLogs(events) };
+  const block = encodeBlock({ ...ORIGIN, stream, first, end: first + events }, columns, zstd);
+  return { block, header: decodeBlockHeader(block) };
+}
+
+function spool(options: Partial<ConstructorParameters<typeof Spool>[0]> = {}) {
+  const lost: [LossCause, number][] = [];
+  const troubles: string[] = [];
+  const made = new Spool({
+    folder,
+    maxBytes: 1 << 20,
+    maxAgeMs: 60_000,
+    onLost: (cause, events) => lost.push([cause, events]),
+    onTrouble: (message) => troubles.push(message),
+    ...options,
+  });
+  return { made, lost, troubles };
+}
+
+function append(to: Spool, first: number, events: number, nowMs?: number): boolean {
+  const { block, header } = blockOf(first, events);
+  return to.append(block, header, nowMs);
+}
+
+const segments = () =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith(".seg"))
+    .sort();
+
+describe("a spool", () => {
+  test("gives segments in the order in which they were closed, and removes what was taken", () => {
+    const { made } = spool();
+    append(made, 0, 3);
+    append(made, 3, 4);
+    expect(made.peek()).toBeUndefined();
+    made.seal();
+    append(made, 7, 5);
+    made.seal();
+    const first = made.peek()!;
+    expect(first.items).toBe(7);
+    expect(decodeSegment(first.body).map(({ block }) => decodeBlockHeader(block).first)).toEqual([
+      0, 3,
+    ]);
+    made.shift(first);
+    expect(made.peek()!.items).toBe(5);
+    expect([made.items, segments().length]).toEqual([5, 1]);
+    expect(made.bytes).toBe(made.peek()!.body.length);
+    made.shift(made.peek()!);
+    expect([made.items, made.bytes, segments().length]).toEqual([0, 0, 0]);
+    made.close();
+  });
+
+  test("is one agent's, until it ends", () => {
+    const { made } = spool();
+    expect(() => spool()).toThrow(SpoolError);
+    made.close();
+    spool().made.close();
+  });
+
+  test("knows after a death what it has of each stream, and cuts off what is torn", () => {
+    const { made } = spool();
+    append(made, 0, 3);
+    append(made, 3, 4);
+    made.seal();
+    append(made, 7, 5);
+    // As if it had died: nothing is closed in order. Of a third block a part was written.
+    made.close();
+    const [, last] = segments();
+    const whole = readFileSync(join(folder, last!));
+    appendFileSync(join(folder, last!), encodeSegment([blockOf(12, 9).block]).subarray(8, 200));
+    const { made: next } = spool();
+    expect(next.stream(ORIGIN.stream.streamId)).toMatchObject({ end: 12, isFinal: false });
+    expect([next.items, next.segments]).toEqual([12, 2]);
+    expect(readFileSync(join(folder, last!))).toEqual(whole);
+    next.shift(next.peek()!);
+    const second = next.peek()!;
+    expect(second.body).toEqual(new Uint8Array(whole));
+    next.shift(second);
+    expect(next.stream(ORIGIN.stream.streamId)).toBeUndefined();
+    next.close();
+  });
+
+  test("keeps a segment's id, so that a lake that has it already knows it", () => {
+    const { made } = spool();
+    append(made, 0, 3);
+    made.seal();
+    const { segmentId } = made.peek()!;
+    made.close();
+    const { made: next } = spool();
+    expect(next.peek()!.segmentId).toBe(segmentId);
+    append(next, 3, 1);
+    next.seal();
+    next.shift(next.peek()!);
+    expect(next.peek()!.items).toBe(1);
+    next.close();
+  });
+
+  test("does not mind files that are none of its own, nor empty and damaged ones", () => {
+    writeFileSync(join(folder, "notes.txt"), "mine");
+    writeFileSync(join(folder, `0000000001-${"a".repeat(32)}.seg`), "");
+    writeFileSync(join(folder, `0000000002-${"b".repeat(32)}.seg`), "no segment at all");
+    const damaged = encodeSegment([blockOf(0, 2).block, blockOf(2, 2).block]);
+    damaged[damaged.length - 3]! ^= 1;
+    writeFileSync(join(folder, `0000000003-${"c".repeat(32)}.seg`), damaged);
+    const { made } = spool();
+    expect([made.segments, made.items]).toEqual([1, 2]);
+    expect(segments()).toHaveLength(1);
+    expect(readdirSync(folder)).toContain("notes.txt");
+    made.close();
+  });
+
+  test("drops the oldest when there is no room; one that is being sent counts only when it was not taken", () => {
+    const size = blockOf(0, 100).block.length + 8;
+    const { made, lost } = spool({ maxBytes: 9 * size });
+    for (let i = 0; i < 9; i++) append(made, i * 100, 100);
+    made.seal();
+    const sent = made.peek()!;
+    for (let i = 9; i < 20; i++) {
+      append(made, i * 100, 100);
+      made.seal();
+    }
+    expect(made.bytes).toBeLessThanOrEqual(9 * size);
+    const dropped = lost.reduce((sum, [, events]) => sum + events, 0);
+    made.shift(sent);
+    expect(lost.every(([cause]) => cause === "size")).toBe(true);
+    expect(dropped + sent.items + made.items).toBe(2000);
+    const next = made.peek()!;
+    made.shift(next);
+    expect(dropped).toBe(lost.reduce((sum, [, events]) => sum + events, 0));
+    made.close();
+  });
+
+  test("drops what has waited for too long", () => {
+    const { made, lost } = spool();
+    append(made, 0, 3, 1_000_000);
+    made.seal();
+    append(made, 3, 2, 1_040_000);
+    made.seal();
+    made.tick(1_060_001);
+    expect(lost).toEqual([["age", 3]]);
+    expect([made.items, segments().length]).toEqual([2, 1]);
+    // A clock that goes back makes nothing old.
+    made.tick(0);
+    expect(made.items).toBe(2);
+    made.close();
+  });
+
+  test("keeps aside what was refused, until its room is needed", () => {
+    const size = blockOf(0, 100).block.length + 8;
+    const { made, lost } = spool({ maxBytes: 8 * size });
+    append(made, 0, 100);
+    made.seal();
+    const refused = made.peek()!;
+    made.refuse(refused);
+    made.shift(refused);
+    expect(made.peek()).toBeUndefined();
+    expect([made.items, readdirSync(join(folder, "refused")).length]).toEqual([0, 1]);
+    for (let i = 1; i < 9; i++) {
+      append(made, i * 100, 100);
+      made.seal();
+    }
+    expect(readdirSync(join(folder, "refused"))).toEqual([]);
+    expect(lost[0]).toEqual(["refused", 100]);
+    made.close();
+  });
+
+  test("counts a segment whose file somebody has removed or cut, and goes on with the next", () => {
+    const { made, lost } = spool();
+    for (let i = 0; i < 3; i++) {
+      append(made, i, 1);
+      made.seal();
+    }
+    const [first, second] = segments();
+    unlinkSync(join(folder, first!));
+    truncateSync(join(folder, second!), 20);
+    expect(decodeBlockHeader(decodeSegment(made.peek()!.body)[0]!.block).first).toBe(2);
+    expect(lost).toEqual([
+      ["damaged", 1],
+      ["damaged", 1],
+    ]);
+    made.close();
+  });
+});
+
+describe.skipIf(!canMount)("a full disk", () => {
+  test("holds up nobody: events wait in their rings, once it has room all of them arrive", async () => {
+    const { path, unmount } = mountTmpfs("size=256k")!;
+    try {
+      await using host = new TestHost();
+      await using lake = new LakeStandIn();
+      let isAway = true;
+      lake.fate = () => (isAway ? new Response("", { status: 503 }) : undefined);
+      writeFileSync(join(path, "ballast"), new Uint8Array(150_000));
+      const { said, status } = shipping(host, lake.url, { spool: join(path, "spool") });
+      const mv = host.client({ poolDir: host.poolDir });
+      let n = 0;
+      await until("the disk is full", async () => {
+        for (let i = 0; i < 50; i++) {
+          const text = Buffer.from(crypto.getRandomValues(new Uint8Array(60))).toString("base64");
+          mv.log.error(text, { n: n++ });
+        }
+        await Bun.sleep(5);
+        return status()?.trouble !== undefined;
+      });
+      expect(status()!.trouble).toContain("ENOSPC");
+      for (let i = 0; i < 1000; i++) mv.log.error("meanwhile", { n: n++ });
+      unlinkSync(join(path, "ballast"));
+      isAway = false;
+      await until("all has arrived", () => lake.numbers().length === n);
+      expect(lake.numbers()).toEqual(Array.from({ length: n }, (_, i) => i));
+      expect(status()!.lost).toMatchObject({ size: 0, damaged: 0 });
+      const ofSpool = said.filter((text) => text.includes("the spool"));
+      expect(ofSpool).toEqual([
+        expect.stringContaining("cannot be used: ENOSPC"),
+        expect.stringContaining("can be used again"),
+      ]);
+    } finally {
+      unmount();
+    }
+  });
+});
