@@ -2,6 +2,7 @@
 
 import { defineSubcommand, flag, stopSignal, styleFor, UsageError } from "../command-line/index.ts";
 import { counted, formatBytes } from "../text/index.ts";
+import { endedBy } from "./explore/ended-by.ts";
 import { LAKE_FLAGS, openLake, RANGE_FLAGS, rangeOf } from "./explore/lake-flags.ts";
 
 export default defineSubcommand("export", {
@@ -57,7 +58,7 @@ export default defineSubcommand("export", {
     } catch (error) {
       await file.discard();
       if (!stop.aborted) throw error;
-      process.exitCode = 130;
+      endedBy(stop);
       return;
     } finally {
       bar.stop();

@@ -9,6 +9,7 @@ import {
   styleFor,
   UsageError,
 } from "../command-line/index.ts";
+import { endedBy } from "./explore/ended-by.ts";
 import {
   DEFAULT_LAST_MS,
   LAKE_FLAGS,
@@ -77,7 +78,7 @@ export default defineSubcommand("trace", {
       if (picked !== undefined) await show(traces[picked]!.traceId);
     } catch (error) {
       if (!stop.aborted) throw error;
-      process.exitCode = 130;
+      endedBy(stop);
     }
   },
 });

@@ -179,6 +179,28 @@ describe("microview query", () => {
     await until("the lake sees that it has gone", () => lake.asked[0]!.isLeft);
   });
 
+  test("ends quietly when nobody reads the answer any more, and so does the query", async () => {
+    await using host = new TestHost();
+    const row = `${JSON.stringify(["x".repeat(1000)])}\n`;
+    const lake = new FakeLake(host, async function* () {
+      yield '{"columns":[{"name":"a","type":"VARCHAR"}]}\n';
+      for (;;) {
+        yield row.repeat(100);
+        await Bun.sleep(1);
+      }
+    });
+    const command = `"${process.execPath}" "${CLI}" query 'select 1' --lake ${lake.url} | head -1 | wc -c; echo "\${PIPESTATUS[0]}"`;
+    const child = Bun.spawn(["bash", "-c", command], {
+      env: surroundings(),
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const { stdout, stderr } = await outcomeOf(child);
+    expect({ stdout, stderr }).toEqual({ stdout: "1009\n141\n", stderr: "" });
+    await until("the lake sees that it has gone", () => lake.asked[0]!.isLeft);
+  });
+
   test.each([
     ["two ranges", ["--last", "1h", "--to", "1h"], "--last and --from"],
     ["a range backwards", ["--from", "1h", "--to", "2h"], "--from is not before --to"],

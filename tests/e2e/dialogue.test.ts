@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { answer, FakeLake, type Said } from "../support/fake-lake.ts";
+import { type Asked, answer, FakeLake, type Said } from "../support/fake-lake.ts";
 import { TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 import { builtProgram } from "./program.ts";
@@ -21,7 +21,7 @@ class Conversation {
 
   constructor(
     readonly host: TestHost,
-    say: (sql: string) => Said = () => ONE,
+    say: (sql: string, asked: Asked) => Said = () => ONE,
     url?: string,
   ) {
     this.lake = new FakeLake(host, say);
@@ -146,6 +146,21 @@ describe("the dialogue", () => {
     await talk.shows("lake> ");
     await talk.type("select x;\r", "there is no column x\n  select x\n         ^\nlake> ");
     await talk.type("select 1;\r", "1 row");
+  });
+
+  test("shows no byte of an answer that is an order to the terminal, in no format", async () => {
+    await using host = new TestHost();
+    const evil = "\u001b]0;title\u0007 \u202e";
+    const talk = new Conversation(host, (_sql, { format }) =>
+      format === "csv" ? `a\r\n${evil}\r\n` : answer({ a: "VARCHAR" }, [[evil]]),
+    );
+    await talk.shows("lake> ");
+    await talk.type("select 1;\r", "\\x1b]0;title\\x07 \\u{202e}\n");
+    await talk.type(".format ndjson\r", "\nndjson\n");
+    await talk.type("select 1;\r", '{"a":"\\u001b]0;title\\u0007 \\u202e"}');
+    await talk.type(".format csv\r", "\ncsv\n");
+    await talk.type("select 1;\r", "a\n\\x1b]0;title\\x07 \\u{202e}\n");
+    expect(talk.output).not.toContain("\u001b]0;title");
   });
 
   test("ends by a signal", async () => {

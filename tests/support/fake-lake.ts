@@ -45,7 +45,7 @@ export class FakeLake {
   readonly url: string;
 
   /** @param say answers a question by its SQL */
-  constructor(host: TestHost, say: (sql: string, asked: Asked) => Said | Promise<Said>) {
+  constructor(host: TestHost, say: (sql: string, asked: Asked) => Said) {
     const server = Bun.serve({
       hostname: "127.0.0.1",
       port: 0,
@@ -61,7 +61,7 @@ export class FakeLake {
         request.signal.addEventListener("abort", () => {
           asked.isLeft = true;
         });
-        return responseOf(await say(body.sql, asked));
+        return responseOf(say(body.sql, asked));
       },
     });
     this.url = `http://127.0.0.1:${server.port}`;

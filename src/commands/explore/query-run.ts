@@ -4,6 +4,7 @@ import {
   CliError,
   describeError,
   formatDurationMs,
+  once,
   parseDurationMs,
   stopSignal,
   styleFor,
@@ -23,12 +24,10 @@ import {
   writeAnswer,
 } from "../../explore/index.ts";
 import { readTextFile } from "../../settings/index.ts";
-import { formatBytes } from "../../text/index.ts";
+import { formatBytes, printableLines } from "../../text/index.ts";
 
+import { endedBy } from "./ended-by.ts";
 import { DEFAULT_LAST_MS } from "./lake-flags.ts";
-
-/** As shells count the end by Ctrl-C. */
-const INTERRUPTED = 130;
 
 interface QueryOptions {
   readonly range: TimeRange;
@@ -74,17 +73,14 @@ export class QueryRun {
       const ending = await writeAnswer(
         this.client,
         { sql, range, format },
-        file === undefined ? terminalOutput() : fileOutput(file),
+        file === undefined ? terminalOutput(stop) : fileOutput(file, stop),
         stop,
       );
       await file?.complete();
       this.#say(ending, file);
     } catch (error) {
       await file?.discard();
-      if (stop.aborted) {
-        process.exitCode = INTERRUPTED;
-        return;
-      }
+      if (stop.aborted) return endedBy(stop);
       throw placed(error, sql);
     }
   }
@@ -96,14 +92,15 @@ export class QueryRun {
       throw new UsageError("there is no SQL to write the answer of", "give it as an argument");
     }
     const about = from === undefined && to === undefined ? (last ?? DEFAULT_LAST_MS) : range;
+    const stop = stopSignal();
     const dialogue = new Dialogue(this.client, {
-      output: terminalOutput(),
+      output: terminalOutput(stop),
       about,
       format: format ?? "table",
       parseDurationMs,
       formatDurationMs,
       errorText: (error, sql) => describeError(placed(error, sql), styleFor(process.stdout)).text,
-      stop: stopSignal(),
+      stop,
     });
     await dialogue.run();
   }
@@ -134,24 +131,32 @@ export class QueryRun {
   }
 }
 
-/** Standard output, as what it is. */
-export function terminalOutput(): AnswerOutput {
+/** Standard output, as what it is. @param stop also that nobody reads it any more */
+function terminalOutput(stop: AbortSignal): AnswerOutput {
   const { stdout, stderr } = process;
+  const decoder = new TextDecoder();
+  /** What a lake wrote is shown to people as it is, but is no order to their terminal. */
+  const shown = (data: string | Uint8Array) => {
+    if (typeof data === "string" || !stdout.isTTY) return data;
+    return printableLines(decoder.decode(data, { stream: true }).replaceAll("\r\n", "\n"));
+  };
   return {
     style: styleFor(stdout),
     columns: stdout.isTTY ? stdout.columns : undefined,
     drawProgress: stderr.isTTY ? (text) => void stderr.write(text) : undefined,
     write: async (data) => {
-      if (stdout.write(data)) return;
+      if (stdout.write(shown(data))) return;
       const { promise, resolve } = Promise.withResolvers<void>();
       stdout.once("drain", resolve);
-      await promise;
+      await Promise.race([promise, once(stop)]);
+      stdout.off("drain", resolve);
+      stop.throwIfAborted();
     },
   };
 }
 
-function fileOutput(file: OutFile): AnswerOutput {
-  const { drawProgress } = terminalOutput();
+function fileOutput(file: OutFile, stop: AbortSignal): AnswerOutput {
+  const { drawProgress } = terminalOutput(stop);
   return {
     style: styleFor({ isTTY: false }, {}),
     drawProgress,
