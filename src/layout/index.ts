@@ -56,6 +56,12 @@ export {
   slotsPerSeries,
 } from "./definitions/metric.ts";
 export {
+  BLOCK_WORDS_MAX,
+  BlockBuilder,
+  type BuiltBlock,
+  type RingWords,
+} from "./events/block/build.ts";
+export {
   BLOCK_ROWS_MAX,
   type BlockColumns,
   blankCloses,
@@ -113,6 +119,7 @@ export {
   type SpanKind,
   VALUE,
 } from "./events/constants.ts";
+export { Definitions } from "./events/definitions.ts";
 export {
   type Anchor,
   decodeRingHeader,

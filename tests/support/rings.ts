@@ -7,6 +7,7 @@ import type { EventsOptions } from "../../src/client/events/options.ts";
 import { Redaction } from "../../src/client/events/redaction.ts";
 import { type RingMemory, RingWriter } from "../../src/client/events/ring-writer.ts";
 import {
+  Definitions,
   decodeRingHeader,
   EVENT_LIMITS,
   encodeRingHeader,
@@ -158,4 +159,28 @@ export function askOf(path: string, asked: Asked): void {
   } finally {
     closeSync(file);
   }
+}
+
+/** A copy of the words of a ring from one that was counted from the start, across the ring's end. */
+export function wordsOf(bytes: Uint8Array, first: number, end: number): Uint8Array {
+  const { ringOffset, ringBytes } = decodeRingHeader(bytes, bytes.length);
+  const words = new Uint8Array((end - first) * 8);
+  for (let i = 0; i < words.length; i++)
+    words[i] = bytes[ringOffset + ((first * 8 + i) % ringBytes)]!;
+  return words;
+}
+
+/** Where a ring's writer is. */
+export function headIn(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer).getUint32(SMALL.stateOffset, true);
+}
+
+/** The definitions beside a ring, as they grow. */
+export function definitionsIn(bytes: Uint8Array): Definitions {
+  const { definitionsOffset, definitionsBytes } = SMALL;
+  return new Definitions(
+    (offset, length) => bytes.slice(offset, offset + length),
+    definitionsOffset,
+    definitionsBytes,
+  );
 }

@@ -54,6 +54,11 @@ export class ValueReader {
     return this;
   }
 
+  /** Where it has come to. */
+  get position(): number {
+    return this.#at;
+  }
+
   /** @throws DamageError where there is no text */
   text(): string {
     const start = this.#at;

@@ -18,13 +18,20 @@ import {
   type TextColumn,
 } from "./columns.ts";
 import {
+  decodeDecimals,
+  listOf,
+  PropertyReader,
+  resolve,
+  textColumn,
+} from "./decode-properties.ts";
+import {
   BLOCK_PREFIX_BYTES,
   type BlockHeader,
   decodeBlockHeader,
   decodeBlockPrefix,
 } from "./header.ts";
 import { ColumnReader } from "./planes.ts";
-import { OPEN, PARENT, PROPERTIES, scaleOf, TRACE, VALUES_AS_DOUBLES } from "./tables.ts";
+import { OPEN, PARENT, TRACE } from "./tables.ts";
 
 /**
  * Unpacks a frame of zstd. It has to be one that stops at `maxBytes`, such as
@@ -56,10 +63,11 @@ export function decodeBlock(bytes: Uint8Array, unzstd: Unzstd): DecodedBlock {
     unzstd,
   );
   const reader = new ColumnReader(payload);
-  const logs = decodeLogs(reader, rows.logs);
-  const measures = decodeMeasures(reader, rows.measures);
-  const { spans, opens } = decodeSpans(reader, rows.spans, rows.opens);
-  const closes = decodeCloses(reader, rows.closes);
+  const properties = new PropertyReader(reader);
+  const logs = decodeLogs(reader, properties, rows.logs);
+  const measures = decodeMeasures(reader, properties, rows.measures);
+  const { spans, opens } = decodeSpans(reader, properties, rows.spans, rows.opens);
+  const closes = decodeCloses(reader, properties, rows.closes);
   if (reader.left > 0) reader.fail(`${reader.left} bytes are left over`);
   return { header, logs, measures, spans, opens, closes };
 }
@@ -76,7 +84,7 @@ function unpacked(packed: Uint8Array, rawBytes: number, unzstd: Unzstd): Uint8Ar
   return payload;
 }
 
-function decodeLogs(reader: ColumnReader, rows: number): LogColumns {
+function decodeLogs(reader: ColumnReader, properties: PropertyReader, rows: number): LogColumns {
   if (rows === 0) return blankLogs();
   const level = reader.octets(rows, LEVELS.length);
   const timeNs = reader.deltas(rows);
@@ -90,10 +98,14 @@ function decodeLogs(reader: ColumnReader, rows: number): LogColumns {
   let next = 0;
   for (let i = 0; i < rows; i++) if (hasSpan[i] !== 0) spanId[i] = ids[next++] ?? 0n;
   if (next !== spans) reader.fail(`${next} logs have a span, and there are ${spans}`);
-  return { rows, timeNs, level, target, message, spanId, properties: propertyColumn(reader, rows) };
+  return { rows, timeNs, level, target, message, spanId, properties: properties.column(rows) };
 }
 
-function decodeMeasures(reader: ColumnReader, rows: number): MeasureColumns {
+function decodeMeasures(
+  reader: ColumnReader,
+  properties: PropertyReader,
+  rows: number,
+): MeasureColumns {
   if (rows === 0) return blankMeasures();
   const index = reader.uints(rows);
   const count = resolve(reader, index);
@@ -107,7 +119,7 @@ function decodeMeasures(reader: ColumnReader, rows: number): MeasureColumns {
     unit: unit!,
     target: target!,
     value,
-    properties: propertyColumn(reader, rows),
+    properties: properties.column(rows),
   };
 }
 
@@ -120,33 +132,21 @@ function decodeValues(reader: ColumnReader, index: Uint32Array, count: number): 
   let from = 0;
   for (let id = 0; id < count; id++) {
     next[id] = from;
-    from = decodeValuesOfOne(reader, sorted, from, sizes[id]!);
+    const values = decodeDecimals(reader, sizes[id]!);
+    sorted.set(values, from);
+    from += values.length;
   }
   const value = new Float64Array(index.length);
   for (let i = 0; i < index.length; i++) value[i] = sorted[next[index[i]!]!++]!;
   return value;
 }
 
-/** @returns where the next begin */
-function decodeValuesOfOne(
+function decodeSpans(
   reader: ColumnReader,
-  sorted: Float64Array,
-  from: number,
-  size: number,
-): number {
-  const digits = reader.u8();
-  if (digits === VALUES_AS_DOUBLES) {
-    sorted.set(reader.doubles(size), from);
-    return from + size;
-  }
-  const scale = scaleOf(digits);
-  if (scale === undefined) reader.fail(`values with ${digits} digits`);
-  const wholes = reader.longs(size);
-  for (let i = 0; i < size; i++) sorted[from + i] = Number(wholes[i]!) / scale;
-  return from + size;
-}
-
-function decodeSpans(reader: ColumnReader, spanRows: number, openRows: number) {
+  properties: PropertyReader,
+  spanRows: number,
+  openRows: number,
+) {
   const rows = spanRows + openRows;
   if (rows === 0) return { spans: blankSpans(), opens: blankSpans() };
   const status = reader.octets(rows, OPEN + 1);
@@ -187,7 +187,7 @@ function decodeSpans(reader: ColumnReader, spanRows: number, openRows: number) {
     name: name!,
     target: target!,
     place: place!,
-    properties: propertyColumn(reader, rows),
+    properties: properties.column(rows),
   };
   if (openRows === 0) return { spans: all, opens: blankSpans() };
   return {
@@ -268,12 +268,16 @@ function decodeDepths(reader: ColumnReader, parentCode: Uint32Array): Uint16Arra
   return depth;
 }
 
-function decodeCloses(reader: ColumnReader, rows: number): CloseColumns {
+function decodeCloses(
+  reader: ColumnReader,
+  properties: PropertyReader,
+  rows: number,
+): CloseColumns {
   if (rows === 0) return blankCloses();
   const status = reader.octets(rows, SPAN_STATUSES.length);
   const endNs = reader.deltas(rows);
   const spanId = unsigned(reader.deltas(rows));
-  return { rows, spanId, endNs, status, properties: propertyColumn(reader, rows) };
+  return { rows, spanId, endNs, status, properties: properties.column(rows) };
 }
 
 function pick(all: SpanColumns, isWanted: (row: number) => boolean, rows: number): SpanColumns {
@@ -304,17 +308,6 @@ function unsigned(values: BigInt64Array): BigUint64Array {
   return new BigUint64Array(values.buffer, values.byteOffset, values.length);
 }
 
-/** Codes in the order of first appearance become numbers. @returns how many there are */
-function resolve(reader: ColumnReader, codes: Uint32Array): number {
-  let next = 0;
-  for (let i = 0; i < codes.length; i++) {
-    const code = codes[i]!;
-    if (code > next) reader.fail(`row ${i} has text ${code}, where ${next} have come`);
-    codes[i] = code === 0 ? next++ : code - 1;
-  }
-  return next;
-}
-
 function columnsOf(
   reader: ColumnReader,
   index: Uint32Array,
@@ -322,26 +315,4 @@ function columnsOf(
   columns: number,
 ): TextColumn[] {
   return Array.from({ length: columns }, () => ({ index, texts: listOf(reader, count) }));
-}
-
-function listOf(reader: ColumnReader, count: number): string[] {
-  const texts = reader.texts(count);
-  if (texts.length !== count) reader.fail(`${texts.length} texts where ${count} are named`);
-  return texts;
-}
-
-function textColumn(reader: ColumnReader, rows: number): TextColumn {
-  const index = reader.uints(rows);
-  return { index, texts: listOf(reader, resolve(reader, index)) };
-}
-
-function propertyColumn(reader: ColumnReader, rows: number): TextColumn {
-  const how = reader.u8();
-  switch (how) {
-    case PROPERTIES.none:
-      return { index: new Uint32Array(rows), texts: [""] };
-    case PROPERTIES.texts:
-      return textColumn(reader, rows);
-  }
-  return reader.fail(`no properties are stored in the way ${how}`);
 }

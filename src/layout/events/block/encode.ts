@@ -57,7 +57,7 @@ export function encodeBlock(origin: BlockOrigin, columns: BlockColumns, zstd: Zs
   encodeMeasures(writer, measures);
   encodeSpans(writer, spans, opens);
   encodeCloses(writer, closes);
-  return finishBlock(origin, rows, timesOf(columns), writer.bytes(), zstd);
+  return finishBlock(origin, rows, timesOf(columns), writer.bytes(), zstd).block;
 }
 
 function inRange(column: string, values: Uint8Array, rows: number, limit: number): void {
@@ -74,7 +74,7 @@ export function finishBlock(
   times: { beginNs: bigint; endNs: bigint } | undefined,
   payload: Uint8Array,
   zstd: Zstd,
-): Uint8Array {
+): { block: Uint8Array; header: BlockHeader } {
   const { rawPayloadBytes } = BLOCK_LIMITS;
   if (payload.length > rawPayloadBytes)
     throw new RangeError(
@@ -94,7 +94,7 @@ export function finishBlock(
     stream,
     process,
   };
-  return joinBlock(header, zstd(payload), payload.length);
+  return { block: joinBlock(header, zstd(payload), payload.length), header };
 }
 
 function timesOf({ logs, measures, spans, opens, closes }: BlockColumns) {
@@ -203,7 +203,7 @@ function encodeSpans(writer: ColumnWriter, spans: SpanColumns, opens: SpanColumn
     targets,
     places,
     begin: bigDeltas(begin),
-    duration: (to) => to.bigs(duration, rows),
+    duration: (to) => to.bigs(duration),
     id: bigDeltas(id),
     parentRow,
     parentsElsewhere: bigDeltas(BigUint64Array.from(parents)),
@@ -229,7 +229,7 @@ function encodeCloses(writer: ColumnWriter, closes: CloseColumns): void {
 }
 
 function bigDeltas(values: BigInt64Array | BigUint64Array): Longs {
-  return (writer) => writer.bigDeltas(values, values.length);
+  return (writer) => writer.bigDeltas(values);
 }
 
 /** One column out of two. */

@@ -136,15 +136,35 @@ export class ColumnWriter {
   }
 
   /** As {@link deltas}, for any 64 bits. */
-  bigDeltas(values: BigInt64Array | BigUint64Array, rows: number): void {
+  bigDeltas(values: BigInt64Array | BigUint64Array): void {
+    const { low, high } = halvesOf(values);
+    this.pairDeltas(low, high, values.length);
+  }
+
+  /** As {@link bigDeltas}, of halves. */
+  pairDeltas(low: Uint32Array, high: Uint32Array, rows: number): void {
     if (rows === 0) return;
-    this.#base(values[0]!);
-    this.#bigs(values, rows, values[0]!, true);
+    this.u32(low[0]!);
+    this.u32(high[0]!);
+    const { low: smallLow, high: smallHigh } = this.#scratch(rows);
+    for (let i = rows - 1; i > 0; i--) {
+      const borrow = low[i]! < low[i - 1]! ? 1 : 0;
+      smallLow[i] = low[i]! - low[i - 1]!;
+      smallHigh[i] = high[i]! - high[i - 1]! - borrow;
+    }
+    smallLow[0] = 0;
+    smallHigh[0] = 0;
+    this.#zigzag(rows);
   }
 
   /** As {@link numbers}, for any 64 bits. */
-  bigs(values: BigInt64Array, rows: number): void {
-    this.#bigs(values, rows, 0n, false);
+  bigs(values: BigInt64Array): void {
+    const rows = values.length;
+    const halves = halvesOf(values);
+    const { low, high } = this.#scratch(rows);
+    low.set(halves.low);
+    high.set(halves.high);
+    this.#zigzag(rows);
   }
 
   texts(list: TextList): void {
@@ -187,36 +207,21 @@ export class ColumnWriter {
     this.#longs(rows, isSigned ? ZIGZAG : 0);
   }
 
-  #bigs(
-    values: BigInt64Array | BigUint64Array,
-    rows: number,
-    first: bigint,
-    isDelta: boolean,
-  ): void {
-    const { low, high } = this.#scratch(rows);
-    const smalls = new BigInt64Array(rows);
-    let before = first;
-    let isSigned = false;
+  /** What the scratch arrays hold, signs folded in if there are any. */
+  #zigzag(rows: number): void {
+    const low = this.#low;
+    const high = this.#high;
+    let signs = 0;
+    for (let i = 0; i < rows; i++) signs |= high[i]!;
+    if (signs >= 0) return this.#longs(rows, 0);
     for (let i = 0; i < rows; i++) {
-      const value = values[i]!;
-      smalls[i] = isDelta ? value - before : value;
-      if (isDelta) before = value;
-      if (smalls[i]! < 0n) isSigned = true;
-    }
-    const pairs = new Uint32Array(smalls.buffer);
-    for (let i = 0; i < rows; i++) {
-      const a = pairs[2 * i]!;
-      const b = pairs[2 * i + 1]!;
-      if (!isSigned) {
-        low[i] = a;
-        high[i] = b;
-        continue;
-      }
+      const a = low[i]!;
+      const b = high[i]!;
       const sign = (b | 0) >> 31;
       low[i] = (a << 1) ^ sign;
       high[i] = ((b << 1) | (a >>> 31)) ^ sign;
     }
-    this.#longs(rows, isSigned ? ZIGZAG : 0);
+    this.#longs(rows, ZIGZAG);
   }
 
   /** What the scratch arrays hold. */
@@ -261,6 +266,17 @@ export class ColumnWriter {
     grown.set(this.#bytes.subarray(0, this.length));
     this.#bytes = grown;
   }
+}
+
+function halvesOf(values: BigInt64Array | BigUint64Array) {
+  const pairs = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
+  const low = new Uint32Array(values.length);
+  const high = new Uint32Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    low[i] = pairs[2 * i]!;
+    high[i] = pairs[2 * i + 1]!;
+  }
+  return { low, high };
 }
 
 function planesOf(bits: number): number {

@@ -11,7 +11,7 @@ export const PARENT_ELSEWHERE = -2;
 export const OPEN = 2;
 
 /** How properties are stored. */
-export const PROPERTIES = { none: 0, texts: 1 } as const;
+export const PROPERTIES = { none: 0, texts: 1, shapes: 2 } as const;
 
 /** A column of 64 bits, which knows how it writes itself. */
 export type Longs = (writer: ColumnWriter) => void;
@@ -223,10 +223,55 @@ export function scaleOf(digits: number): number | undefined {
   return SCALES[digits];
 }
 
+/** Writes doubles that have few digits after the point as whole numbers. */
+export class DecimalWriter {
+  #scaled = new Float64Array(1024);
+
+  write(writer: ColumnWriter, values: Float64Array, from: number, to: number): void {
+    if (this.#scaled.length < to - from) this.#scaled = new Float64Array((to - from) * 2);
+    const digits = this.#digits(values, from, to);
+    writer.u8(digits);
+    if (digits === VALUES_AS_DOUBLES) writer.doubles(values.slice(from, to), to - from);
+    else writer.numbers(this.#scaled, to - from);
+  }
+
+  /** How many digits after the point all of them have, to the last bit; their multiples are in the scratch array then. */
+  #digits(values: Float64Array, from: number, to: number): number {
+    const scaled = this.#scaled;
+    let digits = 0;
+    let scale = 1;
+    let since = from;
+    for (let i = from; i < to; i++) {
+      const value = values[i]!;
+      let whole = Math.round(value * scale);
+      // Not a number, infinite, too many digits, or too large.
+      while (!(whole / scale === value && whole < WHOLE_MAX && whole > -WHOLE_MAX)) {
+        const finer = SCALES[++digits];
+        if (finer === undefined) return VALUES_AS_DOUBLES;
+        scale = finer;
+        whole = Math.round(value * scale);
+        since = i;
+      }
+      if (value === 0 && 1 / value < 0) return VALUES_AS_DOUBLES;
+      scaled[i - from] = whole;
+    }
+    // Those before the one with the most digits.
+    for (let i = from; i < since; i++) {
+      const whole = Math.round(values[i]! * scale);
+      if (!(whole / scale === values[i] && whole < WHOLE_MAX && whole > -WHOLE_MAX))
+        return VALUES_AS_DOUBLES;
+      scaled[i - from] = whole;
+    }
+    return digits;
+  }
+}
+
+const WHOLE_MAX = 2 ** 51;
+
 export class MeasureWriter {
+  readonly #decimals = new DecimalWriter();
   #bucket = new Uint32Array(64);
   #sorted = new Float64Array(1024);
-  #scaled = new Float64Array(1024);
 
   write(writer: ColumnWriter, table: MeasureTable): void {
     const { rows, definition } = table;
@@ -239,10 +284,7 @@ export class MeasureWriter {
   }
 
   #values(writer: ColumnWriter, { rows, definition, names, value }: MeasureTable): void {
-    if (this.#sorted.length < rows) {
-      this.#sorted = new Float64Array(rows * 2);
-      this.#scaled = new Float64Array(rows * 2);
-    }
+    if (this.#sorted.length < rows) this.#sorted = new Float64Array(rows * 2);
     const { count } = names;
     if (this.#bucket.length < count + 1) this.#bucket = new Uint32Array(2 * count + 1);
     const bucket = this.#bucket.fill(0, 0, count + 1);
@@ -266,43 +308,9 @@ export class MeasureWriter {
     let from = 0;
     for (let id = 1; id <= count; id++) {
       const to = bucket[id]!;
-      this.#ofOne(writer, sorted, from, to);
+      this.#decimals.write(writer, sorted, from, to);
       from = to;
     }
-  }
-
-  #ofOne(writer: ColumnWriter, sorted: Float64Array, from: number, to: number): void {
-    const digits = this.#digits(sorted, from, to);
-    writer.u8(digits);
-    if (digits === VALUES_AS_DOUBLES) writer.doubles(sorted.slice(from, to), to - from);
-    else writer.numbers(this.#scaled, to - from);
-  }
-
-  /** How many digits after the point all of them have, bit by bit; their multiples are in the scratch array then. */
-  #digits(sorted: Float64Array, from: number, to: number): number {
-    const scaled = this.#scaled;
-    let digits = 0;
-    let scale = 1;
-    for (let i = from; i < to; i++) {
-      const value = sorted[i]!;
-      let whole = Math.round(value * scale);
-      // Not a number, infinite, negative zero, too many digits, or too large.
-      while (!(whole / scale === value && Math.abs(whole) < 2 ** 51)) {
-        const finer = SCALES[++digits];
-        if (finer === undefined) return VALUES_AS_DOUBLES;
-        scale = finer;
-        whole = Math.round(value * scale);
-      }
-      if (value === 0 && 1 / value < 0) return VALUES_AS_DOUBLES;
-      scaled[i - from] = whole;
-    }
-    // Those before the one with the most digits.
-    for (let i = from; i < to; i++) {
-      const whole = Math.round(sorted[i]! * scale);
-      if (whole / scale !== sorted[i]! || Math.abs(whole) >= 2 ** 51) return VALUES_AS_DOUBLES;
-      scaled[i - from] = whole;
-    }
-    return digits;
   }
 }
 
