@@ -48,7 +48,7 @@ export class LakeFolder {
     }
     let lock: SharedFile;
     try {
-      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      mkdirSync(join(dir, "views"), { recursive: true, mode: 0o700 });
       lock = openLock(join(dir, "lock"));
     } catch (error) {
       throw new LakeFolderError(

@@ -29,8 +29,9 @@ import { LakeFolder } from "./folder.ts";
 import { Disk, Ingestion } from "./ingestion/index.ts";
 import { LakeMaintenance } from "./maintenance/index.ts";
 import type { OtlpReceiver } from "./otlp/index.ts";
-import type { LakeContext, QueryPart, Retention } from "./parts.ts";
+import type { LakeContext, Retention } from "./parts.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./serve/metrics-text.ts";
+import { Queries } from "./serve/queries.ts";
 import { StatusReport } from "./serve/status.ts";
 
 /** How often to look for tokens that end, clients with too many connections, and refusals to log. */
@@ -110,7 +111,7 @@ export class Lake {
   readonly #server: GuardedServer;
   readonly #looking: Timer;
   readonly #maintenance: LakeMaintenance;
-  readonly #queries: QueryPart | undefined;
+  readonly #queries: Queries;
   #receiver: Promise<OtlpReceiver> | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -129,6 +130,7 @@ export class Lake {
       disk: new Disk(folder.dir, options.reserveBytes ?? RESERVE_BYTES),
       added: () => maintenance.wake(),
     });
+    this.#queries = new Queries(maintenance.tables, folder.viewsDir, log);
     this.#guard = new Guard({
       ...{ tokens, allowHosts, log, flags: LAKE_GUARD_FLAGS },
       anyone: anyone(["read", "ingest", "events:read"]),
@@ -186,7 +188,7 @@ export class Lake {
   async #stop(): Promise<void> {
     clearInterval(this.#looking);
     await this.#server.stop();
-    await this.#queries?.stop();
+    await this.#queries.stop();
     await this.#maintenance.stop();
     await this.#context.catalogue.close();
     this.#context.folder.release();
@@ -205,6 +207,8 @@ export class Lake {
     "POST /v1/logs": { need: "ingest", answer: (request) => this.#otlp("logs", request) },
     "POST /v1/traces": { need: "ingest", answer: (request) => this.#otlp("traces", request) },
     "POST /v1/metrics": { need: "ingest", answer: (request) => this.#otlp("metrics", request) },
+    "POST /v1/query": { need: "events:read", answer: (request) => this.#queries.answer(request) },
+    "GET /v1/tables": { need: "events:read", answer: async () => this.#queries.describe() },
     "GET /v1/status": { need: "read", answer: () => this.#statusAnswer() },
     "GET /metrics": { need: "read", answer: () => this.#metrics() },
   };

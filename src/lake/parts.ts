@@ -1,6 +1,6 @@
 // What the server of a lake is put together from: whoever makes views of blocks, and whoever answers queries over them.
 
-import type { Grant, Log } from "../guard/index.ts";
+import type { Log } from "../guard/index.ts";
 import type { Blobs } from "./blobs/index.ts";
 import type { Catalogue } from "./catalogue/index.ts";
 import type { LakeFolder } from "./folder.ts";
@@ -25,21 +25,5 @@ export interface Maintenance {
   /** Called when there are new blocks. */
   wake(): void;
   /** Ends after what is under way. */
-  stop(): Promise<void>;
-}
-
-export interface LakeTable {
-  name: string;
-  columns: { name: string; type: string }[];
-}
-
-/** Answers POST /v1/query and GET /v1/tables. */
-export interface QueryPart {
-  /**
-   * @param body as it was sent: nothing of it is checked
-   * @param grant whose question it is; it may see the applications that it allows
-   */
-  query(body: unknown, grant: Grant, signal: AbortSignal): Promise<Response>;
-  tables(): LakeTable[];
   stop(): Promise<void>;
 }

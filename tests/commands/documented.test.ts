@@ -17,7 +17,7 @@ const GLOBS = ["docs/*.md", "docs/decisions/*.md", "examples/**/*", "deploy/**/*
 const FILES = [...PAGES, ...GLOBS.flatMap((glob) => [...new Bun.Glob(glob).scanSync(ROOT)])];
 
 const subcommands = new Map<string, SubcommandDetails>();
-for (const name of [...visibleCommands(), "demo-service"] as const) {
+for (const name of [...visibleCommands(), "demo-service", "query-process"] as const) {
   subcommands.set(name, (await loadSubcommand(name as never)).details);
 }
 const FLAGS = new Set([

@@ -128,6 +128,12 @@ export class Catalogue {
     return rows.map(streamOf);
   }
 
+  /** Applications of all processes. */
+  async apps(): Promise<string[]> {
+    const rows: Raw[] = await this.#db.read`SELECT DISTINCT app FROM processes ORDER BY app`;
+    return rows.map(({ app }) => String(app));
+  }
+
   /** By id; those that are not known are left out. */
   async processes(ids: readonly string[]): Promise<Map<string, ProcessRow>> {
     const { read } = this.#db;

@@ -94,9 +94,15 @@ export class QueryRunner {
   /**
    * Answers a query. The response has begun to be made when this resolves; its body is made while it is read.
    * @param signal the caller has gone: the process is killed
+   * @param tables what the caller may see, where that is less than all
    * @throws QueryError when there is no answer, as long as no byte of one is there
    */
-  async run(query: Query, signal: AbortSignal, who = "nobody"): Promise<Response> {
+  async run(
+    query: Query,
+    signal: AbortSignal,
+    who = "nobody",
+    tables = this.#options.tables,
+  ): Promise<Response> {
     const asked = checked(query);
     const begunMs = performance.now();
     const audit: QueryAudit = {
@@ -121,7 +127,7 @@ export class QueryRunner {
       });
       const gone = () => running.leave();
       signal.addEventListener("abort", gone, { once: true });
-      return await running.begin(this.#options.tables, this.#limits.timeMs);
+      return await running.begin(tables, this.#limits.timeMs);
     } catch (error) {
       end(signal.aborted ? "gone" : error instanceof QueryError ? error.code : "failed");
       throw error;

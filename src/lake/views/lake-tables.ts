@@ -16,6 +16,7 @@ import type { FileView } from "./files.ts";
 import type { Materializer } from "./materializer.ts";
 import {
   createTableSql,
+  describeTables,
   ENDED_STREAMS,
   FILES_OF,
   needsEndedStreams,
@@ -88,20 +89,35 @@ interface LakeTablesParts {
 
 export class LakeTables {
   readonly names: readonly string[] = TABLES;
+  readonly descriptions = describeTables();
   readonly #parts: LakeTablesParts;
 
   constructor(parts: LakeTablesParts) {
     this.#parts = parts;
   }
 
+  /** @param allows says of which applications rows are there; undefined: of all */
+  seenBy(allows: ((app: string) => boolean) | undefined): Pick<LakeTables, "names" | "open"> {
+    if (allows === undefined) return this;
+    return {
+      names: this.names,
+      open: async (names, range, signal) => {
+        const apps = await this.#parts.catalogue.apps();
+        return this.open(names, range, signal, apps.filter(allows));
+      },
+    };
+  }
+
   /**
    * @param names of tables, in lower case
+   * @param apps of which there are rows; undefined: all
    * @throws ViewFailedError, or the signal's reason when the caller has gone
    */
   async open(
     names: readonly string[],
     { fromNs = 0n, toNs = FOREVER_NS }: OpenRange,
     signal: AbortSignal,
+    apps?: readonly string[],
   ): Promise<OpenedTables> {
     const range = { fromNs, toNs };
     const tables = TABLES.filter((table) => names.includes(table));
@@ -130,13 +146,13 @@ export class LakeTables {
       // Without beginnings there is nothing to look for.
       if (files.span_opens === undefined) delete files.span_closes;
       const rows = await Promise.all(
-        tables.filter(isRowTable).map((name) => this.#rows(name, range)),
+        tables.filter(isRowTable).map((name) => this.#rows(name, range, apps)),
       );
       const needsEnded = files.span_opens !== undefined && tables.some(needsEndedStreams);
       return {
         files: Object.values(files).flat(),
         rows: needsEnded ? [...rows, await this.#endedStreams(range)] : rows,
-        statements: tables.map((table) => createTableSql(table, files, range)),
+        statements: tables.map((table) => createTableSql(table, files, range, apps)),
         close: release,
       };
     } catch (error) {
@@ -145,12 +161,21 @@ export class LakeTables {
     }
   }
 
-  async #rows(table: RowTableName, range: TimeRange): Promise<RowsOfTable> {
+  async #rows(
+    table: RowTableName,
+    range: TimeRange,
+    apps: readonly string[] | undefined,
+  ): Promise<RowsOfTable> {
     const { catalogue } = this.#parts;
+    const processes = (await catalogue.processesIn(range)).filter(
+      ({ app }) => apps === undefined || apps.includes(app),
+    );
+    const ids = new Set(processes.map(({ processId }) => processId));
+    const isSeen = ({ processId }: { processId: string }) => ids.has(processId);
     const rows = {
-      processes: async () => (await catalogue.processesIn(range)).map(processValues),
-      streams: async () => (await catalogue.streamsIn(range)).map(streamValues),
-      blocks: async () => (await catalogue.blocksIn(range)).map(blockValues),
+      processes: async () => processes.map(processValues),
+      streams: async () => (await catalogue.streamsIn(range)).filter(isSeen).map(streamValues),
+      blocks: async () => (await catalogue.blocksIn(range)).filter(isSeen).map(blockValues),
     };
     return { name: rowsName(table), columns: ROW_TABLES[table], rows: await rows[table]() };
   }

@@ -2,6 +2,7 @@
 // here: a row is in it when its time is, and a span when it began in it, whichever files hold it.
 
 import type { TimeRange } from "../catalogue/index.ts";
+import { FOREVER_NS } from "../times.ts";
 import { FILES, type FileView } from "./files.ts";
 
 export const TABLES = [
@@ -59,10 +60,82 @@ const TIMES: Readonly<Record<RowTableName, readonly string[]>> = {
   blocks: ["begin", "end", "insert"],
 };
 
-/** `CREATE VIEW` of a table. Where it is made of rows, they are there already. */
-export function createTableSql(table: Table, files: FilesByView, range: TimeRange): string {
-  return `CREATE VIEW ${table} AS ${selectOf(table, files, range)}`;
+/**
+ * `CREATE VIEW` of a table. Where it is made of rows, they are there already.
+ * @param apps undefined: rows of all applications
+ */
+export function createTableSql(
+  table: Table,
+  files: FilesByView,
+  range: TimeRange,
+  apps?: readonly string[],
+): string {
+  const select = selectOf(table, files, range);
+  return `CREATE VIEW ${table} AS ${apps === undefined || table in ROW_TABLES ? select : fenced(select, apps)}`;
 }
+
+/**
+ * Rows of some applications. What the caller computes must not see those of others, not even to fail because of them, and
+ * no condition is moved below a LIMIT.
+ */
+function fenced(select: string, apps: readonly string[]): string {
+  const list = apps.map((app) => `'${app.replaceAll("'", "''")}'`).join(", ");
+  return `SELECT * FROM (${select}) WHERE ${apps.length === 0 ? "false" : `app IN (${list})`} LIMIT ${FOREVER_NS}`;
+}
+
+interface ColumnDescription {
+  name: string;
+  type: string;
+}
+
+/** All tables with their columns, by their types in DuckDB. */
+export function describeTables(): { name: Table; columns: ColumnDescription[] }[] {
+  return TABLES.map((name) => ({ name, columns: columnsOf(name) }));
+}
+
+function columnsOf(table: Table): ColumnDescription[] {
+  const of = (types: Readonly<Record<string, string>>) =>
+    Object.entries(types).map(([name, type]) => ({ name, type: TYPE_NAMES[type] ?? type }));
+  const times = (names: readonly string[]) =>
+    of(Object.fromEntries(names.map((name) => [name, TIME])));
+  const ofFile = (view: FileView, names: readonly string[]) =>
+    names.flatMap((name) =>
+      of(
+        Object.fromEntries(
+          FILES[view].columns.filter((each) => each.name === name).map(({ type }) => [name, type]),
+        ),
+      ),
+    );
+  switch (table) {
+    case "log_entries":
+    case "measures":
+      return ofFile(
+        table,
+        FILES[table].columns.map(({ name }) => name),
+      );
+    case "spans":
+    case "thread_spans":
+      return [
+        ...times(["begin_time", "end_time"]),
+        ...of({ begin_ns: "BIGINT", end_ns: "BIGINT", duration_ms: "DOUBLE" }),
+        ...ofFile("spans", [...SAME, "status", ...SAME_AFTER, "properties"]).filter(
+          ({ name }) => table === "spans" || name !== "is_async",
+        ),
+      ];
+    case "async_events":
+      return [
+        ...times(["time"]),
+        ...of({ time_ns: "BIGINT", event: "VARCHAR" }),
+        ...ofFile("spans", [...SAME, "status", "name", "target", "place", "properties"]),
+      ];
+    default:
+      return [...of(ROW_TABLES[table]), ...times(TIMES[table].map((name) => `${name}_time`))];
+  }
+}
+
+const TIME = "TIMESTAMPTZ";
+/** As DuckDB calls them in answers. */
+const TYPE_NAMES: Readonly<Record<string, string>> = { [TIME]: "TIMESTAMP WITH TIME ZONE" };
 
 function selectOf(table: Table, files: FilesByView, range: TimeRange): string {
   switch (table) {

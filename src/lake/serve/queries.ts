@@ -1,0 +1,95 @@
+// POST /v1/query and GET /v1/tables: who asks, and what a question is answered. The answer is made by src/lake/query.
+
+import { CallError, grantOf, type Log } from "../../guard/index.ts";
+import {
+  type Query,
+  type QueryAudit,
+  QueryError,
+  QueryRunner,
+  type QueryTables,
+} from "../query/index.ts";
+
+/** SQL with its range; nobody types more. */
+const BODY_BYTES_MAX = 1 << 20;
+
+/** A table with its columns, by their types in DuckDB. */
+export interface TableDescription {
+  name: string;
+  columns: readonly { name: string; type: string }[];
+}
+
+/** The lake's tables, as far as a caller may see them. */
+export interface AskedTables {
+  readonly names: readonly string[];
+  readonly descriptions: readonly TableDescription[];
+  /** @param allows undefined: every application */
+  seenBy(allows: ((app: string) => boolean) | undefined): QueryTables;
+}
+
+export class Queries {
+  readonly #tables: AskedTables;
+  readonly #runner: QueryRunner;
+
+  /** @param folder with all files of views, by absolute path */
+  constructor(tables: AskedTables, folder: string, log: Log) {
+    this.#tables = tables;
+    this.#runner = new QueryRunner({
+      ...{ tables: tables.seenBy(undefined), folder },
+      audit: (audit) => note(log, audit),
+    });
+  }
+
+  describe(): Response {
+    return Response.json({ tables: this.#tables.descriptions });
+  }
+
+  async answer(request: Request): Promise<Response> {
+    const grant = grantOf(request);
+    const query = await queryIn(request);
+    try {
+      const tables = this.#tables.seenBy(grant.all ? undefined : (app) => grant.allows(app));
+      return await this.#runner.run(query, request.signal, grant.name, tables);
+    } catch (error) {
+      if (!(error instanceof QueryError)) throw error;
+      const headers = error.status === 503 ? { "retry-after": "1" } : {};
+      return Response.json(error.body, { status: error.status, headers });
+    }
+  }
+
+  /** Ends what runs. */
+  stop(): Promise<void> {
+    return this.#runner.close();
+  }
+}
+
+/** @throws CallError 400 or 413 */
+async function queryIn(request: Request): Promise<Query> {
+  const bytes = await request.bytes();
+  if (bytes.length > BODY_BYTES_MAX) {
+    throw new CallError(
+      "body-full",
+      `the query has ${bytes.length} bytes, more than ${BODY_BYTES_MAX}`,
+      "ask in parts",
+      413,
+    );
+  }
+  let body: unknown;
+  try {
+    body = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    body = undefined;
+  }
+  if (typeof body === "object" && body !== null) return body as Query;
+  throw new CallError(
+    "bad-request",
+    "the body is no JSON object",
+    'send {"sql": "select …", "from"?: …, "to"?: …, "format"?: "ndjson"}',
+  );
+}
+
+function note(log: Log, audit: QueryAudit): void {
+  const { outcome } = audit;
+  const fields = { ...audit, tables: audit.tables.join(",") };
+  if (outcome === "failed") log.error("a query failed", fields);
+  else log.debug("a query has ended", fields);
+}
