@@ -53,6 +53,11 @@ export function keep(name: string, declared: Declared): void {
   kept[KEPT].set(name, [...ofName, declared]);
 }
 
+/** Of all that this thread has declared and not closed, the last. */
+export function lastDeclared(): Declared | undefined {
+  return [...(kept[KEPT]?.values() ?? [])].at(-1)?.at(-1);
+}
+
 /** It was closed: a later declaration starts from nothing. */
 export function forget(name: string, declared: Declared): void {
   const left = kept[KEPT]?.get(name)?.filter((each) => each !== declared) ?? [];
