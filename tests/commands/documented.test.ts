@@ -155,7 +155,7 @@ describe("what is written of `microview`", () => {
   test("names only flags that there are", () => {
     const wrong = FILES.flatMap((file) => {
       const text = readFileSync(join(ROOT, file), "utf8");
-      return [...text.matchAll(/(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9](?![\w.-])/g)]
+      return [...text.matchAll(/(?<![\w[-])--[a-z][a-z0-9-]*[a-z0-9](?![\w.-])/g)]
         .map(([flag]) => flag)
         .filter((flag) => !FLAGS.has(flag) && !FOREIGN.has(flag))
         .map((flag) => `${file}: ${flag}`);

@@ -183,7 +183,8 @@ function endOfValue(text: string, from: number): number {
       depth++;
     } else if (each === CLOSE_BRACE || each === CLOSE_BRACKET) {
       if (depth === 0) break;
-      if (--depth === 0) return at + 1;
+      depth--;
+      if (depth === 0) return at + 1;
     } else if (depth === 0 && (each === COMMA || each <= 0x20)) break;
   }
   return depth === 0 ? at : from;
