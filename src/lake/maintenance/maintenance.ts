@@ -36,7 +36,8 @@ export class LakeMaintenance implements Maintenance {
   readonly tables: LakeTables;
   readonly materializer: Materializer;
   readonly state: ViewState;
-  readonly #merger: Merger;
+  readonly merger: Merger;
+  readonly retainer: Retainer;
   readonly #threads: readonly FileThread[];
   readonly #loops: readonly Loop[];
   /** Blocks have come since the views were last found complete. */
@@ -55,15 +56,15 @@ export class LakeMaintenance implements Maintenance {
     const pinned = new PinnedFiles();
     const { materializer } = this;
     this.tables = new LakeTables({ dir, catalogue, state, materializer, pinned });
-    this.#merger = new Merger({ catalogue, thread: merging, log, nowNs });
+    this.merger = new Merger({ catalogue, thread: merging, log, nowNs });
     const graceMs = pace.grace;
-    const retainer = new Retainer({
+    this.retainer = new Retainer({
       ...{ dir, catalogue, state, blobs, log, retention, pinned, graceMs, nowNs },
     });
     this.#loops = [
       new Loop("files of views are not made", pace.round, log, () => this.#round()),
-      new Loop("files are not merged", pace.merge, log, () => this.#merger.round()),
-      new Loop("old events are not dropped", pace.retain, log, () => retainer.round()),
+      new Loop("files are not merged", pace.merge, log, () => this.merger.round()),
+      new Loop("old events are not dropped", pace.retain, log, () => this.retainer.round()),
       new Loop("unknown files are not removed", pace.sweep, log, () =>
         sweepFiles(dir, catalogue, pace.orphan),
       ),
@@ -90,7 +91,7 @@ export class LakeMaintenance implements Maintenance {
   }
 
   async stop(): Promise<void> {
-    this.#merger.stop();
+    this.merger.stop();
     const loops = this.#loops.map((loop) => loop.stop());
     await this.materializer.stop();
     await Promise.all(loops);

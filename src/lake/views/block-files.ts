@@ -19,7 +19,7 @@ import { joinSpans } from "./span-halves.ts";
 import { BatchTexts, type PartColumn, Staging, type StagingColumns } from "./staging.ts";
 
 /** Tables of blocks; the files of one are made, and fail, together. */
-export const WRITTEN_VIEWS = ["log_entries", "measures", "spans"] as const;
+export const WRITTEN_VIEWS = ["log_entries", "measures", "metrics", "spans"] as const;
 export type WrittenView = (typeof WRITTEN_VIEWS)[number];
 
 /** A day is a file: otherwise a block could have a file made for each of its rows. */
@@ -58,6 +58,11 @@ const SPAN_COLUMNS = {
   properties: "properties",
 } as const satisfies StagingColumns;
 
+const MEASURE_COLUMNS = {
+  ...{ time_ns: "long", block: "int", target: "text", name: "text", unit: "text" },
+  ...{ value: "double", properties: "properties" },
+} as const satisfies StagingColumns;
+
 const SOURCE = "s.app, s.service, s.host, s.process_id, s.stream_id";
 const IDS = "nullif(trace, ''), nullif(span, ''), nullif(parent, '')";
 
@@ -90,11 +95,15 @@ const STAGED: Readonly<
   measures: {
     view: "measures",
     time: "time_ns",
-    columns: {
-      ...{ time_ns: "long", block: "int", target: "text", name: "text", unit: "text" },
-      ...{ value: "double", properties: "properties" },
-    },
+    columns: MEASURE_COLUMNS,
     select: `${time("time_ns")}, time_ns, ${SOURCE}, target, name, unit, value, properties`,
+  },
+  // Points of metrics are measures in blocks of their own: their target is the kind, their properties are the labels.
+  metrics: {
+    view: "metrics",
+    time: "time_ns",
+    columns: MEASURE_COLUMNS,
+    select: `${time("time_ns")}, time_ns, ${SOURCE}, name, target, unit, value, properties`,
   },
   spans: {
     view: "spans",
@@ -235,7 +244,7 @@ export class BlockFiles {
       } else {
         const { rows, timeNs, target, name, unit, value, properties } = decoded.measures;
         const row = { time_ns: timeNs, block, target, name, unit, value, properties };
-        staging("measures").add(rows, row);
+        staging(view).add(rows, row);
       }
     }
   }

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 export const FILE_VIEWS = [
   "log_entries",
   "measures",
+  "metrics",
   "spans",
   "span_opens",
   "span_closes",
@@ -32,9 +33,8 @@ function column(id: number, name: string, type: string): Column {
 }
 
 /** The entry's ids follow the column's own. */
-function properties(id: number): Column {
-  const type = "MAP(VARCHAR, VARCHAR)";
-  return { id, name: "properties", type, entry: { key: id + 1, value: id + 2 } };
+function map(id: number, name: string): Column {
+  return { id, name, type: "MAP(VARCHAR, VARCHAR)", entry: { key: id + 1, value: id + 2 } };
 }
 
 export const FILES: Readonly<Record<FileView, FileFormat>> = {
@@ -55,7 +55,7 @@ export const FILES: Readonly<Record<FileView, FileFormat>> = {
       column(12, "target", "VARCHAR"),
       column(13, "message", "VARCHAR"),
       column(14, "span_id", "VARCHAR"),
-      properties(15),
+      map(15, "properties"),
     ],
   },
   measures: {
@@ -72,7 +72,24 @@ export const FILES: Readonly<Record<FileView, FileFormat>> = {
       column(9, "name", "VARCHAR"),
       column(10, "unit", "VARCHAR"),
       column(11, "value", "DOUBLE"),
-      properties(12),
+      map(12, "properties"),
+    ],
+  },
+  metrics: {
+    timeColumn: "time_ns",
+    columns: [
+      column(1, "time", "TIMESTAMPTZ"),
+      column(2, "time_ns", "BIGINT"),
+      column(3, "app", "VARCHAR"),
+      column(4, "service", "VARCHAR"),
+      column(5, "host", "VARCHAR"),
+      column(6, "process_id", "VARCHAR"),
+      column(7, "stream_id", "VARCHAR"),
+      column(8, "name", "VARCHAR"),
+      column(9, "kind", "VARCHAR"),
+      column(10, "unit", "VARCHAR"),
+      column(11, "value", "DOUBLE"),
+      map(12, "labels"),
     ],
   },
   // The end as a time and the duration follow from these; to keep them would make files nearly twice as large.
@@ -98,7 +115,7 @@ export const FILES: Readonly<Record<FileView, FileFormat>> = {
       column(17, "name", "VARCHAR"),
       column(18, "target", "VARCHAR"),
       column(19, "place", "VARCHAR"),
-      properties(20),
+      map(20, "properties"),
     ],
   },
   span_opens: {
@@ -121,7 +138,7 @@ export const FILES: Readonly<Record<FileView, FileFormat>> = {
       column(15, "name", "VARCHAR"),
       column(16, "target", "VARCHAR"),
       column(17, "place", "VARCHAR"),
-      properties(18),
+      map(18, "properties"),
     ],
   },
   span_closes: {
@@ -132,7 +149,7 @@ export const FILES: Readonly<Record<FileView, FileFormat>> = {
       column(3, "stream_id", "VARCHAR"),
       column(4, "span_id", "VARCHAR"),
       column(5, "status", "VARCHAR"),
-      properties(6),
+      map(6, "properties"),
     ],
   },
 };

@@ -11,7 +11,7 @@ import type {
   ViewState,
 } from "../catalogue/index.ts";
 import { FOREVER_NS } from "../times.ts";
-import type { WrittenView } from "./block-files.ts";
+import { WRITTEN_VIEWS } from "./block-files.ts";
 import type { FileView } from "./files.ts";
 import type { Materializer } from "./materializer.ts";
 import {
@@ -123,7 +123,7 @@ export class LakeTables {
     const tables = TABLES.filter((table) => names.includes(table));
     const views = new Set(tables.flatMap((table) => FILES_OF[table]));
     const { dir, materializer, state, pinned } = this.#parts;
-    for (const view of ["log_entries", "measures", "spans"] satisfies WrittenView[]) {
+    for (const view of WRITTEN_VIEWS) {
       if (views.has(view)) await materializer.ensure(view, range, signal);
     }
     // In one look: a file that is put in the place of others is seen, or they are.
@@ -215,11 +215,11 @@ function streamValues(row: StreamRow): Values<"streams"> {
 }
 
 function blockValues(row: BlockRow): Values<"blocks"> {
-  const { logs, measures, spans, opens, closes } = row;
+  const { logs, measures, metrics, spans, opens, closes } = row;
   return {
     ...{ block_id: row.blockId, stream_id: row.streamId, process_id: row.processId },
     ...{ begin_ns: String(row.beginNs), end_ns: String(row.endNs) },
     ...{ insert_ns: String(row.insertNs), bytes: row.blobBytes },
-    ...{ logs, measures, spans, opens, closes, is_final: row.isFinal },
+    ...{ logs, measures, metrics, spans, opens, closes, is_final: row.isFinal },
   };
 }

@@ -27,6 +27,7 @@ const FIRST_LATER_BLOCKS = 2;
 const ROWS: Readonly<Record<WrittenView, (block: BlockRow) => number>> = {
   log_entries: ({ logs }) => logs,
   measures: ({ measures }) => measures,
+  metrics: ({ metrics }) => metrics,
   spans: ({ spans, opens, closes }) => spans + opens + closes,
 };
 
@@ -77,7 +78,8 @@ export class Materializer {
   constructor(parts: MaterializerParts) {
     this.#parts = parts;
     const { eager, asked } = parts.threads;
-    this.#eager = [new Lane("log_entries", eager), new Lane("measures", eager)];
+    const views = ["log_entries", "measures", "metrics"] as const;
+    this.#eager = views.map((view) => new Lane(view, eager));
     this.#spans = new Lane("spans", asked);
   }
 

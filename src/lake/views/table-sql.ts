@@ -6,7 +6,7 @@ import { FOREVER_NS } from "../times.ts";
 import { FILES, type FileView } from "./files.ts";
 
 export const TABLES = [
-  ...["log_entries", "measures", "spans", "thread_spans", "async_events"],
+  ...["log_entries", "measures", "metrics", "spans", "thread_spans", "async_events"],
   ...["processes", "streams", "blocks"],
 ] as const;
 export type Table = (typeof TABLES)[number];
@@ -25,8 +25,8 @@ export const ROW_TABLES = {
   blocks: {
     ...{ block_id: "VARCHAR", stream_id: "VARCHAR", process_id: "VARCHAR" },
     ...{ begin_ns: "BIGINT", end_ns: "BIGINT", insert_ns: "BIGINT", bytes: "BIGINT" },
-    ...{ logs: "BIGINT", measures: "BIGINT", spans: "BIGINT", opens: "BIGINT", closes: "BIGINT" },
-    is_final: "BOOLEAN",
+    ...{ logs: "BIGINT", measures: "BIGINT", metrics: "BIGINT" },
+    ...{ spans: "BIGINT", opens: "BIGINT", closes: "BIGINT", is_final: "BOOLEAN" },
   },
 } as const;
 export type RowTableName = keyof typeof ROW_TABLES;
@@ -45,6 +45,7 @@ export type FilesByView = Readonly<Partial<Record<FileView, readonly string[]>>>
 export const FILES_OF: Readonly<Record<Table, readonly FileView[]>> = {
   log_entries: ["log_entries"],
   measures: ["measures"],
+  metrics: ["metrics"],
   spans: ["spans", "span_opens", "span_closes"],
   thread_spans: ["spans", "span_opens", "span_closes"],
   async_events: ["spans", "span_opens", "span_closes"],
@@ -109,6 +110,7 @@ function columnsOf(table: Table): ColumnDescription[] {
   switch (table) {
     case "log_entries":
     case "measures":
+    case "metrics":
       return ofFile(
         table,
         FILES[table].columns.map(({ name }) => name),
@@ -141,6 +143,7 @@ function selectOf(table: Table, files: FilesByView, range: TimeRange): string {
   switch (table) {
     case "log_entries":
     case "measures":
+    case "metrics":
       return `SELECT * FROM ${read(table, files)} WHERE ${within("time_ns", range)}`;
     case "spans":
       return spansSql(files, range);

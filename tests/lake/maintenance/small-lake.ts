@@ -64,7 +64,7 @@ export class SmallLake {
   }
 
   /** Stores blocks as one segment. */
-  async add(blocks: readonly MadeBlock[], segmentId = crypto.randomUUID()): Promise<void> {
+  async add(blocks: readonly MadeBlock[], segmentId: string = crypto.randomUUID()): Promise<void> {
     await addSegment(this, blocks, segmentId);
   }
 

@@ -143,6 +143,17 @@ test("asynchronous spans are events of two rows, and the others are spans of thr
   ]);
 });
 
+test("points of metrics, which are measures of blocks of their own, are rows of metrics alone", async () => {
+  await using lake = await SmallLake.open();
+  const { stream: points } = stream("00000000000000cc");
+  const measures = [{ name: "requests", target: "counter", unit: "1", properties: '{"path":"/"}' }];
+  await lake.add([makeBlock({ measures }, { stream: { ...points, kind: "metrics" } })]);
+  expect(await lake.query("SELECT name, kind, value, labels['path'] AS path FROM metrics")).toEqual(
+    [{ name: "requests", kind: "counter", value: 1.5, path: "/" }],
+  );
+  expect(await lake.query("SELECT * FROM measures")).toEqual([]);
+});
+
 test("processes, streams and blocks are those with events in the range", async () => {
   await using lake = await SmallLake.open();
   await lake.add([
