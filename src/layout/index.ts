@@ -139,7 +139,7 @@ export {
   type ShippedStore,
   storeOfTimeline,
 } from "./events/shipped.ts";
-export { Timeline, type TimelineState } from "./events/timeline.ts";
+export { nsOfMs, Timeline, type TimelineState } from "./events/timeline.ts";
 export type { EventProperties } from "./events/values.ts";
 export {
   AGENT_APP,

@@ -61,6 +61,8 @@ export function shapeOf(kind: number, bits: number): number {
 
 const DEPTH_MAX = 0xffff;
 const ANCHOR_EVERY_MS = 1000;
+/** Of what was refused, and failed. */
+const COUNTERS = 5;
 const NOTHING = { ints: new Int32Array(0), length: 0, truncated: false } as const satisfies Tail;
 
 export class RingWriter {
@@ -76,6 +78,7 @@ export class RingWriter {
   readonly #headAt: number;
   readonly #stateAt: number;
   readonly #shipperAt: number;
+  readonly #totalAt: number;
   #definitionsAt: number;
   readonly #definitionsEnd: number;
   #definitionCount = 0;
@@ -85,8 +88,8 @@ export class RingWriter {
   /** The tick from which on something besides the event has to be written. */
   #due = 0;
   #anchorDue = 0;
-  /** Refusals that no record has told of yet, in the order of the state page's counters. */
-  readonly #untold = new Float64Array(5);
+  /** Whether there are refusals that no record has told of yet. */
+  #hasUntold = false;
   readonly #words: number;
   readonly #measureLimit: number;
   readonly #beginLimit: number;
@@ -111,6 +114,7 @@ export class RingWriter {
     this.#headAt = (geometry.stateOffset + RING_STATE.head) / 4;
     this.#stateAt = geometry.stateOffset / 8;
     this.#shipperAt = (geometry.shipperOffset + RING_SHIPPER.position) / 4;
+    this.#totalAt = (geometry.shipperOffset + RING_SHIPPER.total) / 8;
     this.#definitionsAt = geometry.definitionsOffset / 4;
     this.#definitionsEnd = this.#definitionsAt + geometry.definitionsBytes / 4;
     this.#measureLimit = RING_SHARES.measure * this.#words;
@@ -269,7 +273,7 @@ export class RingWriter {
   #writeDue(now: number): void {
     if (now >= this.#anchorDue) this.#anchor(now);
     this.#due = this.#anchorDue;
-    if (this.#untold.some((count) => count > 0) && !this.#tellGap(now)) this.#due = 0;
+    if (this.#hasUntold && !this.#tellGap(now)) this.#due = 0;
   }
 
   /**
@@ -280,9 +284,13 @@ export class RingWriter {
     const at = this.#reserve(EVENT_WORDS.gap, this.#beginLimit);
     if (at < 0) return false;
     this.#doubles[at + 1] = tick;
-    for (let i = 0; i < this.#untold.length; i++) this.#doubles[at + 2 + i] = this.#untold[i]!;
+    const refused = this.#stateAt + RING_STATE.refusedSpans / 8;
+    const told = this.#stateAt + RING_STATE.told / 8;
+    for (let i = 0; i < COUNTERS; i++)
+      this.#doubles[at + 2 + i] = this.#doubles[refused + i]! - this.#doubles[told + i]!;
     this.#commit(at, EVENT_WORDS.gap, EVENT.gap);
-    this.#untold.fill(0);
+    for (let i = 0; i < COUNTERS; i++) this.#doubles[told + i] = this.#doubles[refused + i]!;
+    this.#hasUntold = false;
     return true;
   }
 
@@ -313,7 +321,10 @@ export class RingWriter {
 
   /** Looks how far whoever ships has come. Only here: it is his cache line. */
   #hasRoom(needed: number, limit: number): boolean {
-    const more = (Atomics.load(this.#ints, this.#shipperAt) - this.#shipped) >>> 0;
+    // Both are stored by calls of the system, the total first. Of one that is seen half stored the other one says less.
+    const total = (this.#doubles[this.#totalAt]! - this.#shipped) >>> 0;
+    const position = (Atomics.load(this.#ints, this.#shipperAt) - this.#shipped) >>> 0;
+    const more = Math.min(position, total);
     if (this.#shipped + more > this.#head) return false;
     this.#shipped += more;
     return this.#head + needed - this.#shipped <= limit;
@@ -337,7 +348,7 @@ export class RingWriter {
 
   #refuse(counter: number): void {
     this.#count(counter);
-    this.#untold[(counter - RING_STATE.refusedSpans) / 8]! += 1;
+    this.#hasUntold = true;
     this.#due = 0;
   }
 

@@ -2,7 +2,7 @@
 
 import { BLOCK_WORDS_MAX, BlockBuilder, Definitions } from "../../layout/index.ts";
 import type { OpenRing } from "../rings.ts";
-import type { MakeBlock } from "./shipped-ring.ts";
+import type { MakeBlock } from "./ring-part.ts";
 
 /** The quickest; what it leaves is mostly what cannot be packed at all. */
 const LEVEL = 1;

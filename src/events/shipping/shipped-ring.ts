@@ -1,26 +1,12 @@
 // One ring that is shipped: what is new in it becomes blocks in the spool. The order of stores makes that each event
 // arrives once, whatever store the agent dies at (docs/decisions/0051).
 
-import type { BlockHeader, BlockProcess, TimelineState } from "../../layout/index.ts";
+import type { BlockProcess } from "../../layout/index.ts";
 import type { Lease } from "../lease.ts";
 import type { OpenRing } from "../rings.ts";
+import { makeFinalBlock } from "./final-block.ts";
+import type { MakeBlock } from "./ring-part.ts";
 import type { Spool } from "./spool.ts";
-
-/** A part of a ring that becomes a block. */
-export interface RingPart {
-  ring: OpenRing;
-  /** Words from the ring's start: the first, and the one behind the last. Records begin at both. */
-  first: number;
-  end: number;
-  /** Nothing follows: the writer has ended. */
-  isFinal: boolean;
-  process: BlockProcess;
-  /** The ring's time at the first; undefined where it is not known. */
-  timeline: TimelineState | undefined;
-}
-
-/** Makes a block; of a part that is too long for one, of its beginning. */
-export type MakeBlock = (part: RingPart) => { block: Uint8Array; header: BlockHeader };
 
 /** Between two of them a test ends the process. */
 export type Step = "pending" | "spooled" | "total" | "position" | "final" | "ended" | "removed";
@@ -101,7 +87,7 @@ export class ShippedRing {
    */
   end(): boolean {
     const { lease, ring } = this;
-    const { spool, makeBlock, step } = this.#context;
+    const { spool, step } = this.#context;
     if (lease.isEnded) return true;
     const { total } = lease;
     const part = {
@@ -112,7 +98,7 @@ export class ShippedRing {
       process: this.#process,
       timeline: lease.timeline,
     };
-    const { block, header } = makeBlock(part);
+    const { block, header } = makeFinalBlock(part);
     if (!spool.append(block, header)) return false;
     step?.("final");
     lease.storeEnded();

@@ -4,11 +4,16 @@
 import { rmSync, statSync } from "node:fs";
 import { ownUids } from "../../ffi/index.ts";
 import { findProcess, identityOf, ProcessLook } from "../../identity/index.ts";
-import { type BlockProcess, type ProcessIdentity, UNKNOWN_IDENTITY } from "../../layout/index.ts";
+import {
+  type BlockProcess,
+  nsOfMs,
+  type ProcessIdentity,
+  UNKNOWN_IDENTITY,
+} from "../../layout/index.ts";
 import { Lease } from "../lease.ts";
 import { OpenRing, ringsNamed } from "../rings.ts";
 import { ShippedRing, type ShippingContext } from "./shipped-ring.ts";
-import { nsOf } from "./times.ts";
+
 import { Users } from "./users.ts";
 
 export interface ShipperOptions extends ShippingContext {
@@ -211,7 +216,7 @@ export class Shipper {
     const { containerId: container, podName: pod, namespace } = identity;
     return {
       ...{ processId, app, service, pid, exe, runtime },
-      startNs: nsOf(processStartUnixMs),
+      startNs: String(nsOfMs(processStartUnixMs)),
       host: this.#options.host,
       user: this.#users.name(uid),
       ...(container === "" ? {} : { container }),

@@ -57,8 +57,10 @@ export const RING_STATE = {
   failed: 96,
   /** Definitions for which there was no room. */
   inlined: 104,
+  /** Five f64: how many of the first five counters records of gaps have told. The rest is told when the writer has ended. */
+  told: 128,
 } as const;
-export const RING_STATE_BYTES = 112;
+export const RING_STATE_BYTES = 168;
 
 /** Byte offsets in the page that whoever ships alone writes. */
 export const RING_SHIPPER = {

@@ -143,16 +143,22 @@ export class RingReader {
   }
 
   get refusals(): Refusals {
+    return this.#refusals((refused) => refused);
+  }
+
+  /** What no record tells of: when its writer has ended, nobody will. */
+  get untold(): Refusals {
+    return this.#refusals((refused, told) => refused - told);
+  }
+
+  #refusals(pick: (refused: number, told: number) => number): Refusals {
     const view = viewOf(this.#copy(this.#header.stateOffset, RING_STATE_BYTES));
     // Anything may stand there.
-    const at = (offset: number) => countOf(view.getFloat64(offset, true));
-    return {
-      spans: at(RING_STATE.refusedSpans),
-      measures: at(RING_STATE.refusedMeasures),
-      logs: at(RING_STATE.refusedLogs),
-      severe: at(RING_STATE.refusedSevere),
-      failed: at(RING_STATE.failed),
-    };
+    const [spans, measures, logs, severe, failed] = [0, 8, 16, 24, 32].map((offset) => {
+      const refused = view.getFloat64(RING_STATE.refusedSpans + offset, true);
+      return countOf(pick(refused, view.getFloat64(RING_STATE.told + offset, true)));
+    }) as [number, number, number, number, number];
+    return { spans, measures, logs, severe, failed };
   }
 
   /** The next events, in the order in which they were recorded. There are more until {@link RingReader.isAtHead}. */

@@ -4,7 +4,7 @@ import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { RingWriter } from "../../../src/client/events/ring-writer.ts";
 import { MicroView } from "../../../src/client/index.ts";
-import { DEFINITION, type RingEvent } from "../../../src/layout/index.ts";
+import { DEFINITION, RING_SHIPPER, type RingEvent } from "../../../src/layout/index.ts";
 import {
   emptyRing,
   memoryOf,
@@ -320,6 +320,9 @@ describe("a writer that dies between any two stores", () => {
     const returned: number[] = [];
     const ship = () => {
       const value = memory.ints[SMALL.stateOffset / 4]!;
+      const total = (SMALL.shipperOffset + RING_SHIPPER.total) / 8;
+      memory.doubles[total] = value;
+      stores.push([memory.doubles, total, value]);
       memory.ints[SMALL.shipperOffset / 4] = value;
       stores.push([memory.ints, SMALL.shipperOffset / 4, value]);
     };

@@ -1,0 +1,137 @@
+// Services at full load that are killed at random, while their agent is killed at random too: every event that was
+// recorded is in the lake once. MICROVIEW_FLIGHTS=1000 says how many services are killed; without, as many as fit.
+
+import { expect, test } from "bun:test";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { SharedFile } from "../../../src/ffi/index.ts";
+import type { DecodedBlock } from "../../../src/layout/index.ts";
+import { textAt } from "../../support/blocks.ts";
+import { TestHost } from "../../support/host.ts";
+import { until } from "../../support/wait.ts";
+import { LakeStandIn } from "./stand-in.ts";
+
+const FLIGHTS = Number(process.env["MICROVIEW_FLIGHTS"] ?? 0);
+const FOR_MS = 25_000;
+const AT_ONCE = 2;
+
+/** A service that records without a rest until it is killed, and how many of its calls had returned then. */
+async function fly(host: TestHost): Promise<{ pid: number; returned: number }> {
+  const countPath = join(host.folder, `count-${crypto.randomUUID()}`);
+  writeFileSync(countPath, new Uint8Array(4096));
+  const told = {
+    poolDir: host.poolDir,
+    countPath,
+    burst: 1 + Math.floor(Math.random() * 3000),
+    restMs: 0,
+  };
+  const child = host.run("tests/events/fixtures/service.ts", told);
+  const mapping = SharedFile.open(countPath, false).map(0, 4096, false);
+  try {
+    const returned = () => new Int32Array(mapping.bytes(0, 4).slice().buffer)[0]!;
+    await until("it records", () => returned() > 0);
+    await Bun.sleep(Math.random() * 300);
+    child.kill("SIGKILL");
+    await child.exited;
+    return { pid: child.pid, returned: returned() };
+  } finally {
+    mapping.unmap();
+  }
+}
+
+/** An agent that is killed and started again until it is told to stop. */
+async function mortalAgents(
+  host: TestHost,
+  lake: LakeStandIn,
+  isOver: () => boolean,
+): Promise<number> {
+  const options = {
+    lake: lake.url,
+    spool: join(host.folder, "spool"),
+    spoolBytes: 1 << 30,
+    spoolAgeMs: 3_600_000,
+    poolDir: host.poolDir,
+    host: "here",
+    isForAll: false,
+    backoffMs: { first: 5, last: 50 },
+  };
+  const steps = ["pending", "spooled", "total", "position", "final", "ended", "removed"];
+  for (let deaths = 0; ; deaths++) {
+    const step = steps[Math.floor(Math.random() * steps.length)]!;
+    const dieAfter = { step, times: 1 + Math.floor(Math.random() * 30) };
+    const agent = host.run("tests/events/shipping/fixtures/shipper.ts", {
+      options,
+      ...(isOver() ? {} : { dieAfter }),
+    });
+    if (isOver()) return deaths;
+    // Some die where nobody has said that they may.
+    await Promise.race([agent.exited, Bun.sleep(Math.random() * 2000)]);
+    agent.kill("SIGKILL");
+    await agent.exited;
+  }
+}
+
+function ringsOf(host: TestHost): string[] {
+  const folder = join(host.poolDir, "shop");
+  return existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith("events.")) : [];
+}
+
+function numbersOf(blocks: readonly DecodedBlock[]) {
+  const numbers: number[] = [];
+  let refused = 0;
+  const damaged: string[] = [];
+  for (const { logs } of blocks) {
+    for (let row = 0; row < logs.rows; row++) {
+      const target = textAt(logs.target, row);
+      const properties = JSON.parse(textAt(logs.properties, row) || "{}");
+      if (target === "microview.gap") refused += properties.severe;
+      else if (target.startsWith("microview.")) damaged.push(target);
+      else if (typeof properties.n === "number") numbers.push(properties.n);
+    }
+  }
+  return { numbers, refused, damaged };
+}
+
+test(
+  "every event that was recorded before a SIGKILL is in the lake once, whatever becomes of the agent",
+  async () => {
+    await using host = new TestHost();
+    await using lake = new LakeStandIn();
+    lake.fate = () => (Math.random() < 0.1 ? new Response("", { status: 503 }) : undefined);
+    let isOver = false;
+    const agents = mortalAgents(host, lake, () => isOver);
+    const flown: { pid: number; returned: number }[] = [];
+    const endMs = performance.now() + FOR_MS;
+    let begun = 0;
+    const isEnough = () => (FLIGHTS > 0 ? begun >= FLIGHTS : performance.now() > endMs);
+    await Promise.all(
+      Array.from({ length: AT_ONCE }, async () => {
+        while (!isEnough()) {
+          begun++;
+          // An application may have 64 rings; of more, the oldest goes, whether an agent was there or not.
+          await until("rings were taken", () => ringsOf(host).length < 40, 120_000);
+          flown.push(await fly(host));
+        }
+      }),
+    );
+    isOver = true;
+    await agents;
+    await until("no ring is left", () => ringsOf(host).length === 0, 120_000);
+    const byPid = new Map<number, DecodedBlock[]>();
+    for (const blocks of lake.streams().values()) byPid.set(blocks[0]!.header.process.pid, blocks);
+    for (const { pid, returned } of flown) {
+      const blocks = byPid.get(pid)!;
+      const { numbers, refused, damaged } = numbersOf(blocks);
+      expect(damaged).toEqual([]);
+      for (const [i, { header }] of blocks.entries()) {
+        expect(header.first).toBe(i === 0 ? 0 : blocks[i - 1]!.header.end);
+        expect(header.isFinal).toBe(i === blocks.length - 1);
+      }
+      expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
+      // The call that had not returned may be there too, or have been refused.
+      expect([returned, returned + 1]).toContain(numbers.length + refused);
+    }
+    console.log(`${flown.length} services and ${await agents} agents were killed`);
+  },
+  FLIGHTS > 0 ? FLIGHTS * 5_000 + 300_000 : 300_000,
+);
