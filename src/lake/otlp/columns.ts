@@ -66,7 +66,7 @@ export function* columnsOf({ logs, measures, spans }: Rows): Generator<BlockColu
 }
 
 /** Some rows at a time, in the order of their times. */
-function* partsOf<Row extends { properties: string; message?: string }>(
+function* partsOf<Row extends LogRow | MeasureRow | SpanRow>(
   rows: readonly Row[],
   timeOf: (row: Row) => bigint,
 ): Generator<readonly Row[]> {
@@ -74,8 +74,7 @@ function* partsOf<Row extends { properties: string; message?: string }>(
   let from = 0;
   let characters = 0;
   for (const [i, row] of sorted.entries()) {
-    const { properties, message = "" } = row;
-    const more = properties.length + message.length;
+    const more = charactersOf(row);
     const isFull = i - from === ROWS_MAX || characters + more > CHARACTERS_MAX;
     if (i > from && (isFull || timeOf(row) - timeOf(sorted[from]!) > BLOCK_NS_MAX)) {
       yield sorted.slice(from, i);
@@ -85,6 +84,13 @@ function* partsOf<Row extends { properties: string; message?: string }>(
     characters += more;
   }
   if (from < sorted.length) yield sorted.slice(from);
+}
+
+/** Characters of all texts of a row. */
+export function charactersOf(row: LogRow | MeasureRow | SpanRow): number {
+  let characters = 0;
+  for (const value of Object.values(row)) if (typeof value === "string") characters += value.length;
+  return characters;
 }
 
 function none(): BlockColumns {

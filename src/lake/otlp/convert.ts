@@ -1,7 +1,7 @@
 // A request of OTLP as blocks: the same request gives the same blocks, so that what is sent again is known.
 
 import { type BlockOrigin, encodeBlock, type Zstd } from "../../layout/index.ts";
-import { columnsOf, type Rows } from "./columns.ts";
+import { charactersOf, columnsOf, type Rows } from "./columns.ts";
 import { logRow } from "./logs.ts";
 import { type Message, messageIn, messagesIn, OtlpError, type Signal, textIn } from "./messages.ts";
 import { addMetric } from "./metrics.ts";
@@ -10,6 +10,7 @@ import { spanRow } from "./traces.ts";
 
 /** Rows of one request: what a small one can be blown up to. */
 const ROWS_MAX = 1 << 20;
+const CHARACTERS_MAX = 1 << 27;
 /** A block's first number is made of so many bits of a digest; 14 hex digits hold 56, a number 53. */
 const FIRST_HEX_DIGITS = 13;
 const LONG_MAX = 2n ** 63n - 1n;
@@ -70,6 +71,7 @@ class Collected {
   reason = "";
   readonly #nowNs: bigint;
   #rows = 0;
+  #characters = 0;
 
   constructor(nowNs: bigint) {
     this.#nowNs = nowNs;
@@ -89,7 +91,7 @@ class Collected {
   #logs(part: Message, scope: string, { logs }: Rows): void {
     for (const record of messagesIn(part, "logRecords")) {
       const row = logRow(record, scope, this.#nowNs);
-      if (this.#isTime(row.timeNs)) logs.push(row);
+      if (this.#hasRoom(row, row.timeNs)) logs.push(row);
     }
   }
 
@@ -99,25 +101,28 @@ class Collected {
       if (typeof row === "string") this.#reject(1, row);
       else if (row.endNs - row.beginNs > SPAN_NS_MAX)
         this.#reject(1, "a span is longer than a year");
-      else if (this.#isTime(row.beginNs) && this.#isTime(row.endNs, 0)) spans.push(row);
+      else if (this.#hasRoom(row, row.beginNs, row.endNs)) spans.push(row);
     }
   }
 
   #metrics(part: Message, scope: string, { measures }: Rows): void {
     for (const metric of messagesIn(part, "metrics")) {
       const rejected = addMetric(metric, scope, this.#nowNs, (row) => {
-        if (this.#isTime(row.timeNs)) measures.push(row);
+        if (this.#hasRoom(row, row.timeNs)) measures.push(row);
       });
       this.#reject(rejected, "a point has no name, no value, or no bounds for its buckets");
     }
   }
 
-  /** Also counts it. @throws OtlpError when there are too many */
-  #isTime(timeNs: bigint, rows = 1): boolean {
-    this.#rows += rows;
-    if (this.#rows > ROWS_MAX)
-      throw new OtlpError(`the request has more than ${ROWS_MAX} rows: send it in parts`);
-    if (timeNs >= 0n && timeNs <= LONG_MAX) return true;
+  /** Counts a row. @returns false when its time cannot be kept @throws OtlpError when there are too many */
+  #hasRoom(row: Parameters<typeof charactersOf>[0], ...timesNs: bigint[]): boolean {
+    this.#rows++;
+    this.#characters += charactersOf(row);
+    if (this.#rows > ROWS_MAX || this.#characters > CHARACTERS_MAX)
+      throw new OtlpError(
+        "the request has too many rows, or too much text in them: send it in parts",
+      );
+    if (timesNs.every((each) => each >= 0n && each <= LONG_MAX)) return true;
     this.#reject(1, "a time is before 1970 or beyond 2262");
     return false;
   }

@@ -27,9 +27,9 @@ const TAKEN = new Set<string>([
   ...["container.name", "k8s.pod.name", "k8s.namespace.name", "container.image.name"],
 ]);
 
-const TEXT_MAX = 1_000;
-/** All properties of a process; a block's header has 64 KiB. */
-const PROPERTIES_CHARACTERS_MAX = 8_000;
+// A block's header has 64 KiB, and JSON may have six bytes for a character.
+const TEXT_MAX = 500;
+const PROPERTIES_CHARACTERS_MAX = 4_000;
 const PID_MAX = 2 ** 32;
 
 export interface Origin {
