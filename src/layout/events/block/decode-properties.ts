@@ -5,14 +5,23 @@ import type { ColumnReader } from "./planes.ts";
 import { GAP, PROPERTIES_BYTES_MAX } from "./shapes.ts";
 import { PROPERTIES, scaleOf, VALUES_AS_DOUBLES } from "./tables.ts";
 
+/** Whole numbers that are below 2⁵³, or are forged. */
+function numbersOf(longs: BigInt64Array): Float64Array {
+  const halves = new Int32Array(longs.buffer, longs.byteOffset, 2 * longs.length);
+  const values = new Float64Array(longs.length);
+  for (let i = 0; i < longs.length; i++)
+    values[i] = halves[2 * i + 1]! * 2 ** 32 + (halves[2 * i]! >>> 0);
+  return values;
+}
+
 export function decodeDecimals(reader: ColumnReader, size: number): Float64Array {
   const digits = reader.u8();
   if (digits === VALUES_AS_DOUBLES) return reader.doubles(size);
   const scale = scaleOf(digits);
   if (scale === undefined) reader.fail(`values with ${digits} digits`);
   const values = new Float64Array(size);
-  const wholes = reader.longs(size);
-  for (let i = 0; i < size; i++) values[i] = Number(wholes[i]!) / scale;
+  const wholes = numbersOf(reader.longs(size));
+  for (let i = 0; i < size; i++) values[i] = wholes[i]! / scale;
   return values;
 }
 
@@ -114,7 +123,7 @@ export class PropertyReader {
     const reader = this.#reader;
     switch (gap) {
       case GAP.integer: {
-        const values = reader.longs(size);
+        const values = numbersOf(reader.longs(size));
         this.#spend(NUMBER_CHARACTERS * size);
         return (row) => String(values[row]);
       }

@@ -150,7 +150,8 @@ function decodeSpans(
   const rows = spanRows + openRows;
   if (rows === 0) return { spans: blankSpans(), opens: blankSpans() };
   const status = reader.octets(rows, OPEN + 1);
-  const openCount = status.reduce((sum, each) => sum + (each === OPEN ? 1 : 0), 0);
+  let openCount = 0;
+  for (const each of status) if (each === OPEN) openCount++;
   if (openCount !== openRows)
     reader.fail(`${openCount} spans are open, and the header says ${openRows}`);
   const index = reader.uints(rows);
@@ -158,7 +159,7 @@ function decodeSpans(
   const [name, target, place] = columnsOf(reader, index, count, 3);
   const beginNs = reader.deltas(rows);
   const endNs = reader.longs(rows);
-  for (let i = 0; i < rows; i++) endNs[i] = status[i] === OPEN ? 0n : endNs[i]! + beginNs[i]!;
+  addTo(endNs, beginNs, status);
   const spanId = unsigned(reader.deltas(rows));
   const parentCode = reader.uints(rows);
   const parentId = decodeParents(reader, parentCode, spanId);
@@ -191,8 +192,8 @@ function decodeSpans(
   };
   if (openRows === 0) return { spans: all, opens: blankSpans() };
   return {
-    spans: pick(all, (i) => status[i] !== OPEN, spanRows),
-    opens: withoutStatus(pick(all, (i) => status[i] === OPEN, openRows)),
+    spans: pick(all, rowsWhere(status, false, spanRows)),
+    opens: withoutStatus(pick(all, rowsWhere(status, true, openRows))),
   };
 }
 
@@ -211,13 +212,20 @@ function decodeParents(
   if (count > codes.length) reader.fail(`${count} parents of ${codes.length} spans`);
   const elsewhere = unsigned(reader.deltas(count));
   const parentId = new BigUint64Array(codes.length);
+  const parents = halvesIn(parentId);
+  const others = halvesIn(elsewhere);
+  const ids = halvesIn(spanId);
   let next = 0;
   for (let i = 0; i < codes.length; i++) {
     const code = codes[i]!;
     if (code === PARENT.none) continue;
-    if (code === PARENT.elsewhere) parentId[i] = elsewhere[next++] ?? 0n;
-    else if (code - PARENT.distance < i) parentId[i] = spanId[parentRowOf(codes, i)]!;
-    else reader.fail(`span ${i} has a parent that is not before it`);
+    const isElsewhere = code === PARENT.elsewhere;
+    if (!isElsewhere && code - PARENT.distance >= i)
+      reader.fail(`span ${i} has a parent that is not before it`);
+    const from = isElsewhere ? others : ids;
+    const at = 2 * (isElsewhere ? next++ : parentRowOf(codes, i));
+    parents[2 * i] = from[at] ?? 0;
+    parents[2 * i + 1] = from[at + 1] ?? 0;
   }
   if (next !== count) reader.fail(`${next} spans have a parent elsewhere, and there are ${count}`);
   return parentId;
@@ -233,29 +241,50 @@ function decodeTraces(reader: ColumnReader, parentCode: Uint32Array) {
   const codes = reader.uints(rows);
   const count = reader.u32();
   if (count > rows) reader.fail(`${count} traces of ${rows} spans`);
-  const words = reader.raw(16 * count).slice();
-  const view = new DataView(words.buffer);
+  const words = new Uint32Array(reader.raw(16 * count).slice().buffer);
   const traceHigh = new BigUint64Array(rows);
   const traceLow = new BigUint64Array(rows);
+  const highs = halvesIn(traceHigh);
+  const lows = halvesIn(traceLow);
   let next = 0;
   for (let i = 0; i < rows; i++) {
     const code = codes[i]!;
     if (code === TRACE.parents) {
       if (parentCode[i]! < PARENT.distance) reader.fail(`span ${i} has the trace of no parent`);
-      const parent = parentRowOf(parentCode, i);
-      traceHigh[i] = traceHigh[parent]!;
-      traceLow[i] = traceLow[parent]!;
+      const parent = 2 * parentRowOf(parentCode, i);
+      highs[2 * i] = highs[parent]!;
+      highs[2 * i + 1] = highs[parent + 1]!;
+      lows[2 * i] = lows[parent]!;
+      lows[2 * i + 1] = lows[parent + 1]!;
       continue;
     }
     const number = code === TRACE.new ? next++ : code - TRACE.known;
     if (number >= Math.min(next, count)) reader.fail(`span ${i} has trace ${number} of ${count}`);
-    const half = (at: number) =>
-      (BigInt(view.getUint32(16 * number + at, true)) << 32n) |
-      BigInt(view.getUint32(16 * number + at + 4, true));
-    traceHigh[i] = half(0);
-    traceLow[i] = half(8);
+    highs[2 * i + 1] = words[4 * number]!;
+    highs[2 * i] = words[4 * number + 1]!;
+    lows[2 * i + 1] = words[4 * number + 2]!;
+    lows[2 * i] = words[4 * number + 3]!;
   }
   return { traceHigh, traceLow };
+}
+
+/** Two numbers for each of 64 bits, the lower half first: as such they cost no object. */
+function halvesIn(values: BigInt64Array | BigUint64Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
+}
+
+/** Makes ends of durations; 0 where a span is open. */
+function addTo(durations: BigInt64Array, begins: BigInt64Array, status: Uint8Array): void {
+  const into = halvesIn(durations);
+  const from = halvesIn(begins);
+  for (let i = 0; i < status.length; i++) {
+    const isEnded = status[i] !== OPEN;
+    const low = isEnded ? into[2 * i]! + from[2 * i]! : 0;
+    into[2 * i + 1] = isEnded
+      ? into[2 * i + 1]! + from[2 * i + 1]! + (low > 0xffff_ffff ? 1 : 0)
+      : 0;
+    into[2 * i] = low;
+  }
 }
 
 function decodeDepths(reader: ColumnReader, parentCode: Uint32Array): Uint16Array {
@@ -280,28 +309,49 @@ function decodeCloses(
   return { rows, spanId, endNs, status, properties: properties.column(rows) };
 }
 
-function pick(all: SpanColumns, isWanted: (row: number) => boolean, rows: number): SpanColumns {
-  const text = ({ index, texts }: TextColumn) => ({
-    index: index.filter((_, i) => isWanted(i)),
-    texts,
-  });
+function rowsWhere(status: Uint8Array, isOpen: boolean, count: number): Uint32Array {
+  const rows = new Uint32Array(count);
+  let next = 0;
+  for (let i = 0; i < status.length; i++) if ((status[i] === OPEN) === isOpen) rows[next++] = i;
+  return rows;
+}
+
+function pick(all: SpanColumns, rows: Uint32Array): SpanColumns {
+  const text = ({ index, texts }: TextColumn) => ({ index: picked(index, rows), texts });
   return {
-    rows,
-    beginNs: all.beginNs.filter((_, i) => isWanted(i)),
-    endNs: all.endNs.filter((_, i) => isWanted(i)),
-    spanId: all.spanId.filter((_, i) => isWanted(i)),
-    parentId: all.parentId.filter((_, i) => isWanted(i)),
-    traceHigh: all.traceHigh.filter((_, i) => isWanted(i)),
-    traceLow: all.traceLow.filter((_, i) => isWanted(i)),
-    depth: all.depth.filter((_, i) => isWanted(i)),
-    kind: all.kind.filter((_, i) => isWanted(i)),
-    isAsync: all.isAsync.filter((_, i) => isWanted(i)),
-    status: all.status.filter((_, i) => isWanted(i)),
+    rows: rows.length,
+    beginNs: pickedLongs(all.beginNs, rows),
+    endNs: pickedLongs(all.endNs, rows),
+    spanId: pickedLongs(all.spanId, rows),
+    parentId: pickedLongs(all.parentId, rows),
+    traceHigh: pickedLongs(all.traceHigh, rows),
+    traceLow: pickedLongs(all.traceLow, rows),
+    depth: picked(all.depth, rows),
+    kind: picked(all.kind, rows),
+    isAsync: picked(all.isAsync, rows),
+    status: picked(all.status, rows),
     name: text(all.name),
     target: text(all.target),
     place: text(all.place),
     properties: text(all.properties),
   };
+}
+
+function picked<T extends Uint8Array | Uint16Array | Uint32Array>(all: T, rows: Uint32Array): T {
+  const some = all.slice(0, rows.length) as T;
+  for (let i = 0; i < rows.length; i++) some[i] = all[rows[i]!]!;
+  return some;
+}
+
+function pickedLongs<T extends BigInt64Array | BigUint64Array>(all: T, rows: Uint32Array): T {
+  const some = all.slice(0, rows.length) as T;
+  const into = halvesIn(some);
+  const from = halvesIn(all);
+  for (let i = 0; i < rows.length; i++) {
+    into[2 * i] = from[2 * rows[i]!]!;
+    into[2 * i + 1] = from[2 * rows[i]! + 1]!;
+  }
+  return some;
 }
 
 function unsigned(values: BigInt64Array): BigUint64Array {

@@ -181,30 +181,41 @@ export class ColumnWriter {
   }
 
   #signed(values: Float64Array, rows: number, isDelta: boolean): void {
+    const greatest = this.#smalls(values, rows, isDelta, false);
+    // Nearly always there are no signs, and none that takes more than four bytes.
+    const isSigned = greatest < 0;
+    const size = isSigned ? this.#smalls(values, rows, isDelta, true) : greatest;
+    if (size < TWO_32) {
+      const planes = planesOf(size);
+      this.u8((isSigned ? ZIGZAG : 0) | planes);
+      this.#planes(this.#low, rows, planes);
+    } else this.#longs(rows, isSigned ? ZIGZAG : 0);
+  }
+
+  /** Fills the scratch arrays; the upper one where it is needed. @returns the greatest, or −1 when signs are to be folded in */
+  #smalls(values: Float64Array, rows: number, isDelta: boolean, isSigned: boolean): number {
     const { low, high } = this.#scratch(rows);
-    let isSigned = false;
-    let before = values[0]!;
+    let greatest = 0;
+    let before = isDelta ? values[0]! : 0;
     for (let i = 0; i < rows; i++) {
       const value = values[i]!;
-      if (isDelta ? value < before : value < 0) {
-        isSigned = true;
-        break;
-      }
-      before = value;
-    }
-    before = values[0]!;
-    for (let i = 0; i < rows; i++) {
-      const value = values[i]!;
-      let small = value;
-      if (isDelta) {
-        small = value - before;
-        before = value;
-      }
+      let small = value - before;
+      if (isDelta) before = value;
       if (isSigned) small = small < 0 ? -2 * small - 1 : 2 * small;
+      else if (small < 0) return -1;
+      if (small > greatest) greatest = small;
       low[i] = small;
+    }
+    if (greatest < TWO_32) return greatest;
+    before = isDelta ? values[0]! : 0;
+    for (let i = 0; i < rows; i++) {
+      const value = values[i]!;
+      let small = value - before;
+      if (isDelta) before = value;
+      if (isSigned) small = small < 0 ? -2 * small - 1 : 2 * small;
       high[i] = small / TWO_32;
     }
-    this.#longs(rows, isSigned ? ZIGZAG : 0);
+    return greatest;
   }
 
   /** What the scratch arrays hold, signs folded in if there are any. */
@@ -244,11 +255,39 @@ export class ColumnWriter {
   #planes(values: Uint32Array | Uint16Array | Uint8Array, rows: number, planes: number): void {
     this.#room(rows * planes);
     const bytes = this.#bytes;
-    for (let plane = 0; plane < planes; plane++) {
-      const at = this.length;
-      const shift = 8 * plane;
-      for (let i = 0; i < rows; i++) bytes[at + i] = values[i]! >>> shift;
-      this.length = at + rows;
+    const at = this.length;
+    this.length = at + rows * planes;
+    const second = at + rows;
+    const third = second + rows;
+    const fourth = third + rows;
+    // All planes in one go over the values.
+    switch (planes) {
+      case 1:
+        for (let i = 0; i < rows; i++) bytes[at + i] = values[i]!;
+        return;
+      case 2:
+        for (let i = 0; i < rows; i++) {
+          const value = values[i]!;
+          bytes[at + i] = value;
+          bytes[second + i] = value >>> 8;
+        }
+        return;
+      case 3:
+        for (let i = 0; i < rows; i++) {
+          const value = values[i]!;
+          bytes[at + i] = value;
+          bytes[second + i] = value >>> 8;
+          bytes[third + i] = value >>> 16;
+        }
+        return;
+      case 4:
+        for (let i = 0; i < rows; i++) {
+          const value = values[i]!;
+          bytes[at + i] = value;
+          bytes[second + i] = value >>> 8;
+          bytes[third + i] = value >>> 16;
+          bytes[fourth + i] = value >>> 24;
+        }
     }
   }
 
