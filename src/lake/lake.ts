@@ -122,9 +122,11 @@ export class Lake {
     this.#context = context;
     this.#maintenance = maintenance;
     const { catalogue, blobs, folder } = context;
-    this.#status = new StatusReport(catalogue, this.#counters, {
-      ...{ version, startedAt: new Date().toISOString() },
-    });
+    const about = { version, startedAt: new Date().toISOString() };
+    const { materializer } = maintenance;
+    this.#status = new StatusReport(catalogue, this.#counters, about, () =>
+      materializer.failures.map(({ view, message }) => `${view}: ${message}`),
+    );
     this.#ingestion = new Ingestion({
       ...{ catalogue, blobs, counters: this.#counters },
       disk: new Disk(folder.dir, options.reserveBytes ?? RESERVE_BYTES),
@@ -146,6 +148,12 @@ export class Lake {
       limits: fitConnections(CONNECTION_LIMITS),
       maxBodyBytes: options.bodyBytesMax ?? BODY_BYTES_MAX,
       answer: (request) => this.#answer(request),
+      // Everybody may see these: which view it is, and not why.
+      problems: () =>
+        materializer.failures.map(({ view }) => ({
+          message: `the table ${view} cannot be made at the moment`,
+          hint: "`microview lake status` says why",
+        })),
       ...(tls === undefined ? {} : { tls }),
     });
     this.#looking = setInterval(() => {

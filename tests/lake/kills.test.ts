@@ -66,9 +66,16 @@ test(
     }
     stop.abort();
     const sent = await Promise.all(senders);
+    // By SQL: files were made and merged meanwhile.
+    const sql = `select count(*) as rows, count(distinct (stream_id, message)) as events from log_entries`;
+    const answer = await fetch(`${lake.url}/v1/query`, {
+      ...{ method: "POST", body: JSON.stringify({ sql }) },
+    });
+    const all = sent.reduce((sum, each) => sum + each, 0);
+    expect((await answer.text()).split("\n")[1]).toBe(JSON.stringify([all, all]));
     expect(await lake.end("SIGTERM")).toBe(0);
     const { blocks, logs } = await keptIn(join(host.folder, "lake"));
-    expect(blocks).toHaveLength(sent.reduce((sum, each) => sum + each, 0) / BLOCK_ROWS);
+    expect(blocks).toHaveLength(all / BLOCK_ROWS);
     const counts = new Map<unknown, number>();
     for (const { message } of logs) counts.set(message, (counts.get(message) ?? 0) + 1);
     // Number n was sent by each sender that came so far.

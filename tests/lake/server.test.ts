@@ -8,6 +8,7 @@ import { encodeSegment } from "../../src/layout/index.ts";
 import { ORIGIN } from "../support/blocks.ts";
 import { TestHost } from "../support/host.ts";
 import { lakeOf, logBlock, newSegmentId, putSegment } from "../support/lakes.ts";
+import { until } from "../support/wait.ts";
 
 const statusOf = async (url: string): Promise<LakeStatus> =>
   (await fetch(`${url}/v1/status`)).json() as Promise<LakeStatus>;
@@ -160,4 +161,18 @@ test("its numbers are Prometheus text", async () => {
   expect(text).toContain('\nmicroview_lake_events{kind="logs"} 10\n');
   expect(text).toContain('\nmicroview_lake_refused_total{code="damaged-segment"} 1\n');
   expect(await (await fetch(`${lake.url}/healthz`)).text()).toBe("ok\n");
+});
+
+test("a block whose rows cannot be read is told as lost, and the others are rows", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host);
+  const broken = boasting(logBlock(10, { first: 10 }), '"logs":10', '"logs":11');
+  await putSegment(lake.url, newSegmentId(), [logBlock(10), broken]);
+  const body = JSON.stringify({ sql: "select count(*) from log_entries" });
+  const answer = await fetch(`${lake.url}/v1/query`, { method: "POST", body });
+  expect((await answer.text()).split("\n")[1]).toBe("[10]");
+  await until("it is told", async () => {
+    const { views } = await statusOf(lake.url);
+    return views.find(({ view }) => view === "log_entries")?.setAside === 1;
+  });
 });

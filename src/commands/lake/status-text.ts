@@ -25,7 +25,8 @@ export function statusText(answer: unknown, style: Style): string {
     ["processes", count(rest.processes)],
     ["streams", `${count(streams?.all)}, ${count(streams?.alive)} alive`],
     ["came again", `${count(since?.again)} segments`],
-    ["lost", lossText(since)],
+    ["lost", lossText(since, views)],
+    ...problemsOf(rest.problems),
   ];
   const width = Math.max(...pairs.map(([name]) => name.length));
   const head = pairs
@@ -34,13 +35,28 @@ export function statusText(answer: unknown, style: Style): string {
   return `${head}\n${tableOf(Array.isArray(views) ? views : [], style)}`;
 }
 
-function lossText(since: Partial<LakeStatus["since"]> | undefined): string {
+function lossText(since: Partial<LakeStatus["since"]> | undefined, views: unknown): string {
   const told = [
     ...((since?.conflicts ?? 0) > 0 ? [`${count(since?.conflicts)} conflicting blocks`] : []),
+    ...setAsideOf(views),
     ...byReason(since?.refused, "refused"),
     ...byReason(since?.rejected, "of OTLP rejected"),
   ];
   return told.length === 0 ? "nothing since the lake was started" : told.join(", ");
+}
+
+/** Of views, until another version looks at them again. */
+function setAsideOf(views: unknown): string[] {
+  if (!Array.isArray(views)) return [];
+  return views.flatMap(({ view, setAside }: Partial<LakeStatus["views"][number]>) =>
+    typeof setAside === "number" && setAside > 0
+      ? [`${count(setAside)} damaged blocks: ${shown(view)}`]
+      : [],
+  );
+}
+
+function problemsOf(problems: unknown): [string, string][] {
+  return Array.isArray(problems) ? problems.map((each) => ["problem", shown(each)]) : [];
 }
 
 function byReason(counts: unknown, what: string): string[] {

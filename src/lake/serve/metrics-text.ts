@@ -46,6 +46,10 @@ export function metricsText({
       of(views, ({ bytes }) => bytes),
     ),
     family(
+      ...(["view_set_aside_blocks", "gauge", "Blocks that cannot be read for a view."] as const),
+      of(views, ({ setAside }) => setAside),
+    ),
+    family(
       ...(["view_waiting_blocks", "gauge", "Blocks that are in no file of a view yet."] as const),
       of(views, ({ waiting }) => waiting?.blocks),
     ),

@@ -25,6 +25,8 @@ export interface ViewStatus {
   newest: string | null;
   /** Of views that are made of blocks: those that are in no file yet. Spans wait until they are asked for. */
   waiting: { blocks: number; rows: number; oldestMs: number } | null;
+  /** Blocks that the view goes without, because they cannot be read or written. */
+  setAside: number;
 }
 
 export interface LakeStatus {
@@ -43,6 +45,8 @@ export interface LakeStatus {
   processes: number;
   streams: { all: number; alive: number };
   views: ViewStatus[];
+  /** What keeps views from being made now. */
+  problems: string[];
   /** Since the lake was started. */
   since: {
     segments: number;
@@ -61,6 +65,7 @@ export class StatusReport {
   readonly #catalogue: Catalogue;
   readonly #counters: LakeCounters;
   readonly #about: Pick<LakeStatus, "version" | "startedAt">;
+  readonly #problems: () => string[];
   #last: Promise<LakeStatus> | undefined;
   #lastAtMs = 0;
 
@@ -68,10 +73,12 @@ export class StatusReport {
     catalogue: Catalogue,
     counters: LakeCounters,
     about: Pick<LakeStatus, "version" | "startedAt">,
+    problems: () => string[],
   ) {
     this.#catalogue = catalogue;
     this.#counters = counters;
     this.#about = about;
+    this.#problems = problems;
   }
 
   /** Of a second ago at most. */
@@ -117,6 +124,7 @@ export class StatusReport {
       processes: number(processes["n"]),
       streams: { all: number(streams["n"]), alive: number(streams["alive"]) },
       views: await this.#views(nowNs),
+      problems: this.#problems(),
       since: {
         segments: counters.segments,
         bytes: counters.segmentBytes,
@@ -145,8 +153,14 @@ export class StatusReport {
         bytes: number(row["bytes"]),
         oldest: time(row["oldest"]),
         newest: time(row["newest"]),
-        waiting: null,
+        ...{ waiting: null, setAside: 0 },
       });
+    }
+    const setAside: Row[] =
+      await read`SELECT view_name, count(*) AS n FROM set_aside GROUP BY view_name`;
+    for (const row of setAside) {
+      const view = views.get(String(row["view_name"]));
+      if (view !== undefined) view.setAside = number(row["n"]);
     }
     for (const [view, [mark, rows]] of Object.entries(WAITING)) {
       const [row] = (await read.unsafe(
@@ -164,7 +178,16 @@ export class StatusReport {
 }
 
 function blankView(view: string): ViewStatus {
-  return { view, files: 0, rows: 0, bytes: 0, oldest: null, newest: null, waiting: null };
+  return {
+    view,
+    files: 0,
+    rows: 0,
+    bytes: 0,
+    oldest: null,
+    newest: null,
+    waiting: null,
+    setAside: 0,
+  };
 }
 
 /** A sum of no rows is null. */
