@@ -55,7 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   events: ["layout", "ffi", "text", "identity", "sinks"],
   lake: ["layout", "calling", "text", "duckdb", "ffi", "guard", "exposition"],
   explore: ["text", "calling", "http", "settings"],
-  demo: ["layout", "http", "client", "agent", "guard"],
+  demo: ["layout", "http", "client", "agent", "guard", "lake"],
   "command-line": ["text", "calling"],
   commands: [
     ...["layout", "text", "ffi", "http", "identity", "agent", "collector", "inspector"],

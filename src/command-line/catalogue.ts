@@ -23,7 +23,7 @@ export const CATALOGUE = {
   },
   demo: {
     group: "Run",
-    summary: "run an agent, three services under load and a live view of their metrics",
+    summary: "run a lake, an agent, three services under load and a live view of their metrics",
   },
   collect: {
     group: "Look",

@@ -1,10 +1,11 @@
-// `microview demo`: an agent, three small services under load, and a live view of their metrics.
+// `microview demo`: a lake, an agent, three small services under load, a live view of their metrics, and at the end a
+// query over what they have logged.
 
-import { defineSubcommand, finishing, flag, stopSignal } from "../command-line/index.ts";
+import { defineSubcommand, finishing, flag, stopSignal, styleFor } from "../command-line/index.ts";
 
 export default defineSubcommand("demo", {
   description:
-    "The services are auth, orders and gateway, which asks the other two. Ctrl-C ends all of it and leaves nothing behind.",
+    "The services are auth, orders and gateway, which asks the other two. What they log, and a span per request, goes to a lake of the demo's own, which is asked at the end. Ctrl-C ends all of it and leaves nothing behind.",
   examples: [
     { command: "microview demo", does: "until Ctrl-C or q" },
     { command: "microview demo --duration 10s --rate 500", does: "ten seconds, more load" },
@@ -67,6 +68,15 @@ export default defineSubcommand("demo", {
         { stdout: process.stdout, stderr: process.stderr, stop },
       );
       await run.finish();
+      const { lastWords } = await import("./demo/last-words.ts");
+      const { stdout } = process;
+      const words = lastWords({
+        lakeUrl: demo.lakeUrl,
+        write: (text) => void stdout.write(text),
+        style: styleFor(stdout),
+        columns: stdout.isTTY ? stdout.columns : undefined,
+      });
+      await finishing("asking its lake", words);
     } finally {
       await finishing("ending its services", demo.close());
     }

@@ -11,6 +11,8 @@ export interface ServiceOptions {
   port: number;
   /** Socket of the demo's agent. */
   socket: string;
+  /** Where it records its events. */
+  poolDir: string;
   /** Base URLs of the services it calls, in the order it expects them. */
   targets: readonly string[];
 }
@@ -25,7 +27,10 @@ export const SERVICES = ["auth", "orders", "gateway"] as const;
 
 /** Starts one of the services. @throws Error for a name that is none of {@link SERVICES} */
 export function startService(options: ServiceOptions): RunningService {
-  const mv = new MicroView({ app: "shop", service: options.name, socket: options.socket });
+  const { name, socket, poolDir } = options;
+  // Only the gateway is called from outside, where anybody may say anything.
+  const events = { trustTraceparent: name !== "gateway" };
+  const mv = new MicroView({ app: "shop", service: name, socket, poolDir, events });
   const routes = routesOf(options, mv);
   const app = measured(mv).use(routes).listen({ hostname: "127.0.0.1", port: options.port });
   return {
@@ -82,17 +87,26 @@ function routesOf({ name, targets }: ServiceOptions, mv: MicroView) {
 function auth(mv: MicroView) {
   const sessions = mv.gauge("auth_sessions", { help: "Sessions seen.", combine: "max" });
   const rejected = mv.counter("auth_rejected_total", { help: "Tokens that were refused." });
+  const request = mv.span("GET /check/:token", { kind: "server" });
+  const hash = mv.span("hash");
   const seen = new Set<string>();
-  return new Elysia().get("/check/:token", ({ params: { token }, status }) => {
-    const digest = new Bun.CryptoHasher("sha256").update(token).digest("hex");
-    if (digest.startsWith("0")) {
-      rejected.inc();
-      return status(401, { ok: false });
-    }
-    seen.add(token);
-    sessions.set(seen.size);
-    return { ok: true, session: digest.slice(0, 8) };
-  });
+  return new Elysia().get("/check/:token", ({ params: { token }, headers, status }) =>
+    request.run(
+      () => {
+        const digest = hash.run(() => new Bun.CryptoHasher("sha256").update(token).digest("hex"));
+        if (digest.startsWith("0")) {
+          rejected.inc();
+          mv.log.warn("token refused", { user: token });
+          return status(401, { ok: false });
+        }
+        seen.add(token);
+        sessions.set(seen.size);
+        mv.log.info("session found", { user: token, sessions: seen.size });
+        return { ok: true, session: digest.slice(0, 8) };
+      },
+      { traceparent: headers["traceparent"] },
+    ),
+  );
 }
 
 /** Keeps orders in memory; now and then one takes longer. */
@@ -105,14 +119,28 @@ function orders(mv: MicroView) {
     help: "Items per order.",
     buckets: [1, 2, 3, 5, 8, 13],
   });
+  const worth = mv.measure("order_worth", "euros");
+  const request = mv.span("POST /orders/:count", { kind: "server" });
+  const stock = mv.span("wait for stock");
   let next = 1;
-  return new Elysia().post("/orders/:count", async ({ params }) => {
-    const count = Number(params.count);
-    items.observe(count);
-    value.inc(count * 9.99);
-    if (next % 100 === 0) await Bun.sleep(20);
-    return { order: next++, count };
-  });
+  return new Elysia().post("/orders/:count", ({ params, headers }) =>
+    request.runAsync(
+      async () => {
+        const count = Number(params.count);
+        const order = next++;
+        items.observe(count);
+        value.inc(count * 9.99);
+        worth.record(count * 9.99, { order });
+        if (order % 100 === 0) {
+          mv.log.warn("stock is low", { order });
+          await stock.runAsync(() => Bun.sleep(20));
+        }
+        mv.log.info("order placed", { order, count });
+        return { order, count };
+      },
+      { traceparent: headers["traceparent"] },
+    ),
+  );
 }
 
 /** Takes the requests of the outside, asks auth, then orders. */
@@ -122,18 +150,32 @@ function gateway(mv: MicroView, [authUrl, ordersUrl]: readonly string[]) {
     unit: "seconds",
     labels: ["service"],
   });
-  const ask = async (service: string, url: string, method = "GET"): Promise<Response> => {
-    const done = upstream.labels(service).startTimer();
-    try {
-      return await fetch(url, { method, ...proxyOption(url) });
-    } finally {
-      done();
-    }
+  const request = mv.span("POST /buy/:user/:count", { kind: "server" });
+  const asking = {
+    auth: mv.span("ask auth", { kind: "client" }),
+    orders: mv.span("ask orders", { kind: "client" }),
   };
-  return new Elysia().post("/buy/:user/:count", async ({ params: { user, count }, status }) => {
-    const session = await ask("auth", `${authUrl}/check/${encodeURIComponent(user)}`);
-    if (!session.ok) return status(401, { ok: false });
-    const order = await ask("orders", `${ordersUrl}/orders/${encodeURIComponent(count)}`, "POST");
-    return order.json();
-  });
+  const ask = (service: keyof typeof asking, url: string, method = "GET"): Promise<Response> =>
+    asking[service].runAsync(async () => {
+      const done = upstream.labels(service).startTimer();
+      try {
+        const headers = { traceparent: mv.currentSpan()!.traceparent };
+        return await fetch(url, { method, headers, ...proxyOption(url) });
+      } finally {
+        done();
+      }
+    });
+  return new Elysia().post("/buy/:user/:count", ({ params: { user, count }, status }) =>
+    request.runAsync(async () => {
+      const session = await ask("auth", `${authUrl}/check/${encodeURIComponent(user)}`);
+      if (!session.ok) {
+        mv.log.warn("turned away", { user });
+        return status(401, { ok: false });
+      }
+      const path = `orders/${encodeURIComponent(count)}`;
+      const order = await ask("orders", `${ordersUrl}/${path}`, "POST");
+      mv.log.info("bought", { user, count: Number(count) });
+      return order.json();
+    }),
+  );
 }

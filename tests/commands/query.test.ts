@@ -113,7 +113,7 @@ describe("microview query", () => {
           code: "sql",
           message: "there is no column nmae",
           hint: "did you mean name?",
-          position: { line: 1, column: 8, offset: 7 },
+          position: 7,
         },
         { status: 400 },
       ),

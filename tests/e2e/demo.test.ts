@@ -41,7 +41,10 @@ class Demo extends Program {
   /** Waits until all of it runs and has printed a snapshot with rates. */
   async isUnderWay(): Promise<void> {
     await this.shows("the demo prints rates", ({ stdout }) => /\d\/s/.test(stdout));
-    this.processes = descendants(this.pid);
+    // Without those that the lake keeps ready for queries.
+    this.processes = descendants(this.pid).filter((pid) =>
+      commandLine(pid)?.includes("demo-service"),
+    );
     const lines = this.processes.map((pid) => commandLine(pid) ?? []);
     const socket = lines.map((line) => line[line.indexOf("--socket") + 1]).find(isSocket);
     this.folder = dirname(socket ?? "");
@@ -88,9 +91,11 @@ describe("the demo without a terminal", () => {
     await using host = new TestHost();
     const demo = new Demo(host, ["--duration", "3s"]);
     await demo.isUnderWay();
-    expect(demo.processes).toHaveLength(4);
-    expect(demo.ports).toHaveLength(4);
-    expect(await Promise.all(demo.ports.map(isListening))).toEqual([true, true, true, true]);
+    // Three services, their load, and the lake.
+    expect(demo.processes).toHaveLength(5);
+    // Those of the lake, the agent and the services.
+    expect(demo.ports).toHaveLength(5);
+    expect(await Promise.all(demo.ports.map(isListening))).toEqual(demo.ports.map(() => true));
 
     const { exitCode, stdout, stderr } = await demo.ended();
     expect(exitCode).toBe(0);
@@ -104,16 +109,45 @@ describe("the demo without a terminal", () => {
     await demo.leavesNothing();
   });
 
+  test("ends with a query over what its services have logged, and a request through all of them", async () => {
+    await using host = new TestHost();
+    const demo = new Demo(host, ["--duration", "4s"]);
+    await demo.isUnderWay();
+    const { exitCode, stdout, stderr } = await demo.ended();
+    const said = stderr.replaceAll(/^microview: finishing: asking its lake; .*\n/gm, "");
+    expect({ exitCode, said }).toEqual({
+      exitCode: 0,
+      said: expect.not.stringContaining("microview:"),
+    });
+    const words = stdout.slice(stdout.indexOf("\nmicroview query "));
+    for (const row of [
+      "auth *info *session found",
+      "orders *info *order placed",
+      "gateway *info *bought",
+    ]) {
+      expect(words).toMatch(new RegExp(`\n${row} *\\d+\n`));
+    }
+    const waterfall = words.slice(words.indexOf("\nmicroview trace "));
+    expect(waterfall).toMatch(/\ntrace [0-9a-f]{32} POST \/buy\/:user\/:count\n/);
+    expect(waterfall).toMatch(/ \d+ spans of 3 services /);
+    expect(waterfall).toMatch(/\nauth +GET \/check\/:token +[█▌▐]/);
+    expect(waterfall).toMatch(/\n +· INFO +bought /);
+    await demo.leavesNothing();
+  });
+
   test("ends by Ctrl-C, which all of its processes get at once, and leaves nothing", async () => {
     await using host = new TestHost();
     const demo = new Demo(host);
     await demo.isUnderWay();
     process.kill(-demo.pid, "SIGINT");
-    const { exitCode, stderr } = await demo.ended();
-    expect({ exitCode, stderr }).toEqual({
+    const { exitCode, stdout, stderr } = await demo.ended();
+    // Only that it asks its lake, should that take longer than a moment.
+    const said = stderr.replaceAll(/^microview: finishing: asking its lake; .*\n/gm, "");
+    expect({ exitCode, said }).toEqual({
       exitCode: 0,
-      stderr: expect.not.stringContaining("microview:"),
+      said: expect.not.stringContaining("microview:"),
     });
+    expect(stdout).toContain("\nmicroview query ");
     await demo.leavesNothing();
   });
 
@@ -125,7 +159,7 @@ describe("the demo without a terminal", () => {
     await until("the services have ended", () =>
       demo.processes.every((pid) => !commandLine(pid)?.includes("demo-service")),
     );
-    expect(await Promise.all(demo.ports.map(isListening))).toEqual([false, false, false, false]);
+    expect(await Promise.all(demo.ports.map(isListening))).toEqual(demo.ports.map(() => false));
   });
 
   test("what a killed one left goes with the next, and what a living one has stays", async () => {

@@ -1,8 +1,9 @@
-// The dialogue of `microview query` in a pseudo terminal, as the built program has it.
+// `microview query` and `microview trace` in a pseudo terminal, as the built program has them.
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { REQUEST, sayTrace, TRACE_ID } from "../explore/fixtures/traces.ts";
 import { type Asked, answer, FakeLake, type Said } from "../support/fake-lake.ts";
 import { TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
@@ -23,11 +24,12 @@ class Conversation {
     readonly host: TestHost,
     say: (sql: string, asked: Asked) => Said = () => ONE,
     url?: string,
+    command: readonly string[] = ["query"],
   ) {
     this.lake = new FakeLake(host, say);
     const decoder = new TextDecoder();
     this.child = host.own(
-      Bun.spawn([builtProgram(), "query", "--lake", url ?? this.lake.url], {
+      Bun.spawn([builtProgram(), ...command, "--lake", url ?? this.lake.url], {
         cwd: host.folder,
         env: { TERM: "xterm-256color", HOME: host.folder, NO_COLOR: "1" },
         terminal: {
@@ -138,7 +140,7 @@ describe("the dialogue", () => {
     const error = {
       code: "sql",
       message: "there is no column x",
-      position: { line: 1, column: 8, offset: 7 },
+      position: 7,
     };
     const talk = new Conversation(host, (sql) =>
       sql.includes("x") ? Response.json(error, { status: 400 }) : ONE,
@@ -177,5 +179,69 @@ describe("the dialogue", () => {
     expect(await talk.child.exited).toBe(1);
     await talk.shows("start one with `microview lake`");
     expect(talk.text).not.toContain("lake> ");
+  });
+});
+
+describe("a question that takes long", () => {
+  test("has a bar on the terminal until its answer comes", async () => {
+    await using host = new TestHost();
+    const { promise: isSeen, resolve } = Promise.withResolvers<void>();
+    const say = () =>
+      (async function* () {
+        const [columns, ...rest] = ONE.map((line) => `${JSON.stringify(line)}\n`);
+        yield `${columns}{"progress":0.25}\n`;
+        await isSeen;
+        yield rest.join("");
+      })();
+    const talk = new Conversation(host, say, undefined, ["query", "select 1"]);
+    await talk.shows("  25 % ");
+    resolve();
+    expect(await talk.child.exited).toBe(0);
+    await talk.shows("1 row · 12 ms · 2 files");
+    // The bar's line is erased before anything else is written.
+    const last = talk.output.slice(talk.output.lastIndexOf(" % "));
+    expect(last).toContain("\r\u001b[K n\r\n");
+  });
+});
+
+describe("the list of traces on a terminal", () => {
+  const SUMMARY = answer(
+    {
+      ...{ trace_id: "VARCHAR", begin_text: "VARCHAR", ms: "DOUBLE", many: "BIGINT" },
+      ...{
+        services: "BIGINT",
+        troubles: "BIGINT",
+        first_service: "VARCHAR",
+        first_name: "VARCHAR",
+      },
+    },
+    [[TRACE_ID, "1769860800000000000", 24.5, 6, 3, 1, "gateway", "POST /buy"]],
+  );
+  const say = (sql: string) =>
+    sql.includes("group by trace_id") ? SUMMARY : sayTrace(REQUEST)(sql);
+
+  test("lets one be picked, and shows it as wide as the terminal is", async () => {
+    await using host = new TestHost();
+    const talk = new Conversation(host, say, undefined, ["trace"]);
+    await talk.shows("show which (1–1)? ");
+    await talk.type("1\r", "no stock left");
+    expect(await talk.child.exited).toBe(0);
+    const lines = talk.text.slice(talk.text.indexOf(`\ntrace ${TRACE_ID}`)).split("\n");
+    const bar = lines.find((line) => line.startsWith("gateway  POST"))!;
+    expect(Bun.stringWidth(bar)).toBeLessThanOrEqual(80);
+    expect(bar).toContain("█");
+  });
+
+  test.each([
+    ["Enter", "\r"],
+    ["Ctrl-C", "\u0003"],
+    ["Ctrl-D", "\u0004"],
+  ])("%s shows none", async (_name, key) => {
+    await using host = new TestHost();
+    const talk = new Conversation(host, say, undefined, ["trace"]);
+    await talk.shows("show which (1–1)? ");
+    talk.child.terminal!.write(key);
+    expect(await talk.child.exited).toBe(0);
+    expect(talk.lake.asked).toHaveLength(1);
   });
 });

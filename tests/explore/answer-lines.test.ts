@@ -61,7 +61,7 @@ describe("the answer of a lake", () => {
       code: "sql",
       message: "no such column\u001b[2J",
       hint: "look",
-      position: { line: 1, column: 8, offset: 7 },
+      position: 7,
     };
     const failed = await read(ndjson([{ error }])).catch((thrown: unknown) => thrown);
     expect(failed).toBeInstanceOf(LakeError);

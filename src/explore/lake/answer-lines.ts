@@ -97,11 +97,10 @@ function count(value: unknown): number {
 /** What a lake says went wrong, as an error for people. */
 export function toldError(told: ToldError | undefined, fallback?: string): LakeError {
   const { code, message, hint, position } = told ?? {};
-  const { offset } = (position ?? {}) as { offset?: unknown };
   return new LakeError(
     multiline(message) ?? fallback ?? "the lake does not say what went wrong",
     multiline(hint),
-    typeof offset === "number" && offset >= 0 ? Math.floor(offset) : undefined,
+    typeof position === "number" && position >= 0 ? Math.floor(position) : undefined,
     foreignWords(code),
   );
 }

@@ -23,6 +23,5 @@ export interface ToldError {
   code?: unknown;
   message?: unknown;
   hint?: unknown;
-  /** `{ line, column, offset }` */
   position?: unknown;
 }
