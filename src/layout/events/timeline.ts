@@ -79,7 +79,7 @@ export class Timeline {
   resume(state: TimelineState): void {
     this.#state = state;
     this.#turnTo(state);
-    this.#lastNs = Math.max(this.#lastNs, this.#timeNs);
+    this.#lastNs = Math.max(this.#lastNs, Math.min(this.#maxNs, Math.floor(this.#timeNs)));
   }
 
   /** Goes by a state of further on, or the next anchor, where that of here is not known. */
@@ -99,7 +99,7 @@ export class Timeline {
   }
 
   static isState(state: TimelineState): boolean {
-    return Timeline.isAnchor(state) && state.aheadNs >= 0 && state.aheadNs < 2 ** 62;
+    return Timeline.isAnchor(state) && state.aheadNs >= 0 && state.aheadNs < 2 ** 64;
   }
 
   /**

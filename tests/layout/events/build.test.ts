@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { shapeOf } from "../../../src/client/events/ring-writer.ts";
 import {
+  BLOCK_WORDS_MAX,
   BlockBuilder,
   type BuiltBlock,
   DEFINITION,
@@ -17,12 +18,16 @@ import {
   SPAN_KINDS,
   type TimelineState,
 } from "../../../src/layout/index.ts";
-import { allRowsOf, ORIGIN, unzstd, zstd } from "../../support/blocks.ts";
+import { allRowsOf, ORIGIN, rowsOf, unzstd, zstd } from "../../support/blocks.ts";
 import {
   definitionsIn,
+  emptyRing,
   headerOf,
   headIn,
+  memoryOf,
   readAll,
+  readerOf,
+  SMALL,
   TestRing,
   wordsOf,
 } from "../../support/rings.ts";
@@ -216,8 +221,27 @@ type Op = typeof op extends fc.Arbitrary<infer T> ? T : never;
 
 /** Records what it is told. */
 class Scribe {
-  readonly ring = new TestRing();
+  readonly ring: TestRing;
   #sequence = 0;
+
+  /** @param stores gets each store of the writer, in their order */
+  constructor(stores?: [Int32Array | Float64Array, number, number][]) {
+    if (stores === undefined) {
+      this.ring = new TestRing();
+      return;
+    }
+    const { ints, doubles } = memoryOf(emptyRing());
+    const watched = <T extends Int32Array | Float64Array>(view: T): T =>
+      new Proxy(view, {
+        get: (target, key) => Reflect.get(target, key, target),
+        set(target, key, value) {
+          stores.push([target, Number(key), value]);
+          target[Number(key)] = value;
+          return true;
+        },
+      });
+    this.ring = new TestRing({}, { ints: watched(ints), doubles: watched(doubles) });
+  }
 
   record(given: Op): void {
     const { writer, interner, clock, encoder } = this.ring;
@@ -312,6 +336,217 @@ describe("a block out of a ring", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  test("ends where the last record that is whole ends", () => {
+    const ring = new TestRing();
+    for (let i = 0; i < 20; i++) ring.log(`line ${i}`);
+    const end = headIn(ring.bytes);
+    const ends = new Set<number>();
+    let lines = 0;
+    for (let words = end; words > 8; words--) {
+      const { header } = built(ring.bytes, 0, words);
+      expect(header.end).toBeLessThanOrEqual(words);
+      ends.add(header.end);
+      lines = Math.max(lines, header.rows.logs);
+    }
+    // The first record is the anchor.
+    expect([ends.size, lines]).toEqual([21, 20]);
+  });
+
+  test("goes across the end of the ring", () => {
+    const ring = new TestRing();
+    const texts: string[] = [];
+    let first = 0;
+    let timeline: TimelineState | undefined;
+    for (let i = 0; i < 60; i++) {
+      ring.log(`${i} ${"x".repeat((i * 997) % 8000)}`);
+      if (i % 7 !== 6) continue;
+      const end = headIn(ring.bytes);
+      const { block, header } = built(ring.bytes, first, end, timeline);
+      texts.push(...rowsOf(decodeBlock(block, unzstd).logs).map(({ message }) => String(message)));
+      ring.shipAll();
+      first = end;
+      timeline = header.timeline;
+    }
+    expect(first * 8).toBeGreaterThan(SMALL.ringBytes);
+    expect(texts.map((text) => Number.parseInt(text, 10))).toEqual([...Array(56).keys()]);
+  });
+
+  test("that nobody knows the time of takes it from the first anchor in it", () => {
+    const ring = new TestRing();
+    ring.log("before");
+    const first = headIn(ring.bytes);
+    ring.log("first");
+    ring.clock.setByMs = 5000;
+    for (let i = 0; i < 1000; i++) ring.clock.ticks();
+    ring.log("second");
+    const { block } = built(ring.bytes, first, headIn(ring.bytes));
+    const { logs } = decodeBlock(block, unzstd);
+    expect(rowsOf(logs).map(({ message }) => message)).toEqual(["first", "second"]);
+    const [a, b] = [...logs.timeNs].map((ns) => Number(ns) / 1e6 - 1.7e12) as [number, number];
+    // A thousand and one looks at a clock of milliseconds lie between them.
+    expect(b - a).toBeCloseTo(1001, 2);
+    expect(a).toBeGreaterThan(5000);
+  });
+
+  test("tells of refusals and of a clock that was set, in rows of their own", () => {
+    const ring = new TestRing();
+    ring.writer.failed();
+    ring.log("after a gap");
+    ring.clock.setByMs = -5000;
+    for (let i = 0; i < 1000; i++) ring.clock.ticks();
+    ring.log("after a step");
+    const { block } = built(ring.bytes, 0, headIn(ring.bytes));
+    const rows = rowsOf(decodeBlock(block, unzstd).logs);
+    expect(rows.map(({ target, message }) => [target, message])).toEqual([
+      ["microview.gap", "events were refused, because the ring was full"],
+      ["", "after a gap"],
+      ["microview.clock", "the clock was set back by 5000 ms"],
+      ["", "after a step"],
+    ]);
+    expect(JSON.parse(String(rows[0]!["properties"]))).toEqual({
+      ...{ spans: 0, measures: 0, logs: 0, severe: 0, failed: 1 },
+    });
+    expect(JSON.parse(String(rows[2]!["properties"]))).toEqual({ stepMs: -5000 });
+  });
+
+  test("of a writer that has ended and left nothing says that nothing follows", () => {
+    const header = headerOf();
+    const { block } = new BlockBuilder(zstd).build({
+      ...{ header, definitions: definitionsIn(emptyRing()), words: new Uint8Array(0) },
+      ...{ first: 77, timeline: undefined, isFinal: true, process: ORIGIN.process },
+    });
+    expect(decodeBlockHeader(block)).toMatchObject({ first: 77, end: 77, isFinal: true });
+  });
+
+  test("can be read after each store of its writer", () => {
+    const stores: [Int32Array | Float64Array, number, number][] = [];
+    const scribe = new Scribe(stores);
+    const random = fc.sample(op, { numRuns: 80, seed: 7 });
+    for (const each of random) if (each.op !== "step") scribe.record(each);
+    const image = emptyRing();
+    const { ints, doubles } = memoryOf(image);
+    let before = -1;
+    for (const [view, at, value] of stores) {
+      (view instanceof Int32Array ? ints : doubles)[at] = value;
+      const end = headIn(image);
+      const { block, header } = built(image, 0, end);
+      expect(header.end).toBe(end);
+      if (end === before) continue;
+      before = end;
+      const rows = allRowsOf(decodeBlock(block, unzstd));
+      expect(comparable(rows)).toEqual(comparable(rowsOfEvents(readAll(readerOf(image)))));
+    }
+    expect(before).toBeGreaterThan(400);
+  });
+});
+
+describe("a block out of a hostile ring", () => {
+  /** A ring with each kind of record in it. */
+  function filled(): Uint8Array {
+    const scribe = new Scribe();
+    for (const each of fc.sample(op, { numRuns: 300, seed: 3 })) scribe.record(each);
+    return scribe.ring.bytes;
+  }
+
+  test("is built and can be read, whatever the ring's bytes are", () => {
+    const sound = filled();
+    const end = headIn(sound);
+    const word = fc.record({
+      // Definitions, and the ring as far as it is written.
+      at: fc.oneof(
+        fc.integer({ min: 3072, max: 3300 }),
+        fc.nat(2 * end).map((i) => SMALL.ringOffset / 4 + i),
+      ),
+      value: fc.oneof(
+        fc.nat(0xffff_ffff),
+        fc.nat(20),
+        fc.nat(0xffff).map((i) => i << 8),
+      ),
+    });
+    fc.assert(
+      fc.property(fc.array(word, { minLength: 1, maxLength: 8 }), (words) => {
+        const bytes = sound.slice();
+        for (const { at, value } of words)
+          new DataView(bytes.buffer).setUint32(at * 4, value, true);
+        const { block, header } = built(bytes, 0, end);
+        expect(header.end).toBeLessThanOrEqual(end);
+        expect(built(bytes, 0, end).block).toEqual(block);
+        for (const row of Object.values(allRowsOf(decodeBlock(block, unzstd))).flat()) {
+          if (row["properties"] !== "") JSON.parse(String(row["properties"]));
+        }
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  test("is built whatever its page says of the time", () => {
+    const bytes = filled();
+    const number = fc.oneof(fc.double({ min: -(2 ** 61), max: 2 ** 61, noNaN: true }), fc.nat());
+    const state = fc.record({
+      ...{ tick: number, monotonicNs: number, aheadNs: number.map(Math.abs) },
+      unixMs: fc.double({ min: 0, max: 9.2e12, noNaN: true }),
+    });
+    fc.assert(
+      fc.property(state, (timeline) => {
+        decodeBlock(built(bytes, 0, headIn(bytes), timeline).block, unzstd);
+      }),
+    );
+  });
+
+  test("has a bounded number of rows for what is damaged", () => {
+    const words = 10_000;
+    const bytes = new Uint8Array(words * 8);
+    const view = new DataView(bytes.buffer);
+    for (let at = 0; at < words; at++) {
+      view.setUint32(at * 8, 1 | (99 << 16), true);
+      view.setUint32(at * 8 + 4, at, true);
+    }
+    const definitions = definitionsIn(emptyRing());
+    const { block, header } = new BlockBuilder(zstd).build({
+      ...{ header: headerOf(), definitions, words: bytes, first: 0, timeline: undefined },
+      ...{ isFinal: false, process: ORIGIN.process },
+    });
+    const rows = rowsOf(decodeBlock(block, unzstd).logs);
+    expect([header.end, rows.length]).toEqual([words, 257]);
+    expect(JSON.parse(String(rows.at(-1)!["properties"]))).toEqual({ parts: words });
+  });
+
+  test("takes no longer because spans have numbers that fall on one another", () => {
+    const ring = new TestRing();
+    const id = ring.interner.define(DEFINITION.span, "query", "", "");
+    for (let i = 0; i < 800; i++) ring.begin(id, ((i * 2 ** 20) >>> 0) + 1);
+    const { header } = built(ring.bytes, 0, headIn(ring.bytes));
+    expect(header.rows.opens).toBe(800);
+  });
+
+  test("holds what properties there is room for, and says where there was none", () => {
+    const ring = new TestRing();
+    const definitions = definitionsIn(ring.bytes);
+    // Keys of 255 bytes that are named by four: each row would be read as ten times what it takes.
+    const keys = Array.from({ length: 8 }, (_, i) => `${i}`.repeat(250));
+    const properties = Object.fromEntries(keys.map((each) => [each, true]));
+    ring.encoder.reset().text("m").properties(properties);
+    ring.writer.log(3, 0, 0, 0, ring.encoder, EVENT_FLAGS.properties);
+    const one = wordsOf(ring.bytes, 0, headIn(ring.bytes)).slice(8 * 4);
+    const record = one.subarray(0, 8 * new DataView(one.buffer).getUint16(0, true));
+    const count = Math.floor((BLOCK_WORDS_MAX * 8) / record.length);
+    const words = new Uint8Array(count * record.length);
+    const view = new DataView(words.buffer);
+    for (let i = 0; i < count; i++) {
+      words.set(record, i * record.length);
+      view.setUint32(i * record.length + 4, (i * record.length) / 8, true);
+    }
+    const header = { ...headerOf(), ringBytes: 1 << 26 };
+    const { block } = new BlockBuilder(zstd).build({
+      ...{ header, definitions, words, first: 0, timeline: undefined },
+      ...{ isFinal: false, process: ORIGIN.process },
+    });
+    const texts = rowsOf(decodeBlock(block, unzstd).logs).map((row) => String(row["properties"]));
+    expect(texts).toHaveLength(count);
+    expect(JSON.parse(texts[0]!)).toEqual(properties);
+    expect(JSON.parse(texts.at(-1)!)).toEqual({ "microview.truncated": true });
   });
 });
 

@@ -27,6 +27,7 @@ import type { BlockHeader, BlockOrigin, BlockProcess } from "./header.ts";
 import { ColumnWriter, TextList } from "./planes.ts";
 import {
   arePropertiesSound,
+  PropertyBudget,
   type PropertySource,
   PropertyTable,
   propertiesJson,
@@ -65,6 +66,8 @@ export interface BuiltBlock {
   header: BlockHeader;
 }
 
+/** Of one column of a table; definitions that come later are called by their numbers. */
+const NAMES_BYTES_MAX = 1 << 21;
 /** Rows that tell of damage; of more parts there is one row that says how many. */
 const DAMAGED_ROWS_MAX = 256;
 /** Places in the table of spans that are looked at: those of a sound ring follow each other. */
@@ -107,7 +110,7 @@ class Named {
   #newCode(id: number, definitions: Definitions): number {
     // 0 is none.
     const definition = id === 0 ? NOTHING : definitions.get(id);
-    if (definition === undefined) return this.codeOfTexts(unknownDefinition(id));
+    if (definition === undefined || this.#isFull) return this.codeOfTexts(unknownDefinition(id));
     if (id >= this.#codes.length) {
       const grown = new Int32Array(id * 2);
       grown.set(this.#codes);
@@ -117,6 +120,10 @@ class Named {
     this.#touched.push(id);
     this.#add(definition);
     return 0;
+  }
+
+  get #isFull(): boolean {
+    return this.lists.some(({ lengthBytes }) => lengthBytes > NAMES_BYTES_MAX);
   }
 
   codeOfTexts(definition: Definition): number {
@@ -150,7 +157,11 @@ class LogRows {
   spans = 0;
   readonly targets = new Named(1, ({ text }) => [text]);
   readonly messages = new Named(1, ({ text }) => [text]);
-  readonly properties = new PropertyTable();
+  readonly properties: PropertyTable;
+
+  constructor(budget: PropertyBudget) {
+    this.properties = new PropertyTable(budget);
+  }
 
   reset(capacity: number): void {
     this.rows = 0;
@@ -174,7 +185,11 @@ class MeasureRows {
   definition = new Uint32Array(0);
   value = new Float64Array(0);
   readonly names = new Named(3, ({ text, unit, target }) => [text, unit, target]);
-  readonly properties = new PropertyTable();
+  readonly properties: PropertyTable;
+
+  constructor(budget: PropertyBudget) {
+    this.properties = new PropertyTable(budget);
+  }
 
   reset(capacity: number): void {
     this.rows = 0;
@@ -207,9 +222,13 @@ class SpanRows {
   truncated = new Uint8Array(0);
   hasProperties = false;
   readonly names = new Named(3, ({ text, target, place }) => [text, target, place]);
-  readonly propertyTable = new PropertyTable();
+  readonly propertyTable: PropertyTable;
   #rowOf = new Int32Array(0);
   #mask = 0;
+
+  constructor(budget: PropertyBudget) {
+    this.propertyTable = new PropertyTable(budget);
+  }
 
   reset(capacity: number): void {
     this.rows = 0;
@@ -267,7 +286,11 @@ class CloseRows {
   status = new Uint8Array(0);
   end = new Float64Array(0);
   sequence = new Float64Array(0);
-  readonly properties = new PropertyTable();
+  readonly properties: PropertyTable;
+
+  constructor(budget: PropertyBudget) {
+    this.properties = new PropertyTable(budget);
+  }
 
   reset(capacity: number): void {
     this.rows = 0;
@@ -284,10 +307,11 @@ export class BlockBuilder {
   readonly #writer = new ColumnWriter();
   readonly #tables = new TableWriter();
   readonly #measureWriter = new MeasureWriter();
-  readonly #logs = new LogRows();
-  readonly #measures = new MeasureRows();
-  readonly #spans = new SpanRows();
-  readonly #closes = new CloseRows();
+  readonly #budget = new PropertyBudget();
+  readonly #logs = new LogRows(this.#budget);
+  readonly #measures = new MeasureRows(this.#budget);
+  readonly #spans = new SpanRows(this.#budget);
+  readonly #closes = new CloseRows(this.#budget);
   #ints = new Int32Array(0);
   #bytes = new Uint8Array(0);
   #definitions!: Definitions;
@@ -318,6 +342,7 @@ export class BlockBuilder {
     this.#idHigh = Number.parseInt(header.ringId.slice(0, 8), 16);
     this.#source = { ints: this.#ints, bytes, definitions };
     trimShapes(definitions);
+    this.#budget.reset();
     this.#logs.reset(Math.floor(words / EVENT_WORDS.log) + DAMAGED_ROWS_MAX + 1);
     this.#measures.reset(Math.floor(words / EVENT_WORDS.measure));
     this.#spans.reset(Math.floor(words / EVENT_WORDS.begin));

@@ -2,7 +2,7 @@
 
 import type { TextColumn } from "./columns.ts";
 import type { ColumnReader } from "./planes.ts";
-import { GAP, PROPERTIES_BYTES_MAX } from "./shapes.ts";
+import { GAP, NUMBER_CHARACTERS, PROPERTIES_CHARACTERS_MAX } from "./shapes.ts";
 import { PROPERTIES, scaleOf, VALUES_AS_DOUBLES } from "./tables.ts";
 
 /** Whole numbers that are below 2⁵³, or are forged. */
@@ -54,7 +54,7 @@ const KNOWN = 2;
 /** Fills in templates. What all of them make together is bounded: a template is stored once and read for each row. */
 export class PropertyReader {
   readonly #reader: ColumnReader;
-  #charactersLeft: number = PROPERTIES_BYTES_MAX;
+  #charactersLeft: number = PROPERTIES_CHARACTERS_MAX;
 
   constructor(reader: ColumnReader) {
     this.#reader = reader;
@@ -149,10 +149,8 @@ export class PropertyReader {
   #spend(characters: number): void {
     this.#charactersLeft -= characters;
     if (this.#charactersLeft < 0)
-      this.#reader.fail(`properties of more than ${PROPERTIES_BYTES_MAX} characters`);
+      this.#reader.fail(`properties of more than ${PROPERTIES_CHARACTERS_MAX} characters`);
   }
 }
 
 const GAP_MAX = 4;
-/** That a number has at most, and its quotes. */
-const NUMBER_CHARACTERS = 26;

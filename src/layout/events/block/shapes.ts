@@ -12,11 +12,26 @@ import { DecimalWriter, PROPERTIES } from "./tables.ts";
 /** What a gap in a template is filled with. JSON has no such characters. */
 export const GAP = { integer: "\u0001", number: "\u0002", text: "\u0003", json: "\u0004" } as const;
 
-/** All properties of a block as text; who reads more is being cheated. */
-export const PROPERTIES_BYTES_MAX = 1 << 26;
-/** What a builder lets rows take, counted in bytes that are never fewer than characters. */
-const BUILT_BYTES_MAX = PROPERTIES_BYTES_MAX / 2;
+/** Characters of all properties of a block together; who reads more is being cheated. */
+export const PROPERTIES_CHARACTERS_MAX = 1 << 27;
+/** What a builder lets them be at most, as far as it can tell without writing them out. */
+const BUILT_CHARACTERS_MAX = PROPERTIES_CHARACTERS_MAX / 2;
+/** Bytes of properties that are not stored by shape. */
+const JSON_BYTES_MAX = 1 << 24;
 
+/** What is left for the properties of a block. */
+export class PropertyBudget {
+  characters = 0;
+  jsonBytes = 0;
+
+  reset(): void {
+    this.characters = BUILT_CHARACTERS_MAX;
+    this.jsonBytes = JSON_BYTES_MAX;
+  }
+}
+
+/** That a number has at most, with quotes for those that JSON has not. */
+export const NUMBER_CHARACTERS = 26;
 /** Templates of a table; rows of more shapes are stored as JSON. */
 const SHAPES_MAX = 256;
 /** Values of a record, as the reader of values has it. */
@@ -132,7 +147,7 @@ export class PropertyTable {
   /** The number of the template that is one gap for JSON; 0 before there is one. */
   #json = 0;
   readonly #jsons: string[] = [];
-  #bytesLeft = 0;
+  readonly #budget: PropertyBudget;
   readonly #signature = new Int32Array(SIGNATURE_MAX + 1);
   readonly #decimals = new DecimalWriter();
   #column = new Float64Array(256);
@@ -140,6 +155,11 @@ export class PropertyTable {
   #rowList = new Uint32Array(256);
   readonly #texts = new TextList();
   readonly #seen = new SeenTexts();
+
+  /** @param budget of all tables of the block */
+  constructor(budget: PropertyBudget) {
+    this.#budget = budget;
+  }
 
   reset(rows: number): this {
     this.#rows = 0;
@@ -149,7 +169,6 @@ export class PropertyTable {
     this.#templates.length = 0;
     this.#json = 0;
     this.#jsons.length = 0;
-    this.#bytesLeft = BUILT_BYTES_MAX;
     if (this.#shapeOf.length < rows) {
       this.#shapeOf = new Uint32Array(rows * 2);
       this.#firstGap = new Uint32Array(rows * 2);
@@ -166,8 +185,10 @@ export class PropertyTable {
   addJson(json: string): void {
     this.#isAny = true;
     if (this.#json === 0) this.#json = this.#templates.push(GAP.json);
-    this.#bytesLeft -= 3 * json.length;
-    const text = this.#bytesLeft < 0 ? TRUNCATED_JSON : json;
+    const bytes = 3 * json.length;
+    const hasRoom = this.#budget.jsonBytes >= bytes;
+    if (hasRoom) this.#budget.jsonBytes -= bytes;
+    const text = hasRoom ? json : TRUNCATED_JSON;
     this.#firstGap[this.#rows] = this.#jsons.push(text) - 1;
     this.#shapeOf[this.#rows++] = this.#json;
   }
@@ -199,17 +220,17 @@ export class PropertyTable {
     let hash = length;
     for (let i = 0; i < length; i++) hash = Math.imul(hash ^ signature[i]!, 0x01000193);
     const number = this.#numberOf(source.definitions, length, hash);
-    const bytes =
-      (number === 0 ? 0 : this.#templates[number - 1]!.length) * 3 +
-      26 * (this.#gapCount - firstGap) +
-      // Six for each character that JSON writes as an escape.
-      24 * (at < 0 ? 0 : end - at) +
-      24 * (laterAt < 0 ? 0 : laterEnd - laterAt);
-    if (number === 0 || this.#bytesLeft < bytes) {
+    const ints = (at < 0 ? 0 : end - at) + (laterAt < 0 ? 0 : laterEnd - laterAt);
+    // Six characters for each that JSON writes as an escape, and what a number has at most.
+    const characters =
+      (number === 0 ? 0 : this.#templates[number - 1]!.length) +
+      NUMBER_CHARACTERS * (this.#gapCount - firstGap) +
+      24 * ints;
+    if (number === 0 || this.#budget.characters < characters) {
       this.#gapCount = firstGap;
       return this.addJson(jsonOf(source, at, end, laterAt, laterEnd, isTruncated));
     }
-    this.#bytesLeft -= bytes;
+    this.#budget.characters -= characters;
     this.#firstGap[this.#rows] = firstGap;
     this.#shapeOf[this.#rows++] = number;
   }
