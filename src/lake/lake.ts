@@ -258,8 +258,22 @@ export class Lake {
   }
 }
 
-/** Removes blobs that a killed lake has stored and told nobody of. */
+const DAY_NS = 86_400_000_000_000n;
+
+/**
+ * Removes blobs that a killed lake has stored and told nobody of. Those before were removed when it was started, so that
+ * none of them is older than a day before the last segment.
+ */
 async function removeOrphans(catalogue: Catalogue, blobs: FolderBlobs): Promise<void> {
-  const known = await catalogue.blobs();
-  for await (const { key } of blobs.list()) if (!known.has(key)) await blobs.delete(key);
+  const last = await catalogue.lastSegmentNs();
+  const sinceNs = last === undefined ? 0n : last - DAY_NS;
+  const since = new Date(Number(sinceNs / 1_000_000n)).toISOString().slice(0, 10);
+  // Those of the first of these days may have come before.
+  const known = await catalogue.blobs(sinceNs - DAY_NS);
+  for (const day of await blobs.folders()) {
+    if (day < since) continue;
+    for await (const { key } of blobs.list(`${day}/`)) {
+      if (!known.has(key)) await blobs.delete(key);
+    }
+  }
 }

@@ -1,7 +1,7 @@
 // What a lake's server takes and refuses. What all servers get from the guard is in tests/guard/contract.test.ts.
 
 import { expect, test } from "bun:test";
-import { readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LakeStatus } from "../../src/lake/index.ts";
 import { encodeSegment } from "../../src/layout/index.ts";
@@ -51,7 +51,10 @@ test("what was stored is there when a lake is started again, and what nobody was
   await lake.stop();
   const [day] = readdirSync(join(dir, "blobs")).filter((name) => !name.startsWith("."));
   writeFileSync(join(dir, "blobs", day!, "0".repeat(32)), "nobody knows this");
+  mkdirSync(join(dir, "blobs/2999-01-01"));
+  writeFileSync(join(dir, "blobs/2999-01-01", "0".repeat(32)), "nor this");
   const { lake: next } = await lakeOf(host);
+  expect(readdirSync(join(dir, "blobs/2999-01-01"))).toEqual([]);
   expect(await statusOf(next.url)).toMatchObject({ blocks: 1, events: { logs: 10 } });
   expect(readdirSync(join(dir, "blobs", day!))).toHaveLength(1);
 });

@@ -1,6 +1,6 @@
 // Blobs as files of a folder. A file appears whole, by a link, once its bytes are on disk; then its folder is synced.
 
-import { constants, promises as fs } from "node:fs";
+import { constants, existsSync, promises as fs } from "node:fs";
 import { dirname, join } from "node:path";
 import {
   BlobMissingError,
@@ -86,7 +86,10 @@ export class FolderBlobs implements Blobs {
   }
 
   async *list(prefix = ""): ReturnType<Blobs["list"]> {
-    const names = await fs.readdir(this.#dir, { recursive: true, withFileTypes: true });
+    // There are very many of them: only what is below the prefix is looked at.
+    const below = join(this.#dir, prefix.slice(0, prefix.lastIndexOf("/") + 1));
+    if (!existsSync(below)) return;
+    const names = await fs.readdir(below, { recursive: true, withFileTypes: true });
     const keys = names
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name).slice(this.#dir.length + 1))
@@ -95,6 +98,15 @@ export class FolderBlobs implements Blobs {
       const { size, mtimeMs } = await fs.stat(join(this.#dir, key));
       yield { key, bytes: size, modifiedMs: mtimeMs };
     }
+  }
+
+  /** First parts of keys. */
+  async folders(): Promise<string[]> {
+    const names = await fs.readdir(this.#dir, { withFileTypes: true });
+    return names
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
+      .map(({ name }) => name)
+      .sort();
   }
 
   async #folder(path: string): Promise<void> {

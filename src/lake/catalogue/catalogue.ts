@@ -286,10 +286,18 @@ export class Catalogue {
     });
   }
 
-  /** All blobs that a segment names. */
-  async blobs(): Promise<Set<string>> {
-    const rows: Raw[] = await this.#db.read`SELECT blob FROM segments`;
+  /** Blobs of segments that have come since. */
+  async blobs(sinceNs = 0n): Promise<Set<string>> {
+    const rows: Raw[] = await this.#db
+      .read`SELECT blob FROM segments WHERE insert_ns >= ${sinceNs}`;
     return new Set(rows.map(({ blob }) => String(blob)));
+  }
+
+  /** When the last segment has come; undefined when there is none. */
+  async lastSegmentNs(): Promise<bigint | undefined> {
+    const [row]: Raw[] = await this.#db.read`SELECT max(insert_ns) AS last FROM segments`;
+    const last = row!["last"] as bigint | null;
+    return last === null ? undefined : BigInt(last);
   }
 
   /**

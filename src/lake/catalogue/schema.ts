@@ -54,6 +54,7 @@ const TABLES = [
     (view) =>
       `CREATE INDEX IF NOT EXISTS blocks_without_${view} ON blocks (insert_ns) WHERE ${view}_partition IS NULL`,
   ),
+  "CREATE INDEX IF NOT EXISTS segments_by_insert ON segments (insert_ns)",
   "CREATE INDEX IF NOT EXISTS blocks_by_time ON blocks (end_ns)",
   "CREATE INDEX IF NOT EXISTS blocks_by_stream ON blocks (stream_id, first_word)",
   "CREATE INDEX IF NOT EXISTS blocks_by_process ON blocks (process_id)",
