@@ -6,6 +6,7 @@
 
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { context as contextApi } from "@opentelemetry/api";
 import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { MicroView } from "../src/client/index.ts";
 import { SharedFile, ticker } from "../src/ffi/index.ts";
@@ -15,6 +16,7 @@ import {
   RING_STATE,
   RingReader,
 } from "../src/layout/index.ts";
+import { ContextManager, TracerProvider as OurTracerProvider } from "../src/opentelemetry/index.ts";
 import { microview } from "../src/pino/index.ts";
 import type { Bench, BenchContext } from "./lib/bench.ts";
 import { compileC } from "./lib/compile.ts";
@@ -125,6 +127,8 @@ async function casesOf(
     ],
   });
   const tracer = provider.getTracer("bench");
+  const ourTracer = new OurTracerProvider({ mv }).getTracer("bench");
+  contextApi.setGlobalContextManager(new ContextManager());
   const pinoOurs = microview(pino, { mv })();
   const ticks = ticker();
   const c = await cRing(context);
@@ -239,6 +243,66 @@ async function casesOf(
       goals: [within(RDTSC, 1.4), faster(OTEL, 20)],
     },
     {
+      name: "OpenTelemetry's API, startSpan and end",
+      ours: inSteps((times) => {
+        for (let i = 0; i < times; i++) ourTracer.startSpan("query").end();
+      }),
+      peers: {
+        [OTEL]: (times) => {
+          for (let i = 0; i < times; i++) tracer.startSpan("query").end();
+        },
+      },
+      goals: [faster(OTEL, 5)],
+    },
+    {
+      name: "OpenTelemetry's API, within an active span",
+      ours: inSteps((times) => {
+        ourTracer.startActiveSpan("request", (request) => {
+          for (let i = 0; i < times; i++) ourTracer.startSpan("query").end();
+          request.end();
+        });
+      }),
+      peers: {
+        [OTEL]: (times) => {
+          tracer.startActiveSpan("request", (request) => {
+            for (let i = 0; i < times; i++) tracer.startSpan("query").end();
+            request.end();
+          });
+        },
+      },
+      goals: [faster(OTEL, 5)],
+    },
+    {
+      name: "OpenTelemetry's API, startActiveSpan",
+      ours: inSteps((times) => {
+        for (let i = 0; i < times; i++) ourTracer.startActiveSpan("query", end);
+      }),
+      peers: {
+        [OTEL]: (times) => {
+          for (let i = 0; i < times; i++) tracer.startActiveSpan("query", end);
+        },
+      },
+      goals: [faster(OTEL, 5)],
+    },
+    {
+      name: "OpenTelemetry's API, two attributes",
+      ours: inSteps((times) => {
+        for (let i = 0; i < times; i++) {
+          const span = ourTracer.startSpan("query", { attributes: { "http.route": "/users/:id" } });
+          span.setAttribute("status", i).end();
+        }
+      }),
+      peers: {
+        [OTEL]: (times) => {
+          for (let i = 0; i < times; i++) {
+            const span = tracer.startSpan("query", { attributes: { "http.route": "/users/:id" } });
+            span.setAttribute("status", i).end();
+          }
+        },
+      },
+      goals: [],
+    },
+    {
       name: "span, run(fn)",
       ours: inSteps((times) => {
         for (let i = 0; i < times; i++) query.run(() => i);
@@ -289,6 +353,10 @@ function net(limit: number): Goal {
     peer: LOOP,
     holds: (ours, ratios) => ours - ours * ratios[LOOP]! <= limit,
   };
+}
+
+function end(span: { end(): void }): void {
+  span.end();
 }
 
 /** A ring of the same size, whose records have the same words, written by C with the same counter. */

@@ -5,6 +5,7 @@ import type { Context, ContextManager, DiagLogger } from "@opentelemetry/api";
 import type { ApiError } from "../rest/index.ts";
 
 interface Api {
+  trace?: unknown;
   diag?: DiagLogger;
   context?: ContextManager;
 }
@@ -14,6 +15,11 @@ const WARNINGS_MAX = 200;
 
 function api(): Api | undefined {
   return (globalThis as Record<symbol, unknown>)[API] as Api | undefined;
+}
+
+/** What keeps contexts, where the program has registered one. */
+export function contextManager(): ContextManager | undefined {
+  return api()?.context;
 }
 
 /** The context of the caller, where a manager of contexts is registered. */

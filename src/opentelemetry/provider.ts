@@ -6,16 +6,16 @@ import type {
   MeterProvider as MeterProviderApi,
 } from "@opentelemetry/api";
 import { MicroView, type MicroViewOptions, type Readiness, warnOnStderr } from "../client/index.ts";
-import { nearestAppName, nearestServiceName } from "../layout/index.ts";
 import { type DefaultHistogram, HISTOGRAMS } from "./aggregation.ts";
 import { Diagnostics } from "./api.ts";
+import { type Environment, identityOf, type Resource } from "./identity.ts";
 import { Meter, type Shared } from "./meter.ts";
 import { ObservableRegistry } from "./observables.ts";
 import { View, type ViewOptions } from "./views.ts";
 
 export interface MeterProviderOptions extends Partial<MicroViewOptions> {
   /** Gives `service.name` and `service.namespace`, where `service` and `app` are not given. Nothing else of it is kept. */
-  resource?: { attributes: Readonly<Record<string, unknown>> };
+  resource?: Resource;
   views?: readonly ViewOptions[];
   /** Taken so that a changed import is enough, and not used: the agent is what reads. */
   readers?: readonly unknown[];
@@ -30,7 +30,6 @@ export interface MeterProviderOptions extends Partial<MicroViewOptions> {
   defaultHistogram?: DefaultHistogram;
 }
 
-const RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES";
 const DEFAULT_HISTOGRAM = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
 const COLLECT_INTERVAL_MS = 10_000;
 const CARDINALITY_LIMIT = 2000;
@@ -50,7 +49,7 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
     const { socket, poolDir, onWarning = warnOnStderr, readers = [], views = [] } = options;
     const diagnostics = new Diagnostics(onWarning);
     if (readers.length > 0) diagnostics.warn("readers of a provider are not used: the agent reads");
-    const found = identityOf(options, process.env, diagnostics);
+    const found = identityOf(options.resource, process.env, diagnostics);
     this.#shared = {
       views: views.map((view) => new View(view)),
       client: new MicroView({
@@ -123,66 +122,6 @@ export class MeterProvider implements MeterProviderApi, AsyncDisposable {
 
 function atLeastOne(given: number | undefined, fallback: number): number {
   return given !== undefined && given >= 1 ? given : fallback;
-}
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Whose metrics these are, where the program does not say: by the resource that it gives, and by its environment. */
-function identityOf(
-  { resource }: MeterProviderOptions,
-  env: Environment,
-  diagnostics: Diagnostics,
-): { app: string; service: string } {
-  const attributes = environmentResource(env[RESOURCE_ATTRIBUTES], diagnostics);
-  const first = (
-    what: string,
-    nearest: (text: string) => string | undefined,
-    places: readonly (readonly [place: string, value: unknown])[],
-  ): string | undefined => {
-    for (const [place, value] of places) {
-      if (typeof value !== "string" || value.trim() === "") continue;
-      const name = nearest(value);
-      if (name === value) return name;
-      const said = `${JSON.stringify(value.slice(0, 80))} of ${place} cannot be the name of ${what}`;
-      if (name !== undefined) {
-        diagnostics.changed(said, `${JSON.stringify(name)} is used`);
-        return name;
-      }
-      diagnostics.changed(said, "it is ignored");
-    }
-    return undefined;
-  };
-  const app = first("an application", nearestAppName, [
-    ["the resource's service.namespace", resource?.attributes["service.namespace"]],
-    ["MICROVIEW_APP", env["MICROVIEW_APP"]],
-    [RESOURCE_ATTRIBUTES, attributes.get("service.namespace")],
-  ]);
-  // As the specification names a service that nobody names.
-  const service = first("a service", nearestServiceName, [
-    ["the resource's service.name", resource?.attributes["service.name"]],
-    ["OTEL_SERVICE_NAME", env["OTEL_SERVICE_NAME"]],
-    ["MICROVIEW_SERVICE", env["MICROVIEW_SERVICE"]],
-    [RESOURCE_ATTRIBUTES, attributes.get("service.name")],
-  ]);
-  return { app: app ?? "default", service: service ?? "unknown_service:bun" };
-}
-
-/** `key=value,…`, percent-encoded; nothing of one that cannot be read, as the specification asks. */
-function environmentResource(given = "", diagnostics: Diagnostics): ReadonlyMap<string, string> {
-  const pairs = given.split(",").map((pair) => {
-    const [, key = "", value = ""] = /^([^=]*)=?(.*)$/s.exec(pair) ?? [];
-    return [key.trim(), value.trim()] as const;
-  });
-  try {
-    const decoded = pairs.map(([key, value]) => [key, decodeURIComponent(value)] as const);
-    return new Map(decoded.filter(([, value]) => value !== ""));
-  } catch {
-    diagnostics.changed(
-      `${RESOURCE_ATTRIBUTES} is not percent-encoded as it should be`,
-      "it is ignored",
-    );
-    return new Map();
-  }
 }
 
 function histogramOf(env: Environment, diagnostics: Diagnostics): DefaultHistogram {

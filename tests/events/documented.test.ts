@@ -1,4 +1,4 @@
-// The programs of docs/events.md and docs/pino.md do what the pages say, and so does `events tail` with what they have recorded.
+// The programs of docs/events.md, docs/pino.md and docs/opentelemetry.md do what the pages say, and so does `events tail` with what they have recorded.
 
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -19,6 +19,9 @@ async function recordedBy(host: TestHost, program: string) {
   const sources = program
     .replaceAll('"microview"', JSON.stringify(join(ROOT, "src/client")))
     .replaceAll(/"microview\/(\w+)"/g, (_, room) => JSON.stringify(join(ROOT, "src", room)))
+    .replaceAll(/from "(@opentelemetry\/[\w-]+)"/g, (_, name) => {
+      return `from ${JSON.stringify(join(ROOT, "node_modules", name))}`;
+    })
     .replaceAll('from "pino"', `from ${JSON.stringify(join(ROOT, "node_modules/pino"))}`);
   await Bun.write(path, sources);
   const child = Bun.spawn([process.execPath, path], {
@@ -92,3 +95,18 @@ test.each([
   const rows = await recordedBy(host, programsOf("pino.md")[index]!);
   expect(rows.map((row) => "message" in row && row.message)).toEqual([...messages]);
 });
+
+test.each([
+  ["spans", "TracerProvider", ["ask the bank", "pay"]],
+  ["logs", "LoggerProvider", ["slow"]],
+] as const)(
+  "the program of opentelemetry.md for %s records what it says",
+  async (_, used, texts) => {
+    await using host = new TestHost();
+    const program = programsOf("opentelemetry.md").find((each) => each.includes(used))!;
+    const rows = await recordedBy(host, program);
+    expect(rows.map((row) => ("message" in row ? row.message : "name" in row && row.name))).toEqual(
+      [...texts],
+    );
+  },
+);

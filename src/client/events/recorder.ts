@@ -80,7 +80,7 @@ export class Recorder {
   #sequence = 0;
   /** The span whose function this thread is in; that of an asynchronous one comes with its context. */
   #current: Span | undefined;
-  #context: AsyncLocalStorage<Span> | undefined;
+  #context: AsyncLocalStorage<Span | undefined> | undefined;
   #isEncoding = false;
 
   constructor(options: RecorderOptions) {
@@ -140,6 +140,11 @@ export class Recorder {
       if (known.size < NAMES_MAX) known.set(key, span);
     }
     return span;
+  }
+
+  /** @internal for a name that is one of many: it is written out with each span */
+  spanOnce(name: string, { kind = "internal", target = "" }: SpanOptions): SpanName {
+    return new SpanName(this, name, kind, target, "", 0);
   }
 
   /** The span that this code is in. */
@@ -229,8 +234,8 @@ export class Recorder {
     }
   }
 
-  /** @internal runs a function, and all that it calls later, as this span */
-  withinAsync<T>(span: Span, run: () => T): T {
+  /** @internal runs a function, and all that it calls later, as this span; undefined for none */
+  withinAsync<T>(span: Span | undefined, run: () => T): T {
     // Made by the first who needs it: logs and spans look there from then on.
     this.#context ??= new AsyncLocalStorage();
     const before = this.#current;

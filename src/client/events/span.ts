@@ -93,6 +93,11 @@ export class Span {
     return this;
   }
 
+  /** @internal whether a property was set */
+  has(key: string): boolean {
+    return this.#set !== undefined && key in this.#set;
+  }
+
   /** Ends it; a second time does nothing. @param status "error" when the work has failed */
   end(status: "ok" | "error" = "ok", properties?: Properties): void {
     if (!this.isOpen) return;

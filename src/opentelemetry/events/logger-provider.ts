@@ -1,0 +1,174 @@
+// The LoggerProvider that a program registers with `@opentelemetry/api-logs`: `logs.setGlobalLoggerProvider(…)`.
+// Of that package not even types are used: who has spans alone need not have it.
+
+import type { Context, Span } from "@opentelemetry/api";
+import type { Recorder } from "../../client/index.ts";
+import { LEVELS } from "../../layout/index.ts";
+import { activeContext } from "../api.ts";
+import { clientOf, type EventsProviderOptions, type OwnedClient } from "./client.ts";
+import { spanIn } from "./context.ts";
+import { ApiSpan } from "./span.ts";
+import { unixNs } from "./time.ts";
+
+/** As the package's own of that name. */
+export interface LogRecord {
+  eventName?: string | undefined;
+  timestamp?: unknown;
+  observedTimestamp?: unknown;
+  severityNumber?: number | undefined;
+  severityText?: string | undefined;
+  body?: unknown;
+  attributes?: unknown;
+  exception?: unknown;
+  context?: Context | undefined;
+}
+
+export interface Logger {
+  emit(record: LogRecord): void;
+  enabled(options?: {
+    severityNumber?: number | undefined;
+    context?: Context | undefined;
+  }): boolean;
+}
+
+export type LoggerProviderOptions = EventsProviderOptions & {
+  /** Taken so that a changed import is enough, and not used: the agent is what ships. */
+  processors?: readonly unknown[];
+};
+
+/** By severity number less one, divided by four: 1–4 is trace, 21–24 fatal. */
+const BY_SEVERITY = ["trace", "debug", "info", "warn", "error", "fatal"].map((level) =>
+  LEVELS.indexOf(level as (typeof LEVELS)[number]),
+);
+const SEVERITY_MAX = 24;
+const INFO = LEVELS.indexOf("info");
+/** A time that differs by more from now says something by itself. */
+const LATE_MS = 1000;
+
+export class LoggerProvider implements AsyncDisposable {
+  readonly #client: OwnedClient;
+  readonly #loggers = new Map<string, Logger>();
+  #shutdown: Promise<void> | undefined;
+
+  /** As that of {@link TracerProvider}. */
+  constructor(options: LoggerProviderOptions = {}) {
+    this.#client = clientOf(options);
+    if ((options.processors?.length ?? 0) > 0) {
+      this.#client.diagnostics.warn("processors of a provider are not used: the agent ships logs");
+    }
+  }
+
+  getLogger(name: string, _version?: string, _options?: unknown): Logger {
+    const scope = String(name ?? "");
+    let logger = this.#loggers.get(scope);
+    if (logger === undefined) {
+      logger = new ScopeLogger(this.#client.mv.recorder, scope);
+      this.#loggers.set(scope, logger);
+    }
+    return logger;
+  }
+
+  /** Nothing has to be flushed: what was recorded is read from outside. */
+  async forceFlush(): Promise<void> {}
+
+  /** Lets go of the ring, if it was made here. */
+  shutdown(): Promise<void> {
+    this.#shutdown ??= this.#client.close();
+    return this.#shutdown;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+}
+
+class ScopeLogger implements Logger {
+  readonly #recorder: Recorder;
+  readonly #target: ReturnType<Recorder["target"]>;
+
+  constructor(recorder: Recorder, scope: string) {
+    this.#recorder = recorder;
+    this.#target = recorder.target(scope);
+  }
+
+  enabled({ severityNumber }: Parameters<Logger["enabled"]>[0] = {}): boolean {
+    return !this.#recorder.gate.hidesLog(levelOf(severityNumber, undefined));
+  }
+
+  emit(record: LogRecord): void {
+    try {
+      this.#emit(record);
+    } catch {
+      // What is no record, or one that throws when it is looked at: nobody is to notice.
+    }
+  }
+
+  #emit(record: LogRecord): void {
+    const level = levelOf(record.severityNumber, record.severityText);
+    if (this.#recorder.gate.hidesLog(level)) return;
+    const context = record.context ?? activeContext();
+    const span = context === undefined ? undefined : spanIn(context);
+    const own = span instanceof ApiSpan && span.recorder === this.#recorder ? span.own : undefined;
+    const foreign = own === undefined && span !== undefined ? idsOf(span) : undefined;
+    const { attributes } = record;
+    const more = told(record, level, foreign);
+    const properties =
+      more === undefined ? attributes : { ...(attributes as object | undefined), ...more };
+    this.#recorder.write(
+      level,
+      this.#target,
+      messageOf(record),
+      properties as Record<string, unknown> | undefined,
+      own,
+    );
+  }
+}
+
+function messageOf({ body, exception }: LogRecord): string {
+  if (typeof body === "string") return body;
+  if (typeof body === "object" || body === undefined) {
+    const { message } = (exception ?? {}) as { message?: unknown };
+    return body == null && typeof message === "string" ? message : "";
+  }
+  return String(body);
+}
+
+/** What of a record is neither its message nor an attribute, as the lake's receiver of OTLP names it. */
+function told(
+  { body, eventName, severityText, exception, timestamp }: LogRecord,
+  level: number,
+  foreign: Record<string, string> | undefined,
+): Record<string, unknown> | undefined {
+  const found: Record<string, unknown> = { ...foreign };
+  if (typeof body === "object" && body !== null) found["body"] = body;
+  if (eventName !== undefined && eventName !== "") found["otel.event_name"] = eventName;
+  if (typeof severityText === "string" && severityText.toLowerCase() !== LEVELS[level]) {
+    found["otel.severity_text"] = severityText;
+  }
+  if (exception !== undefined && exception !== null) found["error"] = exception;
+  const timeNs = timestamp === undefined ? undefined : unixNs(timestamp);
+  if (timeNs !== undefined && Math.abs(Number(timeNs) / 1e6 - Date.now()) > LATE_MS) {
+    found["otel.time_ns"] = timeNs;
+  }
+  for (const _ in found) return found;
+  return undefined;
+}
+
+/** Of a span that is not of this ring. */
+function idsOf(span: Span): Record<string, string> | undefined {
+  try {
+    const { traceId, spanId } = span.spanContext();
+    return { trace_id: traceId, span_id: spanId };
+  } catch {
+    return undefined;
+  }
+}
+
+function levelOf(severity: number | undefined, text: unknown): number {
+  if (severity !== undefined && severity >= 1 && severity <= SEVERITY_MAX) {
+    return BY_SEVERITY[Math.floor((severity - 1) / 4)]!;
+  }
+  const word = typeof text === "string" ? text.toLowerCase() : "";
+  const index = LEVELS.indexOf((word === "warning" ? "warn" : word) as (typeof LEVELS)[number]);
+  return index < 0 ? INFO : index;
+}
