@@ -53,6 +53,12 @@ static int allow_reading(int ruleset, const char *path) {
   return status;
 }
 
+// The version of Landlock's interface, 0 where there is none.
+API int mv_landlock_version(void) {
+  long version = syscall(LANDLOCK_CREATE_RULESET, NULL, 0, CREATE_RULESET_VERSION);
+  return version < 0 ? 0 : (int)version;
+}
+
 // Ends with its parent, gains no rights by what it executes, dumps no memory, and, as far as the kernel has Landlock,
 // reads nothing but these paths and what is beneath them, writes no file, connects nowhere, and signals nobody.
 // Paths are absolute, each ends with a zero. The answer is the version of Landlock, 0 where there is none.
@@ -61,9 +67,9 @@ API int mv_confine(const char *readable, uint32_t bytes) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
       setrlimit(RLIMIT_CORE, &none) < 0)
     return -errno;
-  long version = syscall(LANDLOCK_CREATE_RULESET, NULL, 0, CREATE_RULESET_VERSION);
-  if (version < 1) return 0;
-  struct ruleset rules = {.handled_access_fs = file_accesses((int)version)};
+  int version = mv_landlock_version();
+  if (version == 0) return 0;
+  struct ruleset rules = {.handled_access_fs = file_accesses(version)};
   size_t size = sizeof rules.handled_access_fs;
   if (version >= 4) {
     rules.handled_access_net = 3;
@@ -80,7 +86,7 @@ API int mv_confine(const char *readable, uint32_t bytes) {
     status = allow_reading(ruleset, readable + at);
   if (status == 0 && syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) < 0) status = -errno;
   close(ruleset);
-  return status < 0 ? status : (int)version;
+  return status < 0 ? status : version;
 }
 
 // Executes a program in the place of this one, without an environment. Arguments, the program's name first, each end

@@ -9,6 +9,11 @@ function zeroEnded(texts: readonly string[]): Buffer {
   return Buffer.from(texts.map((text) => `${text}\0`).join(""));
 }
 
+/** The version of Landlock in this kernel, 0 where there is none. */
+export function landlockVersion(): number {
+  return shim().mv_landlock_version();
+}
+
 /**
  * The process ends with its parent, gains no rights by what it executes, and dumps no memory. Where the kernel has
  * Landlock, the calling thread and what it starts or executes from here on read nothing but `readable` and what is

@@ -8,7 +8,7 @@ export {
   ticker,
   unixMs,
 } from "./clock.ts";
-export { confine, executeInPlace, limitGrowth, openPipe } from "./confine.ts";
+export { confine, executeInPlace, landlockVersion, limitGrowth, openPipe } from "./confine.ts";
 export { SystemError } from "./errno.ts";
 export {
   allocateBuffer,

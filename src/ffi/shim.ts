@@ -49,6 +49,7 @@ const SYMBOLS = {
   mv_eventfd: { args: [], returns: "i32" },
   mv_event_set: { args: ["i32"], returns: "i32" },
   mv_event_clear: { args: ["i32"], returns: "i32" },
+  mv_landlock_version: { args: [], returns: "i32" },
   mv_confine: { args: ["ptr", "u32"], returns: "i32" },
   mv_execute: { args: ["cstring", "ptr", "u32"], returns: "i32" },
   mv_limit_growth: { args: ["u64"], returns: "i32" },

@@ -17,11 +17,15 @@ const SYSTEM = [
  * Begins again with what is left of its rights.
  * @param folder of the lake
  * @param args of this program
+ * @param main of its sources, when it is not compiled
  */
-export function beginConfined(folder: string, args: readonly string[]): never {
+export function beginConfined(
+  folder: string,
+  args: readonly string[],
+  main = new URL("../../cli.ts", import.meta.url).pathname,
+): never {
   const isCompiled = import.meta.url.includes("/$bunfs/");
   const program = realpathSync(process.execPath);
-  const main = new URL("../../cli.ts", import.meta.url).pathname;
   confine([...SYSTEM, program, ...(isCompiled ? [] : sources()), folder]);
   executeInPlace(program, isCompiled ? args : [main, ...args]);
 }

@@ -3,7 +3,7 @@
 
 import { offsetOfBytes, offsetOfCharacters, placeOf, QueryError } from "./query-error.ts";
 
-/** What places in errors are counted in, and what they may not show. */
+/** What places in errors are counted in. */
 export interface ErrorPlace {
   /** The caller's text. */
   sql: string;
@@ -11,7 +11,6 @@ export interface ErrorPlace {
   from: number;
   /** Length of what stands before the SELECT where it is run. */
   prefixLength: number;
-  paths: readonly string[];
 }
 
 /** DuckDB's error, with `errors_as_json`. */
@@ -37,7 +36,7 @@ export function sqlError(error: unknown, place: ErrorPlace): QueryError {
   const { message } = error as Error;
   const { exception_type: type, exception_message: text, position } = parsed(message);
   if (type === "Out of Memory" || /bad_alloc|allocation failure/i.test(text)) return outOfMemory();
-  const said = withoutPaths(text.split("\n\nLINE ")[0]!.trim(), place.paths);
+  const said = withoutPaths(text.split("\n\nLINE ")[0]!.trim());
   const code = type === "Parser" ? "sql-syntax" : "sql-error";
   return new QueryError(
     code,
@@ -48,13 +47,25 @@ export function sqlError(error: unknown, place: ErrorPlace): QueryError {
   );
 }
 
-/** @param limitBytes when it is known */
 export function outOfMemory(): QueryError {
   return new QueryError(
     "out-of-memory",
     "the query needs more memory than a query may have",
     "ask for a shorter range, fewer columns, or fewer groups; or raise the lake's limit",
     422,
+  );
+}
+
+/** The error for files that are there, but cannot be read. */
+export function unreadable(error: unknown): QueryError {
+  const { code, message } = error as { code?: string; message: string };
+  // Errors of the system name the file.
+  const said = typeof code === "string" ? code : withoutPaths(parsed(message).exception_message);
+  return new QueryError(
+    "unreadable-file",
+    `a file that the query needs cannot be read: ${said}`,
+    "send it again; if that does not help, a file of the lake is damaged or missing",
+    500,
   );
 }
 
@@ -79,18 +90,7 @@ function at(position: string | undefined, type: string, { sql, from, prefixLengt
   return placeOf(sql, from + offset);
 }
 
-/** Paths of files, and of their folders, are nobody's business. */
-export function withoutPaths(text: string, paths: readonly string[]): string {
-  let shown = text;
-  for (const path of paths) shown = shown.replaceAll(path, "(a file of the lake)");
-  // What is cut or wrapped, as plans do with long lines, still begins with a folder of theirs.
-  return shown.replace(/(?:\/[\w.=%+@-]+){2,}\/?/g, (found) =>
-    paths.some((path) => path.startsWith(found) || found.startsWith(folderOf(path)))
-      ? "(a file of the lake)"
-      : found,
-  );
-}
-
-function folderOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/") + 1);
+/** Files have other names in the process (answer.ts); those say nothing to anybody. */
+function withoutPaths(text: string): string {
+  return text.replace(/\/proc\/self\/fd\/\d+/g, "(a file of the lake)");
 }

@@ -72,6 +72,8 @@ function jsonOf(type: DuckDBType): Written {
       return (value: { millis: bigint }) => timestamp(value.millis, 3, "", value);
     case ID.TIMESTAMP_NS:
       return (value: { nanos: bigint }) => timestamp(value.nanos, 9, "", value);
+    case ID.DATE:
+      return date;
     case ID.BLOB:
     case ID.GEOMETRY:
       return ({ bytes }: { bytes: Uint8Array }) => `"${Buffer.from(bytes).toString("base64")}"`;
@@ -89,7 +91,7 @@ function jsonOf(type: DuckDBType): Written {
     case ID.SQLNULL:
       return () => "null";
     default:
-      // Text, and what has a text of DuckDB's own: DATE, TIME, INTERVAL, UUID, BIT, ENUM.
+      // Text, and what has a text of DuckDB's own: TIME, INTERVAL, UUID, BIT, ENUM.
       return (value: unknown) => JSON.stringify(String(value));
   }
 }
@@ -178,6 +180,13 @@ function shortest(value: number): number {
 function decimal(decimal: { value: bigint; toString(): string }): string {
   const isShort = decimal.value < 10n ** 15n && decimal.value > -(10n ** 15n);
   return isShort ? decimal.toString() : `"${decimal}"`;
+}
+
+const INFINITE_DAYS = 2 ** 31 - 1;
+
+function date(date: { days: number; toString(): string }): string {
+  if (Math.abs(date.days) === INFINITE_DAYS) return date.days > 0 ? '"infinity"' : '"-infinity"';
+  return `"${date}"`;
 }
 
 const INFINITY = 2n ** 63n - 1n;
