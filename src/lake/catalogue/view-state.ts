@@ -118,6 +118,20 @@ export class ViewState {
     return blocks;
   }
 
+  /** Whether blocks after a time have ends of spans that are not in the view. */
+  async hasLaterCloses(sinceNs: bigint): Promise<boolean> {
+    const rows: Raw[] = await this.#catalogue.read`
+      SELECT 1 AS x FROM blocks WHERE spans_partition IS NULL AND closes > 0 AND begin_ns >= ${sinceNs} LIMIT 1`;
+    return rows.length > 0;
+  }
+
+  /** Streams that ended after a time. One whose last block is empty ended when nobody knows. */
+  async endedStreams(sinceNs: bigint): Promise<string[]> {
+    const rows: Raw[] = await this.#catalogue.read`
+      SELECT stream_id FROM streams WHERE ended_ns >= ${sinceNs} OR ended_ns <= start_ns`;
+    return rows.map(({ stream_id }) => String(stream_id));
+  }
+
   /** Streams with beginnings of spans in a range whose ends lie in other blocks. */
   async streamsWithOpens({ fromNs, toNs }: TimeRange): Promise<string[]> {
     const rows: Raw[] = await this.#catalogue.read`

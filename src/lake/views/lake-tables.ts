@@ -181,13 +181,11 @@ export class LakeTables {
   }
 
   async #endedStreams(range: TimeRange): Promise<RowsOfTable> {
-    const streams = await this.#parts.catalogue.streamsIn(range);
+    const streams = await this.#parts.state.endedStreams(range.fromNs);
     return {
       name: ENDED_STREAMS,
       columns: { stream_id: "VARCHAR" },
-      rows: streams.flatMap(({ streamId, endedNs }) =>
-        endedNs === undefined ? [] : [{ stream_id: streamId }],
-      ),
+      rows: streams.map((streamId) => ({ stream_id: streamId })),
     };
   }
 }

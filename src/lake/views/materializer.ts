@@ -159,6 +159,7 @@ export class Materializer {
   /** Spans that began in a range may end in later blocks of their stream. */
   async #ensureEnds(lane: Lane, range: TimeRange, signal: AbortSignal): Promise<void> {
     const { state } = this.#parts;
+    if (!(await state.hasLaterCloses(range.fromNs))) return;
     let streams = await state.streamsWithOpens(range);
     for (let perStream = FIRST_LATER_BLOCKS; streams.length > 0; perStream *= 4) {
       const sinceNs = laterOf(range.fromNs, await state.retiredBefore());
