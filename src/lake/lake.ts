@@ -266,14 +266,13 @@ const DAY_NS = 86_400_000_000_000n;
  */
 async function removeOrphans(catalogue: Catalogue, blobs: FolderBlobs): Promise<void> {
   const last = await catalogue.lastSegmentNs();
-  const sinceNs = last === undefined ? 0n : last - DAY_NS;
-  const since = new Date(Number(sinceNs / 1_000_000n)).toISOString().slice(0, 10);
-  // Those of the first of these days may have come before.
-  const known = await catalogue.blobs(sinceNs - DAY_NS);
+  const sinceMs = last === undefined ? 0 : Number((last - DAY_NS) / 1_000_000n);
+  const since = new Date(sinceMs).toISOString().slice(0, 10);
   for (const day of await blobs.folders()) {
     if (day < since) continue;
-    for await (const { key } of blobs.list(`${day}/`)) {
-      if (!known.has(key)) await blobs.delete(key);
-    }
+    const keys = (await Array.fromAsync(blobs.list(`${day}/`))).map(({ key }) => key);
+    // By their ids, and not by when they came: a clock may have been set meanwhile.
+    const known = await catalogue.blobsOf(keys.map((key) => key.slice(day.length + 1)));
+    for (const key of keys) if (!known.has(key)) await blobs.delete(key);
   }
 }

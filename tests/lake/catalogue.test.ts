@@ -177,7 +177,7 @@ describe("blocks", () => {
       { segmentId: "s1", blob: "2026-12-01/s1" },
     ]);
     await it.catalogue.forgetSegments(["s1"]);
-    expect(await it.catalogue.blobs()).toEqual(new Set(["2026-12-01/s2"]));
+    expect(await it.catalogue.blobsOf(["s1", "s2"])).toEqual(new Set(["2026-12-01/s2"]));
     await it.catalogue.forgetBlocks([newBlock(2).blockId]);
     await it.catalogue.forgetProcesses(later);
     expect(await it.catalogue.processes([PROCESS_ID])).toEqual(new Map());

@@ -286,11 +286,15 @@ export class Catalogue {
     });
   }
 
-  /** Blobs of segments that have come since. */
-  async blobs(sinceNs = 0n): Promise<Set<string>> {
-    const rows: Raw[] = await this.#db
-      .read`SELECT blob FROM segments WHERE insert_ns >= ${sinceNs}`;
-    return new Set(rows.map(({ blob }) => String(blob)));
+  /** Where the bytes of segments lie; those that are not known are left out. */
+  async blobsOf(segmentIds: readonly string[]): Promise<Set<string>> {
+    const { read } = this.#db;
+    const found = new Set<string>();
+    for (const part of parts(segmentIds)) {
+      const rows: Raw[] = await read`SELECT blob FROM segments WHERE segment_id IN ${read(part)}`;
+      for (const { blob } of rows) found.add(String(blob));
+    }
+    return found;
   }
 
   /** When the last segment has come; undefined when there is none. */
