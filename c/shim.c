@@ -395,16 +395,42 @@ static uint64_t ticks_now(void) {
 }
 
 static uint64_t ticks_at_load;
-__attribute__((constructor)) static void start_ticks(void) { ticks_at_load = ticks_now(); }
 
 API double mv_ticks(void) { return (double)(ticks_now() - ticks_at_load); }
 
-// Ticks per millisecond, measured against the monotonic clock for a millisecond, which it takes.
-API double mv_ticks_per_ms(void) {
-  double start_ns = mv_monotonic_ns(), start = mv_ticks(), now_ns;
-  while ((now_ns = mv_monotonic_ns()) < start_ns + 1e6) {
+// The counter and the monotonic clock at one instant. A thread may be held up between the two: the closest pair counts.
+struct instant {
+  double ticks, ns;
+};
+
+static struct instant instant_now(void) {
+  struct instant closest = {0};
+  double least = 0;
+  for (int i = 0; i < 8; i++) {
+    double before = mv_ticks(), ns = mv_monotonic_ns(), apart = mv_ticks() - before;
+    if (i > 0 && apart >= least) continue;
+    least = apart;
+    closest = (struct instant){before + apart / 2, ns};
   }
-  return (mv_ticks() - start) / (now_ns - start_ns) * 1e6;
+  return closest;
+}
+
+static struct instant loaded;
+__attribute__((constructor)) static void start_ticks(void) {
+  ticks_at_load = ticks_now();
+  loaded = instant_now();
+}
+
+#define MEASURED_NS_MIN 1e6
+// A machine that sleeps may count ticks and not time.
+#define MEASURED_NS_MAX 10e9
+
+// Ticks per millisecond, measured against the monotonic clock since the load, which may take a millisecond.
+API double mv_ticks_per_ms(void) {
+  struct instant from = loaded, to = instant_now();
+  if (to.ns > from.ns + MEASURED_NS_MAX) from = to;
+  while (to.ns < from.ns + MEASURED_NS_MIN) to = instant_now();
+  return (to.ticks - from.ticks) / (to.ns - from.ns) * 1e6;
 }
 
 // How much later than asked the kernel may wake the calling thread, to save power; 50 µs unless told otherwise.
