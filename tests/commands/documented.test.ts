@@ -40,6 +40,7 @@ const FOREIGN = new Set([
     "--outfile",
     "--preload",
     "--splitting",
+    "--unhandled-rejections",
   ],
   // curl
   ...["--cacert", "--cert", "--key"],

@@ -2,12 +2,21 @@
 // the program, and that its parts fit each other. A reader that is not on this machine is left out.
 
 import { describe, expect, test } from "bun:test";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subcommand } from "../../src/command-line/subcommand.ts";
 import agentCommand from "../../src/commands/agent.ts";
 import collectCommand from "../../src/commands/collect.ts";
+import lakeCommand from "../../src/commands/lake.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { until } from "../support/wait.ts";
 
@@ -81,6 +90,19 @@ describe("deploy/", () => {
     expect(args.length).toBeGreaterThan(15);
   });
 
+  test("gives the lake no flag that it does not know", () => {
+    const page = readFileSync(join(ROOT, "docs/deploy.md"), "utf8");
+    const texts = [
+      read("systemd/microview-lake.service"),
+      ...page.split("\n").filter((line) => /^MICROVIEW_LAKE_FLAGS=/.test(line)),
+    ];
+    const named = texts.flatMap((text) =>
+      [...text.matchAll(/--[a-z][\w-]+/g)].map(([flag]) => flag),
+    );
+    expect(named.length).toBeGreaterThan(5);
+    expect(named.filter((flag) => !flagsOf(lakeCommand).includes(flag))).toEqual([]);
+  });
+
   test("speaks of no metric that there is not", () => {
     const sources = [...new Bun.Glob("src/**/*.ts").scanSync(ROOT)]
       .map((path) => readFileSync(join(ROOT, path), "utf8"))
@@ -115,9 +137,10 @@ describe("deploy/", () => {
 describe.each([
   ["microview-agent.service", "microview-agent.service"],
   ["microview-collect@.service", "microview-collect@edge.service"],
+  ["microview-lake.service", "microview-lake.service"],
 ])("the unit %s", (file, instance) => {
   const dropInFolder = join(DEPLOY, "systemd", `${file}.d`);
-  const dropIns = readdirSync(dropInFolder);
+  const dropIns = existsSync(dropInFolder) ? readdirSync(dropInFolder) : [];
 
   /** The unit with its drop-ins, whose program is one that is there. */
   function installed(...names: string[]): { unit: string; folder: string } {
