@@ -98,6 +98,16 @@ describe("microview query", () => {
     expect(readdirSync(host.folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
   });
 
+  test("shows a plan as the picture that it is", async () => {
+    await using host = new TestHost();
+    const plan = "┌───┐\n│ A\u001b │\n└───┘\n";
+    const types = { explain_key: "VARCHAR", explain_value: "VARCHAR" };
+    const lake = new FakeLake(host, () => answer(types, [["physical_plan", plan]]));
+    const flags = ["--format", "table", "--lake", lake.url];
+    const { stdout } = await runCli(["query", "explain select 1", ...flags]);
+    expect(stdout).toBe("┌───┐\n│ A\\x1b │\n└───┘\n");
+  });
+
   test("passes on what the lake writes as CSV", async () => {
     await using host = new TestHost();
     const lake = new FakeLake(host, () => "a,b\n1,2\n");

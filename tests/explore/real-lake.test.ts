@@ -1,105 +1,11 @@
 // What `query`, `trace` and `export` ask is understood by a real lake, and what it answers by them.
 
 import { describe, expect, test } from "bun:test";
-import { join } from "node:path";
-import { LakeClient, loadTrace, perfettoFile, slowTraces } from "../../src/explore/index.ts";
+import { loadTrace, perfettoFile, slowTraces } from "../../src/explore/index.ts";
 import { treeOf } from "../../src/explore/trace/trace.ts";
-import { createLog } from "../../src/guard/index.ts";
-import { startLake } from "../../src/lake/index.ts";
 import { TestHost } from "../support/host.ts";
-import { until } from "../support/wait.ts";
+import { filledLake } from "./fixtures/real-lake.ts";
 import { BEGIN_NS, TRACE_ID } from "./fixtures/traces.ts";
-
-const text = (key: string, stringValue: string) => ({ key, value: { stringValue } });
-
-/** A request through two services, by OTLP. */
-function resource(service: string) {
-  return {
-    attributes: [
-      ...[text("service.namespace", "shop"), text("service.name", service)],
-      ...[text("host.name", "host-1"), { key: "process.pid", value: { intValue: 4711 } }],
-    ],
-  };
-}
-
-function span(spanId: string, parentSpanId: string, name: string, kind: number, fromMs: number) {
-  const startTimeUnixNano = String(BEGIN_NS + BigInt(fromMs) * 1_000_000n);
-  const endTimeUnixNano = String(BEGIN_NS + 20_000_000n - BigInt(fromMs) * 1_000_000n);
-  const times = { startTimeUnixNano, endTimeUnixNano };
-  return { traceId: TRACE_ID, spanId, parentSpanId, name, kind, ...times };
-}
-
-const TRACES = {
-  resourceSpans: [
-    {
-      resource: resource("gateway"),
-      scopeSpans: [
-        {
-          spans: [
-            span("00000000000000a1", "", "buy", 2, 0),
-            span("00000000000000a2", "00000000000000a1", "ask auth", 3, 2),
-          ],
-        },
-      ],
-    },
-    {
-      resource: resource("auth"),
-      scopeSpans: [
-        {
-          spans: [
-            {
-              ...span("00000000000000b1", "00000000000000a2", "check", 2, 5),
-              status: { code: 2 },
-              attributes: [text("user", "7")],
-            },
-          ],
-        },
-      ],
-    },
-  ],
-};
-
-const LOGS = {
-  resourceLogs: [
-    {
-      resource: resource("auth"),
-      scopeLogs: [
-        {
-          logRecords: [
-            {
-              timeUnixNano: String(BEGIN_NS + 6_000_000n),
-              severityNumber: 13,
-              body: { stringValue: "token refused" },
-              ...{ traceId: TRACE_ID, spanId: "00000000000000b1" },
-            },
-          ],
-        },
-      ],
-    },
-  ],
-};
-
-async function filledLake(host: TestHost): Promise<LakeClient> {
-  const lake = await startLake({
-    ...{ dir: join(host.folder, "lake"), host: "127.0.0.1", port: 0, version: "0.0.0-test" },
-    ...{ insecure: false, allowHosts: [], log: createLog("error", true, () => {}) },
-  });
-  host.onEnd(() => lake.stop());
-  for (const [path, body] of Object.entries({ traces: TRACES, logs: LOGS })) {
-    const response = await fetch(`${lake.url}/v1/${path}`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    });
-    expect(response.status).toBe(200);
-  }
-  const client = new LakeClient({ url: lake.url });
-  await until("the log is in its table", async () => {
-    const [row] = await client.rows("select count(*) as n from log_entries", {});
-    return row?.["n"] === 1;
-  });
-  return client;
-}
 
 describe("a real lake", () => {
   test("tells a trace, by the beginning of its id, with its logs", async () => {

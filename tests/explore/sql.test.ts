@@ -16,7 +16,7 @@ describe("statements of SQL", () => {
     ["select $$;$$, $x$ $$; $x$;", ["select $$;$$, $x$ $$; $x$"], ""],
     [";; -- nothing\n;", [], ""],
     ["-- nothing\n", [], ""],
-  ])("end at a semicolon that is no part of something else: %s", (text, complete, rest) => {
+  ])("end at a semicolon that is no part of something else: %j", (text, complete, rest) => {
     expect(statementsIn(text)).toMatchObject({ complete, rest });
   });
 

@@ -122,8 +122,8 @@ function strange(why: string): LakeError {
   );
 }
 
-/** Doubles have 53 bits, and times in nanoseconds have more. */
-const MAY_HAVE_LONG_INTEGER = /\d{16}/;
+/** Doubles have 53 bits, and times in nanoseconds have more. Lakes of ours write them as text. */
+const MAY_HAVE_LONG_INTEGER = /[[,:] ?-?\d{16}/;
 
 function parsed(line: string): unknown {
   try {

@@ -1,8 +1,8 @@
 // Asks a lake and shows the answer: as a table, as NDJSON, or as a file that the lake writes. For `microview query` and
 // its REPL.
 
-import { counted, formatSeconds } from "../../text/index.ts";
-import type { Ending } from "../lake/answer-lines.ts";
+import { counted, formatSeconds, printableLines } from "../../text/index.ts";
+import type { Column, Ending, Row } from "../lake/answer-lines.ts";
 import type { LakeClient } from "../lake/lake-client.ts";
 import type { TimeRange } from "../lake/time-range.ts";
 import { jsonRows } from "./json-rows.ts";
@@ -61,7 +61,7 @@ export async function writeAnswer(
 
 /** Text of rows, made as they come. */
 interface RowText {
-  rows(rows: readonly (readonly unknown[])[]): string;
+  rows(rows: readonly Row[]): string;
   end(): string;
 }
 
@@ -82,9 +82,11 @@ async function writeRows(
     if (part.kind === "progress") progress?.advance(part.share);
     if (part.kind === "columns") {
       text =
-        format === "table"
-          ? new TableText(part.columns, output)
-          : { rows: jsonRows(part.columns), end: () => "" };
+        format === "ndjson"
+          ? { rows: jsonRows(part.columns), end: () => "" }
+          : isPlan(part.columns)
+            ? { rows: planText, end: () => "" }
+            : new TableText(part.columns, output);
     }
     if (part.kind === "rows") await write(text.rows(part.rows));
     if (part.kind === "end") {
@@ -94,6 +96,15 @@ async function writeRows(
   }
   // The client throws where there is no end.
   return { rows: 0, ms: 0, files: 0 };
+}
+
+/** What EXPLAIN answers: pictures of several lines, and not cells. */
+function isPlan(columns: readonly Column[]): boolean {
+  return columns.map(({ name }) => name).join() === "explain_key,explain_value";
+}
+
+function planText(rows: readonly Row[]): string {
+  return rows.map(([, plan]) => `${printableLines(String(plan)).trimEnd()}\n`).join("");
 }
 
 /** `3 rows · 12 ms · 4 files` */

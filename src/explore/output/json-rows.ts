@@ -18,9 +18,20 @@ export function jsonRows(columns: readonly Column[]): (rows: readonly Row[]) => 
   };
 }
 
+/** What JSON writes as it is; nearly every text is. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 function jsonOf(value: unknown): string {
-  if (typeof value === "bigint") return `"${value}"`;
-  if (typeof value !== "object" || value === null) return safeJson(value ?? null);
+  switch (typeof value) {
+    case "string":
+      return PLAIN.test(value) ? `"${value}"` : safeJson(value);
+    case "number":
+    case "boolean":
+      return String(value);
+    case "bigint":
+      return `"${value}"`;
+  }
+  if (typeof value !== "object" || value === null) return "null";
   if (Array.isArray(value)) return `[${value.map(jsonOf).join(",")}]`;
   const pairs = Object.entries(value).map(([key, each]) => `${safeJson(key)}:${jsonOf(each)}`);
   return `{${pairs.join(",")}}`;
