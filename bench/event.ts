@@ -13,6 +13,7 @@ import { SharedFile, ticker } from "../src/ffi/index.ts";
 import {
   decodeRingHeader,
   RING_HEADER_BYTES,
+  RING_SHIPPER,
   RING_STATE,
   RingReader,
 } from "../src/layout/index.ts";
@@ -93,10 +94,13 @@ function ringIn(folder: string) {
   const mapping = file.map(0, bytes, true);
   const ints = new Int32Array(mapping.buffer);
   const head = (header.stateOffset + RING_STATE.head) / 4;
-  const shipped = header.shipperOffset / 4;
+  const doubles = new Float64Array(mapping.buffer);
+  const position = (header.shipperOffset + RING_SHIPPER.position) / 4;
+  const total = (header.shipperOffset + RING_SHIPPER.total) / 8;
   return {
     makeRoom: () => {
-      ints[shipped] = ints[head]!;
+      doubles[total]! += (ints[head]! - doubles[total]!) >>> 0;
+      ints[position] = ints[head]!;
     },
     /** What was measured was recorded, and nothing refused. */
     check: () => {

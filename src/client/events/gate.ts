@@ -36,6 +36,7 @@ export class Gate {
   readonly #hidesSpans: boolean;
   readonly #hidesMeasures: boolean;
   readonly #threshold: number;
+  readonly #keepsAll: boolean;
 
   constructor(
     { ints: { buffer } }: RingMemory,
@@ -49,6 +50,7 @@ export class Gate {
     this.#hidesSpans = !spans;
     this.#hidesMeasures = !measures;
     this.#threshold = sampleThreshold(sample);
+    this.#keepsAll = sample === 1;
   }
 
   /** The ring is elsewhere from now on. */
@@ -88,7 +90,8 @@ export class Gate {
   /** Whether a trace that begins here is kept. @param low the last four bytes of its id */
   samples(low: number): boolean {
     const asked = this.control[CONTROL.sample]!;
-    return isSampled(low, asked === 0 || !this.#holds() ? this.#threshold : asked >>> 0);
+    if (asked !== 0 && this.#holds()) return isSampled(low, asked >>> 0);
+    return this.#keepsAll || isSampled(low, this.#threshold);
   }
 
   #isOff(asked: number, usual: boolean): boolean {

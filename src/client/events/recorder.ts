@@ -176,13 +176,12 @@ export class Recorder {
   /** @internal begins a span below the one that is open */
   begin(name: SpanName, shape: number): Span {
     const parent = this.#current ?? this.#context?.getStore();
-    if (parent === undefined) {
-      const span = this.#root(shape);
-      this.#record(name, 0, span);
-      return span;
+    const span = parent === undefined ? this.#root(shape) : this.#below(parent, shape);
+    if ((span.flags & SAMPLED) !== 0 && !this.gate.hidesSpan()) {
+      const above = parent === undefined ? 0 : parent.sequence;
+      if (name.definition > 0) span.isOpen = this.#ring.begin(name.definition, above, span);
+      else this.#recordWith(name, above, span);
     }
-    const span = this.#below(parent, shape);
-    this.#record(name, parent.sequence, span);
     return span;
   }
 
@@ -327,25 +326,17 @@ export class Recorder {
     this.#isEncoding = true;
     try {
       const encoder = (isOuter ? this.#encoder : this.#newEncoder()).reset();
-      const error = message instanceof Error ? message : undefined;
-      const text = typeof message === "string" ? message : String(error?.message ?? message);
-      const id = this.#message(encoder, text, level);
-      if (id === THINNED) return;
       const { definition } = target;
-      if (error === undefined && (definition > 0 || target === NO_TARGET)) {
-        if (properties === undefined) {
-          this.#ring.log(level, id, span, definition, encoder, 0);
-          return;
-        }
-        encoder.properties(properties);
-      } else {
-        const isNamed = definition === 0 && target !== NO_TARGET;
-        encoder.properties(properties, {
-          ...(error === undefined ? {} : { error }),
-          ...(isNamed ? { target: target.name } : {}),
-        });
+      if (typeof message !== "string" || (definition === 0 && target !== NO_TARGET)) {
+        this.#logOther(encoder, level, target, message, properties, span);
+        return;
       }
-      this.#ring.log(level, id, span, definition, encoder, EVENT_FLAGS.properties);
+      const id = this.#message(encoder, message, level);
+      if (id === THINNED) return;
+      const hasProperties = properties !== undefined;
+      if (hasProperties) encoder.properties(properties);
+      const flags = hasProperties ? EVENT_FLAGS.properties : 0;
+      this.#ring.log(level, id, span, definition, encoder, flags);
     } catch {
       this.#ring.failed();
     } finally {
@@ -393,6 +384,25 @@ export class Recorder {
     return id;
   }
 
+  /** A line that has more properties than the caller has given. */
+  #logOther(
+    encoder: Encoder,
+    level: number,
+    { name, definition }: Target,
+    message: unknown,
+    properties: Properties | undefined,
+    span: number,
+  ): void {
+    const error = message instanceof Error ? message : undefined;
+    const id = this.#message(encoder, String(error?.message ?? message), level);
+    if (id === THINNED) return;
+    encoder.properties(properties, {
+      ...(error === undefined ? {} : { error }),
+      ...(name !== "" && definition === 0 ? { target: name } : {}),
+    });
+    this.#ring.log(level, id, span, definition, encoder, EVENT_FLAGS.properties);
+  }
+
   /** @returns the message's definition; 0 when it was written, {@link THINNED} when its line is left out */
   #message(encoder: Encoder, message: string, level: number): number {
     const { hook } = this.#redaction;
@@ -407,9 +417,10 @@ export class Recorder {
 
   #thinned({ id, sites }: Message, level: number): number {
     if (level < THINNED_FROM) return id;
-    const site = sites[level] ?? this.#thinning.site(id, level);
-    sites[level] = site;
-    return this.#thinning.hides(site) ? THINNED : id;
+    const site = sites[level];
+    if (site === undefined) sites[level] = this.#thinning.site(id, level);
+    else if (this.#thinning.hides(site)) return THINNED;
+    return id;
   }
 
   #tellThinned({ level, id, thinned }: Site): void {
@@ -458,12 +469,6 @@ export class Recorder {
       ...[number, number],
     ];
     return new Span(this, this.#nextSequence(), 0, shape, flags, trace0, trace1, trace2, trace3);
-  }
-
-  #record(name: SpanName, parent: number, span: Span): void {
-    if ((span.flags & SAMPLED) === 0 || this.gate.hidesSpan()) return;
-    if (name.definition > 0) span.isOpen = this.#ring.begin(name.definition, parent, span);
-    else this.#recordWith(name, parent, span);
   }
 
   /** Apart: a function that others capture variables of makes room for them on the heap at each call. */

@@ -36,7 +36,7 @@ export class Thinning {
   }
 
   site(id: number, level: number): Site {
-    return { id, level, count: 0, endTick: this.#secondFrom(this.#clock.ticks()), thinned: 0 };
+    return { id, level, count: 1, endTick: this.#secondFrom(this.#clock.ticks()), thinned: 0 };
   }
 
   /** Whether the next line of a site is left out. Looks at the clock only when there were many. */
