@@ -95,6 +95,8 @@ const OPEN_WHILE_BEHIND_MS = 10_000;
 const BEHIND_SEGMENTS = 8;
 /** A segment that waits for so long is written through to the disk; most are gone before. */
 const SYNC_AFTER_MS = 1_000;
+/** A trouble is over when nothing has failed for so long. */
+const QUIET_MS = 2_000;
 const NAME = /^(\d{10})-([0-9a-f]{32})\.seg$/;
 
 export class Spool {
@@ -115,7 +117,7 @@ export class Spool {
   #head: { request: SegmentRequest; segment: Segment } | undefined;
   /** It had to go while it was being sent. Whether it is lost is known when it has been sent. */
   #overtaken: SegmentRequest | undefined;
-  #trouble: { message: string; times: number } | undefined;
+  #trouble: { message: string; times: number; lastMs: number } | undefined;
 
   /** @throws SpoolError when another agent has the folder, or it cannot be used */
   constructor(options: SpoolOptions) {
@@ -441,15 +443,17 @@ export class Spool {
   #failed({ message }: Error): void {
     if (this.#trouble?.message === message) {
       this.#trouble.times++;
+      this.#trouble.lastMs = performance.now();
       return;
     }
-    this.#trouble = { message, times: 1 };
+    this.#trouble = { message, times: 1, lastMs: performance.now() };
     this.#options.onTrouble?.(`the spool ${this.#options.folder} cannot be used: ${message}`);
   }
 
   #worked(): void {
     const trouble = this.#trouble;
-    if (trouble === undefined) return;
+    // On a disk that is nearly full some blocks find room and others do not.
+    if (trouble === undefined || performance.now() - trouble.lastMs < QUIET_MS) return;
     this.#trouble = undefined;
     const { folder, onTrouble } = this.#options;
     onTrouble?.(
