@@ -23,6 +23,7 @@ import {
   LOCAL,
   type Log,
   NOBODY,
+  OwnerSecret,
   Recurring,
   serve,
   type TlsIdentity,
@@ -134,6 +135,7 @@ export class Agent {
   readonly #rings: RingKeeper;
   #keeping: Timer | undefined;
   #shipping: EventShipping | undefined;
+  #owner: OwnerSecret | undefined;
   #scanCount = 0;
   /** What may be noticed a second later is looked at less often than writers are. */
   readonly #scansPerLook: number;
@@ -274,6 +276,7 @@ export class Agent {
     this.#own.close();
     await this.#podNames?.[Symbol.asyncDispose]();
     this.pools.close();
+    this.#owner?.remove();
     rmSync(this.#options.socketPath, { force: true });
     this.#lock.release();
   }
@@ -330,6 +333,7 @@ export class Agent {
     const boundary = this.#boundary;
     if (tls !== undefined) checkTls(tls, FLAGS);
     this.#place.tryOut();
+    this.#owner = OwnerSecret.make(socketPath);
     this.metrics.set("startTime", Date.now() / 1000);
     this.pools.adoptAll();
     this.#settleOwn();
@@ -383,6 +387,7 @@ export class Agent {
       startedAtMs: Date.now(),
       dataPort: () => this.dataPort,
       problems: () => this.#health.problems,
+      followRules: (change) => this.#shipping?.follow(change) ?? this.#rings.follow(change),
       upgrade: (request, data) => this.#rest?.upgrade(request, data) === true,
       tokens: () => tokens?.list() ?? [],
       maxBodyBytes: limits.bodyBytes,
@@ -396,6 +401,7 @@ export class Agent {
         path: socketPath,
         made: () => log.warn("the socket was removed, and is there again", { path: socketPath }),
         meanwhile: "services that are attached go on",
+        grantOf: (request) => this.#owner?.grantOf(request) ?? LOCAL,
         ...(gid === undefined ? {} : { gid }),
       },
       limits,

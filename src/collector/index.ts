@@ -1,7 +1,15 @@
 // The collector: transports, snapshots, schedule, history. `import { Collector } from "microview/collector"`.
 
 export type { PoolSnapshot } from "../layout/index.ts";
-export { type ClientTls, type Credentials, namedTwice, type Target } from "./agent-client.ts";
+export {
+  AgentClient,
+  type ClientTls,
+  type Credentials,
+  namedTwice,
+  type Question,
+  socketOf,
+  type Target,
+} from "./agent-client.ts";
 export { Collector, type CollectorEvent, type CollectorOptions } from "./collector.ts";
 export { credentialFiles } from "./credential-files.ts";
 export {

@@ -1,23 +1,23 @@
-// `microview events tail`: follows what services record in shared memory, as text or NDJSON; needs no agent.
+// `microview events`: `tail` follows what services record in shared memory, as text or NDJSON, and needs no agent; `set`
+// asks an agent what they are to record.
 
-import {
-  defineSubcommand,
-  flag,
-  once,
-  stopSignal,
-  styleFor,
-  UsageError,
-} from "../command-line/index.ts";
-import type { EventRow } from "../events/index.ts";
+import { defineSubcommand, flag, styleFor, UsageError } from "../command-line/index.ts";
 import { LEVELS } from "../layout/index.ts";
-import { globs, printable } from "../text/index.ts";
+import { SETTINGS_FLAGS, setEvents, showSettings } from "./events/settings.ts";
 
-/** Not less, so that looking at a ring's head costs its writer nothing (docs/decisions/0044). */
-const EVERY_MS = 50;
+/** Which flags go with an action. */
+const FLAGS_OF = {
+  tail: ["app", "service", "level", "grep", "once", "poolDir", "json"],
+  set: [
+    ...["app", "service", "level", "spans", "measures", "sample", "for", "reset"],
+    ...["socket", "agent", "tokenFile", "ca"],
+  ],
+  settings: ["socket", "agent", "tokenFile", "ca", "json"],
+} as const satisfies Record<string, readonly string[]>;
 
 export default defineSubcommand("events", {
   description:
-    "Reads the rings in which services of this host record logs, measures and spans. Shows what is there, also of services that have died, then follows. Nothing is asked of an agent, and nothing is changed.",
+    "tail reads the rings in which services of this host record logs, measures and spans: shows what is there, also of services that have died, then follows. It asks no agent, and changes nothing. set has an agent tell services what to record, for a time, which they see without a call; settings shows what was set.",
   examples: [
     { command: "microview events tail", does: "everything of this user's services" },
     {
@@ -26,56 +26,46 @@ export default defineSubcommand("events", {
     },
     { command: "microview events tail --grep 'time.?out'", does: "what fits a pattern" },
     { command: "microview events tail --once > events.ndjson", does: "what is there now" },
+    {
+      command: "microview events set --app shop --service auth --level debug --for 10m",
+      does: "more logs of one service, for a while",
+    },
+    {
+      command: "microview events set --spans on --sample 1/16",
+      does: "spans of one trace in sixteen, everywhere",
+    },
+    { command: "microview events set --reset", does: "take back all that was set" },
   ],
-  operands: flag.required(flag.choice(["tail"], { hint: "ACTION", description: "tail" })),
+  operands: flag.required(
+    flag.choice(["tail", "set", "settings"], { hint: "ACTION", description: "what to do" }),
+  ),
   flags: {
     app: flag.list({ hint: "GLOB", description: "only these applications" }),
     service: flag.list({ hint: "GLOB", description: "only these services" }),
-    level: flag.choice(LEVELS, { description: "only logs of this level and worse" }),
+    level: flag.choice([...LEVELS, "off"], {
+      description: "tail: only logs of this level and worse; set: only these are recorded",
+    }),
     grep: flag.parsed(parsePattern, {
       hint: "REGEX",
       description: "only events whose text or properties have it, in upper or lower case",
     }),
-    once: flag.toggle({ description: "print what is there and end" }),
+    once: flag.toggle({ description: "tail: print what is there and end" }),
     poolDir: flag.directory({ description: "where the rings are", shownDefault: "/dev/shm" }),
-    json: flag.toggle({ description: "NDJSON on a terminal too" }),
+    json: flag.toggle({ description: "JSON on a terminal too" }),
+    ...SETTINGS_FLAGS,
   },
-  async run({ app, service, level, grep, once: isOnce, poolDir, json }) {
-    const { EventFollower } = await import("../events/index.ts");
-    const { rowJson, rowText, searchText } = await import("./events/row-text.ts");
-    const stop = stopSignal();
-    const style = styleFor(process.stdout);
-    const isText = process.stdout.isTTY === true && !json;
-    const worst = level === undefined ? undefined : LEVELS.indexOf(level);
-    const isWanted = (row: EventRow) =>
-      (worst === undefined || (row.kind === "log" && LEVELS.indexOf(row.level) <= worst)) &&
-      (grep === undefined || grep.test(searchText(row)));
-    const follower = new EventFollower({
-      poolDir,
-      wantsApp: globs(app),
-      wantsService: globs(service),
-      onUnreadable: (path, reason) =>
-        void process.stderr.write(
-          `microview: ${printable(path)} is no ring: ${printable(reason)}\n`,
-        ),
-    });
-    try {
-      for (let round = 0; !stop.aborted; round++) {
-        const rows = follower.next(isOnce).filter(isWanted);
-        const text = rows.map((row) => (isText ? rowText(row, style) : rowJson(row))).join("");
-        if (text !== "" && !process.stdout.write(text)) await drained(stop);
-        if (round === 0 && follower.ringsSeen === 0) process.stderr.write(NOTHING_YET);
-        if (isOnce) break;
-        await Promise.race([Bun.sleep(EVERY_MS), once(stop)]);
-      }
-    } finally {
-      follower.close();
+  async run(options, action) {
+    refuseForeign(options, action);
+    if (action === "tail") {
+      const { tail } = await import("./events/tail.ts");
+      return tail(options);
     }
+    const isJson = options.json || process.stdout.isTTY !== true;
+    const style = styleFor(process.stdout);
+    const text = action === "set" ? setEvents(options) : showSettings(options, isJson, style);
+    process.stdout.write(await text);
   },
 });
-
-const NOTHING_YET =
-  "microview: there are no events that this user may read and that were asked for: a service records some with mv.log, mv.measure or mv.span\n";
 
 function parsePattern(typed: string, label: string): RegExp {
   try {
@@ -85,9 +75,11 @@ function parsePattern(typed: string, label: string): RegExp {
   }
 }
 
-/** Whoever reads the output is slower than what is recorded. */
-function drained(stop: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  process.stdout.once("drain", resolve);
-  return Promise.race([promise, once(stop)]);
+/** @throws UsageError for a flag of another action: it would be ignored */
+function refuseForeign(options: object, action: keyof typeof FLAGS_OF): void {
+  for (const [name, value] of Object.entries(options)) {
+    const isGiven = value !== undefined && value !== false && (value as unknown[]).length !== 0;
+    if (!isGiven || (FLAGS_OF[action] as readonly string[]).includes(name)) continue;
+    throw new UsageError(`${flag.flagName(name)} does not go with 'events ${action}'`);
+  }
 }

@@ -2,5 +2,6 @@
 
 export { EventFollower, type EventRow } from "./follower.ts";
 export { RingKeeper } from "./keeper.ts";
+export { type EventRule, EventRules, type RuleScope, type RulesChange } from "./settings.ts";
 export type { ShippingOptions, ShippingStatus } from "./shipping/protocol.ts";
 export { EventShipping } from "./shipping/shipping.ts";

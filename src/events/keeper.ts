@@ -4,6 +4,7 @@
 import { ownUids } from "../ffi/index.ts";
 import { Lease } from "./lease.ts";
 import { OpenRing, ringsNamed } from "./rings.ts";
+import { ControlledRing, type EventRule, type RulesChange } from "./settings.ts";
 
 /** Below half, from which on spans are refused, by what a busy writer records from one round to the next. */
 const KEPT_SHARE = 1 / 4;
@@ -19,6 +20,7 @@ export class RingKeeper {
   /** How often in a row rings were found that cannot be kept: their writers have ended, or have just begun. */
   readonly #passed = new Map<string, number>();
   #foundMs = Number.NEGATIVE_INFINITY;
+  #rules: readonly EventRule[] = [];
 
   /** @param onUnreadable told once of each ring that cannot be read any more, and is left alone from then on */
   constructor(
@@ -42,19 +44,38 @@ export class RingKeeper {
         // What it has left is for whoever wants to know why it died.
         if (!kept.ring.isWritten) this.#release(path, kept);
       }
+      // The time of some may be over.
+      this.follow({ rules: this.#rules });
     }
     for (const [path, kept] of this.#kept) {
-      try {
-        makeRoom(kept);
-      } catch (error) {
-        this.#release(path, kept);
-        this.onUnreadable(path, (error as Error).message);
-      }
+      this.#attempt(path, kept, () => makeRoom(kept));
     }
+  }
+
+  /** Stores in each ring what its writer is to record. @returns in how many */
+  follow(change: RulesChange): number {
+    this.#rules = change.rules;
+    let rings = 0;
+    for (const [path, kept] of this.#kept) {
+      this.#attempt(path, kept, () => {
+        if (kept.controlled.follow(change)) rings++;
+      });
+    }
+    return rings;
   }
 
   close(): void {
     for (const [path, kept] of this.#kept) this.#release(path, kept);
+  }
+
+  /** A ring that cannot be read any more is left alone. */
+  #attempt(path: string, kept: Kept, attempt: () => void): void {
+    try {
+      attempt();
+    } catch (error) {
+      this.#release(path, kept);
+      this.onUnreadable(path, (error as Error).message);
+    }
   }
 
   #find(): void {
@@ -92,7 +113,11 @@ export class RingKeeper {
       ring.close();
       return true;
     }
-    this.#kept.set(path, { ring, lease });
+    const controlled = new ControlledRing(ring.header, lease.control, (control) =>
+      lease.storeControl(control),
+    );
+    controlled.follow({ rules: this.#rules });
+    this.#kept.set(path, { ring, lease, controlled });
     return true;
   }
 
@@ -106,6 +131,7 @@ export class RingKeeper {
 interface Kept {
   ring: OpenRing;
   lease: Lease;
+  controlled: ControlledRing;
 }
 
 /** Undefined for a ring that another agent keeps, or that cannot be read any more. */

@@ -9,6 +9,7 @@ import {
   type TimelineState,
 } from "../layout/index.ts";
 import type { OpenRing } from "./rings.ts";
+import type { RingControl } from "./settings.ts";
 
 /** Whoever holds the lease has the lock of these bytes, where the position is. */
 const LEASE_BYTES = 8;
@@ -94,6 +95,42 @@ export class Lease {
     this.#store(RING_SHIPPER.ended, 1);
   }
 
+  /** What an operator has asked its writer to record. */
+  get control(): RingControl {
+    const { shipperOffset } = this.#ring.header;
+    const page = this.#ring.copy(shipperOffset, SHIPPED_BYTES);
+    const view = new DataView(page.buffer, page.byteOffset, page.byteLength);
+    const u32 = (at: number) => view.getUint32(at, true);
+    const until = view.getFloat64(RING_SHIPPER.untilUnixMs, true);
+    return {
+      level: u32(RING_SHIPPER.level),
+      spans: u32(RING_SHIPPER.spans),
+      measures: u32(RING_SHIPPER.measures),
+      sample: u32(RING_SHIPPER.sample),
+      // What cannot be a time was over long ago.
+      untilMs: until >= 0 ? until : LONG_AGO_MS,
+    };
+  }
+
+  /** While it is stored nothing holds, and so it stays when this process dies meanwhile. */
+  storeControl({ level, spans, measures, sample, untilMs }: RingControl): void {
+    const { controlVersion, spans: spansAt, sample: sampleAt, untilUnixMs } = RING_SHIPPER;
+    this.#store(untilUnixMs, LONG_AGO_MS);
+    const before = this.#ring.copy(this.#ring.header.shipperOffset + controlVersion, 4);
+    const version = new DataView(before.buffer, before.byteOffset, 4).getUint32(0, true);
+    // By twos: eight bytes are stored at once.
+    this.#pair(controlVersion, version + 1, level);
+    this.#pair(spansAt, spans, measures);
+    this.#pair(sampleAt, sample, 0);
+    this.#store(untilUnixMs, untilMs);
+  }
+
+  #pair(at: number, first: number, second: number): void {
+    this.#view.setUint32(0, first, true);
+    this.#view.setUint32(4, second, true);
+    this.#put(at);
+  }
+
   #store(at: number, value: number): void {
     this.#view.setFloat64(0, value, true);
     this.#put(at);
@@ -120,6 +157,7 @@ export class Lease {
   }
 }
 
+const LONG_AGO_MS = 1;
 const WRAP = 2 ** 32;
 /** As many digits as the ids of blocks have. */
 const WORDS_MAX = 2 ** 52;

@@ -21,6 +21,9 @@ export interface Grant {
 /** Callers on the Unix socket. Its permissions decide who they are. They are services, so they may not administer. */
 export const LOCAL: Grant = everything("local");
 
+/** The server's own user, or root, on the Unix socket. */
+export const OWNER: Grant = everything("owner", [...DEFAULT_SCOPES, "admin"]);
+
 /** Callers over TCP of a server that asks for no tokens. On a host with several users that is any of them. */
 export function anyone(scopes: readonly Scope[], hints?: Grant["hints"]): Grant {
   return { ...everything("anyone", scopes), ...(hints === undefined ? {} : { hints }) };

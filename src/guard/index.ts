@@ -17,6 +17,7 @@ export { ANYONE, anyone, type Grant, grantOf, LOCAL, NOBODY } from "./grants.ts"
 export { Guard, type GuardFlags } from "./guard.ts";
 export { checkPort, checkSocketPath, ListenError } from "./listening.ts";
 export { createLog, type Log } from "./log.ts";
+export { OwnerSecret, ownerFile, readOwnerSecret } from "./owner.ts";
 export { Buckets } from "./rate.ts";
 export { Recurring } from "./recurring.ts";
 export type { Renewal } from "./renewal.ts";

@@ -39,6 +39,8 @@ interface ServeOptions {
     gid?: number;
     /** Called when the socket was removed and has been made again. */
     made(): void;
+    /** Who a caller is; any service unless given. */
+    grantOf?: (request: Request) => Grant;
     /** What still works while the socket cannot be reached, e.g. `services that are attached go on`. */
     meanwhile: string;
   };
@@ -196,17 +198,14 @@ export class GuardedServer {
     void before.stop().finally(() => this.#replaced.delete(before));
   }
 
-  #listenUnix({ path, gid }: NonNullable<ServeOptions["socket"]>): Listener {
+  #listenUnix({ path, gid, grantOf = () => LOCAL }: NonNullable<ServeOptions["socket"]>): Listener {
     // Only this user can connect until the socket has its group and mode.
     const umask = process.umask(0o177);
     let listener: Listener;
     try {
       listener = Bun.serve({
         unix: path,
-        ...this.#common(
-          () => LOCAL,
-          () => "",
-        ),
+        ...this.#common(grantOf, () => ""),
       });
     } finally {
       process.umask(umask);

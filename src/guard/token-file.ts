@@ -5,7 +5,7 @@ import { SCOPES, type Scope } from "../calling/index.ts";
 import { checkAppName, WIRE_LIMITS } from "../layout/index.ts";
 import { readTextFile, SettingError } from "../settings/index.ts";
 import { splitList } from "../text/index.ts";
-import { ANYONE, LOCAL, NOBODY } from "./grants.ts";
+import { ANYONE, LOCAL, NOBODY, OWNER } from "./grants.ts";
 import type { TokenEntry } from "./tokens.ts";
 
 /** The syntax of a line, as messages show it. */
@@ -20,7 +20,7 @@ const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** The names of callers without a token. */
-const OWN_NAMES: readonly string[] = [LOCAL, ANYONE, NOBODY].map(({ name }) => name);
+const OWN_NAMES: readonly string[] = [LOCAL, OWNER, ANYONE, NOBODY].map(({ name }) => name);
 
 interface Line {
   number: number;

@@ -3,6 +3,12 @@
 
 import type { Static, TSchema } from "@sinclair/typebox";
 import {
+  EventScope,
+  EventSettings,
+  EventSettingsRequest,
+  EventSettingsResponse,
+} from "./events.ts";
+import {
   AppSummary,
   HealthResponse,
   MetricSummary,
@@ -65,6 +71,9 @@ export const CALLS = {
   "POST /v1/rdma/queue-pairs": { body: QueuePairRequest, response: QueuePairResponse },
   "POST /v1/rdma/queue-pairs/:id/regions": { response: RegionsResponse },
   "DELETE /v1/rdma/queue-pairs/:id": { response: DisconnectResponse },
+  "GET /v1/events/settings": { response: EventSettings },
+  "POST /v1/events/settings": { body: EventSettingsRequest, response: EventSettingsResponse },
+  "DELETE /v1/events/settings": { body: EventScope, response: EventSettingsResponse },
   "GET /v1/tokens": { response: readonlyList(TokenListing) },
 } satisfies Record<`${"GET" | "POST" | "PUT" | "DELETE"} /${string}`, CallSchemas>;
 

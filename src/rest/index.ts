@@ -11,6 +11,13 @@ export {
 } from "./calls.ts";
 export { ApiError, Problem } from "./errors.ts";
 export {
+  EventScope,
+  EventSetting,
+  EventSettings,
+  EventSettingsRequest,
+  EventSettingsResponse,
+} from "./events.ts";
+export {
   AppSummary,
   HealthResponse,
   MetricSummary,

@@ -2,7 +2,7 @@
 // in a table here. A route that is not in the table fails the test, and one that asks for no scope answers nobody.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Value } from "@sinclair/typebox/value";
 import { Elysia } from "elysia";
@@ -32,7 +32,7 @@ const TOKENS: TokenEntry[] = [
   { token: "token-of-another-team", name: "other", scopes: SCOPES, apps: ["other"] },
   ...SCOPES.map((missing) => ({
     token: `token-without-${missing}`,
-    name: `not-${missing}`,
+    name: `not-${missing.replace(":", "-")}`,
     scopes: SCOPES.filter((scope) => scope !== missing),
   })),
 ];
@@ -132,6 +132,19 @@ const ROUTES: Readonly<Record<string, Expected>> = {
     need: "read",
     right: "200",
     otherApp: "404 unknown-queue-pair",
+  },
+  "GET /v1/events/settings": { need: "admin", right: "200", otherApp: "200" },
+  "POST /v1/events/settings": {
+    need: "admin",
+    body: { apps: ["shop"], services: [], level: "debug", forMs: 1000 },
+    right: "200",
+    otherApp: "403 denied-app",
+  },
+  "DELETE /v1/events/settings": {
+    need: "admin",
+    body: { apps: [], services: [] },
+    right: "200",
+    otherApp: "403 denied-app",
   },
   "GET /v1/tokens": { need: "admin", right: "200", otherApp: "200" },
 };
@@ -272,6 +285,26 @@ describe("a route", () => {
     expect(answers).toEqual(Object.fromEntries(expected));
   });
 
+  test("of administration is for who can read the file beside the socket, and for no other", async () => {
+    await using host = new TestHost();
+    await serving(host);
+    const file = `${host.socketPath}.owner`;
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const answered = async (secret: string) =>
+      (
+        await fetch("http://localhost/v1/tokens", {
+          unix: host.socketPath,
+          headers: { authorization: `Bearer ${secret}` },
+        })
+      ).status;
+    const secret = readFileSync(file, "utf8");
+    expect(await answered(secret)).toBe(200);
+    expect(await answered(`${secret.slice(1)}0`)).toBe(403);
+    expect(await answered("")).toBe(403);
+    // A service's token says nothing there.
+    expect(await answered("token-for-everything")).toBe(403);
+  });
+
   test("of administration is not for the socket, whose callers are services", async () => {
     await using host = new TestHost();
     await serving(host);
@@ -292,14 +325,14 @@ describe("a route", () => {
     const { text } = await caller(agent, {})("GET /v1/tokens", "token-without-read", undefined);
     const list = JSON.parse(text) as object[];
     expect(list.slice(0, 3)).toEqual([
-      { name: "right", apps: null, scopes: ["read", "register", "admin"], expires: null },
+      { name: "right", apps: null, scopes: SCOPES, expires: null },
       {
         name: "late",
         apps: null,
-        scopes: ["read", "register", "admin"],
+        scopes: SCOPES,
         expires: "1970-01-01T00:00:01.000Z",
       },
-      { name: "other", apps: ["other"], scopes: ["read", "register", "admin"], expires: null },
+      { name: "other", apps: ["other"], scopes: SCOPES, expires: null },
     ]);
     for (const { token } of TOKENS) expect(text).not.toContain(token);
   });

@@ -26,6 +26,7 @@ import type { SelfMetrics } from "../self-metrics.ts";
 import { Bodies } from "./bodies.ts";
 import { contractOf } from "./contract.ts";
 import { docsPage } from "./docs-page.ts";
+import { eventRoutes, type Follow } from "./event-routes.ts";
 import { MetricsPage } from "./metrics-page.ts";
 import { registerPrototype } from "./prototype.ts";
 import { rdmaRoutes, type Upgrade } from "./rdma-routes.ts";
@@ -49,6 +50,8 @@ export interface RoutesContext {
   /** What keeps the agent from its work. */
   problems(): Problem[];
   upgrade: Upgrade;
+  /** Stores in rings of events what services are asked to record. */
+  followRules: Follow;
   /** Bytes of a request's body. */
   maxBodyBytes: number;
   /** Takes note of what a request is told that was let in and not answered. */
@@ -127,6 +130,7 @@ export function createRoutes(context: RoutesContext) {
       return { code: told.code, message: told.message, hint: told.hint } satisfies ApiError;
     })
     .use(rdmaRoutes(context.rdma, pools, contract, context.upgrade))
+    .use(eventRoutes(contract, context.followRules))
     .derive(granted)
     .get("/health", ({ apps }) => health(context, apps), {
       ...contract("GET /health"),

@@ -1,6 +1,7 @@
 // Ships rings into the spool and the spool to the lake, round after round, and says what becomes of it. worker.ts runs it
 // in a thread of the agent.
 
+import type { RulesChange } from "../settings.ts";
 import { makeBlock } from "./blocks.ts";
 import { lakeSender } from "./lake-sender.ts";
 import { Losses } from "./losses.ts";
@@ -54,6 +55,11 @@ export class ShippingLoop {
     this.#round();
     this.#sender.start();
     this.#status = setInterval(() => this.#tellStatus(), STATUS_MS);
+  }
+
+  /** @returns in how many rings something is asked for */
+  follow(change: RulesChange): number {
+    return this.#shipper.follow(change);
   }
 
   async stop(graceMs: number): Promise<number> {

@@ -1,5 +1,6 @@
 // What the agent's main thread and its thread for events tell each other.
 
+import type { RulesChange } from "../settings.ts";
 import type { LossCause } from "./spool.ts";
 
 export interface ShippingOptions {
@@ -44,6 +45,7 @@ export interface ShippingStatus {
 
 export type ToShipper =
   | { kind: "start"; options: ShippingOptions }
+  | { kind: "follow"; id: number; change: RulesChange }
   | { kind: "stop"; graceMs: number };
 
 export type FromShipper =
@@ -56,4 +58,5 @@ export type FromShipper =
       message: string;
       fields: Record<string, string | number>;
     }
+  | { kind: "followed"; id: number; rings: number }
   | { kind: "stopped"; left: number };

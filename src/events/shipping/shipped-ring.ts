@@ -4,6 +4,7 @@
 import type { BlockProcess } from "../../layout/index.ts";
 import type { Lease } from "../lease.ts";
 import type { OpenRing } from "../rings.ts";
+import { ControlledRing } from "../settings.ts";
 import { makeFinalBlock } from "./final-block.ts";
 import type { MakeBlock } from "./ring-part.ts";
 import type { Spool } from "./spool.ts";
@@ -30,6 +31,7 @@ export class ShippedRing {
   readonly #ends: number[] = [];
   /** Words that could not be read. */
   skippedWords = 0;
+  readonly controlled: ControlledRing;
 
   /** @throws RingFormatError, SystemError for a ring that cannot be read */
   constructor(
@@ -39,6 +41,9 @@ export class ShippedRing {
     process: BlockProcess,
     context: ShippingContext,
   ) {
+    this.controlled = new ControlledRing(ring.header, lease.control, (control) =>
+      lease.storeControl(control),
+    );
     this.#process = process;
     this.#context = context;
     this.#words = ring.header.ringBytes / 8;

@@ -12,6 +12,7 @@ import {
 } from "../../layout/index.ts";
 import { Lease } from "../lease.ts";
 import { OpenRing, ringsNamed } from "../rings.ts";
+import type { EventRule, RulesChange } from "../settings.ts";
 import { ShippedRing, type ShippingContext } from "./shipped-ring.ts";
 
 import { Users } from "./users.ts";
@@ -24,8 +25,6 @@ export interface ShipperOptions extends ShippingContext {
   isForAll: boolean;
   /** Told once of each file that has a ring's name and is left alone. */
   onUnreadable: (path: string, reason: string) => void;
-  /** Called with each ring that is taken. */
-  onTaken?: (ring: ShippedRing) => void;
 }
 
 /** How often files are looked for: a thread that begins at full load fills half of its ring meanwhile. */
@@ -55,6 +54,7 @@ export class Shipper {
   #flushedMs = Number.NEGATIVE_INFINITY;
   #retryMs = Number.NEGATIVE_INFINITY;
   #isBusy = false;
+  #rules: readonly EventRule[] = [];
   /** Words that no block has: they were overwritten, or a head was forged. */
   #skippedWords = 0;
 
@@ -78,11 +78,6 @@ export class Shipper {
     );
   }
 
-  /** Those that are shipped now. */
-  get rings(): Iterable<ShippedRing> {
-    return this.#rings.values();
-  }
-
   /** @returns whether blocks were made that may be sent at once */
   round(nowMs = performance.now()): boolean {
     if (nowMs - this.#foundMs >= FIND_MS) {
@@ -90,7 +85,11 @@ export class Shipper {
       this.#find();
     }
     const isDeathDue = nowMs - this.#livesMs >= LIVES_MS;
-    if (isDeathDue) this.#livesMs = nowMs;
+    if (isDeathDue) {
+      this.#livesMs = nowMs;
+      // The time of some rules may be over.
+      this.follow({ rules: this.#rules });
+    }
     const isFlush = nowMs - this.#flushedMs >= FLUSH_MS;
     if (isFlush) this.#flushedMs = nowMs;
     if (nowMs < this.#retryMs) return false;
@@ -107,6 +106,21 @@ export class Shipper {
       }
     }
     return isFlush;
+  }
+
+  /** Stores in each ring what its writer is to record. @returns in how many */
+  follow(change: RulesChange): number {
+    this.#rules = change.rules;
+    let rings = 0;
+    for (const [path, shipped] of this.#rings) {
+      try {
+        if (shipped.controlled.follow(change)) rings++;
+      } catch (error) {
+        this.#release(path, shipped);
+        this.#options.onUnreadable(path, (error as Error).message);
+      }
+    }
+    return rings;
   }
 
   /** Ships what is there now. */
@@ -188,9 +202,9 @@ export class Shipper {
       const identity = (seen === undefined ? undefined : identityOf(seen)) ?? UNKNOWN_IDENTITY;
       const process = this.#process(ring, uid, identity);
       const shipped = new ShippedRing(path, ring, lease, process, this.#options);
+      shipped.controlled.follow({ rules: this.#rules });
       this.#rings.set(path, shipped);
       this.#uids.set(path, uid);
-      this.#options.onTaken?.(shipped);
       return undefined;
     } catch (error) {
       ring?.close();

@@ -1,6 +1,7 @@
 // The main thread's side of shipping events: starts the thread, hands on what it says, and ends it. The agent uses it.
 
 import { threadFault } from "../../text/index.ts";
+import type { RulesChange } from "../settings.ts";
 import type { FromShipper, ShippingOptions, ShippingStatus, ToShipper } from "./protocol.ts";
 
 // The compiled binary keeps workers below its root; from sources they lie beside this file.
@@ -20,16 +21,23 @@ export class EventShipping {
   readonly #worker: Worker;
   #stopped: PromiseWithResolvers<number> | undefined;
   #hasFailed = false;
+  readonly #following = new Map<number, (rings: number) => void>();
+  #nextId = 1;
 
   private constructor(worker: Worker, listeners: ShippingListeners) {
     this.#worker = worker;
     worker.onmessage = ({ data }: MessageEvent<FromShipper>) => {
       if (data.kind === "status") listeners.status(data.status);
       else if (data.kind === "log") listeners.log(data.level, data.message, data.fields);
-      else if (data.kind === "stopped") this.#stopped?.resolve(data.left);
+      else if (data.kind === "followed") {
+        this.#following.get(data.id)?.(data.rings);
+        this.#following.delete(data.id);
+      } else if (data.kind === "stopped") this.#stopped?.resolve(data.left);
     };
     worker.onerror = ({ message }) => {
       this.#hasFailed = true;
+      for (const resolve of this.#following.values()) resolve(0);
+      this.#following.clear();
       this.#stopped?.resolve(0);
       listeners.failed(threadFault(message));
     };
@@ -56,6 +64,16 @@ export class EventShipping {
       worker.terminate();
       throw error;
     }
+  }
+
+  /** Stores in rings what their writers are to record. @returns in how many of now */
+  follow(change: RulesChange): Promise<number> {
+    if (this.#hasFailed || this.#stopped !== undefined) return Promise.resolve(0);
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const id = this.#nextId++;
+    this.#following.set(id, resolve);
+    this.#worker.postMessage({ kind: "follow", id, change } satisfies ToShipper);
+    return promise;
   }
 
   /**

@@ -21,6 +21,9 @@ self.onmessage = async ({ data }: MessageEvent<ToShipper>) => {
         tell({ kind: "failed", message: (error as Error).message });
       }
       return;
+    case "follow":
+      tell({ kind: "followed", id: data.id, rings: loop?.follow(data.change) ?? 0 });
+      return;
     case "stop":
       tell({ kind: "stopped", left: (await loop?.stop(data.graceMs)) ?? 0 });
   }

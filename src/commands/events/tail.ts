@@ -1,0 +1,61 @@
+// `microview events tail`: follows the rings of this host until it is stopped, as lines or NDJSON.
+
+import { once, stopSignal, styleFor, UsageError } from "../../command-line/index.ts";
+import { EventFollower, type EventRow } from "../../events/index.ts";
+import { LEVELS } from "../../layout/index.ts";
+import { globs, printable } from "../../text/index.ts";
+import { rowJson, rowText, searchText } from "./row-text.ts";
+
+/** Not less, so that looking at a ring's head costs its writer nothing (docs/decisions/0044). */
+const EVERY_MS = 50;
+
+interface Options {
+  app: readonly string[];
+  service: readonly string[];
+  level: (typeof LEVELS)[number] | "off" | undefined;
+  grep: RegExp | undefined;
+  once: boolean;
+  poolDir: string | undefined;
+  json: boolean;
+}
+
+export async function tail(options: Options): Promise<void> {
+  const { app, service, level, grep, once: isOnce, poolDir, json } = options;
+  if (level === "off") throw new UsageError("--level off leaves nothing to show");
+  const stop = stopSignal();
+  const style = styleFor(process.stdout);
+  const isText = process.stdout.isTTY === true && !json;
+  const worst = level === undefined ? undefined : LEVELS.indexOf(level);
+  const isWanted = (row: EventRow) =>
+    (worst === undefined || (row.kind === "log" && LEVELS.indexOf(row.level) <= worst)) &&
+    (grep === undefined || grep.test(searchText(row)));
+  const follower = new EventFollower({
+    poolDir,
+    wantsApp: globs(app),
+    wantsService: globs(service),
+    onUnreadable: (path, reason) =>
+      void process.stderr.write(`microview: ${printable(path)} is no ring: ${printable(reason)}\n`),
+  });
+  try {
+    for (let round = 0; !stop.aborted; round++) {
+      const rows = follower.next(isOnce).filter(isWanted);
+      const text = rows.map((row) => (isText ? rowText(row, style) : rowJson(row))).join("");
+      if (text !== "" && !process.stdout.write(text)) await drained(stop);
+      if (round === 0 && follower.ringsSeen === 0) process.stderr.write(NOTHING_YET);
+      if (isOnce) break;
+      await Promise.race([Bun.sleep(EVERY_MS), once(stop)]);
+    }
+  } finally {
+    follower.close();
+  }
+}
+
+const NOTHING_YET =
+  "microview: there are no events that this user may read and that were asked for: a service records some with mv.log, mv.measure or mv.span\n";
+
+/** Whoever reads the output is slower than what is recorded. */
+function drained(stop: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  process.stdout.once("drain", resolve);
+  return Promise.race([promise, once(stop)]);
+}
