@@ -10,6 +10,7 @@ import { Scratch } from "./lib/scratch.ts";
 const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   update: () => import("./update.ts"),
   event: () => import("./event.ts"),
+  blocks: () => import("./blocks.ts"),
   collect: () => import("./collect.ts"),
   tcp: () => import("./tcp.ts"),
   impact: () => import("./impact.ts"),

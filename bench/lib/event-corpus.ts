@@ -190,7 +190,11 @@ function failure(random: CorpusRandom): CorpusLine {
 }
 
 /** A line as a file of logs would have it. */
-export function textOfLine({ level, target, message, properties }: CorpusLine): string {
+export function textOfLine(
+  { level, target, message, properties }: CorpusLine,
+  unixMs: number,
+): string {
   const tail = properties === undefined ? "" : ` ${JSON.stringify(properties)}`;
-  return `2026-12-01T15:31:49.123Z ${level.toUpperCase()} ${target}: ${message}${tail}\n`;
+  const time = new Date(unixMs).toISOString();
+  return `${time} ${level.toUpperCase()} ${target}: ${message}${tail}\n`;
 }

@@ -3,7 +3,7 @@
 import { Encoder } from "../../src/client/events/encoder.ts";
 import { Interner } from "../../src/client/events/interner.ts";
 import { Redaction } from "../../src/client/events/redaction.ts";
-import { RingWriter, shapeOf } from "../../src/client/events/ring-writer.ts";
+import { type RingClock, RingWriter, shapeOf } from "../../src/client/events/ring-writer.ts";
 import { TraceIds } from "../../src/client/events/trace-ids.ts";
 import {
   DEFINITION,
@@ -35,8 +35,8 @@ export interface RecordedRing {
   spans: number;
   measures: number;
   logs: number;
-  /** Of its lines, as a file would have them. */
-  logTextBytes: number;
+  /** Its lines, as a file would have them. */
+  logText: string;
 }
 
 /** What is recorded of the corpus: all of it, or one kind alone, so that its bytes can be told. */
@@ -77,7 +77,7 @@ export function recordedRing(requests: number, kind: RecordedKind = "all"): Reco
   };
   const memory = { ints: new Int32Array(bytes.buffer), doubles: new Float64Array(bytes.buffer) };
   const writer = new RingWriter(memory, geometry, clock);
-  const scribe = new RingScribe(writer, kind);
+  const scribe = new RingScribe(writer, kind, clock);
   // A ring has room for half of itself in spans: whoever ships has come as far as the writer.
   const shipped = geometry.shipperOffset / 4;
   const head = geometry.stateOffset / 4;
@@ -101,9 +101,10 @@ export function recordedRing(requests: number, kind: RecordedKind = "all"): Reco
 
 /** Stores what the client's recorder would. */
 class RingScribe implements CorpusScribe {
-  readonly counts = { spans: 0, measures: 0, logs: 0, logTextBytes: 0 };
+  readonly counts = { spans: 0, measures: 0, logs: 0, logText: "" };
   readonly #writer: RingWriter;
   readonly #kind: RecordedKind;
+  readonly #clock: RingClock;
   readonly #interner: Interner;
   readonly #encoder: Encoder;
   readonly #traces = new TraceIds();
@@ -115,7 +116,8 @@ class RingScribe implements CorpusScribe {
   #trace2 = 0;
   #trace3 = 0;
 
-  constructor(writer: RingWriter, kind: RecordedKind) {
+  constructor(writer: RingWriter, kind: RecordedKind, clock: RingClock) {
+    this.#clock = clock;
     this.#writer = writer;
     this.#kind = kind;
     const redaction = new Redaction([], undefined);
@@ -170,7 +172,7 @@ class RingScribe implements CorpusScribe {
     const flags = properties === undefined ? 0 : EVENT_FLAGS.properties;
     this.#writer.log(LEVELS.indexOf(level), id, this.#open.at(-1) ?? 0, targetId, encoder, flags);
     this.counts.logs++;
-    this.counts.logTextBytes += Buffer.byteLength(textOfLine(line));
+    this.counts.logText += textOfLine(line, this.#clock.anchor().unixMs);
   }
 
   #targetOf(target: string): number {
@@ -183,6 +185,9 @@ class RingScribe implements CorpusScribe {
   }
 
   #records(kind: RecordedKind): boolean {
-    return this.#kind === "all" || this.#kind === kind;
+    if (this.#kind === "all" || this.#kind === kind) return true;
+    // It happens all the same.
+    this.#clock.ticks();
+    return false;
   }
 }

@@ -10,6 +10,7 @@ import { patience } from "../support/speed.ts";
 const NAMES = [
   "update",
   "event",
+  "blocks",
   "collect",
   "tcp",
   "impact",

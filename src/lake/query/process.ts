@@ -1,6 +1,6 @@
 // The process of one query: this program, started again by child.ts before there is a query, with DuckDB loaded and set
 // up. It reads a query, checks it (gate.ts), asks for the files of the tables that it names, shuts itself off from
-// everything else, answers and ends. What the query does to it, it does to nobody else (docs/decisions/0045).
+// everything else, answers and ends. What the query does to it, it does to nobody else (docs/decisions/0046).
 
 import { Database } from "../../duckdb/index.ts";
 import { limitGrowth } from "../../ffi/index.ts";
