@@ -19,6 +19,7 @@ import {
   encodeRingHeader,
   finishRingHeader,
   isRingFile,
+  RING_MAGIC,
   RINGS_PER_APP,
   type RingGeometry,
   ringGeometry,
@@ -29,7 +30,7 @@ import type { RingClock, RingMemory } from "./ring-writer.ts";
 
 /** Rings belong to the user of the service alone. */
 const MODE = 0o600;
-/** Whoever makes a ring locks it at once; a file without a lock that is this old was left by somebody who died. */
+/** Whoever makes a ring locks it at once; a file without lock and magic that is this old was left by somebody who died. */
 const UNLOCKED_MS = 10_000;
 
 let clock: RingClock | undefined;
@@ -175,20 +176,24 @@ function makeRoom(app: string, folder: string, poolDir: string | undefined): voi
   let excess = rings.length + 1 - RINGS_PER_APP;
   const byAge = rings.sort((a, b) => a.madeMs - b.madeMs);
   for (const { path, madeMs } of byAge) {
-    if (excess > 0 && Date.now() - madeMs > UNLOCKED_MS && removeEnded(path)) excess--;
+    const isOld = Date.now() - madeMs > UNLOCKED_MS;
+    if (excess > 0 && removeEnded(path, isOld)) excess--;
   }
   if (excess > 0) {
     throw new Error(`${rings.length} rings of ${app} are in use, and ${RINGS_PER_APP} may be`);
   }
 }
 
-function removeEnded(path: string): boolean {
+/** @param isOld so that it is removed whatever it is; otherwise it may be one that is being made */
+function removeEnded(path: string, isOld: boolean): boolean {
   try {
     const file = openOwned(path, true, { uids: [process.geteuid?.() ?? 0] });
     try {
       const { stateOffset, shipperOffset } = ringGeometry();
       // Held until it is gone: of two that make room each removes another one.
       if (!file.lock(stateOffset, shipperOffset - stateOffset)) return false;
+      // It has its magic when its maker has locked it: without the lock its writer has ended, however soon.
+      if (!isOld && !isRing(file.head(RING_MAGIC.length))) return false;
       rmSync(path, { force: true });
       return true;
     } finally {
@@ -198,4 +203,8 @@ function removeEnded(path: string): boolean {
     // Somebody else's, or gone by now.
     return false;
   }
+}
+
+function isRing(head: Uint8Array): boolean {
+  return Buffer.from(head).toString("latin1") === RING_MAGIC;
 }

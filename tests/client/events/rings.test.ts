@@ -1,8 +1,19 @@
 // The ring of a thread where there is no room for one, when its process forks, and when it has been closed.
 
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { RINGS_PER_APP } from "../../../src/layout/index.ts";
 import { ROOT, TestHost } from "../../support/host.ts";
 import { canMount } from "../../support/permissions.ts";
 import { readerOf } from "../../support/rings.ts";
@@ -107,4 +118,35 @@ test("what is recorded after the client was closed is seen by nobody, and hurts 
   span.end();
   query.run(() => {});
   expect(eventsOf(host).map(({ kind }) => kind)).toEqual(["begin"]);
+});
+
+test("a program that fails again and again, and quickly, leaves its last words each time, the oldest go", async () => {
+  await using host = new TestHost();
+  const { poolDir } = host;
+  const child = host.run("tests/client/events/fixtures/thinned.ts", { poolDir });
+  await child.exited;
+  const ended = ringPath(host);
+  const names = Array.from({ length: RINGS_PER_APP - 1 }, (_, i) => {
+    const path = join(poolDir, "shop", `events.${String(i).padStart(16, "0")}`);
+    copyFileSync(ended, path);
+    const made = new Date(Date.now() - 2000 + i);
+    utimesSync(path, made, made);
+    return path;
+  });
+  host.client({ poolDir }).log.error("last words");
+  expect(host.warnings).toEqual([]);
+  expect(messagesOf(host)).toContain("last words");
+  expect(names.filter((path) => !existsSync(path))).toEqual([names[0]!]);
+});
+
+test("one that is being made by another thread is none that has ended", async () => {
+  await using host = new TestHost();
+  const folder = join(host.poolDir, "shop");
+  mkdirSync(folder);
+  for (let i = 0; i < RINGS_PER_APP; i++) {
+    writeFileSync(join(folder, `events.${String(i).padStart(16, "0")}`), "");
+  }
+  host.client({ poolDir: host.poolDir }).log.error("where?");
+  expect(host.warnings).toMatchObject([{ code: "no-ring" }]);
+  expect(readdirSync(folder)).toHaveLength(RINGS_PER_APP);
 });
