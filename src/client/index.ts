@@ -11,6 +11,8 @@ export type { EventsOptions, Log, Properties, RedactionHook } from "./events/opt
 /** @internal */
 export type { Recorder } from "./events/recorder.ts";
 export type { BeginOptions, Span, SpanName, SpanOptions } from "./events/span.ts";
+/** @internal */
+export { EXIT } from "./events/span.ts";
 export {
   formatTraceparent,
   parseTraceparent,

@@ -4,10 +4,11 @@
 // context knows. Hooks take no more than they name from the context, and are plain functions that give nothing back:
 // Elysia reads their text, and would otherwise make handlers asynchronous, or read headers and bodies for them.
 
-import type { Meter } from "./meters.ts";
+import type { Meter, Meters } from "./meters.ts";
 import { Exchange, type ServerOptions, serverMeters } from "./server.ts";
 
 export type { ServerOptions } from "./server.ts";
+export { spanOf } from "./spans.ts";
 
 type Answer = Response | undefined;
 type Handler = (request: Request, server?: unknown) => Answer | Promise<Answer>;
@@ -50,7 +51,7 @@ export function microview(options: ServerOptions): <App extends ElysiaApp>(app: 
     app.wrap((handler: Handler) => {
       let around = known.get(handler);
       if (around === undefined) {
-        around = measured(handler, (request, guess) => new Exchange(meters, request, guess));
+        around = measured(handler, meters);
         known.set(handler, around);
       }
       return around;
@@ -63,20 +64,24 @@ export function microview(options: ServerOptions): <App extends ElysiaApp>(app: 
   };
 }
 
-function measured(
-  handler: Handler,
-  begin: (request: Request, guess: Meter | undefined) => Exchange,
-): Handler {
+function measured(handler: Handler, meters: Meters): Handler {
   // Where Bun finds the route, a handler has one: it is known before the context is.
   let last: Meter | undefined;
+  let hasOne = true;
+  const learn = ({ meter }: Exchange) => {
+    hasOne &&= last === undefined || last === meter;
+    last = meter;
+  };
   return (request: Measured, server) => {
     // An app within an app that is measured too.
     if (request[EXCHANGE] !== undefined) return handler(request, server);
-    const exchange = begin(request, last);
+    const exchange = new Exchange(meters, request, last, hasOne);
     request[EXCHANGE] = exchange;
     let answer: Answer | Promise<Answer>;
     try {
-      answer = handler(request, server);
+      answer = exchange.hasSpan
+        ? exchange.within(() => handler(request, server))
+        : handler(request, server);
     } catch (error) {
       exchange.threw();
       throw error;
@@ -84,7 +89,7 @@ function measured(
     if (answer instanceof Promise) {
       return answer.then(
         (response) => {
-          last = exchange.meter;
+          learn(exchange);
           return finish(exchange, response);
         },
         (error) => {
@@ -93,7 +98,7 @@ function measured(
         },
       );
     }
-    last = exchange.meter;
+    learn(exchange);
     return finish(exchange, answer);
   };
 }

@@ -1,7 +1,9 @@
 // `const fetch = microview({ app, service })`: fetch() that counts what a service asks of others.
 
+import { EXIT, type Span } from "../client/index.ts";
 import { type Failure, Meters } from "./meters.ts";
 import type { HttpOptions, Source } from "./options.ts";
+import type { Spans } from "./spans.ts";
 
 export type FetchOptions = Source &
   HttpOptions & {
@@ -14,6 +16,9 @@ export type FetchOptions = Source &
     maxHosts?: number;
   };
 
+type Input = string | URL | Request;
+type Init = RequestInit | BunFetchRequestInit;
+
 const MAX_HOSTS = 100;
 /** Hosts by the beginning of what was asked for; more are worked out anew each time. */
 const MAX_REMEMBERED = 1000;
@@ -24,6 +29,7 @@ const MAX_REMEMBERED = 1000;
  */
 export function microview(options: FetchOptions): typeof globalThis.fetch {
   const meters = new Meters(options, {
+    kind: "client",
     prefix: "http_client",
     place: "host",
     maxPlaces: options.maxHosts ?? MAX_HOSTS,
@@ -38,10 +44,7 @@ export function microview(options: FetchOptions): typeof globalThis.fetch {
   const ask = options.fetch ?? globalThis.fetch;
   const hosts = new Hosts();
 
-  async function measured(
-    input: string | URL | Request,
-    init?: RequestInit | BunFetchRequestInit,
-  ): Promise<Response> {
+  async function measured(input: Input, init?: Init): Promise<Response> {
     const method = init?.method?.toUpperCase() ?? (input instanceof Request ? input.method : "GET");
     const meter = meters.of(hosts.of(input), method);
     const startMs = performance.now();
@@ -57,7 +60,40 @@ export function microview(options: FetchOptions): typeof globalThis.fetch {
       meter.inFlight.dec();
     }
   }
-  return Object.assign(measured, { preconnect: ask.preconnect });
+
+  /** As above, as a span whose context goes along. */
+  async function spanned(spans: Spans, input: Input, init?: Init): Promise<Response> {
+    const method = init?.method?.toUpperCase() ?? (input instanceof Request ? input.method : "GET");
+    const meter = meters.of(hosts.of(input), method);
+    const span = meter.spanName!.begin();
+    span[EXIT] = true;
+    try {
+      const response = await spans.mv.withSpan(span, () =>
+        measured(input, withContext(span, input, init)),
+      );
+      span.set("http.response.status_code", response.status);
+      const failure = meter.failureOf(response.status, undefined);
+      if (failure !== undefined) span.set("error.type", failure);
+      span.end(failure === undefined ? "ok" : "error");
+      return response;
+    } catch (error) {
+      span.set("error.type", reasonOf(error, input, init)).end("error");
+      throw error;
+    }
+  }
+
+  const { spans } = meters;
+  const called =
+    spans === undefined ? measured : (input: Input, init?: Init) => spanned(spans, input, init);
+  return Object.assign(called, { preconnect: ask.preconnect });
+}
+
+/** What is asked, with the header of a span; one that is there already is of somebody else's span. */
+function withContext({ traceparent }: Span, input: Input, init: Init | undefined): Init {
+  const given = init?.headers ?? (input instanceof Request ? input.headers : undefined);
+  const headers = new Headers(given as ConstructorParameters<typeof Headers>[0]);
+  headers.set("traceparent", traceparent);
+  return { ...init, headers };
 }
 
 /** Which host is asked. */

@@ -6,6 +6,7 @@ import { Exchange, type ServerOptions, serverMeters, UNMATCHED } from "./server.
 import { isStreamed } from "./streams.ts";
 
 export type { ServerOptions } from "./server.ts";
+export { spanOf } from "./spans.ts";
 
 /** What is needed of Hono's RouterRoute. */
 interface Route {
@@ -43,12 +44,12 @@ export function microview(
     const routes = req.matchedRoutes;
     const own = req.routeIndex;
     const expected = answering(routes, 0);
-    const exchange = new Exchange(meters, req.raw, undefined);
-    exchange.matched(expected?.path ?? UNMATCHED);
+    const guess = meters.of(expected?.path ?? UNMATCHED, req.raw.method);
+    const exchange = new Exchange(meters, req.raw, guess, true);
     const made = watchMaking(context);
     try {
       // A handler's error is an answer by then.
-      await next();
+      await exchange.within(next);
     } catch (error) {
       exchange.threw();
       throw error;

@@ -5,3 +5,4 @@ export { microview as forElysia } from "./elysia.ts";
 export { type FetchOptions, microview as forFetch } from "./fetch.ts";
 export { microview as forHono } from "./hono.ts";
 export type { ServerOptions } from "./server.ts";
+export { spanOf } from "./spans.ts";

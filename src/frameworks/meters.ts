@@ -1,7 +1,7 @@
 // Counts of HTTP exchanges, by where they go (a route, a host) and method. Children are found by the identity of what
 // is at hand, without making a string or an object; what costs is done when a label value is seen first.
 
-import type { Counter, Family, Gauge, Histogram } from "../client/index.ts";
+import type { Counter, Family, Gauge, Histogram, SpanName } from "../client/index.ts";
 import {
   clientOf,
   type HttpOptions,
@@ -10,11 +10,14 @@ import {
   OTHER,
   type Source,
 } from "./options.ts";
+import { Spans } from "./spans.ts";
 
 /** Why an exchange counts as failed. */
 export type Failure = "status" | "stream" | "aborted" | "timeout" | "network";
 
 interface Names {
+  /** What a span of it is to others. */
+  kind: "server" | "client";
   /** Before each metric's name, e.g. "http_server". */
   prefix: string;
   /** The label beside `method`: "route", or "host". */
@@ -29,6 +32,8 @@ interface Names {
 /** The metrics of one side of HTTP. */
 export class Meters {
   readonly close: () => Promise<void>;
+  /** Where spans are asked for. */
+  readonly spans: Spans | undefined;
   readonly #places = new Map<string, Meter[]>();
   readonly #names: Names;
   readonly #families: Families;
@@ -38,6 +43,7 @@ export class Meters {
     const { prefix, place, help } = names;
     const labels = ["method", place];
     this.close = close;
+    this.spans = options.spans ? new Spans(mv, names.kind) : undefined;
     this.#names = names;
     this.#families = {
       byCode: options.status === "code",
@@ -78,12 +84,10 @@ export class Meters {
 
   #make(meters: Meter[], place: string, index: number): Meter {
     const known = meters === this.#places.get(OTHER) ? OTHER : place;
-    const meter = new Meter(
-      this.#families,
-      methodLabel(index),
-      known.slice(0, MAX_PLACE_LENGTH),
-      this.#names.firstError,
-    );
+    const method = methodLabel(index);
+    const label = known.slice(0, MAX_PLACE_LENGTH);
+    const spanName = this.spans?.of(method, label);
+    const meter = new Meter(this.#families, method, label, this.#names.firstError, spanName);
     meters[index] = meter;
     return meter;
   }
@@ -112,7 +116,14 @@ export class Meter {
   readonly #place: string;
   readonly #firstError: number;
 
-  constructor(families: Families, method: string, place: string, firstError: number) {
+  /** @param spanName of its spans, where they are asked for */
+  constructor(
+    families: Families,
+    method: string,
+    place: string,
+    firstError: number,
+    readonly spanName: SpanName | undefined,
+  ) {
     this.#families = families;
     this.#method = method;
     this.#place = place;
@@ -128,8 +139,13 @@ export class Meter {
     if (counter === undefined) this.#requestsWith(index).inc();
     else counter.inc();
     this.#duration.observe(seconds);
-    if (failure !== undefined) this.fail(failure);
-    else if (status >= this.#firstError) this.fail("status");
+    const reason = this.failureOf(status, failure);
+    if (reason !== undefined) this.fail(reason);
+  }
+
+  /** Why an answer of a status is an error, if it is one. */
+  failureOf(status: number, failure: Failure | undefined): Failure | undefined {
+    return failure ?? (status >= this.#firstError ? "status" : undefined);
   }
 
   fail(reason: Failure): void {

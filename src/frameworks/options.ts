@@ -13,6 +13,11 @@ export interface HttpOptions {
   status?: "class" | "code";
   /** How latency is cut into buckets, as `mv.histogram` takes it; log-linear unless told otherwise. */
   duration?: { buckets: readonly number[] } | LogLinearOptions;
+  /**
+   * Whether each request is a span too, which carries the header `traceparent` on.
+   * @default false
+   */
+  spans?: boolean;
 }
 
 /** The client to count with. What was made here is closed here: the other way round nobody would expect. */

@@ -2,6 +2,7 @@
 
 import { type Failure, type Meter, Meters } from "./meters.ts";
 import type { HttpOptions, Source } from "./options.ts";
+import type { ServerSpan } from "./spans.ts";
 import { isStreamed, watched } from "./streams.ts";
 
 export type ServerOptions = Source & HttpOptions;
@@ -17,6 +18,7 @@ const THROWN = 500;
 
 export function serverMeters(options: ServerOptions): Meters {
   return new Meters(options, {
+    kind: "server",
     prefix: "http_server",
     place: "route",
     maxPlaces: MAX_ROUTES,
@@ -37,13 +39,32 @@ export class Exchange {
   readonly #meters: Meters;
   readonly #request: Request;
   readonly #startMs = performance.now();
+  readonly #span: ServerSpan | undefined;
 
-  /** @param guess the meter that it will be of, most likely */
-  constructor(meters: Meters, request: Request, guess: Meter | undefined) {
+  /**
+   * @param guess the meter that it will be of, most likely
+   * @param isSure whether it can be of no other
+   */
+  constructor(meters: Meters, request: Request, guess: Meter | undefined, isSure = false) {
     this.#meters = meters;
     this.#request = request;
+    this.#span = meters.spans?.serve(
+      request,
+      isSure ? guess?.spanName : undefined,
+      () => this.#meter?.spanName?.name,
+    );
     this.#meter = guess;
     if (guess !== undefined) guess.inFlight.inc();
+  }
+
+  get hasSpan(): boolean {
+    return this.#span !== undefined;
+  }
+
+  /** Does what answers the request, as its span if it has one. */
+  within<T>(answer: () => T): T {
+    const { spans } = this.#meters;
+    return spans === undefined ? answer() : spans.mv.withSpan(this.#span!.span, answer);
   }
 
   get meter(): Meter | undefined {
@@ -67,6 +88,7 @@ export class Exchange {
   /** There will be no answer, as when it becomes a WebSocket: it counts as nothing. */
   drop(): void {
     this.#meter?.inFlight.dec();
+    this.#span?.end(undefined, undefined, this.#meter?.spanName?.name);
     this.#meter = undefined;
   }
 
@@ -98,6 +120,7 @@ export class Exchange {
     const meter = this.#meter!;
     meter.inFlight.dec();
     meter.count(status, (performance.now() - this.#startMs) / 1000, failure);
+    this.#span?.end(meter.failureOf(status, failure), status, meter.spanName?.name);
   }
 }
 

@@ -59,6 +59,10 @@ export function shapeOf(kind: number, bits: number): number {
   return (kind << 16) | (bits << 24);
 }
 
+export function kindOf(shape: number): number {
+  return (shape >> 16) & 0xff;
+}
+
 const DEPTH_MAX = 0xffff;
 const ANCHOR_EVERY_MS = 1000;
 /** Of what was refused, and failed. */

@@ -2,7 +2,7 @@
 
 import { SPAN_BITS, SPAN_KINDS, type SpanKind } from "../../layout/index.ts";
 import type { Properties } from "./options.ts";
-import { shapeOf } from "./ring-writer.ts";
+import { kindOf, shapeOf } from "./ring-writer.ts";
 import { formatTraceparent, hex8, type SpanContext } from "./trace-context.ts";
 
 /** Where beginnings and ends go, and who knows which span is open. */
@@ -36,11 +36,19 @@ export interface BeginOptions {
   traceparent?: string | null | undefined;
 }
 
+/**
+ * Marks a span that stands for a call to another service: who else sees the same call, as an instrumentation does, has
+ * nothing to add. A key, and no field, because few spans have it.
+ */
+export const EXIT = Symbol.for("microview.exit");
+
 const OK = 0;
 const ERROR = 1;
 
 /** One piece of work that has begun. */
 export class Span {
+  /** @internal */
+  declare [EXIT]?: true;
   /** @internal whether its beginning was recorded, and its end was not */
   isOpen = false;
   /** @internal */
@@ -67,6 +75,11 @@ export class Span {
   /** Whether its beginning was recorded, and its end was not: its trace is sampled, spans are on, and there was room. */
   get isRecording(): boolean {
     return this.isOpen;
+  }
+
+  /** What the work is to others. */
+  get kind(): SpanKind {
+    return SPAN_KINDS[kindOf(this.shape)]!;
   }
 
   /** What others need to continue its trace, also where it is not recorded. */

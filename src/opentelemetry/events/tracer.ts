@@ -9,7 +9,7 @@ import type {
   SpanOptions,
   Tracer as TracerApi,
 } from "@opentelemetry/api";
-import type { Recorder, Span, SpanName } from "../../client/index.ts";
+import { EXIT, type Recorder, type Span, type SpanName } from "../../client/index.ts";
 import { SPAN_KINDS } from "../../layout/index.ts";
 import { activeContext, contextManager } from "../api.ts";
 import { ContextManager, isSuppressed, ROOT, spanIn, withSpan } from "./context.ts";
@@ -18,6 +18,7 @@ import { ApiSpan } from "./span.ts";
 
 /** Names of spans that are kept; the specification wants few. More are written out with each span. */
 const NAMES_MAX = 500;
+const CLIENT = SPAN_KINDS.indexOf("client");
 const NOTHING: SpanOptions = {};
 
 type Parent = Span | { traceId: string; spanId: string; flags: number } | null | undefined;
@@ -55,6 +56,8 @@ export class Tracer implements TracerApi {
     // Spans of `mv` are in no context: the innermost is known where the context is the one that this code is in.
     const isHere = !root && (given === undefined || given === active);
     const parent = parentOf(above, isHere ? this.#recorder.currentSpan : undefined, isHere);
+    // The call that it would be is a span already.
+    if (kind === CLIENT && isHere && this.#recorder.currentSpan?.[EXIT]) return NO_SPAN;
     const spanName = this.#named(String(name), kind);
     const span =
       attributes === undefined || attributes === null
