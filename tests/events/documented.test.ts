@@ -1,4 +1,4 @@
-// The programs of docs/events.md, docs/pino.md and docs/opentelemetry.md do what the pages say, and so does `events tail` with what they have recorded.
+// The programs of docs/events.md and of those on other interfaces do what the pages say, and so does `events tail` with what they have recorded.
 
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -18,11 +18,16 @@ async function recordedBy(host: TestHost, program: string) {
   const path = join(host.folder, "program.ts");
   const sources = program
     .replaceAll('"microview"', JSON.stringify(join(ROOT, "src/client")))
-    .replaceAll(/"microview\/(\w+)"/g, (_, room) => JSON.stringify(join(ROOT, "src", room)))
+    .replaceAll(/"microview\/(\w+)"/g, (_, room) => {
+      const isPlugin = ["elysia", "hono", "fetch"].includes(room);
+      return JSON.stringify(join(ROOT, "src", isPlugin ? `frameworks/${room}.ts` : room));
+    })
     .replaceAll(/from "(@opentelemetry\/[\w-]+)"/g, (_, name) => {
       return `from ${JSON.stringify(join(ROOT, "node_modules", name))}`;
     })
-    .replaceAll('from "pino"', `from ${JSON.stringify(join(ROOT, "node_modules/pino"))}`);
+    .replaceAll(/from "(pino|hono)"/g, (_, name) => {
+      return `from ${JSON.stringify(join(ROOT, "node_modules", name))}`;
+    });
   await Bun.write(path, sources);
   const child = Bun.spawn([process.execPath, path], {
     cwd: host.folder,
@@ -110,3 +115,20 @@ test.each([
     );
   },
 );
+
+test("the program of frameworks.md with spans records what it says", async () => {
+  await using host = new TestHost();
+  const program = programsOf("frameworks.md").find((each) => each.includes("spanOf"))!;
+  const stock = Bun.serve({ port: 0, fetch: () => new Response("3 left") });
+  host.onEnd(() => stock.stop(true));
+  const asked = program.replace(
+    "export default app;",
+    `await app.request("/orders/7?stock=${stock.url.href}");`,
+  );
+  const rows = await recordedBy(host, asked);
+  expect(rows).toMatchObject([
+    { kind: "log", message: "within the request's span" },
+    { kind: "span", name: `GET ${stock.url.host}` },
+    { kind: "span", name: "GET /orders/:id" },
+  ]);
+});
