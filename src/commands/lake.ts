@@ -27,7 +27,7 @@ const ACCESS_FLAGS = {
 
 export default defineSubcommand("lake", {
   description:
-    "Takes blocks of events from agents and OpenTelemetry's OTLP/HTTP from everybody else, keeps them as Parquet in a folder, and answers SQL. Beyond loopback it listens only with --token-file or TLS. With status it says how a lake is that runs.",
+    "Takes blocks of events from agents and OpenTelemetry's OTLP/HTTP from everybody else, keeps them as Parquet in a folder, and answers SQL. Beyond loopback it listens only with --token-file or --tls-client-ca. With status it says how a lake is that runs.",
   examples: [
     { command: "microview lake", does: "a lake for this host" },
     { command: "microview lake --dir /srv/lake --retain-days 30", does: "keep a month" },
@@ -89,7 +89,7 @@ export default defineSubcommand("lake", {
     ),
     insecure: flag.toggle({
       group: ACCESS,
-      description: "listen beyond loopback without a token and TLS",
+      description: "listen beyond loopback although anybody there may bring and read events",
     }),
     maxBody: flag.size({
       group: "Limits",

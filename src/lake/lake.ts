@@ -76,9 +76,11 @@ export interface LakeOptions extends AccessOptions {
  * @throws LakeFolderError when another lake has the folder, ListenError, ExposedError
  */
 export async function startLake(options: LakeOptions): Promise<Lake> {
+  const { tls, ...others } = options;
   checkExposure(
-    options,
-    "give --token-file FILE or --tls-cert and --tls-key, listen on 127.0.0.1, or give --insecure",
+    // A certificate of the lake's own keeps nobody out.
+    tls?.clientCa === undefined ? others : options,
+    "give --token-file FILE or --tls-client-ca FILE, listen on 127.0.0.1, or give --insecure",
     "read and write events",
   );
   checkPort(options.host, options.port, { host: "--host", port: "--port" });

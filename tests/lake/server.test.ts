@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { LakeStatus } from "../../src/lake/index.ts";
 import { encodeSegment } from "../../src/layout/index.ts";
 import { ORIGIN } from "../support/blocks.ts";
+import { Authority } from "../support/certificates.ts";
 import { TestHost } from "../support/host.ts";
 import { lakeOf, logBlock, newSegmentId, putSegment } from "../support/lakes.ts";
 import { until } from "../support/wait.ts";
@@ -151,6 +152,16 @@ test("tokens bring events of their applications alone, and ask only with their s
   const status = (token: string) => fetch(`${lake.url}/v1/status`, { headers: as(token) });
   expect(await told(status("token-of-a-metrics-reader"))).toBe("200");
   expect(await told(status("token-of-the-shop-agent"))).toBe("403 needs-read-scope");
+});
+
+test("a certificate of its own is not enough beyond loopback; one that callers need is", async () => {
+  await using host = new TestHost();
+  using authority = new Authority("lake");
+  const tls = authority.sign("lake");
+  const beyond = { host: "0.0.0.0" };
+  await expect(lakeOf(host, { ...beyond, tls })).rejects.toThrow("anybody there could read");
+  const { lake } = await lakeOf(host, { ...beyond, tls: { ...tls, clientCa: authority.cert } });
+  expect(lake.url).toStartWith("https://");
 });
 
 test("its numbers are Prometheus text", async () => {
