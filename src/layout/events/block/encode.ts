@@ -251,13 +251,28 @@ function codedTogether(
   rows: number,
 ): { codes: Uint32Array; lists: TextList[] } {
   const seen = new FirstSeen();
+  /** Codes by the numbers of the texts: rows with the same ones need not be looked at. */
+  const byNumbers = new Map<number, number>();
   const lists = columns.map(() => new TextList());
   const codes = new Uint32Array(rows);
   for (let i = 0; i < rows; i++) {
-    const texts = columns.map(({ index, texts }) => textAt(texts, index[i]!));
-    const code = seen.codeOf(texts.length === 1 ? texts[0] : JSON.stringify(texts));
+    let numbers = 0;
+    for (const { index, texts } of columns) {
+      textAt(texts, index[i]!);
+      numbers = numbers * texts.length + index[i]!;
+    }
+    const isExact = numbers < Number.MAX_SAFE_INTEGER;
+    const known = isExact ? byNumbers.get(numbers) : undefined;
+    if (known !== undefined) {
+      codes[i] = known;
+      continue;
+    }
+    const all = columns.map(({ index, texts }) => textAt(texts, index[i]!));
+    const key = all.length === 1 ? all[0] : JSON.stringify(all);
+    const code = seen.codeOf(key);
     codes[i] = code;
-    if (code === 0) for (const [k, list] of lists.entries()) list.add(texts[k]!);
+    if (code === 0) for (const [k, list] of lists.entries()) list.add(all[k]!);
+    if (isExact) byNumbers.set(numbers, code === 0 ? seen.count : code);
   }
   return { codes, lists };
 }

@@ -25,6 +25,11 @@ export const TRACE = { parents: 0, new: 1, known: 2 } as const;
 export class FirstSeen {
   readonly #numbers = new Map<unknown, number>();
 
+  /** How many came. */
+  get count(): number {
+    return this.#numbers.size;
+  }
+
   /** @returns 0 when it is new */
   codeOf(key: unknown): number {
     const number = this.#numbers.get(key);
