@@ -575,7 +575,7 @@ function jsonOf(
   try {
     const before = at < 0 ? {} : reader.seek(4 * at, 4 * end).properties();
     const later = laterAt < 0 ? {} : reader.seek(4 * laterAt, 4 * laterEnd).properties();
-    const truncated = isTruncated ? { [TRUNCATED_KEY]: true } : {};
+    const truncated: EventProperties = isTruncated ? { [TRUNCATED_KEY]: true } : {};
     return propertiesJson({ ...before, ...later, ...truncated });
   } catch (error) {
     if (error instanceof DamageError) return TRUNCATED_JSON;
