@@ -124,13 +124,14 @@ export class Lake {
     this.#context = context;
     this.#maintenance = maintenance;
     const { catalogue, blobs, folder } = context;
+    const { bodyBytesMax = BODY_BYTES_MAX } = options;
     const about = { version, startedAt: new Date().toISOString() };
     const { materializer } = maintenance;
     this.#status = new StatusReport(catalogue, this.#counters, about, () =>
       materializer.failures.map(({ view, message }) => `${view}: ${message}`),
     );
     this.#ingestion = new Ingestion({
-      ...{ catalogue, blobs, counters: this.#counters },
+      ...{ catalogue, blobs, counters: this.#counters, bodyBytesMax },
       disk: new Disk(folder.dir, options.reserveBytes ?? RESERVE_BYTES),
       added: () => maintenance.wake(),
     });
@@ -148,7 +149,7 @@ export class Lake {
       ...{ host, port, failure: FAILURE, routes: this.#routes() },
       called: { server: "the lake", port: "its port" },
       limits: fitConnections(CONNECTION_LIMITS),
-      maxBodyBytes: options.bodyBytesMax ?? BODY_BYTES_MAX,
+      maxBodyBytes: bodyBytesMax,
       answer: (request) => this.#answer(request),
       // Everybody may see these: which view it is, and not why.
       problems: () =>
@@ -234,10 +235,8 @@ export class Lake {
   async #put(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
     const id = pathname.slice(SEGMENTS.length);
-    const { isNew, blocks, known } = await this.#ingestion.put(
-      id,
-      await request.bytes(),
-      grantOf(request),
+    const { isNew, blocks, known } = await this.#ingestion.withBody(request, (body) =>
+      this.#ingestion.put(id, body, grantOf(request)),
     );
     return Response.json({ segment: id, blocks, known }, { status: isNew ? 201 : 200 });
   }

@@ -190,3 +190,31 @@ test("a block whose rows cannot be read is told as lost, and the others are rows
     return views.find(({ view }) => view === "log_entries")?.setAside === 1;
   });
 });
+
+test("too much at once is asked to come again, and taken when there is room", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host, { bodyBytesMax: 1 << 28 });
+  // A request that says nothing of its length may be as long as any.
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const segment = encodeSegment([logBlock(10)]);
+  const body = new ReadableStream({
+    async start(controller) {
+      controller.enqueue(segment.subarray(0, 100));
+      await promise;
+      controller.enqueue(segment.subarray(100));
+      controller.close();
+    },
+  });
+  const slow = fetch(`${lake.url}/v1/segments/${newSegmentId()}`, { method: "PUT", body });
+  const answer = await until("there is no room", async () => {
+    const other = await putSegment(lake.url, newSegmentId(), [logBlock(10, { first: 10 })]);
+    return other.status === 503 && other;
+  });
+  expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
+  expect(await told(answer)).toBe("503 lake-busy");
+  resolve();
+  expect(await told(slow)).toBe("201");
+  expect(await told(putSegment(lake.url, newSegmentId(), [logBlock(10, { first: 20 })]))).toBe(
+    "201",
+  );
+});

@@ -29,6 +29,8 @@ interface IngestionOptions {
   blobs: Blobs;
   disk: Disk;
   counters: LakeCounters;
+  /** Of a request that does not say how long it is. */
+  bodyBytesMax: number;
   /** Called when there are new blocks. */
   added(): void;
 }
@@ -44,7 +46,7 @@ export class Ingestion {
   /**
    * Stores a segment that a grant may bring.
    * @throws CallError 400 for what is damaged, 403 for applications that are not the caller's, 409 for other bytes under a
-   *   known id, 507 while the disk is full, 503 while too much arrives at once
+   *   known id, 507 while the disk is full
    */
   async put(segmentId: string, bytes: Uint8Array, grant: Grant): Promise<AddedSegment> {
     const { catalogue, counters } = this.#options;
@@ -57,18 +59,6 @@ export class Ingestion {
         ),
       );
     }
-    if (this.#underWayBytes + bytes.length > UNDER_WAY_BYTES_MAX) {
-      throw this.#refused(
-        new LaterError(
-          "lake-busy",
-          "too much arrives at once",
-          "send it again a little later",
-          503,
-          1,
-        ),
-      );
-    }
-    this.#underWayBytes += bytes.length;
     try {
       if (await catalogue.hasSegment(segmentId)) {
         counters.segmentsKnown++;
@@ -79,8 +69,33 @@ export class Ingestion {
       if (error instanceof CallError) throw this.#refused(error);
       if (isFull(error)) throw this.#refused(diskFull());
       throw error;
+    }
+  }
+
+  /**
+   * Reads the body of a request, while not too much is in memory.
+   * @param use is made of it; the memory counts until that has ended
+   * @throws CallError 503 while too much arrives at once
+   */
+  async withBody<T>(request: Request, use: (body: Uint8Array) => Promise<T>): Promise<T> {
+    const declared = request.headers.get("content-length");
+    const bytes = declared === null ? this.#options.bodyBytesMax : Number(declared);
+    if (this.#underWayBytes + bytes > UNDER_WAY_BYTES_MAX) {
+      throw this.#refused(
+        new LaterError(
+          "lake-busy",
+          "too much arrives at once",
+          "send it again a little later",
+          503,
+          1,
+        ),
+      );
+    }
+    this.#underWayBytes += bytes;
+    try {
+      return await use(await request.bytes());
     } finally {
-      this.#underWayBytes -= bytes.length;
+      this.#underWayBytes -= bytes;
     }
   }
 

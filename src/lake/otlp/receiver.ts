@@ -58,8 +58,13 @@ export class OtlpReceiver {
     }
   }
 
-  async #take(signal: Signal, request: Request, isJson: boolean) {
-    const body = await unpacked(request);
+  #take(signal: Signal, request: Request, isJson: boolean) {
+    return this.#ingestion.withBody(request, async (given) =>
+      this.#store(signal, request, await unpacked(request, given), isJson),
+    );
+  }
+
+  async #store(signal: Signal, request: Request, body: Uint8Array, isJson: boolean) {
     const bodyDigest = digest(body);
     const message = decodeRequest(signal, body, isJson);
     const nowNs = BigInt(Date.now()) * 1_000_000n;
@@ -74,8 +79,7 @@ export class OtlpReceiver {
 }
 
 /** @throws OtlpError for what cannot be unpacked, CallError 413 for what is too long then, 415 for other packings */
-async function unpacked(request: Request): Promise<Uint8Array> {
-  const body = await request.bytes();
+async function unpacked(request: Request, body: Uint8Array): Promise<Uint8Array> {
   const encoding = (request.headers.get("content-encoding") ?? "identity").trim().toLowerCase();
   if (encoding === "identity" || encoding === "") return body;
   if (encoding !== "gzip") {
