@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   update: () => import("./update.ts"),
   event: () => import("./event.ts"),
   blocks: () => import("./blocks.ts"),
+  ship: () => import("./ship.ts"),
   collect: () => import("./collect.ts"),
   tcp: () => import("./tcp.ts"),
   impact: () => import("./impact.ts"),

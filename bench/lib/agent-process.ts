@@ -7,7 +7,8 @@ import { createLog } from "../../src/guard/index.ts";
 import type { AgentProcessOptions } from "./agent.ts";
 import { childOptions, offer, serveParent } from "./child.ts";
 
-const { socketPath, poolDir, strategy, limits, rdma } = childOptions<AgentProcessOptions>();
+const { socketPath, poolDir, strategy, limits, rdma, lake, spool } =
+  childOptions<AgentProcessOptions>();
 /** As `microview agent` has it. */
 const scanInterval = command.details.flags["scanInterval"]!.shownDefault!;
 const agent = await Agent.start({
@@ -21,6 +22,7 @@ const agent = await Agent.start({
   insecure: false,
   scanIntervalMs: parseDurationMs(scanInterval, "the default"),
   ...(rdma ? { rdma: { port: "auto", mtu: 4096, queuePairs: 1024 } } : {}),
+  ...(lake === undefined || spool === undefined ? {} : { shipping: shippingTo(lake, spool) }),
   version: "bench",
   limits: { ...DEFAULT_LIMITS, ...limits },
   log: createLog("warn", false),
@@ -29,3 +31,14 @@ offer({ port: agent.port, dataPort: agent.dataPort });
 await serveParent();
 await agent.stop();
 process.exit(0);
+
+function shippingTo(lake: string, spool: string) {
+  return {
+    lake,
+    spool,
+    spoolBytes: 1 << 30,
+    spoolAgeMs: 86_400_000,
+    host: "bench",
+    isForAll: false,
+  };
+}

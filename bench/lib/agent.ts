@@ -11,6 +11,9 @@ export interface AgentProcessOptions {
   limits: Partial<Limits>;
   /** Lets collectors read by RDMA, where this host has a device. */
   rdma: boolean;
+  /** Where it ships events to, and what it keeps them in until then. */
+  lake?: string;
+  spool?: string;
 }
 
 export interface AgentProcess {
@@ -26,12 +29,21 @@ export interface AgentProcess {
 
 export async function startAgent(
   scratch: Scratch,
-  options: Partial<Pick<AgentProcessOptions, "strategy" | "limits" | "poolDir" | "rdma">> = {},
+  options: Partial<
+    Pick<AgentProcessOptions, "strategy" | "limits" | "poolDir" | "rdma" | "lake" | "spool">
+  > = {},
 ): Promise<AgentProcess> {
   const { strategy = "page", limits = {}, rdma = false } = options;
-  const { poolDir = scratch.folder("memory") } = options;
+  const { poolDir = scratch.folder("memory"), lake, spool } = options;
   const socketPath = join(scratch.folder("disk"), "agent.sock");
-  const full: AgentProcessOptions = { socketPath, poolDir, strategy, limits, rdma };
+  const full: AgentProcessOptions = {
+    socketPath,
+    poolDir,
+    strategy,
+    limits,
+    rdma,
+    ...(lake === undefined || spool === undefined ? {} : { lake, spool }),
+  };
   const { child, offer } = await scratch.start<{ port: number; dataPort: number }>(
     "agent-process.ts",
     full,

@@ -14,5 +14,8 @@ export function offer(what: unknown): void {
 export async function serveParent(
   onMessage: (message: unknown) => void | Promise<void> = () => {},
 ): Promise<void> {
-  for await (const line of console) await onMessage(JSON.parse(line));
+  for await (const line of console) {
+    // The end comes as an empty line.
+    if (line !== "") await onMessage(JSON.parse(line));
+  }
 }
