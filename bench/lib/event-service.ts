@@ -80,7 +80,7 @@ const scribe: CorpusScribe = {
     log[line.level](line.message, line.properties);
     if (counts.logs++ % SAMPLE === 0) {
       sampled.lines++;
-      sampled.bytes += Buffer.byteLength(textOfLine(line));
+      sampled.bytes += Buffer.byteLength(textOfLine(line, Date.now()));
     }
   },
 };
