@@ -12,7 +12,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { EventFollower, type EventRow, RingKeeper } from "../../src/events/index.ts";
-import { SharedFile } from "../../src/ffi/index.ts";
+import { Lease } from "../../src/events/lease.ts";
+import { OpenRing } from "../../src/events/rings.ts";
+import { ownUids, SharedFile } from "../../src/ffi/index.ts";
 import { RINGS_PER_APP } from "../../src/layout/index.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { surroundings } from "../support/surroundings.ts";
@@ -329,6 +331,40 @@ describe("an agent", () => {
     third.round();
     expect(position()).toBeGreaterThan(kept);
     for (const each of [second, third]) each.close();
+  });
+});
+
+describe("a reader that is slower than whoever ships", () => {
+  test("misses nothing until the writer comes there again, and says what it misses then", async () => {
+    await using host = new TestHost();
+    const mv = host.client({ poolDir: host.poolDir });
+    const following = follower(host);
+    let n = 0;
+    const record = (lines: number) => {
+      for (let i = 0; i < lines; i++) mv.log.error("a line that is not so short", { n: n++ });
+    };
+    record(1);
+    expect(following.next()).toHaveLength(1);
+    const ring = OpenRing.open(ringsOf(host)[0]!, { uids: ownUids() }, true);
+    host.onEnd(() => ring.close());
+    const lease = Lease.take(ring)!;
+    const ship = () => {
+      lease.storeTotal(lease.total + lease.news, undefined);
+      lease.storePosition(lease.total);
+    };
+    for (let i = 0; i < 50; i++) {
+      record(100);
+      ship();
+    }
+    const rows = following.next();
+    expect(rows.map(({ kind }) => kind)).toEqual(new Array(5000).fill("log"));
+    for (let i = 0; i < 300; i++) {
+      record(100);
+      ship();
+    }
+    record(10);
+    const later = following.next();
+    expect(later.map(({ kind }) => kind)).toEqual(["missed", ...new Array(10).fill("log")]);
   });
 });
 

@@ -6,6 +6,7 @@ import {
   DEFINITION,
   EVENT,
   EVENT_FLAGS,
+  EVENT_LIMITS,
   EVENT_WORDS,
   LEVELS,
   type Level,
@@ -116,6 +117,8 @@ export interface Refusals {
 
 /** What is copied at a time; no record is longer. */
 const CHUNK_WORDS = (1 << 19) / 8;
+/** How far behind the head a writer may be storing: a record, and what fills the end of the lap before it. */
+const REACH_WORDS = 2 * (EVENT_LIMITS.eventBytes / 8 + 16);
 /** In the place of a length: the record goes on behind the chunk, or there is none. */
 const CUT = -1;
 const DAMAGED = 0;
@@ -181,7 +184,7 @@ export class RingReader {
     const chunk = this.#chunk(this.#position, words);
     // Whoever ships gives the writer room: what it has given meanwhile may be written over in this copy.
     const since = this.#word(shipperOffset + RING_SHIPPER.position);
-    if (this.#skipTo(since, head, events)) return events;
+    if (this.#skipTo(since, this.#word(stateOffset + RING_STATE.head), events)) return events;
     this.#take(chunk, words === left, events);
     this.isAtHead = this.#position === head;
     return events;
@@ -248,7 +251,10 @@ export class RingReader {
   /** Leaves out what is done with. @returns whether there was any */
   #skipTo(shipped: number, head: number, events: RingEvent[]): boolean {
     const gone = (shipped - this.#position) >>> 0;
-    if (gone === 0 || gone > (head - this.#position) >>> 0) return false;
+    const left = (head - this.#position) >>> 0;
+    if (gone === 0 || gone > left) return false;
+    // What is done with stays as it is until the writer comes there again.
+    if (left + REACH_WORDS <= this.#ringWords) return false;
     events.push(
       this.#unreadable("missed", `${gone * 8} bytes were done with before they were read`),
     );
