@@ -1,0 +1,162 @@
+// Rings that hold anything at all, as every user of a host may make them: the shipper goes on with others, and nobody
+// speaks in another one's name.
+
+import { describe, expect, test } from "bun:test";
+import { copyFileSync, linkSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { makeBlock } from "../../../src/events/shipping/blocks.ts";
+import { Shipper } from "../../../src/events/shipping/shipper.ts";
+import { Spool } from "../../../src/events/shipping/spool.ts";
+import { RING_HEADER, RING_SHIPPER, ringGeometry } from "../../../src/layout/index.ts";
+import { TestHost } from "../../support/host.ts";
+import { LakeStandIn } from "./stand-in.ts";
+
+/** A shipper whose rounds are called, and the lake that gets what it spools. */
+function shipper(host: TestHost, lake: LakeStandIn) {
+  const spool = new Spool({
+    folder: join(host.folder, "spool"),
+    maxBytes: 64 << 20,
+    maxAgeMs: 1e9,
+  });
+  const left: string[] = [];
+  const made = new Shipper({
+    spool,
+    makeBlock,
+    poolDir: host.poolDir,
+    host: "here",
+    isForAll: false,
+    onUnreadable: (_path, reason) => left.push(reason),
+  });
+  host.onEnd(() => {
+    made.close();
+    spool.close();
+  });
+  let nowMs = 0;
+  const rounds = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      nowMs += 1100;
+      made.round(nowMs);
+      spool.seal();
+      for (let next = spool.peek(); next !== undefined; next = spool.peek()) {
+        lake.take(next.segmentId, next.body);
+        spool.shift(next);
+      }
+    }
+  };
+  return { made, rounds, left };
+}
+
+function ringsOf(host: TestHost, app: string): string[] {
+  const folder = join(host.poolDir, app);
+  return readdirSync(folder)
+    .filter((name) => name.startsWith("events."))
+    .map((name) => join(folder, name));
+}
+
+const { shipperOffset, stateOffset, ringOffset, definitionsOffset } = ringGeometry();
+
+describe("a ring whose numbers are forged", () => {
+  test.each([
+    ["head", stateOffset, [0xffffffff, 0]],
+    ["position", shipperOffset, [0xfffffff0, 0]],
+    ["total", shipperOffset + RING_SHIPPER.total, [0, 0x7ff80000]],
+    ["total that is huge", shipperOffset + RING_SHIPPER.total, [0, 0x43300000]],
+    ["total that is no whole number", shipperOffset + RING_SHIPPER.total, [1, 0x3ff00000]],
+    ["pending", shipperOffset + RING_SHIPPER.pending, [0, 0x40c00000]],
+    ["end", shipperOffset + RING_SHIPPER.ended, [0, 0x3ff00000]],
+    ["first record", ringOffset, [0xffffffff, 0]],
+    ["definitions", definitionsOffset, [0xfffffff8, 1]],
+    ["length of parts", RING_HEADER.ringBytes, [1 << 27, 0]],
+  ])("by its %s holds up no other one", async (_what, offset, words) => {
+    await using host = new TestHost();
+    await using lake = new LakeStandIn();
+    const bad = host.client({ poolDir: host.poolDir, app: "bad" });
+    for (let n = 0; n < 100; n++) bad.log.info("bad", { bad: n });
+    await bad.close();
+    const [path] = ringsOf(host, "bad");
+    const bytes = readFileSync(path!);
+    for (const [i, word] of words.entries()) bytes.writeUInt32LE(word >>> 0, offset + 4 * i);
+    writeFileSync(path!, bytes);
+    const good = host.client({ poolDir: host.poolDir, app: "good" });
+    for (let n = 0; n < 100; n++) good.log.info("good", { n });
+    const { rounds } = shipper(host, lake);
+    rounds(5);
+    expect(lake.numbers()).toEqual(Array.from({ length: 100 }, (_, n) => n));
+  });
+
+  test("at random, in any of its pages, holds up no other one and ends nothing", async () => {
+    await using host = new TestHost();
+    await using lake = new LakeStandIn();
+    const good = host.client({ poolDir: host.poolDir, app: "good" });
+    const bad = host.client({ poolDir: host.poolDir, app: "bad" });
+    const query = bad.span("query");
+    const latency = bad.measure("latency", "seconds");
+    for (let n = 0; n < 200; n++) {
+      query.run(() => bad.log.info("bad", { bad: n, text: "some" }));
+      latency.record(n, { of: "it" });
+    }
+    await bad.close();
+    const [path] = ringsOf(host, "bad");
+    const whole = readFileSync(path!);
+    const { rounds } = shipper(host, lake);
+    let n = 0;
+    for (let round = 0; round < 60; round++) {
+      const bytes = Buffer.from(whole);
+      for (let i = 0; i < 1 + (round % 20); i++) {
+        const at = Math.floor(Math.random() * (ringOffset + 40_000));
+        bytes.writeUInt8(Math.floor(Math.random() * 256), at);
+      }
+      const id = Buffer.from(crypto.getRandomValues(new Uint8Array(8)));
+      id.copy(bytes, RING_HEADER.ringId);
+      writeFileSync(join(host.poolDir, "bad", `events.${id.toString("hex")}`), bytes);
+      good.log.info("good", { n: n++ });
+      rounds(2);
+    }
+    expect(lake.logs().filter(({ app }) => app === "good")).toHaveLength(n);
+  }, 60_000);
+});
+
+describe("a ring in somebody else's name", () => {
+  test("is left alone: with another one's id, another file's name, or another application's", async () => {
+    await using host = new TestHost();
+    await using lake = new LakeStandIn();
+    const mv = host.client({ poolDir: host.poolDir });
+    mv.log.info("mine", { n: 0 });
+    const { rounds, left, made } = shipper(host, lake);
+    rounds(1);
+    const [path] = ringsOf(host, "shop");
+    const id = path!.slice(-16);
+    const forged = readFileSync(path!);
+    const other = join(host.poolDir, "bank");
+    await Bun.write(join(other, "events.00112233445566ff"), "");
+    // The same id in the folder of another application, which it says that it is.
+    forged.writeUInt32LE(4, RING_HEADER.appBytes);
+    forged.write("bank", RING_HEADER.app);
+    writeFileSync(join(other, `events.${id}`), forged);
+    // Another name, and another application.
+    copyFileSync(path!, join(host.poolDir, "shop", "events.00112233445566aa"));
+    copyFileSync(path!, join(other, "events.00112233445566bb"));
+    rounds(25);
+    expect(made.ringCount).toBe(1);
+    expect(left.sort()).toEqual([
+      expect.stringContaining("has the same id"),
+      expect.stringContaining("it is too short"),
+      expect.stringContaining(`it says that it is ${id}`),
+      expect.stringContaining("it says that it is of shop"),
+    ]);
+    expect(lake.logs()).toHaveLength(1);
+  });
+
+  test("is no file that others have linked there", async () => {
+    await using host = new TestHost();
+    await using lake = new LakeStandIn();
+    const mv = host.client({ poolDir: host.poolDir });
+    mv.log.info("mine", { n: 0 });
+    const [path] = ringsOf(host, "shop");
+    linkSync(path!, join(host.poolDir, "shop", "events.00112233445566cc"));
+    const { rounds, made } = shipper(host, lake);
+    rounds(3);
+    expect(made.ringCount).toBe(1);
+    expect(lake.numbers()).toEqual([0]);
+  });
+});
