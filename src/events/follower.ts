@@ -1,13 +1,14 @@
 // Follows the rings of services: hands out rows as events come, a span as one row at its end, and what was refused.
 
 import { ownUids, unixMs } from "../ffi/index.ts";
-import type {
-  EventProperties,
-  Level,
-  Refusals,
-  RingEvent,
-  RingHeader,
-  SpanKind,
+import {
+  type EventProperties,
+  type Level,
+  type Refusals,
+  type RingEvent,
+  type RingHeader,
+  SPAN_NAME_PROPERTY,
+  type SpanKind,
 } from "../layout/index.ts";
 import { OpenRing, ringsNamed } from "./rings.ts";
 
@@ -257,7 +258,8 @@ function spanRow(
   durationMs: number | undefined,
   ended: EventProperties = {},
 ): SpanRow {
-  const { name, target, spanKind, spanId, parentId, depth, traceId } = begin;
+  const { target, spanKind, spanId, parentId, depth, traceId } = begin;
+  const name = String(ended[SPAN_NAME_PROPERTY] ?? begin.name);
   const what = { name, target, spanKind, status, durationMs, spanId, parentId, depth, traceId };
   return { ...from, kind: "span", ...what, properties: { ...begin.properties, ...ended } };
 }

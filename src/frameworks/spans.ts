@@ -94,7 +94,7 @@ export class ServerSpan {
   /** Ends it once. @param failure why it failed, if it did */
   end(failure: string | undefined, status?: number, name?: string): void {
     const { span } = this;
-    if (name !== undefined && name !== this.#name) span.set("otel.name", name);
+    if (name !== undefined && name !== this.#name) span.rename(name);
     if (status !== undefined) span.set("http.response.status_code", status);
     if (failure !== undefined) span.set("error.type", failure);
     if (this.#name === undefined) return;

@@ -117,6 +117,7 @@ export {
   RINGS_PER_APP,
   SPAN_BITS,
   SPAN_KINDS,
+  SPAN_NAME_PROPERTY,
   type SpanKind,
   VALUE,
 } from "./events/constants.ts";

@@ -452,3 +452,10 @@ describe("files of rings", () => {
     expect(told).toEqual(["it is no ring of events"]);
   });
 });
+
+test("a span has the name that it was given last", async () => {
+  await using host = new TestHost();
+  const mv = host.client({ poolDir: host.poolDir });
+  mv.span("GET").begin().rename("GET /orders/:id").end();
+  expect(follower(host).next()).toMatchObject([{ kind: "span", name: "GET /orders/:id" }]);
+});

@@ -1,6 +1,6 @@
 // Spans: a piece of work with a beginning and an end, each recorded when it happens.
 
-import { SPAN_BITS, SPAN_KINDS, type SpanKind } from "../../layout/index.ts";
+import { SPAN_BITS, SPAN_KINDS, SPAN_NAME_PROPERTY, type SpanKind } from "../../layout/index.ts";
 import type { Properties } from "./options.ts";
 import { kindOf, shapeOf } from "./ring-writer.ts";
 import { formatTraceparent, hex8, type SpanContext } from "./trace-context.ts";
@@ -104,6 +104,11 @@ export class Span {
     this.#set ??= Object.create(null) as Record<string, unknown>;
     this.#set[String(key)] = value;
     return this;
+  }
+
+  /** Gives it another name, as when a route is known later. It has begun with the first, which is seen until its end. */
+  rename(name: string): this {
+    return this.set(SPAN_NAME_PROPERTY, String(name));
   }
 
   /** @internal whether a property was set */

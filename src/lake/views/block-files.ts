@@ -13,7 +13,7 @@ import {
 } from "../../layout/index.ts";
 import type { NewPartition } from "../catalogue/index.ts";
 import { orderByDay } from "./day-order.ts";
-import { FILES, type FileView } from "./files.ts";
+import { FILES, type FileView, spanName } from "./files.ts";
 import type { ParquetWriter } from "./parquet-writer.ts";
 import { joinSpans } from "./span-halves.ts";
 import { BatchTexts, type PartColumn, Staging, type StagingColumns } from "./staging.ts";
@@ -109,7 +109,8 @@ const STAGED: Readonly<
     view: "spans",
     time: "begin_ns",
     columns: { ...SPAN_COLUMNS, end_ns: "long", status: "byte" },
-    select: `${time("begin_ns")}, begin_ns, end_ns, ${SOURCE}, s.thread, ${IDS}, depth::INTEGER, ${KIND}, ${STATUS}, is_async = 1, name, target, place, properties`,
+    select: `${time("begin_ns")}, begin_ns, end_ns, ${SOURCE}, s.thread, ${IDS}, depth::INTEGER, ${KIND}, ${STATUS}, is_async = 1,
+      ${spanName("name", "properties")}, target, place, properties`,
   },
   span_opens: {
     view: "spans",

@@ -2,6 +2,7 @@
 // are on disk were written by this table, so a column's id never changes and is never given to another.
 
 import { createHash } from "node:crypto";
+import { SPAN_NAME_PROPERTY } from "../../layout/index.ts";
 
 /** Kinds of files. Three of them make up the table `spans`. */
 export const FILE_VIEWS = [
@@ -177,4 +178,9 @@ export function copySql(view: FileView, select: string, path: string): string {
       : `${name}: {__duckdb_field_id: ${id}, key: ${entry.key}, value: ${entry.value}}`,
   );
   return `COPY (${select}) TO '${path}' (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, USE_TMP_FILE false, PARQUET_VERSION V2, FIELD_IDS {${ids.join(", ")}})`;
+}
+
+/** The name of a span, which its end may have changed. @param properties those of the end */
+export function spanName(name: string, properties: string): string {
+  return `coalesce(${properties}['${SPAN_NAME_PROPERTY}'], ${name})`;
 }

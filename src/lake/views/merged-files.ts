@@ -2,7 +2,7 @@
 // does not fit into its memory. No row is lost on the way: what comes out is counted.
 
 import type { NewPartition } from "../catalogue/index.ts";
-import { FILES, type FileView } from "./files.ts";
+import { FILES, type FileView, spanName } from "./files.ts";
 import { listOfFiles, type ParquetWriter } from "./parquet-writer.ts";
 import type { OldFile, Tasks } from "./worker-protocol.ts";
 
@@ -52,6 +52,7 @@ export async function joinHalves(
     );
     const spans = FILES.spans.columns.map(({ name }) => {
       if (name === "end_ns" || name === "status") return `p.${name}`;
+      if (name === "name") return spanName("o.name", "p.properties");
       return name === "properties" ? "map_concat(o.properties, p.properties)" : `o.${name}`;
     });
     const joined = `SELECT * FROM (SELECT ${spans.join(", ")} FROM ${from(writer, opens)} o

@@ -3,7 +3,7 @@
 
 import type { TimeRange } from "../catalogue/index.ts";
 import { FOREVER_NS } from "../times.ts";
-import { FILES, type FileView } from "./files.ts";
+import { FILES, type FileView, spanName } from "./files.ts";
 
 export const TABLES = [
   ...["log_entries", "measures", "metrics", "spans", "thread_spans", "async_events"],
@@ -186,8 +186,15 @@ const SAME = [
 ];
 const SAME_AFTER = ["is_async", "name", "target", "place"];
 
-function spanColumns(from: string, end: string, status: string, properties: string): string {
-  const same = (names: readonly string[]) => names.map((name) => `${from}.${name}`).join(", ");
+function spanColumns(
+  from: string,
+  end: string,
+  status: string,
+  properties: string,
+  name = `${from}.name`,
+): string {
+  const same = (names: readonly string[]) =>
+    names.map((each) => (each === "name" ? `${name} AS name` : `${from}.${each}`)).join(", ");
   return `${from}.begin_time, ${time(end)} AS end_time, ${from}.begin_ns, ${end} AS end_ns,
     (${end} - ${from}.begin_ns) / 1e6 AS duration_ms, ${same(SAME)}, ${status} AS status,
     ${same(SAME_AFTER)}, ${properties} AS properties`;
@@ -201,7 +208,7 @@ function spansSql(files: FilesByView, range: TimeRange): string {
   const status = "coalesce(c.status, CASE WHEN e.stream_id IS NULL THEN 'open' ELSE 'lost' END)";
   const properties =
     "CASE WHEN c.properties IS NULL THEN o.properties ELSE map_concat(o.properties, c.properties) END";
-  return `${whole} UNION ALL BY NAME SELECT ${spanColumns("o", "c.end_ns", status, properties)}
+  return `${whole} UNION ALL BY NAME SELECT ${spanColumns("o", "c.end_ns", status, properties, spanName("o.name", "c.properties"))}
     FROM (SELECT * FROM ${read("span_opens", files)} WHERE ${within("begin_ns", range)}) o
     ASOF LEFT JOIN ${read("span_closes", files)} c
       ON o.stream_id = c.stream_id AND o.span_id = c.span_id AND o.begin_ns <= c.end_ns

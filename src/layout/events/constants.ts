@@ -130,6 +130,9 @@ export const EVENT_FLAGS = {
 export const SPAN_KINDS = ["internal", "server", "client", "producer", "consumer"] as const;
 export type SpanKind = (typeof SPAN_KINDS)[number];
 
+/** The property of an end that has the span's name, where that was not known when it began. */
+export const SPAN_NAME_PROPERTY = "otel.name";
+
 /** Of the last byte of a beginning's depth. */
 export const SPAN_BITS = {
   /** It ends elsewhere than where it has begun, so that spans of its thread need not lie within each other. */

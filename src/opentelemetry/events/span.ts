@@ -27,7 +27,6 @@ interface Part {
 
 /** What a span has been given besides attributes; few have any of it. */
 class Parts {
-  name: string | undefined;
   events: (Part & { time_ns: string; name: string })[] = [];
   links: (Part & { trace_id: string; span_id: string })[] = [];
   droppedAttributes = 0;
@@ -158,7 +157,7 @@ export class ApiSpan implements SpanApi {
   /** It has begun with the other one: the name that counts is recorded with the end. */
   updateName(name: string): this {
     return this.#guarded(() => {
-      this.#made.name = String(name);
+      this.own.rename(String(name));
     });
   }
 
@@ -219,7 +218,6 @@ export class ApiSpan implements SpanApi {
     if (endNs !== undefined) told["otel.end_time_ns"] = endNs;
     if (parts === undefined) return told;
     if (parts.startNs !== undefined) told["otel.start_time_ns"] = parts.startNs;
-    if (parts.name !== undefined) told["otel.name"] = parts.name;
     if (parts.events.length > 0) told["otel.events"] = parts.events;
     if (parts.links.length > 0) told["otel.links"] = parts.links;
     if (parts.droppedAttributes > 0) told["otel.dropped_attributes"] = parts.droppedAttributes;

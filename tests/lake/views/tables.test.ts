@@ -93,6 +93,32 @@ test("halves of a span make one row, in whichever order their blocks come", asyn
   }
 });
 
+test("a span has the name that its end gives it", async () => {
+  const renamed = { properties: '{"otel.name":"GET /orders/:id"}' };
+  await using lake = await SmallLake.open();
+  await lake.add([
+    makeBlock({
+      spans: [
+        { spanId: 1n, beginNs: at(1), ...renamed },
+        { spanId: 2n, beginNs: at(2) },
+      ],
+      opens: [
+        { spanId: 3n, beginNs: at(3) },
+        { spanId: 4n, beginNs: at(4) },
+      ],
+    }),
+  ]);
+  await lake.add([
+    makeBlock({ closes: [{ spanId: 3n, endNs: at(5), ...renamed }] }, { first: 4096, end: 8192 }),
+  ]);
+  const names = (await lake.query("SELECT name FROM spans ORDER BY begin_ns")) as {
+    name: string;
+  }[];
+  const [, usual] = names;
+  expect(usual!.name).not.toBe("GET /orders/:id");
+  expect(names.map(({ name }) => name === usual!.name)).toEqual([false, true, false, true]);
+});
+
 test("what is open when its writer has ended is lost", async () => {
   await using lake = await SmallLake.open();
   await lake.add([
