@@ -30,7 +30,7 @@ const PACE: Pace = {
 };
 
 /** Memory of DuckDB in each thread; what does not fit goes to disk. */
-const MEMORY_BYTES = 768e6;
+const MEMORY_BYTES = 400e6;
 
 export class LakeMaintenance implements Maintenance {
   readonly tables: LakeTables;

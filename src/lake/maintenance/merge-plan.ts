@@ -10,7 +10,7 @@ const MERGE = {
   /** Rows up to which files are of the smallest step; each further step has `fanIn` times as many. */
   smallRows: 4_096,
   /** A file with more is not merged any more, and none is made with many more. */
-  maxRows: 2_000_000,
+  maxRows: 1_000_000,
   maxFiles: 256,
   /** A day that is over is merged when nothing has come for so long. */
   quietNs: 600_000_000_000n,
@@ -66,7 +66,7 @@ const JOIN = {
   /** Halves of spans are joined when there are so many files of them, or the files are so old. */
   files: 8,
   ageNs: 60_000_000_000n,
-  maxRows: 2_000_000,
+  maxRows: 1_000_000,
 } as const;
 
 export interface PlannedJoin {

@@ -16,7 +16,7 @@ import type { BlockBytes, WrittenBlocks, WrittenView } from "./block-files.ts";
 import { type FileThread, FileThreadError } from "./file-thread.ts";
 
 /** What one transaction and one file of each day is made of, at most; a block may have more by itself. */
-const BATCH_ROWS = 400_000;
+const BATCH_ROWS = 200_000;
 const BATCH_BYTES = 32e6;
 const BATCH_BLOCKS = 1_000;
 /** After a fault of the host, such as a full disk, a view is tried again. */
@@ -30,6 +30,8 @@ const ROWS: Readonly<Record<WrittenView, (block: BlockRow) => number>> = {
   metrics: ({ metrics }) => metrics,
   spans: ({ spans, opens, closes }) => spans + opens + closes,
 };
+
+type Runner = Pick<FileThread, "run">;
 
 /** A view that cannot be made at the moment. */
 export class ViewFailedError extends Error {
@@ -45,7 +47,7 @@ class Lane {
 
   constructor(
     readonly view: WrittenView,
-    readonly thread: FileThread,
+    readonly thread: Runner,
   ) {}
 
   /** Runs after what was asked for before. */
@@ -66,7 +68,7 @@ export interface MaterializerParts {
   blobs: Blobs;
   log: Log;
   /** A thread for what is made as it comes, and another for what somebody waits for. */
-  threads: { eager: FileThread; asked: FileThread };
+  threads: { eager: Runner; asked: Runner };
 }
 
 export class Materializer {

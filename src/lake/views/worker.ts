@@ -12,24 +12,42 @@ let writer: ParquetWriter | undefined;
 let blockFiles: BlockFiles | undefined;
 /** What was told is done one after the other. */
 let work = Promise.resolve();
+/** DuckDB keeps what memory it has had: with nothing to do it is closed. */
+const IDLE_MS = 10_000;
+let idle: Timer | undefined;
 
 self.onmessage = ({ data }: MessageEvent<ToThread>) => {
   if (data.kind === "setup") {
     setup = data;
     return;
   }
+  clearTimeout(idle);
   work = work.then(async () => {
     try {
       tell({ id: data.id, done: await handle(data) });
     } catch (error) {
       tell({ id: data.id, failure: (error as Error).message });
       // A database that had such an error may do nothing any more.
-      blockFiles = undefined;
-      writer?.close();
-      writer = undefined;
+      close();
     }
+    clearTimeout(idle);
+    idle = setTimeout(rest, IDLE_MS);
   });
 };
+
+function close(): void {
+  blockFiles = undefined;
+  writer?.close();
+  writer = undefined;
+}
+
+/** After what was told meanwhile. */
+function rest(): void {
+  work = work.then(() => {
+    close();
+    Bun.gc(true);
+  });
+}
 
 async function handle(task: Exclude<ToThread, Setup>): Promise<Tasks[keyof Tasks]["done"]> {
   writer ??= await ParquetWriter.open(setup!);

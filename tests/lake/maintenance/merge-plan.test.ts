@@ -49,8 +49,8 @@ test("files of different days, and of different columns, stay apart", () => {
 });
 
 test("a file that is large enough is not merged, and none becomes much larger", () => {
-  expect(planMerges(files(40, 2_000_000), NOON_NS)).toEqual([]);
-  const groups = planMerges(files(40, 90_000), NOON_NS);
+  expect(planMerges(files(40, 1_000_000), NOON_NS)).toEqual([]);
+  const groups = planMerges(files(40, 45_000), NOON_NS);
   expect(sizes(groups)).toEqual([22, 18]);
 });
 
