@@ -89,7 +89,8 @@ export default defineSubcommand("lake", {
     ),
     insecure: flag.toggle({
       group: ACCESS,
-      description: "listen beyond loopback although anybody there may bring and read events",
+      description:
+        "let everybody who reaches it bring and read events, also beyond loopback and without a token",
     }),
     maxBody: flag.size({
       group: "Limits",

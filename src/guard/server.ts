@@ -9,6 +9,7 @@ import { type ConnectionLimits, Connections } from "./connections.ts";
 import { CallError, responseOf } from "./errors.ts";
 import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";
 import type { Guard } from "./guard.ts";
+import { userOfPeer } from "./local-user.ts";
 import { limited } from "./request-body.ts";
 import { addressed, LIVENESS_PATH, pathOf } from "./request-target.ts";
 import type { Routes } from "./routes.ts";
@@ -169,6 +170,13 @@ export class GuardedServer {
       message: `${port} ${this.port} could not be taken again with another certificate`,
       hint: "see who listens there: `ss -ltnp`",
     };
+  }
+
+  /** The user of this host that has sent a request over loopback; undefined when that cannot be known. */
+  userOf(request: Request): number | undefined {
+    const { listener, given } = this.#listeners.get(request) ?? {};
+    const peer = given === undefined ? null : listener!.requestIP(given);
+    return peer === null ? undefined : userOfPeer(peer, this.port);
   }
 
   /** Turns a request into a WebSocket. @returns false when it cannot be one */

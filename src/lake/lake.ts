@@ -225,11 +225,32 @@ export class Lake {
   };
 
   /** The guard has found that there is such a call. */
-  #answer(request: Request): Promise<Response> {
+  async #answer(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
     const method = request.method === "HEAD" ? "GET" : request.method;
     const path = pathname.startsWith(SEGMENTS) ? `${SEGMENTS}:id` : pathname;
-    return this.#calls[`${method} ${path}`]!.answer(request);
+    const call = this.#calls[`${method} ${path}`]!;
+    if (call.need === "events:read" && this.#isOnlyForItsUser) this.#checkUser(request);
+    return call.answer(request);
+  }
+
+  /** Whether callers are not known, though they are on this host. */
+  get #isOnlyForItsUser(): boolean {
+    const { tokens, tls, insecure } = this.#options;
+    return tokens === undefined && tls?.clientCa === undefined && !insecure;
+  }
+
+  /** Rings of events are files of their users alone; what they held must not be everybody's here. @throws CallError 403 */
+  #checkUser(request: Request): void {
+    const user = this.#server.userOf(request);
+    const own = process.getuid?.();
+    if (user !== undefined && (user === own || user === 0)) return;
+    throw new CallError(
+      "another-user",
+      `the lake asks for no token, and then shows events to its own user alone, ${own}; this is ${user ?? "unknown"}`,
+      "ask as that user, or start the lake with --token-file; --insecure shows them to everybody",
+      403,
+    );
   }
 
   async #put(request: Request): Promise<Response> {

@@ -4,6 +4,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { encodeSegment } from "../../src/layout/index.ts";
 import { type LogLine, TestHost } from "../support/host.ts";
 import { DAY_NS, type Lake, lakeOf, logBlock, newSegmentId, putSegment } from "../support/lakes.ts";
+import { asNobody, nobodyUid } from "../support/permissions.ts";
 import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 
@@ -119,6 +120,30 @@ test("a token for some applications sees rows of these alone, whatever it asks",
   expect((await ask(lake, probe, {}, "token-of-everybody")).error).toBeDefined();
   expect((await ask(lake, "select 1", {}, "token-of-metrics")).status).toBe(403);
 });
+
+test.skipIf(asNobody === undefined || nobodyUid === process.getuid?.())(
+  "another user of the host may bring events to a lake without tokens, and not read them",
+  async () => {
+    await using host = new TestHost();
+    const { lake } = await lakeOf(host);
+    const status = async (url: string, ...method: string[]) => {
+      const curl = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}"];
+      const child = Bun.spawn([...asNobody!, ...curl, ...method, url], { stdout: "pipe" });
+      return Number(await new Response(host.own(child).stdout).text());
+    };
+    const json = (body: object) => [
+      ...["--header", "content-type: application/json", "--data", JSON.stringify(body)],
+    ];
+    expect(await status(`${lake.url}/v1/logs`, ...json({}))).toBe(200);
+    expect(await status(`${lake.url}/v1/status`)).toBe(200);
+    expect(await status(`${lake.url}/v1/tables`)).toBe(403);
+    expect(await status(`${lake.url}/v1/query`, ...json({ sql: "select 1" }))).toBe(403);
+    expect((await ask(lake, "select 1")).rows).toEqual([[1]]);
+    await lake.stop();
+    const { lake: open } = await lakeOf(host, { insecure: true });
+    expect(await status(`${open.url}/v1/query`, ...json({ sql: "select 1" }))).toBe(200);
+  },
+);
 
 test("a lake that stops ends queries that run, and starts again with what it had", async () => {
   await using host = new TestHost();
