@@ -70,6 +70,8 @@ const SPOOL_HINT =
 const LOOK_INTERVAL_MS = 1_000;
 /** How long the agent's end waits for the lake: together with its own second it is within two. */
 const SHIPPING_GRACE_MS = 1_000;
+/** How long the names of a pod are waited for, before its events are shipped without. */
+const NAMES_WITHIN_MS = 800;
 
 export interface AgentOptions extends AccessOptions {
   /** Callers over TCP without a token may register too, where no token is required. */
@@ -287,6 +289,7 @@ export class Agent {
     this.#shipping = await EventShipping.start(
       { ...options, ...place },
       {
+        identify: (pid) => this.#identify(pid),
         log: (level, message, fields) => log[level](message, fields),
         status: this.#boundary.safely("shipping", (status) => this.#tellShipping(status)),
         failed: (reason) => {
@@ -297,6 +300,18 @@ export class Agent {
         },
       },
     );
+  }
+
+  /** With the names of its pod, which the API server may tell a moment later. */
+  async #identify(pid: number): Promise<ProcessIdentity | undefined> {
+    const found = (this.#options.identityOf ?? identityOf)(pid);
+    if (found === undefined || found.podUid === "" || this.#podNames === undefined) return found;
+    const endMs = performance.now() + NAMES_WITHIN_MS;
+    for (;;) {
+      const named = this.#podNames.complete(found);
+      if (named.podName !== "" || performance.now() > endMs) return named;
+      await Bun.sleep(50);
+    }
   }
 
   #tellShipping(status: ShippingStatus): void {
@@ -415,7 +430,6 @@ export class Agent {
     });
     this.#scan = setInterval(() => this.scan(), this.#options.scanIntervalMs);
     if (shipping === undefined) this.#keepRings();
-    else await this.#ship(shipping);
     const { processIntervalMs, kubernetes } = this.#options;
     if (processIntervalMs !== undefined) {
       if (kubernetes !== undefined) this.#podNames = watchPods(kubernetes, this.metrics, log);
@@ -426,11 +440,13 @@ export class Agent {
       this.#processes = new Processes(this.#own, who, this.#options.processMemoryIntervalMs);
       this.#sampling = setInterval(() => this.sampleProcesses(), processIntervalMs);
     }
+    if (shipping !== undefined) await this.#ship(shipping);
     log.info("the agent serves", {
       socket: socketPath,
       rest: `${tls ? "https" : "http"}://${host}:${this.port}`,
       dataPort: this.dataPort,
       layout: LAYOUT_VERSION,
+      ...(shipping === undefined ? {} : { lake: shipping.lake, spool: shipping.spool }),
     });
   }
 

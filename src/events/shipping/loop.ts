@@ -5,7 +5,7 @@ import type { RulesChange } from "../settings.ts";
 import { makeBlock } from "./blocks.ts";
 import { lakeSender } from "./lake-sender.ts";
 import { Losses } from "./losses.ts";
-import type { FromShipper, ShippingOptions } from "./protocol.ts";
+import type { FromShipper, Identify, ShippingOptions } from "./protocol.ts";
 import type { Step } from "./shipped-ring.ts";
 import { Shipper } from "./shipper.ts";
 import { Spool } from "./spool.ts";
@@ -24,12 +24,14 @@ export class ShippingLoop {
 
   /**
    * @param tell takes what the main thread is to know
+   * @param identify tells who a process is
    * @param step called between stores, for tests
    * @throws SpoolError
    */
   constructor(
     options: ShippingOptions,
     tell: (message: FromShipper) => void,
+    identify: Identify,
     step?: (step: Step) => void,
   ) {
     this.#tell = tell;
@@ -45,6 +47,7 @@ export class ShippingLoop {
       makeBlock,
       host: options.host,
       isForAll: options.isForAll,
+      identify,
       onUnreadable: (path, reason) =>
         this.#log("warn", "a ring of events is left alone", { path, reason }),
       ...(step === undefined ? {} : { step }),

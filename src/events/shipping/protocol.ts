@@ -1,5 +1,6 @@
 // What the agent's main thread and its thread for events tell each other.
 
+import type { ProcessIdentity } from "../../layout/index.ts";
 import type { RulesChange } from "../settings.ts";
 import type { LossCause } from "./spool.ts";
 
@@ -24,6 +25,9 @@ export interface ShippingOptions {
   backoffMs?: { first: number; last: number };
 }
 
+/** Tells who a process is: its container and pod. @param pid as the agent sees it */
+export type Identify = (pid: number) => Promise<ProcessIdentity | undefined>;
+
 /** What became of events so far. Counters but for what waits. */
 export interface ShippingStatus {
   rings: number;
@@ -45,6 +49,8 @@ export interface ShippingStatus {
 
 export type ToShipper =
   | { kind: "start"; options: ShippingOptions }
+  /** The answer to `who`. */
+  | { kind: "identity"; id: number; identity: ProcessIdentity | undefined }
   | { kind: "follow"; id: number; change: RulesChange }
   | { kind: "stop"; graceMs: number };
 
@@ -58,5 +64,7 @@ export type FromShipper =
       message: string;
       fields: Record<string, string | number>;
     }
+  /** Asks who a process is: the main thread knows the names of pods. */
+  | { kind: "who"; id: number; pid: number }
   | { kind: "followed"; id: number; rings: number }
   | { kind: "stopped"; left: number };

@@ -25,7 +25,9 @@ const BUSY_SHARE = 1 / 8;
 
 export class ShippedRing {
   readonly #context: ShippingContext;
-  readonly #process: BlockProcess;
+  #process: BlockProcess;
+  /** Until when nothing is shipped, because it is not known yet who has recorded. */
+  #heldUntilMs = 0;
   readonly #words: number;
   /** Where blocks have ended whose words are kept, the oldest first. */
   readonly #ends: number[] = [];
@@ -58,6 +60,24 @@ export class ShippedRing {
     // What is kept for others is before the total; anything else is what somebody has left half done.
     if (lease.kept > this.#words) lease.storePosition(lease.total);
     this.#ends.push(lease.total);
+  }
+
+  /**
+   * Waits with shipping until more is known of who has recorded.
+   * @param more resolves with it; what is shipped before, or after an error, goes without
+   */
+  async hold(more: Promise<Partial<BlockProcess>>, atMostMs: number): Promise<void> {
+    this.#heldUntilMs = performance.now() + atMostMs;
+    try {
+      this.#process = { ...this.#process, ...(await more) };
+    } catch {
+      // Nobody who ships events should fail for a name.
+    }
+    this.#heldUntilMs = 0;
+  }
+
+  get isHeld(): boolean {
+    return performance.now() < this.#heldUntilMs;
   }
 
   /** Whether its writer would soon have no room for spans. */

@@ -3,16 +3,12 @@
 
 import { rmSync, statSync } from "node:fs";
 import { ownUids } from "../../ffi/index.ts";
-import { findProcess, identityOf, ProcessLook } from "../../identity/index.ts";
-import {
-  type BlockProcess,
-  nsOfMs,
-  type ProcessIdentity,
-  UNKNOWN_IDENTITY,
-} from "../../layout/index.ts";
+import { findProcess, ProcessLook } from "../../identity/index.ts";
+import { type BlockProcess, nsOfMs, type ProcessIdentity } from "../../layout/index.ts";
 import { Lease } from "../lease.ts";
 import { OpenRing, ringsNamed } from "../rings.ts";
 import type { EventRule, RulesChange } from "../settings.ts";
+import type { Identify } from "./protocol.ts";
 import { ShippedRing, type ShippingContext } from "./shipped-ring.ts";
 
 import { Users } from "./users.ts";
@@ -23,6 +19,8 @@ export interface ShipperOptions extends ShippingContext {
   host: string;
   /** Ships rings of all users, as only root can. */
   isForAll: boolean;
+  /** Tells who a process is; where nobody does, rows go without container and pod. */
+  identify?: Identify;
   /** Told once of each file that has a ring's name and is left alone. */
   onUnreadable: (path: string, reason: string) => void;
 }
@@ -39,6 +37,8 @@ const IDLE_MS = 50;
 const SPOOL_RETRY_MS = 500;
 /** A file that cannot be read may be a ring whose writer has just begun. */
 const TRIES = 20;
+/** How long a ring waits for who has recorded it. */
+const IDENTIFY_MS = 1000;
 const RINGS_MAX = 8192;
 const RINGS_PER_USER_MAX = 1024;
 
@@ -146,6 +146,7 @@ export class Shipper {
     const { isBusy } = shipped;
     if (isBusy) this.#isBusy = true;
     if (!(isBusy || due.isFlush || !isWritten)) return true;
+    if (shipped.isHeld && !isBusy) return true;
     if (!shipped.ship(isWritten)) return false;
     if (isWritten) return true;
     if (!shipped.end()) return false;
@@ -199,9 +200,12 @@ export class Shipper {
       const { stateOffset: offset, shipperOffset, pid } = ring.header;
       const lock = { offset, bytes: shipperOffset - offset };
       const seen = findProcess(pid, { inode, device }, lock, look);
-      const identity = (seen === undefined ? undefined : identityOf(seen)) ?? UNKNOWN_IDENTITY;
-      const process = this.#process(ring, uid, identity);
+      const process = this.#process(ring, uid);
       const shipped = new ShippedRing(path, ring, lease, process, this.#options);
+      const { identify } = this.#options;
+      if (seen !== undefined && identify !== undefined) {
+        void shipped.hold(identify(seen).then(namesOf), IDENTIFY_MS);
+      }
       shipped.controlled.follow({ rules: this.#rules });
       this.#rings.set(path, shipped);
       this.#uids.set(path, uid);
@@ -225,17 +229,13 @@ export class Shipper {
     return undefined;
   }
 
-  #process({ header }: OpenRing, uid: number, identity: ProcessIdentity): BlockProcess {
+  #process({ header }: OpenRing, uid: number): BlockProcess {
     const { processId, app, service, pid, processStartUnixMs, exe, runtime } = header;
-    const { containerId: container, podName: pod, namespace } = identity;
     return {
       ...{ processId, app, service, pid, exe, runtime },
       startNs: String(nsOfMs(processStartUnixMs)),
       host: this.#options.host,
       user: this.#users.name(uid),
-      ...(container === "" ? {} : { container }),
-      ...(pod === "" ? {} : { pod }),
-      ...(namespace === "" ? {} : { namespace }),
     };
   }
 
@@ -245,6 +245,15 @@ export class Shipper {
     this.#uids.delete(path);
     shipped.close();
   }
+}
+
+function namesOf(identity: ProcessIdentity | undefined): Partial<BlockProcess> {
+  const { containerId: container = "", podName: pod = "", namespace = "" } = identity ?? {};
+  return {
+    ...(container === "" ? {} : { container }),
+    ...(pod === "" ? {} : { pod }),
+    ...(namespace === "" ? {} : { namespace }),
+  };
 }
 
 /** Only if the name still leads to this very file. */

@@ -1,8 +1,15 @@
 // The main thread's side of shipping events: starts the thread, hands on what it says, and ends it. The agent uses it.
 
+import type { ProcessIdentity } from "../../layout/index.ts";
 import { threadFault } from "../../text/index.ts";
 import type { RulesChange } from "../settings.ts";
-import type { FromShipper, ShippingOptions, ShippingStatus, ToShipper } from "./protocol.ts";
+import type {
+  FromShipper,
+  Identify,
+  ShippingOptions,
+  ShippingStatus,
+  ToShipper,
+} from "./protocol.ts";
 
 // The compiled binary keeps workers below its root; from sources they lie beside this file.
 const WORKER_URL = new URL(
@@ -11,6 +18,8 @@ const WORKER_URL = new URL(
 );
 
 export interface ShippingListeners {
+  /** Who a process is, with the names of its pod. */
+  identify: Identify;
   status(status: ShippingStatus): void;
   log(level: "info" | "warn", message: string, fields: Record<string, string | number>): void;
   /** The thread has ended by an error, and nothing is shipped any more. */
@@ -29,6 +38,7 @@ export class EventShipping {
     worker.onmessage = ({ data }: MessageEvent<FromShipper>) => {
       if (data.kind === "status") listeners.status(data.status);
       else if (data.kind === "log") listeners.log(data.level, data.message, data.fields);
+      else if (data.kind === "who") void tellWho(worker, data.id, listeners.identify(data.pid));
       else if (data.kind === "followed") {
         this.#following.get(data.id)?.(data.rings);
         this.#following.delete(data.id);
@@ -55,6 +65,7 @@ export class EventShipping {
         worker.onmessage = ({ data }: MessageEvent<FromShipper>) => {
           if (data.kind === "started") resolve();
           else if (data.kind === "failed") reject(new Error(data.message));
+          else if (data.kind === "who") void tellWho(worker, data.id, listeners.identify(data.pid));
           else if (data.kind === "log") listeners.log(data.level, data.message, data.fields);
         };
         worker.postMessage({ kind: "start", options } satisfies ToShipper);
@@ -89,4 +100,13 @@ export class EventShipping {
     this.#worker.terminate();
     return left;
   }
+}
+
+async function tellWho(
+  worker: Worker,
+  id: number,
+  asked: Promise<ProcessIdentity | undefined>,
+): Promise<void> {
+  const identity = await asked.catch(() => undefined);
+  worker.postMessage({ kind: "identity", id, identity } satisfies ToShipper);
 }

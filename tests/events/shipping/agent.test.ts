@@ -4,8 +4,10 @@ import { expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { AgentOptions } from "../../../src/agent/agent.ts";
+import { type DecodedBlock, UNKNOWN_IDENTITY } from "../../../src/layout/index.ts";
 import { textAt } from "../../support/blocks.ts";
 import { ROOT, TestHost } from "../../support/host.ts";
+import { containerId, FakeKubernetes, recordedPod } from "../../support/kubernetes.ts";
 import { asNobody, nobodyUid } from "../../support/permissions.ts";
 import { surroundings } from "../../support/surroundings.ts";
 import { until } from "../../support/wait.ts";
@@ -115,3 +117,34 @@ test.skipIf(asNobody === undefined || process.getuid?.() !== 0)(
     });
   },
 );
+
+test("rows have the container and the pod of who has recorded, and the agent counts what it ships", async () => {
+  await using host = new TestHost();
+  await using lake = new LakeStandIn();
+  await using server = new FakeKubernetes();
+  const pod = recordedPod("auth-7d9f8c6b54-x2x7q");
+  await host.agent({
+    processIntervalMs: 1000,
+    identityOf: () => ({
+      ...UNKNOWN_IDENTITY,
+      runtime: "containerd",
+      containerId: containerId(pod, "auth"),
+      podUid: pod.metadata.uid,
+    }),
+    kubernetes: { access: server.access, nodeName: "node-1" },
+    shipping: shippingTo(lake, host),
+  });
+  const mv = host.client({ poolDir: host.poolDir });
+  mv.log.info("a line", { n: 0 });
+  await until("it has arrived", () => lake.numbers().length === 1);
+  const [{ header }] = [...lake.blocks.values()] as [DecodedBlock];
+  expect(header.process).toMatchObject({
+    container: containerId(pod, "auth"),
+    pod: pod.metadata.name,
+    namespace: "shop",
+  });
+  await host.shows(1, "microview_agent_events_shipped_total", {
+    app: "microview",
+    service: "agent",
+  });
+});

@@ -29,6 +29,7 @@ export function shipping(host: TestHost, lake: string, options: Partial<Shipping
       if (message.kind === "log") said.push(message.message);
       else if (message.kind === "status") status = message.status;
     },
+    async () => undefined,
   );
   host.onEnd(() => loop.stop(0));
   return { loop, said, status: () => status };
