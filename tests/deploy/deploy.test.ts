@@ -115,7 +115,11 @@ describe("deploy/", () => {
         ([, name]) => `http_${side}${name}`,
       ),
     );
+    const lake = [...sources.matchAll(/\bfamily\(\s*(?:\.\.\.\(\[\s*)?"(\w+)"/g)].map(
+      ([, name]) => `microview_lake_${name}`,
+    );
     const known = new Set([
+      ...lake,
       ...[...sources.matchAll(/"(microview_\w+)"/g)].map(([, name]) => name!),
       ...processes,
       ...http,
@@ -123,7 +127,7 @@ describe("deploy/", () => {
     const texts = [read("prometheus/rules.yml"), read("grafana/microview.json")];
     const named = texts.flatMap((text) => [
       ...text.matchAll(
-        /\b((?:microview_(?:agent|collect|process)\w*|http_(?:server|client)_\w+?)(?:_bucket)?)(?=[{[ )]|\b:)/g,
+        /\b((?:microview_(?:agent|collect|process|lake)\w*|http_(?:server|client)_\w+?)(?:_bucket)?)(?=[{[ )]|\b:)/g,
       ),
     ]);
     const names = new Set(named.map(([, name]) => name!.replace(/_bucket$/, "")));
