@@ -11,6 +11,9 @@ import { Shipper } from "./shipper.ts";
 import { Spool } from "./spool.ts";
 
 const STATUS_MS = 1000;
+/** Of files that are left alone, so many are told in such a time; the rest is counted. */
+const LEFT_ALONE_MAX = 10;
+const LEFT_ALONE_MS = 60_000;
 
 export class ShippingLoop {
   readonly #tell: (message: FromShipper) => void;
@@ -21,6 +24,8 @@ export class ShippingLoop {
   readonly #status: Timer;
   #timer: Timer | undefined;
   #failure = "";
+  #leftSinceMs = Number.NEGATIVE_INFINITY;
+  #leftCount = 0;
 
   /**
    * @param tell takes what the main thread is to know
@@ -48,8 +53,7 @@ export class ShippingLoop {
       host: options.host,
       isForAll: options.isForAll,
       identify,
-      onUnreadable: (path, reason) =>
-        this.#log("warn", "a ring of events is left alone", { path, reason }),
+      onUnreadable: (path, reason) => this.#leftAlone(path, reason),
       ...(step === undefined ? {} : { step }),
       ...(options.poolDir === undefined ? {} : { poolDir: options.poolDir }),
     });
@@ -94,6 +98,21 @@ export class ShippingLoop {
       this.#failure = message;
     }
     this.#timer = setTimeout(() => this.#round(), this.#shipper.everyMs);
+  }
+
+  /** Anybody may make files with names of rings, and as many as he likes. */
+  #leftAlone(path: string, reason: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#leftSinceMs > LEFT_ALONE_MS) {
+      if (this.#leftCount > LEFT_ALONE_MAX) {
+        const more = this.#leftCount - LEFT_ALONE_MAX;
+        this.#log("warn", "more rings of events were left alone", { more });
+      }
+      this.#leftSinceMs = nowMs;
+      this.#leftCount = 0;
+    }
+    if (++this.#leftCount > LEFT_ALONE_MAX) return;
+    this.#log("warn", "a ring of events is left alone", { path, reason });
   }
 
   #tellStatus(): void {

@@ -2,7 +2,7 @@
 // ended when a lake has all of theirs. It runs in the agent's thread for events (worker.ts).
 
 import { rmSync, statSync } from "node:fs";
-import { ownUids } from "../../ffi/index.ts";
+import { ForeignFileError, ownUids } from "../../ffi/index.ts";
 import { findProcess, ProcessLook } from "../../identity/index.ts";
 import { type BlockProcess, nsOfMs, type ProcessIdentity } from "../../layout/index.ts";
 import { Lease } from "../lease.ts";
@@ -212,6 +212,10 @@ export class Shipper {
       return undefined;
     } catch (error) {
       ring?.close();
+      if (isNotForUs(error)) {
+        this.#passed.set(path, TRIES);
+        return undefined;
+      }
       return (error as Error).message;
     }
   }
@@ -245,6 +249,12 @@ export class Shipper {
     this.#uids.delete(path);
     shipped.close();
   }
+}
+
+/** Other users have rings too. */
+function isNotForUs(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return error instanceof ForeignFileError || code === "EACCES" || code === "EPERM";
 }
 
 function namesOf(identity: ProcessIdentity | undefined): Partial<BlockProcess> {
