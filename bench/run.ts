@@ -12,6 +12,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   event: () => import("./event.ts"),
   blocks: () => import("./blocks.ts"),
   ship: () => import("./ship.ts"),
+  query: () => import("./query.ts"),
   collect: () => import("./collect.ts"),
   tcp: () => import("./tcp.ts"),
   impact: () => import("./impact.ts"),

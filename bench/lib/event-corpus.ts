@@ -109,7 +109,7 @@ export function recordRequest(scribe: CorpusScribe, random: CorpusRandom): void 
     scribe.end(false);
   }
   scribe.measure(2 + random.below(3), random.below(40));
-  scribe.log(lineOf(random));
+  scribe.log(corpusLine(random));
   for (const span of LAST[random.below(LAST.length)]!) {
     scribe.begin(span);
     scribe.end(random.next() < 0.002);
@@ -119,7 +119,8 @@ export function recordRequest(scribe: CorpusScribe, random: CorpusRandom): void 
   scribe.end(random.next() < 0.01);
 }
 
-function lineOf(random: CorpusRandom): CorpusLine {
+/** A log line of a request. */
+export function corpusLine(random: CorpusRandom): CorpusLine {
   const route = ROUTES[random.below(ROUTES.length)]!;
   const method = METHODS[random.below(METHODS.length)]!;
   const ms = Math.round(random.logNormal(300, 0.8)) / 1000;

@@ -11,6 +11,7 @@ const NAMES = [
   "update",
   "event",
   "blocks",
+  "query",
   "collect",
   "tcp",
   "impact",
