@@ -7,7 +7,9 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { context as contextApi } from "@opentelemetry/api";
+import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs";
 import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
+import { captureConsole } from "../src/client/events/console.ts";
 import { MicroView } from "../src/client/index.ts";
 import { SharedFile, ticker } from "../src/ffi/index.ts";
 import {
@@ -17,7 +19,11 @@ import {
   RING_STATE,
   RingReader,
 } from "../src/layout/index.ts";
-import { ContextManager, TracerProvider as OurTracerProvider } from "../src/opentelemetry/index.ts";
+import {
+  ContextManager,
+  LoggerProvider as OurLoggerProvider,
+  TracerProvider as OurTracerProvider,
+} from "../src/opentelemetry/index.ts";
 import { microview } from "../src/pino/index.ts";
 import type { Bench, BenchContext } from "./lib/bench.ts";
 import { compileC } from "./lib/compile.ts";
@@ -130,6 +136,17 @@ async function casesOf(
       }),
     ],
   });
+  const exporter = {
+    export: (_records: unknown, done: (result: { code: number }) => void) => done({ code: 0 }),
+    shutdown: () => Promise.resolve(),
+    forceFlush: () => Promise.resolve(),
+  };
+  const logger = new LoggerProvider({
+    processors: [new BatchLogRecordProcessor({ exporter })],
+  }).getLogger("bench");
+  const ourLogger = new OurLoggerProvider({ mv }).getLogger("bench");
+  const quiet = { log() {} } as unknown as Console;
+  captureConsole(mv.log, quiet);
   const tracer = provider.getTracer("bench");
   const ourTracer = new OurTracerProvider({ mv }).getTracer("bench");
   contextApi.setGlobalContextManager(new ContextManager());
@@ -211,6 +228,42 @@ async function casesOf(
         },
       },
       goals: [faster(PINO, 2)],
+    },
+    {
+      name: "OpenTelemetry's API, a log with two attributes",
+      ours: inSteps((times) => {
+        for (let i = 0; i < times; i++) {
+          const body = texts[turn++ & mask]!;
+          ourLogger.emit({
+            severityNumber: 9,
+            body,
+            attributes: { route: "/users/:id", status: i },
+          });
+        }
+      }),
+      peers: {
+        [OTEL]: (times) => {
+          for (let i = 0; i < times; i++) {
+            const body = texts[turn++ & mask]!;
+            logger.emit({
+              severityNumber: 9,
+              body,
+              attributes: { route: "/users/:id", status: i },
+            });
+          }
+        },
+      },
+      goals: [],
+    },
+    {
+      name: "console.log that is captured, two properties",
+      ours: inSteps((times) => {
+        for (let i = 0; i < times; i++) {
+          quiet.log(texts[turn++ & mask]!, { route: "/users/:id", status: i });
+        }
+      }),
+      peers: {},
+      goals: [],
     },
     {
       name: "measure, no properties",

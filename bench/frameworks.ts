@@ -23,9 +23,14 @@ const FRAMEWORKS = ["elysia", "hono"] as const;
 const VARIANTS = ["none", "ours", "prom-client"] as const;
 const NONE = "none";
 const PROM = "prom-client";
+/** Ours, with a span for each request. */
+const SPANS = "ours with spans";
 const CONTESTANTS = {
-  elysia: { [NONE]: "none", ours: "ours", [PROM]: "prom-client" },
-  hono: { [NONE]: "none", ours: "ours", [PROM]: "prom-client", "empty middleware": "empty" },
+  elysia: { [NONE]: "none", ours: "ours", [SPANS]: "spans", [PROM]: "prom-client" },
+  hono: {
+    ...{ [NONE]: "none", ours: "ours", [SPANS]: "spans", [PROM]: "prom-client" },
+    "empty middleware": "empty",
+  },
 } as const satisfies Record<Framework, Record<string, Variant | "empty">>;
 /** What a request may cost more than without. Hono's own part of it is what an empty middleware costs. */
 const MAX_ADDED_NS = { elysia: 1000, hono: 2000 };
@@ -113,7 +118,11 @@ async function overHttp(
 ): Promise<Row> {
   const { framework } = options;
   const { rounds, seconds } = quick ? { rounds: 2, seconds: 0.3 } : { rounds: 11, seconds: 2 };
-  const services: { variant: Variant; take(): Promise<number>; stop(): Promise<void> }[] = [];
+  const services: {
+    variant: (typeof VARIANTS)[number];
+    take(): Promise<number>;
+    stop(): Promise<void>;
+  }[] = [];
   for (const variant of VARIANTS) {
     const { child, offer } = await scratch.start<{ port: number; controlPort: number }>(
       "frameworks-service.ts",
@@ -129,7 +138,7 @@ async function overHttp(
     };
     services.push({ variant, take, stop: () => scratch.stop(child) });
   }
-  const us: Record<Variant, number[]> = { none: [], ours: [], "prom-client": [] };
+  const us: Record<(typeof VARIANTS)[number], number[]> = { none: [], ours: [], "prom-client": [] };
   // The first round compiles what the load needs, on both sides.
   for (let round = -1; round < rounds; round++) {
     progress(`${framework} over HTTP: round ${round + 1} of ${rounds}`);

@@ -12,7 +12,7 @@ import type { MicroView } from "../../src/client/index.ts";
 import { forElysia, forHono } from "../../src/frameworks/index.ts";
 
 export type Framework = "elysia" | "hono";
-export type Variant = "none" | "ours" | "prom-client";
+export type Variant = "none" | "ours" | "spans" | "prom-client";
 
 export type Handler = (request: Request) => Response | Promise<Response>;
 
@@ -32,6 +32,7 @@ function order(id: string) {
 export function makeElysia(variant: Variant, mv: MicroView | undefined) {
   const app = new Elysia();
   if (variant === "ours") app.use(forElysia({ mv: mv! }));
+  if (variant === "spans") app.use(forElysia({ mv: mv!, spans: true }));
   if (variant === "prom-client") withProm(app);
   return app.get("/orders/:id", ({ params }) => order(params.id));
 }
@@ -41,6 +42,7 @@ export function makeHono(variant: Variant | "empty", mv: MicroView | undefined):
   const app = new Hono();
   if (variant === "empty") app.use(async (_c, next) => next());
   if (variant === "ours") app.use(forHono({ mv: mv! }));
+  if (variant === "spans") app.use(forHono({ mv: mv!, spans: true }));
   if (variant === "prom-client") app.use(promMiddleware());
   return app.get("/orders/:id", (c) => c.json(order(c.req.param("id"))));
 }

@@ -15,7 +15,7 @@ const SEEN_MAX = 256;
 const MESSAGE_LENGTH_MAX = 200;
 /** After so many messages in a row that were new, only one in {@link SAMPLE} is looked up. */
 const NEW_IN_A_ROW = 64;
-const SAMPLE = 16;
+const SAMPLE = 64;
 
 /** A message that comes again. */
 export interface Message {

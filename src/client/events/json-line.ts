@@ -36,6 +36,10 @@ const BRACKET = 0x5b;
 const ZERO = 0x30;
 /** Digits of a number that is surely whole and exact. */
 const DIGITS_MAX = 15;
+/** How most lines begin; its first eight bytes are looked at. */
+const LEVEL = '{"level":';
+const LEVEL_HIGH = Buffer.from(LEVEL).readInt32BE(0);
+const LEVEL_LOW = Buffer.from(LEVEL).readInt32BE(4);
 const LINE_BYTES_MAX = EVENT_LIMITS.eventBytes;
 const KEYS_MAX = 1024;
 const KEY_BYTES_MAX = 255;
@@ -43,6 +47,7 @@ const KEY_BYTES_MAX = 255;
 export class LineReader {
   readonly #leftOut: ReadonlySet<string>;
   readonly #messageKey: string;
+  readonly #skipsLevel: boolean;
   /** How a message begins. */
   readonly #pattern: Uint8Array;
   // A word more, so that four bytes may be read anywhere.
@@ -59,6 +64,7 @@ export class LineReader {
   constructor({ messageKey, leftOut }: LineFormat) {
     this.#messageKey = messageKey;
     this.#leftOut = leftOut;
+    this.#skipsLevel = leftOut.has("level");
     this.#pattern = Buffer.from(`,${JSON.stringify(messageKey)}:"`);
   }
 
@@ -111,7 +117,8 @@ export class LineReader {
     const last = this.#propertiesEnd;
     const object = encoder.beginProperties();
     let count = 0;
-    let at = 1;
+    let at = this.#skipsLevel && this.#beginsWithLevel() ? this.#endOf(LEVEL.length, last) + 1 : 1;
+    if (at <= 0) return false;
     while (at < last) {
       if (bytes[at] !== QUOTE) return false;
       const keyAt = at + 1;
@@ -151,6 +158,15 @@ export class LineReader {
     if (isText || message === undefined) delete found[this.#messageKey];
     for (const key of this.#leftOut) delete found[key];
     return { message: isText ? message : "", properties: found };
+  }
+
+  #beginsWithLevel(): boolean {
+    const view = this.#view;
+    return (
+      view.getInt32(0) === LEVEL_HIGH &&
+      view.getInt32(4) === LEVEL_LOW &&
+      this.#bytes[LEVEL.length - 1] === COLON
+    );
   }
 
   #keyAt(start: number, end: number, hash: number, keys: Keys): KnownKey {
