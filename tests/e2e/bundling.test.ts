@@ -20,11 +20,16 @@ import { serveRegistry } from "../support/registry.ts";
 
 const SERVICE = `
   import { MicroView } from "microview";
+  import { LoggerProvider, TracerProvider } from "microview/opentelemetry";
+  import { destination } from "microview/pino";
   import { Counter, microview } from "microview/prom-client";
 
   const mv = new MicroView({ app: "shop", service: "auth" });
   mv.counter("requests_total").inc(7);
   new Counter({ name: "orders_total", help: "Orders." }).inc(3);
+  destination({ mv }).write('{"level":30,"msg":"by pino"}');
+  new TracerProvider({ mv }).getTracer("bundled").startSpan("by the API").end();
+  new LoggerProvider({ mv }).getLogger("bundled").emit({ body: "by the API" });
   const found = [await mv.ready, await microview()!.ready];
   console.log(JSON.stringify(found));
 `;
