@@ -131,7 +131,7 @@ export class Lake {
       materializer.failures.map(({ view, message }) => `${view}: ${message}`),
     );
     this.#ingestion = new Ingestion({
-      ...{ catalogue, blobs, counters: this.#counters, bodyBytesMax },
+      ...{ catalogue, blobs, counters: this.#counters, bodyBytesMax, log },
       disk: new Disk(folder.dir, options.reserveBytes ?? RESERVE_BYTES),
       added: () => maintenance.wake(),
     });
@@ -265,7 +265,7 @@ export class Lake {
   async #otlp(signal: "logs" | "traces" | "metrics", request: Request): Promise<Response> {
     // Its messages take a while to be made, and a lake of agents alone has none.
     this.#receiver ??= import("./otlp/index.ts").then(
-      ({ OtlpReceiver }) => new OtlpReceiver(this.#ingestion, this.#counters),
+      ({ OtlpReceiver }) => new OtlpReceiver(this.#ingestion, this.#counters, this.#options.log),
     );
     return (await this.#receiver).answer(signal, request);
   }

@@ -147,6 +147,13 @@ test("tokens bring events of their applications alone, and ask only with their s
     told(putSegment(lake.url, newSegmentId(), [logBlock(10)], as(token)));
   expect(ORIGIN.process.app).toBe("shop");
   expect(await send("token-of-the-bank-agent")).toBe("403 foreign-app");
+  // Behind a block of its own, as if it were of the same process.
+  const hidden = [
+    logBlock(10, { process: { app: "bank" } }),
+    logBlock(10, { stream: { streamId: "1".repeat(16) } }),
+  ];
+  const answer = putSegment(lake.url, newSegmentId(), hidden, as("token-of-the-bank-agent"));
+  expect(await told(answer)).toBe("403 foreign-app");
   expect(await send("token-of-a-metrics-reader")).toBe("403 needs-ingest-scope");
   expect(await send("token-of-the-shop-agent")).toBe("201");
   const status = (token: string) => fetch(`${lake.url}/v1/status`, { headers: as(token) });
@@ -162,6 +169,25 @@ test("a certificate of its own is not enough beyond loopback; one that callers n
   await expect(lakeOf(host, { ...beyond, tls })).rejects.toThrow("anybody there could read");
   const { lake } = await lakeOf(host, { ...beyond, tls: { ...tls, clientCa: authority.cert } });
   expect(lake.url).toStartWith("https://");
+});
+
+test("nobody can take the place of another's stream, and a process may have several applications", async () => {
+  await using host = new TestHost();
+  const { lake, log } = await lakeOf(host);
+  const process = { app: "shop", processId: "a".repeat(32) };
+  await putSegment(lake.url, newSegmentId(), [logBlock(10, { process })]);
+  const other = { app: "bank", processId: "b".repeat(32) };
+  const forged = [logBlock(10, { first: 10, process: other })];
+  expect(await told(putSegment(lake.url, newSegmentId(), forged))).toBe("409 identity-conflict");
+  const both = [logBlock(10, { process }), ...forged];
+  expect(await told(putSegment(lake.url, newSegmentId(), both))).toBe("400 damaged-segment");
+  expect(await statusOf(lake.url)).toMatchObject({ blocks: 1, processes: 1, streams: { all: 1 } });
+  const right = [
+    logBlock(10, { first: 10, process }),
+    logBlock(10, { stream: { streamId: "1".repeat(16) }, process: { ...process, app: "bank" } }),
+  ];
+  expect(await told(putSegment(lake.url, newSegmentId(), right))).toBe("201");
+  expect(log.filter(({ message }) => message === "a segment was refused")).toHaveLength(2);
 });
 
 test("its numbers are Prometheus text", async () => {

@@ -32,6 +32,11 @@ export class CatalogueConflictError extends Error {
   override readonly name = "CatalogueConflictError";
 }
 
+/** A segment contradicts what is known of a stream: nothing of it was written. */
+export class IdentityError extends Error {
+  override readonly name = "IdentityError";
+}
+
 export class Catalogue {
   readonly #db: Connection;
   readonly #nowNs: () => bigint;
@@ -60,7 +65,10 @@ export class Catalogue {
     return this.#db.close();
   }
 
-  /** Adds a segment with its blocks; the same again changes nothing, and a block that is known stays as it is. */
+  /**
+   * Adds a segment with its blocks; the same again changes nothing, and a block that is known stays as it is.
+   * @throws IdentityError when it says that a stream is another process's
+   */
   addSegment(segment: NewSegment): Promise<AddedSegment> {
     const insertNs = this.#nowNs();
     const { segmentId, blob, bytes, blocks } = segment;
@@ -70,6 +78,7 @@ export class Catalogue {
       if (count === 0) return { isNew: false, blocks: blocks.length, known: 0, conflicts: [] };
       await insertProcesses(tx, segment.processes, insertNs);
       await insertStreams(tx, segment.streams, insertNs);
+      await checkIdentities(tx, segment);
       const known = await insertBlocks(tx, segment, insertNs);
       for (const { streamId, endNs } of blocks.filter(({ isFinal }) => isFinal)) {
         await tx`UPDATE streams SET ended_ns = ${endNs} WHERE stream_id = ${streamId} AND ended_ns IS NULL`;
@@ -374,6 +383,23 @@ async function insertStreams(
       insert_ns: insertNs,
     }));
     await tx`INSERT INTO streams ${tx(rows)} ON CONFLICT DO NOTHING`;
+  }
+}
+
+/**
+ * Otherwise whoever may bring events of one application could take the place of blocks of another's. A process may be of
+ * several applications: it may have several clients.
+ * @throws IdentityError */
+async function checkIdentities(tx: SQL, { streams }: NewSegment): Promise<void> {
+  const processOfStream = new Map(streams.map((each) => [each.streamId, each.processId]));
+  for (const part of parts([...processOfStream.keys()])) {
+    const rows: Raw[] =
+      await tx`SELECT stream_id, process_id FROM streams WHERE stream_id IN ${tx(part)}`;
+    for (const { stream_id, process_id } of rows) {
+      const given = processOfStream.get(String(stream_id));
+      if (given !== process_id)
+        throw new IdentityError(`stream ${stream_id} is of another process than ${given}`);
+    }
   }
 }
 

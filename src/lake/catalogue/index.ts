@@ -1,6 +1,6 @@
 // The catalogue, for the rest of the lake.
 
-export { Catalogue, CatalogueConflictError } from "./catalogue.ts";
+export { Catalogue, CatalogueConflictError, IdentityError } from "./catalogue.ts";
 export type {
   AddedSegment,
   BlockRow,

@@ -1,12 +1,12 @@
 // Takes segments: the bytes become a blob, which outlives a power cut, then the catalogue gets their rows. Whoever was
 // told that a segment is here may delete it. The same segment again changes nothing.
 
-import { CallError, type Grant } from "../../guard/index.ts";
+import { Buckets, CallError, type Grant, type Log } from "../../guard/index.ts";
 import { type Blobs, BlobsFullError } from "../blobs/index.ts";
-import type { AddedSegment, Catalogue, NewSegment } from "../catalogue/index.ts";
+import { type AddedSegment, type Catalogue, IdentityError } from "../catalogue/index.ts";
 import type { LakeCounters } from "../counters.ts";
 import type { Disk } from "./disk.ts";
-import { SegmentError, segmentOf } from "./segment.ts";
+import { type ReadSegment, SegmentError, segmentOf } from "./segment.ts";
 
 /** It becomes a file's name. */
 const SEGMENT_ID = /^[0-9a-f]{32}$/;
@@ -31,12 +31,15 @@ interface IngestionOptions {
   counters: LakeCounters;
   /** Of a request that does not say how long it is. */
   bodyBytesMax: number;
+  log: Log;
   /** Called when there are new blocks. */
   added(): void;
 }
 
 export class Ingestion {
   readonly #options: IngestionOptions;
+  /** Lines about what is lost, per second and at once. */
+  readonly #losses = new Buckets(1, 10);
   #underWayBytes = 0;
 
   constructor(options: IngestionOptions) {
@@ -66,8 +69,19 @@ export class Ingestion {
       }
       return await this.#store(segmentId, bytes, grant);
     } catch (error) {
-      if (error instanceof CallError) throw this.#refused(error);
+      if (error instanceof CallError) throw this.#refused(error, segmentId, grant);
       if (isFull(error)) throw this.#refused(diskFull());
+      if (error instanceof IdentityError) {
+        throw this.#refused(
+          new CallError(
+            "identity-conflict",
+            error.message,
+            "ids of streams are random: nobody else's can be used",
+            409,
+          ),
+          ...([segmentId, grant] as const),
+        );
+      }
       throw error;
     }
   }
@@ -100,7 +114,7 @@ export class Ingestion {
   }
 
   async #store(segmentId: string, bytes: Uint8Array, grant: Grant): Promise<AddedSegment> {
-    const { catalogue, blobs, disk, counters, added: tell } = this.#options;
+    const { catalogue, blobs, disk, counters, log, added: tell } = this.#options;
     const key = `${new Date().toISOString().slice(0, 10)}/${segmentId}`;
     const segment = this.#read(segmentId, key, bytes);
     checkApps(segment, grant);
@@ -117,12 +131,17 @@ export class Ingestion {
     const added = await catalogue.addSegment(segment);
     if (added.isNew) {
       counters.stored(segment, added);
+      if (added.conflicts.length > 0 && this.#losses.take("")) {
+        log.warn("blocks came again with another end: what goes beyond the first one is lost", {
+          ...{ segment: segmentId, by: grant.name, blocks: added.conflicts.slice(0, 10) },
+        });
+      }
       tell();
     } else counters.segmentsKnown++;
     return added;
   }
 
-  #read(segmentId: string, key: string, bytes: Uint8Array): NewSegment {
+  #read(segmentId: string, key: string, bytes: Uint8Array): ReadSegment {
     try {
       return segmentOf(segmentId, key, bytes);
     } catch (error) {
@@ -135,19 +154,26 @@ export class Ingestion {
     }
   }
 
-  #refused(error: CallError): CallError {
-    this.#options.counters.refused(error.code);
+  /** Counts it. What is not sent again is lost, and so logged. */
+  #refused(error: CallError, segment?: string, grant?: Grant): CallError {
+    const { counters, log } = this.#options;
+    const { code, message, status } = error;
+    counters.refused(code);
+    const isLost = segment !== undefined && (status === 400 || status === 409);
+    if (isLost && this.#losses.take("")) {
+      log.warn("a segment was refused", { segment, by: grant?.name, code, reason: message });
+    }
     return error;
   }
 }
 
 /** @throws CallError 403 */
-function checkApps({ processes }: NewSegment, grant: Grant): void {
-  const foreign = processes.find(({ app }) => !grant.allows(app));
+function checkApps({ apps }: ReadSegment, grant: Grant): void {
+  const foreign = [...apps].find((app) => !grant.allows(app));
   if (foreign === undefined) return;
   throw new CallError(
     "foreign-app",
-    `the token ${grant.name} may not bring events of application ${JSON.stringify(foreign.app.slice(0, 80))}`,
+    `the token ${grant.name} may not bring events of application ${JSON.stringify(foreign.slice(0, 80))}`,
     "give its line in the lake's token file apps=… with that application, or no apps= for all",
     403,
   );

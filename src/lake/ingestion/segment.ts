@@ -12,6 +12,11 @@ import type { NewSegment, ProcessRow } from "../catalogue/index.ts";
 const BLOCK_DAYS_MAX = 400n;
 const DAY_NS = 86_400_000_000_000n;
 
+/** With the applications of all blocks: one process may have several. */
+export interface ReadSegment extends NewSegment {
+  apps: ReadonlySet<string>;
+}
+
 /** A segment that is not stored: why, in words for whoever sent it. */
 export class SegmentError extends Error {
   override readonly name = "SegmentError";
@@ -21,17 +26,22 @@ export class SegmentError extends Error {
  * @param blob the key under which its bytes will lie
  * @throws SegmentError naming the block and what is wrong with it
  */
-export function segmentOf(segmentId: string, blob: string, bytes: Uint8Array): NewSegment {
+export function segmentOf(segmentId: string, blob: string, bytes: Uint8Array): ReadSegment {
+  const apps = new Set<string>();
   const processes = new Map<string, ProcessRow>();
   const streams = new Map<string, NewSegment["streams"][number]>();
   const blocks = new Map<string, NewSegment["blocks"][number]>();
   for (const { offset, block } of framesOf(bytes)) {
     const header = headerOf(block, offset);
     const { stream, process, blockId } = header;
-    if (!processes.has(process.processId)) processes.set(process.processId, processRow(header));
+    const { processId } = process;
+    apps.add(process.app);
+    if (!processes.has(processId)) processes.set(processId, processRow(header));
+    if ((streams.get(stream.streamId)?.processId ?? processId) !== processId)
+      throw new SegmentError(`stream ${stream.streamId} is of two processes`);
     streams.set(stream.streamId, {
       streamId: stream.streamId,
-      processId: process.processId,
+      processId,
       threadId: stream.threadId,
       startNs: BigInt(stream.startNs),
     });
@@ -39,7 +49,7 @@ export function segmentOf(segmentId: string, blob: string, bytes: Uint8Array): N
     blocks.set(blockId, blockRow(header, offset, block.length));
   }
   return {
-    ...{ segmentId, blob, bytes: bytes.length },
+    ...{ segmentId, blob, bytes: bytes.length, apps },
     processes: [...processes.values()],
     streams: [...streams.values()],
     blocks: [...blocks.values()],

@@ -3,7 +3,7 @@
 
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
-import { CallError, grantOf } from "../../guard/index.ts";
+import { Buckets, CallError, grantOf, type Log } from "../../guard/index.ts";
 import { encodeSegment } from "../../layout/index.ts";
 import type { LakeCounters } from "../counters.ts";
 import type { Ingestion } from "../ingestion/index.ts";
@@ -21,10 +21,14 @@ const unzip = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip);
 export class OtlpReceiver {
   readonly #ingestion: Ingestion;
   readonly #counters: LakeCounters;
+  readonly #log: Log;
+  /** Lines about what is lost, per second and at once. */
+  readonly #losses = new Buckets(1, 10);
 
-  constructor(ingestion: Ingestion, counters: LakeCounters) {
+  constructor(ingestion: Ingestion, counters: LakeCounters, log: Log) {
     this.#ingestion = ingestion;
     this.#counters = counters;
+    this.#log = log;
   }
 
   /** @throws CallError for what the guard has to know of: who may not, and what is too long */
@@ -46,6 +50,10 @@ export class OtlpReceiver {
     } catch (error) {
       if (error instanceof OtlpError) {
         this.#counters.refused("invalid-otlp");
+        if (this.#losses.take("")) {
+          const by = grantOf(request).name;
+          this.#log.warn("OTLP was refused", { signal, by, reason: error.message });
+        }
         const status = 400;
         return new Response(encodeStatus(error.message, isJson), { status, headers });
       }
