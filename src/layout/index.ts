@@ -86,11 +86,13 @@ export {
   type BlockStream,
   blockId,
   decodeBlockHeader,
+  headerLeft,
 } from "./events/block/header.ts";
 export {
   decodeSegment,
   encodeSegment,
   frameHead,
+  isSegmentLike,
   readSegment,
   SEGMENT_FRAME_HEAD_BYTES,
   SEGMENT_HEAD_BYTES,

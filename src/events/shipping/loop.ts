@@ -46,6 +46,7 @@ export class ShippingLoop {
       maxAgeMs: options.spoolAgeMs,
       onTrouble: (message) => this.#log("warn", message),
       onLost: (cause, events) => this.#losses.add(cause, events),
+      onNotice: (message) => this.#log("warn", message),
     });
     this.#shipper = new Shipper({
       spool: this.#spool,

@@ -9,7 +9,7 @@ const WHY: Readonly<Record<LossCause, [reason: string, hint: string]>> = {
   size: ["the spool had no room for them", "raise --spool-size, or look at the lake"],
   age: ["they have waited for longer than --spool-age", "raise it, or look at the lake"],
   damaged: [
-    "their file in the spool was removed or cut",
+    "their file in the spool was removed, cut or changed",
     "nobody but the agent may change the spool",
   ],
   refused: [

@@ -24,14 +24,19 @@ import {
 import { join } from "node:path";
 import { lockWhole } from "../../ffi/index.ts";
 import {
+  BLOCK_ROWS_MAX,
   type BlockHeader,
   type BlockRows,
   DamageError,
   decodeBlockHeader,
+  encodeSegment,
   frameHead,
+  headerLeft,
+  isSegmentLike,
   readSegment,
   SEGMENT_FRAME_HEAD_BYTES,
   SEGMENT_HEAD_BYTES,
+  type SegmentFrame,
   segmentHead,
   type TimelineState,
 } from "../../layout/index.ts";
@@ -60,6 +65,8 @@ export interface SpoolOptions {
   onTrouble?: (message: string) => void;
   /** Told of each loss; whoever takes it counts and warns. */
   onLost?: (cause: LossCause, events: number) => void;
+  /** Told of what a former agent has left that is not as it should be. */
+  onNotice?: (message: string) => void;
 }
 
 /** A closed segment, as it is sent. */
@@ -315,9 +322,10 @@ export class Spool {
 
   #found(folder: string, isRefused: boolean): Segment[] {
     const segments: Segment[] = [];
-    for (const name of readdirSync(folder).sort()) {
-      const [, digits, segmentId] = NAME.exec(name) ?? [];
-      if (digits === undefined) continue;
+    const names = readdirSync(folder).filter((name) => NAME.test(name));
+    names.sort();
+    for (const name of names) {
+      const [, digits, segmentId] = NAME.exec(name)!;
       const path = join(folder, name);
       const number = Number(digits);
       const { size, mtimeMs: madeMs } = statSync(path);
@@ -327,7 +335,7 @@ export class Spool {
         this.bytes += size;
         continue;
       }
-      const { bytes, items } = this.#scan(path, number);
+      const { bytes, items } = this.#scan(path, number, name === names.at(-1));
       if (bytes <= SEGMENT_HEAD_BYTES) {
         rmSync(path);
         continue;
@@ -339,27 +347,52 @@ export class Spool {
     return segments;
   }
 
-  /** Goes through a segment's sound blocks, and cuts off what is behind them. */
-  #scan(path: string, number: number): { bytes: number; items: number } {
+  /**
+   * Goes through a segment's sound blocks. What is damaged is taken out, and is lost.
+   * @param isLast no other one was written after it
+   */
+  #scan(path: string, number: number, isLast: boolean): { bytes: number; items: number } {
     const all = readFileSync(path);
-    const { frames, soundBytes } = readSegment(all);
-    let bytes = soundBytes;
+    // Its agent was killed before there was anything in it.
+    if (all.length < SEGMENT_HEAD_BYTES) return { bytes: 0, items: 0 };
+    const { frames, damaged, isTorn, soundBytes } = readSegment(all);
+    if (soundBytes === 0 && isSegmentLike(all)) {
+      this.#options.onNotice?.(`${path} is a segment of another version; the lake is sent it`);
+      return { bytes: all.length, items: 1 };
+    }
     let items = 0;
-    for (const { block, offset } of frames) {
-      let header: BlockHeader;
+    let unknown: string | undefined;
+    for (const { block } of frames) {
       try {
-        header = decodeBlockHeader(block);
+        const { rows, stream, end, isFinal, timeline } = decodeBlockHeader(block);
+        items += itemsOf(rows);
+        this.#streams.set(stream.streamId, { end, isFinal, timeline, number });
       } catch (error) {
         if (!(error instanceof DamageError)) throw error;
-        bytes = offset - SEGMENT_FRAME_HEAD_BYTES;
-        break;
+        // It is as it was written, perhaps by a newer agent: whether it can be used is for the lake to say.
+        unknown ??= error.message;
+        items++;
       }
-      items += itemsOf(header.rows);
-      const { stream, end, isFinal, timeline } = header;
-      this.#streams.set(stream.streamId, { end, isFinal, timeline, number });
     }
-    if (bytes < all.length && bytes > 0) truncate(path, bytes);
-    return { bytes, items };
+    if (unknown !== undefined)
+      this.#options.onNotice?.(
+        `${path} has blocks that this agent cannot read (${unknown}); the lake is sent them`,
+      );
+    if (damaged.length === 0) return { bytes: all.length, items };
+    // The block that was being written when the agent was killed is in its ring, and is made again.
+    const isMadeAgain = isTorn && isLast;
+    for (const part of isMadeAgain ? damaged.slice(0, -1) : damaged) this.#lost(part);
+    if (frames.length === 0) return { bytes: 0, items };
+    return { bytes: rewrite(path, all, frames), items };
+  }
+
+  /** What cannot be read any more had events; how many is known where its header is left. */
+  #lost(part: Uint8Array): void {
+    // A file that was begun, and one that was made longer, have nothing.
+    if (part.every((byte) => byte === 0)) return;
+    const events = itemsLeft(part.subarray(SEGMENT_FRAME_HEAD_BYTES));
+    this.dropped += events;
+    this.#options.onLost?.("damaged", events);
   }
 
   #begin(nowMs: number) {
@@ -491,12 +524,27 @@ function readWhole({ path, bytes }: Segment): Uint8Array<ArrayBuffer> | undefine
   return all.length < bytes ? undefined : new Uint8Array(all.subarray(0, bytes));
 }
 
-function truncate(path: string, bytes: number): void {
+/** Leaves the sound blocks of a segment. @returns its bytes then */
+function rewrite(path: string, all: Uint8Array, frames: readonly SegmentFrame[]): number {
+  const sound = encodeSegment(frames.map(({ block }) => block));
+  const isBeginning = sound.every((byte, at) => byte === all[at]);
   const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
   try {
-    ftruncateSync(fd, bytes);
+    // Killed meanwhile, it is damaged in another place, and a block of it is lost too. That takes two faults at once.
+    if (!isBeginning) writeWhole(fd, sound, 0);
+    ftruncateSync(fd, sound.length);
   } finally {
     closeSync(fd);
+  }
+  return sound.length;
+}
+
+/** How many events a damaged block had, at a guess: one where nobody can say. */
+function itemsLeft(block: Uint8Array): number {
+  try {
+    return Math.min(Math.max(1, itemsOf(headerLeft(block).rows)), BLOCK_ROWS_MAX);
+  } catch {
+    return 1;
   }
 }
 

@@ -43,20 +43,35 @@ function blockOf(first: number, events: number, streamId = ORIGIN.stream.streamI
 function spool(options: Partial<ConstructorParameters<typeof Spool>[0]> = {}) {
   const lost: [LossCause, number][] = [];
   const troubles: string[] = [];
+  const notices: string[] = [];
   const made = new Spool({
     folder,
     maxBytes: 1 << 20,
     maxAgeMs: 60_000,
     onLost: (cause, events) => lost.push([cause, events]),
     onTrouble: (message) => troubles.push(message),
+    onNotice: (message) => notices.push(message),
     ...options,
   });
-  return { made, lost, troubles };
+  return { made, lost, troubles, notices };
 }
 
 function append(to: Spool, first: number, events: number, nowMs?: number): boolean {
   const { block, header } = blockOf(first, events);
   return to.append(block, header, nowMs);
+}
+
+const NAMES = ["1", "2", "3", "4"].map((n) => `000000000${n}-${n.repeat(32)}.seg`);
+
+function leave(n: number, bytes: Uint8Array | string): void {
+  writeFileSync(join(folder, NAMES[n]!), bytes);
+}
+
+/** A block with something in its version that this program does not know; its frame is sound. */
+function ofVersion(block: Uint8Array, version: number): Uint8Array {
+  const other = block.slice();
+  new DataView(other.buffer).setUint16(4, version, true);
+  return other;
 }
 
 const segments = () =>
@@ -134,15 +149,77 @@ describe("a spool", () => {
 
   test("does not mind files that are none of its own, nor empty and damaged ones", () => {
     writeFileSync(join(folder, "notes.txt"), "mine");
-    writeFileSync(join(folder, `0000000001-${"a".repeat(32)}.seg`), "");
-    writeFileSync(join(folder, `0000000002-${"b".repeat(32)}.seg`), "no segment at all");
-    const damaged = encodeSegment([blockOf(0, 2).block, blockOf(2, 2).block]);
+    leave(0, "");
+    leave(1, "no segment at all");
+    const damaged = encodeSegment([blockOf(0, 2).block, blockOf(2, 3).block]);
     damaged[damaged.length - 3]! ^= 1;
-    writeFileSync(join(folder, `0000000003-${"c".repeat(32)}.seg`), damaged);
-    const { made } = spool();
+    leave(2, damaged);
+    const { made, lost } = spool();
     expect([made.segments, made.items]).toEqual([1, 2]);
     expect(segments()).toHaveLength(1);
     expect(readdirSync(folder)).toContain("notes.txt");
+    expect(lost).toEqual([
+      ["damaged", 1],
+      ["damaged", 3],
+    ]);
+    made.close();
+  });
+
+  test("keeps blocks that it cannot read and that are as they were written, sends them, and says so", () => {
+    const whole = encodeSegment([
+      blockOf(0, 2).block,
+      ofVersion(blockOf(2, 3).block, 99),
+      blockOf(5, 4).block,
+    ]);
+    leave(0, whole);
+    leave(1, encodeSegment([ofVersion(blockOf(9, 1).block, 99)]));
+    const { made, lost, notices } = spool();
+    expect([made.segments, lost.length]).toEqual([2, 0]);
+    expect(made.stream(ORIGIN.stream.streamId)).toMatchObject({ end: 9 });
+    expect(made.peek()!.body).toEqual(new Uint8Array(whole));
+    expect(notices).toEqual([
+      expect.stringContaining("blocks that this agent cannot read"),
+      expect.stringContaining(NAMES[1]!),
+    ]);
+    made.close();
+  });
+
+  test("keeps a segment of another version, which the lake may know", () => {
+    const other = encodeSegment([blockOf(0, 2).block]);
+    other[5] = "2".charCodeAt(0);
+    leave(0, other);
+    const { made, lost, notices } = spool();
+    expect(Buffer.from(made.peek()!.body)).toEqual(Buffer.from(other));
+    expect(lost).toEqual([]);
+    expect(notices).toEqual([expect.stringContaining("another version")]);
+    made.close();
+  });
+
+  test("takes out what is damaged in the middle, tells it as lost, and keeps what is behind", () => {
+    const blocks = [blockOf(0, 2), blockOf(2, 3), blockOf(5, 4)].map(({ block }) => block);
+    const bytes = encodeSegment(blocks);
+    bytes[8 + 8 + blocks[0]!.length + 8 + blocks[1]!.length - 1]! ^= 1;
+    leave(0, bytes);
+    const { made, lost } = spool();
+    expect(lost).toEqual([["damaged", 3]]);
+    expect([made.items, made.dropped]).toEqual([6, 3]);
+    const { body } = made.peek()!;
+    expect(body).toEqual(encodeSegment([blocks[0]!, blocks[2]!]) as typeof body);
+    expect(made.bytes).toBe(body.length);
+    made.close();
+  });
+
+  test("counts what was torn off a segment that was not the last: no ring has it any more", () => {
+    const whole = encodeSegment([blockOf(0, 2).block, blockOf(2, 3).block]);
+    leave(0, whole.slice(0, -5));
+    leave(1, encodeSegment([blockOf(5, 1).block]).slice(0, -5));
+    leave(2, encodeSegment([blockOf(6, 1).block, blockOf(7, 1).block]).slice(0, -5));
+    const { made, lost } = spool();
+    expect(lost).toEqual([
+      ["damaged", 3],
+      ["damaged", 1],
+    ]);
+    expect([made.segments, made.items]).toEqual([2, 3]);
     made.close();
   });
 

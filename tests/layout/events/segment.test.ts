@@ -42,6 +42,19 @@ describe("a segment", () => {
     expect(readSegment(longer).soundBytes).toBe(segment.length);
   });
 
+  test("with a block that is damaged gives those before and behind it, and the damaged part", () => {
+    const bytes = segment.slice();
+    const { offset, block } = decodeSegment(segment)[1]!;
+    bytes[offset + block.length - 1]! ^= 1;
+    const { frames, soundBytes, damaged, isTorn } = readSegment(bytes);
+    expect(frames.map((frame) => frame.block.slice()) as Uint8Array[]).toEqual([
+      blocks[0]!,
+      blocks[2]!,
+    ]);
+    expect([soundBytes, isTorn]).toEqual([offset - 8, false]);
+    expect(damaged.map((part) => part.length)).toEqual([block.length + 8]);
+  });
+
   test("with a wrong byte anywhere is refused", () => {
     for (let at = 0; at < segment.length; at++) {
       const wrong = segment.slice();

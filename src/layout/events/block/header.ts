@@ -156,7 +156,10 @@ export function decodeBlockHeader(bytes: Uint8Array): BlockHeader {
   const { headerBytes, checksum } = decodeBlockPrefix(bytes);
   if (crc32(bytes.subarray(BLOCK_PREFIX_BYTES)) !== checksum)
     throw new DamageError("the block's checksum is wrong", 20);
-  const text = bytes.subarray(BLOCK_PREFIX_BYTES, BLOCK_PREFIX_BYTES + headerBytes);
+  return headerIn(bytes.subarray(BLOCK_PREFIX_BYTES, BLOCK_PREFIX_BYTES + headerBytes));
+}
+
+function headerIn(text: Uint8Array): BlockHeader {
   let header: BlockHeader;
   try {
     header = JSON.parse(strictDecoder.decode(text)) as BlockHeader;
@@ -169,6 +172,16 @@ export function decodeBlockHeader(bytes: Uint8Array): BlockHeader {
     throw new DamageError((error as Error).message, BLOCK_PREFIX_BYTES);
   }
   return header;
+}
+
+/**
+ * What a damaged block says of itself, as far as that is left, for whoever counts what is lost.
+ * @throws DamageError where nothing is
+ */
+export function headerLeft(part: Uint8Array): BlockHeader {
+  if (part.length < BLOCK_PREFIX_BYTES) throw new DamageError("it is too short for a block", 0);
+  const view = new DataView(part.buffer, part.byteOffset, part.byteLength);
+  return headerIn(part.subarray(BLOCK_PREFIX_BYTES, BLOCK_PREFIX_BYTES + view.getUint32(8, true)));
 }
 
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

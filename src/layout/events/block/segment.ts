@@ -44,29 +44,58 @@ export function encodeSegment(blocks: readonly Uint8Array[]): Uint8Array {
   return segment;
 }
 
-/**
- * The frames of a segment up to the first that is torn or damaged, for whoever cuts that off.
- * @returns `soundBytes`: how much of the file is sound; 0 when it is no segment
- */
-export function readSegment(bytes: Uint8Array): { frames: SegmentFrame[]; soundBytes: number } {
+/** What a segment has, as far as it is sound. */
+export interface SegmentParts {
+  /** Those that are sound, also behind one that is damaged. */
+  frames: SegmentFrame[];
+  /** How much of the file is sound from its beginning; 0 when it is no segment. */
+  soundBytes: number;
+  /** What belongs to no sound frame, in its order, frames with their heads. */
+  damaged: Uint8Array[];
+  /** The last of the damaged parts is the beginning of a frame that was not written to its end. */
+  isTorn: boolean;
+}
+
+/** The frames of a segment, for whoever takes what is left of it. */
+export function readSegment(bytes: Uint8Array): SegmentParts {
+  if (!startsWith(bytes, SEGMENT_MAGIC))
+    return { frames: [], soundBytes: 0, damaged: [bytes], isTorn: false };
   const frames: SegmentFrame[] = [];
-  for (let i = 0; i < SEGMENT_HEAD_BYTES; i++) {
-    if (bytes[i] !== SEGMENT_MAGIC.charCodeAt(i)) return { frames, soundBytes: 0 };
-  }
+  const damaged: Uint8Array[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = SEGMENT_HEAD_BYTES;
-  while (at + SEGMENT_FRAME_HEAD_BYTES <= bytes.length) {
-    const length = view.getUint32(at, true);
+  let soundBytes: number | undefined;
+  let isTorn = false;
+  while (at < bytes.length) {
     const offset = at + SEGMENT_FRAME_HEAD_BYTES;
+    const length = offset <= bytes.length ? view.getUint32(at, true) : BLOCK_PREFIX_BYTES;
+    const isLength = length >= BLOCK_PREFIX_BYTES && length <= BLOCK_BYTES_MAX;
     // A file that was made longer before it was written has zeroes there.
-    if (length < BLOCK_PREFIX_BYTES || length > BLOCK_BYTES_MAX || offset + length > bytes.length)
+    if (!isLength || offset + length > bytes.length) {
+      soundBytes ??= at;
+      isTorn = isLength;
+      damaged.push(bytes.subarray(at));
       break;
+    }
     const block = bytes.subarray(offset, offset + length);
-    if (crc32(block) !== view.getUint32(at + 4, true)) break;
-    frames.push({ offset, block });
+    if (crc32(block) === view.getUint32(at + 4, true)) frames.push({ offset, block });
+    else {
+      soundBytes ??= at;
+      damaged.push(bytes.subarray(at, offset + length));
+    }
     at = offset + length;
   }
-  return { frames, soundBytes: at };
+  return { frames, soundBytes: soundBytes ?? at, damaged, isTorn };
+}
+
+/** Whether it says that it is a segment, of this version or another one. */
+export function isSegmentLike(bytes: Uint8Array): boolean {
+  return startsWith(bytes, SEGMENT_MAGIC.slice(0, 5));
+}
+
+function startsWith(bytes: Uint8Array, text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[i] !== text.charCodeAt(i)) return false;
+  return true;
 }
 
 /**
