@@ -1,0 +1,117 @@
+// The whole path, from stores in shared memory to rows of SQL, while services, agents and the lake are killed at random:
+// every event that was recorded is a row, once.
+
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { fly, mortalAgents, ringsOf } from "../events/shipping/flights.ts";
+import { TestHost } from "../support/host.ts";
+import { LakeProcess } from "../support/lakes.ts";
+import { patience } from "../support/speed.ts";
+import { until } from "../support/wait.ts";
+
+setDefaultTimeout(patience(240_000));
+
+const FOR_MS = 15_000;
+
+/** A lake that is killed and started again, at the same address, until it is told to stay. */
+class MortalLake {
+  deaths = 0;
+  #isOver = false;
+  readonly #lives: Promise<void>;
+
+  private constructor(
+    readonly host: TestHost,
+    public process: LakeProcess,
+    readonly url: string,
+  ) {
+    this.#lives = this.#live();
+  }
+
+  static async start(host: TestHost): Promise<MortalLake> {
+    const process = await LakeProcess.start(host);
+    return new MortalLake(host, process, process.url);
+  }
+
+  async #live(): Promise<void> {
+    const { port } = new URL(this.url);
+    while (!this.#isOver) {
+      await Bun.sleep(300 + Math.random() * 3000);
+      await this.process.end("SIGKILL");
+      this.deaths++;
+      this.process = await LakeProcess.start(this.host, "--port", port);
+    }
+  }
+
+  async stay(): Promise<void> {
+    this.#isOver = true;
+    await this.#lives;
+  }
+}
+
+interface Counted {
+  pid: number;
+  rows: number;
+  numbers: number;
+  least: number;
+  most: number;
+  refused: number;
+}
+
+/** What SQL says of each process. */
+async function counted(url: string): Promise<Counted[]> {
+  const sql = `
+    with lines as (
+      select pid, properties['n']::bigint as n from log_entries where message = 'a line'
+    ), gaps as (
+      select pid, sum(properties['severe']::bigint) as refused
+      from log_entries where target = 'microview.gap' group by pid
+    )
+    select pid, count(*) as rows, count(distinct n) as numbers, min(n) as least, max(n) as most,
+      coalesce(any_value(refused), 0)::bigint as refused
+    from lines left join gaps using (pid) group by pid`;
+  const from = new Date(Date.now() - 3_600_000).toISOString();
+  const to = new Date(Date.now() + 3_600_000).toISOString();
+  const response = await fetch(`${url}/v1/query`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ sql, from, to, format: "ndjson" }),
+  });
+  const lines = (await response.text())
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line));
+  const failed = lines.find((line) => "error" in line || "code" in line);
+  if (failed !== undefined) throw new Error(JSON.stringify(failed));
+  return lines.filter(Array.isArray).map(([pid, rows, numbers, least, most, refused]) => {
+    const [a, b, c, d, e, f] = [pid, rows, numbers, least, most, refused].map(Number);
+    return { pid: a!, rows: b!, numbers: c!, least: d!, most: e!, refused: f! };
+  });
+}
+
+test("what was recorded before a SIGKILL is a row of SQL, once, whatever becomes of agent and lake", async () => {
+  await using host = new TestHost();
+  const lake = await MortalLake.start(host);
+  let isOver = false;
+  const agents = mortalAgents(host, lake, () => isOver);
+  const flown: { pid: number; returned: number }[] = [];
+  const endMs = performance.now() + FOR_MS;
+  while (performance.now() < endMs) {
+    await until("rings were taken", () => ringsOf(host).length < 40, 120_000);
+    flown.push(await fly(host));
+  }
+  isOver = true;
+  await agents;
+  await lake.stay();
+  await until("no ring is left", () => ringsOf(host).length === 0, 120_000);
+  const found = new Map((await counted(lake.url)).map((each) => [each.pid, each]));
+  for (const { pid, returned } of flown) {
+    const { rows, numbers, least, refused } = found.get(pid)!;
+    expect([rows, least]).toEqual([numbers, 0]);
+    // The call that had not returned may be there too, or have been refused.
+    expect([returned, returned + 1]).toContain(rows + refused);
+  }
+  expect(found.size).toBe(flown.length);
+  expect(lake.deaths).toBeGreaterThan(0);
+  console.log(
+    `${flown.length} services, ${await agents} agents and ${lake.deaths} lakes were killed`,
+  );
+});
