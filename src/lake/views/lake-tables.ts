@@ -20,6 +20,7 @@ import {
   ENDED_STREAMS,
   FILES_OF,
   needsEndedStreams,
+  type ReadFiles,
   ROW_TABLES,
   type RowTableName,
   rowsName,
@@ -137,11 +138,12 @@ export class LakeTables {
     );
     const release = pinned.pin(found.map(({ file }) => file));
     try {
-      const files: Partial<Record<FileView, string[]>> = {};
-      for (const { viewName, file } of found) {
-        const view = viewName as FileView;
-        files[view] ??= [];
-        files[view].push(join(dir, file));
+      const files: Partial<Record<FileView, ReadFiles>> = {};
+      for (const [view, ofView] of Map.groupBy(found, ({ viewName }) => viewName as FileView)) {
+        files[view] = {
+          paths: ofView.map(({ file }) => join(dir, file)),
+          areInside: ofView.every(({ minNs, maxNs }) => minNs >= fromNs && maxNs < toNs),
+        };
       }
       // Without beginnings there is nothing to look for.
       if (files.span_opens === undefined) delete files.span_closes;
@@ -150,7 +152,7 @@ export class LakeTables {
       );
       const needsEnded = files.span_opens !== undefined && tables.some(needsEndedStreams);
       return {
-        files: Object.values(files).flat(),
+        files: Object.values(files).flatMap(({ paths }) => paths),
         rows: needsEnded ? [...rows, await this.#endedStreams(range)] : rows,
         statements: tables.map((table) => createTableSql(table, files, range, apps)),
         close: release,

@@ -38,8 +38,14 @@ export function rowsName(table: RowTableName): string {
   return `lake_${table}`;
 }
 
-/** Files of each kind, by absolute path. */
-export type FilesByView = Readonly<Partial<Record<FileView, readonly string[]>>>;
+/** Files of one kind that a query reads. */
+export interface ReadFiles {
+  /** Absolute. */
+  paths: readonly string[];
+  /** All of their rows are in the query's range, so that none has to be looked at for its time. */
+  areInside: boolean;
+}
+export type FilesByView = Readonly<Partial<Record<FileView, ReadFiles>>>;
 
 /** Kinds of files that a table is made of. */
 export const FILES_OF: Readonly<Record<Table, readonly FileView[]>> = {
@@ -144,7 +150,7 @@ function selectOf(table: Table, files: FilesByView, range: TimeRange): string {
     case "log_entries":
     case "measures":
     case "metrics":
-      return `SELECT * FROM ${read(table, files)} WHERE ${within("time_ns", range)}`;
+      return `SELECT * FROM ${readWithin(table, files, range)}`;
     case "spans":
       return spansSql(files, range);
     case "thread_spans":
@@ -162,14 +168,18 @@ function time(column: string): string {
   return `make_timestamptz(${column} // 1000)`;
 }
 
-function within(column: string, { fromNs, toNs }: TimeRange): string {
-  return `${column} >= ${fromNs} AND ${column} < ${toNs}`;
+/** Rows of a range. */
+function readWithin(view: FileView, files: FilesByView, { fromNs, toNs }: TimeRange): string {
+  const rows = read(view, files);
+  if (files[view]?.areInside ?? true) return rows;
+  const { timeColumn } = FILES[view];
+  return `(SELECT * FROM ${rows} WHERE ${timeColumn} >= ${fromNs} AND ${timeColumn} < ${toNs})`;
 }
 
 /** Files as a table; with none of them, a table without rows. */
 function read(view: FileView, files: FilesByView): string {
   const { columns } = FILES[view];
-  const paths = files[view] ?? [];
+  const paths = files[view]?.paths ?? [];
   if (paths.length === 0) {
     const none = columns.map(({ name, type }) => `NULL::${type} AS ${name}`);
     return `(SELECT ${none.join(", ")} WHERE false)`;
@@ -203,13 +213,13 @@ function spanColumns(
 /** Of halves, an end belongs to the last span of its stream and id that began before it. */
 function spansSql(files: FilesByView, range: TimeRange): string {
   const whole = `SELECT ${spanColumns("s", "s.end_ns", "s.status", "s.properties")}
-    FROM ${read("spans", files)} s WHERE ${within("s.begin_ns", range)}`;
-  if ((files.span_opens ?? []).length === 0) return whole;
+    FROM ${readWithin("spans", files, range)} s`;
+  if (files.span_opens === undefined) return whole;
   const status = "coalesce(c.status, CASE WHEN e.stream_id IS NULL THEN 'open' ELSE 'lost' END)";
   const properties =
     "CASE WHEN c.properties IS NULL THEN o.properties ELSE map_concat(o.properties, c.properties) END";
   return `${whole} UNION ALL BY NAME SELECT ${spanColumns("o", "c.end_ns", status, properties, spanName("o.name", "c.properties"))}
-    FROM (SELECT * FROM ${read("span_opens", files)} WHERE ${within("begin_ns", range)}) o
+    FROM ${readWithin("span_opens", files, range)} o
     ASOF LEFT JOIN ${read("span_closes", files)} c
       ON o.stream_id = c.stream_id AND o.span_id = c.span_id AND o.begin_ns <= c.end_ns
     LEFT JOIN ${ENDED_STREAMS} e ON e.stream_id = o.stream_id`;
