@@ -33,6 +33,21 @@ async function opened() {
 
 const idsOf = (blocks: readonly { blockId: string }[]) => blocks.map(({ blockId }) => blockId);
 
+test("a block that began long before a range and ends long after it is in it", async () => {
+  await using it = await opened();
+  const hours = (count: number) => DAY_NS + BigInt(count) * 3_600n * SECOND_NS;
+  const long = newBlock(0, { beginNs: hours(1), endNs: hours(9) });
+  const short = newBlock(1, { beginNs: hours(2), endNs: hours(2) + SECOND_NS });
+  await it.catalogue.addSegment(newSegment("s1", [long, short]));
+  const range = { fromNs: hours(5), toNs: hours(6) };
+  expect(idsOf(await it.catalogue.blocksIn(range))).toEqual([long.blockId]);
+  expect(idsOf(await it.catalogue.blocksWithout("spans", { range }))).toEqual([long.blockId]);
+  expect(await it.catalogue.processesIn(range)).toHaveLength(1);
+  const both = { fromNs: hours(2), toNs: hours(3) };
+  expect(idsOf(await it.catalogue.blocksIn(both))).toEqual([long.blockId, short.blockId]);
+  expect(await it.catalogue.streamsIn({ fromNs: hours(10), toNs: hours(11) })).toEqual([]);
+});
+
 describe("a segment", () => {
   test("is added once, however often it is sent", async () => {
     await using it = await opened();

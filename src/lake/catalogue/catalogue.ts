@@ -3,12 +3,14 @@
 // that has its rows are written in one transaction, so each event is in a view once, whenever the lake is killed.
 
 import type { SQL } from "bun";
+import { earlierOf, FOREVER_NS } from "../times.ts";
 import { Connection } from "./connection.ts";
 import {
   type AddedSegment,
   type BlockRow,
   type BlockView,
   blockOf,
+  LONG_BLOCK_NS,
   MARKS,
   type NewPartition,
   type NewSegment,
@@ -93,48 +95,60 @@ export class Catalogue {
     return rows.length > 0;
   }
 
-  /** Blocks whose rows a view does not have yet, the oldest arrivals first. */
+  /** Blocks whose rows a view does not have yet, by time. */
   async blocksWithout(
     view: BlockView,
-    { limit = 1_000, range }: { limit?: number; range?: TimeRange } = {},
+    { limit = 1_000, range = ALWAYS }: { limit?: number; range?: TimeRange } = {},
   ): Promise<BlockRow[]> {
-    const { read } = this.#db;
-    const without = `${BLOCKS} WHERE b.${MARKS[view]} IS NULL`;
-    const rows: Raw[] =
-      range === undefined
-        ? await read.unsafe(`${without} ORDER BY b.insert_ns, b.block_id LIMIT $1`, [limit])
-        : await read.unsafe(
-            `${without} AND b.begin_ns < $1 AND b.end_ns >= $2 ORDER BY b.insert_ns, b.block_id LIMIT $3`,
-            [range.toNs, range.fromNs, limit],
-          );
-    return rows.map(blockOf);
+    const blocks: BlockRow[] = [];
+    for (const part of partsOf(range)) {
+      const rows: Raw[] = await this.#db.read.unsafe(
+        `${BLOCKS} WHERE b.${MARKS[view]} IS NULL AND ${part.condition} ORDER BY b.end_ns, b.block_id LIMIT $4`,
+        [...part.values, limit - blocks.length],
+      );
+      blocks.push(...rows.map(blockOf));
+    }
+    return blocks;
   }
 
   /** Blocks with events of a range, by time. */
-  async blocksIn({ fromNs, toNs }: TimeRange): Promise<BlockRow[]> {
-    const rows: Raw[] = await this.#db.read.unsafe(
-      `${BLOCKS} WHERE b.end_ns >= $1 AND b.begin_ns < $2 ORDER BY b.begin_ns, b.block_id`,
-      [fromNs, toNs],
-    );
-    return rows.map(blockOf);
+  async blocksIn(range: TimeRange): Promise<BlockRow[]> {
+    const blocks: BlockRow[] = [];
+    for (const { condition, values } of partsOf(range)) {
+      const rows: Raw[] = await this.#db.read.unsafe(`${BLOCKS} WHERE ${condition}`, values);
+      blocks.push(...rows.map(blockOf));
+    }
+    return blocks.sort((a, b) => compare(a.beginNs, b.beginNs) || compare(a.blockId, b.blockId));
   }
 
   /** Processes with events in a range. */
-  async processesIn({ fromNs, toNs }: TimeRange): Promise<ProcessRow[]> {
-    const rows: Raw[] = await this.#db.read`
-      SELECT * FROM processes WHERE process_id IN
-        (SELECT process_id FROM blocks WHERE end_ns >= ${fromNs} AND begin_ns < ${toNs})
-      ORDER BY start_ns, process_id`;
-    return rows.map(processOf);
+  async processesIn(range: TimeRange): Promise<ProcessRow[]> {
+    const rows = await this.#ofBlocksIn("processes", "process_id", range);
+    return rows.map(processOf).sort((a, b) => compare(a.startNs, b.startNs));
   }
 
   /** Streams with events in a range. */
-  async streamsIn({ fromNs, toNs }: TimeRange): Promise<StreamRow[]> {
-    const rows: Raw[] = await this.#db.read`
-      SELECT * FROM streams WHERE stream_id IN
-        (SELECT stream_id FROM blocks WHERE end_ns >= ${fromNs} AND begin_ns < ${toNs})
-      ORDER BY start_ns, stream_id`;
-    return rows.map(streamOf);
+  async streamsIn(range: TimeRange): Promise<StreamRow[]> {
+    const rows = await this.#ofBlocksIn("streams", "stream_id", range);
+    return rows.map(streamOf).sort((a, b) => compare(a.startNs, b.startNs));
+  }
+
+  /** Streams with beginnings of spans in a range whose ends lie in other blocks. */
+  async streamsWithOpens(range: TimeRange): Promise<string[]> {
+    const rows = await this.#ofBlocksIn("streams", "stream_id", range, "b.opens > 0 AND ");
+    return rows.map(({ stream_id }) => String(stream_id));
+  }
+
+  async #ofBlocksIn(table: string, id: string, range: TimeRange, which = ""): Promise<Raw[]> {
+    const rows = new Map<unknown, Raw>();
+    for (const { condition, values } of partsOf(range)) {
+      const found: Raw[] = await this.#db.read.unsafe(
+        `SELECT * FROM ${table} WHERE ${id} IN (SELECT b.${id} FROM blocks b WHERE ${which}${condition}) ORDER BY ${id}`,
+        values,
+      );
+      for (const row of found) rows.set(row[id], row);
+    }
+    return [...rows.values()];
   }
 
   /** Applications of all processes. */
@@ -339,6 +353,28 @@ export class Catalogue {
   }
 }
 
+const ALWAYS: TimeRange = { fromNs: 0n, toNs: FOREVER_NS };
+
+function compare<T extends bigint | string>(a: T, b: T): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+/**
+ * Blocks of a range in two steps, each of which an index answers: those that end in it or soon after, and long ones. There
+ * would be no end to the first otherwise, and a question about an old hour would look at all that came later.
+ */
+function partsOf({ fromNs, toNs }: TimeRange): { condition: string; values: bigint[] }[] {
+  const soonNs = earlierOf(toNs, FOREVER_NS - LONG_BLOCK_NS) + LONG_BLOCK_NS;
+  const near = {
+    condition: "b.begin_ns < $1 AND b.end_ns >= $2 AND b.end_ns <= $3",
+    values: [toNs, fromNs, soonNs],
+  };
+  if (soonNs === FOREVER_NS) return [near];
+  const long = `b.end_ns - b.begin_ns >= ${LONG_BLOCK_NS}`;
+  const condition = `b.begin_ns < $1 AND b.end_ns >= $2 AND b.end_ns > $3 AND ${long}`;
+  return [near, { condition, values: near.values }];
+}
+
 /** Unix time; a millisecond is as exact as the wall clock has to be here. */
 function wallNs(): bigint {
   return BigInt(Date.now()) * 1_000_000n;
@@ -479,7 +515,7 @@ function expectCount(count: number, expected: number, what: string): void {
   );
 }
 
-export function* parts<T>(all: readonly T[]): Generator<T[]> {
+function* parts<T>(all: readonly T[]): Generator<T[]> {
   for (let at = 0; at < all.length; at += ROWS_PER_STATEMENT) {
     yield all.slice(at, at + ROWS_PER_STATEMENT);
   }

@@ -16,6 +16,9 @@ export const MARKS = {
   spans: "spans_partition",
 } as const satisfies Record<BlockView, string>;
 
+/** Blocks that cover so much time have an index of their own: few do, and all others end soon after a range that they are in. */
+export const LONG_BLOCK_NS = 600_000_000_000n;
+
 /** Half open: `fromNs` ≤ time < `toNs`. */
 export interface TimeRange {
   fromNs: bigint;

@@ -1,6 +1,7 @@
 // The tables of the catalogue, in SQL that SQLite and PostgreSQL both take. Catalogue.open makes them.
 
 import type { SQL } from "bun";
+import { LONG_BLOCK_NS } from "./rows.ts";
 
 /** Grows when a table changes; an older catalogue is then changed step by step, a newer one is refused. */
 export const SCHEMA_VERSION = 1;
@@ -52,10 +53,11 @@ const TABLES = [
     name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ns BIGINT NOT NULL)`,
   ...["logs", "measures", "metrics", "spans"].map(
     (view) =>
-      `CREATE INDEX IF NOT EXISTS blocks_without_${view} ON blocks (insert_ns) WHERE ${view}_partition IS NULL`,
+      `CREATE INDEX IF NOT EXISTS blocks_without_${view} ON blocks (end_ns) WHERE ${view}_partition IS NULL`,
   ),
   "CREATE INDEX IF NOT EXISTS segments_by_insert ON segments (insert_ns)",
   "CREATE INDEX IF NOT EXISTS blocks_by_time ON blocks (end_ns)",
+  `CREATE INDEX IF NOT EXISTS long_blocks ON blocks (end_ns) WHERE end_ns - begin_ns >= ${LONG_BLOCK_NS}`,
   "CREATE INDEX IF NOT EXISTS blocks_by_stream ON blocks (stream_id, first_word)",
   "CREATE INDEX IF NOT EXISTS blocks_by_process ON blocks (process_id)",
   "CREATE INDEX IF NOT EXISTS blocks_by_segment ON blocks (segment_id)",

@@ -1,6 +1,6 @@
 // What maintenance writes down besides files: blocks that are set aside, and what was dropped for its age or for room.
 
-import { type Catalogue, parts } from "./catalogue.ts";
+import type { Catalogue } from "./catalogue.ts";
 import {
   type BlockRow,
   type BlockView,
@@ -14,7 +14,7 @@ import {
 } from "./rows.ts";
 
 /** Rows that one transaction deletes: ingestion waits for no longer. */
-const RETIRED_AT_ONCE = 5_000;
+const RETIRED_AT_ONCE = 2_000;
 const EVENTS = "events";
 /** Whoever says that an event is later than this after it has come has a wrong clock: then its coming counts. */
 const AHEAD_NS = 86_400_000_000_000n;
@@ -94,34 +94,21 @@ export class ViewState {
     });
   }
 
-  /**
-   * Of some streams, blocks after a time that have ends of spans and are not in the view, the first of each stream.
-   * @param perStream of each at most so many
-   */
-  async laterCloses(
-    streamIds: readonly string[],
-    sinceNs: bigint,
-    perStream: number,
-  ): Promise<BlockRow[]> {
-    const { read } = this.#catalogue;
-    const blocks: BlockRow[] = [];
-    for (const part of parts(streamIds)) {
-      const rows: Raw[] = await read`
-        SELECT * FROM (
-          SELECT b.*, s.blob, row_number() OVER (PARTITION BY b.stream_id ORDER BY b.first_word) AS place
-          FROM blocks b JOIN segments s ON s.segment_id = b.segment_id
-          WHERE b.stream_id IN ${read(part)} AND b.begin_ns >= ${sinceNs} AND b.closes > 0
-            AND b.spans_partition IS NULL) AS later
-        WHERE place <= ${perStream} ORDER BY place, stream_id`;
-      blocks.push(...rows.map(blockOf));
-    }
-    return blocks;
+  /** Blocks of some streams that end in a range, have ends of spans and are not in the view. */
+  async closesOf(streamIds: readonly string[], { fromNs, toNs }: TimeRange): Promise<BlockRow[]> {
+    const rows: Raw[] = await this.#catalogue.read`
+      SELECT b.*, s.blob FROM blocks b JOIN segments s ON s.segment_id = b.segment_id
+      WHERE b.spans_partition IS NULL AND b.end_ns >= ${fromNs} AND b.end_ns < ${toNs} AND b.closes > 0
+      ORDER BY b.end_ns, b.block_id`;
+    // The index is that of time: by stream, all of a stream would be looked at.
+    const wanted = new Set(streamIds);
+    return rows.map(blockOf).filter(({ streamId }) => wanted.has(streamId));
   }
 
-  /** Whether blocks after a time have ends of spans that are not in the view. */
+  /** Whether blocks that end after a time have ends of spans that are not in the view. */
   async hasLaterCloses(sinceNs: bigint): Promise<boolean> {
     const rows: Raw[] = await this.#catalogue.read`
-      SELECT 1 AS x FROM blocks WHERE spans_partition IS NULL AND closes > 0 AND begin_ns >= ${sinceNs} LIMIT 1`;
+      SELECT 1 AS x FROM blocks WHERE spans_partition IS NULL AND end_ns >= ${sinceNs} AND closes > 0 LIMIT 1`;
     return rows.length > 0;
   }
 
@@ -129,14 +116,6 @@ export class ViewState {
   async endedStreams(sinceNs: bigint): Promise<string[]> {
     const rows: Raw[] = await this.#catalogue.read`
       SELECT stream_id FROM streams WHERE ended_ns >= ${sinceNs} OR ended_ns <= start_ns`;
-    return rows.map(({ stream_id }) => String(stream_id));
-  }
-
-  /** Streams with beginnings of spans in a range whose ends lie in other blocks. */
-  async streamsWithOpens({ fromNs, toNs }: TimeRange): Promise<string[]> {
-    const rows: Raw[] = await this.#catalogue.read`
-      SELECT DISTINCT stream_id FROM blocks
-      WHERE end_ns >= ${fromNs} AND begin_ns < ${toNs} AND opens > 0`;
     return rows.map(({ stream_id }) => String(stream_id));
   }
 
@@ -162,15 +141,19 @@ export class ViewState {
     const before = await this.retiredBefore();
     const ahead = before - AHEAD_NS;
     let blocks = 0;
-    for (;;) {
-      const deleted = await catalogue.write(async (tx) => {
-        const { count } = await tx`DELETE FROM blocks WHERE block_id IN (
-          SELECT block_id FROM blocks WHERE end_ns < ${before} OR insert_ns < ${ahead}
-          LIMIT ${RETIRED_AT_ONCE})`;
-        return count as number;
-      });
-      blocks += deleted;
-      if (deleted < RETIRED_AT_ONCE) break;
+    const old: [condition: string, values: bigint[]][] = [
+      ["end_ns < $1", [before]],
+      // An event that is still to come has the wrong time.
+      ["end_ns >= $1 AND insert_ns < $2", [nowNs, ahead]],
+    ];
+    for (const [condition, values] of old) {
+      const sql = `DELETE FROM blocks WHERE block_id IN
+        (SELECT block_id FROM blocks WHERE ${condition} LIMIT ${RETIRED_AT_ONCE})`;
+      for (;;) {
+        const deleted = await catalogue.write(async (tx) => (await tx.unsafe(sql, values)).count);
+        blocks += deleted;
+        if (deleted < RETIRED_AT_ONCE) break;
+      }
     }
     const files = await catalogue.write(async (tx) => {
       const { count } = await tx`UPDATE partitions SET state = 'dropped', dropped_ns = ${nowNs}
@@ -183,10 +166,14 @@ export class ViewState {
   }
 
   /**
-   * Until when all has to go so that what is left, blocks and live files, has no more than some bytes.
+   * Until when, in whole units of time, all has to go so that what is left, blocks and live files, has no more than some bytes.
    * @returns 0 when there is room enough
    */
   async timeOfBytes(bytes: number, unitNs: bigint): Promise<bigint> {
+    const [all]: Raw[] = await this.#catalogue.read`
+      SELECT (SELECT sum(bytes) FROM segments) AS arrived,
+        (SELECT sum(bytes) FROM partitions WHERE state = 'live') AS files`;
+    if (Number(all!["arrived"] ?? 0) + Number(all!["files"] ?? 0) <= bytes) return 0n;
     const rows: Raw[] = await this.#catalogue.read`
       SELECT unit, sum(bytes) AS bytes FROM (
         SELECT end_ns / ${unitNs} AS unit, blob_bytes AS bytes FROM blocks

@@ -21,8 +21,8 @@ const BATCH_BYTES = 32e6;
 const BATCH_BLOCKS = 1_000;
 /** After a fault of the host, such as a full disk, a view is tried again. */
 const RETRY_MS = 5_000;
-/** Ends of spans are looked for in so many later blocks of a stream, then in four times as many, and so on. */
-const FIRST_LATER_BLOCKS = 2;
+/** Ends of spans are looked for in so much time after a range, then in four times as much, and so on. */
+const FIRST_WINDOW_NS = 2_000_000_000n;
 
 const ROWS: Readonly<Record<WrittenView, (block: BlockRow) => number>> = {
   log_entries: ({ logs }) => logs,
@@ -158,32 +158,39 @@ export class Materializer {
     });
   }
 
-  /** Spans that began in a range may end in later blocks of their stream. */
+  /** Spans that began in a range may end in later blocks of their stream: these are looked at until no end is missing. */
   async #ensureEnds(lane: Lane, range: TimeRange, signal: AbortSignal): Promise<void> {
-    const { state } = this.#parts;
-    if (!(await state.hasLaterCloses(range.fromNs))) return;
-    let streams = await state.streamsWithOpens(range);
-    for (let perStream = FIRST_LATER_BLOCKS; streams.length > 0; perStream *= 4) {
-      const sinceNs = laterOf(range.fromNs, await state.retiredBefore());
-      const later = await state.laterCloses(streams, sinceNs, perStream);
-      if (later.length === 0) return;
-      for (let from = 0; from < later.length; ) {
+    const { state, catalogue } = this.#parts;
+    let fromNs = laterOf(range.toNs, await state.retiredBefore());
+    if (!(await state.hasLaterCloses(fromNs))) return;
+    let streams = await catalogue.streamsWithOpens(range);
+    for (let windowNs = FIRST_WINDOW_NS; streams.length > 0; windowNs *= 4n) {
+      if (!(await state.hasLaterCloses(fromNs))) return;
+      const toNs = fromNs + windowNs;
+      const later = await state.closesOf(streams, { fromNs, toNs });
+      fromNs = toNs;
+      if (later.length === 0) continue;
+      for (let done = 0; done < later.length; ) {
         signal.throwIfAborted();
         if (this.#isStopped) return;
-        const some = later.slice(from, from + lane.batchBlocks);
-        from += await lane.run(() => this.#batch(lane, some));
+        const some = later.slice(done, done + lane.batchBlocks);
+        done += await lane.run(() => this.#batch(lane, some));
       }
-      const files = await state.filesOf([
-        { view: "span_opens", ...range },
-        { view: "span_closes", fromNs: range.fromNs, toNs: FOREVER_NS },
-      ]);
-      const of = (view: string) =>
-        files.flatMap(({ viewName, file }) => (viewName === view ? [file] : []));
-      streams = await lane.thread.run("unmatched", {
-        ...range,
-        ...{ opens: of("span_opens"), closes: of("span_closes") },
-      });
+      streams = await this.#streamsWithoutEnds(lane, range);
     }
+  }
+
+  async #streamsWithoutEnds(lane: Lane, range: TimeRange): Promise<string[]> {
+    const files = await this.#parts.state.filesOf([
+      { view: "span_opens", ...range },
+      { view: "span_closes", fromNs: range.fromNs, toNs: FOREVER_NS },
+    ]);
+    const of = (view: string) =>
+      files.flatMap(({ viewName, file }) => (viewName === view ? [file] : []));
+    return await lane.thread.run("unmatched", {
+      ...range,
+      ...{ opens: of("span_opens"), closes: of("span_closes") },
+    });
   }
 
   /** @returns how many of the first blocks are done with */
