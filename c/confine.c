@@ -89,15 +89,16 @@ API int mv_confine(const char *readable, uint32_t bytes) {
   return status < 0 ? status : version;
 }
 
-// Executes a program in the place of this one, without an environment. Arguments, the program's name first, each end
-// with a zero.
-API int mv_execute(const char *path, char *arguments, uint32_t bytes) {
+// Executes a program in the place of this one, without an environment, and with the first descriptors. Arguments, the
+// program's name first, each end with a zero.
+API int mv_execute(const char *path, char *arguments, uint32_t bytes, int descriptors) {
   char *list[64];
   char *nothing[] = {NULL};
   size_t count = 0;
   for (uint32_t at = 0; at < bytes && count < 63; at += (uint32_t)strlen(arguments + at) + 1)
     list[count++] = arguments + at;
   list[count] = NULL;
+  for (int fd = 0; fd < descriptors; fd++) fcntl(fd, F_SETFD, 0);
   execve(path, list, nothing);
   return -errno;
 }

@@ -11,11 +11,15 @@ export default defineSubcommand("query-process", {
   ],
   flags: {
     folder: flag.required(flag.path({ description: "folder of the files that it may be given" })),
+    libraries: flag.toggle({ description: "DuckDB's are open, as 3 and 4" }),
     confined: flag.toggle({ description: "it has no more rights than it needs" }),
   },
-  async run({ folder, confined }) {
+  async run({ folder, libraries, confined }) {
     const { beginConfined, serveOneQuery } = await import("../lake/index.ts");
-    if (!confined) beginConfined(folder, ["query-process", "--folder", folder, "--confined"]);
-    await serveOneQuery();
+    if (!confined) {
+      const flags = ["--folder", folder, ...(libraries ? ["--libraries"] : []), "--confined"];
+      beginConfined(folder, ["query-process", ...flags], libraries ? 5 : 3);
+    }
+    await serveOneQuery(libraries ? { library: 3, addon: 4 } : undefined);
   },
 });

@@ -4,4 +4,5 @@
 export type { DuckDBConnection } from "@duckdb/node-api";
 export { BulkAppender } from "./bulk-appender.ts";
 export { Database, DuckDbMissingError } from "./database.ts";
+export { type Libraries, unpackLibraries, useLibraries } from "./libraries.ts";
 export { TEXT_REFERENCE_BYTES, TextHeap } from "./text-heap.ts";

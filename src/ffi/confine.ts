@@ -27,10 +27,16 @@ export function confine(readable: readonly string[]): number {
   return check(shim().mv_confine(paths, paths.length), "cannot confine this process");
 }
 
-/** Executes a program in the place of this one, without an environment. @throws SystemError when that fails */
-export function executeInPlace(path: string, args: readonly string[]): never {
+/**
+ * Executes a program in the place of this one, without an environment.
+ * @param descriptors how many of this process's it has, from 0 on, even those that Bun would close
+ * @throws SystemError when that fails
+ */
+export function executeInPlace(path: string, args: readonly string[], descriptors: number): never {
   const list = zeroEnded([path, ...args]);
-  const status = shim().mv_execute(Buffer.from(`${path}\0`) as never, list, list.length);
+  const status = shim().mv_execute(
+    ...([Buffer.from(`${path}\0`) as never, list, list.length, descriptors] as const),
+  );
   check(status, `cannot execute ${path}`);
   throw new Error("execve returned");
 }

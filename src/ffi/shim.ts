@@ -51,7 +51,7 @@ const SYMBOLS = {
   mv_event_clear: { args: ["i32"], returns: "i32" },
   mv_landlock_version: { args: [], returns: "i32" },
   mv_confine: { args: ["ptr", "u32"], returns: "i32" },
-  mv_execute: { args: ["cstring", "ptr", "u32"], returns: "i32" },
+  mv_execute: { args: ["cstring", "ptr", "u32", "i32"], returns: "i32" },
   mv_limit_growth: { args: ["u64"], returns: "i32" },
   mv_verbs_load: { args: ["cstring"], returns: "i32" },
   mv_device_open: { args: ["cstring", "u32", "ptr", "ptr"], returns: "i32" },

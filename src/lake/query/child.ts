@@ -2,6 +2,7 @@
 // memory or time, or nobody wants its answer any more. Used by runner.ts.
 
 import { readFileSync } from "node:fs";
+import type { Libraries } from "../../duckdb/index.ts";
 import { outOfMemory } from "./errors.ts";
 import { FRAME, type Frame, framesOf, type Given, type Question, type Setup } from "./frames.ts";
 import { QueryError } from "./query-error.ts";
@@ -15,6 +16,8 @@ const SLACK_BYTES = 512 * 1024 * 1024;
 export interface ChildOptions extends Setup {
   /** The files that a query is given are in it. */
   folder: string;
+  /** DuckDB's, where the process is not to unpack them itself. */
+  libraries: Libraries | undefined;
   /** This program with the subcommand of query processes. */
   command: readonly string[];
 }
@@ -29,15 +32,14 @@ export class QueryChild {
   #watch: ReturnType<typeof setInterval> | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ command, folder, ...setup }: ChildOptions) {
+  constructor({ command, folder, libraries, ...setup }: ChildOptions) {
     this.#memoryBytes = setup.memoryBytes;
     // No environment: it may hold secrets, and no SQL of anybody's needs it.
-    this.#process = Bun.spawn([...command, "--folder", folder], {
-      cwd: "/",
-      env: {},
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "pipe",
+    const shared = libraries === undefined ? [] : [libraries.library, libraries.addon];
+    const flags = ["--folder", folder, ...(libraries === undefined ? [] : ["--libraries"])];
+    this.#process = Bun.spawn([...command, ...flags], {
+      ...{ cwd: "/", env: {} },
+      stdio: ["pipe", "pipe", "pipe", ...shared],
     });
     this.#errors = new Response(this.#process.stderr).text().catch(() => "");
     this.#frames = framesOf(this.#process.stdout);
@@ -65,12 +67,12 @@ export class QueryChild {
    * @param timeMs after which it is killed
    */
   async ask(question: Question, timeMs: number): Promise<void> {
+    this.#deadline = setTimeout(() => this.kill(tooLong(timeMs)), timeMs);
     await this.#ready;
     const limit = this.#memoryBytes + SLACK_BYTES;
     this.#watch = setInterval(() => {
       if (residentBytes(this.pid) > limit) this.kill(outOfMemory());
     }, WATCH_MS);
-    this.#deadline = setTimeout(() => this.kill(tooLong(timeMs)), timeMs);
     this.#say(question);
   }
 

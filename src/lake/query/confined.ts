@@ -17,17 +17,19 @@ const SYSTEM = [
  * Begins again with what is left of its rights.
  * @param folder of the lake
  * @param args of this program
+ * @param descriptors how many it keeps, from standard input on
  * @param main of its sources, when it is not compiled
  */
 export function beginConfined(
   folder: string,
   args: readonly string[],
+  descriptors: number,
   main = new URL("../../cli.ts", import.meta.url).pathname,
 ): never {
   const isCompiled = import.meta.url.includes("/$bunfs/");
   const program = realpathSync(process.execPath);
   confine([...SYSTEM, program, ...(isCompiled ? [] : sources()), folder]);
-  executeInPlace(program, isCompiled ? args : [main, ...args]);
+  executeInPlace(program, isCompiled ? args : [main, ...args], descriptors);
 }
 
 /** The folder of the sources, and where their packages are. */

@@ -2,7 +2,7 @@
 // up. It reads a query, checks it (gate.ts), asks for the files of the tables that it names, shuts itself off from
 // everything else, answers and ends. What the query does to it, it does to nobody else (docs/decisions/0046).
 
-import { Database } from "../../duckdb/index.ts";
+import { Database, type Libraries, useLibraries } from "../../duckdb/index.ts";
 import { limitGrowth } from "../../ffi/index.ts";
 import { answer } from "./answer.ts";
 import { sqlError } from "./errors.ts";
@@ -14,8 +14,12 @@ import { say, sayJson } from "./say.ts";
 /** What is not DuckDB's: rows on their way out. DuckDB's own limit does not hold for functions that make long texts. */
 const OVERHEAD_BYTES = 192 * 1024 * 1024;
 
-/** Answers one query, read from standard input, and ends the process. */
-export async function serveOneQuery(): Promise<never> {
+/**
+ * Answers one query, read from standard input, and ends the process.
+ * @param libraries DuckDB's, where they were handed over
+ */
+export async function serveOneQuery(libraries: Libraries | undefined): Promise<never> {
+  if (libraries !== undefined) useLibraries(libraries);
   const lines = linesOf(Bun.stdin.stream());
   const next = async <T>(): Promise<T> => {
     const { value, done } = await lines.next();
@@ -23,12 +27,12 @@ export async function serveOneQuery(): Promise<never> {
     if (done) return process.exit(0);
     return JSON.parse(value) as T;
   };
-  const setup = await next<Setup>();
-  const database = await open(setup);
-  limitGrowth(setup.memoryBytes + OVERHEAD_BYTES);
-  say(FRAME.ready);
-  const question = await next<Question>();
   try {
+    const setup = await next<Setup>();
+    const database = await open(setup);
+    limitGrowth(setup.memoryBytes + OVERHEAD_BYTES);
+    say(FRAME.ready);
+    const question = await next<Question>();
     const passed = await pass(question.sql, setup.tables, serializer(database));
     sayJson(FRAME.tables, passed.tables);
     const given = await next<Given>();

@@ -2,6 +2,7 @@
 // while it says it. Used by the lake's server.
 
 import { availableParallelism } from "node:os";
+import { type Libraries, unpackLibraries } from "../../duckdb/index.ts";
 import { type ChildOptions, QueryChild, textOf } from "./child.ts";
 import { FORMATS, type Format, FRAME, type Frame } from "./frames.ts";
 import { QueryError } from "./query-error.ts";
@@ -77,13 +78,16 @@ export class QueryRunner {
   readonly #slots: Slots;
   readonly #warm: QueryChild[] = [];
   readonly #busy = new Set<QueryChild>();
+  #libraries: Libraries | undefined;
   #isClosed = false;
 
   constructor(options: QueryRunnerOptions) {
     this.#options = options;
     this.#limits = { ...DEFAULT_QUERY_LIMITS, ...options.limits };
     this.#slots = new Slots(this.#limits.concurrent, this.#limits.waiting);
-    this.#warmUp();
+    const unpacking = unpackLibraries();
+    if (unpacking === undefined) this.#warmUp();
+    else void this.#share(unpacking);
   }
 
   /** Processes of queries that run or wait. */
@@ -116,6 +120,7 @@ export class QueryRunner {
     };
     try {
       const free = await this.#slots.take(signal);
+      if (this.#isClosed) throw stopped();
       const child = this.#take();
       const running = new Running(child, asked, audit, begunMs, (outcome) => {
         signal.removeEventListener("abort", gone);
@@ -127,7 +132,10 @@ export class QueryRunner {
       });
       const gone = () => running.leave();
       signal.addEventListener("abort", gone, { once: true });
-      return await running.begin(tables, this.#limits.timeMs);
+      const response = await running.begin(tables, this.#limits.timeMs);
+      // Most queries are done by now, and the next one need not wait for a process.
+      this.#warmUp();
+      return response;
     } catch (error) {
       end(signal.aborted ? "gone" : error instanceof QueryError ? error.code : "failed");
       throw error;
@@ -142,8 +150,16 @@ export class QueryRunner {
     await Promise.all(children.map(({ ended }) => ended));
   }
 
+  /** Starts no process ahead before they are unpacked: it would do so itself, which takes as long. */
+  async #share(unpacking: Promise<Libraries>): Promise<void> {
+    try {
+      this.#libraries = await unpacking;
+    } finally {
+      this.#warmUp();
+    }
+  }
+
   #take(): QueryChild {
-    if (this.#isClosed) throw stopped();
     let child = this.#warm.shift();
     while (child !== undefined && !child.isAlive) child = this.#warm.shift();
     child ??= this.#start();
@@ -160,6 +176,7 @@ export class QueryRunner {
     const { threads, memoryBytes } = this.#limits;
     const { tables, folder } = this.#options;
     const options: ChildOptions = {
+      libraries: this.#libraries,
       threads,
       memoryBytes,
       tables: tables.names,

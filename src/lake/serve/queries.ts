@@ -51,7 +51,7 @@ export class Queries {
       return await this.#runner.run(query, request.signal, grant.name, tables);
     } catch (error) {
       if (!(error instanceof QueryError)) throw error;
-      const headers = error.status === 503 ? { "retry-after": "1" } : {};
+      const headers = [429, 503].includes(error.status) ? { "retry-after": "1" } : {};
       return Response.json(error.body, { status: error.status, headers });
     }
   }
@@ -89,7 +89,7 @@ async function queryIn(request: Request): Promise<Query> {
 
 function note(log: Log, audit: QueryAudit): void {
   const { outcome } = audit;
-  const fields = { ...audit, tables: audit.tables.join(",") };
+  const fields = { audit: "query", ...audit, tables: audit.tables.join(",") };
   if (outcome === "failed") log.error("a query failed", fields);
-  else log.debug("a query has ended", fields);
+  else log.info("a query has ended", fields);
 }

@@ -2,10 +2,12 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Database } from "../../../src/duckdb/index.ts";
+import { makeTables } from "../../../src/lake/query/answer.ts";
 import { pass } from "../../../src/lake/query/gate.ts";
 import { QueryError } from "../../../src/lake/query/query-error.ts";
 import { DOORS } from "./fixtures/doors.ts";
 import { LEGITIMATE } from "./fixtures/legitimate.ts";
+import { SmallLake } from "./fixtures/small-lake.ts";
 
 const TABLES = ["log_entries", "spans", "processes"];
 
@@ -85,8 +87,24 @@ describe("a refusal says where", () => {
 });
 
 describe("the gate lets through", () => {
-  test.each(LEGITIMATE.map((sql) => [sql]))("%s", async (sql) => {
-    await gate(sql);
+  let lake: SmallLake;
+  let open: Database;
+
+  beforeAll(async () => {
+    lake = await SmallLake.make();
+    const given = await lake.tables.open(TABLES, {}, new AbortController().signal);
+    open = await Database.open({ threads: 1, memoryBytes: 256e6 });
+    await makeTables(open, given, "/proc/self/fd/none");
+  });
+  afterAll(async () => {
+    open.close();
+    await lake.remove();
+  });
+
+  test.each(LEGITIMATE.map((sql) => [sql]))("and DuckDB answers %s", async (sql) => {
+    const passed = await gate(sql);
+    const reader = await open.connection.runAndReadUntil(passed.sql, 1);
+    expect(reader.columnCount).toBeGreaterThan(0);
   });
 
   test("and tells which tables are named, those alone", async () => {

@@ -43,8 +43,8 @@ describe("through every door", () => {
   test("a query is refused with a reason, and nothing is written", async () => {
     const runner = lake.runner({ limits: { concurrent: 2, waiting: 1_000 }, warm: 2 });
     const before = lake.hash();
-    // One in four from end to end; gate.test.ts has all of them.
-    const some = (await doors()).filter((_, i) => i % 4 === 1);
+    // Some from end to end; gate.test.ts has all of them.
+    const some = (await doors()).filter((_, i) => i % 12 === 1);
     await Promise.all(
       some.map(async (sql) => {
         const error = await runner.run({ sql }, STAYS).then(
