@@ -14,7 +14,7 @@ import type { Bench, BenchContext } from "./lib/bench.ts";
 import type { Load, LoadResult, ServiceOptions, Stall, Variant } from "./lib/impact.ts";
 import { parseText } from "./lib/prom.ts";
 import { type Goal, type Row, rateRow, row, show } from "./lib/report.ts";
-import { median, type Samples, Spread, seededRandom } from "./lib/samples.ts";
+import { CONFIDENCE, confidenceInterval, median, type Samples } from "./lib/samples.ts";
 
 const NONE = "none";
 const PROM = "prom-client";
@@ -36,8 +36,6 @@ const READ_INTERVAL_MS = 1;
 const SCRAPE_INTERVAL_MS = 1000;
 /** A difference below this share of none's value is not worth telling. */
 const NEGLIGIBLE = 0.05;
-const CONFIDENCE = 0.95;
-const RESAMPLES = 2000;
 
 /** What a turn of a variant showed. */
 interface Turn extends LoadResult {
@@ -240,17 +238,6 @@ function indistinguishable(ours: Samples, none: Samples, baseline: Name): Goal {
     text: `ours − ${baseline} in [${show(low)}, ${show(high)}] (${sure} %) holds 0, or median ${percent} % within ±${NEGLIGIBLE * 100} %`,
     holds: () => (low <= 0 && high >= 0) || Math.abs(share) < NEGLIGIBLE,
   };
-}
-
-/** Of the median, by the percentile bootstrap (Efron, Tibshirani 1993, "An Introduction to the Bootstrap", ch. 13). */
-function confidenceInterval(samples: Samples): [number, number] {
-  const random = seededRandom(1);
-  const medians = Array.from({ length: RESAMPLES }, () =>
-    median(samples.map(() => samples[Math.floor(random() * samples.length)]!)),
-  );
-  const spread = new Spread(medians);
-  const tail = (1 - CONFIDENCE) / 2;
-  return [spread.quantile(tail), spread.quantile(1 - tail)];
 }
 
 function load(generator: number, { port, ratePerS, seconds }: Load): Promise<LoadResult> {

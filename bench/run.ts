@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   collect: () => import("./collect.ts"),
   tcp: () => import("./tcp.ts"),
   impact: () => import("./impact.ts"),
+  "event-impact": () => import("./event-impact.ts"),
   agent: () => import("./agent.ts"),
   strategies: () => import("./strategies.ts"),
   verbs: () => import("./verbs.ts"),

@@ -16,7 +16,7 @@ export interface Stall {
   maxMs: number;
 }
 
-/** GET /run of the load generator: sends at a constant rate, whatever comes back. */
+/** GET /run of the load generator: sends at a constant rate, whatever comes back. GET /flood: as many as are answered. */
 export interface Load {
   port: number;
   ratePerS: number;

@@ -9,6 +9,8 @@ import { Spread } from "./samples.ts";
 const MAX_PENDING = 4000;
 const TICK_MS = 1;
 const TIMEOUT_MS = 10_000;
+/** Of a flood. */
+const CONNECTIONS = 16;
 
 const server = Bun.serve({
   hostname: "127.0.0.1",
@@ -19,12 +21,31 @@ const server = Bun.serve({
     const query = new URL(request.url).searchParams;
     const read = (name: keyof Load) => Number(query.get(name));
     const load = { port: read("port"), ratePerS: read("ratePerS"), seconds: read("seconds") };
-    return Response.json(await run(load));
+    const isFlood = new URL(request.url).pathname === "/flood";
+    return Response.json(await (isFlood ? flood(load) : run(load)));
   },
 });
 offer({ port: server.port });
 await serveParent();
 process.exit(0);
+
+/** As many as are answered by a few connections that ask again at once. */
+async function flood({ port, seconds }: Load): Promise<LoadResult> {
+  const startMs = performance.now();
+  const latenciesUs: number[] = [];
+  let failed = 0;
+  const ask = async (connection: number) => {
+    for (let id = connection; performance.now() - startMs < seconds * 1000; id += CONNECTIONS) {
+      const sentMs = performance.now();
+      const response = await fetch(`http://127.0.0.1:${port}/orders/${id}`);
+      await response.arrayBuffer();
+      if (response.ok) latenciesUs.push((performance.now() - sentMs) * 1000);
+      else failed++;
+    }
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, (_, i) => ask(i)));
+  return resultOf(latenciesUs, failed, startMs);
+}
 
 async function run({ port, ratePerS, seconds }: Load): Promise<LoadResult> {
   const total = Math.round(ratePerS * seconds);
@@ -63,6 +84,10 @@ async function run({ port, ratePerS, seconds }: Load): Promise<LoadResult> {
     }, TICK_MS);
   });
   await Promise.all(pending);
+  return resultOf(latenciesUs, failed, startMs);
+}
+
+function resultOf(latenciesUs: readonly number[], failed: number, startMs: number): LoadResult {
   const spread = new Spread(latenciesUs);
   return {
     answered: latenciesUs.length,

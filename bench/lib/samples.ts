@@ -1,5 +1,9 @@
 // Samples of rounds, and what is said of them.
 
+/** Of the confidence intervals that are told. */
+export const CONFIDENCE = 0.95;
+const RESAMPLES = 2000;
+
 /** One figure per round. */
 export type Samples = readonly number[];
 
@@ -57,4 +61,15 @@ export function seededRandom(seed: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000;
   };
+}
+
+/** Of the median, by the percentile bootstrap (Efron, Tibshirani 1993, "An Introduction to the Bootstrap", ch. 13). */
+export function confidenceInterval(samples: Samples): [number, number] {
+  const random = seededRandom(1);
+  const medians = Array.from({ length: RESAMPLES }, () =>
+    median(samples.map(() => samples[Math.floor(random() * samples.length)]!)),
+  );
+  const spread = new Spread(medians);
+  const tail = (1 - CONFIDENCE) / 2;
+  return [spread.quantile(tail), spread.quantile(1 - tail)];
 }

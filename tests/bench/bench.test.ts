@@ -15,6 +15,7 @@ const NAMES = [
   "collect",
   "tcp",
   "impact",
+  "event-impact",
   "agent",
   "strategies",
   "exposition",
