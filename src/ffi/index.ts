@@ -27,6 +27,7 @@ export {
   OTHERS_WRITE,
   type Owners,
   openOwned,
+  opensAll,
   ownerOfSocket,
   ownUids,
   shareSocket,

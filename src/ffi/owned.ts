@@ -9,6 +9,7 @@ import {
   fstatSync,
   lstatSync,
   openSync,
+  readFileSync,
   type Stats,
   statSync,
 } from "node:fs";
@@ -48,6 +49,20 @@ export const OTHERS_WRITE = 0o002;
 export function ownUids(agent?: number): number[] {
   const own = [process.geteuid?.() ?? 0, 0];
   return [...new Set(agent === undefined ? own : [agent, ...own])];
+}
+
+/** The bit of CAP_DAC_OVERRIDE: capabilities(7). */
+const DAC_OVERRIDE = 1n << 1n;
+
+/** Whether this process may open everybody's files, as root may, and whoever has that right of root's. */
+export function opensAll(): boolean {
+  try {
+    const [, digits] =
+      /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+    return digits !== undefined && (BigInt(`0x${digits}`) & DAC_OVERRIDE) !== 0n;
+  } catch {
+    return process.geteuid?.() === 0;
+  }
 }
 
 /**

@@ -59,6 +59,7 @@ export async function shippingOf(options: Options): Promise<ShippingOptions | un
     refuseAlone({ spool, spoolSize, spoolAge }, "lake");
     return undefined;
   }
+  const { opensAll } = await import("../../ffi/index.ts");
   const { defaultStateDir } = await import("../../layout/index.ts");
   const { bearerFrom } = await import("../../sinks/delivery/index.ts");
   const { readAuthorities } = await import("../../http/index.ts");
@@ -70,7 +71,7 @@ export async function shippingOf(options: Options): Promise<ShippingOptions | un
     spoolBytes: spoolSize ?? DEFAULT_SPOOL_BYTES,
     spoolAgeMs: spoolAge ?? DEFAULT_SPOOL_AGE_MS,
     host: nodeName ?? hostname(),
-    isForAll: process.geteuid?.() === 0,
+    isForAll: opensAll(),
     ...(tokenFile === undefined ? {} : { tokenFile }),
     ...(lakeCa === undefined ? {} : { ca: readAuthorities(lakeCa, "--lake-ca") }),
   };

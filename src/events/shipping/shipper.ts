@@ -101,8 +101,7 @@ export class Shipper {
           return false;
         }
       } catch (error) {
-        this.#release(path, shipped);
-        this.#options.onUnreadable(path, (error as Error).message);
+        this.#leave(path, shipped, error as Error);
       }
     }
     return isFlush;
@@ -116,8 +115,7 @@ export class Shipper {
       try {
         if (shipped.controlled.follow(change)) rings++;
       } catch (error) {
-        this.#release(path, shipped);
-        this.#options.onUnreadable(path, (error as Error).message);
+        this.#leave(path, shipped, error as Error);
       }
     }
     return rings;
@@ -241,6 +239,13 @@ export class Shipper {
       host: this.#options.host,
       user: this.#users.name(uid),
     };
+  }
+
+  /** A ring that cannot be read any more, or whose file cannot be removed when all is shipped. */
+  #leave(path: string, shipped: ShippedRing, { message }: Error): void {
+    this.#release(path, shipped);
+    this.#passed.set(path, TRIES);
+    this.#options.onUnreadable(path, message);
   }
 
   #release(path: string, shipped: ShippedRing): void {
