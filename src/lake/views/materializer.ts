@@ -114,8 +114,10 @@ export class Materializer {
    */
   async ensure(view: WrittenView, range: TimeRange, signal: AbortSignal): Promise<void> {
     const lane = this.#lanes.find((each) => each.view === view)!;
-    await this.#drain(lane, range, signal);
+    // Who misses nothing does not wait for what is being made of other ranges.
+    if ((await this.#waiting(lane, range, 1)).length > 0) await this.#drain(lane, range, signal);
     if (view === "spans") await this.#ensureEnds(lane, range, signal);
+    if (this.#isStopped) throw new ViewFailedError("the lake stops");
   }
 
   /** What is under way is finished first. */
@@ -138,7 +140,7 @@ export class Materializer {
       signal?.throwIfAborted();
       if (this.#isStopped) return any;
       const isDone = await lane.run(async () => {
-        const blocks = await this.#waiting(lane, range);
+        const blocks = await this.#waiting(lane, range, lane.batchBlocks);
         if (blocks.length === 0) return true;
         await this.#batch(lane, blocks);
         return false;
@@ -148,13 +150,13 @@ export class Materializer {
     }
   }
 
-  async #waiting(lane: Lane, range: TimeRange | undefined): Promise<BlockRow[]> {
+  async #waiting(lane: Lane, range: TimeRange | undefined, limit: number): Promise<BlockRow[]> {
     const { catalogue, state } = this.#parts;
     const { fromNs, toNs } = range ?? { fromNs: 0n, toNs: FOREVER_NS };
     const from = laterOf(fromNs, await state.retiredBefore());
     return await catalogue.blocksWithout(lane.view, {
       range: { fromNs: from, toNs },
-      limit: lane.batchBlocks,
+      limit,
     });
   }
 

@@ -4,7 +4,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { FileThread, FileThreadError, Materializer } from "../../../src/lake/views/index.ts";
 import { patience } from "../../support/speed.ts";
 import { SmallLake } from "../maintenance/small-lake.ts";
-import { makeBlock } from "./blocks.ts";
+import { makeBlock, T0 } from "./blocks.ts";
 
 // DuckDB is loaded first.
 setDefaultTimeout(patience(60_000));
@@ -70,6 +70,36 @@ test("what the host lacks is no block's fault: nothing is set aside, and it is t
   expect(materializer.failures).toEqual([]);
   expect(await lake.maintenance.state.blocksSetAside()).toEqual([]);
   expect(await lake.query("SELECT * FROM log_entries")).toHaveLength(2);
+});
+
+test("a query that misses nothing does not wait for files of another range", async () => {
+  await using lake = await SmallLake.open();
+  await lake.add([block(0)]);
+  const held = Promise.withResolvers<void>();
+  const { materializer, thread } = threadThat(lake, () => undefined);
+  const { addPartitions } = lake.catalogue;
+  lake.catalogue.addPartitions = async (...given) => {
+    await held.promise;
+    return await addPartitions.apply(lake.catalogue, given);
+  };
+  const round = materializer.round();
+  const later = { fromNs: T0 + 1n, toNs: 1n << 62n };
+  await materializer.ensure("log_entries", later, new AbortController().signal);
+  held.resolve();
+  await round;
+  thread.stop();
+  expect(await lake.query("SELECT message FROM log_entries")).toEqual([{ message: "0" }]);
+});
+
+test("a lake that stops answers no query with a part of its rows", async () => {
+  await using lake = await SmallLake.open();
+  await lake.add([block(0)]);
+  const { materializer, thread } = threadThat(lake, () => undefined);
+  await materializer.stop();
+  const range = { fromNs: 0n, toNs: 1n << 62n };
+  const asked = materializer.ensure("log_entries", range, new AbortController().signal);
+  expect((await asked.then(() => undefined, String))!).toContain("the lake stops");
+  thread.stop();
 });
 
 test("blocks that retention takes while they are written are in no file that counts", async () => {
