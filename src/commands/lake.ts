@@ -105,6 +105,25 @@ export default defineSubcommand("lake", {
       description: "requests per second of a token, and twice that at once",
       default: "1000",
     }),
+    queryTime: flag.duration({
+      group: "Limits",
+      min: "1s",
+      description: "how long a query may take",
+      default: "60s",
+    }),
+    queryMemory: flag.size({
+      group: "Limits",
+      min: "64MiB",
+      description: "memory of a query; rows on their way out have 192 MiB more",
+      default: "512MiB",
+    }),
+    queries: flag.integer({
+      group: "Limits",
+      hint: "N",
+      min: 1,
+      description: "queries that run at once; others wait, up to 32 of them",
+      shownDefault: "half of the cores, at least 2",
+    }),
     logLevel: flag.choice(["error", "warn", "info", "debug"], {
       group: LOG,
       description: "what to log",
@@ -143,6 +162,10 @@ export default defineSubcommand("lake", {
         bytes: options.retainSize,
       },
       ...{ bodyBytesMax: options.maxBody, requestsPerS: options.maxRequests },
+      queries: {
+        ...{ timeMs: options.queryTime, memoryBytes: options.queryMemory },
+        ...(options.queries === undefined ? {} : { concurrent: options.queries }),
+      },
     });
     const renewal = files.follow(lake, log);
     // Also without files to reload: SIGHUP must not end a server.

@@ -30,6 +30,7 @@ import { Disk, Ingestion } from "./ingestion/index.ts";
 import { LakeMaintenance } from "./maintenance/index.ts";
 import type { OtlpReceiver } from "./otlp/index.ts";
 import type { LakeContext, Retention } from "./parts.ts";
+import type { QueryLimits } from "./query/index.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./serve/metrics-text.ts";
 import { Queries } from "./serve/queries.ts";
 import { StatusReport } from "./serve/status.ts";
@@ -64,6 +65,7 @@ export interface LakeOptions extends AccessOptions {
   version: string;
   log: Log;
   retention?: Retention;
+  queries?: Partial<QueryLimits>;
   /** Of one segment or request. */
   bodyBytesMax?: number;
   requestsPerS?: number;
@@ -135,7 +137,7 @@ export class Lake {
       disk: new Disk(folder.dir, options.reserveBytes ?? RESERVE_BYTES),
       added: () => maintenance.wake(),
     });
-    this.#queries = new Queries(maintenance.tables, folder.viewsDir, log);
+    this.#queries = new Queries(maintenance.tables, folder.viewsDir, log, options.queries);
     this.#guard = new Guard({
       ...{ tokens, allowHosts, log, flags: LAKE_GUARD_FLAGS },
       anyone: anyone(["read", "ingest", "events:read"]),

@@ -151,7 +151,7 @@ function tooLong(timeMs: number): QueryError {
   return new QueryError(
     "time-limit",
     `the query took longer than ${timeMs / 1_000} s`,
-    "ask for a shorter range, or raise the lake's limit",
+    "ask for a shorter range, or give the lake a longer --query-time",
     422,
   );
 }

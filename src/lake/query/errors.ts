@@ -51,7 +51,7 @@ export function outOfMemory(): QueryError {
   return new QueryError(
     "out-of-memory",
     "the query needs more memory than a query may have",
-    "ask for a shorter range, fewer columns, or fewer groups; or raise the lake's limit",
+    "ask for a shorter range, fewer columns or fewer groups, or give the lake a larger --query-memory",
     422,
   );
 }

@@ -5,6 +5,7 @@ import {
   type Query,
   type QueryAudit,
   QueryError,
+  type QueryLimits,
   QueryRunner,
   type QueryTables,
 } from "../query/index.ts";
@@ -31,10 +32,10 @@ export class Queries {
   readonly #runner: QueryRunner;
 
   /** @param folder with all files of views, by absolute path */
-  constructor(tables: AskedTables, folder: string, log: Log) {
+  constructor(tables: AskedTables, folder: string, log: Log, limits: Partial<QueryLimits> = {}) {
     this.#tables = tables;
     this.#runner = new QueryRunner({
-      ...{ tables: tables.seenBy(undefined), folder },
+      ...{ tables: tables.seenBy(undefined), folder, limits },
       audit: (audit) => note(log, audit),
     });
   }
