@@ -2,8 +2,6 @@
 
 import type { AddedSegment, NewSegment } from "./catalogue/index.ts";
 
-const ROWS = ["logs", "measures", "metrics", "spans"] as const;
-
 export class LakeCounters {
   segments = 0;
   segmentBytes = 0;
@@ -14,9 +12,6 @@ export class LakeCounters {
   blocksKnown = 0;
   /** Of those, the ones that ended elsewhere. */
   blockConflicts = 0;
-  readonly rows: Record<(typeof ROWS)[number], number> = {
-    ...{ logs: 0, measures: 0, metrics: 0, spans: 0 },
-  };
   /** Segments and requests that were refused, by code. */
   readonly refusals = new Map<string, number>();
   /** Records of OTLP that no table can hold, by signal. */
@@ -28,11 +23,6 @@ export class LakeCounters {
     this.blocks += blocks.length - known;
     this.blocksKnown += known;
     this.blockConflicts += conflicts.length;
-    for (const block of blocks) {
-      for (const table of ROWS) this.rows[table] += block[table];
-      // A span is counted where it begins.
-      this.rows.spans += block.opens;
-    }
   }
 
   refused(code: string): void {

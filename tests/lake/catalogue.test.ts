@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SQL } from "bun";
-import { CatalogueVersionError } from "../../src/lake/catalogue/index.ts";
+import { CatalogueVersionError, ViewState } from "../../src/lake/catalogue/index.ts";
 import { Catalogue, CatalogueConflictError } from "../../src/lake/index.ts";
 import { DAY_NS, newBlock, newPartition, newSegment, PROCESS_ID } from "./fixtures.ts";
 
@@ -197,6 +197,37 @@ describe("blocks", () => {
     await it.catalogue.forgetProcesses(later);
     expect(await it.catalogue.processes([PROCESS_ID])).toEqual(new Map());
   });
+});
+
+test("totals are what there is, after all that adds and deletes", async () => {
+  await using it = await opened();
+  const { catalogue } = it;
+  const counted = async () => {
+    const [row] = await catalogue.read`
+      SELECT count(*) AS blocks, coalesce(sum(logs), 0) AS logs, coalesce(sum(measures), 0) AS measures,
+        coalesce(sum(metrics), 0) AS metrics, coalesce(sum(spans + opens), 0) AS spans FROM blocks`;
+    const [segments] = await catalogue.read`
+      SELECT count(*) AS segments, coalesce(sum(bytes), 0) AS bytes FROM segments`;
+    const { bytes: segmentBytes, ...count } = segments;
+    const all = Object.entries({ ...row, ...count, segmentBytes });
+    return Object.fromEntries(all.map(([name, value]) => [name, Number(value)]));
+  };
+  const agree = async () => expect((await catalogue.totals()) as object).toEqual(await counted());
+  await agree();
+  const blocks = Array.from({ length: 1_200 }, (_, i) => newBlock(i, { measures: i, opens: 1 }));
+  await catalogue.addSegment(newSegment("s1", blocks.slice(0, 700)));
+  await agree();
+  await catalogue.addSegment(newSegment("s2", blocks.slice(600)));
+  await catalogue.addSegment(newSegment("s2", blocks));
+  await agree();
+  await catalogue.retireBlocks(newBlock(650).endNs);
+  await agree();
+  await catalogue.forgetBlocks([newBlock(700).blockId, newBlock(1).blockId]);
+  await agree();
+  await new ViewState(catalogue, () => DAY_NS).retire(newBlock(2_000).endNs);
+  expect(await catalogue.totals()).toMatchObject({ blocks: 0, logs: 0, spans: 0, segments: 2 });
+  await catalogue.forgetSegments(["s1", "s2", "s3"]);
+  await agree();
 });
 
 describe("partitions", () => {

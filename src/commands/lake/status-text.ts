@@ -90,7 +90,8 @@ function tableOf(views: LakeStatus["views"], style: Style): string {
 function waitingText(waiting: LakeStatus["views"][number]["waiting"] | undefined): string {
   if (waiting === null || waiting === undefined) return "";
   if (!(waiting.blocks > 0)) return "nothing";
-  return `${count(waiting.rows)} rows, ${formatSeconds(Number(waiting.oldestMs) / 1000)}`;
+  const rows = `${count(waiting.rows)}${waiting.isMore === true ? " and more" : ""} rows`;
+  return `${rows}, ${formatSeconds(Number(waiting.oldestMs) / 1000)}`;
 }
 
 function shown(value: unknown): string {

@@ -25,6 +25,7 @@ import {
   type TimeRange,
 } from "./rows.ts";
 import { prepareSchema } from "./schema.ts";
+import { addToTotals, COUNTED_COLUMNS, readTotals, type Totals, takeBlocksOff } from "./totals.ts";
 
 /** Values of one statement; SQLite takes 32,766. */
 const ROWS_PER_STATEMENT = 500;
@@ -82,11 +83,17 @@ export class Catalogue {
       await insertStreams(tx, segment.streams, insertNs);
       await checkIdentities(tx, segment);
       const known = await insertBlocks(tx, segment, insertNs);
+      await addToTotals(tx, { segments: 1, segmentBytes: bytes });
       for (const { streamId, endNs } of blocks.filter(({ isFinal }) => isFinal)) {
         await tx`UPDATE streams SET ended_ns = ${endNs} WHERE stream_id = ${streamId} AND ended_ns IS NULL`;
       }
       return { isNew: true, blocks: blocks.length, ...known };
     });
+  }
+
+  /** How much there is. */
+  totals(): Promise<Totals> {
+    return readTotals(this.#db.read);
   }
 
   /** Whether a segment has arrived. */
@@ -265,8 +272,8 @@ export class Catalogue {
   /** Forgets blocks whose last event is older. Their rows stay in the files that have them. */
   retireBlocks(beforeNs: bigint): Promise<number> {
     return this.#db.write(async (tx) => {
-      const { count } = await tx`DELETE FROM blocks WHERE end_ns < ${beforeNs}`;
-      return count;
+      const gone = `DELETE FROM blocks WHERE end_ns < $1 RETURNING ${COUNTED_COLUMNS}`;
+      return await takeBlocksOff(tx, await tx.unsafe(gone, [beforeNs]));
     });
   }
 
@@ -275,8 +282,9 @@ export class Catalogue {
     return this.#db.write(async (tx) => {
       let forgotten = 0;
       for (const part of parts(ids)) {
-        const { count } = await tx`DELETE FROM blocks WHERE block_id IN ${tx(part)}`;
-        forgotten += count;
+        const rows: Raw[] = await tx`DELETE FROM blocks WHERE block_id IN ${tx(part)}
+          RETURNING ${tx.unsafe(COUNTED_COLUMNS)}`;
+        forgotten += await takeBlocksOff(tx, rows);
       }
       return forgotten;
     });
@@ -295,7 +303,12 @@ export class Catalogue {
 
   forgetSegments(ids: readonly string[]): Promise<void> {
     return this.#db.write(async (tx) => {
-      for (const part of parts(ids)) await tx`DELETE FROM segments WHERE segment_id IN ${tx(part)}`;
+      for (const part of parts(ids)) {
+        const rows: Raw[] =
+          await tx`DELETE FROM segments WHERE segment_id IN ${tx(part)} RETURNING bytes`;
+        const bytes = rows.reduce((sum, row) => sum + Number(row["bytes"]), 0);
+        await addToTotals(tx, { segments: -rows.length, segmentBytes: -bytes });
+      }
     });
   }
 
@@ -471,9 +484,15 @@ async function insertBlocks(
       metrics_partition: each.metrics > 0 ? null : NOTHING,
       spans_partition: each.spans + each.opens + each.closes > 0 ? null : NOTHING,
     }));
-    const { count } = await tx`INSERT INTO blocks ${tx(rows)} ON CONFLICT DO NOTHING`;
-    inserted += count;
-    if (count === part.length) continue;
+    const added: Raw[] =
+      await tx`INSERT INTO blocks ${tx(rows)} ON CONFLICT DO NOTHING RETURNING block_id`;
+    inserted += added.length;
+    const ids = new Set(added.map(({ block_id }) => String(block_id)));
+    await addBlocks(
+      tx,
+      part.filter(({ blockId }) => ids.has(blockId)),
+    );
+    if (added.length === part.length) continue;
     const endOf = new Map(part.map(({ blockId, endWord }) => [blockId, endWord]));
     const there: Raw[] =
       await tx`SELECT block_id, end_word FROM blocks WHERE block_id IN ${tx([...endOf.keys()])}`;
@@ -482,6 +501,18 @@ async function insertBlocks(
     }
   }
   return { known: blocks.length - inserted, conflicts };
+}
+
+async function addBlocks(tx: SQL, blocks: NewSegment["blocks"]): Promise<void> {
+  const sum = (count: (block: NewSegment["blocks"][number]) => number) =>
+    blocks.reduce((all, block) => all + count(block), 0);
+  await addToTotals(tx, {
+    blocks: blocks.length,
+    logs: sum(({ logs }) => logs),
+    measures: sum(({ measures }) => measures),
+    metrics: sum(({ metrics }) => metrics),
+    spans: sum(({ spans, opens }) => spans + opens),
+  });
 }
 
 async function insertPartitions(

@@ -49,6 +49,8 @@ const TABLES = [
   // What is older than this was dropped, and does not come back when it is sent again.
   `CREATE TABLE IF NOT EXISTS retired (
     name TEXT PRIMARY KEY, before_ns BIGINT NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS totals (
+    name TEXT PRIMARY KEY, value BIGINT NOT NULL)`,
   `CREATE TABLE IF NOT EXISTS leases (
     name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ns BIGINT NOT NULL)`,
   ...["logs", "measures", "metrics", "spans"].map(
@@ -58,6 +60,7 @@ const TABLES = [
   "CREATE INDEX IF NOT EXISTS segments_by_insert ON segments (insert_ns)",
   "CREATE INDEX IF NOT EXISTS blocks_by_time ON blocks (end_ns)",
   `CREATE INDEX IF NOT EXISTS long_blocks ON blocks (end_ns) WHERE end_ns - begin_ns >= ${LONG_BLOCK_NS}`,
+  "CREATE INDEX IF NOT EXISTS blocks_by_insert ON blocks (insert_ns)",
   "CREATE INDEX IF NOT EXISTS blocks_by_stream ON blocks (stream_id, first_word)",
   "CREATE INDEX IF NOT EXISTS blocks_by_process ON blocks (process_id)",
   "CREATE INDEX IF NOT EXISTS blocks_by_segment ON blocks (segment_id)",

@@ -12,6 +12,7 @@ import {
   SET_ASIDE,
   type TimeRange,
 } from "./rows.ts";
+import { COUNTED_COLUMNS, takeBlocksOff } from "./totals.ts";
 
 /** Rows that one transaction deletes: ingestion waits for no longer. */
 const RETIRED_AT_ONCE = 2_000;
@@ -148,9 +149,12 @@ export class ViewState {
     ];
     for (const [condition, values] of old) {
       const sql = `DELETE FROM blocks WHERE block_id IN
-        (SELECT block_id FROM blocks WHERE ${condition} LIMIT ${RETIRED_AT_ONCE})`;
+        (SELECT block_id FROM blocks WHERE ${condition} LIMIT ${RETIRED_AT_ONCE})
+        RETURNING ${COUNTED_COLUMNS}`;
       for (;;) {
-        const deleted = await catalogue.write(async (tx) => (await tx.unsafe(sql, values)).count);
+        const deleted = await catalogue.write(async (tx) =>
+          takeBlocksOff(tx, await tx.unsafe(sql, values)),
+        );
         blocks += deleted;
         if (deleted < RETIRED_AT_ONCE) break;
       }

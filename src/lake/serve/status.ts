@@ -7,6 +7,8 @@ import type { LakeCounters } from "../counters.ts";
 const ALIVE_NS = 300_000_000_000n;
 /** The answer is so new at least; it is asked for by people and scrapers alike. */
 const FRESH_MS = 1_000;
+/** Blocks that wait for a view, as far as they are counted. */
+const COUNTED_MAX = 10_000;
 
 const WAITING = {
   log_entries: ["logs_partition", "logs"],
@@ -24,7 +26,13 @@ export interface ViewStatus {
   oldest: string | null;
   newest: string | null;
   /** Of views that are made of blocks: those that are in no file yet. Spans wait until they are asked for. */
-  waiting: { blocks: number; rows: number; oldestMs: number } | null;
+  waiting: {
+    blocks: number;
+    rows: number;
+    /** There are so many that the others were not counted. */
+    isMore: boolean;
+    oldestMs: number;
+  } | null;
   /** Blocks that the view goes without, because they cannot be read or written. */
   setAside: number;
 }
@@ -95,34 +103,29 @@ export class StatusReport {
   async #read(): Promise<LakeStatus> {
     const { read } = this.#catalogue;
     const nowNs = BigInt(Date.now()) * 1_000_000n;
-    const [blocks] = (await read`
-      SELECT count(*) AS blocks, sum(logs) AS logs, sum(measures) AS measures, sum(metrics) AS metrics,
-        sum(spans + opens) AS spans, min(begin_ns) AS oldest, max(end_ns) AS newest, max(insert_ns) AS last
-      FROM blocks`) as [Row];
-    const [segments] = (await read`SELECT count(*) AS n, sum(bytes) AS bytes FROM segments`) as [
-      Row,
-    ];
+    const totals = await this.#catalogue.totals();
+    const [oldest]: Row[] = await read`SELECT begin_ns AS ns FROM blocks ORDER BY end_ns LIMIT 1`;
+    const [newest] = (await read`SELECT max(end_ns) AS ns FROM blocks`) as [Row];
+    const [last] = (await read`SELECT max(insert_ns) AS ns FROM blocks`) as [Row];
     const [processes] = (await read`SELECT count(*) AS n FROM processes`) as [Row];
-    const [streams] = (await read`
-      SELECT count(*) AS n, count(CASE WHEN ended_ns IS NULL AND EXISTS (
-        SELECT 1 FROM blocks b WHERE b.stream_id = streams.stream_id AND b.insert_ns > ${nowNs - ALIVE_NS}
-      ) THEN 1 END) AS alive FROM streams`) as [Row];
+    const [streams] = (await read`SELECT count(*) AS n FROM streams`) as [Row];
+    const [alive] = (await read`
+      SELECT count(*) AS n FROM streams WHERE ended_ns IS NULL AND stream_id IN
+        (SELECT stream_id FROM blocks WHERE insert_ns > ${nowNs - ALIVE_NS})`) as [Row];
     const counters = this.#counters;
     return {
       ...this.#about,
       events: {
-        logs: number(blocks["logs"]),
-        measures: number(blocks["measures"]),
-        metrics: number(blocks["metrics"]),
-        spans: number(blocks["spans"]),
+        ...{ logs: totals.logs, measures: totals.measures },
+        ...{ metrics: totals.metrics, spans: totals.spans },
       },
-      blocks: number(blocks["blocks"]),
-      segments: { count: number(segments["n"]), bytes: number(segments["bytes"]) },
-      oldest: time(blocks["oldest"]),
-      newest: time(blocks["newest"]),
-      lastBlock: time(blocks["last"]),
+      blocks: totals.blocks,
+      segments: { count: totals.segments, bytes: totals.segmentBytes },
+      oldest: time(oldest?.["ns"]),
+      newest: time(newest["ns"]),
+      lastBlock: time(last["ns"]),
       processes: number(processes["n"]),
-      streams: { all: number(streams["n"]), alive: number(streams["alive"]) },
+      streams: { all: number(streams["n"]), alive: number(alive["n"]) },
       views: await this.#views(nowNs),
       problems: this.#problems(),
       since: {
@@ -164,11 +167,14 @@ export class StatusReport {
     }
     for (const [view, [mark, rows]] of Object.entries(WAITING)) {
       const [row] = (await read.unsafe(
-        `SELECT count(*) AS blocks, sum(${rows}) AS n, min(insert_ns) AS oldest FROM blocks WHERE ${mark} IS NULL`,
+        `SELECT count(*) AS blocks, sum(n) AS n, min(insert_ns) AS oldest FROM (
+          SELECT ${rows} AS n, insert_ns FROM blocks WHERE ${mark} IS NULL
+          ORDER BY insert_ns LIMIT ${COUNTED_MAX + 1}) AS waiting`,
       )) as [Row];
       const oldest = row["oldest"] as bigint | null;
+      const blocks = number(row["blocks"]);
       views.get(view)!.waiting = {
-        blocks: number(row["blocks"]),
+        ...{ blocks: Math.min(blocks, COUNTED_MAX), isMore: blocks > COUNTED_MAX },
         rows: number(row["n"]),
         oldestMs: oldest === null ? 0 : Math.max(0, Number((nowNs - BigInt(oldest)) / 1_000_000n)),
       };
