@@ -278,6 +278,17 @@ test("a call by fetch() that fails is a span that failed", async () => {
   ]);
 });
 
+test("nothing of an address or headers of a call is recorded but its host", async () => {
+  await using host = new TestHost();
+  const { mv, recorded } = setUp(host);
+  const secret = "swordfish";
+  const ask = forFetch({ mv, spans: true, fetch: (async () => new Response("fine")) as never });
+  const headers = { authorization: secret, cookie: secret };
+  await ask(`http://user:${secret}@bank.example/${secret}?token=${secret}`, { headers });
+  expect((await ended(recorded, 1)).map(({ name }) => name)).toEqual(["GET bank.example"]);
+  expect(recorded.text).not.toContain(secret);
+});
+
 test("what an instrumentation sees too is recorded once", async () => {
   await using host = new TestHost();
   const { mv, recorded } = setUp(host);
