@@ -29,15 +29,22 @@ export class FileThread {
     this.#setup = { kind: "setup", ...setup };
   }
 
-  /** @throws FileThreadError, or what the thread says that it lacks, such as room on the disk */
-  run<T extends Task>(kind: T, given: Tasks[T]["given"]): Promise<Tasks[T]["done"]> {
+  /**
+   * @param transfer memory of what is given that goes to the thread instead of a copy
+   * @throws FileThreadError, or what the thread says that it lacks, such as room on the disk
+   */
+  run<T extends Task>(
+    kind: T,
+    given: Tasks[T]["given"],
+    transfer: ArrayBuffer[] = [],
+  ): Promise<Tasks[T]["done"]> {
     this.#worker ??= this.#start();
     const worker = this.#worker;
     worker.ref();
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as Waiting["resolve"], reject });
-      worker.postMessage({ kind, id, given } as ToThread);
+      worker.postMessage({ kind, id, given } as ToThread, transfer);
     });
   }
 

@@ -31,6 +31,8 @@ const ROWS: Readonly<Record<WrittenView, (block: BlockRow) => number>> = {
   spans: ({ spans, opens, closes }) => spans + opens + closes,
 };
 
+/** A block in memory of its own, which a thread may take. */
+type OwnBytes = BlockBytes & { bytes: Uint8Array<ArrayBuffer> };
 type Runner = Pick<FileThread, "run">;
 
 /** A view that cannot be made at the moment. */
@@ -203,7 +205,11 @@ export class Materializer {
     try {
       const given = await this.#read(lane, batch);
       if (given.length > 0) {
-        const written = await lane.thread.run("blocks", { view, blocks: given });
+        const written = await lane.thread.run(
+          "blocks",
+          { view, blocks: given },
+          given.map(({ bytes }) => bytes.buffer),
+        );
         if (written.damaged.length > 0) await this.#setAside(view, written.damaged);
         failure = written.failure;
         if (failure === undefined) await this.#commit(view, written);
@@ -271,10 +277,10 @@ export class Materializer {
   }
 
   /** The bytes of blocks. Those of one segment that lie near each other are read at once. */
-  async #read(lane: Lane, batch: readonly BlockRow[]): Promise<BlockBytes[]> {
+  async #read(lane: Lane, batch: readonly BlockRow[]): Promise<OwnBytes[]> {
     const { blobs } = this.#parts;
     const byBlob = Map.groupBy(batch, ({ blob }) => blob);
-    const bytesOf = new Map<string, Uint8Array>();
+    const bytesOf = new Map<string, Uint8Array<ArrayBuffer>>();
     const missing: { blockId: string; reason: string }[] = [];
     for (const [blob, blocks] of byBlob) {
       const offset = Math.min(...blocks.map(({ blobOffset }) => blobOffset));
@@ -283,7 +289,7 @@ export class Materializer {
         const bytes = await blobs.get(blob, { offset, bytes: end - offset });
         for (const { blockId, blobOffset, blobBytes } of blocks) {
           const from = blobOffset - offset;
-          bytesOf.set(blockId, bytes.slice(from, from + blobBytes));
+          bytesOf.set(blockId, new Uint8Array(bytes.subarray(from, from + blobBytes)));
         }
       } catch (error) {
         if (!(error instanceof BlobMissingError)) throw error;

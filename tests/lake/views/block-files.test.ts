@@ -252,6 +252,47 @@ test("a block whose rows are of more days than can be meant is a failure of it, 
   expect((await partitions([makeBlock({ logs: [{}] })]))("log_entries")).toHaveLength(1);
 });
 
+test("files of many rows are the same to a reader that others wrote", async () => {
+  const count = 5_000;
+  const spans = Array.from({ length: count }, (_, i) => ({
+    beginNs: T0 + BigInt(i) * 1_234_567n,
+    endNs: T0 + BigInt(i) * 1_234_567n + BigInt(i * i),
+    spanId: BigInt(i + 1),
+    traceLow: BigInt(1 + Math.floor(i / 7)),
+    name: `span ${i % 11}`,
+    properties: i % 3 === 0 ? `{"i":${i},"text":"é${"x".repeat(i % 50)}"}` : "",
+  }));
+  const logs = Array.from({ length: count }, (_, i) => ({
+    timeNs: T0 + BigInt((i * 7919) % count),
+    message: `message ${i} ${"é".repeat(i % 30)}`,
+  }));
+  const partitionsOf = await partitions([makeBlock({ spans, logs })]);
+  const read = await byOthers(partitionsOf("spans")[0]!.file);
+  const given = read.map((row) => ({
+    beginNs: row["begin_ns"],
+    endNs: row["end_ns"],
+    spanId: BigInt(`0x${row["span_id"]}`),
+    traceLow: BigInt(`0x${row["trace_id"]}`),
+    name: row["name"],
+    properties: row["properties"],
+  }));
+  const expected = spans.map((span) => ({
+    ...span,
+    properties: Object.fromEntries(
+      Object.entries(JSON.parse(span.properties || "{}")).map(([key, value]) => [
+        key,
+        String(value),
+      ]),
+    ),
+  }));
+  expect(given).toEqual(expected);
+  const messages = (await byOthers(partitionsOf("log_entries")[0]!.file)).map(
+    ({ message }) => message,
+  );
+  const sorted = logs.toSorted((a, b) => (a.timeNs < b.timeNs ? -1 : 1));
+  expect(messages).toEqual(sorted.map(({ message }) => message));
+});
+
 test("properties that are no JSON do not keep a row away", async () => {
   const [partition] = (await partitions([makeBlock({ logs: [{ properties: '{"a":' }] })]))(
     "log_entries",
