@@ -3,7 +3,7 @@
 
 /** What is wrong with a byte, and where. */
 export class DamageError extends Error {
-  override readonly name = "DamageError";
+  override readonly name: string = "DamageError";
   /** @param offset byte offset of the damage in the buffer that was being read */
   constructor(
     message: string,
@@ -11,6 +11,11 @@ export class DamageError extends Error {
   ) {
     super(message);
   }
+}
+
+/** It is sound, and made by a version that this one does not know. */
+export class UnknownFormatError extends DamageError {
+  override readonly name = "UnknownFormatError";
 }
 
 const encoder = new TextEncoder();

@@ -1,6 +1,13 @@
 // The contract: page, pool, directory, histogram and wire formats. Pure code over buffers, no I/O.
 
-export { ByteReader, ByteWriter, cutTo, DamageError, utf8Bytes } from "./bytes.ts";
+export {
+  ByteReader,
+  ByteWriter,
+  cutTo,
+  DamageError,
+  UnknownFormatError,
+  utf8Bytes,
+} from "./bytes.ts";
 export {
   HEADER,
   HEADER_BYTES_USED,
@@ -79,6 +86,10 @@ export { type DecodedBlock, decodeBlock, type Unzstd } from "./events/block/deco
 export { encodeBlock, type Zstd } from "./events/block/encode.ts";
 export {
   BLOCK_LIMITS,
+  BLOCK_PAYLOAD_VERSION,
+  BLOCK_PREFIX,
+  BLOCK_PREFIX_BYTES,
+  BLOCK_VERSION,
   type BlockHeader,
   type BlockOrigin,
   type BlockProcess,

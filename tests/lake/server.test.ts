@@ -7,6 +7,7 @@ import type { LakeStatus } from "../../src/lake/index.ts";
 import { encodeSegment } from "../../src/layout/index.ts";
 import { ORIGIN } from "../support/blocks.ts";
 import { Authority } from "../support/certificates.ts";
+import { grownBlock } from "../support/grown-blocks.ts";
 import { TestHost } from "../support/host.ts";
 import { lakeOf, logBlock, newSegmentId, putSegment } from "../support/lakes.ts";
 import { until } from "../support/wait.ts";
@@ -60,28 +61,13 @@ test("what was stored is there when a lake is started again, and what nobody was
   expect(readdirSync(join(dir, "blobs", day!))).toHaveLength(1);
 });
 
-/** A block with another text in its header, and a checksum that fits. */
-function boasting(block: Uint8Array, text: string, other: string): Uint8Array {
-  const headerBytes = new DataView(block.buffer, block.byteOffset).getUint32(8, true);
-  const header = new TextDecoder().decode(block.subarray(24, 24 + headerBytes));
-  const next = new TextEncoder().encode(header.replace(text, other));
-  const forged = Uint8Array.of(
-    ...block.subarray(0, 24),
-    ...next,
-    ...block.subarray(24 + headerBytes),
-  );
-  const view = new DataView(forged.buffer);
-  view.setUint32(8, next.length, true);
-  view.setUint32(20, Bun.hash.crc32(forged.subarray(24)), true);
-  return forged;
-}
-
 test("a damaged segment is refused for good, with the reason, and leaves nothing", async () => {
   await using host = new TestHost();
   const { lake } = await lakeOf(host);
   const sound = encodeSegment([logBlock(10)]);
   const flipped = sound.slice();
   flipped[flipped.length - 5]! ^= 1;
+  const rows = { logs: 9e9, measures: 0, spans: 0, opens: 0, closes: 0 };
   const damaged = {
     nothing: new Uint8Array(),
     foreign: new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"),
@@ -89,7 +75,7 @@ test("a damaged segment is refused for good, with the reason, and leaves nothing
     more: Uint8Array.of(...sound, 0),
     flipped,
     twice: encodeSegment([logBlock(10), logBlock(10)]),
-    boasting: encodeSegment([boasting(logBlock(10), '"logs":10', '"logs":9e9')]),
+    boasting: encodeSegment([grownBlock(logBlock(10), { header: { rows } })]),
     backwards: encodeSegment([logBlock(2, {}, -1_000_000_000_000_000_000n)]),
   };
   for (const [name, body] of Object.entries(damaged)) {
@@ -100,6 +86,36 @@ test("a damaged segment is refused for good, with the reason, and leaves nothing
     ...{ blocks: 0, segments: { count: 0 } },
     since: { refused: { "damaged-segment": Object.keys(damaged).length } },
   });
+});
+
+test("what another version has to take is to be sent again, and leaves nothing", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host);
+  const later = encodeSegment([logBlock(1)]);
+  later[5] = "2".charCodeAt(0);
+  const segments = [encodeSegment([grownBlock(logBlock(10), { version: 2 })]), later];
+  for (const body of segments) {
+    const answer = await put(lake.url, newSegmentId(), body);
+    expect(answer.headers.get("retry-after")).toBe("60");
+    expect(await told(answer)).toBe("501 unknown-format");
+  }
+  expect(await statusOf(lake.url)).toMatchObject({
+    ...{ blocks: 0, segments: { count: 0 } },
+    since: { refused: { "unknown-format": 2 } },
+  });
+});
+
+test("a block whose rows only another version can read is stored, and a query goes without it", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host);
+  const blocks = [logBlock(10), grownBlock(logBlock(5, { first: 10 }), { payloadVersion: 2 })];
+  const answer = await putSegment(lake.url, newSegmentId(), blocks);
+  expect(await answer.json()).toMatchObject({ blocks: 2, known: 0 });
+  await until("it is set aside", async () => {
+    const { views } = await statusOf(lake.url);
+    return views.find(({ view }) => view === "log_entries")?.setAside === 1;
+  });
+  expect(await statusOf(lake.url)).toMatchObject({ blocks: 2, events: { logs: 15 } });
 });
 
 test("an id that could be another file is refused, and other bytes under a known blob too", async () => {
@@ -206,7 +222,9 @@ test("its numbers are Prometheus text", async () => {
 test("a block whose rows cannot be read is told as lost, and the others are rows", async () => {
   await using host = new TestHost();
   const { lake } = await lakeOf(host);
-  const broken = boasting(logBlock(10, { first: 10 }), '"logs":10', '"logs":11');
+  const broken = grownBlock(logBlock(10, { first: 10 }), {
+    header: { rows: { logs: 11, measures: 0, spans: 0, opens: 0, closes: 0 } },
+  });
   await putSegment(lake.url, newSegmentId(), [logBlock(10), broken]);
   const body = JSON.stringify({ sql: "select count(*) from log_entries" });
   const answer = await fetch(`${lake.url}/v1/query`, { method: "POST", body });

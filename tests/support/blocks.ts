@@ -8,6 +8,7 @@ import {
   blankLogs,
   blankMeasures,
   blankSpans,
+  decodeBlock,
   type TextColumn,
 } from "../../src/layout/index.ts";
 
@@ -84,6 +85,38 @@ export function tableOf<T extends object & { rows: number }>(blank: T, rows: rea
     }
   }
   return blank;
+}
+
+/** One of each, and a child. */
+export function someColumns(): BlockColumns {
+  const one = {
+    beginNs: 1_700_000_000_000_000_000n,
+    endNs: 1_700_000_000_000_000_500n,
+    ...{ spanId: 7n, traceHigh: 1n, traceLow: 2n, name: "query", properties: "" },
+    ...{ parentId: 0n, depth: 0, kind: 1, isAsync: 0, status: 0, target: "db", place: "a.ts:1" },
+  };
+  const child = { ...one, spanId: 8n, parentId: 7n, depth: 1, isAsync: 1, status: 1 };
+  const timeNs = 1_700_000_000_000_000_100n;
+  return {
+    logs: tableOf(blankLogs(1), [
+      { timeNs, level: 2, target: "t", message: "signed in", spanId: 7n, properties: '{"a":1}' },
+    ]),
+    measures: tableOf(blankMeasures(1), [
+      { timeNs, name: "latency", unit: "ms", target: "", value: 0.25, properties: "" },
+    ]),
+    spans: tableOf(blankSpans(2), [one, child]),
+    opens: tableOf(blankSpans(1), [{ ...child, spanId: 9n, endNs: 0n, status: 0 }]),
+    closes: tableOf(blankCloses(1), [{ spanId: 3n, endNs: timeNs, status: 1, properties: "" }]),
+  };
+}
+
+/** All that is read from a block, as JSON has it; 64 bits as text. */
+export function rowsAsJson(block: Uint8Array): unknown {
+  const decoded = decodeBlock(block, unzstd);
+  const all = { header: decoded.header, ...allRowsOf(decoded) };
+  return JSON.parse(
+    JSON.stringify(all, (_, each) => (typeof each === "bigint" ? `${each}` : each)),
+  );
 }
 
 /** The text of a row. */

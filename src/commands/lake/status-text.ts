@@ -50,7 +50,7 @@ function setAsideOf(views: unknown): string[] {
   if (!Array.isArray(views)) return [];
   return views.flatMap(({ view, setAside }: Partial<LakeStatus["views"][number]>) =>
     typeof setAside === "number" && setAside > 0
-      ? [`${count(setAside)} damaged blocks: ${shown(view)}`]
+      ? [`${count(setAside)} blocks that cannot be read: ${shown(view)}`]
       : [],
   );
 }

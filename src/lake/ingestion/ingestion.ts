@@ -49,7 +49,7 @@ export class Ingestion {
   /**
    * Stores a segment that a grant may bring.
    * @throws CallError 400 for what is damaged, 403 for applications that are not the caller's, 409 for other bytes under a
-   *   known id, 507 while the disk is full
+   *   known id, 501 for what only another version can take, 507 while the disk is full
    */
   async put(segmentId: string, bytes: Uint8Array, grant: Grant): Promise<AddedSegment> {
     const { catalogue, counters } = this.#options;
@@ -146,6 +146,15 @@ export class Ingestion {
       return segmentOf(segmentId, key, bytes);
     } catch (error) {
       if (!(error instanceof SegmentError)) throw error;
+      if (error.isUnknown) {
+        throw new LaterError(
+          "unknown-format",
+          error.message,
+          "the sender keeps it and tries again: upgrade the lake",
+          501,
+          60,
+        );
+      }
       throw new CallError(
         "damaged-segment",
         error.message,

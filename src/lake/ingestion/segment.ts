@@ -5,6 +5,7 @@ import {
   type BlockHeader,
   decodeBlockHeader,
   decodeSegment,
+  UnknownFormatError,
 } from "../../layout/index.ts";
 import type { NewSegment, ProcessRow } from "../catalogue/index.ts";
 
@@ -20,6 +21,11 @@ export interface ReadSegment extends NewSegment {
 /** A segment that is not stored: why, in words for whoever sent it. */
 export class SegmentError extends Error {
   override readonly name = "SegmentError";
+
+  /** It may be sound: another version knows. */
+  get isUnknown(): boolean {
+    return this.cause instanceof UnknownFormatError;
+  }
 }
 
 /**
@@ -77,7 +83,8 @@ function headerOf(block: Uint8Array, offset: number): BlockHeader {
   const end = BigInt(header.endNs);
   if (begin < 0n || end < begin || end - begin > BLOCK_DAYS_MAX * DAY_NS)
     throw new SegmentError(`block ${header.blockId} says that it is from ${begin} to ${end} ns`);
-  const rows = Object.values(header.rows).reduce((sum, each) => sum + each, 0);
+  const { logs, measures, spans, opens, closes } = header.rows;
+  const rows = logs + measures + spans + opens + closes;
   if (rows > BLOCK_ROWS_MAX)
     throw new SegmentError(
       `block ${header.blockId} says that it has ${rows} rows, more than ${BLOCK_ROWS_MAX}`,

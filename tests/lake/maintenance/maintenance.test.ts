@@ -4,6 +4,8 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sweepFiles } from "../../../src/lake/maintenance/sweep.ts";
+import { encodeSegment } from "../../../src/layout/index.ts";
+import { grownBlock } from "../../support/grown-blocks.ts";
 import { patience } from "../../support/speed.ts";
 import { type MadeBlock, makeBlock, T0 } from "../views/blocks.ts";
 import { SmallLake } from "./small-lake.ts";
@@ -253,6 +255,30 @@ test("a block that cannot be read is set aside with its reason, and the others a
   expect(lake.said.join("\n")).toContain(
     `a block was set aside: the view log_entries goes without it {"block":"${bad.blockId}"`,
   );
+});
+
+test("a block of a version to come is set aside, until there is a lake that reads it", async () => {
+  await using lake = await SmallLake.open();
+  const { blockId, bytes } = logBlock(1);
+  const sound = grownBlock(bytes, {});
+  await lake.add(
+    [logBlock(0), { blockId, bytes: grownBlock(bytes, { incompatible: 1 }) }],
+    "grown",
+  );
+  expect(await lake.query("SELECT * FROM log_entries")).toHaveLength(2);
+  const reason = "its payload has features that this microview does not know (0x1)";
+  expect(await lake.maintenance.state.blocksSetAside()).toEqual([
+    { blockId, view: "log_entries", reason },
+  ]);
+  await lake.close();
+  // What the next lake knows, this one would call sound.
+  const segment = encodeSegment([logBlock(0).bytes, sound]);
+  writeFileSync(join(lake.dir, "blobs/2026-12-01/grown"), segment);
+  const again = await SmallLake.open({ dir: lake.dir });
+  expect(await again.query("SELECT * FROM log_entries")).toHaveLength(4);
+  expect(await again.maintenance.state.blocksSetAside()).toEqual([]);
+  await again.close();
+  Object.assign(lake, { close: async () => {} });
 });
 
 test("a blob that has gone costs its own blocks alone", async () => {

@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { crc32 } from "../../../src/layout/events/block/checksum.ts";
 import {
+  BLOCK_PREFIX,
   type BlockColumns,
   blankCloses,
   blankLogs,
@@ -15,7 +16,16 @@ import {
   decodeBlockHeader,
   encodeBlock,
 } from "../../../src/layout/index.ts";
-import { allRowsOf, noColumns, ORIGIN, tableOf, unzstd, zstd } from "../../support/blocks.ts";
+import {
+  allRowsOf,
+  noColumns,
+  ORIGIN,
+  someColumns,
+  tableOf,
+  unzstd,
+  zstd,
+} from "../../support/blocks.ts";
+import { blockOf, grownBlock, payloadOf } from "../../support/grown-blocks.ts";
 
 const ns = fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n);
 const near = fc.bigInt(1_700_000_000_000_000_000n, 1_700_000_000_000_100_000n);
@@ -85,29 +95,6 @@ const blocks = fc
     }),
   );
 
-/** One of each, and a child. */
-function someColumns(): BlockColumns {
-  const one = {
-    beginNs: 1_700_000_000_000_000_000n,
-    endNs: 1_700_000_000_000_000_500n,
-    ...{ spanId: 7n, traceHigh: 1n, traceLow: 2n, name: "query", properties: "" },
-    ...{ parentId: 0n, depth: 0, kind: 1, isAsync: 0, status: 0, target: "db", place: "a.ts:1" },
-  };
-  const child = { ...one, spanId: 8n, parentId: 7n, depth: 1, isAsync: 1, status: 1 };
-  const timeNs = 1_700_000_000_000_000_100n;
-  return {
-    logs: tableOf(blankLogs(1), [
-      { timeNs, level: 2, target: "t", message: "signed in", spanId: 7n, properties: '{"a":1}' },
-    ]),
-    measures: tableOf(blankMeasures(1), [
-      { timeNs, name: "latency", unit: "ms", target: "", value: 0.25, properties: "" },
-    ]),
-    spans: tableOf(blankSpans(2), [one, child]),
-    opens: tableOf(blankSpans(1), [{ ...child, spanId: 9n, endNs: 0n, status: 0 }]),
-    closes: tableOf(blankCloses(1), [{ spanId: 3n, endNs: timeNs, status: 1, properties: "" }]),
-  };
-}
-
 function damaged(bytes: Uint8Array): string {
   try {
     decodeBlock(bytes, unzstd);
@@ -118,28 +105,9 @@ function damaged(bytes: Uint8Array): string {
   throw new Error("it was read");
 }
 
-const PREFIX = 24;
-
 /** A block whose checksum is right, whatever else is not. */
 function forged(header: object, payload: Uint8Array, rawPayloadBytes = payload.length): Uint8Array {
-  const head = new TextEncoder().encode(JSON.stringify(header));
-  const packed = zstd(payload);
-  const block = new Uint8Array(PREFIX + head.length + packed.length);
-  block.set(new TextEncoder().encode("MVBK"));
-  block.set(head, PREFIX);
-  block.set(packed, PREFIX + head.length);
-  const view = new DataView(block.buffer);
-  view.setUint16(4, 1, true);
-  view.setUint32(8, head.length, true);
-  view.setUint32(12, packed.length, true);
-  view.setUint32(16, rawPayloadBytes, true);
-  view.setUint32(20, crc32(block.subarray(PREFIX)), true);
-  return block;
-}
-
-function payloadOf(block: Uint8Array): Uint8Array {
-  const view = new DataView(block.buffer, block.byteOffset);
-  return unzstd(block.slice(PREFIX + view.getUint32(8, true)), view.getUint32(16, true));
+  return blockOf({ header, payload, rawPayloadBytes });
 }
 
 describe("a block", () => {
@@ -156,7 +124,6 @@ describe("a block", () => {
     const block = encodeBlock(ORIGIN, someColumns(), zstd);
     expect(decodeBlockHeader(block)).toEqual({
       ...ORIGIN,
-      format: 1,
       blockId: "0123456789abcdef-00000000000010",
       beginNs: "1700000000000000000",
       endNs: "1700000000000000500",
@@ -195,14 +162,12 @@ describe("a hostile block", () => {
 
   test("with a wrong checksum, an unknown version or unknown flags says so", () => {
     const checksum = sound.slice();
-    checksum[20]! ^= 1;
+    checksum[BLOCK_PREFIX.checksum]! ^= 1;
     expect(damaged(checksum)).toBe("the block's checksum is wrong");
     const version = sound.slice();
     version[4] = 2;
     expect(damaged(version)).toContain("version 2, and this microview reads 1");
-    const flags = sound.slice();
-    flags[6] = 1;
-    expect(damaged(flags)).toContain("flags");
+    expect(damaged(grownBlock(sound, { incompatible: 4 }))).toContain("(0x4)");
   });
 
   test("that unpacks to more than it says, or says more than is allowed, is not unpacked", () => {

@@ -1,7 +1,7 @@
 // A block as columns again. What is in a block was sent by somebody: every number is checked before it is used, and memory
 // is bounded by BLOCK_LIMITS and BLOCK_ROWS_MAX.
 
-import { DamageError } from "../../bytes.ts";
+import { DamageError, UnknownFormatError } from "../../bytes.ts";
 import { LEVELS, SPAN_KINDS } from "../constants.ts";
 import {
   BLOCK_ROWS_MAX,
@@ -27,11 +27,12 @@ import {
 import {
   BLOCK_PREFIX_BYTES,
   type BlockHeader,
+  checkPayloadFormat,
   decodeBlockHeader,
   decodeBlockPrefix,
 } from "./header.ts";
 import { ColumnReader } from "./planes.ts";
-import { OPEN, PARENT, TRACE } from "./tables.ts";
+import { OPEN, PARENT, SECTION, SKIPPABLE_SECTIONS, TRACE } from "./tables.ts";
 
 /**
  * Unpacks a frame of zstd. It has to be one that stops at `maxBytes`, such as
@@ -44,12 +45,14 @@ export interface DecodedBlock extends BlockColumns {
 }
 
 /**
- * All of a block.
- * @throws DamageError saying what is wrong with it
+ * All of a block, but for sections that this version does not know and that may be left out.
+ * @throws DamageError saying what is wrong with it, UnknownFormatError when another version has to read it
  */
 export function decodeBlock(bytes: Uint8Array, unzstd: Unzstd): DecodedBlock {
   const header = decodeBlockHeader(bytes);
-  const { headerBytes, rawPayloadBytes } = decodeBlockPrefix(bytes);
+  const prefix = decodeBlockPrefix(bytes);
+  checkPayloadFormat(prefix);
+  const { headerBytes, rawPayloadBytes } = prefix;
   const { rows } = header;
   const all = rows.logs + rows.measures + rows.spans + rows.opens + rows.closes;
   if (all > BLOCK_ROWS_MAX)
@@ -64,12 +67,56 @@ export function decodeBlock(bytes: Uint8Array, unzstd: Unzstd): DecodedBlock {
   );
   const reader = new ColumnReader(payload);
   const properties = new PropertyReader(reader);
-  const logs = decodeLogs(reader, properties, rows.logs);
-  const measures = decodeMeasures(reader, properties, rows.measures);
-  const { spans, opens } = decodeSpans(reader, properties, rows.spans, rows.opens);
-  const closes = decodeCloses(reader, properties, rows.closes);
-  if (reader.left > 0) reader.fail(`${reader.left} bytes are left over`);
-  return { header, logs, measures, spans, opens, closes };
+  const block: DecodedBlock = {
+    ...{ header, logs: blankLogs(), measures: blankMeasures() },
+    ...{ spans: blankSpans(), opens: blankSpans(), closes: blankCloses() },
+  };
+  const missing = new Map<number, number>([
+    [SECTION.logs, rows.logs],
+    [SECTION.measures, rows.measures],
+    [SECTION.spans, rows.spans + rows.opens],
+    [SECTION.closes, rows.closes],
+  ]);
+  while (reader.left > 0) {
+    const { kind, end } = reader.section();
+    const expected = missing.get(kind);
+    if (expected !== undefined) {
+      const count = reader.u32();
+      if (count !== expected || count === 0)
+        reader.fail(`section ${kind} has ${count} rows, and the header says ${expected}`);
+      takeSection(block, kind, reader, properties);
+      // It comes once.
+      missing.set(kind, 0);
+    } else if (kind < SKIPPABLE_SECTIONS) {
+      throw new UnknownFormatError(`its payload has the unknown section ${kind}`, 0);
+    }
+    reader.skipTo(end);
+  }
+  for (const [kind, count] of missing)
+    if (count > 0) reader.fail(`section ${kind} is not there, and the header says ${count} rows`);
+  return block;
+}
+
+function takeSection(
+  block: DecodedBlock,
+  kind: number,
+  reader: ColumnReader,
+  properties: PropertyReader,
+): void {
+  const { rows } = block.header;
+  switch (kind) {
+    case SECTION.logs:
+      block.logs = decodeLogs(reader, properties, rows.logs);
+      break;
+    case SECTION.measures:
+      block.measures = decodeMeasures(reader, properties, rows.measures);
+      break;
+    case SECTION.spans:
+      Object.assign(block, decodeSpans(reader, properties, rows.spans, rows.opens));
+      break;
+    default:
+      block.closes = decodeCloses(reader, properties, rows.closes);
+  }
 }
 
 function unpacked(packed: Uint8Array, rawBytes: number, unzstd: Unzstd): Uint8Array {
@@ -85,7 +132,6 @@ function unpacked(packed: Uint8Array, rawBytes: number, unzstd: Unzstd): Uint8Ar
 }
 
 function decodeLogs(reader: ColumnReader, properties: PropertyReader, rows: number): LogColumns {
-  if (rows === 0) return blankLogs();
   const level = reader.octets(rows, LEVELS.length);
   const timeNs = reader.deltas(rows);
   const target = textColumn(reader, rows);
@@ -106,7 +152,6 @@ function decodeMeasures(
   properties: PropertyReader,
   rows: number,
 ): MeasureColumns {
-  if (rows === 0) return blankMeasures();
   const index = reader.uints(rows);
   const count = resolve(reader, index);
   const [name, unit, target] = columnsOf(reader, index, count, 3);
@@ -148,7 +193,6 @@ function decodeSpans(
   openRows: number,
 ) {
   const rows = spanRows + openRows;
-  if (rows === 0) return { spans: blankSpans(), opens: blankSpans() };
   const status = reader.octets(rows, OPEN + 1);
   let openCount = 0;
   for (const each of status) if (each === OPEN) openCount++;
@@ -302,7 +346,6 @@ function decodeCloses(
   properties: PropertyReader,
   rows: number,
 ): CloseColumns {
-  if (rows === 0) return blankCloses();
   const status = reader.octets(rows, SPAN_STATUSES.length);
   const endNs = reader.deltas(rows);
   const spanId = unsigned(reader.deltas(rows));

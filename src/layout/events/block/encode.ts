@@ -82,7 +82,6 @@ export function finishBlock(
     );
   const { first, end, isFinal, timeline, stream, process } = origin;
   const header: BlockHeader = {
-    format: 1,
     blockId: blockId(stream.streamId, first),
     first,
     end,

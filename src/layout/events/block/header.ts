@@ -1,14 +1,33 @@
 // The plain beginning of a block: what it is of, and how much it holds. Ingestion reads this and nothing else.
 
-import { DamageError } from "../../bytes.ts";
+import { DamageError, UnknownFormatError } from "../../bytes.ts";
 import { Timeline, type TimelineState } from "../timeline.ts";
 import { crc32 } from "./checksum.ts";
 
 /** First four bytes of every block. */
 export const BLOCK_MAGIC = "MVBK";
+/** Of the prefix and the header, which are all that ingestion reads. */
 export const BLOCK_VERSION = 1;
-/** Magic, u16 version, u16 flags, u32 bytes of the header, of the payload, of the payload unpacked, u32 CRC-32 of both. */
-export const BLOCK_PREFIX_BYTES = 24;
+/** Of the payload: whoever does not know it can take the block nevertheless, and keep it. */
+export const BLOCK_PAYLOAD_VERSION = 1;
+/** Bits of the payload's features that one must know, and this version does. None yet. */
+export const BLOCK_KNOWN_INCOMPATIBLE = 0;
+/** Byte offsets of what stands before the header; u32 where nothing else is said. */
+export const BLOCK_PREFIX = {
+  magic: 0,
+  /** u16 each. */
+  version: 4,
+  payloadVersion: 6,
+  /** Bits of features that may be left out, and of those that whoever reads the payload must know. */
+  compatible: 8,
+  incompatible: 12,
+  headerBytes: 16,
+  payloadBytes: 20,
+  rawPayloadBytes: 24,
+  /** CRC-32 of all that is before it and behind it. */
+  checksum: 28,
+} as const;
+export const BLOCK_PREFIX_BYTES = 32;
 
 export const BLOCK_LIMITS = {
   headerBytes: 1 << 16,
@@ -67,7 +86,6 @@ export interface BlockOrigin {
 }
 
 export interface BlockHeader extends BlockOrigin {
-  format: 1;
   /** {@link blockId} */
   blockId: string;
   /** The least and the greatest time of its rows. */
@@ -78,6 +96,9 @@ export interface BlockHeader extends BlockOrigin {
 
 /** What stands before the header. */
 export interface BlockPrefix {
+  payloadVersion: number;
+  compatible: number;
+  incompatible: number;
   headerBytes: number;
   payloadBytes: number;
   rawPayloadBytes: number;
@@ -103,59 +124,85 @@ export function joinBlock(
   const block = new Uint8Array(BLOCK_PREFIX_BYTES + head.length + payload.length);
   for (let i = 0; i < 4; i++) block[i] = BLOCK_MAGIC.charCodeAt(i);
   const view = new DataView(block.buffer);
-  view.setUint16(4, BLOCK_VERSION, true);
-  view.setUint32(8, head.length, true);
-  view.setUint32(12, payload.length, true);
-  view.setUint32(16, rawPayloadBytes, true);
+  const at = BLOCK_PREFIX;
+  view.setUint16(at.version, BLOCK_VERSION, true);
+  view.setUint16(at.payloadVersion, BLOCK_PAYLOAD_VERSION, true);
+  view.setUint32(at.headerBytes, head.length, true);
+  view.setUint32(at.payloadBytes, payload.length, true);
+  view.setUint32(at.rawPayloadBytes, rawPayloadBytes, true);
   block.set(head, BLOCK_PREFIX_BYTES);
   block.set(payload, BLOCK_PREFIX_BYTES + head.length);
-  view.setUint32(20, crc32(block.subarray(BLOCK_PREFIX_BYTES)), true);
+  view.setUint32(at.checksum, checksumOf(block), true);
   return block;
 }
 
-/** @throws DamageError when it is no block, another version's, or not as long as it says */
+function checksumOf(block: Uint8Array): number {
+  const before = crc32(block.subarray(0, BLOCK_PREFIX.checksum));
+  return crc32(block.subarray(BLOCK_PREFIX_BYTES), before);
+}
+
+/**
+ * @throws DamageError when it is no block or not as long as it says, UnknownFormatError when its header is another version's
+ */
 export function decodeBlockPrefix(bytes: Uint8Array): BlockPrefix {
   if (bytes.length < BLOCK_PREFIX_BYTES) throw new DamageError("it is too short for a block", 0);
   for (let i = 0; i < 4; i++) {
     if (bytes[i] !== BLOCK_MAGIC.charCodeAt(i)) throw new DamageError("it is no block", i);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const version = view.getUint16(4, true);
+  const at = BLOCK_PREFIX;
+  const version = view.getUint16(at.version, true);
   if (version !== BLOCK_VERSION)
-    throw new DamageError(
+    throw new UnknownFormatError(
       `the block has version ${version}, and this microview reads ${BLOCK_VERSION}`,
-      4,
+      at.version,
     );
-  const flags = view.getUint16(6, true);
-  if (flags !== 0)
-    throw new DamageError(`the block has flags that this microview does not know (${flags})`, 6);
+  const u32 = (offset: number) => view.getUint32(offset, true);
   const prefix = {
-    headerBytes: view.getUint32(8, true),
-    payloadBytes: view.getUint32(12, true),
-    rawPayloadBytes: view.getUint32(16, true),
-    checksum: view.getUint32(20, true),
+    payloadVersion: view.getUint16(at.payloadVersion, true),
+    compatible: u32(at.compatible),
+    incompatible: u32(at.incompatible),
+    headerBytes: u32(at.headerBytes),
+    payloadBytes: u32(at.payloadBytes),
+    rawPayloadBytes: u32(at.rawPayloadBytes),
+    checksum: u32(at.checksum),
   };
-  for (const [i, part] of (["headerBytes", "payloadBytes", "rawPayloadBytes"] as const).entries()) {
+  for (const part of ["headerBytes", "payloadBytes", "rawPayloadBytes"] as const) {
     if (prefix[part] > BLOCK_LIMITS[part])
       throw new DamageError(
         `${part} is ${prefix[part]}, more than ${BLOCK_LIMITS[part]}`,
-        8 + 4 * i,
+        at[part],
       );
   }
   const length = BLOCK_PREFIX_BYTES + prefix.headerBytes + prefix.payloadBytes;
   if (bytes.length !== length)
-    throw new DamageError(`the block has ${bytes.length} bytes and says ${length}`, 8);
+    throw new DamageError(`the block has ${bytes.length} bytes and says ${length}`, at.headerBytes);
   return prefix;
 }
 
+/** @throws UnknownFormatError when its payload has to be read by another version */
+export function checkPayloadFormat({ payloadVersion, incompatible }: BlockPrefix): void {
+  if (payloadVersion !== BLOCK_PAYLOAD_VERSION)
+    throw new UnknownFormatError(
+      `its payload has version ${payloadVersion}, and this microview reads ${BLOCK_PAYLOAD_VERSION}`,
+      BLOCK_PREFIX.payloadVersion,
+    );
+  const unknown = (incompatible & ~BLOCK_KNOWN_INCOMPATIBLE) >>> 0;
+  if (unknown !== 0)
+    throw new UnknownFormatError(
+      `its payload has features that this microview does not know (0x${unknown.toString(16)})`,
+      BLOCK_PREFIX.incompatible,
+    );
+}
+
 /**
- * What a block says of itself, without unpacking it. Its checksum is looked at.
- * @throws DamageError
+ * What a block says of itself, without unpacking it. Its checksum is looked at, and its payload may be another version's.
+ * @throws DamageError, UnknownFormatError
  */
 export function decodeBlockHeader(bytes: Uint8Array): BlockHeader {
   const { headerBytes, checksum } = decodeBlockPrefix(bytes);
-  if (crc32(bytes.subarray(BLOCK_PREFIX_BYTES)) !== checksum)
-    throw new DamageError("the block's checksum is wrong", 20);
+  if (checksumOf(bytes) !== checksum)
+    throw new DamageError("the block's checksum is wrong", BLOCK_PREFIX.checksum);
   return headerIn(bytes.subarray(BLOCK_PREFIX_BYTES, BLOCK_PREFIX_BYTES + headerBytes));
 }
 
@@ -181,7 +228,8 @@ function headerIn(text: Uint8Array): BlockHeader {
 export function headerLeft(part: Uint8Array): BlockHeader {
   if (part.length < BLOCK_PREFIX_BYTES) throw new DamageError("it is too short for a block", 0);
   const view = new DataView(part.buffer, part.byteOffset, part.byteLength);
-  return headerIn(part.subarray(BLOCK_PREFIX_BYTES, BLOCK_PREFIX_BYTES + view.getUint32(8, true)));
+  const headerBytes = view.getUint32(BLOCK_PREFIX.headerBytes, true);
+  return headerIn(part.subarray(BLOCK_PREFIX_BYTES, BLOCK_PREFIX_BYTES + headerBytes));
 }
 
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -201,7 +249,6 @@ function checkHeader(header: BlockHeader, what: string): void {
   };
   need(isRecord(header), "everything", header);
   const { stream, process: writer, rows } = header;
-  need(header.format === 1, "/format", header.format);
   need(isRecord(stream), "/stream", stream);
   need(isRecord(writer), "/process", writer);
   need(isRecord(rows), "/rows", rows);

@@ -9,6 +9,9 @@ const ZIGZAG = 0x10;
 
 const TWO_32 = 0x1_0000_0000;
 
+/** What a section begins with: u32 kind, u32 bytes. */
+const SECTION_HEAD_BYTES = 8;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -75,6 +78,20 @@ export class ColumnWriter {
   /** What was written; valid until the next write. */
   bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.length);
+  }
+
+  /** Begins a section: what it is, its bytes, and how many rows it has. @returns where, for {@link endSection} */
+  section(kind: number, rows: number): number {
+    const at = this.length;
+    this.u32(kind);
+    this.u32(0);
+    this.u32(rows);
+    return at;
+  }
+
+  endSection(at: number): void {
+    const bytes = this.length - at - SECTION_HEAD_BYTES;
+    for (let i = 0; i < 4; i++) this.#bytes[at + 4 + i] = bytes >>> (8 * i);
   }
 
   u8(value: number): void {
@@ -334,6 +351,20 @@ export class ColumnReader {
 
   get left(): number {
     return this.#bytes.length - this.#at;
+  }
+
+  /** What comes next, and where that ends. */
+  section(): { kind: number; end: number } {
+    const kind = this.u32();
+    const bytes = this.u32();
+    if (bytes > this.left) this.fail(`a section of ${bytes} bytes where ${this.left} are left`);
+    return { kind, end: this.#at + bytes };
+  }
+
+  /** Goes on behind a section. What a version to come has put behind its columns is left out. */
+  skipTo(end: number): void {
+    if (this.#at > end) this.fail("a section is longer than it says");
+    this.#at = end;
   }
 
   /** @throws DamageError where there is something wrong */

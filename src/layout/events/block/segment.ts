@@ -1,7 +1,7 @@
 // A file of blocks, as it lies in the spool, is sent, and is kept: a magic, then frames of u32 bytes, u32 CRC-32, block.
 // Blocks are appended one by one, so that the end of a file may be torn; what is before is sound.
 
-import { DamageError } from "../../bytes.ts";
+import { DamageError, UnknownFormatError } from "../../bytes.ts";
 import { crc32 } from "./checksum.ts";
 import { BLOCK_LIMITS, BLOCK_PREFIX_BYTES } from "./header.ts";
 
@@ -90,7 +90,7 @@ export function readSegment(bytes: Uint8Array): SegmentParts {
 
 /** Whether it says that it is a segment, of this version or another one. */
 export function isSegmentLike(bytes: Uint8Array): boolean {
-  return startsWith(bytes, SEGMENT_MAGIC.slice(0, 5));
+  return bytes.length >= SEGMENT_HEAD_BYTES && startsWith(bytes, SEGMENT_MAGIC.slice(0, 5));
 }
 
 function startsWith(bytes: Uint8Array, text: string): boolean {
@@ -100,10 +100,15 @@ function startsWith(bytes: Uint8Array, text: string): boolean {
 
 /**
  * The frames of a segment that was sent: all of it has to be sound.
- * @throws DamageError
+ * @throws DamageError, UnknownFormatError
  */
 export function decodeSegment(bytes: Uint8Array): SegmentFrame[] {
   const { frames, soundBytes } = readSegment(bytes);
+  if (soundBytes === 0 && isSegmentLike(bytes))
+    throw new UnknownFormatError(
+      "it is a segment of a version that this microview does not know",
+      0,
+    );
   if (soundBytes === 0) throw new DamageError("it is no segment", 0);
   if (soundBytes < bytes.length)
     throw new DamageError(`the segment is damaged or torn at byte ${soundBytes}`, soundBytes);

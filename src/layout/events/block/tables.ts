@@ -10,6 +10,10 @@ export const PARENT_ELSEWHERE = -2;
 /** Status of a span whose end is not in the block. */
 export const OPEN = 2;
 
+/** Sections of a payload by their kind. Unknown ones from {@link SKIPPABLE_SECTIONS} up may be left out. */
+export const SECTION = { logs: 1, measures: 2, spans: 3, closes: 4 } as const;
+export const SKIPPABLE_SECTIONS = 0x80;
+
 /** How properties are stored. */
 export const PROPERTIES = { none: 0, texts: 1, shapes: 2 } as const;
 
@@ -70,6 +74,7 @@ export class TableWriter {
   spans(writer: ColumnWriter, table: SpanTable): void {
     const { rows, parentRow, depth } = table;
     if (rows === 0) return;
+    const section = writer.section(SECTION.spans, rows);
     writer.octets(table.status, rows);
     writer.uints(table.definition, rows);
     for (const texts of [table.names, table.targets, table.places]) writer.texts(texts);
@@ -97,6 +102,7 @@ export class TableWriter {
     writer.uints(codes, rows);
     writer.uints(table.flags, rows);
     table.properties(writer);
+    writer.endSection(section);
   }
 
   #traceCodes(codes: Uint32Array, { rows, parentRow, traces }: SpanTable): void {
@@ -195,6 +201,7 @@ export interface LogTable {
 export function writeLogs(writer: ColumnWriter, table: LogTable): void {
   const { rows } = table;
   if (rows === 0) return;
+  const section = writer.section(SECTION.logs, rows);
   writer.octets(table.level, rows);
   table.time(writer);
   writer.uints(table.target, rows);
@@ -205,6 +212,7 @@ export function writeLogs(writer: ColumnWriter, table: LogTable): void {
   writer.u32(table.spans);
   table.spanId(writer);
   table.properties(writer);
+  writer.endSection(section);
 }
 
 /** Values of measures. Those of one definition lie together, so that each is written in its own way. */
@@ -281,11 +289,13 @@ export class MeasureWriter {
   write(writer: ColumnWriter, table: MeasureTable): void {
     const { rows, definition } = table;
     if (rows === 0) return;
+    const section = writer.section(SECTION.measures, rows);
     writer.uints(definition, rows);
     for (const texts of [table.names, table.units, table.targets]) writer.texts(texts);
     table.time(writer);
     this.#values(writer, table);
     table.properties(writer);
+    writer.endSection(section);
   }
 
   #values(writer: ColumnWriter, { rows, definition, names, value }: MeasureTable): void {
@@ -329,8 +339,10 @@ export interface CloseTable {
 
 export function writeCloses(writer: ColumnWriter, table: CloseTable): void {
   if (table.rows === 0) return;
+  const section = writer.section(SECTION.closes, table.rows);
   writer.octets(table.status, table.rows);
   table.end(writer);
   table.id(writer);
   table.properties(writer);
+  writer.endSection(section);
 }
