@@ -2,6 +2,7 @@
 // its length: it is compared with a plain body that is as long.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { createRoutes, type RoutesContext } from "../../src/agent/serve/routes.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import type { AttachResponse } from "../../src/rest/index.ts";
@@ -15,10 +16,12 @@ const LENGTHS = [200, 120_000, MAX_BYTES];
 let host: TestHost;
 let writer: AttachResponse;
 let lock: SharedFile;
+let owner: string;
 
 beforeAll(async () => {
   host = new TestHost();
   await host.agent({ limits: { bodyBytes: MAX_BYTES } });
+  owner = readFileSync(`${host.socketPath}.owner`, "utf8").trim();
   const { text } = await send("POST /v1/apps/:app/writers", ATTACH);
   writer = JSON.parse(text);
   lock = SharedFile.open(writer.pool.path, true);
@@ -41,7 +44,8 @@ async function send(route: string, body: string | Uint8Array<ArrayBuffer>, heade
     unix: host.socketPath,
     method,
     body,
-    headers: { "content-type": "application/json", ...headers },
+    // The agent's own user may do all there.
+    headers: { "content-type": "application/json", authorization: `Bearer ${owner}`, ...headers },
   });
   return { status: response.status, text: await response.text() };
 }
@@ -54,6 +58,8 @@ const ROUTES = [
   "POST /v1/apps/:app/writers/:writer/series",
   "DELETE /v1/apps/:app/writers/:writer/series",
   "POST /v1/rdma/queue-pairs",
+  "POST /v1/events/settings",
+  "DELETE /v1/events/settings",
 ];
 
 /** The same again and again, up to a length. */

@@ -250,7 +250,7 @@ describe("GET", () => {
       }
     }
     const bodies = Object.values(paths).flatMap((methods) => Object.values(methods));
-    expect(bodies.filter(({ requestBody }) => requestBody !== undefined).length).toBe(6);
+    expect(bodies.filter(({ requestBody }) => requestBody !== undefined).length).toBe(8);
   });
 
   test("/openapi/json names every route and no other", async () => {
@@ -262,6 +262,7 @@ describe("GET", () => {
     expect(routes.sort()).toEqual([
       "delete /v1/apps/{app}/writers/{writer}",
       "delete /v1/apps/{app}/writers/{writer}/series",
+      "delete /v1/events/settings",
       "delete /v1/rdma/queue-pairs/{id}",
       "get /health",
       "get /metrics",
@@ -271,6 +272,7 @@ describe("GET", () => {
       "get /v1/apps/{app}/processes",
       "get /v1/apps/{app}/services",
       "get /v1/apps/{app}/writers",
+      "get /v1/events/settings",
       "get /v1/rdma",
       "get /v1/rdma/queue-pairs",
       "get /v1/rdma/session",
@@ -278,6 +280,7 @@ describe("GET", () => {
       "post /metrics",
       "post /v1/apps/{app}/writers",
       "post /v1/apps/{app}/writers/{writer}/series",
+      "post /v1/events/settings",
       "post /v1/rdma/queue-pairs",
       "post /v1/rdma/queue-pairs/{id}/regions",
       "put /v1/apps/{app}/writers/{writer}/lock",
@@ -622,7 +625,11 @@ describe("a request that is wrong", () => {
       expect([404, 405, 422]).toContain(status);
     }
     expect(readdirSync(host.poolDir)).toEqual(["microview"]);
-    expect(readdirSync(host.folder).sort()).toEqual(["agent.sock", "agent.sock.lock"]);
+    expect(readdirSync(host.folder).sort()).toEqual([
+      "agent.sock",
+      "agent.sock.lock",
+      "agent.sock.owner",
+    ]);
   });
 
   test("with a body that is too long is refused without reading it, on TCP and on the socket", async () => {
