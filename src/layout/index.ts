@@ -97,7 +97,9 @@ export {
   type BlockStream,
   blockId,
   decodeBlockHeader,
+  headerApp,
   headerLeft,
+  headerText,
 } from "./events/block/header.ts";
 export {
   decodeSegment,

@@ -4,7 +4,7 @@
 import { rmSync, statSync } from "node:fs";
 import { ForeignFileError, ownUids } from "../../ffi/index.ts";
 import { findProcess, ProcessLook } from "../../identity/index.ts";
-import { type BlockProcess, nsOfMs, type ProcessIdentity } from "../../layout/index.ts";
+import { type BlockProcess, headerText, nsOfMs, type ProcessIdentity } from "../../layout/index.ts";
 import { Lease } from "../lease.ts";
 import { OpenRing, ringsNamed } from "../rings.ts";
 import type { EventRule, RulesChange } from "../settings.ts";
@@ -232,7 +232,11 @@ export class Shipper {
   }
 
   #process({ header }: OpenRing, uid: number): BlockProcess {
-    const { processId, app, service, pid, processStartUnixMs, exe, runtime } = header;
+    const { processId, app, pid, processStartUnixMs } = header;
+    // The service has written these, and may have written U+0000.
+    const [service, exe, runtime] = [header.service, header.exe, header.runtime].map((text) =>
+      headerText(text),
+    ) as [string, string, string];
     return {
       ...{ processId, app, service, pid, exe, runtime },
       startNs: String(nsOfMs(processStartUnixMs)),

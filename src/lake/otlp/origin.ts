@@ -1,6 +1,6 @@
 // Who sent OTLP, by the attributes of its resource: the process and the stream that its events are kept under.
 
-import type { BlockProcess, BlockStream } from "../../layout/index.ts";
+import { type BlockProcess, type BlockStream, headerApp, headerText } from "../../layout/index.ts";
 import { pairsIn, Room, textOf } from "./attributes.ts";
 import type { Message, Signal } from "./messages.ts";
 
@@ -43,7 +43,7 @@ export function originOf(resource: Message, signal: Signal): Origin {
   const texts = new Map(Object.entries(pairs).map(([key, value]) => [key, textOf(value)]));
   const get = (...keys: readonly string[]) => {
     const key = keys.find((each) => (texts.get(each) ?? "") !== "");
-    return key === undefined ? "" : texts.get(key)!.slice(0, TEXT_MAX).toWellFormed();
+    return key === undefined ? "" : headerText(texts.get(key)!, TEXT_MAX);
   };
   const processId = digest(JSON.stringify(IDENTITY.map((key) => texts.get(key) ?? ""))).slice(
     0,
@@ -52,7 +52,7 @@ export function originOf(resource: Message, signal: Signal): Origin {
   const pid = Number(get("process.pid"));
   const process: Origin["process"] = {
     processId,
-    app: get("service.namespace") || NO_APP,
+    app: headerApp(get("service.namespace")) || NO_APP,
     service: get("service.name") || NO_SERVICE,
     pid: Number.isInteger(pid) && pid >= 0 && pid < PID_MAX ? pid : 0,
     host: get("host.name"),
@@ -80,10 +80,10 @@ function propertiesOf(texts: ReadonlyMap<string, string>): Record<string, string
   let left = PROPERTIES_CHARACTERS_MAX;
   for (const [key, text] of texts) {
     if (TAKEN.has(key)) continue;
-    const value = text.slice(0, TEXT_MAX).toWellFormed();
+    const value = headerText(text, TEXT_MAX);
     left -= key.length + value.length;
     if (left < 0) break;
-    properties.push([key, value]);
+    properties.push([headerText(key), value]);
   }
   return Object.fromEntries(properties);
 }

@@ -116,6 +116,17 @@ describe("a ring whose numbers are forged", () => {
   }, 60_000);
 });
 
+test("a service whose name has a zero in it is shipped, with another character there", async () => {
+  await using host = new TestHost();
+  await using lake = new LakeStandIn();
+  const mv = host.client({ poolDir: host.poolDir, service: "au\0th" });
+  mv.log.info("mine", { n: 0 });
+  const { rounds } = shipper(host, lake);
+  rounds(2);
+  const [block] = [...lake.blocks.values()];
+  expect(block!.header.process.service).toBe("au\ufffdth");
+});
+
 describe("a ring in somebody else's name", () => {
   test("is left alone: with another one's id, another file's name, or another application's", async () => {
     await using host = new TestHost();

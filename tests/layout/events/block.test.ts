@@ -15,6 +15,8 @@ import {
   decodeBlock,
   decodeBlockHeader,
   encodeBlock,
+  headerApp,
+  headerText,
 } from "../../../src/layout/index.ts";
 import {
   allRowsOf,
@@ -135,6 +137,36 @@ describe("a block", () => {
     const block = encodeBlock({ ...ORIGIN, isFinal: true }, noColumns(), zstd);
     const { header } = decodeBlock(block, unzstd);
     expect(header).toMatchObject({ isFinal: true, beginNs: ORIGIN.stream.startNs });
+  });
+
+  test.each([
+    ["/process/service", { service: "a\0b" }],
+    ["/process/host", { host: "\ud800" }],
+    ["/process/pod", { pod: "\udc00x" }],
+    ["/process/app", { app: "" }],
+    ["/process/app", { app: "a\nb" }],
+    ["/process/app", { app: "a".repeat(501) }],
+    ["/process/properties/k", { properties: { k: "\0" } }],
+    ["a key of /process/properties", { properties: { "\ud800": "v" } }],
+  ])("is refused with %s = %j, which no catalogue would give back", (field, wrong) => {
+    const process = { ...ORIGIN.process, ...wrong };
+    expect(() => encodeBlock({ ...ORIGIN, process }, noColumns(), zstd)).toThrow(field);
+    const sound = encodeBlock(ORIGIN, noColumns(), zstd);
+    expect(() => decodeBlockHeader(grownBlock(sound, { header: { process } }))).toThrow(field);
+  });
+
+  test("may have any name of an application that OTLP has, but for control characters", () => {
+    const text = fc.string({ unit: "binary", maxLength: 600 });
+    fc.assert(
+      fc.property(text, text, fc.string({ unit: "grapheme" }), (app, service, host) => {
+        const given = { app: headerApp(app) || "default", service: headerText(service), host };
+        const process = { ...ORIGIN.process, ...given, host: headerText(host) };
+        const block = encodeBlock({ ...ORIGIN, process }, noColumns(), zstd);
+        expect(decodeBlockHeader(block).process).toEqual(process);
+      }),
+    );
+    expect(headerApp("shop/eu \u{1f6d2}")).toBe("shop/eu \u{1f6d2}");
+    expect(headerApp("a\0b\nc\ud800")).toBe("a\ufffdb\ufffdc\ufffd");
   });
 
   test("is not made when a number is out of its range, or the header is none that could be read", () => {

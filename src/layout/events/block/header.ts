@@ -235,9 +235,12 @@ export function headerLeft(part: Uint8Array): BlockHeader {
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const TEXT_MAX = 4096;
+export const BLOCK_APP_MAX = 500;
+/** Cc of Unicode: C0, DEL and C1. */
+const CONTROLS = /\p{Cc}/u;
 const PROPERTIES_MAX = 256;
 const ID = /^[0-9A-Za-z._-]{1,64}$/;
-const PROCESS_TEXTS = ["app", "service", "host", "user", "exe", "runtime"] as const;
+const PROCESS_TEXTS = ["service", "host", "user", "exe", "runtime"] as const;
 const PROCESS_EXTRAS = ["container", "pod", "namespace", "image"] as const;
 const ROWS = ["logs", "measures", "spans", "opens", "closes"] as const;
 
@@ -271,6 +274,7 @@ function checkHeader(header: BlockHeader, what: string): void {
   need(isCount(stream.threadId), "/stream/threadId", stream.threadId);
   need(isCount(writer.pid), "/process/pid", writer.pid);
   for (const table of ROWS) need(isCount(rows[table]), `/rows/${table}`, rows[table]);
+  need(isApp(writer.app), "/process/app", writer.app);
   for (const field of PROCESS_TEXTS)
     need(isText(writer[field]), `/process/${field}`, writer[field]);
   for (const field of PROCESS_EXTRAS) {
@@ -282,16 +286,40 @@ function checkHeader(header: BlockHeader, what: string): void {
   need(isRecord(properties), "/process/properties", properties);
   const entries = Object.entries(properties);
   need(entries.length <= PROPERTIES_MAX, "the number of /process/properties", entries.length);
-  for (const [key, value] of entries)
+  for (const [key, value] of entries) {
+    need(isText(key), "a key of /process/properties", key);
     need(isText(value), `/process/properties/${key.slice(0, 80)}`, value);
+  }
 }
 
 function isRecord(value: unknown): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** What a catalogue can hold, and give back as it was: no U+0000, and no half of a character. */
 function isText(value: unknown): boolean {
-  return typeof value === "string" && value.length <= TEXT_MAX;
+  if (typeof value !== "string" || value.length > TEXT_MAX) return false;
+  return value.isWellFormed() && !value.includes("\0");
+}
+
+/**
+ * What OTLP calls a namespace may have any characters, so that this is looser than for pools (`isAppName`): a text of 1 to
+ * {@link BLOCK_APP_MAX} UTF-16 units without control characters.
+ */
+function isApp(value: unknown): boolean {
+  if (!isText(value)) return false;
+  const { length } = value as string;
+  return length > 0 && length <= BLOCK_APP_MAX && !CONTROLS.test(value as string);
+}
+
+/** Makes of any text one that a header may have; of what cannot be there U+FFFD is left. */
+export function headerText(text: string, max = TEXT_MAX): string {
+  return text.slice(0, max).toWellFormed().replaceAll("\0", "\ufffd");
+}
+
+/** As {@link headerText}, for the name of an application. */
+export function headerApp(text: string): string {
+  return headerText(text, BLOCK_APP_MAX).replaceAll(new RegExp(CONTROLS, "gu"), "\ufffd");
 }
 
 function isId(value: unknown): boolean {
