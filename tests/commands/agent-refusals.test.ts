@@ -59,6 +59,14 @@ describe("microview agent is refused", () => {
       "0660",
     ],
     ["a scan once in two months", ["--scan-interval", "60d"], 2, "too long: 60d", "24d"],
+    ["a lake that is no URL", ["--lake", "lake:7080"], 2, "--lake is no http or https URL", "http"],
+    [
+      "a spool below a file",
+      ["--lake", "http://127.0.0.1:1", "--spool", "/dev/null/spool"],
+      1,
+      "cannot use /dev/null/spool",
+      "--spool DIR",
+    ],
     ["a sample once in two months", ["--process-metrics", "60d"], 2, "too long: 60d", "off"],
   ];
   for (const [what, flags, code, message, hint] of cases) {
@@ -77,6 +85,17 @@ describe("microview agent is refused", () => {
     const agent = new AgentProcess(host, ["--group", "99999999999"]);
     expect(await agent.exited()).toBe(2);
     expect(agent.text).toContain("--group: 99999999999 is no number that a group can have");
+  });
+
+  test.each([
+    ["--spool", "/tmp/spool"],
+    ["--spool-size", "1GiB"],
+    ["--lake-token-file", "/tmp/token"],
+  ])("%s without a lake", async (flag, value) => {
+    await using host = new TestHost();
+    const agent = new AgentProcess(host, [flag, value]);
+    expect(await agent.exited()).toBe(2);
+    expect(agent.text).toBe(`microview: ${flag} needs --lake\n`);
   });
 
   test.each(["--port", "--data-port"])("a taken %s, by that flag", async (flag) => {

@@ -1,7 +1,7 @@
 // The agent's flags for events that go to a lake, and what they mean.
 
 import { hostname } from "node:os";
-import { flag } from "../../command-line/index.ts";
+import { flag, UsageError } from "../../command-line/index.ts";
 import type { ShippingOptions } from "../../events/index.ts";
 import { parseHttpUrl } from "../push/flags.ts";
 import { refuseAlone } from "../support/alone.ts";
@@ -56,7 +56,9 @@ export async function shippingOf(options: Options): Promise<ShippingOptions | un
   const { lake, lakeTokenFile: tokenFile, lakeCa, spool, spoolSize, spoolAge, nodeName } = options;
   refuseAlone(options, "lake");
   if (lake === undefined) {
-    refuseAlone({ spool, spoolSize, spoolAge }, "lake");
+    for (const [name, value] of Object.entries({ spool, spoolSize, spoolAge })) {
+      if (value !== undefined) throw new UsageError(`${flag.flagName(name)} needs --lake`);
+    }
     return undefined;
   }
   const { opensAll } = await import("../../ffi/index.ts");

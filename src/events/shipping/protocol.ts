@@ -56,7 +56,7 @@ export type ToShipper =
 
 export type FromShipper =
   | { kind: "started" }
-  | { kind: "failed"; message: string }
+  | { kind: "failed"; message: string; hint?: string }
   | { kind: "status"; status: ShippingStatus }
   | {
       kind: "log";

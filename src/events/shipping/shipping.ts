@@ -26,6 +26,18 @@ export interface ShippingListeners {
   failed(reason: string): void;
 }
 
+/** Why the thread does not begin. */
+class ShippingError extends Error {
+  override readonly name = "ShippingError";
+
+  constructor(
+    message: string,
+    readonly hint: string | undefined,
+  ) {
+    super(message);
+  }
+}
+
 export class EventShipping {
   readonly #worker: Worker;
   #stopped: PromiseWithResolvers<number> | undefined;
@@ -64,7 +76,7 @@ export class EventShipping {
         worker.onerror = ({ message }) => reject(new Error(threadFault(message)));
         worker.onmessage = ({ data }: MessageEvent<FromShipper>) => {
           if (data.kind === "started") resolve();
-          else if (data.kind === "failed") reject(new Error(data.message));
+          else if (data.kind === "failed") reject(new ShippingError(data.message, data.hint));
           else if (data.kind === "who") void tellWho(worker, data.id, listeners.identify(data.pid));
           else if (data.kind === "log") listeners.log(data.level, data.message, data.fields);
         };

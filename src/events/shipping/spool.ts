@@ -46,6 +46,7 @@ import { counted } from "../../text/index.ts";
 /** The folder cannot be used. */
 export class SpoolError extends Error {
   override readonly name = "SpoolError";
+  readonly hint = "name another folder with --spool DIR, or let the agent's user write there";
 }
 
 /**

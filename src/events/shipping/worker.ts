@@ -30,7 +30,8 @@ self.onmessage = async ({ data }: MessageEvent<ToShipper>) => {
         loop = new ShippingLoop(data.options, tell, identify);
         tell({ kind: "started" });
       } catch (error) {
-        tell({ kind: "failed", message: (error as Error).message });
+        const { message, hint } = error as Error & { hint?: string };
+        tell({ kind: "failed", message, ...(hint === undefined ? {} : { hint }) });
       }
       return;
     case "identity":
