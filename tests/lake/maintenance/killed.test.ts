@@ -47,7 +47,7 @@ test(
     const dir = mkdtempSync("/tmp/microview-test-");
     const random = new Random(SEED);
     const stored = new Set<number>();
-    for (let kill = 0; kill < KILLS; kill++) {
+    for (let kill = 0; kill < KILLS || stored.size === 0; kill++) {
       for (const block of await runAndKill(dir, random)) stored.add(block);
     }
     const lake = await SmallLake.open({ dir });
@@ -92,5 +92,5 @@ test(
     await lake.close();
     rmSync(dir, { recursive: true });
   },
-  patience(180_000),
+  patience(180_000 + 10_000 * KILLS),
 );
