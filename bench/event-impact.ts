@@ -28,8 +28,8 @@ const SPANS = 20;
 /** What was recorded is sent, and made files of, within so long. */
 const REST_MS = 2_000;
 const ARRIVAL_MS = 60_000;
-/** What has not come is lost when nothing has come for so long. */
-const QUIET_MS = 1_500;
+/** What has not come is lost when nothing has come for so long. A lake counts once a second. */
+const QUIET_MS = 2_500;
 
 /** What a turn of a variant showed. */
 interface Turn {
@@ -98,17 +98,17 @@ async function measure(
     for (const kind of ["run", "flood"] as const) await load(kind, variant, seconds / 2);
   }
   const client = new LakeClient({ url: lake.offer.url });
-  const quietMs = quick ? QUIET_MS / 2 : QUIET_MS;
   const arrivals = {
-    none: new Arrivals(0, quietMs, async () => 0),
-    ours: new Arrivals(LOGS + SPANS, quietMs, async () => {
+    none: new Arrivals(0, async () => 0),
+    ours: new Arrivals(LOGS + SPANS, async () => {
       const { events } = (await client.status()) as LakeStatus;
       return events.logs + events.spans;
     }),
-    otel: new Arrivals(SPANS, quietMs, async () => {
+    otel: new Arrivals(SPANS, async () => {
       return (await json<{ spans: number }>(sink.offer.port, "/")).spans;
     }),
   };
+  await Promise.all(Object.values(arrivals).map((each) => each.begin()));
   const turns: Record<EventVariant, Turn[]> = { none: [], ours: [], otel: [] };
   for (let round = 0; round < rounds; round++) {
     progress(`round ${round + 1} of ${rounds}`);
@@ -118,14 +118,12 @@ async function measure(
       const arrived = arrivals[variant];
       const cpu = () => beside.reduce((sum, each) => sum + cpuNsOf(each), 0);
       await Bun.sleep(quick ? 0 : REST_MS);
-      await arrived.begin();
       const [ownNs, besideNs] = [cpuNsOf(pid), cpu()];
       const steady = await load("run", variant, seconds);
       const cpuUs = (cpuNsOf(pid) - ownNs) / 1e3 / steady.answered;
       const lost = await arrived.lost(steady.answered);
       await Bun.sleep(quick ? 0 : REST_MS);
       const besideUs = (cpu() - besideNs) / 1e3 / steady.answered;
-      await arrived.begin();
       const flood = await load("flood", variant, seconds);
       const floodLost = await arrived.lost(flood.answered);
       const answersPerS = flood.answered / flood.seconds;
@@ -142,12 +140,11 @@ class Arrivals {
 
   constructor(
     readonly perRequest: number,
-    readonly quietMs: number,
     /** All that has come so far. */
     readonly count: () => Promise<number>,
   ) {}
 
-  /** Waits until nothing more comes of before. */
+  /** Waits until nothing more comes of before anything is counted. */
   async begin(): Promise<void> {
     this.#before = await this.#settled(Number.POSITIVE_INFINITY);
   }
@@ -156,7 +153,9 @@ class Arrivals {
   async lost(requests: number): Promise<number> {
     const expected = requests * this.perRequest;
     if (expected === 0) return 0;
-    const come = (await this.#settled(this.#before + expected)) - this.#before;
+    const all = await this.#settled(this.#before + expected);
+    const come = all - this.#before;
+    this.#before = all;
     return Math.max(0, 1 - come / expected);
   }
 
@@ -165,7 +164,7 @@ class Arrivals {
     const deadlineMs = performance.now() + ARRIVAL_MS;
     let last = await this.count();
     for (let sinceMs = performance.now(); performance.now() < deadlineMs; ) {
-      if (last >= expected || performance.now() - sinceMs > this.quietMs) return last;
+      if (last >= expected || performance.now() - sinceMs > QUIET_MS) return last;
       await Bun.sleep(100);
       const now = await this.count();
       if (now !== last) sinceMs = performance.now();
