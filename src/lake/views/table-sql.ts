@@ -44,6 +44,8 @@ export interface ReadFiles {
   paths: readonly string[];
   /** All of their rows are in the query's range, so that none has to be looked at for its time. */
   areInside: boolean;
+  /** They have the same columns: then the first says which, and the others are not opened for it. */
+  areAlike: boolean;
 }
 export type FilesByView = Readonly<Partial<Record<FileView, ReadFiles>>>;
 
@@ -186,7 +188,8 @@ function read(view: FileView, files: FilesByView): string {
   }
   const list = paths.map((path) => `'${path.replaceAll("'", "''")}'`).join(", ");
   const names = columns.map(({ name }) => name).join(", ");
-  return `(SELECT ${names} FROM read_parquet([${list}], hive_partitioning = false, union_by_name = true))`;
+  const byName = files[view]?.areAlike === true ? "" : ", union_by_name = true";
+  return `(SELECT ${names} FROM read_parquet([${list}], hive_partitioning = false${byName}))`;
 }
 
 /** Columns that whole spans and spans in halves have as they are. */

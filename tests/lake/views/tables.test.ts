@@ -1,6 +1,7 @@
 // The tables that queries see, out of blocks that have just come.
 
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { createTableSql } from "../../../src/lake/views/table-sql.ts";
 import { patience } from "../../support/speed.ts";
 import { SmallLake } from "../maintenance/small-lake.ts";
 import { makeBlock, T0 } from "./blocks.ts";
@@ -218,4 +219,13 @@ test("a caller who has gone is not worked for", async () => {
     "gone",
   );
   expect(await lake.catalogue.livePartitions("spans")).toEqual([]);
+});
+
+test("files are compared by their columns only where these differ, as that opens all of them", () => {
+  const sqlOf = (areAlike: boolean) => {
+    const files = { paths: ["/a.parquet", "/b.parquet"], areInside: true, areAlike };
+    return createTableSql("log_entries", { log_entries: files }, { fromNs: 0n, toNs: 1n });
+  };
+  expect(sqlOf(false)).toContain("union_by_name = true");
+  expect(sqlOf(true)).not.toContain("union_by_name");
 });
