@@ -28,7 +28,7 @@ export async function answer(
   await makeTables(database, given, pipe.path);
   const progress = setInterval(() => {
     const { percentage } = connection.progress;
-    if (percentage > 0) sayJson(FRAME.progress, Math.min(percentage / 100, 1));
+    if (percentage > 0) sayJson(FRAME.progress, Math.round(percentage * 10) / 1_000);
   }, PROGRESS_MS);
   try {
     const prepared = await prepare(database, passed);

@@ -59,6 +59,14 @@ export function outOfMemory(): QueryError {
 /** The error for files that are there, but cannot be read. */
 export function unreadable(error: unknown): QueryError {
   const { code, message } = error as { code?: string; message: string };
+  if (code === "EMFILE" || message.includes("Too many open files")) {
+    return new QueryError(
+      "too-many-files",
+      "the query needs more files than a process may open",
+      "ask for a shorter range, or raise the limit of open files of the lake (ulimit -n)",
+      422,
+    );
+  }
   // Errors of the system name the file.
   const said = typeof code === "string" ? code : withoutPaths(parsed(message).exception_message);
   return new QueryError(
