@@ -67,6 +67,11 @@ export class TextHeap {
     return number;
   }
 
+  /** Bytes of UTF-8 of a text. */
+  sizeOf(number: number): number {
+    return this.references[number * WORDS]!;
+  }
+
   /** Forgets all but the empty text, and keeps some memory. */
   clear(): void {
     this.references.fill(0, 0, this.#count * WORDS);

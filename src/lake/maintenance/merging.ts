@@ -6,8 +6,8 @@ import { type Catalogue, CatalogueConflictError, type PartitionRow } from "../ca
 import { FILE_VIEWS, type FileThread, type FileView } from "../views/index.ts";
 import { type PlannedJoin, planJoins, planMerges } from "./merge-plan.ts";
 
-/** Remembered joins that found no pair. */
-const TRIED_MAX = 1_000;
+/** Joins that found no pair, and files that cannot be merged, that are remembered. */
+const TRIED_MAX = 10_000;
 
 interface MergerParts {
   catalogue: Catalogue;
@@ -20,6 +20,8 @@ export class Merger {
   readonly #parts: MergerParts;
   /** Halves of which none belong together. */
   readonly #tried = new Set<string>();
+  /** Files that cannot be merged, for want of memory for instance: they stay as they are. */
+  readonly #unmergeable = new Set<string>();
   #isStopped = false;
 
   constructor(parts: MergerParts) {
@@ -34,34 +36,36 @@ export class Merger {
   /** @returns how many files have become fewer or other ones */
   async round(): Promise<number> {
     let replaced = await this.#joinSpans();
-    for (const view of FILE_VIEWS) {
-      try {
-        replaced += await this.#mergeView(view);
-      } catch (error) {
-        this.#parts.log.error(`files of the view ${view} cannot be merged`, {
-          reason: (error as Error).message,
-        });
-      }
-    }
+    for (const view of FILE_VIEWS) replaced += await this.#mergeView(view);
     return replaced;
   }
 
   async #mergeView(view: FileView): Promise<number> {
     const { catalogue, thread, nowNs } = this.#parts;
+    const live = await catalogue.livePartitions(view);
+    const mergeable = live.filter(({ partitionId }) => !this.#unmergeable.has(partitionId));
     let replaced = 0;
-    for (const files of planMerges(await catalogue.livePartitions(view), nowNs())) {
+    for (const files of planMerges(mergeable, nowNs())) {
       if (this.#isStopped) break;
-      const partitions = await thread.run("merge", { view, files: files.map(oldFile) });
-      replaced += await this.#swap(files, partitions);
+      try {
+        const partitions = await thread.run("merge", { view, files: files.map(oldFile) });
+        replaced += await this.#swap(files, partitions);
+      } catch (error) {
+        this.#leave(`files of the view ${view} are not merged`, files, error as Error);
+      }
     }
     return replaced;
   }
 
   async #joinSpans(): Promise<number> {
-    const { catalogue, nowNs, log } = this.#parts;
-    const opens = await catalogue.livePartitions("span_opens");
+    const { catalogue, nowNs } = this.#parts;
+    const halves = async (view: FileView) =>
+      (await catalogue.livePartitions(view)).filter(
+        ({ partitionId }) => !this.#unmergeable.has(partitionId),
+      );
+    const opens = await halves("span_opens");
     if (opens.length === 0) return 0;
-    const closes = await catalogue.livePartitions("span_closes");
+    const closes = await halves("span_closes");
     const joins = planJoins(opens, closes, nowNs());
     let replaced = 0;
     for (const [i, join] of joins.entries()) {
@@ -69,7 +73,11 @@ export class Merger {
       try {
         replaced += await this.#join(join);
       } catch (error) {
-        log.error("halves of spans cannot be joined", { reason: (error as Error).message });
+        this.#leave(
+          "halves of spans are not joined",
+          [...join.opens, ...join.closes],
+          error as Error,
+        );
       }
       // Ends are left over by the first; the next round sees them.
       if (replaced > 0 && i + 1 < joins.length) break;
@@ -89,6 +97,14 @@ export class Merger {
     if (this.#tried.size >= TRIED_MAX) this.#tried.clear();
     this.#tried.add(key);
     return 0;
+  }
+
+  /** Queries read these files as well as others; the next lake tries again. */
+  #leave(what: string, files: readonly PartitionRow[], { message }: Error): void {
+    if (this.#isStopped) return;
+    this.#parts.log.warn(what, { files: files.length, reason: message });
+    if (this.#unmergeable.size >= TRIED_MAX) this.#unmergeable.clear();
+    for (const { partitionId } of files) this.#unmergeable.add(partitionId);
   }
 
   async #swap(

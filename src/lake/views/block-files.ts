@@ -24,6 +24,9 @@ export type WrittenView = (typeof WRITTEN_VIEWS)[number];
 
 /** A day is a file: otherwise a block could have a file made for each of its rows. */
 const DAYS_PER_BATCH = 64;
+/** Texts of one file. What has more is divided, and what would make too many files is refused. */
+const FILE_TEXT_BYTES = 1 << 27;
+const FILES_PER_DAY = 32;
 /** What is wrong with the host and not with a block, in DuckDB's words. */
 const OF_SYSTEM = /^IO Error/i;
 
@@ -264,17 +267,16 @@ export class BlockFiles {
           0,
         );
       for (const { day, rows } of days) {
-        await staging.append(this.writer.database, this.#texts, gathered, rows);
-        const from = `${staging.table} JOIN sources s USING (block)`;
-        const partition = await this.writer.write(
-          file,
-          day,
-          selectAs(file, STAGED[file].select, from),
-        );
-        if (partition !== undefined) partitions.push(partition);
-        if (partition?.rows !== rows.length)
-          throw new Error(`${partition?.rows} of ${rows.length} rows were written`);
-        await connection.run(`TRUNCATE ${staging.table}`);
+        for (const some of inFiles(rows, gathered.sizes)) {
+          await staging.append(this.writer.database, this.#texts, gathered, some);
+          const from = `${staging.table} JOIN sources s USING (block)`;
+          const select = selectAs(file, STAGED[file].select, from);
+          const partition = await this.writer.write(file, day, select);
+          if (partition !== undefined) partitions.push(partition);
+          if (partition?.rows !== some.length)
+            throw new Error(`${partition?.rows} of ${some.length} rows were written`);
+          await connection.run(`TRUNCATE ${staging.table}`);
+        }
       }
       return partitions;
     } catch (error) {
@@ -292,6 +294,32 @@ export class BlockFiles {
     }
     this.#texts.clear();
   }
+}
+
+/**
+ * Rows by the file that they go to.
+ * @throws DamageError when their texts are more than any that were recorded
+ */
+function inFiles(rows: Uint32Array, sizes: Float64Array): Uint32Array[] {
+  const files: Uint32Array[] = [];
+  let from = 0;
+  let bytes = 0;
+  for (let i = 0; i < rows.length; i++) {
+    const size = sizes[rows[i]!]!;
+    if (bytes + size > FILE_TEXT_BYTES && i > from) {
+      files.push(rows.subarray(from, i));
+      from = i;
+      bytes = 0;
+      if (files.length === FILES_PER_DAY)
+        throw new DamageError(
+          `its texts take more than ${(FILES_PER_DAY * FILE_TEXT_BYTES) / 2 ** 30} GiB`,
+          0,
+        );
+    }
+    bytes += size;
+  }
+  files.push(rows.subarray(from));
+  return files;
 }
 
 /** @throws DamageError when it is another block than the one that was asked for */

@@ -1,11 +1,13 @@
 // Properties of events, JSON objects, as entries of a map: keys and values are texts, numbers as they were written, and
 // what is nested is JSON. Read by hand, because JSON.parse would round long numbers and make objects nobody needs.
 
-import type { TextHeap } from "../../duckdb/index.ts";
+import { TEXT_REFERENCE_BYTES, type TextHeap } from "../../duckdb/index.ts";
 
 /** The key of what is no JSON object; nothing of it is lost. */
 const UNPARSED = "microview.unparsed";
 const FEW = 32;
+/** A longer text is not taken apart: what records events makes none. */
+const UNITS_MAX = 1 << 20;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const [OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x7b, 0x7d, 0x5b, 0x5d];
@@ -49,12 +51,22 @@ export class PropertyTexts {
     const number = this.#maps++;
     if (number + 1 >= this.#firsts.length) this.#firsts = twice(this.#firsts);
     const first = this.#entries;
-    if (text !== "" && !this.#parse(text, first)) {
+    if (text !== "" && (text.length > UNITS_MAX || !this.#parse(text, first))) {
       this.#entries = first;
       this.#push(first, UNPARSED, text);
     }
     this.#firsts[number + 1] = this.#entries;
     return number;
+  }
+
+  /** Bytes that a map takes in a column. */
+  sizeOf(number: number): number {
+    const [first, end] = [this.#firsts[number]!, this.#firsts[number + 1]!];
+    let bytes = (end - first) * 2 * TEXT_REFERENCE_BYTES;
+    for (let i = first; i < end; i++) {
+      bytes += this.#heap.sizeOf(this.#keys[i]!) + this.#heap.sizeOf(this.#values[i]!);
+    }
+    return bytes;
   }
 
   #parse(text: string, first: number): boolean {

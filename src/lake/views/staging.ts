@@ -97,12 +97,13 @@ export class Staging {
       times.set((part.columns[timeColumn!] as BigInt64Array).subarray(0, part.rows), at);
       at += part.rows;
     }
+    const sizes = new Float64Array(rows);
     const gathered = Object.entries(this.columns).map(([name, kind]) => {
       const column = new GatheredColumn(kind, rows);
-      for (const part of this.#parts) column.add(part.columns[name]!, part.rows, texts);
+      for (const part of this.#parts) column.add(part.columns[name]!, part.rows, texts, sizes);
       return column;
     });
-    return { times, columns: gathered };
+    return { times, sizes, columns: gathered };
   }
 
   /** Appends some of the rows to its table, in the order given. */
@@ -138,6 +139,8 @@ export class Staging {
 
 export interface GatheredRows {
   times: BigInt64Array;
+  /** Bytes of each row's texts. A text that rows share is a few bytes in a block, and as many as it has in each row here. */
+  sizes: Float64Array;
   columns: readonly GatheredColumn[];
 }
 
@@ -163,7 +166,12 @@ class GatheredColumn {
     this.words = new Uint32Array(isByte || isShort ? 0 : rows * this.wordsPerRow);
   }
 
-  add(values: PartColumn, rows: number, { heap, properties }: BatchTexts): void {
+  add(
+    values: PartColumn,
+    rows: number,
+    { heap, properties }: BatchTexts,
+    sizes: Float64Array,
+  ): void {
     const at = this.#rows;
     this.#rows += rows;
     if (typeof values === "number") {
@@ -177,14 +185,17 @@ class GatheredColumn {
       const store = this.kind === "properties" ? properties : heap;
       // Only texts that a row has: what a block holds besides is nobody's.
       const numbers = new Int32Array(texts.length).fill(-1);
+      const bytes = new Float64Array(texts.length);
       for (let i = 0; i < rows; i++) {
         const text = index[i]!;
         let number = numbers[text]!;
         if (number < 0) {
           number = texts[text] === "" ? 0 : store.add(texts[text]!);
           numbers[text] = number;
+          bytes[text] = store.sizeOf(number);
         }
         this.words[at + i] = number;
+        sizes[at + i]! += bytes[text]!;
       }
     } else {
       const { buffer, byteOffset } = values as BigInt64Array;

@@ -1,7 +1,15 @@
 // Files are merged, joined and dropped, and no query counts a row twice or misses one.
 
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { sweepFiles } from "../../../src/lake/maintenance/sweep.ts";
 import { encodeSegment } from "../../../src/layout/index.ts";
@@ -66,6 +74,30 @@ test("small files become one, sorted, with the same rows", async () => {
   ).toEqual([]);
   await lake.maintenance.retainer.round();
   expect(parquetFiles(lake, "log_entries")).toEqual([merged!.file.slice("views/".length)]);
+});
+
+test("files that cannot be merged stay as they are, are tried once, and do not hold up others", async () => {
+  await using lake = await SmallLake.open();
+  await addFiles(
+    lake,
+    Array.from({ length: 16 }, (_, i) => logBlock(i)),
+  );
+  const [first] = await lake.catalogue.livePartitions("log_entries");
+  const path = join(lake.dir, first!.file);
+  renameSync(path, `${path}.away`);
+  await lake.maintenance.merger.round();
+  await lake.maintenance.merger.round();
+  const said = () => lake.said.filter((line) => line.includes("are not merged"));
+  expect(said()).toHaveLength(1);
+  renameSync(`${path}.away`, path);
+  expect(await lake.query("SELECT count(*)::INTEGER AS n FROM log_entries")).toEqual([{ n: 32 }]);
+  await addFiles(
+    lake,
+    Array.from({ length: 16 }, (_, i) => logBlock(100 + i)),
+  );
+  await lake.maintenance.merger.round();
+  expect((await liveRows(lake, "log_entries")).sort()).toEqual([...Array<number>(16).fill(2), 32]);
+  expect(said()).toHaveLength(1);
 });
 
 test("a file that a query reads stays until it has ended, also when it was merged", async () => {

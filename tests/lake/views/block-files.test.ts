@@ -8,6 +8,8 @@ import type { NewPartition } from "../../../src/lake/index.ts";
 import { BlockFiles, WRITTEN_VIEWS } from "../../../src/lake/views/block-files.ts";
 import { FILE_VIEWS, FILES, type FileView } from "../../../src/lake/views/files.ts";
 import { ParquetWriter } from "../../../src/lake/views/parquet-writer.ts";
+import { blankLogs, decodeBlockHeader, encodeBlock } from "../../../src/layout/index.ts";
+import { noColumns, ORIGIN, zstd } from "../../support/blocks.ts";
 import { queryParquet } from "../../support/parquet.ts";
 import { patience } from "../../support/speed.ts";
 import { type MadeBlock, makeBlock, T0 } from "./blocks.ts";
@@ -19,7 +21,7 @@ const dir = mkdtempSync("/tmp/microview-test-");
 let writer: ParquetWriter;
 let files: BlockFiles;
 beforeAll(async () => {
-  writer = await ParquetWriter.open({ dir, memoryBytes: 2e8 });
+  writer = await ParquetWriter.open({ dir, memoryBytes: 4e8 });
   files = await BlockFiles.open(writer);
 });
 afterAll(() => {
@@ -291,6 +293,38 @@ test("files of many rows are the same to a reader that others wrote", async () =
   );
   const sorted = logs.toSorted((a, b) => (a.timeNs < b.timeNs ? -1 : 1));
   expect(messages).toEqual(sorted.map(({ message }) => message));
+});
+
+/** A block whose rows share one message and one set of properties. */
+function sharing(rows: number, message: string, properties: string): MadeBlock {
+  const logs = { ...blankLogs(rows), timeNs: new BigInt64Array(rows).fill(T0) };
+  const shared = (text: string) => ({ index: new Uint32Array(rows), texts: [text] });
+  const bytes = encodeBlock(
+    ORIGIN,
+    { ...noColumns(), logs: { ...logs, message: shared(message), properties: shared(properties) } },
+    zstd,
+  );
+  return { blockId: decodeBlockHeader(bytes).blockId, bytes };
+}
+
+test("rows that share a long text are in several files, and no more memory is taken", async () => {
+  const block = sharing(10_000, "x".repeat(60_000), "");
+  const written = (await partitions([block]))("log_entries");
+  expect(written.map(({ rows }) => rows)).toEqual([2236, 2236, 2236, 2236, 1056]);
+});
+
+test("a block of few bytes that would be many rows of long texts, or of many properties, is refused", async () => {
+  const many = JSON.stringify(Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [i, 1])));
+  for (const [message, properties] of [
+    ["x".repeat(1 << 20), ""],
+    ["", many],
+  ] as const) {
+    const block = sharing(100_000, message, properties);
+    expect(block.bytes.length).toBeLessThan(1e6);
+    const { failure, partitions: none } = await files.write("log_entries", [block]);
+    expect(none).toEqual([]);
+    expect(failure).toEqual({ message: "its texts take more than 4 GiB", isOfSystem: false });
+  }
 });
 
 test("properties that are no JSON do not keep a row away", async () => {
