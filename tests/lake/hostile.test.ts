@@ -1,10 +1,11 @@
 // Segments and requests of OTLP that were damaged or forged: each is taken or refused, and nothing else happens.
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import protobuf from "protobufjs";
 import { SegmentError, segmentOf } from "../../src/lake/ingestion/segment.ts";
 import { convert } from "../../src/lake/otlp/convert.ts";
-import { decodeRequest, OtlpError, SIGNALS } from "../../src/lake/otlp/messages.ts";
+import { decodeRequest, OtlpError, SIGNALS, type Signal } from "../../src/lake/otlp/messages.ts";
+import { VALUES_MAX, weigh } from "../../src/lake/otlp/weigh.ts";
 import { decodeBlock, encodeSegment } from "../../src/layout/index.ts";
 import { Random } from "../chaos/random.ts";
 import { unzstd } from "../support/blocks.ts";
@@ -110,23 +111,40 @@ const REQUESTS = {
   ],
 };
 
+const AS_ANYBODY = { bodyDigest: "ab", nowNs: NOW_NS, check() {}, pause: () => undefined };
+
+/** Objects, lists and elements of lists. */
+function objectsIn(value: unknown): number {
+  if (Array.isArray(value)) {
+    return (
+      value.reduce((sum, each) => sum + Math.max(1, objectsIn(each)), 1) - (value.length ? 1 : 0)
+    );
+  }
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return 0;
+  return Object.values(value).reduce<number>((sum, each) => sum + objectsIn(each), 1);
+}
+
 test.each(SIGNALS)(
   "OTLP's %s, however damaged, are blocks that can be read, or no OTLP",
-  (signal) => {
+  async (signal) => {
     const type = root.lookupType(signal);
     const message = { of: [{ resource: { attributes }, parts: REQUESTS[signal] }] };
     const sound = type.encode(type.fromObject(message)).finish();
-    const take = (bytes: Uint8Array) => {
-      const { blocks } = convert(signal, decodeRequest(signal, bytes, false), "ab", NOW_NS);
+    const take = async (bytes: Uint8Array) => {
+      const values = weigh(signal, bytes, false);
+      const decoded = decodeRequest(signal, bytes, false);
+      // Nothing of it was made that was not counted before.
+      expect(objectsIn(decoded)).toBeLessThanOrEqual(values + 1);
+      const { blocks } = await convert(signal, decoded, AS_ANYBODY);
       for (const block of blocks) decodeBlock(block, unzstd);
       return blocks.length;
     };
-    expect(take(sound)).toBe(1);
+    expect(await take(sound)).toBe(1);
     const random = new Random(2);
     const outcomes = new Set<string>();
     for (let i = 0; i < 3_000; i++) {
       try {
-        outcomes.add(take(damaged(sound, random)) > 0 ? "kept" : "nothing");
+        outcomes.add((await take(damaged(sound, random))) > 0 ? "kept" : "nothing");
       } catch (error) {
         if (!(error instanceof OtlpError)) throw error;
         outcomes.add("refused");
@@ -136,7 +154,54 @@ test.each(SIGNALS)(
   },
 );
 
-test("texts that JSON makes long, in great number, are blocks all the same", () => {
+describe("what a body of OTLP would become is counted in its bytes", () => {
+  const field = (number: number, bytes: Uint8Array) => {
+    const length = [];
+    for (let left = bytes.length; ; left = Math.floor(left / 128)) {
+      length.push(left > 127 ? (left % 128) + 128 : left);
+      if (left <= 127) break;
+    }
+    return Buffer.concat([Uint8Array.of(number * 8 + 2, ...length), bytes]);
+  };
+  /** A field of no bytes, again and again. */
+  const empty = (number: number, times: number) =>
+    Buffer.alloc(2 * times, Uint8Array.of(number * 8 + 2, 0));
+  const [few, many] = [1_000, VALUES_MAX];
+  const inLogs = (records: Uint8Array) => field(1, field(2, records));
+  const buckets = (packed: Uint8Array) =>
+    field(1, field(2, field(2, field(10, field(1, field(8, field(2, packed)))))));
+  const bodies: Readonly<Record<string, [(times: number) => Uint8Array, signal?: Signal]>> = {
+    "empty records": [(times) => inLogs(empty(2, times))],
+    "empty attributes": [(times) => inLogs(field(2, empty(6, times)))],
+    "fields that nobody knows": [(times) => inLogs(field(2, empty(15, times)))],
+    "packed counts": [(times) => buckets(Buffer.alloc(times, 1)), "metrics"],
+  };
+
+  test.each(Object.entries(bodies))("%s of protobuf", (_, [bodyOf, signal = "logs"]) => {
+    expect(weigh(signal, bodyOf(few), false)).toBeGreaterThanOrEqual(few);
+    expect(() => weigh(signal, bodyOf(many), false)).toThrow("send it in parts");
+  });
+
+  test("objects, lists and commas of JSON, and not those in texts", () => {
+    const json = (text: string) => weigh("logs", Buffer.from(text), true);
+    expect(json('{"a":"[{,\\"{,\\\\","b":[{},{}]}')).toBe(6);
+    for (const each of ["{},", "[],", "0,", "["]) {
+      expect(() => json(`[${each.repeat(VALUES_MAX)}`)).toThrow("send it in parts");
+    }
+  });
+
+  test("and a batch as large as anybody sends is not too much", () => {
+    const attributes = field(
+      9,
+      Buffer.concat([field(1, Buffer.from("key")), field(2, field(1, Buffer.from("x")))]),
+    );
+    const span = field(2, Buffer.concat(Array.from({ length: 25 }, () => attributes)));
+    const body = field(1, field(2, Buffer.concat(Array.from({ length: 8_192 }, () => span))));
+    expect(weigh("traces", body, false)).toBeLessThan(VALUES_MAX);
+  });
+});
+
+test("texts that JSON makes long, in great number, are blocks all the same", async () => {
   const text = { stringValue: "\u0001".repeat(5_000) };
   const keys = [
     ...["service.namespace", "service.name", "host.name", "process.owner", "container.name"],
@@ -153,12 +218,12 @@ test("texts that JSON makes long, in great number, are blocks all the same", () 
     ...{ startTimeUnixNano: time, endTimeUnixNano: time },
   }));
   const message = { resourceSpans: [{ resource: { attributes }, scopeSpans: [{ spans }] }] };
-  const { blocks } = convert("traces", message, "ab", NOW_NS);
+  const { blocks } = await convert("traces", message, AS_ANYBODY);
   const rows = blocks.map((block) => decodeBlock(block, unzstd).spans.rows);
   expect(rows.reduce((sum, each) => sum + each, 0)).toBe(10_000);
 });
 
-test("a small request that would be blown up to very much text is refused", () => {
+test("a small request that would be blown up to very much text is refused", async () => {
   const label = { key: "label", value: { stringValue: "x".repeat(60_000) } };
   const bucketCounts = Array.from({ length: 5_000 }, () => 1);
   const point = {
@@ -169,7 +234,7 @@ test("a small request that would be blown up to very much text is refused", () =
   };
   const metrics = [{ name: "size", exponentialHistogram: { dataPoints: [point] } }];
   const message = { resourceMetrics: [{ scopeMetrics: [{ metrics }] }] };
-  expect(() => convert("metrics", message, "ab", NOW_NS)).toThrow(OtlpError);
+  await expect(convert("metrics", message, AS_ANYBODY)).rejects.toThrow(OtlpError);
 });
 
 /** Any JSON, with names that OTLP has now and then. */
@@ -188,7 +253,7 @@ function anything(random: Random, names: readonly string[], depth = 0): unknown 
 
 test.each(SIGNALS)(
   "any JSON that is sent as OTLP's %s is blocks that can be read, or no OTLP",
-  (signal) => {
+  async (signal) => {
     const names = [
       ...[
         "resourceLogs",
@@ -228,7 +293,10 @@ test.each(SIGNALS)(
         JSON.stringify(i % 2 === 0 ? message : anything(random, names)),
       );
       try {
-        const { blocks } = convert(signal, decodeRequest(signal, body, true), "ab", NOW_NS);
+        const values = weigh(signal, body, true);
+        const decoded = decodeRequest(signal, body, true);
+        expect(objectsIn(decoded)).toBeLessThanOrEqual(values + 1);
+        const { blocks } = await convert(signal, decoded, AS_ANYBODY);
         for (const block of blocks) decodeBlock(block, unzstd);
       } catch (error) {
         if (!(error instanceof OtlpError)) throw error;

@@ -353,6 +353,30 @@ test("what is no OTLP is refused for good, in the sender's format, and bombs are
   expect((await post(lake, "logs", "{}", { "content-type": "text/plain" })).status).toBe(415);
 });
 
+test("a small request that would be a million records is refused before it is any, and others are taken meanwhile", async () => {
+  await using host = new TestHost();
+  const { lake, log } = await lakeOf(host, {
+    tokens: [
+      { token: "token-of-the-shop", name: "shop", scopes: ["ingest"], apps: ["shop"] },
+      { token: "token-of-everybody", name: "all", scopes: ["ingest", "read"] },
+    ],
+  });
+  const as = (token: string) => ({ authorization: `Bearer ${token}` });
+  const gzip = { ...as("token-of-the-shop"), "content-encoding": "gzip" };
+  const records = (count: number) =>
+    gzipSync(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[${"{},".repeat(count)}{}]}]}]}`);
+  const bombs = Array.from({ length: 8 }, () => post(lake, "logs", records(10_000_000), gzip));
+  const other = await post(lake, "logs", JSON.stringify(LOGS), as("token-of-everybody"));
+  expect(other.status).toBe(200);
+  for (const bomb of bombs) {
+    const answer = await bomb;
+    expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining("values")]);
+  }
+  // No more than may be, and of another application.
+  expect((await post(lake, "logs", records(100_000), gzip)).status).toBe(403);
+  expect(log.some(({ message }) => message === "OTLP was refused")).toBeTrue();
+});
+
 test("a full disk is told so that senders try again", async () => {
   await using host = new TestHost();
   const { lake } = await lakeOf(host, { reserveBytes: Number.MAX_SAFE_INTEGER });

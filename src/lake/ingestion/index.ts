@@ -1,4 +1,4 @@
 // Ingestion, for the rest of the lake.
 
 export { Disk } from "./disk.ts";
-export { Ingestion } from "./ingestion.ts";
+export { Ingestion, LaterError } from "./ingestion.ts";

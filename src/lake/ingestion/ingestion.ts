@@ -14,7 +14,7 @@ const SEGMENT_ID = /^[0-9a-f]{32}$/;
 const UNDER_WAY_BYTES_MAX = 1 << 28;
 
 /** There is no room now; the sender keeps what it has and tries again. */
-class LaterError extends CallError {
+export class LaterError extends CallError {
   override readonly name = "LaterError";
   override readonly headers: Readonly<Record<string, string>>;
 
@@ -83,6 +83,15 @@ export class Ingestion {
         );
       }
       throw error;
+    }
+  }
+
+  /** @throws CallError 403 for applications that are not the caller's */
+  checkApps(apps: ReadonlySet<string>, grant: Grant): void {
+    try {
+      checkApps({ apps }, grant);
+    } catch (error) {
+      throw error instanceof CallError ? this.#refused(error) : error;
     }
   }
 
@@ -177,7 +186,7 @@ export class Ingestion {
 }
 
 /** @throws CallError 403 */
-function checkApps({ apps }: ReadSegment, grant: Grant): void {
+function checkApps({ apps }: Pick<ReadSegment, "apps">, grant: Grant): void {
   const foreign = [...apps].find((app) => !grant.allows(app));
   if (foreign === undefined) return;
   throw new CallError(

@@ -9,7 +9,7 @@ import { digest, originOf } from "./origin.ts";
 import { spanRow } from "./traces.ts";
 
 /** Rows of one request: what a small one can be blown up to. */
-const ROWS_MAX = 1 << 20;
+const ROWS_MAX = 1 << 19;
 const CHARACTERS_MAX = 1 << 27;
 /** A block's first number is made of so many bits of a digest; 14 hex digits hold 56, a number 53. */
 const FIRST_HEX_DIGITS = 13;
@@ -26,21 +26,32 @@ export interface Converted {
   reason: string;
 }
 
-/**
- * @param bodyDigest of the request, in hex
- * @throws OtlpError for what is no request
- */
-export function convert(
+interface ConvertOptions {
+  /** Of the request, in hex. */
+  bodyDigest: string;
+  nowNs: bigint;
+  /** Called with all applications before there is a row. @throws to refuse them */
+  check(apps: ReadonlySet<string>): void;
+  /** Called after some work, so that a lake does something else in between. */
+  pause(): Promise<void> | undefined;
+}
+
+/** @throws OtlpError for what is no request */
+export async function convert(
   signal: Signal,
   request: Message,
-  bodyDigest: string,
-  nowNs: bigint,
-): Converted {
-  const into = new Collected(nowNs);
+  { bodyDigest, nowNs, check, pause }: ConvertOptions,
+): Promise<Converted> {
+  const into = new Collected(nowNs, pause);
   const blocks: Uint8Array[] = [];
-  for (const resource of messagesIn(request, RESOURCES[signal])) {
-    const rows = into.rowsOf(signal, resource);
-    const { process, stream } = originOf(messageIn(resource, "resource"), signal);
+  const resources = messagesIn(request, RESOURCES[signal]).map((resource) => ({
+    resource,
+    origin: originOf(messageIn(resource, "resource"), signal),
+  }));
+  check(new Set(resources.map(({ origin }) => origin.process.app)));
+  for (const { resource, origin: whose } of resources) {
+    const rows = await into.rowsOf(signal, resource);
+    const { process, stream } = whose;
     const startNs = String(earliest(rows));
     for (const columns of columnsOf(rows)) {
       const at = digest(`${bodyDigest} ${blocks.length}`).slice(0, FIRST_HEX_DIGITS);
@@ -54,6 +65,7 @@ export function convert(
         process: { ...process, startNs },
       };
       blocks.push(encodeBlock(origin, columns, zstd));
+      await pause();
     }
   }
   return { blocks, rejected: into.rejected, reason: into.reason };
@@ -70,48 +82,45 @@ class Collected {
   rejected = 0;
   reason = "";
   readonly #nowNs: bigint;
+  readonly #pause: ConvertOptions["pause"];
   #rows = 0;
   #characters = 0;
 
-  constructor(nowNs: bigint) {
+  constructor(nowNs: bigint, pause: ConvertOptions["pause"]) {
     this.#nowNs = nowNs;
+    this.#pause = pause;
   }
 
-  rowsOf(signal: Signal, resource: Message): Rows {
+  async rowsOf(signal: Signal, resource: Message): Promise<Rows> {
     const rows: Rows = { logs: [], measures: [], spans: [] };
     for (const part of messagesIn(resource, SCOPES[signal])) {
       const scope = textIn(messageIn(part, "scope"), "name").slice(0, 1_000).toWellFormed();
-      if (signal === "logs") this.#logs(part, scope, rows);
-      else if (signal === "traces") this.#spans(part, scope, rows);
-      else this.#metrics(part, scope, rows);
+      const add = { logs: this.#log, traces: this.#span, metrics: this.#metric }[signal];
+      for (const [i, each] of messagesIn(part, PARTS[signal]).entries()) {
+        add.call(this, each, scope, rows);
+        if (i % PAUSE_EVERY === 0) await this.#pause();
+      }
     }
     return rows;
   }
 
-  #logs(part: Message, scope: string, { logs }: Rows): void {
-    for (const record of messagesIn(part, "logRecords")) {
-      const row = logRow(record, scope, this.#nowNs);
-      if (this.#hasRoom(row, row.timeNs)) logs.push(row);
-    }
+  #log(record: Message, scope: string, { logs }: Rows): void {
+    const row = logRow(record, scope, this.#nowNs);
+    if (this.#hasRoom(row, row.timeNs)) logs.push(row);
   }
 
-  #spans(part: Message, scope: string, { spans }: Rows): void {
-    for (const span of messagesIn(part, "spans")) {
-      const row = spanRow(span, scope);
-      if (typeof row === "string") this.#reject(1, row);
-      else if (row.endNs - row.beginNs > SPAN_NS_MAX)
-        this.#reject(1, "a span is longer than a year");
-      else if (this.#hasRoom(row, row.beginNs, row.endNs)) spans.push(row);
-    }
+  #span(span: Message, scope: string, { spans }: Rows): void {
+    const row = spanRow(span, scope);
+    if (typeof row === "string") this.#reject(1, row);
+    else if (row.endNs - row.beginNs > SPAN_NS_MAX) this.#reject(1, "a span is longer than a year");
+    else if (this.#hasRoom(row, row.beginNs, row.endNs)) spans.push(row);
   }
 
-  #metrics(part: Message, scope: string, { measures }: Rows): void {
-    for (const metric of messagesIn(part, "metrics")) {
-      const rejected = addMetric(metric, scope, this.#nowNs, (row) => {
-        if (this.#hasRoom(row, row.timeNs)) measures.push(row);
-      });
-      this.#reject(rejected, "a point has no name, no value, or no bounds for its buckets");
-    }
+  #metric(metric: Message, scope: string, { measures }: Rows): void {
+    const rejected = addMetric(metric, scope, this.#nowNs, (row) => {
+      if (this.#hasRoom(row, row.timeNs)) measures.push(row);
+    });
+    this.#reject(rejected, "a point has no name, no value, or no bounds for its buckets");
   }
 
   /** Counts a row. @returns false when its time cannot be kept @throws OtlpError when there are too many */
@@ -134,6 +143,10 @@ class Collected {
   }
 }
 
+/** Messages of a scope between two looks at the clock. */
+const PAUSE_EVERY = 64;
+
+const PARTS = { logs: "logRecords", traces: "spans", metrics: "metrics" } as const;
 const SCOPES = { logs: "scopeLogs", traces: "scopeSpans", metrics: "scopeMetrics" } as const;
 
 function earliest({ logs, measures, spans }: Rows): bigint {

@@ -23,6 +23,7 @@ message Answer { PartialSuccess partial_success = 1; }
 message PartialSuccess { int64 rejected = 1; string error_message = 2; }
 message Status { int32 code = 1; string message = 2; }
 
+message Origins { repeated Origin origins = 1; message Origin { Resource resource = 1; } }
 message Resource { repeated KeyValue attributes = 1; }
 message Scope { string name = 1; string version = 2; repeated KeyValue attributes = 3; }
 message KeyValue { string key = 1; AnyValue value = 2; }
@@ -98,19 +99,42 @@ const REQUESTS = {
   traces: root.lookupType("TracesRequest"),
   metrics: root.lookupType("MetricsRequest"),
 };
+/** The part of a request of any signal that says who sends it. */
+const ORIGINS = root.lookupType("Origins");
 const ANSWER = root.lookupType("Answer");
 const STATUS = root.lookupType("Status");
+
+/** What a request of a signal is made of. */
+export function requestType(signal: Signal): protobuf.Type {
+  return REQUESTS[signal];
+}
 
 /** @throws OtlpError when it is no request of that signal */
 export function decodeRequest(signal: Signal, bytes: Uint8Array, isJson: boolean): Message {
   try {
-    if (!isJson) return REQUESTS[signal].decode(bytes) as unknown as Message;
+    if (!isJson) return decode(REQUESTS[signal], bytes);
     const value: unknown = JSON.parse(strictDecoder.decode(bytes));
     return messageOf(value, "the request");
   } catch (error) {
     if (error instanceof OtlpError) throw error;
     const format = isJson ? "JSON" : "protobuf";
     throw new OtlpError(`the body is no ${format} of OTLP ${signal}: ${(error as Error).message}`);
+  }
+}
+
+function decode(type: protobuf.Type, bytes: Uint8Array): Message {
+  const reader = protobuf.Reader.create(bytes);
+  reader.discardUnknown = true;
+  return type.decode(reader) as unknown as Message;
+}
+
+/** The resources of a request in protobuf, without the rest of it. @throws OtlpError */
+export function decodeResources(bytes: Uint8Array): Message[] {
+  try {
+    return messagesIn(decode(ORIGINS, bytes), "origins").map((each) => messageIn(each, "resource"));
+  } catch (error) {
+    if (error instanceof OtlpError) throw error;
+    throw new OtlpError(`the body is no protobuf of OTLP: ${(error as Error).message}`);
   }
 }
 
@@ -216,11 +240,17 @@ function isLong(value: unknown): value is { low: number; high: number; unsigned:
   return typeof low === "number" && typeof high === "number";
 }
 
+/** A longer one is none, and stays too long when it is cut. */
+const ID_DIGITS_MAX = 64;
+
 /** An id as hex digits in lower case; "" where there is none. In JSON it is text, unlike protobuf's other bytes. @throws OtlpError */
 export function idIn(message: Message, field: string): string {
   const value = message[field] ?? "";
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
-  if (typeof value === "string" && /^[0-9a-fA-F]*$/.test(value)) return value.toLowerCase();
+  if (value instanceof Uint8Array) {
+    return Buffer.from(value.subarray(0, ID_DIGITS_MAX / 2)).toString("hex");
+  }
+  const digits = typeof value === "string" ? value.slice(0, ID_DIGITS_MAX) : "-";
+  if (/^[0-9a-fA-F]*$/.test(digits)) return digits.toLowerCase();
   // protobufjs's empty bytes
   if (Array.isArray(value) && value.length === 0) return "";
   throw new OtlpError(`${field} is no hex digits`);

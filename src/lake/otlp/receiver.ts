@@ -3,16 +3,29 @@
 
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
-import { Buckets, CallError, grantOf, type Log } from "../../guard/index.ts";
+import { Buckets, CallError, grantOf, type Log, sharerOf, Turns } from "../../guard/index.ts";
 import { encodeSegment } from "../../layout/index.ts";
 import type { LakeCounters } from "../counters.ts";
-import type { Ingestion } from "../ingestion/index.ts";
-import { convert } from "./convert.ts";
-import { decodeRequest, encodeAnswer, encodeStatus, OtlpError, type Signal } from "./messages.ts";
-import { digest } from "./origin.ts";
+import { type Ingestion, LaterError } from "../ingestion/index.ts";
+import { type Converted, convert } from "./convert.ts";
+import {
+  decodeRequest,
+  decodeResources,
+  encodeAnswer,
+  encodeStatus,
+  OtlpError,
+  type Signal,
+} from "./messages.ts";
+import { digest, originOf } from "./origin.ts";
+import { weigh } from "./weigh.ts";
 
 /** What a body unpacks to at most. */
 const UNPACKED_BYTES_MAX = 1 << 26;
+/** Requests that wait until those before them are rows: their bodies are in memory. */
+const WAITING_MAX = 64;
+const WAITING_OF_CALLER_MAX = 16;
+/** After so much work at a stretch others are answered. */
+const STRETCH_MS = 20;
 /** Senders try again after these alone; 507 would be the end of what they have. */
 const RETRYABLE = [429, 502, 503, 504];
 
@@ -24,6 +37,13 @@ export class OtlpReceiver {
   readonly #log: Log;
   /** Lines about what is lost, per second and at once. */
   readonly #losses = new Buckets(1, 10);
+
+  /** One request is objects at a time: these take many times its bytes. */
+  readonly #turns = new Turns({
+    ...{ atOnce: 1, waiting: WAITING_MAX },
+    perCaller: { atOnce: 1, waiting: WAITING_OF_CALLER_MAX },
+    refusal: tooMany,
+  });
 
   constructor(ingestion: Ingestion, counters: LakeCounters, log: Log) {
     this.#ingestion = ingestion;
@@ -67,23 +87,61 @@ export class OtlpReceiver {
   }
 
   #take(signal: Signal, request: Request, isJson: boolean) {
-    return this.#ingestion.withBody(request, async (given) =>
-      this.#store(signal, request, await unpacked(request, given), isJson),
-    );
+    return this.#ingestion.withBody(request, async (given) => {
+      const end = await this.#turns.take(sharerOf(request), request.signal);
+      let read: Converted & { segmentId: string };
+      try {
+        read = await this.#read(signal, request, await unpacked(request, given), isJson);
+      } finally {
+        end();
+      }
+      const { segmentId, blocks, rejected, reason } = read;
+      this.#counters.reject(signal, rejected);
+      if (blocks.length > 0) {
+        await this.#ingestion.put(segmentId, encodeSegment(blocks), grantOf(request));
+      }
+      return { rejected, reason };
+    });
   }
 
-  async #store(signal: Signal, request: Request, body: Uint8Array, isJson: boolean) {
-    const bodyDigest = digest(body);
-    const message = decodeRequest(signal, body, isJson);
-    const nowNs = BigInt(Date.now()) * 1_000_000n;
-    const { blocks, rejected, reason } = convert(signal, message, bodyDigest, nowNs);
-    this.#counters.reject(signal, rejected);
-    if (blocks.length > 0) {
-      const segmentId = digest(`${signal} ${bodyDigest}`).slice(0, 32);
-      await this.#ingestion.put(segmentId, encodeSegment(blocks), grantOf(request));
+  async #read(signal: Signal, request: Request, body: Uint8Array, isJson: boolean) {
+    weigh(signal, body, isJson);
+    const grant = grantOf(request);
+    const check = (apps: ReadonlySet<string>) => this.#ingestion.checkApps(apps, grant);
+    if (!isJson && !grant.all) {
+      const origins = decodeResources(body).map((resource) => originOf(resource, signal));
+      check(new Set(origins.map(({ process }) => process.app)));
     }
-    return { rejected, reason };
+    const bodyDigest = digest(body);
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    const message = decodeRequest(signal, body, isJson);
+    const converted = await convert(signal, message, { bodyDigest, nowNs, check, pause: pauses() });
+    return { ...converted, segmentId: digest(`${signal} ${bodyDigest}`).slice(0, 32) };
   }
+}
+
+/** What to call amid long work: it lets others go first now and then. */
+function pauses(): () => Promise<void> | undefined {
+  let sinceMs = performance.now();
+  return () => {
+    if (performance.now() - sinceMs < STRETCH_MS) return undefined;
+    return new Promise((resolve) =>
+      setImmediate(() => {
+        sinceMs = performance.now();
+        resolve();
+      }),
+    );
+  };
+}
+
+function tooMany(waiting: number): CallError {
+  return new LaterError(
+    "lake-busy",
+    `${waiting} requests of OTLP wait already`,
+    "send it again a little later",
+    503,
+    1,
+  );
 }
 
 /** @throws OtlpError for what cannot be unpacked, CallError 413 for what is too long then, 415 for other packings */
