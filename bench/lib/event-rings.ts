@@ -10,6 +10,8 @@ import {
   Definitions,
   EVENT_FLAGS,
   LEVELS,
+  RING_COMPATIBLE,
+  RING_VERSION,
   type RingHeader,
   ringGeometry,
   SPAN_KINDS,
@@ -62,6 +64,7 @@ export function recordedRing(requests: number, kind: RecordedKind = "all"): Reco
     }),
   };
   const header: RingHeader = {
+    ...{ version: RING_VERSION, compatible: RING_COMPATIBLE },
     ...geometry,
     ringId: "41c64e6d9a2b7f05",
     app: "shop",

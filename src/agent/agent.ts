@@ -322,6 +322,7 @@ export class Agent {
       metrics.set("eventsLost", events, cause);
     }
     metrics.set("eventsUnreadBytes", status.unreadBytes);
+    metrics.set("eventsSkipped", status.skippedRecords);
     metrics.set("eventRequests", status.requests);
     metrics.set("eventRetries", status.retries);
     metrics.set("eventBytes", status.bytes);

@@ -231,6 +231,12 @@ const METRICS = {
     "Events that were in the spool and did not arrive: no room, too old, their file damaged, or refused by the lake.",
     ["cause"],
   ],
+  eventsSkipped: [
+    "counter",
+    "microview_agent_events_skipped_total",
+    "Records of rings whose types this agent does not know, and that it has left out.",
+    [],
+  ],
   eventsUnreadBytes: [
     "counter",
     "microview_agent_events_unread_bytes_total",

@@ -62,7 +62,7 @@ interface RefusedRow extends Row, Refusals {
 
 /** Something about a ring itself: its clock was set, or a part of it cannot be read. */
 interface NoteRow extends Row {
-  kind: "clock" | "damaged" | "missed";
+  kind: "clock" | "damaged" | "missed" | "skipped";
   message: string;
 }
 
@@ -88,6 +88,8 @@ interface Followed {
   ring: OpenRing;
   spans: Map<string, RingEvent & { kind: "begin" }>;
   refusals: Refusals;
+  /** It was told that its writer is of another version. */
+  hasSkipped: boolean;
 }
 
 const NONE: Refusals = { spans: 0, measures: 0, logs: 0, severe: 0, failed: 0 };
@@ -121,6 +123,7 @@ export class EventFollower {
       let isAll: boolean;
       try {
         isAll = this.#read(followed, rows);
+        this.#tellSkipped(followed, rows);
         this.#tellRefusals(followed, rows);
       } catch (error) {
         this.#giveUp(path, followed, (error as Error).message);
@@ -161,7 +164,7 @@ export class EventFollower {
         return;
       }
       this.ringsSeen++;
-      this.#followed.set(path, { ring, spans: new Map(), refusals: NONE });
+      this.#followed.set(path, { ring, spans: new Map(), refusals: NONE, hasSkipped: false });
     } catch (error) {
       const isAgain = this.#passed.has(path);
       this.#passed.set(path, this.#round + RETRY_ROUNDS);
@@ -220,6 +223,15 @@ export class EventFollower {
         return;
     }
     rows.push({ ...from, kind: event.kind, message: event.reason });
+  }
+
+  /** Once for each ring: there may be many. */
+  #tellSkipped(followed: Followed, rows: EventRow[]): void {
+    const { ring, hasSkipped } = followed;
+    if (hasSkipped || ring.reader.skipped === 0) return;
+    followed.hasSkipped = true;
+    const message = "records that this microview does not know are left out";
+    rows.push({ ...fromOf(ring.header, unixMs()), kind: "skipped", message });
   }
 
   #tellRefusals(followed: Followed, rows: EventRow[]): void {

@@ -12,8 +12,10 @@ import {
   EVENT_LIMITS,
   encodeRingHeader,
   finishRingHeader,
+  RING_COMPATIBLE,
   RING_HEADER_BYTES,
   RING_SHIPPER,
+  RING_VERSION,
   type RingEvent,
   RingReader,
   ringGeometry,
@@ -43,6 +45,7 @@ export class TestClock {
 export function headerOf(geometry = SMALL, clock = new TestClock()) {
   return {
     ...geometry,
+    ...{ version: RING_VERSION, compatible: RING_COMPATIBLE },
     ringId: "0123456789abcdef",
     app: "shop",
     service: "auth",

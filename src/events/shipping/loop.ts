@@ -129,6 +129,7 @@ export class ShippingLoop {
         retries: counters.retries,
         lost: this.#losses.counts,
         unreadBytes: this.#shipper.skippedWords * 8,
+        skippedRecords: this.#shipper.skippedRecords,
         waiting,
         spoolBytes,
         lagMs: oldestMs === undefined ? 0 : Math.max(0, Date.now() - oldestMs),

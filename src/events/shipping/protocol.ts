@@ -39,6 +39,8 @@ export interface ShippingStatus {
   lost: Record<LossCause, number>;
   /** Bytes of rings that could not be read. */
   unreadBytes: number;
+  /** Records of types that this version does not know, and has left out. */
+  skippedRecords: number;
   waiting: number;
   spoolBytes: number;
   /** How long the oldest has waited. */

@@ -33,6 +33,8 @@ export class ShippedRing {
   readonly #ends: number[] = [];
   /** Words that could not be read. */
   skippedWords = 0;
+  /** Records that this version does not know. */
+  skippedRecords = 0;
   readonly controlled: ControlledRing;
 
   /** @throws RingFormatError, SystemError for a ring that cannot be read */
@@ -153,6 +155,7 @@ export class ShippedRing {
     lease.storeTotal(header.end, header.timeline);
     step?.("total");
     this.#ends.push(header.end);
+    this.skippedRecords += header.skipped ?? 0;
     return true;
   }
 

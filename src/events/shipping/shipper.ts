@@ -57,6 +57,7 @@ export class Shipper {
   #rules: readonly EventRule[] = [];
   /** Words that no block has: they were overwritten, or a head was forged. */
   #skippedWords = 0;
+  #skippedRecords = 0;
 
   constructor(options: ShipperOptions) {
     this.#options = options;
@@ -75,6 +76,14 @@ export class Shipper {
     return [...this.#rings.values()].reduce(
       (sum, each) => sum + each.skippedWords,
       this.#skippedWords,
+    );
+  }
+
+  /** Records that this version does not know, and has left out. */
+  get skippedRecords(): number {
+    return [...this.#rings.values()].reduce(
+      (sum, each) => sum + each.skippedRecords,
+      this.#skippedRecords,
     );
   }
 
@@ -254,6 +263,7 @@ export class Shipper {
 
   #release(path: string, shipped: ShippedRing): void {
     this.#skippedWords += shipped.skippedWords;
+    this.#skippedRecords += shipped.skippedRecords;
     this.#rings.delete(path);
     this.#uids.delete(path);
     shipped.close();

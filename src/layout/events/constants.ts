@@ -4,6 +4,10 @@
 /** First eight bytes of every ring, "MVEVENT" and a zero. */
 export const RING_MAGIC = "MVEVENT\0";
 export const RING_VERSION = 1;
+/** Rings of one version before and after are read: a host is upgraded one program at a time. */
+export const RING_READABLE_VERSIONS = { first: 1, last: RING_VERSION + 1 } as const;
+/** Bits of the header's word of compatible features that this version's rings have. None yet. */
+export const RING_COMPATIBLE = 0;
 /** Bits of the header's word of incompatible features that this version knows. None yet. */
 export const RING_KNOWN_INCOMPATIBLE = 0;
 
@@ -106,6 +110,9 @@ export const EVENT = {
   gap: 7,
 } as const;
 
+/** Types of records, kinds of definitions and tags of values from here up are left out by whoever does not know them. */
+export const SKIPPABLE_EVENTS = 0x80;
+
 /** Words that records of a type have at least. */
 export const EVENT_WORDS = {
   pad: 1,
@@ -139,7 +146,7 @@ export const SPAN_BITS = {
   asynchronous: 1,
 } as const;
 
-/** How a value begins: u8 tag, u24 number. */
+/** How a value begins: u8 tag, u24 number, which is how many bytes follow where the tag is {@link SKIPPABLE_EVENTS} or more. */
 export const VALUE = {
   null: 0,
   false: 1,

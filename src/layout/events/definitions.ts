@@ -1,6 +1,7 @@
 // Reads the table of definitions beside a ring: what names, units, keys and messages mean by number. It only grows.
 
-import { DEFINITION } from "./constants.ts";
+import { DamageError } from "../bytes.ts";
+import { DEFINITION, SKIPPABLE_EVENTS } from "./constants.ts";
 import { ValueReader } from "./values.ts";
 
 /** An entry: a text, a measure, the name of spans, or a target. What its kind does not have is empty. */
@@ -22,7 +23,8 @@ const ENTRY_BYTES_MAX = 4096;
 export class Definitions {
   readonly #copy: CopyOf;
   readonly #end: number;
-  readonly #known: Definition[] = [];
+  /** By number less one; undefined where it is of a kind that is left out. */
+  readonly #known: (Definition | undefined)[] = [];
   #at: number;
   #isDamaged = false;
 
@@ -32,7 +34,7 @@ export class Definitions {
     this.#end = offset + bytes;
   }
 
-  /** Undefined for what is not defined, or is damaged. */
+  /** Undefined for what is not defined, or is damaged, or of a kind that is not known and may be left out. */
   get(id: number): Definition | undefined {
     if (id > this.#known.length) this.#readOn();
     return this.#known[id - 1];
@@ -57,13 +59,14 @@ export class Definitions {
     }
   }
 
-  #entry(kind: number, bytes: Uint8Array): Definition {
+  /** Numbers go by place: what cannot be read takes one too. */
+  #entry(kind: number, bytes: Uint8Array): Definition | undefined {
+    if (kind >= SKIPPABLE_EVENTS) return undefined;
     // Definitions refer to no others.
     const reader = new ValueReader(bytes, () => undefined).seek(8, bytes.length);
     try {
       return readDefinition(kind, reader);
     } catch {
-      // Numbers go by place: what is damaged takes one too.
       return { ...NOTHING, text: "[damaged]" };
     }
   }
@@ -85,6 +88,7 @@ export function readDefinition(kind: number, reader: ValueReader): Definition {
     case DEFINITION.target:
       return { ...NOTHING, kind, text, target: text, place: reader.text() };
   }
+  if (kind !== DEFINITION.text) throw new DamageError(`no definition has the kind ${kind}`, 0);
   return { ...NOTHING, kind, text };
 }
 

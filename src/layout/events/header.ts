@@ -3,12 +3,14 @@
 import { isAppName } from "../definitions/metric.ts";
 import {
   EVENT_LIMITS,
+  RING_COMPATIBLE,
   RING_DEFAULTS,
   RING_HEADER,
   RING_HEADER_BYTES,
   RING_HEADER_ENDS,
   RING_KNOWN_INCOMPATIBLE,
   RING_MAGIC,
+  RING_READABLE_VERSIONS,
   RING_VERSION,
 } from "./constants.ts";
 
@@ -34,6 +36,9 @@ export interface Anchor {
 }
 
 export interface RingHeader extends RingGeometry {
+  version: number;
+  /** Features that whoever does not know them can do without. */
+  compatible: number;
   /** Sixteen hex digits that no other ring has. */
   ringId: string;
   app: string;
@@ -72,12 +77,16 @@ export function ringGeometry(
   };
 }
 
+/** What a writer says of itself and its ring; the version is the one of this program. */
+export type NewRingHeader = Omit<RingHeader, "version" | "compatible">;
+
 /** Everything but the magic, which is stored when all else is: {@link finishRingHeader}. */
-export function encodeRingHeader(header: RingHeader): Uint8Array {
+export function encodeRingHeader(header: NewRingHeader): Uint8Array {
   const bytes = new Uint8Array(RING_HEADER_BYTES);
   const view = new DataView(bytes.buffer);
   const at = RING_HEADER;
   view.setUint32(at.version, RING_VERSION, true);
+  view.setUint32(at.compatible, RING_COMPATIBLE, true);
   view.setUint32(at.pid, header.pid, true);
   view.setUint32(at.threadId, header.threadId, true);
   setHex(bytes, at.ringId, header.ringId);
@@ -113,14 +122,17 @@ export function decodeRingHeader(bytes: Uint8Array, fileBytes: number): RingHead
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const at = RING_HEADER;
   const version = view.getUint32(at.version, true);
-  if (version !== RING_VERSION) {
+  const { first, last } = RING_READABLE_VERSIONS;
+  if (version < first || version > last) {
     throw new RingFormatError(
-      `it has version ${version}, and this microview reads ${RING_VERSION}`,
+      `it has version ${version}, and this microview reads versions ${first} to ${last}`,
     );
   }
-  const unknown = view.getUint32(at.incompatible, true) & ~RING_KNOWN_INCOMPATIBLE;
+  const unknown = (view.getUint32(at.incompatible, true) & ~RING_KNOWN_INCOMPATIBLE) >>> 0;
   if (unknown !== 0) {
-    throw new RingFormatError(`it has features that this microview does not know (${unknown})`);
+    throw new RingFormatError(
+      `it has features that this microview does not know (0x${unknown.toString(16)})`,
+    );
   }
   const geometry = {} as Record<(typeof GEOMETRY)[number], number>;
   for (const field of GEOMETRY) geometry[field] = getLong(view, at[field]);
@@ -145,6 +157,8 @@ export function decodeRingHeader(bytes: Uint8Array, fileBytes: number): RingHead
   return {
     ...geometry,
     ...texts,
+    version,
+    compatible: view.getUint32(at.compatible, true),
     ringId: hexAt(bytes, at.ringId, 8),
     processId: hexAt(bytes, at.processId, 16),
     processStartUnixMs,

@@ -13,6 +13,7 @@ import {
   RING_SHIPPER,
   RING_STATE,
   RING_STATE_BYTES,
+  SKIPPABLE_EVENTS,
   SPAN_BITS,
   SPAN_KINDS,
   type SpanKind,
@@ -134,6 +135,8 @@ export class RingReader {
   #hasBegun = false;
   /** Whether the last read came to the head, as it was then. */
   isAtHead = false;
+  /** Records of types that this version does not know, and that may be left out. */
+  skipped = 0;
 
   /** @param copy of the file's bytes; asked for nothing outside of the parts that the header names */
   constructor(header: RingHeader, copy: CopyOf) {
@@ -313,6 +316,10 @@ export class RingReader {
   #event(type: number, words: number, record: RawRecord): RingEvent | undefined {
     if (type === EVENT.pad) return undefined;
     const least = LEAST_WORDS.get(type);
+    if (least === undefined && type >= SKIPPABLE_EVENTS) {
+      this.skipped++;
+      return undefined;
+    }
     if (least === undefined) return this.#unreadable("damaged", `no record has the type ${type}`);
     if (words < least) return this.#unreadable("damaged", `a record of ${words} words`);
     try {

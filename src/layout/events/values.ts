@@ -1,7 +1,7 @@
 // Reads what a record holds behind its fixed words: texts, names and properties. Nothing of it is trusted.
 
 import { DamageError } from "../bytes.ts";
-import { EVENT_LIMITS, VALUE } from "./constants.ts";
+import { EVENT_LIMITS, SKIPPABLE_EVENTS, VALUE } from "./constants.ts";
 
 /** What a property is when it is read: what was left out is named in brackets. */
 export type EventValue =
@@ -20,6 +20,8 @@ const INSTEAD: Readonly<Record<number, string>> = {
   [VALUE.tooDeep]: "[too deep]",
   [VALUE.threw]: "[threw]",
 };
+/** What is read of a value whose tag this version does not know, and that it may leave out. */
+export const UNKNOWN_VALUE = "[unknown]";
 /** Keys, values and names of a record. */
 const VALUES_MAX = 2 * EVENT_LIMITS.attributes + 4;
 /** What the writer nests at most, and some for its own. */
@@ -108,6 +110,10 @@ export class ValueReader {
         return this.#array(count, depth, start);
       case VALUE.object:
         return this.#object(count, depth, start);
+    }
+    if ((word & 0xff) >= SKIPPABLE_EVENTS) {
+      this.#characters(count);
+      return UNKNOWN_VALUE;
     }
     const instead = INSTEAD[word & 0xff];
     if (instead === undefined) throw new DamageError(`no value has the tag ${word & 0xff}`, start);

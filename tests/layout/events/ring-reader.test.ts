@@ -77,9 +77,11 @@ describe("the header of a ring", () => {
     expect(() => decodeRingHeader(new Uint8Array(4096), 4096)).toThrow("no ring of events");
     const bytes = emptyRing();
     bytes[16] = 1;
-    expect(() => readerOf(bytes)).toThrow("features that this microview does not know (1)");
+    expect(() => readerOf(bytes)).toThrow("features that this microview does not know (0x1)");
     bytes[8] = 9;
-    expect(() => readerOf(bytes)).toThrow("it has version 9, and this microview reads 1");
+    expect(() => readerOf(bytes)).toThrow(
+      "it has version 9, and this microview reads versions 1 to 2",
+    );
   });
 });
 

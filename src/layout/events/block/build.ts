@@ -9,6 +9,7 @@ import {
   EVENT_FLAGS,
   EVENT_WORDS,
   LEVELS,
+  SKIPPABLE_EVENTS,
   SPAN_BITS,
   SPAN_KINDS,
   VALUE,
@@ -318,6 +319,8 @@ export class BlockBuilder {
   #timeline!: Timeline;
   #values!: ValueReader;
   #damaged = 0;
+  /** Records of types that this version does not know, and that may be left out. */
+  #skipped = 0;
   /** Of the ends of spans; they need not be in the order of rows. */
   #lastEndNs = 0;
   /** The first half of ids of spans: they have the ring's. */
@@ -338,6 +341,7 @@ export class BlockBuilder {
     this.#definitions = definitions;
     this.#values = new ValueReader(bytes, (id) => definitions.text(id));
     this.#damaged = 0;
+    this.#skipped = 0;
     this.#lastEndNs = 0;
     this.#idHigh = Number.parseInt(header.ringId.slice(0, 8), 16);
     this.#source = { ints: this.#ints, bytes, definitions };
@@ -356,6 +360,7 @@ export class BlockBuilder {
       first,
       end: first + taken,
       isFinal,
+      ...(this.#skipped === 0 ? {} : { skipped: this.#skipped }),
       timeline: this.#timeline.state,
       stream: {
         streamId: header.ringId,
@@ -667,7 +672,9 @@ export class BlockBuilder {
         });
       }
       default:
-        return this.#damage(`no record has the type ${type}`);
+        if (type < SKIPPABLE_EVENTS) return this.#damage(`no record has the type ${type}`);
+        this.#skipped++;
+        return;
     }
     this.#damage(`a record of ${length} words`);
   }

@@ -80,7 +80,7 @@ export function finishBlock(
     throw new RangeError(
       `a block's payload has ${payload.length} bytes, more than ${rawPayloadBytes}`,
     );
-  const { first, end, isFinal, timeline, stream, process } = origin;
+  const { first, end, isFinal, skipped, timeline, stream, process } = origin;
   const header: BlockHeader = {
     blockId: blockId(stream.streamId, first),
     first,
@@ -89,6 +89,7 @@ export function finishBlock(
     endNs: times === undefined ? stream.startNs : times.endNs.toString(),
     rows,
     isFinal,
+    ...(skipped === undefined ? {} : { skipped }),
     ...(timeline === undefined ? {} : { timeline }),
     stream,
     process,

@@ -79,6 +79,8 @@ export interface BlockOrigin {
   end: number;
   /** The writer has ended and nothing follows: spans that are open are lost. */
   isFinal: boolean;
+  /** Records that whoever made it did not know, and has left out; undefined for none. */
+  skipped?: number;
   /** The ring's time at `end`, for whoever goes on there and has nothing but the block. */
   timeline?: TimelineState;
   stream: BlockStream;
@@ -267,6 +269,8 @@ function checkHeader(header: BlockHeader, what: string): void {
     need(Timeline.isState(timeline), "/timeline", timeline);
   }
   need(typeof header.isFinal === "boolean", "/isFinal", header.isFinal);
+  const { skipped } = header;
+  need(skipped === undefined || isCount(skipped), "/skipped", skipped);
   for (const field of ["beginNs", "endNs"] as const)
     need(isNs(header[field]), `/${field}`, header[field]);
   need(isNs(stream.startNs), "/stream/startNs", stream.startNs);

@@ -3,9 +3,9 @@
 // lie with numbers. `build.ts` fills this out of rings, `decode-properties.ts` reads it.
 
 import { DamageError } from "../../bytes.ts";
-import { EVENT_LIMITS, VALUE } from "../constants.ts";
+import { EVENT_LIMITS, SKIPPABLE_EVENTS, VALUE } from "../constants.ts";
 import type { Definitions } from "../definitions.ts";
-import { type EventProperties, ValueReader } from "../values.ts";
+import { type EventProperties, UNKNOWN_VALUE, ValueReader } from "../values.ts";
 import { type ColumnWriter, TextList } from "./planes.ts";
 import { DecimalWriter, PROPERTIES } from "./tables.ts";
 
@@ -126,7 +126,8 @@ export function arePropertiesSound(ints: Int32Array, at: number, end: number): b
         place++;
         break;
       default:
-        if ((word & 0xff) > VALUE.threw) return false;
+        if ((word & 0xff) >= SKIPPABLE_EVENTS) place += (count + 3) >> 2;
+        else if ((word & 0xff) > VALUE.threw) return false;
         place++;
     }
   }
@@ -288,6 +289,11 @@ export class PropertyTable {
         case VALUE.array:
           left += count;
           break;
+        default:
+          if ((word & 0xff) < SKIPPABLE_EVENTS) break;
+          signature[into++] = SKIPPABLE_EVENTS;
+          place += 1 + ((count + 3) >> 2);
+          continue;
       }
       signature[into++] = word;
       place++;
@@ -550,6 +556,8 @@ function templateOf(
         for (let i = 0; i < count; i++) parts.push(value(depth + 1));
         return `[${parts.join(",")}]`;
       }
+      case SKIPPABLE_EVENTS:
+        return JSON.stringify(UNKNOWN_VALUE);
     }
     // Definitions, and what is named in brackets: as the reader of values has it.
     const bytes = new Uint8Array(4);
