@@ -1,5 +1,6 @@
 // POST /v1/query and GET /v1/tables: who asks, and what a question is answered. The answer is made by src/lake/query.
 
+import { landlockVersion } from "../../ffi/index.ts";
 import { CallError, grantOf, type Log } from "../../guard/index.ts";
 import {
   type Query,
@@ -34,6 +35,12 @@ export class Queries {
   /** @param folder with all files of views, by absolute path */
   constructor(tables: AskedTables, folder: string, log: Log, limits: Partial<QueryLimits> = {}) {
     this.#tables = tables;
+    if (landlockVersion() === 0) {
+      log.warn("queries are confined by DuckDB and limits alone", {
+        why: "this kernel has no Landlock, or does not let this process use it",
+        hint: "docs/lake.md says what it would hold",
+      });
+    }
     this.#runner = new QueryRunner({
       ...{ tables: tables.seenBy(undefined), folder, limits },
       audit: (audit) => note(log, audit),
