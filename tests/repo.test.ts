@@ -73,6 +73,32 @@ describe("pages", () => {
   }
 });
 
+describe("decisions", () => {
+  const files = [...new Bun.Glob("docs/decisions/*.md").scanSync(ROOT)].sort();
+  const numberOf = (file: string) => Number(/(\d{4})-[^/]*$/.exec(file)?.[1]);
+
+  test("are numbered from 1, each number once, and say their number", async () => {
+    expect(files.map(numberOf)).toEqual(files.map((_, i) => i + 1));
+    for (const file of files) {
+      const [title] = (await Bun.file(join(ROOT, file)).text()).split("\n");
+      expect(title).toStartWith(`# ${numberOf(file)}. `);
+    }
+  });
+
+  test("that are cited by their number are there", async () => {
+    const missing: string[] = [];
+    for (const glob of ["{src,tests,bench,scripts}/**/*.ts", "c/*.{c,h}", "*.md", "docs/**/*.md"]) {
+      for (const file of new Bun.Glob(glob).scanSync(ROOT)) {
+        const text = await Bun.file(join(ROOT, file)).text();
+        for (const [cited, number] of text.matchAll(/\b(?:decisions\/0*|[Dd]ecision )(\d+)/g)) {
+          if (Number(number) > files.length) missing.push(`${file}: ${cited}`);
+        }
+      }
+    }
+    expect(missing).toEqual([]);
+  });
+});
+
 describe("comments", () => {
   /** Of other projects. */
   const FOREIGN = /^(?:api\/src|drivers|linux)\//;
