@@ -15,6 +15,9 @@ export interface SpanRows {
   closes: Rows<CloseColumns>[];
 }
 
+/** Characters of properties that are put together. Spans that would need more stay halves, which the view joins. */
+const UNITS_MAX = 1 << 25;
+
 interface Half {
   block: number;
   row: number;
@@ -30,13 +33,15 @@ export function joinSpans(blocks: readonly DecodedBlock[]): SpanRows {
     if (stream.length === 0) byStream.set(streamId, stream);
     stream.push({ block, decoded });
   }
-  for (const stream of byStream.values()) joinStream(stream, joined);
+  const room = { units: UNITS_MAX };
+  for (const stream of byStream.values()) joinStream(stream, joined, room);
   return joined;
 }
 
 function joinStream(
   stream: readonly { block: number; decoded: DecodedBlock }[],
   joined: SpanRows,
+  room: { units: number },
 ): void {
   const sorted = [...stream].sort((a, b) => a.decoded.header.first - b.decoded.header.first);
   const decodedOf = new Map(stream.map(({ block, decoded }) => [block, decoded]));
@@ -49,11 +54,18 @@ function joinStream(
     for (let row = 0; row < closes.rows; row++) {
       const id = closes.spanId[row]!;
       const half = open.get(id);
-      const began = half && decodedOf.get(half.block)!.opens.beginNs[half.row]!;
-      if (half === undefined || began! > closes.endNs[row]!) {
+      const opens = half && decodedOf.get(half.block)!.opens;
+      if (half === undefined || opens!.beginNs[half.row]! > closes.endNs[row]!) {
         left.push(row);
         continue;
       }
+      const units =
+        textOf(opens!.properties, half.row).length + textOf(closes.properties, row).length;
+      if (units > room.units) {
+        left.push(row);
+        continue;
+      }
+      room.units -= units;
       open.delete(id);
       const pairs = ended.get(half.block) ?? { rows: [], closes: [] };
       ended.set(half.block, pairs);

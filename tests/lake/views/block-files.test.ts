@@ -8,7 +8,13 @@ import type { NewPartition } from "../../../src/lake/index.ts";
 import { BlockFiles, WRITTEN_VIEWS } from "../../../src/lake/views/block-files.ts";
 import { FILE_VIEWS, FILES, type FileView } from "../../../src/lake/views/files.ts";
 import { ParquetWriter } from "../../../src/lake/views/parquet-writer.ts";
-import { blankLogs, decodeBlockHeader, encodeBlock } from "../../../src/layout/index.ts";
+import {
+  blankCloses,
+  blankLogs,
+  blankSpans,
+  decodeBlockHeader,
+  encodeBlock,
+} from "../../../src/layout/index.ts";
 import { noColumns, ORIGIN, zstd } from "../../support/blocks.ts";
 import { queryParquet } from "../../support/parquet.ts";
 import { patience } from "../../support/speed.ts";
@@ -325,6 +331,25 @@ test("a block of few bytes that would be many rows of long texts, or of many pro
     expect(none).toEqual([]);
     expect(failure).toEqual({ message: "its texts take more than 4 GiB", isOfSystem: false });
   }
+});
+
+test("halves of spans that share long properties stay halves once there are too many", async () => {
+  const long = `{"text":"${"x".repeat(1 << 20)}"}`;
+  const ids = Array.from({ length: 200 }, (_, i) => BigInt(i + 1));
+  const shared = (count: number) => ({ index: new Uint32Array(count), texts: [long] });
+  const { opens } = { opens: { ...blankSpans(200), properties: shared(200) } };
+  const { closes } = { closes: { ...blankCloses(200), properties: shared(200) } };
+  for (const [i, id] of ids.entries()) opens.spanId[i] = closes.spanId[i] = id;
+  opens.beginNs.fill(T0);
+  closes.endNs.fill(T0 + 1n);
+  const blocks = [
+    encodeBlock(ORIGIN, { ...noColumns(), opens }, zstd),
+    encodeBlock({ ...ORIGIN, first: 4096, end: 8192 }, { ...noColumns(), closes }, zstd),
+  ].map((bytes) => ({ bytes, blockId: decodeBlockHeader(bytes).blockId }));
+  const { partitions: written } = await files.write("spans", blocks);
+  const rows = Object.groupBy(written, ({ viewName }) => viewName);
+  const sum = (view: FileView) => rows[view]!.reduce((all, each) => all + each.rows, 0);
+  expect([sum("spans"), sum("span_opens"), sum("span_closes")]).toEqual([15, 185, 185]);
 });
 
 test("properties that are no JSON do not keep a row away", async () => {
