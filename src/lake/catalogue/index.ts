@@ -5,6 +5,7 @@ export type {
   AddedSegment,
   BlockRow,
   BlockView,
+  LiveFile,
   NewPartition,
   NewSegment,
   PartitionRow,

@@ -109,6 +109,14 @@ export interface NewPartition {
   bounds: Readonly<Record<string, unknown>>;
 }
 
+/** What maintenance and queries have to know of a live file; its columns' bounds are long, and looked at by neither. */
+export interface LiveFile
+  extends Pick<NewPartition, "partitionId" | "viewName" | "file" | "day" | "minNs" | "maxNs"> {
+  rows: number;
+  schemaHash: string;
+  insertNs: bigint;
+}
+
 export interface PartitionRow extends NewPartition {
   state: "live" | "dropped";
   insertNs: bigint;
@@ -167,6 +175,23 @@ export function blockOf(raw: Raw): BlockRow {
     opens: count(raw, "opens"),
     closes: count(raw, "closes"),
     isFinal: count(raw, "is_final") === 1,
+    insertNs: long(raw, "insert_ns"),
+  };
+}
+
+export const LIVE_FILE_COLUMNS =
+  "partition_id, view_name, file, day, min_ns, max_ns, row_count, schema_hash, insert_ns";
+
+export function liveFileOf(raw: Raw): LiveFile {
+  return {
+    partitionId: text(raw, "partition_id"),
+    viewName: text(raw, "view_name"),
+    file: text(raw, "file"),
+    day: text(raw, "day"),
+    minNs: long(raw, "min_ns"),
+    maxNs: long(raw, "max_ns"),
+    rows: count(raw, "row_count"),
+    schemaHash: text(raw, "schema_hash"),
     insertNs: long(raw, "insert_ns"),
   };
 }

@@ -1,13 +1,15 @@
 // What maintenance writes down besides files: blocks that are set aside, and what was dropped for its age or for room.
 
+import { FOREVER_NS } from "../times.ts";
 import type { Catalogue } from "./catalogue.ts";
 import {
   type BlockRow,
   type BlockView,
   blockOf,
+  LIVE_FILE_COLUMNS,
+  type LiveFile,
+  liveFileOf,
   MARKS,
-  type PartitionRow,
-  partitionOf,
   type Raw,
   SET_ASIDE,
   type TimeRange,
@@ -43,18 +45,23 @@ export class ViewState {
   }
 
   /** Files of several views as they are at one moment. */
-  async filesOf(wanted: readonly WantedFiles[]): Promise<PartitionRow[]> {
+  async filesOf(wanted: readonly WantedFiles[]): Promise<LiveFile[]> {
     if (wanted.length === 0) return [];
     const conditions = wanted.map(
       (_, i) =>
         `(view_name = $${3 * i + 1} AND max_ns >= $${3 * i + 2} AND min_ns < $${3 * i + 3})`,
     );
     const rows: Raw[] = await this.#catalogue.read.unsafe(
-      `SELECT * FROM partitions WHERE state = 'live' AND (${conditions.join(" OR ")})
+      `SELECT ${LIVE_FILE_COLUMNS} FROM partitions WHERE state = 'live' AND (${conditions.join(" OR ")})
         ORDER BY min_ns, partition_id`,
       wanted.flatMap(({ view, fromNs, toNs }) => [view, fromNs, toNs]),
     );
-    return rows.map(partitionOf);
+    return rows.map(liveFileOf);
+  }
+
+  /** All files of a view. */
+  liveFiles(view: string): Promise<LiveFile[]> {
+    return this.filesOf([{ view, fromNs: 0n, toNs: FOREVER_NS }]);
   }
 
   /** Marks blocks as what a view goes without. Those that have gone or are in the view stay as they are. */

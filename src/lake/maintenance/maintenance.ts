@@ -56,7 +56,7 @@ export class LakeMaintenance implements Maintenance {
     const pinned = new PinnedFiles();
     const { materializer } = this;
     this.tables = new LakeTables({ dir, catalogue, state, materializer, pinned });
-    this.merger = new Merger({ catalogue, thread: merging, log, nowNs });
+    this.merger = new Merger({ catalogue, state, thread: merging, log, nowNs });
     const graceMs = pace.grace;
     this.retainer = new Retainer({
       ...{ dir, catalogue, state, blobs, log, retention, pinned, graceMs, nowNs },

@@ -1,7 +1,7 @@
 // Which files are merged. Files of about the same size, so that a row is written again only a few times, as in a tree of
 // sorted runs; once a day is over and quiet, what is left of it.
 
-import type { PartitionRow } from "../catalogue/index.ts";
+import type { LiveFile } from "../catalogue/index.ts";
 import { earlierOf } from "../times.ts";
 
 const MERGE = {
@@ -17,9 +17,9 @@ const MERGE = {
 } as const;
 
 /** @returns files of one view, groups of which each becomes one */
-export function planMerges(files: readonly PartitionRow[], nowNs: bigint): PartitionRow[][] {
+export function planMerges(files: readonly LiveFile[], nowNs: bigint): LiveFile[][] {
   const today = new Date(Number(nowNs / 1_000_000n)).toISOString().slice(0, 10);
-  const groups: PartitionRow[][] = [];
+  const groups: LiveFile[][] = [];
   // Files with other columns are left to themselves.
   const days = Map.groupBy(files, ({ day, schemaHash }) => `${day} ${schemaHash}`);
   for (const ofDay of days.values()) {
@@ -43,10 +43,10 @@ function stepOf(rows: number): number {
 }
 
 /** Neighbours in time, so that a merged file covers little of it. */
-function runs(files: readonly PartitionRow[], least: number): PartitionRow[][] {
+function runs(files: readonly LiveFile[], least: number): LiveFile[][] {
   const sorted = [...files].sort((a, b) => (a.minNs < b.minNs ? -1 : 1));
-  const groups: PartitionRow[][] = [];
-  let group: PartitionRow[] = [];
+  const groups: LiveFile[][] = [];
+  let group: LiveFile[] = [];
   let rows = 0;
   const close = () => {
     if (group.length >= least) groups.push(group);
@@ -70,14 +70,14 @@ const JOIN = {
 } as const;
 
 export interface PlannedJoin {
-  opens: PartitionRow[];
-  closes: PartitionRow[];
+  opens: LiveFile[];
+  closes: LiveFile[];
 }
 
 /** @returns for each day with beginnings of spans, these and the ends that may belong to them */
 export function planJoins(
-  opens: readonly PartitionRow[],
-  closes: readonly PartitionRow[],
+  opens: readonly LiveFile[],
+  closes: readonly LiveFile[],
   nowNs: bigint,
 ): PlannedJoin[] {
   const joins: PlannedJoin[] = [];
@@ -93,7 +93,7 @@ export function planJoins(
   return joins;
 }
 
-function upToRows(files: readonly PartitionRow[]): PartitionRow[] {
+function upToRows(files: readonly LiveFile[]): LiveFile[] {
   let rows = 0;
   const sorted = [...files].sort((a, b) => (a.minNs < b.minNs ? -1 : 1));
   return sorted.filter((file, i) => {

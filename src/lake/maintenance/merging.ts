@@ -2,7 +2,12 @@
 // that a query sees each row once; a kill before it leaves files that nobody knows.
 
 import type { Log } from "../../guard/index.ts";
-import { type Catalogue, CatalogueConflictError, type PartitionRow } from "../catalogue/index.ts";
+import {
+  type Catalogue,
+  CatalogueConflictError,
+  type LiveFile,
+  type ViewState,
+} from "../catalogue/index.ts";
 import { FILE_VIEWS, type FileThread, type FileView } from "../views/index.ts";
 import { type PlannedJoin, planJoins, planMerges } from "./merge-plan.ts";
 
@@ -11,6 +16,7 @@ const TRIED_MAX = 10_000;
 
 interface MergerParts {
   catalogue: Catalogue;
+  state: ViewState;
   thread: FileThread;
   log: Log;
   nowNs: () => bigint;
@@ -41,8 +47,8 @@ export class Merger {
   }
 
   async #mergeView(view: FileView): Promise<number> {
-    const { catalogue, thread, nowNs } = this.#parts;
-    const live = await catalogue.livePartitions(view);
+    const { state, thread, nowNs } = this.#parts;
+    const live = await state.liveFiles(view);
     const mergeable = live.filter(({ partitionId }) => !this.#unmergeable.has(partitionId));
     let replaced = 0;
     for (const files of planMerges(mergeable, nowNs())) {
@@ -58,9 +64,9 @@ export class Merger {
   }
 
   async #joinSpans(): Promise<number> {
-    const { catalogue, nowNs } = this.#parts;
+    const { state, nowNs } = this.#parts;
     const halves = async (view: FileView) =>
-      (await catalogue.livePartitions(view)).filter(
+      (await state.liveFiles(view)).filter(
         ({ partitionId }) => !this.#unmergeable.has(partitionId),
       );
     const opens = await halves("span_opens");
@@ -100,7 +106,7 @@ export class Merger {
   }
 
   /** Queries read these files as well as others; the next lake tries again. */
-  #leave(what: string, files: readonly PartitionRow[], { message }: Error): void {
+  #leave(what: string, files: readonly LiveFile[], { message }: Error): void {
     if (this.#isStopped) return;
     this.#parts.log.warn(what, { files: files.length, reason: message });
     if (this.#unmergeable.size >= TRIED_MAX) this.#unmergeable.clear();
@@ -108,7 +114,7 @@ export class Merger {
   }
 
   async #swap(
-    old: readonly PartitionRow[],
+    old: readonly LiveFile[],
     partitions: Parameters<Catalogue["swapPartitions"]>[1],
   ): Promise<number> {
     const { catalogue, log } = this.#parts;
@@ -127,6 +133,6 @@ export class Merger {
   }
 }
 
-function oldFile({ file, day, rows }: PartitionRow) {
+function oldFile({ file, day, rows }: LiveFile) {
   return { file, day, rows };
 }

@@ -1,31 +1,26 @@
 // Which files are merged: rows are written again a few times, whatever comes.
 
 import { expect, test } from "bun:test";
-import type { PartitionRow } from "../../../src/lake/index.ts";
+import type { LiveFile } from "../../../src/lake/catalogue/index.ts";
 import { planJoins, planMerges } from "../../../src/lake/maintenance/merge-plan.ts";
 import { DAY_NS, newPartition } from "../fixtures.ts";
 
 const SECOND_NS = 1_000_000_000n;
 const NOON_NS = DAY_NS + 43_200n * SECOND_NS;
 
-function file(
-  id: string,
-  second: number,
-  rows: number,
-  other: Partial<PartitionRow> = {},
-): PartitionRow {
+function file(id: string, second: number, rows: number, other: Partial<LiveFile> = {}): LiveFile {
   return {
     ...newPartition(id, "log_entries", DAY_NS + BigInt(second) * SECOND_NS, { rows }),
-    ...{ state: "live", insertNs: NOON_NS, droppedNs: undefined },
+    insertNs: NOON_NS,
     ...other,
   };
 }
 
-function files(count: number, rows: number, other: Partial<PartitionRow> = {}): PartitionRow[] {
+function files(count: number, rows: number, other: Partial<LiveFile> = {}): LiveFile[] {
   return Array.from({ length: count }, (_, i) => file(`${rows}-${i}`, i, rows, other));
 }
 
-const sizes = (groups: readonly PartitionRow[][]) => groups.map((group) => group.length);
+const sizes = (groups: readonly LiveFile[][]) => groups.map((group) => group.length);
 
 test("fewer than sixteen files of a size wait", () => {
   expect(planMerges([...files(15, 100), ...files(15, 10_000)], NOON_NS)).toEqual([]);
@@ -64,7 +59,7 @@ test("when a day is over and nothing has come for a while, all of it is merged",
 });
 
 test("a row is written again as often as there are steps of sizes", () => {
-  let live: PartitionRow[] = [];
+  let live: LiveFile[] = [];
   let written = 0;
   const seconds = 5_000;
   for (let second = 0; second < seconds; second++) {
