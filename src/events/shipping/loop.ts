@@ -117,6 +117,8 @@ export class ShippingLoop {
   }
 
   #tellStatus(): void {
+    // What could not be read from the disk a moment ago may be readable now.
+    this.#sender.wake();
     const { counters } = this.#sender;
     const { items: waiting, bytes: spoolBytes, oldestMs, trouble } = this.#spool;
     this.#tell({
