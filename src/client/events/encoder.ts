@@ -123,6 +123,15 @@ export class Encoder {
     this.ints[at] = VALUE.object | (count << 8);
   }
 
+  /** The next value is an element of a list that was begun as properties are. */
+  element(): void {
+    this.#left--;
+  }
+
+  endElements(at: number, count: number): void {
+    this.ints[at] = VALUE.array | (count << 8);
+  }
+
   /** Writes a key. @returns whether its value is to follow; otherwise it is hidden, and was written */
   key(name: string, key: Key): boolean {
     this.#key(name, key);

@@ -33,6 +33,9 @@ const COLON = 0x3a;
 const OPENING = 0x7b;
 const CLOSING = 0x7d;
 const BRACKET = 0x5b;
+const CLOSING_BRACKET = 0x5d;
+/** As deep as the encoder goes: what lies deeper is cut by that. */
+const DEPTH_MAX = EVENT_LIMITS.depth;
 const ZERO = 0x30;
 /** Digits of a number that is surely whole and exact. */
 const DIGITS_MAX = 15;
@@ -106,46 +109,20 @@ export class LineReader {
 
   /**
    * Encodes the properties before the message.
-   * @returns whether it could: there may be objects within, escapes, or something else than JSON
+   * @returns whether it could: there may be escapes, too much of all, or something else than JSON
    */
   properties(encoder: Encoder, keys: Keys): boolean {
     if (keys !== this.#keys) {
       this.#keys = keys;
       this.#known = new Map();
     }
-    const bytes = this.#bytes;
     const last = this.#propertiesEnd;
-    const object = encoder.beginProperties();
-    let count = 0;
     let at = this.#skipsLevel && this.#beginsWithLevel() ? this.#endOf(LEVEL.length, last) + 1 : 1;
     if (at <= 0) return false;
-    while (at < last) {
-      if (bytes[at] !== QUOTE) return false;
-      const keyAt = at + 1;
-      let hash = 0;
-      let byte = bytes[++at]!;
-      while (byte !== QUOTE) {
-        if (byte === BACKSLASH || at >= last) return false;
-        hash = (Math.imul(hash, 31) + byte) | 0;
-        byte = bytes[++at]!;
-      }
-      if (bytes[at + 1] !== COLON) return false;
-      const known = this.#keyAt(keyAt, at, hash, keys);
-      at += 2;
-      if (known.isLeftOut) {
-        at = this.#endOf(at, last);
-      } else {
-        if (encoder.isFull()) break;
-        at = encoder.key(known.name, known.key)
-          ? this.#value(at, last, encoder)
-          : this.#endOf(at, last);
-        count++;
-      }
-      if (at < 0 || at > last || (at < last && bytes[at] !== COMMA)) return false;
-      at++;
-    }
-    encoder.endProperties(object, count);
-    return true;
+    const object = encoder.beginProperties();
+    if (at < last) at = this.#members(at, last, encoder, keys, object, 0);
+    else encoder.endProperties(object, 0);
+    return at >= last;
   }
 
   /** The properties of any line of JSON, and its message; undefined of what is none. */
@@ -189,14 +166,90 @@ export class LineReader {
     return true;
   }
 
-  /** Encodes a text, a number, true, false or null. @returns where it ends; −1 for what is none of these */
-  #value(at: number, last: number, encoder: Encoder): number {
+  /**
+   * Encodes members of an object, those of the line itself up to the message.
+   * @param object where it begins in the encoder
+   * @returns where it ends; −1 for what has escapes, lies too deep, is too much, or is no JSON
+   */
+  #members(
+    start: number,
+    last: number,
+    encoder: Encoder,
+    keys: Keys,
+    object: number,
+    depth: number,
+  ): number {
+    const bytes = this.#bytes;
+    let at = start;
+    let count = 0;
+    for (;;) {
+      if (bytes[at] !== QUOTE) return -1;
+      const keyAt = at + 1;
+      let hash = 0;
+      let byte = bytes[++at]!;
+      while (byte !== QUOTE) {
+        if (byte === BACKSLASH || at >= last) return -1;
+        hash = (Math.imul(hash, 31) + byte) | 0;
+        byte = bytes[++at]!;
+      }
+      if (bytes[at + 1] !== COLON) return -1;
+      const known = this.#keyAt(keyAt, at, hash, keys);
+      at += 2;
+      if (depth === 0 && known.isLeftOut) {
+        at = this.#endOf(at, last);
+      } else {
+        if (encoder.isFull()) return -1;
+        at = encoder.key(known.name, known.key)
+          ? this.#value(at, last, encoder, keys, depth)
+          : this.#endOf(at, last);
+        count++;
+      }
+      if (at < 0 || at > last) return -1;
+      if (at === last || bytes[at] === CLOSING) break;
+      if (bytes[at] !== COMMA) return -1;
+      at++;
+    }
+    // The line's own members end at the message, and those of an object within at its end.
+    if ((at === last) !== (depth === 0)) return -1;
+    encoder.endProperties(object, count);
+    return depth === 0 ? at : at + 1;
+  }
+
+  #elements(start: number, last: number, encoder: Encoder, keys: Keys, depth: number): number {
+    const bytes = this.#bytes;
+    const list = encoder.beginProperties();
+    let at = start;
+    let count = 0;
+    while (bytes[at] !== CLOSING_BRACKET) {
+      if (count > 0 && bytes[at++] !== COMMA) return -1;
+      if (encoder.isFull()) return -1;
+      encoder.element();
+      at = this.#value(at, last, encoder, keys, depth);
+      if (at < 0 || at >= last) return -1;
+      count++;
+    }
+    encoder.endElements(list, count);
+    return at + 1;
+  }
+
+  /** Encodes a value. @returns where it ends; −1 as {@link LineReader.#members} */
+  #value(at: number, last: number, encoder: Encoder, keys: Keys, depth: number): number {
     const bytes = this.#bytes;
     const first = bytes[at]!;
     if (first === QUOTE) {
       const close = this.#endOf(at, last);
       if (close > 0) encoder.utf8(this.#view, at + 1, close - 1);
       return close;
+    }
+    if (first === OPENING || first === BRACKET) {
+      if (depth >= DEPTH_MAX) return -1;
+      if (first === BRACKET) return this.#elements(at + 1, last, encoder, keys, depth + 1);
+      const object = encoder.beginProperties();
+      if (bytes[at + 1] !== CLOSING) {
+        return this.#members(at + 1, last, encoder, keys, object, depth + 1);
+      }
+      encoder.endProperties(object, 0);
+      return at + 2;
     }
     let whole = 0;
     const start = first === MINUS ? at + 1 : at;
@@ -206,7 +259,7 @@ export class LineReader {
       if (digit < 0 || digit > 9) break;
       whole = whole * 10 + digit;
     }
-    if ((i === last || bytes[i] === COMMA) && i > start && i - start <= DIGITS_MAX) {
+    if (isEnd(bytes[i]!) && i > start && i - start <= DIGITS_MAX) {
       encoder.number(first === MINUS ? -whole : whole);
       return i;
     }
@@ -234,9 +287,14 @@ export class LineReader {
       return i + 1;
     }
     if (first === OPENING || first === BRACKET) return -1;
-    while (i < last && bytes[i] !== COMMA) i++;
+    while (i < last && !isEnd(bytes[i]!)) i++;
     return i;
   }
+}
+
+/** Whether a number or word has ended. */
+function isEnd(byte: number): boolean {
+  return byte === COMMA || byte === CLOSING || byte === CLOSING_BRACKET;
 }
 
 const LITERALS: ReadonlyMap<string, number> = new Map([
