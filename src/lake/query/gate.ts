@@ -289,7 +289,9 @@ function unparsed(
       "list them: PIVOT … ON level IN ('info', 'warn') USING count(*), or use FILTER",
     );
   }
-  if (error_type === "parser") return refusal("sql-syntax", error_message);
+  // What it parses and finds wrong at once, as an ARRAY of a subquery with two columns.
+  if (error_type !== "not implemented")
+    return refusal("sql-syntax", error_message, "correct the SQL");
   const word =
     /[a-z_]+/i.exec(sql.slice(from).replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, " "))?.[0] ?? "";
   return refusal("not-a-select", `${word.toUpperCase() || "this"} is refused: it is no SELECT`);

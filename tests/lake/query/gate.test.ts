@@ -49,6 +49,11 @@ describe("the gate refuses", () => {
     }
   });
 
+  test("SQL that the parser finds wrong, in the parser's words", async () => {
+    const { code, message } = await refusalOf("SELECT ARRAY(SELECT 1, 2)");
+    expect([code, message]).toEqual(["sql-syntax", "Subquery returns 2 columns - expected 1"]);
+  });
+
   test("SQL that is longer than anybody writes", async () => {
     expect((await refusalOf(`SELECT '${"x".repeat(300_000)}'`)).code).toBe("sql-too-long");
   });
