@@ -28,7 +28,7 @@ const DAYS_PER_BATCH = 64;
 const FILE_TEXT_BYTES = 1 << 27;
 const FILES_PER_DAY = 32;
 /** What is wrong with the host and not with a block, in DuckDB's words. */
-const OF_SYSTEM = /^IO Error/i;
+const OF_SYSTEM = /^IO Error|max_temp_directory_size/i;
 
 export interface BlockBytes {
   blockId: string;
