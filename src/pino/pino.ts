@@ -45,6 +45,8 @@ interface Stream {
 type Make = (...values: any[]) => any;
 type Pino = Make & { destination: Make; transport: Make };
 
+/** By these names pino has itself. */
+const ITSELF = ["pino", "default"];
 /** Says to pino that it tells a stream of each line's level before it. */
 const METADATA = Symbol.for("pino.metadata");
 const METADATA_NAMES = ["lastLevel", "lastObj", "lastMsg", "lastTime", "lastLogger"];
@@ -56,7 +58,10 @@ const METADATA_NAMES = ["lastLevel", "lastObj", "lastMsg", "lastTime", "lastLogg
 export function microview<P extends Pino>(pino: P, source: PinoSource): P {
   const recorder = recorderOf(source);
   const make = (given?: unknown, to?: unknown) => makeLogger(pino, recorder, given, to);
-  return Object.assign(make as P, pino);
+  const names = Object.fromEntries(
+    ITSELF.filter((name) => name in pino).map((name) => [name, make]),
+  );
+  return Object.assign(make as P, pino, names);
 }
 
 function makeLogger(pino: Pino, recorder: Recorder, given: unknown, to: unknown): unknown {

@@ -219,6 +219,23 @@ test("a handler's error that reaches error() of Bun.serve has ended the span", a
   expect(await ended(recorded, 1)).toMatchObject([{ name: "GET /throws", status: "error" }]);
 });
 
+test("a request that becomes a WebSocket is a span until it has", async () => {
+  await using host = new TestHost();
+  const { mv, recorded } = setUp(host);
+  const app = new Elysia()
+    .use(forElysia({ mv, spans: true }))
+    .ws("/socket", { message: (ws, message) => void ws.send(message) })
+    .listen({ hostname: "127.0.0.1", port: 0 });
+  host.onEnd(() => app.stop(true));
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  const socket = new WebSocket(`ws://127.0.0.1:${app.server!.port}/socket`);
+  socket.onopen = () => socket.send("echo");
+  socket.onmessage = ({ data }) => resolve(data);
+  expect(await promise).toBe("echo");
+  expect((await ended(recorded, 1)).map(({ status }) => status)).toEqual(["ok"]);
+  socket.close();
+});
+
 test("a caller is not trusted unless it is configured", async () => {
   await using host = new TestHost();
   const { mv, recorded } = setUp(host, {});

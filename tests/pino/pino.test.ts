@@ -32,6 +32,16 @@ test("a call of each level is a log of that level, with message and properties",
   ).toEqual(LEVELS.map((level) => [level, `at ${level} ö`, { user: 7, of: level, ü: "ä" }]));
 });
 
+test("what pino exports beside itself is there, and by its other names it records too", async () => {
+  await using host = new TestHost();
+  const { recorded, log: make } = setUp(host);
+  expect(make.levels).toEqual(pino.levels);
+  expect(make.stdSerializers).toBe(pino.stdSerializers);
+  make.pino().info("by its name");
+  (make as unknown as { default: typeof pino }).default().info("by default");
+  expect(recorded.messages).toEqual(["by its name", "by default"]);
+});
+
 test("an error is recorded as pino serialises it, with its stack and cause", async () => {
   await using host = new TestHost();
   const { recorded, log: make } = setUp(host);
