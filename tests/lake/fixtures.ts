@@ -16,6 +16,7 @@ export function newBlock(index: number, other: Partial<NewBlock> = {}): NewBlock
     blockId: `${streamId}-${firstWord.toString(16).padStart(14, "0")}`,
     streamId,
     processId: PROCESS_ID,
+    app: "shop",
     blobOffset: 8 + index * 1_000,
     blobBytes: 992,
     firstWord,
@@ -55,6 +56,7 @@ export function newSegment(segmentId: string, blocks: readonly NewBlock[]): NewS
     streams: [...new Set(blocks.map(({ streamId }) => streamId))].map((streamId) => ({
       streamId,
       processId: PROCESS_ID,
+      app: "shop",
       threadId: 0,
       startNs: DAY_NS,
     })),

@@ -187,12 +187,12 @@ test("a certificate of its own is not enough beyond loopback; one that callers n
   expect(lake.url).toStartWith("https://");
 });
 
-test("nobody can take the place of another's stream, and a process may have several applications", async () => {
+test("a stream is of one process, and a process may have several applications", async () => {
   await using host = new TestHost();
   const { lake, log } = await lakeOf(host);
   const process = { app: "shop", processId: "a".repeat(32) };
   await putSegment(lake.url, newSegmentId(), [logBlock(10, { process })]);
-  const other = { app: "bank", processId: "b".repeat(32) };
+  const other = { app: "shop", processId: "b".repeat(32) };
   const forged = [logBlock(10, { first: 10, process: other })];
   expect(await told(putSegment(lake.url, newSegmentId(), forged))).toBe("409 identity-conflict");
   const both = [logBlock(10, { process }), ...forged];

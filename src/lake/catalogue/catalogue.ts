@@ -5,11 +5,13 @@
 import type { SQL } from "bun";
 import { earlierOf, FOREVER_NS } from "../times.ts";
 import { Connection } from "./connection.ts";
+import { withOwnIds } from "./own-ids.ts";
 import {
   type AddedSegment,
   type BlockRow,
   type BlockView,
   blockOf,
+  type KnownBlock,
   LONG_BLOCK_NS,
   MARKS,
   type NewPartition,
@@ -29,6 +31,11 @@ import { addToTotals, COUNTED_COLUMNS, readTotals, type Totals, takeBlocksOff } 
 
 /** Values of one statement; SQLite takes 32,766. */
 const ROWS_PER_STATEMENT = 500;
+
+/** Blocks of one segment that have come before, and are compared with what is here. */
+const AGAIN_MAX = 16;
+
+const NOTHING_NEW = { isNew: false, known: 0, conflicts: [], again: [], ownIds: [] } as const;
 
 /** Somebody else has changed what a transaction relied on: nothing was written. Read again, and decide again. */
 export class CatalogueConflictError extends Error {
@@ -72,13 +79,15 @@ export class Catalogue {
    * Adds a segment with its blocks; the same again changes nothing, and a block that is known stays as it is.
    * @throws IdentityError when it says that a stream is another process's
    */
-  addSegment(segment: NewSegment): Promise<AddedSegment> {
+  addSegment(sent: NewSegment): Promise<AddedSegment> {
     const insertNs = this.#nowNs();
-    const { segmentId, blob, bytes, blocks } = segment;
+    const { segmentId, blob, bytes } = sent;
     return this.#db.write(async (tx) => {
       const row = { segment_id: segmentId, blob, bytes, insert_ns: insertNs };
       const { count } = await tx`INSERT INTO segments ${tx(row)} ON CONFLICT DO NOTHING`;
-      if (count === 0) return { isNew: false, blocks: blocks.length, known: 0, conflicts: [] };
+      if (count === 0) return { ...NOTHING_NEW, blocks: sent.blocks.length };
+      const { segment, given: ownIds } = await withOwnIds(tx, sent);
+      const { blocks } = segment;
       await insertProcesses(tx, segment.processes, insertNs);
       await insertStreams(tx, segment.streams, insertNs);
       await checkIdentities(tx, segment);
@@ -87,7 +96,7 @@ export class Catalogue {
       for (const { streamId, endNs } of blocks.filter(({ isFinal }) => isFinal)) {
         await tx`UPDATE streams SET ended_ns = ${endNs} WHERE stream_id = ${streamId} AND ended_ns IS NULL`;
       }
-      return { isNew: true, blocks: blocks.length, ...known };
+      return { isNew: true, blocks: blocks.length, ...known, ownIds };
     });
   }
 
@@ -435,10 +444,7 @@ async function insertStreams(
   }
 }
 
-/**
- * Otherwise whoever may bring events of one application could take the place of blocks of another's. A process may be of
- * several applications: it may have several clients.
- * @throws IdentityError */
+/** @throws IdentityError when a stream is another process's */
 async function checkIdentities(tx: SQL, { streams }: NewSegment): Promise<void> {
   const processOfStream = new Map(streams.map((each) => [each.streamId, each.processId]));
   for (const part of parts([...processOfStream.keys()])) {
@@ -456,9 +462,10 @@ async function insertBlocks(
   tx: SQL,
   { segmentId, blocks }: NewSegment,
   insertNs: bigint,
-): Promise<{ known: number; conflicts: string[] }> {
+): Promise<Pick<AddedSegment, "known" | "conflicts" | "again">> {
   let inserted = 0;
   const conflicts: string[] = [];
+  const again: KnownBlock[] = [];
   for (const part of parts(blocks)) {
     const rows = part.map((each) => ({
       block_id: each.blockId,
@@ -493,14 +500,21 @@ async function insertBlocks(
       part.filter(({ blockId }) => ids.has(blockId)),
     );
     if (added.length === part.length) continue;
-    const endOf = new Map(part.map(({ blockId, endWord }) => [blockId, endWord]));
-    const there: Raw[] =
-      await tx`SELECT block_id, end_word FROM blocks WHERE block_id IN ${tx([...endOf.keys()])}`;
-    for (const { block_id, end_word } of there) {
-      if (endOf.get(String(block_id)) !== Number(end_word)) conflicts.push(String(block_id));
+    const sent = new Map(
+      part.filter(({ blockId }) => !ids.has(blockId)).map((each) => [each.blockId, each]),
+    );
+    const there: Raw[] = await tx.unsafe(
+      `${BLOCKS} WHERE b.block_id IN (${[...sent.keys()].map((_, i) => `$${i + 1}`).join(", ")})`,
+      [...sent.keys()],
+    );
+    for (const { blockId, blob, endWord, blobOffset, blobBytes } of there.map(blockOf)) {
+      const one = sent.get(blockId)!;
+      if (one.endWord !== endWord || one.blobBytes !== blobBytes) conflicts.push(blockId);
+      else if (again.length < AGAIN_MAX)
+        again.push({ blockId, blob, blobOffset, blobBytes, sentOffset: one.blobOffset });
     }
   }
-  return { known: blocks.length - inserted, conflicts };
+  return { known: blocks.length - inserted, conflicts, again };
 }
 
 async function addBlocks(tx: SQL, blocks: NewSegment["blocks"]): Promise<void> {

@@ -1,6 +1,7 @@
 // The catalogue, for the rest of the lake.
 
 export { Catalogue, CatalogueConflictError, IdentityError } from "./catalogue.ts";
+export { isOwnIdOf } from "./own-ids.ts";
 export type {
   AddedSegment,
   BlockRow,

@@ -77,8 +77,9 @@ export interface NewSegment {
   blob: string;
   bytes: number;
   processes: readonly ProcessRow[];
-  streams: readonly Omit<StreamRow, "endedNs">[];
-  blocks: readonly Omit<BlockRow, "segmentId" | "blob" | "insertNs">[];
+  /** With the application of each, to which its id belongs. */
+  streams: readonly (Omit<StreamRow, "endedNs"> & { app: string })[];
+  blocks: readonly (Omit<BlockRow, "segmentId" | "blob" | "insertNs"> & { app: string })[];
 }
 
 export interface AddedSegment {
@@ -87,8 +88,21 @@ export interface AddedSegment {
   blocks: number;
   /** Blocks that another segment has brought before. */
   known: number;
-  /** Of those, the ones that ended elsewhere: what goes beyond is not in the lake. */
+  /** Of those, the ones that ended elsewhere or were longer: what goes beyond is not in the lake. */
   conflicts: readonly string[];
+  /** Of those, some that may be the same: where the bytes of each lie. */
+  again: readonly KnownBlock[];
+  /** Ids that an application has in place of what it sent, which is another's. */
+  ownIds: readonly string[];
+}
+
+/** A block that has come again, where it lies and where it was in what came. */
+export interface KnownBlock {
+  blockId: string;
+  blob: string;
+  blobOffset: number;
+  blobBytes: number;
+  sentOffset: number;
 }
 
 /** One immutable file of a view. */

@@ -2,7 +2,7 @@
 // told that a segment is here may delete it. The same segment again changes nothing.
 
 import { Buckets, CallError, type Grant, type Log } from "../../guard/index.ts";
-import { type Blobs, BlobsFullError } from "../blobs/index.ts";
+import { BlobMissingError, type Blobs, BlobsFullError } from "../blobs/index.ts";
 import { type AddedSegment, type Catalogue, IdentityError } from "../catalogue/index.ts";
 import type { LakeCounters } from "../counters.ts";
 import type { Disk } from "./disk.ts";
@@ -65,7 +65,7 @@ export class Ingestion {
     try {
       if (await catalogue.hasSegment(segmentId)) {
         counters.segmentsKnown++;
-        return { isNew: false, blocks: 0, known: 0, conflicts: [] };
+        return { isNew: false, blocks: 0, known: 0, conflicts: [], again: [], ownIds: [] };
       }
       return await this.#store(segmentId, bytes, grant);
     } catch (error) {
@@ -139,15 +139,38 @@ export class Ingestion {
     }
     const added = await catalogue.addSegment(segment);
     if (added.isNew) {
-      counters.stored(segment, added);
-      if (added.conflicts.length > 0 && this.#losses.take("")) {
-        log.warn("blocks came again with another end: what goes beyond the first one is lost", {
-          ...{ segment: segmentId, by: grant.name, blocks: added.conflicts.slice(0, 10) },
+      const conflicts = [...added.conflicts, ...(await this.#changed(added, bytes))];
+      counters.stored(segment, { ...added, conflicts });
+      const whose = { segment: segmentId, by: grant.name };
+      if (conflicts.length > 0 && this.#losses.take("")) {
+        log.warn("blocks came again with another end or other rows: the first ones stay", {
+          ...{ ...whose, blocks: conflicts.slice(0, 10) },
+        });
+      }
+      if (added.ownIds.length > 0 && this.#losses.take("")) {
+        log.warn("ids of another application came: they are kept apart under ids of their own", {
+          ...{ ...whose, ids: added.ownIds.slice(0, 10) },
         });
       }
       tell();
     } else counters.segmentsKnown++;
     return added;
+  }
+
+  /** Blocks that have come again with other bytes. */
+  async #changed({ again }: AddedSegment, sent: Uint8Array): Promise<string[]> {
+    const { blobs } = this.#options;
+    const changed: string[] = [];
+    for (const { blockId, blob, blobOffset, blobBytes, sentOffset } of again) {
+      const now = sent.subarray(sentOffset, sentOffset + blobBytes);
+      try {
+        const before = await blobs.get(blob, { offset: blobOffset, bytes: blobBytes });
+        if (Buffer.compare(before, now) !== 0) changed.push(blockId);
+      } catch (error) {
+        if (!(error instanceof BlobMissingError)) throw error;
+      }
+    }
+    return changed;
   }
 
   #read(segmentId: string, key: string, bytes: Uint8Array): ReadSegment {

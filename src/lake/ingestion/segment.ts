@@ -40,19 +40,21 @@ export function segmentOf(segmentId: string, blob: string, bytes: Uint8Array): R
   for (const { offset, block } of framesOf(bytes)) {
     const header = headerOf(block, offset);
     const { stream, process, blockId } = header;
-    const { processId } = process;
-    apps.add(process.app);
-    if (!processes.has(processId)) processes.set(processId, processRow(header));
-    if ((streams.get(stream.streamId)?.processId ?? processId) !== processId)
+    const { app, processId } = process;
+    // Ids belong to applications: a process may have several, and another's may be said to be one's own.
+    const keyOf = (id: string) => `${id} ${app}`;
+    apps.add(app);
+    if (!processes.has(keyOf(processId))) processes.set(keyOf(processId), processRow(header));
+    if ((streams.get(keyOf(stream.streamId))?.processId ?? processId) !== processId)
       throw new SegmentError(`stream ${stream.streamId} is of two processes`);
-    streams.set(stream.streamId, {
-      streamId: stream.streamId,
-      processId,
+    streams.set(keyOf(stream.streamId), {
+      ...{ streamId: stream.streamId, processId, app },
       threadId: stream.threadId,
       startNs: BigInt(stream.startNs),
     });
-    if (blocks.has(blockId)) throw new SegmentError(`block ${blockId} is in the segment twice`);
-    blocks.set(blockId, blockRow(header, offset, block.length));
+    if (blocks.has(keyOf(blockId)))
+      throw new SegmentError(`block ${blockId} is in the segment twice`);
+    blocks.set(keyOf(blockId), blockRow(header, offset, block.length));
   }
   return {
     ...{ segmentId, blob, bytes: bytes.length, apps },
@@ -118,6 +120,7 @@ function blockRow(
   const isMetrics = stream.kind === "metrics";
   return {
     ...{ blockId: header.blockId, streamId: stream.streamId, processId: process.processId },
+    app: process.app,
     ...{ blobOffset, blobBytes, firstWord: header.first, endWord: header.end },
     ...{ beginNs: BigInt(header.beginNs), endNs: BigInt(header.endNs), isFinal: header.isFinal },
     ...{ logs: rows.logs, spans: rows.spans, opens: rows.opens, closes: rows.closes },

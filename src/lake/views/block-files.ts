@@ -3,6 +3,7 @@
 
 import { zstdDecompressSync } from "node:zlib";
 import {
+  blockId as blockIdOf,
   DamageError,
   type DecodedBlock,
   decodeBlock,
@@ -11,7 +12,7 @@ import {
   SPAN_STATUSES,
   type SpanColumns,
 } from "../../layout/index.ts";
-import type { NewPartition } from "../catalogue/index.ts";
+import { isOwnIdOf, type NewPartition } from "../catalogue/index.ts";
 import { orderByDay } from "./day-order.ts";
 import { FILES, type FileView, spanName } from "./files.ts";
 import type { ParquetWriter } from "./parquet-writer.ts";
@@ -32,6 +33,8 @@ const OF_SYSTEM = /^IO Error|max_temp_directory_size/i;
 
 export interface BlockBytes {
   blockId: string;
+  /** Ids that the catalogue has it under, where they may not be those that it says itself. */
+  own?: { streamId: string; processId: string };
   bytes: Uint8Array;
 }
 
@@ -175,10 +178,11 @@ export class BlockFiles {
   async write(view: WrittenView, blocks: readonly BlockBytes[]): Promise<WrittenBlocks> {
     const damaged: WrittenBlocks["damaged"] = [];
     const decoded: DecodedBlock[] = [];
-    for (const { blockId, bytes } of blocks) {
+    for (const block of blocks) {
       try {
-        decoded.push(checked(blockId, decodeBlock(bytes, unzstd)));
+        decoded.push(owned(block, decodeBlock(block.bytes, unzstd)));
       } catch (error) {
+        const { blockId } = block;
         damaged.push({ blockId, reason: (error as Error).message });
       }
     }
@@ -322,11 +326,18 @@ function inFiles(rows: Uint32Array, sizes: Float64Array): Uint32Array[] {
   return files;
 }
 
-/** @throws DamageError when it is another block than the one that was asked for */
-function checked(blockId: string, block: DecodedBlock): DecodedBlock {
-  const given = block.header.blockId;
-  if (given !== blockId) throw new DamageError(`it is the block ${given}`, 0);
-  return block;
+/** A block by the catalogue's ids. @throws DamageError when it is another block than the one that was asked for */
+function owned({ blockId, own }: BlockBytes, block: DecodedBlock): DecodedBlock {
+  const { header } = block;
+  const { stream, process } = header;
+  const { streamId, processId } = own ?? { ...stream, processId: process.processId };
+  const isIt =
+    blockId === blockIdOf(streamId, header.first) &&
+    isOwnIdOf(streamId, stream.streamId) &&
+    isOwnIdOf(processId, process.processId);
+  if (!isIt) throw new DamageError(`it is the block ${header.blockId}`, 0);
+  const ids = { blockId, stream: { ...stream, streamId }, process: { ...process, processId } };
+  return { ...block, header: { ...header, ...ids } };
 }
 
 function spanColumns(block: number, columns: SpanColumns): Record<string, PartColumn> {

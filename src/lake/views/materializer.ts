@@ -297,9 +297,9 @@ export class Materializer {
       }
     }
     if (missing.length > 0) await this.#setAside(lane.view, missing);
-    return batch.flatMap(({ blockId }) => {
+    return batch.flatMap(({ blockId, streamId, processId }) => {
       const bytes = bytesOf.get(blockId);
-      return bytes === undefined ? [] : [{ blockId, bytes }];
+      return bytes === undefined ? [] : [{ blockId, own: { streamId, processId }, bytes }];
     });
   }
 }
