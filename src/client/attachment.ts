@@ -107,6 +107,11 @@ export class Attachment {
     this.#path = pathOf(answer, app, poolDir);
   }
 
+  /** The pool's file, as this process sees it. */
+  get path(): string {
+    return this.#path;
+  }
+
   /** Maps what the agent has handed out. @throws RangeError for what is none of the pool's pages */
   add(extents: readonly Extent[]): void {
     for (const extent of extents) {

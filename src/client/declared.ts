@@ -19,6 +19,8 @@ export interface DeclaredMetric {
 export interface Declared {
   writer: ThreadWriter;
   readonly metrics: Map<string, DeclaredMetric>;
+  /** Where the agent keeps the pool, if not in shared memory's own folder: rings belong there too. */
+  agentPoolDir?: string | undefined;
   /** Made when the first event is wanted. */
   recorder?: Recorder;
   onWarning: (warning: ApiError) => void;

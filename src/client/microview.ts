@@ -16,6 +16,7 @@ import {
   logLinearOptions,
   type MetricDefinition,
   millisecondsPer,
+  poolDirOf,
   slotsPerSeries,
 } from "../layout/index.ts";
 import type { ApiError } from "../rest/index.ts";
@@ -104,7 +105,7 @@ export class MicroView {
     checkServiceName(service);
     this.app = app;
     this.service = service;
-    const seenIn = options.poolDir ?? process.env["MICROVIEW_POOL_DIR"];
+    const seenIn = options.poolDir ?? (process.env["MICROVIEW_POOL_DIR"] || undefined);
     // The working directory may change before the service attaches again.
     const poolDir = seenIn === undefined ? undefined : resolve(seenIn);
     const socketPath = options.socket ?? defaultSocketPath(process.env, process.getuid?.());
@@ -125,7 +126,10 @@ export class MicroView {
       service,
       socketPath,
       onWarning: (warning) => declared.onWarning(warning),
-      ...(poolDir === undefined ? {} : { poolDir }),
+      // A service that sees pools elsewhere than the agent does has said where.
+      ...(poolDir === undefined
+        ? { onPool: (path) => followPool(declared, path, app) }
+        : { poolDir }),
     });
     const metrics = new Map();
     const declared: Declared = { writer, metrics, onWarning, evaluation: EVALUATION, owner: this };
@@ -138,7 +142,7 @@ export class MicroView {
     declared.recorder ??= new Recorder({
       app: this.app,
       service: this.service,
-      poolDir: this.#poolDir,
+      poolDir: this.#poolDir ?? declared.agentPoolDir,
       ...this.#events,
       onWarning: (warning) => declared.onWarning(warning),
     });
@@ -327,6 +331,12 @@ export class MicroView {
     metrics.set(key, { definition, metric, evaluation: EVALUATION });
     return metric;
   }
+}
+
+/** The agent makes room in rings that are beside its pools, and ships those. */
+function followPool(declared: Declared, path: string, app: string): void {
+  declared.agentPoolDir = poolDirOf(path, app);
+  declared.recorder?.follow(declared.agentPoolDir);
 }
 
 /** What two declarations of one metric have in common: its name, and its labels where those are open. */

@@ -32,6 +32,8 @@ interface WriterOptions {
   service: string;
   socketPath: string;
   poolDir?: string;
+  /** Told where the pool is, as soon as that is known and whenever it is elsewhere. */
+  onPool?: (path: string) => void;
   /** Told once about each thing that does not work. */
   onWarning: (warning: ApiError) => void;
 }
@@ -224,6 +226,7 @@ export class ThreadWriter {
     if (isKnown && answer.pool.poolId === from.poolId) {
       // It may have another name.
       from.follow(answer, app, poolDir);
+      this.#options.onPool?.(from.path);
       this.#reserve(undefined);
       this.#isLost = false;
       return;
@@ -250,6 +253,7 @@ export class ThreadWriter {
     this.#attachment = to;
     this.#reserved = undefined;
     this.#isLost = false;
+    this.#options.onPool?.(to.path);
   }
 
   /** Holds a place to come, instead of the one before. */

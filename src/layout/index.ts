@@ -264,6 +264,7 @@ export {
   defaultStateDir,
   isRingFile,
   type NamedPool,
+  poolDirOf,
   poolPath,
   poolsNamed,
   ringPath,

@@ -23,6 +23,12 @@ export function poolPath(app: string, poolDir?: string): string {
   return poolDir === undefined ? `${SHM_DIR}/${SHM_PREFIX}${app}` : `${poolDir}/${app}/pool`;
 }
 
+/** The pool directory that a pool's path is below; undefined for one in {@link SHM_DIR}. */
+export function poolDirOf(path: string, app: string): string | undefined {
+  const end = `/${app}/pool`;
+  return path.endsWith(end) ? path.slice(0, -end.length) : undefined;
+}
+
 /**
  * The file of a pool whose usual name in {@link SHM_DIR} somebody else has taken.
  * @param mark letters and digits that nobody could foresee

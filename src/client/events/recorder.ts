@@ -66,6 +66,8 @@ export class Recorder {
   readonly #thinning: Thinning;
   readonly #ringId = newRingId();
   #file: RingFile | undefined;
+  #poolDir: string | undefined;
+  #hasToldFolder = false;
   #tries = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   readonly #ring: RingWriter;
@@ -85,6 +87,7 @@ export class Recorder {
 
   constructor(options: RecorderOptions) {
     this.#options = options;
+    this.#poolDir = options.poolDir;
     this.#trusts = options.trustTraceparent ?? false;
     this.#clock = makeClock();
     this.#redaction = new Redaction(options.redact, options.redactHook);
@@ -283,10 +286,43 @@ export class Recorder {
     this.#ring.moveTo(memory);
   }
 
-  #makeFile(): RingFile | undefined {
-    const { app, service, poolDir, onWarning } = this.#options;
+  /** The agent looks for rings below this directory: the ring goes on there, with all that it has. */
+  follow(poolDir: string | undefined): void {
+    if (poolDir === this.#poolDir) return;
+    const before = this.#file;
+    // One that could not be made yet is tried there next.
+    if (before === undefined || !before.reserve()) {
+      // Where somebody ships it already it is where it should be.
+      if (before === undefined) this.#poolDir = poolDir;
+      return;
+    }
+    const { app, service, onWarning } = this.#options;
     try {
-      return makeRingFile(app, service, poolDir, this.#ringId, this.#clock);
+      this.#file = makeRingFile(app, service, poolDir, this.#ringId, this.#clock, (memory) =>
+        this.#ring.copyTo(memory),
+      );
+    } catch (error) {
+      before.unreserve();
+      if (this.#hasToldFolder) return;
+      this.#hasToldFolder = true;
+      onWarning({
+        code: "no-ring-there",
+        message: `events of ${app}/${service} stay in ${before.folder}, where the agent does not look for them: ${(error as Error).message}`,
+        hint: "let the service's user make files in the application's folder of the agent's --pool-dir",
+      });
+      return;
+    }
+    this.#poolDir = poolDir;
+    this.#moveTo(this.#file.memory);
+    before.remove();
+    before.close();
+  }
+
+  /** @param fill stores what there is already */
+  #makeFile(fill?: (memory: RingMemory) => void): RingFile | undefined {
+    const { app, service, onWarning } = this.#options;
+    try {
+      return makeRingFile(app, service, this.#poolDir, this.#ringId, this.#clock, fill);
     } catch (error) {
       const { message } = error as Error;
       if (this.#tries++ === 0) {
@@ -304,11 +340,8 @@ export class Recorder {
 
   /** There may be room for the ring by now: what it has so far moves there. */
   #makeAgain(): void {
-    this.#file = this.#makeFile();
-    if (this.#file === undefined) return;
-    const { memory } = this.#file;
-    this.#ring.copyTo(memory);
-    this.#moveTo(memory);
+    this.#file = this.#makeFile((memory) => this.#ring.copyTo(memory));
+    if (this.#file !== undefined) this.#moveTo(this.#file.memory);
   }
 
   #newTarget(name: string, place: () => string): Target {

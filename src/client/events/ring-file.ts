@@ -30,6 +30,8 @@ import type { RingClock, RingMemory } from "./ring-writer.ts";
 
 /** Rings belong to the user of the service alone. */
 const MODE = 0o600;
+/** Whoever ships a ring has the lock of its position. */
+const LEASE_BYTES = 8;
 /** Whoever makes a ring locks it at once; a file without lock and magic that is this old was left by somebody who died. */
 const UNLOCKED_MS = 10_000;
 
@@ -83,6 +85,14 @@ export function anchorOf(
 export interface RingFile {
   readonly memory: RingMemory;
   readonly geometry: RingGeometry;
+  /** Where it is, for people. */
+  readonly folder: string;
+  /** Keeps others from shipping what is in it. @returns false when somebody does so already */
+  reserve(): boolean;
+  /** Lets others ship it again. */
+  unreserve(): void;
+  /** Removes the file, of which there is a copy. */
+  remove(): void;
   /** Lets go of it. What was recorded stays. */
   close(): void;
 }
@@ -94,13 +104,17 @@ export function newRingId(): string {
   return Buffer.from(bytes).toString("hex");
 }
 
-/** @throws Error when there cannot be one: no room, no right, or too many that are in use */
+/**
+ * @param fill stores what the ring has from the beginning, before anybody takes it for one
+ * @throws Error when there cannot be one: no room, no right, or too many that are in use
+ */
 export function makeRingFile(
   app: string,
   service: string,
   poolDir: string | undefined,
   ringId: string,
   clock: RingClock,
+  fill?: (memory: RingMemory) => void,
 ): RingFile {
   const path = ringPath(app, ringId, poolDir);
   if (poolDir !== undefined) makeFolder(dirname(path));
@@ -127,9 +141,16 @@ export function makeRingFile(
         ticksPerMs: clock.ticksPerMs,
       }),
     );
-    finishRingHeader(bytes);
     const memory = memoryOf(mapping.buffer);
-    return { memory, geometry, close: () => hold.close([mapping]) };
+    fill?.(memory);
+    finishRingHeader(bytes);
+    return {
+      ...{ memory, geometry, folder: dirname(path) },
+      reserve: () => file.lock(geometry.shipperOffset, LEASE_BYTES),
+      unreserve: () => file.unlock(geometry.shipperOffset, LEASE_BYTES),
+      remove: () => rmSync(path, { force: true }),
+      close: () => hold.close([mapping]),
+    };
   } catch (error) {
     rmSync(path, { force: true });
     file.close();

@@ -133,13 +133,10 @@ export class RingWriter {
     this.#doubles = doubles;
   }
 
-  /** Copies all but the header, and the page of whoever ships, the head last. */
+  /** Copies all but the header into memory that nobody takes for a ring yet. */
   copyTo({ ints }: RingMemory): void {
-    const { stateOffset, shipperOffset, definitionsOffset, fileBytes } = this.#geometry;
-    ints.set(this.#ints.subarray(definitionsOffset / 4, fileBytes / 4), definitionsOffset / 4);
-    const state = this.#ints.subarray(stateOffset / 4, shipperOffset / 4);
-    ints.set(state.subarray(1), stateOffset / 4 + 1);
-    Atomics.store(ints, this.#headAt, state[0]!);
+    const { stateOffset, fileBytes } = this.#geometry;
+    ints.set(this.#ints.subarray(stateOffset / 4, fileBytes / 4), stateOffset / 4);
   }
 
   /** Appends to the table of definitions. @returns its number; 0 when there is no room */

@@ -1,10 +1,11 @@
 // An agent with --lake: what services record arrives there, once, whoever dies meanwhile.
 
 import { expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdirSync, readdirSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { AgentOptions } from "../../../src/agent/agent.ts";
-import { type DecodedBlock, UNKNOWN_IDENTITY } from "../../../src/layout/index.ts";
+import { SharedFile } from "../../../src/ffi/index.ts";
+import { type DecodedBlock, ringGeometry, UNKNOWN_IDENTITY } from "../../../src/layout/index.ts";
 import { textAt } from "../../support/blocks.ts";
 import { ROOT, TestHost } from "../../support/host.ts";
 import { containerId, FakeKubernetes, recordedPod } from "../../support/kubernetes.ts";
@@ -147,4 +148,59 @@ test("rows have the container and the pod of who has recorded, and the agent cou
     app: "microview",
     service: "agent",
   });
+});
+
+test("a service that was not told the agent's pool directory learns it from the agent, and loses nothing of before", async () => {
+  await using host = new TestHost();
+  await using lake = new LakeStandIn();
+  const app = `learns-${process.pid}`;
+  const inShm = () => readdirSync("/dev/shm").filter((name) => name.includes(`events.${app}.`));
+  const mv = host.client({ app });
+  for (const n of counted(10)) mv.log.info("before any agent", { n });
+  const span = mv.span("query").begin();
+  expect(inShm()).toHaveLength(1);
+  await host.agent({ shipping: shippingTo(lake, host) });
+  await until("what was recorded before has arrived", () => lake.numbers().length === 10);
+  expect(inShm()).toEqual([]);
+  span.end();
+  for (const n of counted(10)) mv.log.info("after", { n: 10 + n });
+  await until("what was recorded after, too", () => lake.numbers().length === 20);
+  expect(lake.numbers()).toEqual(counted(20));
+  expect(lake.streams().size).toBe(1);
+  expect(host.warnings).toEqual([]);
+  await mv.close();
+});
+
+test("a ring stays where it is while somebody ships it there", async () => {
+  await using host = new TestHost();
+  await using lake = new LakeStandIn();
+  const app = `stays-${process.pid}`;
+  const inShm = () => readdirSync("/dev/shm").filter((name) => name.includes(`events.${app}.`));
+  const mv = host.client({ app });
+  mv.log.info("a line", { n: 0 });
+  const [name] = inShm();
+  const path = join("/dev/shm", name!);
+  host.onEnd(() => rmSync(path, { force: true }));
+  const shipped = SharedFile.open(path, true);
+  host.onEnd(() => shipped.close());
+  expect(shipped.lock(ringGeometry().shipperOffset, 8)).toBe(true);
+  await host.agent({ shipping: shippingTo(lake, host) });
+  await mv.ready;
+  expect(mv.attached).toBe(true);
+  expect(inShm()).toEqual([name!]);
+});
+
+test("an empty MICROVIEW_POOL_DIR is none", async () => {
+  await using host = new TestHost();
+  const before = process.env["MICROVIEW_POOL_DIR"];
+  process.env["MICROVIEW_POOL_DIR"] = "";
+  try {
+    const mv = host.client();
+    await host.agent();
+    await mv.ready;
+    expect(mv.attached).toBe(true);
+  } finally {
+    if (before === undefined) delete process.env["MICROVIEW_POOL_DIR"];
+    else process.env["MICROVIEW_POOL_DIR"] = before;
+  }
 });
