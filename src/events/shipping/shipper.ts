@@ -10,7 +10,6 @@ import { OpenRing, ringsNamed } from "../rings.ts";
 import type { EventRule, RulesChange } from "../settings.ts";
 import type { Identify } from "./protocol.ts";
 import { ShippedRing, type ShippingContext } from "./shipped-ring.ts";
-
 import { Users } from "./users.ts";
 
 export interface ShipperOptions extends ShippingContext {
