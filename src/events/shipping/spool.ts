@@ -1,5 +1,5 @@
-// Blocks on disk until a lake has taken them: appended to an open segment, which is closed after a moment, sent, and
-// removed when it was acknowledged. Used by the shipper, which appends, and the sender, whose backlog it is.
+// Blocks on disk until a lake has taken them: appended to an open segment, one for each user and application, which is
+// closed after a moment, sent, and removed when it was acknowledged. Used by the shipper, which appends, and the sender, whose backlog it is.
 //
 //   DIR/lock                     held by the agent whose spool it is
 //   DIR/0000000001-<id>.seg …    segments (src/layout/events/block/segment.ts) in the order in which they were made
@@ -84,6 +84,13 @@ export interface SpooledStream {
   timeline: TimelineState | undefined;
 }
 
+/** A segment that blocks are appended to. */
+interface Open {
+  segment: Segment;
+  fd: number;
+  openedMs: number;
+}
+
 interface Segment {
   number: number;
   segmentId: string;
@@ -92,6 +99,8 @@ interface Segment {
   bytes: number;
   items: number;
   madeMs: number;
+  /** By the monotonic clock; 0 for one that was there before this process. */
+  sealedMs: number;
   isSynced: boolean;
   isRefused: boolean;
 }
@@ -100,11 +109,15 @@ const SEGMENT_BYTES_MAX = 1 << 20;
 /** How long a segment stays open, and how long while a lake is away, so that there are fewer files. */
 const OPEN_MS = 500;
 const OPEN_WHILE_BEHIND_MS = 10_000;
-const BEHIND_SEGMENTS = 8;
+/** The lake is behind when the oldest segment has waited for so long. */
+const BEHIND_MS = 3_000;
+/** Segments that are open at a time: files of this process. */
+const OPEN_MAX = 64;
 /** A segment that waits for so long is written through to the disk; most are gone before. */
 const SYNC_AFTER_MS = 1_000;
 /** A trouble is over when nothing has failed for so long. */
 const QUIET_MS = 2_000;
+const OLD = { sealedMs: 0, isSynced: false };
 const NAME = /^(\d{10})-([0-9a-f]{32})\.seg$/;
 
 export class Spool {
@@ -120,7 +133,11 @@ export class Spool {
   readonly #waiting: Segment[] = [];
   readonly #refused: Segment[] = [];
   readonly #streams = new Map<string, SpooledStream & { number: number }>();
-  #open: { segment: Segment; fd: number; openedMs: number } | undefined;
+  /**
+   * By user and application. A lake takes or refuses segments as a whole: what is wrong with one application's events, or
+   * what a token may not bring, is no reason to refuse others'.
+   */
+  readonly #open = new Map<string, Open>();
   #nextNumber = 1;
   #head: { request: SegmentRequest; segment: Segment } | undefined;
   /** It had to go while it was being sent. Whether it is lost is known when it has been sent. */
@@ -157,12 +174,13 @@ export class Spool {
 
   /** Segments that wait, the open one included. */
   get segments(): number {
-    return this.#waiting.length + (this.#open === undefined ? 0 : 1);
+    return this.#waiting.length + this.#open.size;
   }
 
   /** When the oldest segment was begun, Unix time; undefined when none waits. */
   get oldestMs(): number | undefined {
-    return (this.#waiting[0] ?? this.#open?.segment)?.madeMs;
+    const [open] = this.#open.values();
+    return (this.#waiting[0] ?? open?.segment)?.madeMs;
   }
 
   /** What it has of a stream; undefined when all of it was taken, or is lost. */
@@ -176,15 +194,17 @@ export class Spool {
    */
   append(
     block: Uint8Array,
-    { rows, stream, end, isFinal, timeline }: Appended,
+    { rows, stream, process, end, isFinal, timeline }: Appended,
     nowMs = Date.now(),
   ): boolean {
     const size = SEGMENT_FRAME_HEAD_BYTES + block.length;
-    const open = this.#open;
-    if (open !== undefined && open.segment.bytes + size > this.#segmentBytes) this.seal();
+    const owner = `${process.user}/${process.app}`;
+    const open = this.#open.get(owner);
+    if (open !== undefined && open.segment.bytes + size > this.#segmentBytes)
+      this.#seal(owner, open);
     this.#makeRoom(size + SEGMENT_HEAD_BYTES);
     try {
-      const { segment, fd } = this.#open ?? this.#begin(nowMs);
+      const { segment, fd } = this.#open.get(owner) ?? this.#begin(owner, nowMs);
       const frame = Buffer.concat([frameHead(block), block]);
       writeWhole(fd, frame, segment.bytes);
       segment.bytes += size;
@@ -197,24 +217,30 @@ export class Spool {
       return true;
     } catch (error) {
       this.#failed(error as Error);
-      this.#cutOff();
+      this.#cutOff(owner);
       return false;
     }
   }
 
-  /** Closes the open segment: it can be sent. @returns whether there was one */
+  /** Closes the open segments: they can be sent. @returns whether there were some */
   seal(): boolean {
-    const open = this.#open;
-    if (open === undefined) return false;
-    this.#open = undefined;
-    closeAnyway(open.fd);
+    let isAny = false;
+    for (const [owner, open] of this.#open) if (this.#seal(owner, open)) isAny = true;
+    return isAny;
+  }
+
+  /** @returns false for one that has nothing in it */
+  #seal(owner: string, { segment, fd }: Open): boolean {
+    this.#open.delete(owner);
+    closeAnyway(fd);
     // Its first block could not be written.
-    if (open.segment.bytes <= SEGMENT_HEAD_BYTES) {
-      this.bytes -= open.segment.bytes;
-      rmSync(open.segment.path, { force: true });
+    if (segment.bytes <= SEGMENT_HEAD_BYTES) {
+      this.bytes -= segment.bytes;
+      rmSync(segment.path, { force: true });
       return false;
     }
-    this.#waiting.push(open.segment);
+    segment.sealedMs = performance.now();
+    this.#waiting.push(segment);
     return true;
   }
 
@@ -233,10 +259,12 @@ export class Spool {
       segment.isSynced = true;
       sync(segment.path);
     }
-    const open = this.#open;
-    if (open === undefined) return false;
     const openMs = this.#isBehind ? OPEN_WHILE_BEHIND_MS : OPEN_MS;
-    return performance.now() - open.openedMs >= openMs && this.seal();
+    let isAny = false;
+    for (const [owner, open] of this.#open) {
+      if (performance.now() - open.openedMs >= openMs && this.#seal(owner, open)) isAny = true;
+    }
+    return isAny;
   }
 
   /** All that was recorded so far was appended: there is nothing to wait for. @returns whether there is more to send */
@@ -245,7 +273,8 @@ export class Spool {
   }
 
   get #isBehind(): boolean {
-    return this.#waiting.length >= BEHIND_SEGMENTS;
+    const oldest = this.#waiting[0];
+    return oldest !== undefined && performance.now() - oldest.sealedMs > BEHIND_MS;
   }
 
   peek(): SegmentRequest | undefined {
@@ -325,18 +354,20 @@ export class Spool {
     const segments: Segment[] = [];
     const names = readdirSync(folder).filter((name) => NAME.test(name));
     names.sort();
-    for (const name of names) {
+    const found = names.map((name) => ({ name, ...whatIs(join(folder, name)) }));
+    const newest = found.reduce((last, each) => Math.max(last, each.madeMs), 0);
+    const last = found.findLast(({ madeMs }) => madeMs === newest)?.name;
+    for (const { name, size, madeMs } of found) {
       const [, digits, segmentId] = NAME.exec(name)!;
       const path = join(folder, name);
       const number = Number(digits);
-      const { size, mtimeMs: madeMs } = statSync(path);
-      const segment = { number, segmentId: segmentId!, path, madeMs, isSynced: false, isRefused };
+      const segment = { number, segmentId: segmentId!, path, madeMs, ...OLD, isRefused };
       if (isRefused) {
         segments.push({ ...segment, bytes: size, items: 0 });
         this.bytes += size;
         continue;
       }
-      const { bytes, items } = this.#scan(path, number, name === names.at(-1));
+      const { bytes, items } = this.#scan(path, number, name === last);
       if (bytes <= SEGMENT_HEAD_BYTES) {
         rmSync(path);
         continue;
@@ -350,7 +381,7 @@ export class Spool {
 
   /**
    * Goes through a segment's sound blocks. What is damaged is taken out, and is lost.
-   * @param isLast no other one was written after it
+   * @param isLast no other one was written to after it
    */
   #scan(path: string, number: number, isLast: boolean): { bytes: number; items: number } {
     const all = readFileSync(path);
@@ -396,7 +427,9 @@ export class Spool {
     this.#options.onLost?.("damaged", events);
   }
 
-  #begin(nowMs: number) {
+  #begin(owner: string, nowMs: number): Open {
+    const [oldest] = this.#open;
+    if (this.#open.size >= OPEN_MAX && oldest !== undefined) this.#seal(...oldest);
     const number = this.#nextNumber;
     const segmentId = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
     const path = join(this.#options.folder, nameOf(number, segmentId));
@@ -412,18 +445,21 @@ export class Spool {
     this.bytes += SEGMENT_HEAD_BYTES;
     const segment: Segment = {
       ...{ number, segmentId, path, bytes: SEGMENT_HEAD_BYTES, items: 0, madeMs: nowMs },
+      sealedMs: 0,
       isSynced: false,
       isRefused: false,
     };
-    this.#open = { segment, fd, openedMs: performance.now() };
-    return this.#open;
+    const open = { segment, fd, openedMs: performance.now() };
+    this.#open.set(owner, open);
+    return open;
   }
 
   /** A block was written in part. */
-  #cutOff(): void {
-    if (this.#open === undefined) return;
+  #cutOff(owner: string): void {
+    const open = this.#open.get(owner);
+    if (open === undefined) return;
     try {
-      ftruncateSync(this.#open.fd, this.#open.segment.bytes);
+      ftruncateSync(open.fd, open.segment.bytes);
     } catch {
       // The next block is written over it, and whoever reads the file goes by what is sound.
     }
@@ -433,6 +469,7 @@ export class Spool {
     while (this.bytes + size > this.#options.maxBytes) {
       if (this.#refused.length > 0) this.#drop(this.#refused, "size");
       else if (this.#waiting.length > 0) this.#drop(this.#waiting, "size");
+      else if (this.#open.size > 1) this.#seal(...[...this.#open][0]!);
       else return;
     }
   }
@@ -496,11 +533,16 @@ export class Spool {
   }
 }
 
-type Appended = Pick<BlockHeader, "rows" | "stream" | "end" | "isFinal" | "timeline">;
+type Appended = Pick<BlockHeader, "rows" | "stream" | "process" | "end" | "isFinal" | "timeline">;
 
 /** An event is a row of a block; the end of a span that began earlier is none of its own. */
 export function itemsOf({ logs, measures, spans, opens }: BlockRows): number {
   return logs + measures + spans + opens;
+}
+
+function whatIs(path: string): { size: number; madeMs: number } {
+  const { size, mtimeMs: madeMs } = statSync(path);
+  return { size, madeMs };
 }
 
 function nameOf(number: number, segmentId: string): string {

@@ -138,6 +138,24 @@ describe("a lake", () => {
     ]);
   });
 
+  test("that refuses one application's events gets those of others", async () => {
+    await using host = new TestHost();
+    await using lake = new LakeStandIn();
+    lake.fate = async (request) => {
+      const text = await request.clone().text();
+      return text.includes('"app":"bank"') ? new Response("", { status: 403 }) : undefined;
+    };
+    const { status } = shipping(host, lake.url);
+    const [shop, bank] = ["shop", "bank"].map((app) => host.client({ poolDir: host.poolDir, app }));
+    for (const n of counted(10)) {
+      shop!.log.info("a line", { n });
+      bank!.log.info("a line", { n });
+    }
+    await until("one was refused", () => status()?.lost.refused === 10);
+    await until("the other has arrived", () => lake.numbers().length === 10);
+    expect(new Set(lake.logs().map(({ app }) => app))).toEqual(new Set(["shop"]));
+  });
+
   test("is shown the token that the file holds now", async () => {
     await using host = new TestHost();
     await using lake = new LakeStandIn();

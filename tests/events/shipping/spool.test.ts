@@ -9,6 +9,7 @@ import {
   rmSync,
   truncateSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -63,8 +64,11 @@ function append(to: Spool, first: number, events: number, nowMs?: number): boole
 
 const NAMES = ["1", "2", "3", "4"].map((n) => `000000000${n}-${n.repeat(32)}.seg`);
 
-function leave(n: number, bytes: Uint8Array | string): void {
-  writeFileSync(join(folder, NAMES[n]!), bytes);
+/** @param atS when it was written to last; by its number unless given */
+function leave(n: number, bytes: Uint8Array | string, atS = Date.now() / 1000 - 10 + n): void {
+  const path = join(folder, NAMES[n]!);
+  writeFileSync(path, bytes);
+  utimesSync(path, atS, atS);
 }
 
 /** A block with something in its version that this program does not know; its frame is sound. */
@@ -99,6 +103,38 @@ describe("a spool", () => {
     expect(made.bytes).toBe(made.peek()!.body.length);
     made.shift(made.peek()!);
     expect([made.items, made.bytes, segments().length]).toEqual([0, 0, 0]);
+    made.close();
+  });
+
+  test("keeps apart what users and applications have recorded, so that a lake refuses none for another's sake", () => {
+    const { made } = spool();
+    for (const [user, app] of [
+      ["me", "shop"],
+      ["me", "bank"],
+      ["you", "shop"],
+      ["me", "shop"],
+    ] as const) {
+      const { block, header } = blockOf(0, 1);
+      made.append(block, { ...header, process: { ...header.process, user, app } });
+    }
+    made.seal();
+    const counts: number[] = [];
+    for (let next = made.peek(); next !== undefined; next = made.peek()) {
+      counts.push(decodeSegment(next.body).length);
+      made.shift(next);
+    }
+    expect(counts).toEqual([2, 1, 1]);
+    made.close();
+  });
+
+  test("has a bound of files that are open at a time", () => {
+    const { made } = spool();
+    for (let i = 0; i < 200; i++) {
+      const { block, header } = blockOf(0, 1);
+      made.append(block, { ...header, process: { ...header.process, app: `app-${i}` } });
+    }
+    expect(made.peek()).toBeDefined();
+    expect([made.segments, made.items]).toEqual([200, 200]);
     made.close();
   });
 
@@ -209,7 +245,7 @@ describe("a spool", () => {
     made.close();
   });
 
-  test("counts what was torn off a segment that was not the last: no ring has it any more", () => {
+  test("counts what was torn off a segment that was not written to last: no ring has it any more", () => {
     const whole = encodeSegment([blockOf(0, 2).block, blockOf(2, 3).block]);
     leave(0, whole.slice(0, -5));
     leave(1, encodeSegment([blockOf(5, 1).block]).slice(0, -5));
@@ -219,6 +255,16 @@ describe("a spool", () => {
       ["damaged", 3],
       ["damaged", 1],
     ]);
+    expect([made.segments, made.items]).toEqual([2, 3]);
+    made.close();
+  });
+
+  test("does not count what was torn off by the agent's death: of several that were open it is the one that was written to last", () => {
+    const whole = encodeSegment([blockOf(0, 2).block, blockOf(2, 3).block]);
+    leave(0, whole.slice(0, -5), Date.now() / 1000);
+    leave(1, encodeSegment([blockOf(5, 1).block]));
+    const { made, lost } = spool();
+    expect(lost).toEqual([]);
     expect([made.segments, made.items]).toEqual([2, 3]);
     made.close();
   });
