@@ -53,7 +53,8 @@ function collect(rawArgs: readonly string[], flags: Flags): Collected {
       words.push(...rawArgs.slice(index + 1));
       break;
     }
-    if (!argument.startsWith("-") || argument === "-") {
+    // SQL may begin with a comment: what has a space behind its dashes is no flag.
+    if (!argument.startsWith("-") || /^-(?:$|-?\s)/.test(argument)) {
       words.push(argument);
       continue;
     }

@@ -22,7 +22,7 @@ export default defineSubcommand("export", {
     perfetto: flag.path({ description: "file to write" }),
     trace: flag.text({
       hint: "ID",
-      description: "only this trace; the beginning of its id will do",
+      description: "only this trace; the beginning or the end of its id will do",
     }),
     force: flag.toggle({ description: "replace the file" }),
     ...RANGE_FLAGS,
@@ -32,7 +32,9 @@ export default defineSubcommand("export", {
     if (perfetto === undefined) {
       throw new UsageError("--perfetto is missing", "name a file, e.g. --perfetto shop.pftrace");
     }
-    const { OutFile, perfettoFile, ProgressBar, traceIdIn } = await import("../explore/index.ts");
+    const { OutFile, perfettoFile, ProgressBar, traceIdIn, traceIdOf } = await import(
+      "../explore/index.ts"
+    );
     const traceDigits = trace === undefined ? undefined : traceIdIn(trace);
     if (trace !== undefined && traceDigits === undefined) {
       throw new UsageError(
@@ -43,6 +45,8 @@ export default defineSubcommand("export", {
     const range = rangeOf(options);
     const client = await openLake(options);
     const stop = stopSignal();
+    const traceId =
+      traceDigits === undefined ? undefined : await traceIdOf(client, traceDigits, range, stop);
     const { stderr } = process;
     const bar = new ProgressBar({
       write: (text) => void (stderr.isTTY && stderr.write(text)),
@@ -52,7 +56,7 @@ export default defineSubcommand("export", {
     const file = await OutFile.open(perfetto, force, "--perfetto");
     bar.start();
     try {
-      const pieces = perfettoFile(client, { range, traceDigits, onProgress }, counts, stop);
+      const pieces = perfettoFile(client, { range, traceId, onProgress }, counts, stop);
       for await (const piece of pieces) await file.write(piece);
       await file.complete();
     } catch (error) {

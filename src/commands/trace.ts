@@ -22,15 +22,15 @@ const LISTED = 20;
 
 export default defineSubcommand("trace", {
   description:
-    "Asks a lake for all spans of a trace, and for the logs that were written within them. The beginning of an id will do, from 8 digits on. Without an id, the slowest traces are listed.",
+    "Asks a lake for all spans of a trace, and for the logs that were written within them. The beginning or the end of an id will do, from 8 digits on. Without an id, the slowest traces are listed.",
   examples: [
-    { command: "microview trace 4bf92f3577b34da6", does: "where the time of a request went" },
+    { command: "microview trace a3ce929d0e0e4736", does: "where the time of a request went" },
     { command: "microview trace --last 15m", does: "the slowest of the last 15 minutes" },
-    { command: "microview trace 4bf92f3577b34da6 --json", does: "the same for programs" },
+    { command: "microview trace a3ce929d0e0e4736 --json", does: "the same for programs" },
   ],
   operands: flag.text({
     hint: "ID",
-    description: "id of a trace, the beginning of one, or a traceparent header",
+    description: "id of a trace, its beginning or end, or a traceparent header",
   }),
   flags: {
     ...RANGE_FLAGS,
@@ -70,7 +70,9 @@ export default defineSubcommand("trace", {
         const { last = DEFAULT_LAST_MS } = options;
         const when =
           options.from === undefined ? `the last ${formatDurationMs(last)}` : "that time";
-        process.stderr.write(`microview: there are no traces in ${when}\n`);
+        process.stderr.write(
+          `microview: there are no traces in ${when}\nhint: --last 1d looks further back\n`,
+        );
         return;
       }
       stdout.write(traceListText(traces, style, columns));
@@ -91,8 +93,15 @@ async function pick(many: number, stop: AbortSignal): Promise<number | undefined
   readline.on("close", () => resolve(""));
   readline.on("SIGINT", () => readline.close());
   stop.addEventListener("abort", () => readline.close());
-  const answer = await Promise.race([readline.question(`show which (1–${many})? `), isEnded]);
-  readline.close();
-  const number = Number(answer.trim());
-  return Number.isInteger(number) && number >= 1 && number <= many ? number - 1 : undefined;
+  try {
+    for (;;) {
+      const question = readline.question(`show which (1–${many}, Enter for none)? `);
+      const answer = (await Promise.race([question, isEnded])).trim();
+      if (answer === "") return undefined;
+      const number = Number(answer);
+      if (Number.isInteger(number) && number >= 1 && number <= many) return number - 1;
+    }
+  } finally {
+    readline.close();
+  }
 }

@@ -83,6 +83,13 @@ describe("strict parsing", () => {
     expect(() => parseStrictly(["stray"], { flags })).toThrow("unexpected argument 'stray'");
   });
 
+  test("takes a comment of SQL for an operand, and no flag", () => {
+    const sql = flag.text({ description: "SQL" });
+    for (const text of ["-- what goes wrong\nselect 1", "--\tone\nselect 1", "- 1"]) {
+      expect(parseStrictly([text], { flags: {}, operands: sql }).operands).toBe(text);
+    }
+  });
+
   test("refuses a second operand where one is taken", () => {
     const one = flag.text({ description: "one" });
     expect(parseStrictly(["a"], { flags: {}, operands: one }).operands).toBe("a");

@@ -1,7 +1,7 @@
 // `microview export --perfetto`: which events are fetched, in which pieces, and what is left when that fails.
 
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { LakeClient } from "../../src/explore/index.ts";
 import { perfettoFile } from "../../src/explore/perfetto/export.ts";
@@ -111,16 +111,30 @@ describe("microview export --perfetto", () => {
     await using host = new TestHost();
     const lake = lakeOfSpans(host);
     const out = join(host.folder, "slow.pftrace");
-    const flags = ["--perfetto", out, "--trace", "4bf92f35", "--lake", lake.url];
+    const flags = ["--perfetto", out, "--trace", TRACE_ID, "--lake", lake.url];
     expect((await runCli(["export", ...flags])).exitCode).toBe(0);
     const logs = lake.asked.filter(({ sql }) => sql.includes("from log_entries"));
     expect(logs).toHaveLength(2);
     for (const { sql, from } of logs) {
-      expect(sql).toContain(
-        "span_id in (select span_id from spans where trace_id >= '4bf92f35000000000000000000000000'",
-      );
+      expect(sql).toContain(`span_id in (select span_id from spans where trace_id = '${TRACE_ID}'`);
       expect(from).toBe(String(BEGIN_NS - 1_000_000_000n));
     }
+  });
+
+  test("replaces no device and no pipe, also by --force, and makes no file named -", async () => {
+    await using host = new TestHost();
+    const lake = lakeOfSpans(host);
+    const pipe = join(host.folder, "pipe");
+    expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
+    for (const path of [pipe, "-"]) {
+      const flags = ["--perfetto", path, "--force", "--lake", lake.url];
+      const { exitCode, stderr } = await runCli(["export", ...flags]);
+      expect({ exitCode, stderr }).toEqual({
+        exitCode: 2,
+        stderr: expect.stringContaining(`--perfetto: ${path} is no file`),
+      });
+    }
+    expect(statSync(pipe).isFIFO()).toBe(true);
   });
 
   test("leaves no file when it fails, and none when there is nothing", async () => {

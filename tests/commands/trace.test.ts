@@ -1,6 +1,8 @@
 // `microview trace`: which trace is shown, as text and as JSON, and what is said when there is none.
 
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { BEGIN_NS, REQUEST, sayTrace, TRACE_ID } from "../explore/fixtures/traces.ts";
 import { answer, FakeLake } from "../support/fake-lake.ts";
 import { TestHost } from "../support/host.ts";
@@ -23,7 +25,7 @@ describe("microview trace", () => {
       expect(stdout).toContain("session found {user: user-7}");
     }
     expect(lake.asked[0]!.sql).toContain(
-      "trace_id >= '4bf92f35000000000000000000000000' and trace_id <= '4bf92f35ffffffffffffffffffffffff'",
+      "(trace_id between '4bf92f35000000000000000000000000' and '4bf92f35ffffffffffffffffffffffff' or right(trace_id, 8) = '4bf92f35')",
     );
     // Logs are looked for around the trace alone.
     expect(lake.asked[1]).toMatchObject({
@@ -50,17 +52,40 @@ describe("microview trace", () => {
     expect(trace.spans[5]).toMatchObject({ status: "lost", endNs: null, durationMs: null });
   });
 
-  test("of several that begin alike, names them", async () => {
+  test("of several that begin or end alike, says which there are, and when each began", async () => {
     await using host = new TestHost();
     const other = TRACE_ID.replace(/.$/, "0");
-    const lake = new FakeLake(host, () =>
-      answer({ trace_id: "VARCHAR" }, [[TRACE_ID], [other], [TRACE_ID]]),
+    const types = {
+      ...{ trace_id: "VARCHAR", begin_text: "VARCHAR", first_service: "VARCHAR" },
+      ...{ first_name: "VARCHAR", traces: "BIGINT" },
+    };
+    const candidates = [
+      [TRACE_ID, String(BEGIN_NS), "gateway", "POST /buy", 12],
+      [other, String(BEGIN_NS), "auth", "check", 12],
+    ];
+    const lake = new FakeLake(host, (sql) =>
+      sql.includes("arg_min")
+        ? answer(types, candidates)
+        : answer({ trace_id: "VARCHAR" }, [[TRACE_ID], [other], [TRACE_ID]]),
     );
-    const { exitCode, stderr } = await runCli(["trace", "4bf92f35", "--lake", lake.url]);
-    expect(exitCode).toBe(1);
-    expect(stderr).toBe(
-      `microview: 2 traces begin with 4bf92f35:\n  ${TRACE_ID}\n  ${other}\nhint: give more digits\n`,
-    );
+    const begun = new Date(Number(BEGIN_NS / 1_000_000n)).toISOString();
+    const said = [
+      "12 traces have ids that begin or end with 4bf92f35:",
+      `  ${TRACE_ID}  ${begun}  gateway  POST /buy`,
+      `  ${other}  ${begun}  auth  check`,
+      "  and 10 more",
+      "hint: give more digits",
+      "",
+    ].join("\n");
+    const file = join(host.folder, "a.pftrace");
+    for (const args of [
+      ["trace", "4bf92f35"],
+      ["export", "--perfetto", file, "--trace", "4bf92f35"],
+    ]) {
+      const { exitCode, stderr } = await runCli([...args, "--lake", lake.url]);
+      expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: `microview: ${said}` });
+    }
+    expect(existsSync(file)).toBe(false);
   });
 
   test("that is not there is looked for further back", async () => {
@@ -79,8 +104,8 @@ describe("microview trace", () => {
     const { stdout } = await runCli(["trace", "--lake", lake.url]);
     expect(stdout.split("\n")).toEqual([
       "#  began         took     spans  services  troubles  first              trace",
-      "─  ────────────  ───────  ─────  ────────  ────────  ─────────────────  ────────────────",
-      "1  12:00:00.000  24.5 ms      6         3         1  gateway POST /buy  4bf92f3577b34da6",
+      "─  ────────────  ───────  ─────  ────────  ────────  ─────────────────  ────────────────────────────────",
+      `1  12:00:00.000  24.5 ms      6         3         1  gateway POST /buy  ${TRACE_ID}`,
       "",
     ]);
     const { stdout: json } = await runCli(["trace", "--json", "--lake", lake.url]);
@@ -93,7 +118,7 @@ describe("microview trace", () => {
     expect(await runCli(["trace", "--last", "5m", "--lake", lake.url])).toEqual({
       exitCode: 0,
       stdout: "",
-      stderr: "microview: there are no traces in the last 5m\n",
+      stderr: "microview: there are no traces in the last 5m\nhint: --last 1d looks further back\n",
     });
   });
 

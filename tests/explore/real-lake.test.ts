@@ -37,9 +37,9 @@ describe("a real lake", () => {
   test("gives all that an export for Perfetto needs", async () => {
     await using host = new TestHost();
     const client = await filledLake(host);
-    for (const traceDigits of [undefined, TRACE_ID]) {
+    for (const traceId of [undefined, TRACE_ID]) {
       const counts = { spans: 0, logs: 0, measures: 0 };
-      const options = { range: {}, traceDigits, rowsPerSlice: 2 };
+      const options = { range: {}, traceId, rowsPerSlice: 2 };
       const pieces = await Array.fromAsync(perfettoFile(client, options, counts));
       expect(counts).toEqual({ spans: 3, logs: 1, measures: 0 });
       if (withoutPerfetto() !== undefined) continue;

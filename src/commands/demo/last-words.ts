@@ -6,6 +6,7 @@ import {
   LakeClient,
   LakeError,
   loadTrace,
+  SHORT_DIGITS,
   type TimeRange,
   waterfallLines,
   writeAnswer,
@@ -42,7 +43,7 @@ export async function lastWords(options: LastWords): Promise<void> {
       loadTrace(client, traceId, {}, stop),
     ]);
     write(`\n${style.bold(`microview query ${safeJson(LOGGED)}`)}\n${table}`);
-    write(`\n${style.bold(`microview trace ${traceId.slice(0, 16)}`)}\n`);
+    write(`\n${style.bold(`microview trace ${traceId.slice(-SHORT_DIGITS)}`)}\n`);
     write(`${waterfallLines(trace, { style, columns: columns ?? 100 }).join("\n")}\n`);
   } catch (error) {
     if (!stop.aborted && !(error instanceof LakeError)) throw error;

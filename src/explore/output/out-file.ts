@@ -1,7 +1,7 @@
 // A file of --out or --perfetto: it is there when all of the answer is in it, and nothing is there when that fails.
 
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { SettingError } from "../../settings/index.ts";
 
@@ -30,7 +30,18 @@ export class OutFile {
    * @throws SettingError when the file cannot be made, or is there and must not be replaced
    */
   static async open(path: string, replaces: boolean, label = "--out"): Promise<OutFile> {
-    if (!replaces && existsSync(path)) {
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there !== undefined && !there.isFile() && !there.isDirectory()) {
+      // A device or a pipe would become a file.
+      throw new SettingError(`${label}: ${path} is no file`, "choose another name");
+    }
+    if (path === "-") {
+      throw new SettingError(
+        `${label}: - is no file`,
+        "leave it out to write to standard output, or write ./-",
+      );
+    }
+    if (!replaces && there !== undefined) {
       throw new SettingError(
         `${label}: ${path} already exists`,
         "choose another name, or use --force to replace it",

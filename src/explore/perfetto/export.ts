@@ -4,12 +4,13 @@
 import type { LakeClient } from "../lake/lake-client.ts";
 import { LakeError } from "../lake/lake-error.ts";
 import { around, type TimeRange } from "../lake/time-range.ts";
+import { hasDigits } from "../trace/trace-ids.ts";
 import { TracePackets } from "./trace-packets.ts";
 
 export interface ExportOptions {
   readonly range: TimeRange;
   /** Only this trace: its id, or the beginning of one. */
-  readonly traceDigits?: string | undefined;
+  readonly traceId?: string | undefined;
   /** Told how much is done, from 0 to 1. */
   readonly onProgress?: (share: number) => void;
   /** Rows that the lake sorts at once; tests give fewer. */
@@ -50,18 +51,18 @@ export async function* perfettoFile(
   counts: ExportCounts,
   stop?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const { range, traceDigits, onProgress, rowsPerSlice = ROWS_PER_SLICE } = options;
+  const { range, traceId, onProgress, rowsPerSlice = ROWS_PER_SLICE } = options;
   const pids = await processNumbers(client, range, stop);
   const packets = new TracePackets((processId) => pids.get(processId));
   let about = range;
   let done = 0;
   const plans: { source: Source; extent: Extent; about: TimeRange }[] = [];
-  for (const source of sourcesOf(traceDigits)) {
+  for (const source of sourcesOf(traceId)) {
     const extent = await extentOf(client, source, about, stop);
     if (extent === undefined) continue;
     plans.push({ source, extent, about });
     // What else belongs to a trace lies around its spans.
-    if (traceDigits !== undefined) about = around(extent.beginNs, extent.endNs);
+    if (traceId !== undefined) about = around(extent.beginNs, extent.endNs);
   }
   const total = plans.reduce((sum, { extent }) => sum + extent.rows, 0);
   if (total === 0) {
@@ -142,15 +143,10 @@ where ${where} and ${time} >= ${fromNs} and ${time} < ${untilNs} order by ${tabl
 
 const PLACE = "process_id, app, service, host";
 
-function sourcesOf(traceDigits: string | undefined): Source[] {
-  const least = traceDigits?.padEnd(32, "0");
-  const most = traceDigits?.padEnd(32, "f");
-  const ofTrace =
-    traceDigits === undefined ? "true" : `trace_id >= '${least}' and trace_id <= '${most}'`;
+function sourcesOf(traceId: string | undefined): Source[] {
+  const ofTrace = traceId === undefined ? "true" : hasDigits(traceId);
   const among = (column: string) =>
-    traceDigits === undefined
-      ? "true"
-      : `${column} in (select ${column} from spans where ${ofTrace})`;
+    traceId === undefined ? "true" : `${column} in (select ${column} from spans where ${ofTrace})`;
   return [
     {
       kind: "spans",

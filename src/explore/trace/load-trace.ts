@@ -1,30 +1,14 @@
-// Fetches a trace from a lake, by its id or by the beginning of it, and the list of those that took longest.
+// Fetches a trace from a lake, and the list of those that took longest.
 
-import { foreignWords } from "../../calling/index.ts";
 import type { LakeClient } from "../lake/lake-client.ts";
 import { LakeError } from "../lake/lake-error.ts";
 import { around, type TimeRange } from "../lake/time-range.ts";
 import { extentOf, type Trace, type TraceLog, type TraceSpan } from "./trace.ts";
+import { hasDigits, noSuchTrace, traceIdOf } from "./trace-ids.ts";
 
 /** Nobody reads more. */
 const SPANS_MAX = 20_000;
 const LOGS_MAX = 20_000;
-const CANDIDATES_SHOWN = 10;
-
-export const ID_DIGITS = 32;
-export const ID_DIGITS_MIN = 8;
-
-/**
- * The id, or its beginning, in what a person gives: also `traceparent` headers and ids with dashes.
- * @returns undefined for what is none
- */
-export function traceIdIn(text: string): string | undefined {
-  const parent = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/i.exec(text.trim());
-  const digits = (parent?.[1] ?? text.trim().replaceAll("-", "")).toLowerCase();
-  const isId = /^[0-9a-f]+$/.test(digits);
-  return isId && digits.length >= ID_DIGITS_MIN && digits.length <= ID_DIGITS ? digits : undefined;
-}
-
 /**
  * @param digits of {@link traceIdIn}
  * @throws LakeError when there is no such trace in the range, or there are several
@@ -35,31 +19,20 @@ export async function loadTrace(
   range: TimeRange,
   stop?: AbortSignal,
 ): Promise<Trace> {
-  // By bounds rather than by a pattern, so that files whose ids lie elsewhere are not read.
-  const [least, most] = [digits.padEnd(ID_DIGITS, "0"), digits.padEnd(ID_DIGITS, "f")];
   const rows = await client.rows(
     `select trace_id, span_id, parent_id, cast(begin_ns as varchar) as begin_text,
   cast(end_ns as varchar) as end_text, app, service, host, process_id, stream_id, kind, status, name, target, place,
-  properties from spans where trace_id >= '${least}' and trace_id <= '${most}'
+  properties from spans where ${hasDigits(digits)}
 order by spans.begin_ns limit ${SPANS_MAX + 1}`,
     range,
     stop,
   );
   const ids = [...new Set(rows.map(({ trace_id }) => text(trace_id)))];
   const [traceId] = ids;
-  if (traceId === undefined) {
-    throw new LakeError(
-      `there is no trace ${digits} in the time that was asked about`,
-      "--last 1d looks further back; without an id, the slowest traces are listed",
-    );
-  }
+  if (traceId === undefined) throw noSuchTrace(digits);
   if (ids.length > 1) {
-    const shown = ids.slice(0, CANDIDATES_SHOWN).map((id) => foreignWords(id));
-    const more = ids.length > shown.length ? `\n  and ${ids.length - shown.length} more` : "";
-    throw new LakeError(
-      `${ids.length} traces begin with ${digits}:\n  ${shown.join("\n  ")}${more}`,
-      "give more digits",
-    );
+    // Says which there are, and when they began.
+    return loadTrace(client, await traceIdOf(client, digits, range, stop), range, stop);
   }
   const spans = rows.slice(0, SPANS_MAX).map(spanOf);
   const { beginNs, endNs } = extentOf({ traceId, spans, logs: [], isCut: false });

@@ -4,6 +4,7 @@ import { formatSeconds } from "../../text/index.ts";
 import type { Style } from "../output/style.ts";
 import { TableText } from "../output/table.ts";
 import type { TraceSummary } from "./load-trace.ts";
+import { SHORT_DIGITS } from "./trace-ids.ts";
 
 export function traceListText(
   traces: readonly TraceSummary[],
@@ -25,8 +26,8 @@ export function traceListText(
     trace.services,
     trace.troubles,
     `${trace.service} ${trace.name}`,
-    // Enough to give again.
-    trace.traceId.slice(0, 16),
+    // For people as much as is enough to give again, the end, which is random.
+    columns === undefined ? trace.traceId : trace.traceId.slice(-SHORT_DIGITS),
   ]);
   return table.rows(rows) + table.end();
 }
