@@ -95,6 +95,19 @@ describe("a segment", () => {
     expect((await it.catalogue.processes([PROCESS_ID])).get(PROCESS_ID)?.service).toBe("auth");
   });
 
+  test("with an empty last block ends a stream where its last event is, in whatever order they come", async () => {
+    await using it = await opened();
+    const none = { beginNs: DAY_NS, endNs: DAY_NS, logs: 0, spans: 0 };
+    const last = newBlock(2, { ...none, endWord: 200, isFinal: true });
+    const endedNs = async () =>
+      (await it.catalogue.streams([last.streamId])).get(last.streamId)?.endedNs;
+    await it.catalogue.addSegment(newSegment("s1", [newBlock(0)]));
+    await it.catalogue.addSegment(newSegment("s2", [last]));
+    expect(await endedNs()).toBe(newBlock(0).endNs);
+    await it.catalogue.addSegment(newSegment("s3", [newBlock(1)]));
+    expect(await endedNs()).toBe(newBlock(1).endNs);
+  });
+
   test("with thousands of blocks is one transaction", async () => {
     await using it = await opened();
     const blocks = Array.from({ length: 2_345 }, (_, i) => newBlock(i));

@@ -3,7 +3,7 @@
 // that has its rows are written in one transaction, so each event is in a view once, whenever the lake is killed.
 
 import type { SQL } from "bun";
-import { earlierOf, FOREVER_NS } from "../times.ts";
+import { earlierOf, FOREVER_NS, laterOf } from "../times.ts";
 import { Connection } from "./connection.ts";
 import { withOwnIds } from "./own-ids.ts";
 import {
@@ -31,6 +31,8 @@ import { addToTotals, COUNTED_COLUMNS, readTotals, type Totals, takeBlocksOff } 
 
 /** Values of one statement; SQLite takes 32,766. */
 const ROWS_PER_STATEMENT = 500;
+/** Blocks at a stream's end of which one has its last event: the others may be empty. */
+const LAST_BLOCKS = 16;
 
 /** Blocks of one segment that have come before, and are compared with what is here. */
 const AGAIN_MAX = 16;
@@ -93,9 +95,7 @@ export class Catalogue {
       await checkIdentities(tx, segment);
       const known = await insertBlocks(tx, segment, insertNs);
       await addToTotals(tx, { segments: 1, segmentBytes: bytes });
-      for (const { streamId, endNs } of blocks.filter(({ isFinal }) => isFinal)) {
-        await tx`UPDATE streams SET ended_ns = ${endNs} WHERE stream_id = ${streamId} AND ended_ns IS NULL`;
-      }
+      await endStreams(tx, blocks);
       return { isNew: true, blocks: blocks.length, ...known, ownIds };
     });
   }
@@ -321,10 +321,19 @@ export class Catalogue {
     });
   }
 
-  /** Forgets streams and processes of which nothing is left: neither blocks nor files with events since `sinceNs`. */
+  /**
+   * Forgets streams and processes of which nothing is left: neither blocks nor files with events since `sinceNs`. Files may
+   * have rows of blocks that are gone, and a query takes from the stream whether their spans were lost.
+   */
   forgetProcesses(sinceNs: bigint): Promise<void> {
     return this.#db.write(async (tx) => {
+      const [row]: Raw[] =
+        await tx`SELECT min(min_ns) AS first FROM partitions WHERE state = 'live'`;
+      const firstNs = BigInt((row!["first"] as bigint | null) ?? FOREVER_NS);
+      // One that has not ended says nothing about its spans. Where nobody knows when it ended, no block was there then.
       await tx`DELETE FROM streams WHERE insert_ns < ${sinceNs}
+        AND (ended_ns IS NULL
+          OR (CASE WHEN ended_ns > start_ns THEN ended_ns ELSE insert_ns END) < ${firstNs})
         AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.stream_id = streams.stream_id)`;
       await tx`DELETE FROM processes WHERE insert_ns < ${sinceNs}
         AND NOT EXISTS (SELECT 1 FROM streams s WHERE s.process_id = processes.process_id)`;
@@ -515,6 +524,23 @@ async function insertBlocks(
     }
   }
   return { known: blocks.length - inserted, conflicts, again };
+}
+
+/**
+ * Writes down when streams ended: the last event of a stream may be in a block before the final one, which is often empty,
+ * and may come after it.
+ */
+async function endStreams(tx: SQL, blocks: NewSegment["blocks"]): Promise<void> {
+  for (const [streamId, ofStream] of Map.groupBy(blocks, (block) => block.streamId)) {
+    const endNs = ofStream.map((block) => block.endNs).reduce(laterOf);
+    await tx`UPDATE streams SET ended_ns = ${endNs} WHERE stream_id = ${streamId} AND ended_ns < ${endNs}`;
+    if (!ofStream.some(({ isFinal }) => isFinal)) continue;
+    // Not of all blocks: there may be millions.
+    const [row]: Raw[] = await tx`SELECT max(end_ns) AS last FROM (
+      SELECT end_ns FROM blocks WHERE stream_id = ${streamId} ORDER BY first_word DESC LIMIT ${LAST_BLOCKS}) AS newest`;
+    const last = laterOf(endNs, BigInt((row!["last"] as bigint | null) ?? endNs));
+    await tx`UPDATE streams SET ended_ns = ${last} WHERE stream_id = ${streamId} AND ended_ns IS NULL`;
+  }
 }
 
 async function addBlocks(tx: SQL, blocks: NewSegment["blocks"]): Promise<void> {

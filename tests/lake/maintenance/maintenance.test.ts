@@ -13,6 +13,7 @@ import {
 import { join } from "node:path";
 import { sweepFiles } from "../../../src/lake/maintenance/sweep.ts";
 import { encodeSegment } from "../../../src/layout/index.ts";
+import { ORIGIN } from "../../support/blocks.ts";
 import { grownBlock } from "../../support/grown-blocks.ts";
 import { patience } from "../../support/speed.ts";
 import { type MadeBlock, makeBlock, T0 } from "../views/blocks.ts";
@@ -208,6 +209,38 @@ test("what was dropped does not come back when it is sent again, also where newe
   expect(await count()).toEqual(before);
   await lake.maintenance.retainer.round();
   expect(await lake.catalogue.blocksWithout("log_entries")).toEqual([]);
+});
+
+test("a span that was lost is not open again when a file that has it outlives its process's blocks", async () => {
+  const clock = { nowNs: at(0) };
+  await using lake = await SmallLake.open({
+    ...{ retention: { ageMs: 24 * 3_600_000 }, nowNs: () => clock.nowNs },
+  });
+  const select = "SELECT span_id, status FROM spans ORDER BY begin_ns";
+  const of = (streamId: string) => ({ stream: { ...ORIGIN.stream, streamId } });
+  const opens = (spanId: bigint, seconds: number) => [{ spanId, beginNs: at(seconds) }];
+  const ended = of("00000000000000aa");
+  const blocks = [
+    makeBlock({ opens: opens(1n, 5) }, { ...ended, first: 16, end: 24 }),
+    makeBlock({}, { ...ended, first: 24, end: 24, isFinal: true }),
+    makeBlock({ opens: opens(2n, 3000) }, { ...of("00000000000000bb"), first: 16, end: 24 }),
+  ];
+  for (const block of blocks) {
+    await lake.add([block]);
+    await lake.query(select);
+  }
+  const before = await lake.query(select);
+  expect(before.map(({ status }) => status)).toEqual(["lost", "open"]);
+  clock.nowNs = at(10) + 24n * HOUR_NS;
+  await lake.maintenance.merger.round();
+  expect(await liveRows(lake, "span_opens")).toEqual([2]);
+  await lake.maintenance.retainer.round();
+  expect(await lake.catalogue.blocksIn({ fromNs: 0n, toNs: 1n << 62n })).toHaveLength(1);
+  expect(await lake.query(select)).toEqual(before);
+  // When the file goes, nothing has the stream any more.
+  clock.nowNs += HOUR_NS;
+  await lake.maintenance.retainer.round();
+  expect(await lake.catalogue.streams(["00000000000000aa", "00000000000000bb"])).toEqual(new Map());
 });
 
 test("when there is too much, the oldest goes, and what came last stays", async () => {
