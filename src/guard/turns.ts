@@ -49,6 +49,11 @@ export class Turns {
     };
   }
 
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   #mayBegin(caller: string): boolean {
     const { atOnce } = this.#options;
     return this.#taken < atOnce && (this.#takenBy.get(caller) ?? 0) < this.#perCaller.atOnce;

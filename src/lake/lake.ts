@@ -137,7 +137,10 @@ export class Lake {
       disk: new Disk(folder.dir, options.reserveBytes ?? RESERVE_BYTES),
       added: () => maintenance.wake(),
     });
-    this.#queries = new Queries(maintenance.tables, folder.viewsDir, log, options.queries);
+    this.#queries = new Queries({
+      ...{ tables: maintenance.tables, folder: folder.viewsDir, log, limits: options.queries },
+      isShared: !this.#isOnlyForItsUser,
+    });
     this.#guard = new Guard({
       ...{ tokens, allowHosts, log, flags: LAKE_GUARD_FLAGS },
       anyone: anyone(["read", "ingest", "events:read"]),

@@ -3,12 +3,12 @@
 
 import { availableParallelism } from "node:os";
 import { type Libraries, unpackLibraries } from "../../duckdb/index.ts";
+import { Turns } from "../../guard/index.ts";
 import { type ChildOptions, QueryChild, textOf } from "./child.ts";
 import { FORMATS, type Format, FRAME, type Frame } from "./frames.ts";
 import { QueryError } from "./query-error.ts";
 import { instantNs } from "./range.ts";
 import { selfCommand } from "./self.ts";
-import { Slots } from "./slots.ts";
 import type { OpenTables, QueryRange, QueryTables } from "./tables.ts";
 
 export interface QueryLimits {
@@ -21,6 +21,8 @@ export interface QueryLimits {
   /** Of DuckDB; the process may have some more for rows on their way out. */
   memoryBytes: number;
   threads: number;
+  /** How long nobody may read on in an answer while others wait for their turn. */
+  unreadMs: number;
 }
 
 const CORES = availableParallelism();
@@ -31,6 +33,7 @@ export const DEFAULT_QUERY_LIMITS: QueryLimits = {
   timeMs: 60_000,
   memoryBytes: 512 * 1024 * 1024,
   threads: Math.min(CORES, 4),
+  unreadMs: 10_000,
 };
 
 /** A query that somebody sends. */
@@ -61,6 +64,8 @@ export interface QueryRunnerOptions {
   limits?: Partial<QueryLimits>;
   /** Called once per query, when it has ended. */
   audit?: (audit: QueryAudit) => void;
+  /** Several callers share it: one turn is always another's, and no caller has more than a quarter of those who wait. */
+  isShared?: boolean;
   /** How many processes wait for queries. */
   warm?: number;
 }
@@ -75,7 +80,7 @@ const CONTENT_TYPES: Readonly<Record<Format, string>> = {
 export class QueryRunner {
   readonly #options: QueryRunnerOptions;
   readonly #limits: QueryLimits;
-  readonly #slots: Slots;
+  readonly #turns: Turns;
   readonly #warm: QueryChild[] = [];
   readonly #busy = new Set<QueryChild>();
   #libraries: Libraries | undefined;
@@ -84,7 +89,12 @@ export class QueryRunner {
   constructor(options: QueryRunnerOptions) {
     this.#options = options;
     this.#limits = { ...DEFAULT_QUERY_LIMITS, ...options.limits };
-    this.#slots = new Slots(this.#limits.concurrent, this.#limits.waiting);
+    const { concurrent, waiting } = this.#limits;
+    const share = { atOnce: concurrent - 1, waiting: Math.ceil(waiting / 4) };
+    this.#turns = new Turns({
+      ...{ atOnce: concurrent, waiting, refusal: tooMany },
+      ...(options.isShared === true ? { perCaller: share } : {}),
+    });
     const unpacking = unpackLibraries();
     if (unpacking === undefined) this.#warmUp();
     else void this.#share(unpacking);
@@ -99,6 +109,7 @@ export class QueryRunner {
    * Answers a query. The response has begun to be made when this resolves; its body is made while it is read.
    * @param signal the caller has gone: the process is killed
    * @param tables what the caller may see, where that is less than all
+   * @param caller who takes turns with others
    * @throws QueryError when there is no answer, as long as no byte of one is there
    */
   async run(
@@ -106,6 +117,7 @@ export class QueryRunner {
     signal: AbortSignal,
     who = "nobody",
     tables = this.#options.tables,
+    caller = who,
   ): Promise<Response> {
     const asked = checked(query);
     const begunMs = performance.now();
@@ -119,17 +131,20 @@ export class QueryRunner {
       this.#options.audit?.(audit);
     };
     try {
-      const free = await this.#slots.take(signal);
+      const free = await this.#turns.take(caller, signal);
       if (this.#isClosed) throw stopped();
       const child = this.#take();
-      const running = new Running(child, asked, audit, begunMs, (outcome) => {
-        signal.removeEventListener("abort", gone);
-        this.#busy.delete(child);
-        child.kill();
-        free();
-        end(outcome);
-        this.#warmUp();
-      });
+      const running = new Running(
+        { child, asked, audit, begunMs, unread: this.#unread },
+        (outcome) => {
+          signal.removeEventListener("abort", gone);
+          this.#busy.delete(child);
+          child.kill();
+          free();
+          end(outcome);
+          this.#warmUp();
+        },
+      );
       const gone = () => running.leave();
       signal.addEventListener("abort", gone, { once: true });
       const response = await running.begin(tables, this.#limits.timeMs);
@@ -158,6 +173,11 @@ export class QueryRunner {
       this.#warmUp();
     }
   }
+
+  readonly #unread = {
+    afterMs: () => this.#limits.unreadMs,
+    isInTheWay: () => this.#turns.waiting > 0,
+  };
 
   #take(): QueryChild {
     let child = this.#warm.shift();
@@ -193,6 +213,21 @@ interface Asked {
   range: QueryRange;
 }
 
+interface RunningParts {
+  child: QueryChild;
+  asked: Asked;
+  audit: QueryAudit;
+  begunMs: number;
+  unread: Unread;
+}
+
+/** Answers that nobody reads on in. */
+interface Unread {
+  afterMs(): number;
+  /** Whether others wait for their turn. */
+  isInTheWay(): boolean;
+}
+
 /** One query on its way. */
 class Running {
   readonly #gone = new AbortController();
@@ -200,14 +235,21 @@ class Running {
   /** What was read before there was a response. */
   #first: Frame | undefined;
 
-  constructor(
-    readonly child: QueryChild,
-    readonly asked: Asked,
-    readonly audit: QueryAudit,
-    readonly begunMs: number,
-    /** Called once. */
-    readonly ended: (outcome: string) => void,
-  ) {}
+  readonly child: QueryChild;
+  readonly asked: Asked;
+  readonly audit: QueryAudit;
+  readonly #parts: RunningParts;
+  /** Called once. */
+  readonly #ended: (outcome: string) => void;
+  #untilRead: Timer | undefined;
+
+  constructor(parts: RunningParts, ended: (outcome: string) => void) {
+    this.child = parts.child;
+    this.asked = parts.asked;
+    this.audit = parts.audit;
+    this.#parts = parts;
+    this.#ended = ended;
+  }
 
   async begin(tables: QueryTables, timeMs: number): Promise<Response> {
     const { sql, format, range } = this.asked;
@@ -227,10 +269,37 @@ class Running {
       throw this.#gone.signal.aborted ? gone() : error;
     }
     const body = new ReadableStream<Uint8Array>(
-      { pull: (controller) => this.#pull(controller), cancel: () => this.leave() },
+      {
+        start: (controller) => this.#awaitReader(controller),
+        pull: async (controller) => {
+          clearTimeout(this.#untilRead);
+          await this.#pull(controller);
+          this.#awaitReader(controller);
+        },
+        cancel: () => this.leave(),
+      },
       { highWaterMark: 0 },
     );
     return new Response(body, { headers: { "content-type": CONTENT_TYPES[format] } });
+  }
+
+  /** Somebody may ask and never read, and would keep the turn until the query's time is up. */
+  #awaitReader(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    clearTimeout(this.#untilRead);
+    if (this.#hasEnded) return;
+    const { unread } = this.#parts;
+    this.#untilRead = setTimeout(() => {
+      if (!unread.isInTheWay()) return this.#awaitReader(controller);
+      const error = new QueryError(
+        "unread",
+        "nobody has read on in the answer, and others wait for their turn",
+        "read it as it comes, or ask for less",
+        503,
+      );
+      controller.error(error);
+      this.#end(error);
+    }, unread.afterMs());
+    this.#untilRead.unref();
   }
 
   /** Nobody waits for the answer any more. */
@@ -263,7 +332,8 @@ class Running {
           return line({ progress: JSON.parse(textOf(frame)) });
         }
         if (frame.kind !== FRAME.end) continue;
-        const { audit, begunMs } = this;
+        const { audit } = this;
+        const { begunMs } = this.#parts;
         audit.rows = JSON.parse(textOf(frame)) as number;
         const ms = Math.round(performance.now() - begunMs);
         if (isNdjson) line({ end: { rows: audit.rows, ms, files: audit.files } });
@@ -298,8 +368,9 @@ class Running {
   #finish(outcome: string): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    clearTimeout(this.#untilRead);
     this.child.rest();
-    this.ended(outcome);
+    this.#ended(outcome);
   }
 }
 
@@ -330,6 +401,15 @@ function wrong(message: string, hint: string): QueryError {
 
 function gone(): QueryError {
   return new QueryError("caller-gone", "the caller has left", "", 499);
+}
+
+function tooMany(waiting: number): QueryError {
+  return new QueryError(
+    "too-many-queries",
+    `${waiting} queries wait already`,
+    "try again in a moment",
+    429,
+  );
 }
 
 function stopped(): QueryError {

@@ -1,7 +1,7 @@
 // POST /v1/query and GET /v1/tables: who asks, and what a question is answered. The answer is made by src/lake/query.
 
 import { landlockVersion } from "../../ffi/index.ts";
-import { CallError, grantOf, type Log } from "../../guard/index.ts";
+import { CallError, grantOf, type Log, sharerOf } from "../../guard/index.ts";
 import {
   type Query,
   type QueryAudit,
@@ -28,12 +28,21 @@ export interface AskedTables {
   seenBy(allows: ((app: string) => boolean) | undefined): QueryTables;
 }
 
+interface QueriesParts {
+  tables: AskedTables;
+  /** With all files of views, by absolute path. */
+  folder: string;
+  log: Log;
+  limits?: Partial<QueryLimits> | undefined;
+  /** Whether others than the lake's own user ask. */
+  isShared: boolean;
+}
+
 export class Queries {
   readonly #tables: AskedTables;
   readonly #runner: QueryRunner;
 
-  /** @param folder with all files of views, by absolute path */
-  constructor(tables: AskedTables, folder: string, log: Log, limits: Partial<QueryLimits> = {}) {
+  constructor({ tables, folder, log, limits = {}, isShared }: QueriesParts) {
     this.#tables = tables;
     if (landlockVersion() === 0) {
       log.warn("queries are confined by DuckDB and limits alone", {
@@ -42,7 +51,7 @@ export class Queries {
       });
     }
     this.#runner = new QueryRunner({
-      ...{ tables: tables.seenBy(undefined), folder, limits },
+      ...{ tables: tables.seenBy(undefined), folder, limits, isShared },
       audit: (audit) => note(log, audit),
     });
   }
@@ -56,7 +65,7 @@ export class Queries {
     const query = await queryIn(request);
     try {
       const tables = this.#tables.seenBy(grant.all ? undefined : (app) => grant.allows(app));
-      return await this.#runner.run(query, request.signal, grant.name, tables);
+      return await this.#runner.run(query, request.signal, grant.name, tables, sharerOf(request));
     } catch (error) {
       if (!(error instanceof QueryError)) throw error;
       const headers = [429, 503].includes(error.status) ? { "retry-after": "1" } : {};

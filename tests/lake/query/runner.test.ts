@@ -383,6 +383,30 @@ describe("queries that come together", () => {
     expect((await readAnswer(await second)).rows).toEqual([[2]]);
   });
 
+  test("leave one turn to others, whoever asks a lot, and take turns by caller", async () => {
+    const shared = lake.runner({ limits: { concurrent: 2, waiting: 4 }, isShared: true });
+    const as = (who: string, sql: string) => shared.run({ sql }, STAYS, who);
+    const first = await as("evil", ENDLESS);
+    const second = as("evil", "SELECT 2");
+    const { code } = await errorOf(as("evil", "SELECT 3"));
+    expect(code).toBe("too-many-queries");
+    expect((await readAnswer(await as("ada", "SELECT 4"))).rows).toEqual([[4]]);
+    await first.body!.cancel();
+    expect((await readAnswer(await second)).rows).toEqual([[2]]);
+  });
+
+  test("end an answer that nobody reads, once others wait", async () => {
+    const audits: QueryAudit[] = [];
+    const narrow = lake.runner({
+      limits: { concurrent: 1, waiting: 1, unreadMs: 20 },
+      audit: (audit) => audits.push(audit),
+    });
+    const unread = await narrow.run({ sql: ENDLESS }, STAYS);
+    expect((await readAnswer(await narrow.run({ sql: "SELECT 2" }, STAYS))).rows).toEqual([[2]]);
+    expect(audits.map(({ outcome }) => outcome)).toEqual(["unread", "ok"]);
+    await expect(unread.text()).rejects.toThrow("nobody has read on");
+  });
+
   test("give up their turn when their callers leave", async () => {
     const narrow = lake.runner({ limits: { concurrent: 1, waiting: 1 } });
     const first = await narrow.run({ sql: ENDLESS }, STAYS);
