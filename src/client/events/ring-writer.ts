@@ -4,8 +4,11 @@
 import {
   type Anchor,
   EVENT,
+  EVENT_AT,
   EVENT_FLAGS,
+  EVENT_INT,
   EVENT_WORDS,
+  RECORD_AT,
   RING_SHARES,
   RING_SHIPPER,
   RING_STATE,
@@ -56,12 +59,31 @@ const publishInOrder: Publish = (ints, at, value) => {
 
 /** A span's kind and bits as they stand beside its depth. */
 export function shapeOf(kind: number, bits: number): number {
-  return (kind << 16) | (bits << 24);
+  return (kind << KIND_SHIFT) | (bits << BITS_SHIFT);
 }
 
 export function kindOf(shape: number): number {
-  return (shape >> 16) & 0xff;
+  return (shape >> KIND_SHIFT) & 0xff;
 }
+
+// Places of fields from a record's first, as indices of ints and of doubles.
+const POSITION_INT = RECORD_AT.position / 4;
+const TICK_DOUBLE = RECORD_AT.tick / 8;
+const VALUE_DOUBLE = EVENT_AT.measure.value / 8;
+const {
+  message: LOG_MESSAGE,
+  span: LOG_SPAN,
+  level: LOG_LEVEL,
+  target: LOG_TARGET,
+} = EVENT_INT.log;
+const { definition: MEASURE_DEFINITION, zero: MEASURE_ZERO } = EVENT_INT.measure;
+const { definition: BEGIN_DEFINITION, span: BEGIN_SPAN, parent: BEGIN_PARENT } = EVENT_INT.begin;
+const { shape: BEGIN_SHAPE, trace: BEGIN_TRACE } = EVENT_INT.begin;
+const { span: END_SPAN, status: END_STATUS } = EVENT_INT.end;
+const KIND_SHIFT = 8 * (EVENT_AT.begin.kind - EVENT_AT.begin.shape);
+const BITS_SHIFT = 8 * (EVENT_AT.begin.bits - EVENT_AT.begin.shape);
+/** The counters of a gap lie in the order of those of the state page. */
+const GAP_DOUBLE = EVENT_AT.gap.spans / 8;
 
 const DEPTH_MAX = 0xffff;
 const ANCHOR_EVERY_MS = 1000;
@@ -158,10 +180,10 @@ export class RingWriter {
     const tick = this.#now();
     const at = this.#reserve(EVENT_WORDS.measure, this.#measureLimit);
     if (at < 0) return this.#refuse(RING_STATE.refusedMeasures);
-    this.#ints[2 * at + 4] = definition;
-    this.#ints[2 * at + 5] = 0;
-    this.#doubles[at + 1] = tick;
-    this.#doubles[at + 3] = value;
+    this.#ints[2 * at + MEASURE_DEFINITION] = definition;
+    this.#ints[2 * at + MEASURE_ZERO] = 0;
+    this.#doubles[at + TICK_DOUBLE] = tick;
+    this.#doubles[at + VALUE_DOUBLE] = value;
     this.#commit(at, EVENT_WORDS.measure, EVENT.measure);
   }
 
@@ -171,10 +193,10 @@ export class RingWriter {
     const words = EVENT_WORDS.measure + ((tail.length + 1) >> 1);
     const at = this.#reserve(words, this.#measureLimit);
     if (at < 0) return this.#refuse(RING_STATE.refusedMeasures);
-    this.#ints[2 * at + 4] = definition;
-    this.#ints[2 * at + 5] = 0;
-    this.#doubles[at + 1] = tick;
-    this.#doubles[at + 3] = value;
+    this.#ints[2 * at + MEASURE_DEFINITION] = definition;
+    this.#ints[2 * at + MEASURE_ZERO] = 0;
+    this.#doubles[at + TICK_DOUBLE] = tick;
+    this.#doubles[at + VALUE_DOUBLE] = value;
     this.#append(at + EVENT_WORDS.measure, tail);
     this.#commit(at, words, EVENT.measure | (flagsOf(flags, tail) << 8));
   }
@@ -195,15 +217,15 @@ export class RingWriter {
     }
     const ints = this.#ints;
     const i = 2 * at;
-    ints[i + 4] = definition;
-    ints[i + 5] = span.sequence;
-    ints[i + 6] = parent;
-    ints[i + 7] = Math.min(span.depth, DEPTH_MAX) | span.shape;
-    ints[i + 8] = span.trace0;
-    ints[i + 9] = span.trace1;
-    ints[i + 10] = span.trace2;
-    ints[i + 11] = span.trace3;
-    this.#doubles[at + 1] = tick;
+    ints[i + BEGIN_DEFINITION] = definition;
+    ints[i + BEGIN_SPAN] = span.sequence;
+    ints[i + BEGIN_PARENT] = parent;
+    ints[i + BEGIN_SHAPE] = Math.min(span.depth, DEPTH_MAX) | span.shape;
+    ints[i + BEGIN_TRACE] = span.trace0;
+    ints[i + BEGIN_TRACE + 1] = span.trace1;
+    ints[i + BEGIN_TRACE + 2] = span.trace2;
+    ints[i + BEGIN_TRACE + 3] = span.trace3;
+    this.#doubles[at + TICK_DOUBLE] = tick;
     if (tail.length > 0) this.#append(at + EVENT_WORDS.begin, tail);
     this.#commit(at, words, EVENT.begin | (flagsOf(flags, tail) << 8));
     return true;
@@ -213,9 +235,9 @@ export class RingWriter {
     const tick = this.#now();
     const at = this.#reserve(EVENT_WORDS.end, this.#endLimit);
     if (at < 0) return this.#refuse(RING_STATE.refusedSpans);
-    this.#ints[2 * at + 4] = sequence;
-    this.#ints[2 * at + 5] = status;
-    this.#doubles[at + 1] = tick;
+    this.#ints[2 * at + END_SPAN] = sequence;
+    this.#ints[2 * at + END_STATUS] = status;
+    this.#doubles[at + TICK_DOUBLE] = tick;
     this.#commit(at, EVENT_WORDS.end, EVENT.end);
   }
 
@@ -225,9 +247,9 @@ export class RingWriter {
     const words = EVENT_WORDS.end + ((tail.length + 1) >> 1);
     const at = this.#reserve(words, this.#endLimit);
     if (at < 0) return this.#refuse(RING_STATE.refusedSpans);
-    this.#ints[2 * at + 4] = sequence;
-    this.#ints[2 * at + 5] = status;
-    this.#doubles[at + 1] = tick;
+    this.#ints[2 * at + END_SPAN] = sequence;
+    this.#ints[2 * at + END_STATUS] = status;
+    this.#doubles[at + TICK_DOUBLE] = tick;
     this.#append(at + EVENT_WORDS.end, tail);
     this.#commit(at, words, EVENT.end | (flagsOf(EVENT_FLAGS.properties, tail) << 8));
   }
@@ -250,11 +272,11 @@ export class RingWriter {
     const at = this.#reserve(words, level > 2 ? this.#logLimit : this.#words);
     if (at < 0) return this.#refuse(level > 2 ? RING_STATE.refusedLogs : RING_STATE.refusedSevere);
     const ints = this.#ints;
-    ints[2 * at + 4] = message;
-    ints[2 * at + 5] = span;
-    ints[2 * at + 6] = level;
-    ints[2 * at + 7] = target;
-    this.#doubles[at + 1] = tick;
+    ints[2 * at + LOG_MESSAGE] = message;
+    ints[2 * at + LOG_SPAN] = span;
+    ints[2 * at + LOG_LEVEL] = level;
+    ints[2 * at + LOG_TARGET] = target;
+    this.#doubles[at + TICK_DOUBLE] = tick;
     this.#append(at + EVENT_WORDS.log, tail);
     this.#commit(at, words, EVENT.log | (flagsOf(flags, tail) << 8));
   }
@@ -284,11 +306,11 @@ export class RingWriter {
   #tellGap(tick: number): boolean {
     const at = this.#reserve(EVENT_WORDS.gap, this.#beginLimit);
     if (at < 0) return false;
-    this.#doubles[at + 1] = tick;
+    this.#doubles[at + TICK_DOUBLE] = tick;
     const refused = this.#stateAt + RING_STATE.refusedSpans / 8;
     const told = this.#stateAt + RING_STATE.told / 8;
     for (let i = 0; i < COUNTERS; i++)
-      this.#doubles[at + 2 + i] = this.#doubles[refused + i]! - this.#doubles[told + i]!;
+      this.#doubles[at + GAP_DOUBLE + i] = this.#doubles[refused + i]! - this.#doubles[told + i]!;
     this.#commit(at, EVENT_WORDS.gap, EVENT.gap);
     for (let i = 0; i < COUNTERS; i++) this.#doubles[told + i] = this.#doubles[refused + i]!;
     this.#hasUntold = false;
@@ -300,9 +322,9 @@ export class RingWriter {
     const { tick, monotonicNs, unixMs } = this.#clock.anchor();
     const at = this.#reserve(EVENT_WORDS.anchor, this.#words);
     if (at < 0) return;
-    this.#doubles[at + 1] = tick;
-    this.#doubles[at + 2] = monotonicNs;
-    this.#doubles[at + 3] = unixMs;
+    this.#doubles[at + TICK_DOUBLE] = tick;
+    this.#doubles[at + EVENT_AT.anchor.monotonicNs / 8] = monotonicNs;
+    this.#doubles[at + EVENT_AT.anchor.unixMs / 8] = unixMs;
     this.#commit(at, EVENT_WORDS.anchor, EVENT.anchor);
   }
 
@@ -334,7 +356,7 @@ export class RingWriter {
   /** @param type in the lower 8 bits, flags in the next */
   #commit(at: number, words: number, type: number): void {
     const ints = this.#ints;
-    ints[2 * at + 1] = this.#head | 0;
+    ints[2 * at + POSITION_INT] = this.#head | 0;
     ints[2 * at] = words | (type << 16);
     this.#head += words;
     this.#publish(ints, this.#headAt, this.#head | 0);

@@ -124,6 +124,46 @@ export const EVENT_WORDS = {
   gap: 7,
 } as const;
 
+/** Byte offsets of what every record begins with: u16 words, u8 type, u8 flags, u32 position; then, but for pads, f64 tick. */
+export const RECORD_AT = { words: 0, type: 2, flags: 3, position: 4, tick: 8 } as const;
+
+/** Byte offsets of the fixed fields of each type of record; u32 where nothing else is said. */
+export const EVENT_AT = {
+  /** f64 each. */
+  anchor: { monotonicNs: 16, unixMs: 24 },
+  log: { message: 16, span: 20, level: 24, target: 28 },
+  /** The value is an f64. */
+  measure: { definition: 16, zero: 20, value: 24 },
+  /** u16 depth, u8 kind, u8 bits, which the writer stores as one u32, the shape; 16 bytes of the trace. */
+  begin: {
+    definition: 16,
+    span: 20,
+    parent: 24,
+    shape: 28,
+    depth: 28,
+    kind: 30,
+    bits: 31,
+    trace: 32,
+  },
+  end: { span: 16, status: 20 },
+  /** f64 each. */
+  gap: { spans: 16, measures: 24, logs: 32, severe: 40, failed: 48 },
+} as const;
+
+/** What {@link EVENT_AT} says, as indices of ints from the record's first one, for those whose loops take rings as ints. */
+export const EVENT_INT = {
+  log: inInts(EVENT_AT.log),
+  measure: inInts(EVENT_AT.measure),
+  begin: inInts(EVENT_AT.begin),
+  end: inInts(EVENT_AT.end),
+};
+
+function inInts<T extends Record<string, number>>(offsets: T): { readonly [K in keyof T]: number } {
+  return Object.fromEntries(Object.entries(offsets).map(([name, at]) => [name, at >> 2])) as {
+    readonly [K in keyof T]: number;
+  };
+}
+
 export const EVENT_FLAGS = {
   /** Properties follow. */
   properties: 1,

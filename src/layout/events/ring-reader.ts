@@ -5,11 +5,13 @@ import { DamageError } from "../bytes.ts";
 import {
   DEFINITION,
   EVENT,
+  EVENT_AT,
   EVENT_FLAGS,
   EVENT_LIMITS,
   EVENT_WORDS,
   LEVELS,
   type Level,
+  RECORD_AT,
   RING_SHIPPER,
   RING_STATE,
   RING_STATE_BYTES,
@@ -223,7 +225,10 @@ export class RingReader {
           at = left;
           break;
         }
-        if (chunk.getUint8(at * 8 + 2) === EVENT.anchor && length >= EVENT_WORDS.anchor) {
+        if (
+          chunk.getUint8(at * 8 + RECORD_AT.type) === EVENT.anchor &&
+          length >= EVENT_WORDS.anchor
+        ) {
           const anchor = anchorAt(chunk, at * 8);
           if (Timeline.isAnchor(anchor)) this.#timeline.turnTo(anchor);
         }
@@ -292,9 +297,9 @@ export class RingReader {
         at = words;
         break;
       }
-      const flags = view.getUint8(at * 8 + 3);
+      const flags = view.getUint8(at * 8 + RECORD_AT.flags);
       const record = { view, values, at: at * 8, end: (at + length) * 8, flags };
-      const event = this.#event(view.getUint8(at * 8 + 2), length, record);
+      const event = this.#event(view.getUint8(at * 8 + RECORD_AT.type), length, record);
       if (event !== undefined) events.push(event);
       at += length;
     }
@@ -305,9 +310,9 @@ export class RingReader {
   #lengthAt(chunk: DataView, at: number, start: number, isAll: boolean): number {
     const words = chunk.byteLength / 8;
     const position = (start + at) >>> 0;
-    const length = chunk.getUint16(at * 8, true);
+    const length = chunk.getUint16(at * 8 + RECORD_AT.words, true);
     const isWithinLap = (position % this.#ringWords) + length <= this.#ringWords;
-    const isOfHere = chunk.getUint32(at * 8 + 4, true) === position;
+    const isOfHere = chunk.getUint32(at * 8 + RECORD_AT.position, true) === position;
     if (length === 0 || !isOfHere || !isWithinLap) return DAMAGED;
     if (at + length <= words) return length;
     return isAll ? DAMAGED : CUT;
@@ -333,46 +338,54 @@ export class RingReader {
   #decode(type: number, record: RawRecord): RingEvent | undefined {
     const { view, at, flags } = record;
     const u32 = (offset: number) => view.getUint32(at + offset, true);
-    const tick = view.getFloat64(at + 8, true);
+    const tick = view.getFloat64(at + RECORD_AT.tick, true);
     if (type === EVENT.anchor) return this.#anchored(record);
     const timeMs = this.#timeOf(tick);
     const truncated = (flags & EVENT_FLAGS.truncated) !== 0;
     switch (type) {
       case EVENT.measure: {
-        const named = this.#named(record, u32(16), EVENT_WORDS.measure, DEFINITION.measure);
+        const fields = EVENT_AT.measure;
+        const id = u32(fields.definition);
+        const named = this.#named(record, id, EVENT_WORDS.measure, DEFINITION.measure);
         const { text: name, unit, target, place } = named;
-        const value = view.getFloat64(at + 24, true);
+        const value = view.getFloat64(at + fields.value, true);
         const properties = this.#properties(record);
         return { kind: "measure", timeMs, truncated, name, unit, target, place, value, properties };
       }
       case EVENT.begin:
         return { kind: "begin", timeMs, truncated, ...this.#begin(record) };
       case EVENT.end: {
-        const status = u32(20) === 0 ? "ok" : "error";
+        const fields = EVENT_AT.end;
+        const status = u32(fields.status) === 0 ? "ok" : "error";
         record.values.seek(at + EVENT_WORDS.end * 8, record.end);
         const properties = this.#properties(record);
         return {
           kind: "end",
           timeMs,
           truncated,
-          spanId: this.#spanId(u32(16))!,
+          spanId: this.#idOf(u32(fields.span)),
           status,
           properties,
         };
       }
       case EVENT.gap: {
-        const [spans, measures, logs, severe, failed] = [16, 24, 32, 40, 48].map((offset) =>
-          countOf(view.getFloat64(at + offset, true)),
-        ) as [number, number, number, number, number];
-        return { kind: "gap", timeMs, truncated, spans, measures, logs, severe, failed };
+        const fields = EVENT_AT.gap;
+        const count = (offset: number) => countOf(view.getFloat64(at + offset, true));
+        return {
+          ...{ kind: "gap", timeMs, truncated },
+          ...{ spans: count(fields.spans), measures: count(fields.measures) },
+          ...{ logs: count(fields.logs), severe: count(fields.severe) },
+          failed: count(fields.failed),
+        };
       }
     }
-    const level = LEVELS[u32(24)];
-    if (level === undefined) throw new DamageError(`no log has the level ${u32(24)}`, at);
-    const targetId = u32(28);
+    const fields = EVENT_AT.log;
+    const level = LEVELS[u32(fields.level)];
+    if (level === undefined) throw new DamageError(`no log has the level ${u32(fields.level)}`, at);
+    const targetId = u32(fields.target);
     const target = targetId === 0 ? "" : this.#defined(targetId).text;
-    const message = this.#named(record, u32(16), EVENT_WORDS.log, DEFINITION.text).text;
-    const spanId = this.#spanId(u32(20));
+    const message = this.#named(record, u32(fields.message), EVENT_WORDS.log, DEFINITION.text).text;
+    const spanId = this.#spanId(u32(fields.span));
     const properties = this.#properties(record);
     return { kind: "log", timeMs, truncated, level, target, message, properties, spanId };
   }
@@ -383,9 +396,10 @@ export class RingReader {
     const isRemote = (flags & EVENT_FLAGS.remoteParent) !== 0;
     const fixedWords = EVENT_WORDS.begin + (isRemote ? 1 : 0);
     if (at + fixedWords * 8 > end) throw new DamageError("a span without its parent", at);
-    const named = this.#named(record, u32(16), fixedWords, DEFINITION.span);
+    const fields = EVENT_AT.begin;
+    const named = this.#named(record, u32(fields.definition), fixedWords, DEFINITION.span);
     const { text: name, target, place } = named;
-    const kind = view.getUint8(at + 30);
+    const kind = view.getUint8(at + fields.kind);
     const spanKind = SPAN_KINDS[kind];
     if (spanKind === undefined) throw new DamageError(`no span has the kind ${kind}`, at);
     const afterFixed = at + EVENT_WORDS.begin * 8;
@@ -394,14 +408,14 @@ export class RingReader {
       target,
       place,
       spanKind,
-      isAsync: (view.getUint8(at + 31) & SPAN_BITS.asynchronous) !== 0,
-      spanId: this.#spanId(u32(20))!,
+      isAsync: (view.getUint8(at + fields.bits) & SPAN_BITS.asynchronous) !== 0,
+      spanId: this.#idOf(u32(fields.span)),
       // As it is in the header of a request, so the first byte first.
       parentId: isRemote
         ? hex8(view.getUint32(afterFixed)) + hex8(view.getUint32(afterFixed + 4))
-        : this.#spanId(u32(24)),
-      depth: view.getUint16(at + 28, true),
-      traceId: [u32(32), u32(36), u32(40), u32(44)].map(hex8).join(""),
+        : this.#spanId(u32(fields.parent)),
+      depth: view.getUint16(at + fields.depth, true),
+      traceId: [0, 4, 8, 12].map((offset) => hex8(u32(fields.trace + offset))).join(""),
       properties: this.#properties(record),
     };
   }
@@ -417,8 +431,9 @@ export class RingReader {
     return this.#definitions.get(id) ?? unknownDefinition(id);
   }
 
-  #properties({ values, flags }: RawRecord): EventProperties {
-    return (flags & EVENT_FLAGS.properties) === 0 ? {} : values.properties();
+  #properties({ values, flags, end }: RawRecord): EventProperties {
+    if ((flags & EVENT_FLAGS.properties) === 0) return {};
+    return values.seek(values.position, end).properties();
   }
 
   /** From here on times go by this anchor. */
@@ -436,8 +451,13 @@ export class RingReader {
     return this.#epochMs + this.#timeline.at(tick) / 1e6;
   }
 
+  /** Undefined for none. */
   #spanId(sequence: number): string | undefined {
-    return sequence === 0 ? undefined : this.#header.ringId.slice(0, 8) + hex8(sequence);
+    return sequence === 0 ? undefined : this.#idOf(sequence);
+  }
+
+  #idOf(sequence: number): string {
+    return this.#header.ringId.slice(0, 8) + hex8(sequence);
   }
 
   #unreadable(kind: "damaged" | "missed", reason: string): UnreadableEvent {
@@ -466,16 +486,17 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function anchorAt(view: DataView, at: number): Anchor {
+/** @param at where the record begins, in bytes */
+export function anchorAt(view: DataView, at: number): Anchor {
   return {
-    tick: view.getFloat64(at + 8, true),
-    monotonicNs: view.getFloat64(at + 16, true),
-    unixMs: view.getFloat64(at + 24, true),
+    tick: view.getFloat64(at + RECORD_AT.tick, true),
+    monotonicNs: view.getFloat64(at + EVENT_AT.anchor.monotonicNs, true),
+    unixMs: view.getFloat64(at + EVENT_AT.anchor.unixMs, true),
   };
 }
 
 /** A count that may be any number at all. */
-function countOf(value: number): number {
+export function countOf(value: number): number {
   return Math.max(0, Math.floor(value)) || 0;
 }
 

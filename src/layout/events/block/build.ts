@@ -6,31 +6,30 @@ import { DamageError } from "../../bytes.ts";
 import {
   DEFINITION,
   EVENT,
+  EVENT_AT,
   EVENT_FLAGS,
+  EVENT_INT,
   EVENT_WORDS,
   LEVELS,
+  RECORD_AT,
   SKIPPABLE_EVENTS,
   SPAN_BITS,
   SPAN_KINDS,
   VALUE,
 } from "../constants.ts";
-import {
-  type Definition,
-  type Definitions,
-  readDefinition,
-  unknownDefinition,
-} from "../definitions.ts";
-import type { Anchor, RingHeader } from "../header.ts";
+import { type Definitions, readDefinition } from "../definitions.ts";
+import type { RingHeader } from "../header.ts";
+import { anchorAt, countOf } from "../ring-reader.ts";
 import { Timeline, type TimelineState } from "../timeline.ts";
 import { type EventProperties, ValueReader } from "../values.ts";
 import { finishBlock, type Zstd } from "./encode.ts";
 import type { BlockHeader, BlockOrigin, BlockProcess } from "./header.ts";
-import { ColumnWriter, TextList } from "./planes.ts";
+import { ColumnWriter, type TextList } from "./planes.ts";
+import { CloseRows, LogRows, MeasureRows, NOTHING, SpanRows } from "./rows.ts";
 import {
   arePropertiesSound,
   PropertyBudget,
   type PropertySource,
-  PropertyTable,
   propertiesJson,
   trimShapes,
 } from "./shapes.ts";
@@ -67,241 +66,32 @@ export interface BuiltBlock {
   header: BlockHeader;
 }
 
-/** Of one column of a table; definitions that come later are called by their numbers. */
-const NAMES_BYTES_MAX = 1 << 21;
 /** Rows that tell of damage; of more parts there is one row that says how many. */
 const DAMAGED_ROWS_MAX = 256;
-/** Places in the table of spans that are looked at: those of a sound ring follow each other. */
-const PROBES = 8;
+// Of a record, as indices of ints from its first.
+const {
+  message: LOG_MESSAGE,
+  span: LOG_SPAN,
+  level: LOG_LEVEL,
+  target: LOG_TARGET,
+} = EVENT_INT.log;
+const MEASURE_DEFINITION = EVENT_INT.measure.definition;
+const MEASURE_VALUE_DOUBLE = EVENT_AT.measure.value / 8;
+const {
+  definition: BEGIN_DEFINITION,
+  span: BEGIN_SPAN,
+  parent: BEGIN_PARENT,
+  shape: BEGIN_SHAPE,
+  trace: BEGIN_TRACE,
+} = EVENT_INT.begin;
+const { span: END_SPAN, status: END_STATUS } = EVENT_INT.end;
+const TICK_DOUBLE = RECORD_AT.tick / 8;
+/** In the int of a span's shape. */
+const KIND_SHIFT = 8 * (EVENT_AT.begin.kind - EVENT_AT.begin.shape);
+const BITS_SHIFT = 8 * (EVENT_AT.begin.bits - EVENT_AT.begin.shape);
 const WARN = LEVELS.indexOf("warn");
 const KINDS = SPAN_KINDS.length;
 const TWO_32 = 0x1_0000_0000;
-
-const NOTHING: Definition = { kind: 0, text: "", unit: "", target: "", place: "" };
-
-/** What records of a table call by a definition: the codes of a block, in the order in which they first come. */
-class Named {
-  readonly lists: readonly TextList[];
-  readonly #textsOf: (definition: Definition) => readonly string[];
-  #codes = new Int32Array(1024);
-  readonly #touched: number[] = [];
-  /** Of those that are written where they are used, or whose numbers are too high to be true. */
-  readonly #others = new Map<string, number>();
-  #count = 0;
-
-  constructor(lists: number, textsOf: (definition: Definition) => readonly string[]) {
-    this.lists = Array.from({ length: lists }, () => new TextList());
-    this.#textsOf = textsOf;
-  }
-
-  reset(): void {
-    for (const id of this.#touched) this.#codes[id] = 0;
-    this.#touched.length = 0;
-    this.#others.clear();
-    this.#count = 0;
-    for (const list of this.lists) list.reset();
-  }
-
-  /** @returns 0 for a new one */
-  codeOf(id: number, definitions: Definitions): number {
-    const code = this.#codes[id];
-    return code === undefined || code === 0 ? this.#newCode(id, definitions) : code;
-  }
-
-  #newCode(id: number, definitions: Definitions): number {
-    // 0 is none.
-    const definition = id === 0 ? NOTHING : definitions.get(id);
-    if (definition === undefined || this.#isFull) return this.codeOfTexts(unknownDefinition(id));
-    if (id >= this.#codes.length) {
-      const grown = new Int32Array(id * 2);
-      grown.set(this.#codes);
-      this.#codes = grown;
-    }
-    this.#codes[id] = ++this.#count;
-    this.#touched.push(id);
-    this.#add(definition);
-    return 0;
-  }
-
-  get #isFull(): boolean {
-    return this.lists.some(({ lengthBytes }) => lengthBytes > NAMES_BYTES_MAX);
-  }
-
-  codeOfTexts(definition: Definition): number {
-    const key = JSON.stringify(this.#textsOf(definition));
-    const code = this.#others.get(key);
-    if (code !== undefined) return code;
-    this.#others.set(key, ++this.#count);
-    this.#add(definition);
-    return 0;
-  }
-
-  /** The next one, which is written into the first list by the caller. */
-  pass(): void {
-    this.#count++;
-  }
-
-  #add(definition: Definition): void {
-    const texts = this.#textsOf(definition);
-    for (let i = 0; i < texts.length; i++) this.lists[i]!.add(texts[i]!);
-  }
-}
-
-class LogRows {
-  rows = 0;
-  level = new Uint8Array(0);
-  time = new Float64Array(0);
-  target = new Uint32Array(0);
-  message = new Uint32Array(0);
-  hasSpan = new Uint8Array(0);
-  span = new Float64Array(0);
-  spans = 0;
-  readonly targets = new Named(1, ({ text }) => [text]);
-  readonly messages = new Named(1, ({ text }) => [text]);
-  readonly properties: PropertyTable;
-
-  constructor(budget: PropertyBudget) {
-    this.properties = new PropertyTable(budget);
-  }
-
-  reset(capacity: number): void {
-    this.rows = 0;
-    this.spans = 0;
-    this.targets.reset();
-    this.messages.reset();
-    this.properties.reset(capacity);
-    if (this.level.length >= capacity) return;
-    this.level = new Uint8Array(capacity);
-    this.time = new Float64Array(capacity);
-    this.target = new Uint32Array(capacity);
-    this.message = new Uint32Array(capacity);
-    this.hasSpan = new Uint8Array(capacity);
-    this.span = new Float64Array(capacity);
-  }
-}
-
-class MeasureRows {
-  rows = 0;
-  time = new Float64Array(0);
-  definition = new Uint32Array(0);
-  value = new Float64Array(0);
-  readonly names = new Named(3, ({ text, unit, target }) => [text, unit, target]);
-  readonly properties: PropertyTable;
-
-  constructor(budget: PropertyBudget) {
-    this.properties = new PropertyTable(budget);
-  }
-
-  reset(capacity: number): void {
-    this.rows = 0;
-    this.names.reset();
-    this.properties.reset(capacity);
-    if (this.time.length >= capacity) return;
-    this.time = new Float64Array(capacity);
-    this.definition = new Uint32Array(capacity);
-    this.value = new Float64Array(capacity);
-  }
-}
-
-class SpanRows {
-  rows = 0;
-  opens = 0;
-  status = new Uint8Array(0);
-  definition = new Uint32Array(0);
-  begin = new Float64Array(0);
-  duration = new Float64Array(0);
-  sequence = new Float64Array(0);
-  parentRow = new Int32Array(0);
-  parentLow = new Uint32Array(0);
-  parentHigh = new Uint32Array(0);
-  elsewhere = 0;
-  traces = new Uint32Array(0);
-  depth = new Uint16Array(0);
-  flags = new Uint8Array(0);
-  /** Where properties are, as indices of ints, two each for the beginning and the end; 0 for none. */
-  properties = new Int32Array(0);
-  truncated = new Uint8Array(0);
-  hasProperties = false;
-  readonly names = new Named(3, ({ text, target, place }) => [text, target, place]);
-  readonly propertyTable: PropertyTable;
-  #rowOf = new Int32Array(0);
-  #mask = 0;
-
-  constructor(budget: PropertyBudget) {
-    this.propertyTable = new PropertyTable(budget);
-  }
-
-  reset(capacity: number): void {
-    this.rows = 0;
-    this.opens = 0;
-    this.elsewhere = 0;
-    this.hasProperties = false;
-    this.names.reset();
-    this.propertyTable.reset(capacity);
-    const slots = 2 ** Math.ceil(Math.log2(2 * capacity + 16));
-    if (this.#rowOf.length < slots) this.#rowOf = new Int32Array(slots);
-    // As large as this block needs it, whatever came before: rows are found by it, or not.
-    this.#mask = slots - 1;
-    this.#rowOf.fill(-1, 0, slots);
-    if (this.status.length >= capacity) return;
-    this.status = new Uint8Array(capacity);
-    this.definition = new Uint32Array(capacity);
-    this.begin = new Float64Array(capacity);
-    this.duration = new Float64Array(capacity);
-    this.sequence = new Float64Array(capacity);
-    this.parentRow = new Int32Array(capacity);
-    this.parentLow = new Uint32Array(capacity);
-    this.parentHigh = new Uint32Array(capacity);
-    this.traces = new Uint32Array(4 * capacity);
-    this.depth = new Uint16Array(capacity);
-    this.flags = new Uint8Array(capacity);
-    this.properties = new Int32Array(4 * capacity);
-    this.truncated = new Uint8Array(capacity);
-  }
-
-  /** @returns −1 when it has not begun in this block */
-  rowOf(sequence: number): number {
-    const rowOf = this.#rowOf;
-    for (let probe = 0; probe < PROBES; probe++) {
-      const row = rowOf[(sequence + probe) & this.#mask]!;
-      if (row < 0) return -1;
-      if (this.sequence[row] === sequence) return row;
-    }
-    return -1;
-  }
-
-  /** After the row was filled in. One that finds no place has no end and no children here. */
-  remember(sequence: number, row: number): void {
-    const rowOf = this.#rowOf;
-    for (let probe = 0; probe < PROBES; probe++) {
-      const slot = (sequence + probe) & this.#mask;
-      if (rowOf[slot]! >= 0 && this.sequence[rowOf[slot]!] !== sequence) continue;
-      rowOf[slot] = row;
-      return;
-    }
-  }
-}
-
-class CloseRows {
-  rows = 0;
-  status = new Uint8Array(0);
-  end = new Float64Array(0);
-  sequence = new Float64Array(0);
-  readonly properties: PropertyTable;
-
-  constructor(budget: PropertyBudget) {
-    this.properties = new PropertyTable(budget);
-  }
-
-  reset(capacity: number): void {
-    this.rows = 0;
-    this.properties.reset(capacity);
-    if (this.status.length >= capacity) return;
-    this.status = new Uint8Array(capacity);
-    this.end = new Float64Array(capacity);
-    this.sequence = new Float64Array(capacity);
-  }
-}
 
 export class BlockBuilder {
   readonly #zstd: Zstd;
@@ -380,7 +170,7 @@ export class BlockBuilder {
       const length = head & 0xffff;
       if (length === 0 || at + length > words) return;
       if (((head >>> 16) & 0xff) === EVENT.anchor && length >= EVENT_WORDS.anchor) {
-        const anchor = this.#anchorAt(at);
+        const anchor = anchorAt(this.#viewOf(at, EVENT_WORDS.anchor), 0);
         if (Timeline.isAnchor(anchor)) this.#timeline.approximate({ ...anchor, aheadNs: 0 });
         return;
       }
@@ -388,13 +178,9 @@ export class BlockBuilder {
     }
   }
 
-  #anchorAt(at: number): Anchor {
-    const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset + 8 * at, 32);
-    return {
-      tick: view.getFloat64(8, true),
-      monotonicNs: view.getFloat64(16, true),
-      unixMs: view.getFloat64(24, true),
-    };
+  /** A record as its reader sees it, for those that come seldom. */
+  #viewOf(at: number, words: number): DataView {
+    return new DataView(this.#bytes.buffer, this.#bytes.byteOffset + 8 * at, 8 * words);
   }
 
   /** @returns how many words were taken */
@@ -424,39 +210,43 @@ export class BlockBuilder {
       const flags = head >>> 24;
       switch ((head >>> 16) & 0xff) {
         case EVENT.begin: {
-          const timeNs = timeline.at(doubles[at + 1]!);
-          const definition = ints[i + 4]! >>> 0;
-          if (length < EVENT_WORDS.begin) this.#damage(`a record of ${length} words`);
-          else if (((ints[i + 7]! >>> 16) & 0xff) >= KINDS)
-            this.#damage(`no span has the kind ${(ints[i + 7]! >>> 16) & 0xff}`);
+          if (length < EVENT_WORDS.begin) {
+            this.#damage(`a record of ${length} words`);
+            break;
+          }
+          const timeNs = timeline.at(doubles[at + TICK_DOUBLE]!);
+          const definition = ints[i + BEGIN_DEFINITION]! >>> 0;
+          const kind = (ints[i + BEGIN_SHAPE]! >>> KIND_SHIFT) & 0xff;
+          if (kind >= KINDS) this.#damage(`no span has the kind ${kind}`);
           else if (flags !== 0 || definition === 0) this.#beginWith(i, length, flags, timeNs);
           else this.#begin(i, timeNs, spans.names.codeOf(definition, definitions), false);
           break;
         }
-        case EVENT.end: {
-          const timeNs = timeline.at(doubles[at + 1]!);
+        case EVENT.end:
           if (length < EVENT_WORDS.end) this.#damage(`a record of ${length} words`);
-          else this.#end(i, length, flags, timeNs);
+          else this.#end(i, length, flags, timeline.at(doubles[at + TICK_DOUBLE]!));
           break;
-        }
         case EVENT.measure: {
-          const timeNs = timeline.at(doubles[at + 1]!);
-          const definition = ints[i + 4]! >>> 0;
-          if (length < EVENT_WORDS.measure) this.#damage(`a record of ${length} words`);
-          else if (flags !== 0 || definition === 0)
-            this.#measureWith(i, length, flags, timeNs, doubles[at + 3]!);
+          if (length < EVENT_WORDS.measure) {
+            this.#damage(`a record of ${length} words`);
+            break;
+          }
+          const timeNs = timeline.at(doubles[at + TICK_DOUBLE]!);
+          const definition = ints[i + MEASURE_DEFINITION]! >>> 0;
+          const value = doubles[at + MEASURE_VALUE_DOUBLE]!;
+          if (flags !== 0 || definition === 0) this.#measureWith(i, length, flags, timeNs, value);
           else {
             const row = measures.rows++;
             measures.time[row] = timeNs;
             measures.definition[row] = measures.names.codeOf(definition, definitions);
-            measures.value[row] = doubles[at + 3]!;
+            measures.value[row] = value;
             measures.properties.skip();
           }
           break;
         }
         case EVENT.log:
           if (length < EVENT_WORDS.log) this.#damage(`a record of ${length} words`);
-          else this.#log(i, length, flags, timeline.at(doubles[at + 1]!));
+          else this.#log(i, length, flags, timeline.at(doubles[at + TICK_DOUBLE]!));
           break;
         case EVENT.pad:
           break;
@@ -473,17 +263,17 @@ export class BlockBuilder {
     const ints = this.#ints;
     const spans = this.#spans;
     const row = spans.rows++;
-    const sequence = ints[i + 5]! >>> 0;
-    const shape = ints[i + 7]!;
+    const sequence = ints[i + BEGIN_SPAN]! >>> 0;
+    const shape = ints[i + BEGIN_SHAPE]!;
     spans.status[row] = OPEN;
     spans.definition[row] = code;
     spans.begin[row] = timeNs;
     spans.duration[row] = 0;
     spans.sequence[row] = sequence;
-    const parent = ints[i + 6]! >>> 0;
+    const parent = ints[i + BEGIN_PARENT]! >>> 0;
     if (isRemote) {
       // As it is in the header of a request, so the first byte first.
-      const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset + 4 * (i + 12), 8);
+      const view = this.#viewOf(i / 2 + EVENT_WORDS.begin, 1);
       this.#elsewhere(row, view.getUint32(4), view.getUint32(0));
     } else if (parent === 0) spans.parentRow[row] = NO_PARENT;
     else {
@@ -493,12 +283,13 @@ export class BlockBuilder {
     }
     const t = 4 * row;
     const { traces, properties } = spans;
-    traces[t] = ints[i + 8]!;
-    traces[t + 1] = ints[i + 9]!;
-    traces[t + 2] = ints[i + 10]!;
-    traces[t + 3] = ints[i + 11]!;
+    traces[t] = ints[i + BEGIN_TRACE]!;
+    traces[t + 1] = ints[i + BEGIN_TRACE + 1]!;
+    traces[t + 2] = ints[i + BEGIN_TRACE + 2]!;
+    traces[t + 3] = ints[i + BEGIN_TRACE + 3]!;
     spans.depth[row] = shape;
-    spans.flags[row] = ((shape >>> 16) & 0xff) | (((shape >>> 24) & SPAN_BITS.asynchronous) << 4);
+    const isAsync = (shape >>> BITS_SHIFT) & SPAN_BITS.asynchronous;
+    spans.flags[row] = ((shape >>> KIND_SHIFT) & 0xff) | (isAsync << 4);
     properties[t] = 0;
     properties[t + 2] = 0;
     spans.truncated[row] = 0;
@@ -520,14 +311,14 @@ export class BlockBuilder {
     const isRemote = (flags & EVENT_FLAGS.remoteParent) !== 0;
     const fixed = i + 2 * EVENT_WORDS.begin + (isRemote ? 2 : 0);
     if (fixed > end) return this.#damage("a span without its parent");
-    const named = this.#named(i, fixed, end, DEFINITION.span);
+    const named = this.#named(this.#ints[i + BEGIN_DEFINITION]!, fixed, end, DEFINITION.span);
     if (named === undefined) return;
     const at = this.#propertiesAt(flags, named.at, end);
     if (at === DAMAGED) return;
     const { definition } = named;
     const code =
       definition === undefined
-        ? spans.names.codeOf(this.#ints[i + 4]! >>> 0, this.#definitions)
+        ? spans.names.codeOf(this.#ints[i + BEGIN_DEFINITION]! >>> 0, this.#definitions)
         : spans.names.codeOfTexts(definition);
     const row = this.#begin(i, timeNs, code, isRemote);
     if (at !== NONE) {
@@ -547,8 +338,8 @@ export class BlockBuilder {
     const end = i + 2 * length;
     const at = this.#propertiesAt(flags, i + 2 * EVENT_WORDS.end, end);
     if (at === DAMAGED) return;
-    const sequence = ints[i + 4]! >>> 0;
-    const status = ints[i + 5] === 0 ? 0 : 1;
+    const sequence = ints[i + END_SPAN]! >>> 0;
+    const status = ints[i + END_STATUS] === 0 ? 0 : 1;
     const isTruncated = (flags & EVENT_FLAGS.truncated) !== 0;
     this.#lastEndNs = timeNs;
     const row = spans.rowOf(sequence);
@@ -575,7 +366,8 @@ export class BlockBuilder {
   #measureWith(i: number, length: number, flags: number, timeNs: number, value: number): void {
     const measures = this.#measures;
     const end = i + 2 * length;
-    const named = this.#named(i, i + 2 * EVENT_WORDS.measure, end, DEFINITION.measure);
+    const fixed = i + 2 * EVENT_WORDS.measure;
+    const named = this.#named(this.#ints[i + MEASURE_DEFINITION]!, fixed, end, DEFINITION.measure);
     if (named === undefined) return;
     const at = this.#propertiesAt(flags, named.at, end);
     if (at === DAMAGED) return;
@@ -584,7 +376,7 @@ export class BlockBuilder {
     measures.time[row] = timeNs;
     measures.definition[row] =
       definition === undefined
-        ? measures.names.codeOf(this.#ints[i + 4]! >>> 0, this.#definitions)
+        ? measures.names.codeOf(this.#ints[i + MEASURE_DEFINITION]! >>> 0, this.#definitions)
         : measures.names.codeOfTexts(definition);
     measures.value[row] = value;
     const isTruncated = (flags & EVENT_FLAGS.truncated) !== 0;
@@ -595,10 +387,10 @@ export class BlockBuilder {
     const ints = this.#ints;
     const logs = this.#logs;
     const end = i + 2 * length;
-    const level = ints[i + 6]! >>> 0;
+    const level = ints[i + LOG_LEVEL]! >>> 0;
     if (level >= LEVELS.length) return this.#damage(`no log has the level ${level}`);
     const fixed = i + 2 * EVENT_WORDS.log;
-    const message = ints[i + 4]! >>> 0;
+    const message = ints[i + LOG_MESSAGE]! >>> 0;
     let code: number;
     let at: number;
     if (message !== 0) {
@@ -609,7 +401,7 @@ export class BlockBuilder {
       const word = fixed < end ? ints[fixed]! : 0;
       const behind = fixed + 1 + (((word >>> 8) + 3) >> 2);
       const isPlain = (word & 0xff) === VALUE.text && behind <= end;
-      const named = isPlain ? undefined : this.#named(i, fixed, end, DEFINITION.text);
+      const named = isPlain ? undefined : this.#named(message, fixed, end, DEFINITION.text);
       if (!isPlain && named === undefined) return;
       at = this.#propertiesAt(flags, named?.at ?? behind, end);
       if (at === DAMAGED) return;
@@ -619,8 +411,8 @@ export class BlockBuilder {
       logs.messages.pass();
       code = 0;
     }
-    const row = this.#logRow(timeNs, level, code, ints[i + 7]! >>> 0);
-    const sequence = ints[i + 5]! >>> 0;
+    const row = this.#logRow(timeNs, level, code, ints[i + LOG_TARGET]! >>> 0);
+    const sequence = ints[i + LOG_SPAN]! >>> 0;
     if (sequence !== 0) {
       logs.hasSpan[row] = 1;
       logs.span[logs.spans++] = sequence;
@@ -645,7 +437,7 @@ export class BlockBuilder {
     switch (type) {
       case EVENT.anchor: {
         if (length < EVENT_WORDS.anchor) break;
-        const anchor = this.#anchorAt(at);
+        const anchor = anchorAt(this.#viewOf(at, EVENT_WORDS.anchor), 0);
         if (!Timeline.isAnchor(anchor)) return this.#damage("an anchor whose times are no numbers");
         const step = this.#timeline.turnTo(anchor);
         if (step === undefined) return;
@@ -658,17 +450,17 @@ export class BlockBuilder {
       }
       case EVENT.gap: {
         if (length < EVENT_WORDS.gap) break;
-        const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset + 8 * at, 56);
+        const view = this.#viewOf(at, EVENT_WORDS.gap);
+        const fields = EVENT_AT.gap;
         // For its time to be that of the record.
-        this.#timeline.at(view.getFloat64(8, true));
-        const count = (field: number) =>
-          Math.max(0, Math.floor(view.getFloat64(16 + 8 * field, true))) || 0;
+        this.#timeline.at(view.getFloat64(RECORD_AT.tick, true));
+        const count = (offset: number) => countOf(view.getFloat64(offset, true));
         return this.#note("gap", "events were refused, because the ring was full", {
-          spans: count(0),
-          measures: count(1),
-          logs: count(2),
-          severe: count(3),
-          failed: count(4),
+          spans: count(fields.spans),
+          measures: count(fields.measures),
+          logs: count(fields.logs),
+          severe: count(fields.severe),
+          failed: count(fields.failed),
         });
       }
       default:
@@ -680,8 +472,8 @@ export class BlockBuilder {
   }
 
   /** What a record is of, where its number is 0; and where properties begin. Undefined for what is damaged. */
-  #named(i: number, fixed: number, end: number, kind: number) {
-    if (this.#ints[i + 4] !== 0) return { definition: undefined, at: fixed };
+  #named(id: number, fixed: number, end: number, kind: number) {
+    if (id !== 0) return { definition: undefined, at: fixed };
     try {
       const values = this.#values.seek(4 * fixed, 4 * end);
       const definition = readDefinition(kind, values);

@@ -90,25 +90,47 @@ function isSame(a: Int32Array, b: Int32Array, length: number): boolean {
   return true;
 }
 
+/** Of the containers around a value: how many are left in them, and 1 for those that have keys. */
+const LEFT = new Int32Array(DEPTH_MAX);
+const KEYED = new Int32Array(DEPTH_MAX);
+
 /**
- * Steps over properties, looking at all that a reader would trip over.
+ * Steps over properties, looking at all that a reader of values would trip over ({@link ValueReader}).
  * @param at index of their first int; `end` that of the one behind the record
  * @returns false when they are damaged
  */
 export function arePropertiesSound(ints: Int32Array, at: number, end: number): boolean {
-  let place = at;
-  if (place >= end || (ints[place]! & 0xff) !== VALUE.object) return false;
-  let left = 1;
-  let values = 0;
-  for (; left > 0; left--) {
+  if (at >= end || (ints[at]! & 0xff) !== VALUE.object) return false;
+  let place = at + 1;
+  let left = 2 * (ints[at]! >>> 8);
+  let keyed = 1;
+  let depth = 0;
+  for (let values = 1; ; ) {
+    while (left === 0) {
+      if (depth === 0) return place <= end;
+      left = LEFT[--depth]!;
+      keyed = KEYED[depth]!;
+    }
     if (place >= end || ++values > VALUES_MAX) return false;
+    // Of pairs, the first is a key, and has to be a text.
+    const isKey = (keyed & ~left & 1) === 1;
+    left--;
     const word = ints[place]!;
     const count = word >>> 8;
-    switch (word & 0xff) {
+    const tag = word & 0xff;
+    switch (tag) {
+      case VALUE.null:
+      case VALUE.false:
+      case VALUE.true:
+        if (isKey) return false;
+        place++;
+        break;
       case VALUE.number:
+        if (isKey) return false;
         place += 3;
         break;
       case VALUE.integer:
+        if (isKey) return false;
         place += 2;
         break;
       case VALUE.text:
@@ -118,20 +140,21 @@ export function arePropertiesSound(ints: Int32Array, at: number, end: number): b
         place += 2 + ((count + 3) >> 2);
         break;
       case VALUE.object:
-        left += 2 * count;
-        place++;
-        break;
       case VALUE.array:
-        left += count;
+        if (isKey) return false;
+        LEFT[depth] = left;
+        KEYED[depth] = keyed;
+        if (++depth >= DEPTH_MAX) return false;
+        keyed = tag === VALUE.object ? 1 : 0;
+        left = count << keyed;
         place++;
         break;
       default:
-        if ((word & 0xff) >= SKIPPABLE_EVENTS) place += (count + 3) >> 2;
-        else if ((word & 0xff) > VALUE.threw) return false;
+        if (tag >= SKIPPABLE_EVENTS) place += (count + 3) >> 2;
+        else if (tag > VALUE.threw) return false;
         place++;
     }
   }
-  return place <= end;
 }
 
 /** Properties of the rows of one table. */
