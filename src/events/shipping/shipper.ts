@@ -240,11 +240,15 @@ export class Shipper {
   }
 
   #process({ header }: OpenRing, uid: number): BlockProcess {
-    const { processId, app, pid, processStartUnixMs } = header;
+    const { app, pid, processStartUnixMs } = header;
     // The service has written these, and may have written U+0000.
     const [service, exe, runtime] = [header.service, header.exe, header.runtime].map((text) =>
       headerText(text),
     ) as [string, string, string];
+    // A program may have several services, and its id is what its owner has written there: of each user, application and
+    // service it is another one, so that nobody's rows become somebody else's.
+    const identity = JSON.stringify([header.processId, uid, app, service]);
+    const processId = new Bun.CryptoHasher("sha256").update(identity).digest("hex").slice(0, 32);
     return {
       ...{ processId, app, service, pid, exe, runtime },
       startNs: String(nsOfMs(processStartUnixMs)),

@@ -204,3 +204,25 @@ test("an empty MICROVIEW_POOL_DIR is none", async () => {
     else process.env["MICROVIEW_POOL_DIR"] = before;
   }
 });
+
+test("services of one program are processes of their own, and threads of one service are one", async () => {
+  await using host = new TestHost();
+  await using lake = new LakeStandIn();
+  await host.agent({ shipping: shippingTo(lake, host) });
+  const record = (service: string, n: number) =>
+    host.client({ poolDir: host.poolDir, service }).log.info("a line", { n });
+  record("auth", 0);
+  record("cart", 1);
+  // Another ring of the same service, as a Worker has one.
+  record("auth", 2);
+  await until("all has arrived", () => lake.numbers().length === 3);
+  const headers = [...lake.streams().values()].map(([block]) => block!.header);
+  const idsOf = (wanted: string) =>
+    headers.flatMap(({ process: { service, processId } }) =>
+      service === wanted ? [processId] : [],
+    );
+  expect(idsOf("auth")).toHaveLength(2);
+  expect(new Set(idsOf("auth")).size).toBe(1);
+  expect(idsOf("cart")).toHaveLength(1);
+  expect(idsOf("auth")).not.toContain(idsOf("cart")[0]!);
+});
