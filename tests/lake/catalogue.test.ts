@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SQL } from "bun";
 import { CatalogueVersionError, ViewState } from "../../src/lake/catalogue/index.ts";
+import { prepareSchema, type SchemaStep } from "../../src/lake/catalogue/schema.ts";
 import { Catalogue, CatalogueConflictError } from "../../src/lake/index.ts";
 import { DAY_NS, newBlock, newPartition, newSegment, PROCESS_ID } from "./fixtures.ts";
 
@@ -302,11 +303,49 @@ describe("the catalogue", () => {
     await again.close();
   });
 
+  test("of version 0 becomes one of the newest version, whose row is the only one", async () => {
+    await using it = await opened();
+    const version = await it.catalogue.read`SELECT version FROM schema_version`;
+    const path = `${it.path}-old`;
+    const sql = new SQL({ adapter: "sqlite", filename: path });
+    await sql`CREATE TABLE schema_version (version BIGINT NOT NULL)`;
+    await sql`INSERT INTO schema_version (version) VALUES (0)`;
+    await sql.close();
+    const catalogue = await Catalogue.open(path);
+    expect(await catalogue.read`SELECT version FROM schema_version`).toEqual(version);
+    expect(await catalogue.addSegment(newSegment("s1", [newBlock(0)]))).toMatchObject({
+      isNew: true,
+    });
+    await catalogue.close();
+  });
+
+  test("takes the steps that it has not taken, in their order, and all of them or none", async () => {
+    await using it = await opened();
+    const taken: string[] = [];
+    const step =
+      (name: string, isBroken = false): SchemaStep =>
+      async (tx) => {
+        await tx.unsafe(`CREATE TABLE ${name} (x BIGINT)`);
+        taken.push(name);
+        if (isBroken) throw new Error(`${name} is broken`);
+      };
+    const sql = new SQL({ adapter: "sqlite", filename: `${it.path}-steps` });
+    const prepare = (...steps: SchemaStep[]) => sql.begin((tx) => prepareSchema(tx, steps));
+    await prepare(step("a"));
+    await expect(prepare(step("a"), step("b"), step("c", true))).rejects.toThrow("c is broken");
+    expect(await sql`SELECT version FROM schema_version`).toEqual([{ version: 1 }]);
+    await prepare(step("a"), step("b"), step("c"));
+    expect(taken).toEqual(["a", "b", "c", "b", "c"]);
+    expect(await sql`SELECT version FROM schema_version`).toEqual([{ version: 3 }]);
+    await sql.close();
+  });
+
   test("of a newer microview is refused, and not changed", async () => {
     await using it = await opened();
     const sql = new SQL({ adapter: "sqlite", filename: it.path });
     await sql`UPDATE schema_version SET version = 99`;
     await sql.close();
     await expect(it.open()).rejects.toThrow(CatalogueVersionError);
+    await expect(it.open()).rejects.toThrow("the catalogue has schema version 99");
   });
 });

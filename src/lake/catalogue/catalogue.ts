@@ -65,7 +65,7 @@ export class Catalogue {
   static async open(path: string, nowNs: () => bigint = wallNs): Promise<Catalogue> {
     const db = await Connection.open(path);
     try {
-      await db.write(prepareSchema);
+      await db.write((tx) => prepareSchema(tx));
     } catch (error) {
       await db.close();
       throw error;

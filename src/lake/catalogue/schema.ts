@@ -3,11 +3,8 @@
 import type { SQL } from "bun";
 import { LONG_BLOCK_NS } from "./rows.ts";
 
-/** Grows when a table changes; an older catalogue is then changed step by step, a newer one is refused. */
-export const SCHEMA_VERSION = 1;
-
 /** Nanoseconds since 1970, bytes and counts are BIGINT; properties and bounds are JSON text. */
-const TABLES = [
+const FIRST_TABLES = [
   `CREATE TABLE IF NOT EXISTS processes (
     process_id TEXT PRIMARY KEY,
     app TEXT NOT NULL, service TEXT NOT NULL,
@@ -68,25 +65,41 @@ const TABLES = [
   "CREATE INDEX IF NOT EXISTS partitions_by_time ON partitions (view_name, state, max_ns)",
 ];
 
+/** What makes a catalogue of one version one of the next. */
+export type SchemaStep = (tx: SQL) => Promise<void>;
+
+/**
+ * The step at `i` is for catalogues of version `i`; one without anything has version 0. Catalogues that exist have taken
+ * these steps, so none is changed: a table changes by a step at the end.
+ */
+const STEPS: readonly SchemaStep[] = [
+  async (tx) => {
+    for (const table of FIRST_TABLES) await tx.unsafe(table);
+  },
+];
+
 /** A catalogue that this microview cannot use. */
 export class CatalogueVersionError extends Error {
   override readonly name = "CatalogueVersionError";
   readonly hint = "start the microview that wrote it, or a newer one, or name another folder";
 
-  constructor(version: number) {
+  constructor(version: number, known: number) {
     super(
-      `the catalogue has schema version ${version}, and this microview knows ${SCHEMA_VERSION}`,
+      `the catalogue has schema version ${version}, and this microview knows versions up to ${known}`,
     );
   }
 }
 
-/** Makes what is missing. @throws CatalogueVersionError for the catalogue of a newer microview */
-export async function prepareSchema(tx: SQL): Promise<void> {
+/**
+ * Makes a catalogue of any older version one of the newest. Within one transaction: killed in between, it is what it was.
+ * @throws CatalogueVersionError for the catalogue of a newer microview
+ */
+export async function prepareSchema(tx: SQL, steps = STEPS): Promise<void> {
   await tx.unsafe("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)");
   const [row] = await tx`SELECT version FROM schema_version`;
-  const version = row === undefined ? 0 : Number(row.version);
-  if (version > SCHEMA_VERSION) throw new CatalogueVersionError(version);
-  if (version === SCHEMA_VERSION) return;
-  for (const table of TABLES) await tx.unsafe(table);
-  await tx`INSERT INTO schema_version (version) VALUES (${SCHEMA_VERSION})`;
+  if (row === undefined) await tx`INSERT INTO schema_version (version) VALUES (0)`;
+  const version = Number(row?.version ?? 0);
+  if (version > steps.length) throw new CatalogueVersionError(version, steps.length);
+  for (const step of steps.slice(version)) await step(tx);
+  if (version < steps.length) await tx`UPDATE schema_version SET version = ${steps.length}`;
 }
