@@ -44,6 +44,7 @@ const LEVEL = '{"level":';
 const LEVEL_HIGH = Buffer.from(LEVEL).readInt32BE(0);
 const LEVEL_LOW = Buffer.from(LEVEL).readInt32BE(4);
 const LINE_BYTES_MAX = EVENT_LIMITS.eventBytes;
+/** A power of two. */
 const KEYS_MAX = 1024;
 const KEY_BYTES_MAX = 255;
 
@@ -57,12 +58,15 @@ export class LineReader {
   readonly #buffer = Buffer.alloc(LINE_BYTES_MAX + 4) as Buffer & Utf8Buffer;
   readonly #bytes = new Uint8Array(this.#buffer.buffer, this.#buffer.byteOffset);
   readonly #view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset);
-  #known = new Map<number, KnownKey>();
+  /** By the lower bits of their hashes; of two that share them the last has the place. */
+  #known: (KnownKey | undefined)[] = [];
   #keys: Keys | undefined;
   /** Where its parts are in the bytes of the line that was split last. */
   #propertiesEnd = 0;
   #messageStart = 0;
   #messageEnd = 0;
+  /** Of the member whose key was read last. */
+  #valueAt = 0;
 
   constructor({ messageKey, leftOut }: LineFormat) {
     this.#messageKey = messageKey;
@@ -114,15 +118,35 @@ export class LineReader {
   properties(encoder: Encoder, keys: Keys): boolean {
     if (keys !== this.#keys) {
       this.#keys = keys;
-      this.#known = new Map();
+      this.#known = new Array<KnownKey | undefined>(KEYS_MAX).fill(undefined);
     }
+    const bytes = this.#bytes;
     const last = this.#propertiesEnd;
     let at = this.#skipsLevel && this.#beginsWithLevel() ? this.#endOf(LEVEL.length, last) + 1 : 1;
     if (at <= 0) return false;
     const object = encoder.beginProperties();
-    if (at < last) at = this.#members(at, last, encoder, keys, object, 0);
-    else encoder.endProperties(object, 0);
-    return at >= last;
+    let count = 0;
+    // As #members, apart: most lines are flat, and code that calls itself is slower.
+    while (at < last) {
+      const known = this.#member(at, last, keys);
+      if (known === undefined) return false;
+      at = this.#valueAt;
+      if (known.isLeftOut) {
+        at = this.#endOf(at, last);
+      } else {
+        if (encoder.isFull()) return false;
+        const first = bytes[at];
+        if (!encoder.key(known.name, known.key)) at = this.#endOf(at, last);
+        else if (first === OPENING || first === BRACKET) {
+          at = this.#nested(at, last, encoder, keys, 1);
+        } else at = this.#scalar(at, last, encoder);
+        count++;
+      }
+      if (at < 0 || at > last || (at < last && bytes[at] !== COMMA)) return false;
+      at++;
+    }
+    encoder.endProperties(object, count);
+    return true;
   }
 
   /** The properties of any line of JSON, and its message; undefined of what is none. */
@@ -147,15 +171,14 @@ export class LineReader {
   }
 
   #keyAt(start: number, end: number, hash: number, keys: Keys): KnownKey {
-    const known = this.#known.get(hash);
+    const place = hash & (KEYS_MAX - 1);
+    const known = this.#known[place];
     if (known !== undefined && this.#isAt(known.bytes, start, end)) return known;
     const bytes = this.#bytes.slice(start, end);
     const name = this.#buffer.toString("utf8", start, end);
     const isLeftOut = this.#leftOut.has(name) || name === this.#messageKey;
     const found = { bytes, name, key: keys.key(name), isLeftOut };
-    if (known === undefined && this.#known.size < KEYS_MAX && bytes.length <= KEY_BYTES_MAX) {
-      this.#known.set(hash, found);
-    }
+    if (bytes.length <= KEY_BYTES_MAX) this.#known[place] = found;
     return found;
   }
 
@@ -166,53 +189,52 @@ export class LineReader {
     return true;
   }
 
+  /** Reads a key. @returns undefined for what is none, or has escapes; {@link LineReader.#valueAt} is behind it */
+  #member(start: number, last: number, keys: Keys): KnownKey | undefined {
+    const bytes = this.#bytes;
+    if (bytes[start] !== QUOTE) return undefined;
+    let at = start + 1;
+    let hash = 0;
+    let byte = bytes[at]!;
+    while (byte !== QUOTE) {
+      if (byte === BACKSLASH || at >= last) return undefined;
+      hash = (Math.imul(hash, 31) + byte) | 0;
+      byte = bytes[++at]!;
+    }
+    if (bytes[at + 1] !== COLON) return undefined;
+    this.#valueAt = at + 2;
+    return this.#keyAt(start + 1, at, hash, keys);
+  }
+
   /**
-   * Encodes members of an object, those of the line itself up to the message.
-   * @param object where it begins in the encoder
+   * Encodes an object or a list.
    * @returns where it ends; −1 for what has escapes, lies too deep, is too much, or is no JSON
    */
-  #members(
-    start: number,
-    last: number,
-    encoder: Encoder,
-    keys: Keys,
-    object: number,
-    depth: number,
-  ): number {
+  #nested(at: number, last: number, encoder: Encoder, keys: Keys, depth: number): number {
+    if (depth > DEPTH_MAX) return -1;
+    return this.#bytes[at] === OPENING
+      ? this.#members(at + 1, last, encoder, keys, depth)
+      : this.#elements(at + 1, last, encoder, keys, depth);
+  }
+
+  #members(start: number, last: number, encoder: Encoder, keys: Keys, depth: number): number {
     const bytes = this.#bytes;
+    const object = encoder.beginProperties();
     let at = start;
     let count = 0;
-    for (;;) {
-      if (bytes[at] !== QUOTE) return -1;
-      const keyAt = at + 1;
-      let hash = 0;
-      let byte = bytes[++at]!;
-      while (byte !== QUOTE) {
-        if (byte === BACKSLASH || at >= last) return -1;
-        hash = (Math.imul(hash, 31) + byte) | 0;
-        byte = bytes[++at]!;
-      }
-      if (bytes[at + 1] !== COLON) return -1;
-      const known = this.#keyAt(keyAt, at, hash, keys);
-      at += 2;
-      if (depth === 0 && known.isLeftOut) {
-        at = this.#endOf(at, last);
-      } else {
-        if (encoder.isFull()) return -1;
-        at = encoder.key(known.name, known.key)
-          ? this.#value(at, last, encoder, keys, depth)
-          : this.#endOf(at, last);
-        count++;
-      }
-      if (at < 0 || at > last) return -1;
-      if (at === last || bytes[at] === CLOSING) break;
-      if (bytes[at] !== COMMA) return -1;
-      at++;
+    while (bytes[at] !== CLOSING) {
+      if (count > 0 && bytes[at++] !== COMMA) return -1;
+      const known = this.#member(at, last, keys);
+      if (known === undefined || encoder.isFull()) return -1;
+      at = this.#valueAt;
+      at = encoder.key(known.name, known.key)
+        ? this.#value(at, last, encoder, keys, depth)
+        : this.#endOf(at, last);
+      if (at < 0 || at >= last) return -1;
+      count++;
     }
-    // The line's own members end at the message, and those of an object within at its end.
-    if ((at === last) !== (depth === 0)) return -1;
     encoder.endProperties(object, count);
-    return depth === 0 ? at : at + 1;
+    return at + 1;
   }
 
   #elements(start: number, last: number, encoder: Encoder, keys: Keys, depth: number): number {
@@ -232,24 +254,21 @@ export class LineReader {
     return at + 1;
   }
 
-  /** Encodes a value. @returns where it ends; −1 as {@link LineReader.#members} */
   #value(at: number, last: number, encoder: Encoder, keys: Keys, depth: number): number {
+    const first = this.#bytes[at];
+    return first === OPENING || first === BRACKET
+      ? this.#nested(at, last, encoder, keys, depth + 1)
+      : this.#scalar(at, last, encoder);
+  }
+
+  /** Encodes a text, a number, true, false or null. @returns where it ends; −1 for what is none of these */
+  #scalar(at: number, last: number, encoder: Encoder): number {
     const bytes = this.#bytes;
     const first = bytes[at]!;
     if (first === QUOTE) {
       const close = this.#endOf(at, last);
       if (close > 0) encoder.utf8(this.#view, at + 1, close - 1);
       return close;
-    }
-    if (first === OPENING || first === BRACKET) {
-      if (depth >= DEPTH_MAX) return -1;
-      if (first === BRACKET) return this.#elements(at + 1, last, encoder, keys, depth + 1);
-      const object = encoder.beginProperties();
-      if (bytes[at + 1] !== CLOSING) {
-        return this.#members(at + 1, last, encoder, keys, object, depth + 1);
-      }
-      encoder.endProperties(object, 0);
-      return at + 2;
     }
     let whole = 0;
     const start = first === MINUS ? at + 1 : at;
