@@ -19,8 +19,11 @@ import { COUNTED_COLUMNS, takeBlocksOff } from "./totals.ts";
 /** Rows that one transaction deletes: ingestion waits for no longer. */
 const RETIRED_AT_ONCE = 2_000;
 const EVENTS = "events";
-/** Whoever says that an event is later than this after it has come has a wrong clock: then its coming counts. */
-const AHEAD_NS = 86_400_000_000_000n;
+/**
+ * Whoever says that an event is later than this after it has come has a wrong clock, or wants to stay for longer than all
+ * others: then its coming counts.
+ */
+const AHEAD_NS = 600_000_000_000n;
 const REASON_UNITS = 500;
 
 /** A block that a view goes without. */
@@ -147,12 +150,10 @@ export class ViewState {
         WHERE retired.before_ns < excluded.before_ns`;
     });
     const before = await this.retiredBefore();
-    const ahead = before - AHEAD_NS;
     let blocks = 0;
     const old: [condition: string, values: bigint[]][] = [
       ["end_ns < $1", [before]],
-      // An event that is still to come has the wrong time.
-      ["end_ns >= $1 AND insert_ns < $2", [nowNs, ahead]],
+      [`insert_ns < $1 AND end_ns > insert_ns + ${AHEAD_NS}`, [before]],
     ];
     for (const [condition, values] of old) {
       const sql = `DELETE FROM blocks WHERE block_id IN
@@ -168,7 +169,8 @@ export class ViewState {
     }
     const files = await catalogue.write(async (tx) => {
       const { count } = await tx`UPDATE partitions SET state = 'dropped', dropped_ns = ${nowNs}
-        WHERE state = 'live' AND (max_ns < ${before} OR insert_ns < ${ahead})`;
+        WHERE state = 'live' AND (max_ns < ${before}
+          OR (insert_ns < ${before} AND max_ns > insert_ns + ${AHEAD_NS}))`;
       await tx`DELETE FROM set_aside WHERE NOT EXISTS (
         SELECT 1 FROM blocks b WHERE b.block_id = set_aside.block_id)`;
       return count as number;
@@ -187,8 +189,10 @@ export class ViewState {
     if (Number(all!["arrived"] ?? 0) + Number(all!["files"] ?? 0) <= bytes) return 0n;
     const rows: Raw[] = await this.#catalogue.read`
       SELECT unit, sum(bytes) AS bytes FROM (
-        SELECT end_ns / ${unitNs} AS unit, blob_bytes AS bytes FROM blocks
-        UNION ALL SELECT max_ns / ${unitNs}, bytes FROM partitions WHERE state = 'live') AS all_of_it
+        SELECT CASE WHEN end_ns > insert_ns + ${AHEAD_NS} THEN insert_ns ELSE end_ns END / ${unitNs} AS unit,
+          blob_bytes AS bytes FROM blocks
+        UNION ALL SELECT CASE WHEN max_ns > insert_ns + ${AHEAD_NS} THEN insert_ns ELSE max_ns END / ${unitNs},
+          bytes FROM partitions WHERE state = 'live') AS all_of_it
       GROUP BY unit ORDER BY unit DESC`;
     let sum = 0;
     for (const row of rows) {

@@ -169,7 +169,7 @@ test("beginnings and ends that came twice are counted as they were before", asyn
 });
 
 test("what is older than it may be goes: rows, blocks, blobs and files", async () => {
-  const clock = { nowNs: at(0) };
+  const clock = { nowNs: at(3100) };
   await using lake = await SmallLake.open({
     ...{ retention: { ageMs: 3_600_000 }, nowNs: () => clock.nowNs },
   });
@@ -191,7 +191,7 @@ test("what is older than it may be goes: rows, blocks, blobs and files", async (
 });
 
 test("what was dropped does not come back when it is sent again, also where newer rows keep its file", async () => {
-  const clock = { nowNs: at(0) };
+  const clock = { nowNs: at(3000) };
   await using lake = await SmallLake.open({
     ...{ retention: { ageMs: 3_600_000 }, nowNs: () => clock.nowNs },
   });
@@ -212,7 +212,7 @@ test("what was dropped does not come back when it is sent again, also where newe
 });
 
 test("a span that was lost is not open again when a file that has it outlives its process's blocks", async () => {
-  const clock = { nowNs: at(0) };
+  const clock = { nowNs: at(3000) };
   await using lake = await SmallLake.open({
     ...{ retention: { ageMs: 24 * 3_600_000 }, nowNs: () => clock.nowNs },
   });
@@ -244,7 +244,7 @@ test("a span that was lost is not open again when a file that has it outlives it
 });
 
 test("when there is too much, the oldest goes, and what came last stays", async () => {
-  const clock = { nowNs: at(0) };
+  const clock = { nowNs: at(5400) };
   const text = () =>
     Array.from(crypto.getRandomValues(new Uint8Array(2_000)), (byte) => byte.toString(16)).join("");
   const blocks = Array.from({ length: 10 }, (_, i) =>
@@ -268,6 +268,31 @@ test("when there is too much, the oldest goes, and what came last stays", async 
   expect(await lake.query("SELECT count(*)::INTEGER AS n FROM log_entries")).toEqual([
     { n: length },
   ]);
+});
+
+test("when there is too much, events of the future go before what has come after them", async () => {
+  const clock = { nowNs: at(0) };
+  const text = () =>
+    Array.from(crypto.getRandomValues(new Uint8Array(2_000)), (byte) => byte.toString(16)).join("");
+  const block = (i: number, seconds: number) =>
+    makeBlock(
+      { logs: [{ timeNs: at(seconds), message: text() }] },
+      { first: 16 + 8 * i, end: 24 + 8 * i },
+    );
+  await using lake = await SmallLake.open({
+    ...{ retention: { bytes: 30_000 }, nowNs: () => clock.nowNs },
+  });
+  const ahead = [0, 1, 2, 3, 4].map((i) => block(i, 2 * 86_400 * (i + 1)));
+  await addFiles(lake, ahead);
+  clock.nowNs = at(600);
+  const right = [5, 6, 7].map((i) => block(i, 590 + i));
+  await addFiles(lake, right);
+  clock.nowNs = at(1_200);
+  await lake.maintenance.retainer.round();
+  const left = await lake.query("SELECT time_ns FROM log_entries ORDER BY time");
+  expect(left.map(({ time_ns }) => time_ns)).toEqual(
+    [595, 596, 597].map((each) => String(at(each))),
+  );
 });
 
 test("an event of the future goes some time after it came", async () => {
