@@ -157,6 +157,7 @@ export {
 } from "./events/header.ts";
 export { type Refusals, type RingEvent, RingReader } from "./events/ring-reader.ts";
 export { isSampled, sampleThreshold } from "./events/sampling.ts";
+export { SecretNames } from "./events/secrets.ts";
 export {
   readShipped,
   SHIPPED_BYTES,

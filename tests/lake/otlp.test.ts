@@ -80,6 +80,33 @@ describe("OpenTelemetry's SDK of JavaScript", () => {
     expect(second!["properties"]).toBe('{"otel.event_name":"user.login"}');
   });
 
+  test("what the recorder would hide is hidden", async () => {
+    await using host = new TestHost();
+    const { lake } = await lakeOf(host);
+    const exporter = new OTLPLogExporter({ url: `${lake.url}/v1/logs` });
+    const provider = new LoggerProvider({
+      resource: RESOURCE,
+      processors: [new SimpleLogRecordProcessor({ exporter })],
+    });
+    const SECRET = "correct-horse-battery";
+    const attributes = {
+      "http.request.header.authorization": [SECRET],
+      "url.full": `http://ada:${SECRET}@x/?sig=${SECRET}`,
+      "http.rawHeaders": ["Host", "x", "Cookie", SECRET],
+      nested: { pass: SECRET },
+    };
+    provider.getLogger("http").emit({ body: { password: SECRET }, attributes });
+    await provider.shutdown();
+    const { logs } = await keptIn(lake.dir);
+    expect(logs).toMatchObject([{ message: '{"password":"[redacted]"}' }]);
+    expect(JSON.parse(logs[0]!["properties"] as string)).toEqual({
+      "http.request.header.authorization": "[redacted]",
+      "url.full": "http://[redacted]@x/?sig=[redacted]",
+      "http.rawHeaders": ["Host", "x", "Cookie", "[redacted]"],
+      nested: { pass: "[redacted]" },
+    });
+  });
+
   test("traces", async () => {
     await using host = new TestHost();
     const { lake } = await lakeOf(host);

@@ -351,3 +351,16 @@ test("a service that is compiled records by pino", async () => {
     { level: "error", message: "and an error", properties: { err: { type: "Error" } } },
   ]);
 });
+
+test("secrets in lists and addresses are hidden as in properties that were no line", async () => {
+  await using host = new TestHost();
+  const { recorded, log: make } = setUp(host);
+  const SECRET = "correct-horse-battery";
+  const log = make();
+  log.info({ url: `http://ada:${SECRET}@x/`, path: `/cb?token=${SECRET}` }, "addresses");
+  log.info({ rawHeaders: ["Host", "x", "Cookie", SECRET], pair: ["password", SECRET] }, "lists");
+  expect(recorded.of("log").map(({ properties }) => properties)).toEqual([
+    { url: "http://[redacted]@x/", path: "/cb?token=[redacted]" },
+    { rawHeaders: ["Host", "x", "Cookie", "[redacted]"], pair: ["password", "[redacted]"] },
+  ]);
+});

@@ -171,6 +171,11 @@ export class Encoder {
     return this.#isFull();
   }
 
+  /** The text of a property, without what is secret of an address. */
+  textValue(text: string): void {
+    this.text(this.#redaction.withoutSecrets(text));
+  }
+
   #write(text: string, at: number, roomBytes: number): number {
     const bytes = this.#buffer.utf8Write(text, at * 4, roomBytes);
     const over = bytes & 3;
@@ -219,7 +224,7 @@ export class Encoder {
       if (value === undefined) continue;
       this.#key(name, key);
       if (hook !== undefined) this.#value(name, value, depth);
-      else if (typeof value === "string") this.text(value);
+      else if (typeof value === "string") this.textValue(value);
       else if (typeof value === "number") this.#number(value);
       else this.#value(name, value, depth);
       count++;
@@ -276,7 +281,7 @@ export class Encoder {
     const { ints } = this;
     switch (typeof value) {
       case "string":
-        this.text(value);
+        this.textValue(value);
         return;
       case "number":
         this.#number(value);
@@ -341,7 +346,8 @@ export class Encoder {
   }
 
   #contents(name: string, object: object, depth: number): void {
-    if (Array.isArray(object) || object instanceof Set) return this.#elements(name, object, depth);
+    if (Array.isArray(object)) return this.#elements(name, object, object.length, depth);
+    if (object instanceof Set) return this.#elements(name, object, object.size, depth);
     if (object instanceof Error) return this.#error(object, depth);
     if (object instanceof Map) return this.#map(object, depth);
     const { toJSON } = object as { toJSON?: unknown };
@@ -355,13 +361,17 @@ export class Encoder {
     this.ints[at] = VALUE.object | (count << 8);
   }
 
-  #elements(name: string, elements: Iterable<unknown>, depth: number): void {
+  #elements(name: string, elements: Iterable<unknown>, length: number, depth: number): void {
     const at = this.length++;
     let count = 0;
+    let before: unknown;
     for (const element of elements) {
       if (this.#isFull()) break;
       this.#left--;
-      this.#value(name, element, depth + 1);
+      if (this.#redaction.hidesElement(name, length, count, before))
+        this.ints[this.length++] = VALUE.redacted;
+      else this.#value(name, element, depth + 1);
+      before = element;
       count++;
     }
     this.ints[at] = VALUE.array | (count << 8);

@@ -67,6 +67,10 @@ export class Interner {
     return this.#newMessage(text);
   }
 
+  hides(name: string): boolean {
+    return this.#redaction.hides(name);
+  }
+
   /** @returns its number; 0 when there is no room, or a text is too long */
   define(kind: number, ...texts: readonly string[]): number {
     this.#encoder.reset();

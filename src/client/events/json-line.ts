@@ -23,6 +23,8 @@ interface KnownKey {
 /** Gives numbers to keys, until it is another one. */
 interface Keys {
   key(name: string): Key;
+  /** Whether what follows such a text in a list may be secret. */
+  hides(name: string): boolean;
 }
 
 const QUOTE = 0x22;
@@ -30,6 +32,8 @@ const COMMA = 0x2c;
 const MINUS = 0x2d;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
+const SLASH = 0x2f;
+const EQUALS = 0x3d;
 const OPENING = 0x7b;
 const CLOSING = 0x7d;
 const BRACKET = 0x5b;
@@ -246,8 +250,11 @@ export class LineReader {
       if (count > 0 && bytes[at++] !== COMMA) return -1;
       if (encoder.isFull()) return -1;
       encoder.element();
+      const first = at;
       at = this.#value(at, last, encoder, keys, depth);
       if (at < 0 || at >= last) return -1;
+      // A pair of name and value, or headers in turn.
+      if (bytes[at] === COMMA && this.#isSecretName(first, at, keys)) return -1;
       count++;
     }
     encoder.endElements(list, count);
@@ -267,7 +274,11 @@ export class LineReader {
     const first = bytes[at]!;
     if (first === QUOTE) {
       const close = this.#endOf(at, last);
-      if (close > 0) encoder.utf8(this.#view, at + 1, close - 1);
+      if (close < 0) return -1;
+      // What may be an address may have a secret in it.
+      if (this.#mayBeAddress(at + 1, close - 1))
+        encoder.textValue(this.#buffer.toString("utf8", at + 1, close - 1));
+      else encoder.utf8(this.#view, at + 1, close - 1);
       return close;
     }
     let whole = 0;
@@ -291,6 +302,22 @@ export class LineReader {
     if (tag === undefined) encoder.number(number);
     else encoder.literal(tag);
     return close;
+  }
+
+  #isSecretName(start: number, end: number, keys: Keys): boolean {
+    if (this.#bytes[start] !== QUOTE || end - start > KEY_BYTES_MAX) return false;
+    return keys.hides(this.#buffer.toString("utf8", start + 1, end - 1));
+  }
+
+  /** As {@link Encoder} looks at texts: with a scheme, or a path with parameters. */
+  #mayBeAddress(start: number, end: number): boolean {
+    const bytes = this.#bytes;
+    const mark = bytes[start] === SLASH ? EQUALS : COLON;
+    for (let i = start; i < end; i++) {
+      if (bytes[i] !== mark) continue;
+      if (mark === EQUALS || (bytes[i + 1] === SLASH && bytes[i + 2] === SLASH)) return true;
+    }
+    return false;
   }
 
   /** Where a value ends; −1 for an object, a list, and a text with escapes. */

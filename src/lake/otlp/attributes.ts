@@ -1,6 +1,7 @@
-// OTLP's attributes and values as properties: JSON that is bounded as what our own recorder writes is.
+// OTLP's attributes and values as properties: JSON that is bounded as what our own recorder writes is, and without what
+// the recorder would hide.
 
-import { EVENT_LIMITS } from "../../layout/index.ts";
+import { EVENT_LIMITS, SecretNames } from "../../layout/index.ts";
 import {
   listIn,
   longOf,
@@ -23,20 +24,26 @@ export class Room {
   dropped = 0;
 }
 
+const secrets = new SecretNames();
+const HIDDEN = "[redacted]";
+
 const KINDS = [
   ...(["stringValue", "boolValue", "intValue", "doubleValue"] as const),
   ...(["arrayValue", "kvlistValue", "bytesValue"] as const),
 ] as const;
 
-/** @throws OtlpError */
-export function anyValue(given: unknown, room: Room, depth = 0): Value {
+/**
+ * @param name of the attribute, if it is one's value
+ * @throws OtlpError
+ */
+export function anyValue(given: unknown, room: Room, depth = 0, name = ""): Value {
   const value = messageOf(given ?? {}, "a value");
   const kind = oneOf(value, KINDS);
   if (kind === undefined) return null;
   const it = value[kind];
   switch (kind) {
     case "stringValue":
-      return cut(textIn(value, kind), room);
+      return cut(secrets.withoutSecrets(textIn(value, kind)), room);
     case "boolValue":
       return it === true;
     case "intValue":
@@ -50,9 +57,7 @@ export function anyValue(given: unknown, room: Room, depth = 0): Value {
       return cut(it instanceof Uint8Array ? Buffer.from(it).toString("base64") : String(it), room);
     case "arrayValue":
       if (depth >= EVENT_LIMITS.depth) return "[too deep]";
-      return taken(listIn(messageOf(it, kind), "values"), room).map((each) =>
-        anyValue(each, room, depth + 1),
-      );
+      return elements(listIn(messageOf(it, kind), "values"), room, depth + 1, name);
     case "kvlistValue":
       if (depth >= EVENT_LIMITS.depth) return "[too deep]";
       return pairsIn(messageOf(it, kind), "values", room, depth + 1);
@@ -69,8 +74,21 @@ export function pairsIn(
   const pairs = taken(messagesIn(message, field), room);
   // Not by assignment: "__proto__" is a key like any other.
   return Object.fromEntries(
-    pairs.map((pair) => [cut(textIn(pair, "key"), room), anyValue(pair["value"], room, depth)]),
+    pairs.map((pair) => {
+      const name = textIn(pair, "key");
+      const key = cut(name, room);
+      return [key, secrets.hides(name) ? HIDDEN : anyValue(pair["value"], room, depth, name)];
+    }),
   );
+}
+
+function elements(all: readonly unknown[], room: Room, depth: number, list: string): Value[] {
+  let before: Value = null;
+  return taken(all, room).map((each, at) => {
+    const isHidden = secrets.hidesElement(list, all.length, at, before);
+    before = isHidden ? HIDDEN : anyValue(each, room, depth, list);
+    return before;
+  });
 }
 
 /** A value as text: itself where it is one, else JSON. */

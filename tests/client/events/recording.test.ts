@@ -218,8 +218,76 @@ describe("a secret", () => {
     expect(recorded({ a: 1 }, new TestRing({ redactHook }))).toEqual({ a: "[redacted]" });
   });
 
+  test.each([
+    ...["pass", "auth", "basicAuth", "sid", "otp", "PIN", "sig", "smtp.auth", "auth_2"],
+    ...["token_value", "jwt_1", "tokenValues", "password2", "_header"],
+  ])("is what %s has", (name) => {
+    expect(recorded({ [name]: SECRET })).toEqual({ [name]: "[redacted]" });
+  });
+
+  test("is the value in a pair of name and value, and in headers in turn", () => {
+    const list = ["Host", "x", "Authorization", SECRET, "Accept", "y"];
+    const ring = new TestRing();
+    expect(
+      recorded(
+        {
+          rawHeaders: list,
+          entries: [
+            ["password", SECRET],
+            ["user", "ada"],
+          ],
+          set: new Set(["x-api-key", SECRET]),
+          grants: ["authorization_code", "password", "none"],
+        },
+        ring,
+      ),
+    ).toEqual({
+      rawHeaders: ["Host", "x", "Authorization", "[redacted]", "Accept", "y"],
+      entries: [
+        ["password", "[redacted]"],
+        ["user", "ada"],
+      ],
+      set: ["x-api-key", "[redacted]"],
+      grants: ["authorization_code", "password", "none"],
+    });
+    expect(Buffer.from(ring.bytes).toString("latin1")).not.toContain(SECRET);
+  });
+
+  test.each([
+    [new URL(`http://ada:${SECRET}@x/?a=1`), "http://[redacted]@x/?a=1"],
+    [`postgres://ada:${SECRET}@db:5432/shop`, "postgres://[redacted]@db:5432/shop"],
+    [
+      `https://x/cb?a=1&token=${SECRET}&b#id_token=${SECRET}`,
+      "https://x/cb?a=1&token=[redacted]&b#id_token=[redacted]",
+    ],
+    [`/cb?a=1&access%5Ftoken=${SECRET}`, "/cb?a=1&access%5Ftoken=[redacted]"],
+    ["https://x/@ada/a?at=b@c&tokenCount=3", "https://x/@ada/a?at=b@c&tokenCount=3"],
+    ["see http://x/ or a@b", "see http://x/ or a@b"],
+  ])("is taken out of the address %s", (address, shown) => {
+    expect(recorded({ address, all: [address] })).toEqual({ address: shown, all: [shown] });
+  });
+
+  test("of a request that has failed is hidden in its error", () => {
+    const error = Object.assign(new Error("no answer"), {
+      request: { _header: `GET / HTTP/1.1\r\nAuthorization: Bearer ${SECRET}\r\n` },
+      options: { auth: `ada:${SECRET}` },
+    });
+    expect(recorded({ error })["error"]).toMatchObject({
+      request: { _header: "[redacted]" },
+      options: { auth: "[redacted]" },
+    });
+  });
+
   test("is told by its name, and what only counts secrets is none", () => {
-    const names = ["tokenCount", "passport", "author", "keyboard", "cookieConsent"];
+    const names = [
+      "tokenCount",
+      "passport",
+      "author",
+      "keyboard",
+      "cookieConsent",
+      "compass",
+      "mapping",
+    ];
     const plain = Object.fromEntries(names.map((name) => [name, 1]));
     expect(recorded(plain)).toEqual(plain);
   });
