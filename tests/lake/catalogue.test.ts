@@ -5,7 +5,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SQL } from "bun";
-import { CatalogueVersionError, ViewState } from "../../src/lake/catalogue/index.ts";
+import {
+  CatalogueBusyError,
+  CatalogueDamagedError,
+  CatalogueError,
+  CatalogueFullError,
+  CatalogueVersionError,
+  ViewState,
+} from "../../src/lake/catalogue/index.ts";
 import { prepareSchema, type SchemaStep } from "../../src/lake/catalogue/schema.ts";
 import { Catalogue, CatalogueConflictError } from "../../src/lake/index.ts";
 import { DAY_NS, newBlock, newPartition, newSegment, PROCESS_ID } from "./fixtures.ts";
@@ -224,7 +231,7 @@ test("totals are what there is, after all that adds and deletes", async () => {
         coalesce(sum(metrics), 0) AS metrics, coalesce(sum(spans + opens), 0) AS spans FROM blocks`;
     const [segments] = await catalogue.read`
       SELECT count(*) AS segments, coalesce(sum(bytes), 0) AS bytes FROM segments`;
-    const { bytes: segmentBytes, ...count } = segments;
+    const { bytes: segmentBytes, ...count } = segments!;
     const all = Object.entries({ ...row, ...count, segmentBytes });
     return Object.fromEntries(all.map(([name, value]) => [name, Number(value)]));
   };
@@ -301,6 +308,45 @@ describe("the catalogue", () => {
     const again = await it.open();
     expect(await again.blocksIn(ALL)).toHaveLength(1);
     await again.close();
+  });
+
+  test("says that there is no room, and has nothing of what was to be written", async () => {
+    await using it = await opened();
+    await it.catalogue.write((tx) => tx.unsafe("PRAGMA max_page_count = 1"));
+    const blocks = Array.from({ length: 5_000 }, (_, i) => newBlock(i));
+    await expect(it.catalogue.addSegment(newSegment("s1", blocks))).rejects.toThrow(
+      CatalogueFullError,
+    );
+    expect(await it.catalogue.hasSegment("s1")).toBeFalse();
+    await it.catalogue.write((tx) => tx.unsafe("PRAGMA max_page_count = 1000000"));
+    expect(await it.catalogue.addSegment(newSegment("s1", blocks))).toMatchObject({ isNew: true });
+  });
+
+  test("says that another process has locked it", async () => {
+    await using it = await opened();
+    const other = new SQL({ adapter: "sqlite", filename: it.path });
+    await it.catalogue.write((tx) => tx.unsafe("PRAGMA busy_timeout = 0"));
+    await other.unsafe("BEGIN IMMEDIATE");
+    const segment = newSegment("s1", [newBlock(0)]);
+    await expect(it.catalogue.addSegment(segment)).rejects.toThrow(CatalogueBusyError);
+    await other.unsafe("ROLLBACK");
+    await other.close();
+    expect(await it.catalogue.addSegment(segment)).toMatchObject({ isNew: true });
+  });
+
+  test("says that a file is no catalogue, and that a file cannot be opened", async () => {
+    await using it = await opened();
+    const path = `${it.path}-other`;
+    await Bun.write(path, "no database at all ".repeat(1_000));
+    await expect(Catalogue.open(path)).rejects.toThrow(CatalogueDamagedError);
+    await expect(Catalogue.open(`${path}/below`)).rejects.toThrow(CatalogueError);
+  });
+
+  test("gives no error of the driver, also where it only reads", async () => {
+    await using it = await opened();
+    const { read } = it.catalogue;
+    await expect(read`SELECT x FROM nothing`).rejects.toThrow(CatalogueError);
+    await expect(read.unsafe("SELECT x FROM nothing")).rejects.toThrow(CatalogueError);
   });
 
   test("of version 0 becomes one of the newest version, whose row is the only one", async () => {

@@ -4,7 +4,8 @@
 
 import type { SQL } from "bun";
 import { earlierOf, FOREVER_NS, laterOf } from "../times.ts";
-import { Connection } from "./connection.ts";
+import { Connection, type Reader } from "./connection.ts";
+import { CatalogueConflictError, IdentityError } from "./errors.ts";
 import { withOwnIds } from "./own-ids.ts";
 import {
   type AddedSegment,
@@ -39,16 +40,6 @@ const AGAIN_MAX = 16;
 
 const NOTHING_NEW = { isNew: false, known: 0, conflicts: [], again: [], ownIds: [] } as const;
 
-/** Somebody else has changed what a transaction relied on: nothing was written. Read again, and decide again. */
-export class CatalogueConflictError extends Error {
-  override readonly name = "CatalogueConflictError";
-}
-
-/** A segment contradicts what is known of a stream: nothing of it was written. */
-export class IdentityError extends Error {
-  override readonly name = "IdentityError";
-}
-
 export class Catalogue {
   readonly #db: Connection;
   readonly #nowNs: () => bigint;
@@ -60,7 +51,7 @@ export class Catalogue {
 
   /**
    * @param path of the SQLite file, made if need be
-   * @throws CatalogueVersionError for the catalogue of a newer microview
+   * @throws CatalogueVersionError for the catalogue of a newer microview, CatalogueError for a file that cannot be used
    */
   static async open(path: string, nowNs: () => bigint = wallNs): Promise<Catalogue> {
     const db = await Connection.open(path);
@@ -79,7 +70,8 @@ export class Catalogue {
 
   /**
    * Adds a segment with its blocks; the same again changes nothing, and a block that is known stays as it is.
-   * @throws IdentityError when it says that a stream is another process's
+   * @throws IdentityError when it says that a stream is another process's, CatalogueFullError when there is no room,
+   *   CatalogueBusyError when another process does not let it write
    */
   addSegment(sent: NewSegment): Promise<AddedSegment> {
     const insertNs = this.#nowNs();
@@ -374,7 +366,7 @@ export class Catalogue {
   }
 
   /** For reports that only read. */
-  get read(): SQL {
+  get read(): Reader {
     return this.#db.read;
   }
 

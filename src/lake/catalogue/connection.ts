@@ -1,41 +1,53 @@
 // The catalogue's database: one connection that writes, one transaction at a time, and one that only reads.
 // In Bun's SQLite a statement beside a transaction of the same connection becomes a part of it, and is undone with it.
+// Errors of the driver become the catalogue's own here.
 
 import { SQL } from "bun";
+import { catalogueError } from "./errors.ts";
+import type { Raw } from "./rows.ts";
+
+/** A connection for SELECT alone. Sees what was committed. */
+export interface Reader {
+  (sql: TemplateStringsArray, ...values: unknown[]): Promise<Raw[]>;
+  /** Values of an IN, for a statement of this connection. */
+  (values: readonly string[]): unknown;
+  unsafe(sql: string, values?: readonly unknown[]): Promise<Raw[]>;
+}
 
 export class Connection {
   readonly #writer: SQL;
   readonly #reader: SQL;
+  readonly read: Reader;
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(writer: SQL, reader: SQL) {
     this.#writer = writer;
     this.#reader = reader;
+    this.read = readerOf(reader);
   }
 
   /** @param path of the SQLite file, made if need be */
   static async open(path: string): Promise<Connection> {
     const open = async () => {
       const sql = new SQL({ adapter: "sqlite", filename: path, bigint: true } as never);
-      await sql.unsafe("PRAGMA journal_mode = WAL");
       await sql.unsafe("PRAGMA busy_timeout = 10000");
+      await sql.unsafe("PRAGMA journal_mode = WAL");
       // Who was told that a segment is there deletes it: it has to outlive a power cut.
       await sql.unsafe("PRAGMA synchronous = FULL");
       await sql.unsafe("PRAGMA foreign_keys = ON");
       return sql;
     };
-    const writer = await open();
-    return new Connection(writer, await open());
-  }
-
-  /** For SELECT alone. Sees what was committed. */
-  get read(): SQL {
-    return this.#reader;
+    try {
+      const writer = await open();
+      return new Connection(writer, await open());
+    } catch (error) {
+      throw catalogueError(error);
+    }
   }
 
   /** Runs `work` as one transaction, after those that were asked for before; undone when it throws. */
   write<T>(work: (tx: SQL) => Promise<T>): Promise<T> {
-    const done = this.#last.then(() => this.#writer.begin(work as never) as Promise<T>);
+    const done = this.#last.then(() => translated(this.#writer.begin(work as never) as Promise<T>));
     this.#last = done.catch(() => {});
     return done;
   }
@@ -46,5 +58,23 @@ export class Connection {
     await this.#writer.unsafe("PRAGMA wal_checkpoint(TRUNCATE)").catch(() => {});
     await this.#reader.close();
     await this.#writer.close();
+  }
+}
+
+function readerOf(sql: SQL): Reader {
+  const call = (first: TemplateStringsArray | readonly string[], ...values: unknown[]) =>
+    "raw" in first ? translated(sql(first, ...values)) : sql(first as never);
+  return Object.assign(call, {
+    unsafe: (text: string, values?: readonly unknown[]) =>
+      translated(sql.unsafe(text, values as never)),
+  }) as Reader;
+}
+
+/** @throws CatalogueError in place of the driver's error */
+async function translated<T>(answer: PromiseLike<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw catalogueError(error);
   }
 }

@@ -1,6 +1,15 @@
 // The catalogue, for the rest of the lake.
 
-export { Catalogue, CatalogueConflictError, IdentityError } from "./catalogue.ts";
+export { Catalogue } from "./catalogue.ts";
+export {
+  CatalogueBusyError,
+  CatalogueConflictError,
+  CatalogueDamagedError,
+  CatalogueError,
+  CatalogueFullError,
+  CatalogueVersionError,
+  IdentityError,
+} from "./errors.ts";
 export { isOwnIdOf } from "./own-ids.ts";
 export type {
   AddedSegment,
@@ -14,5 +23,4 @@ export type {
   StreamRow,
   TimeRange,
 } from "./rows.ts";
-export { CatalogueVersionError } from "./schema.ts";
 export { type SetAside, ViewState } from "./view-state.ts";

@@ -1,6 +1,7 @@
 // The tables of the catalogue, in SQL that SQLite and PostgreSQL both take. Catalogue.open makes them.
 
 import type { SQL } from "bun";
+import { CatalogueVersionError } from "./errors.ts";
 import { LONG_BLOCK_NS } from "./rows.ts";
 
 /** Nanoseconds since 1970, bytes and counts are BIGINT; properties and bounds are JSON text. */
@@ -77,18 +78,6 @@ const STEPS: readonly SchemaStep[] = [
     for (const table of FIRST_TABLES) await tx.unsafe(table);
   },
 ];
-
-/** A catalogue that this microview cannot use. */
-export class CatalogueVersionError extends Error {
-  override readonly name = "CatalogueVersionError";
-  readonly hint = "start the microview that wrote it, or a newer one, or name another folder";
-
-  constructor(version: number, known: number) {
-    super(
-      `the catalogue has schema version ${version}, and this microview knows versions up to ${known}`,
-    );
-  }
-}
 
 /**
  * Makes a catalogue of any older version one of the newest. Within one transaction: killed in between, it is what it was.

@@ -2,6 +2,7 @@
 // for each look at a lake would hold up everything else.
 
 import type { SQL } from "bun";
+import type { Reader } from "./connection.ts";
 import type { Raw } from "./rows.ts";
 
 const NAMES = [
@@ -45,7 +46,7 @@ export async function takeBlocksOff(tx: SQL, rows: readonly Raw[]): Promise<numb
   return rows.length;
 }
 
-export async function readTotals(read: SQL): Promise<Totals> {
+export async function readTotals(read: Reader): Promise<Totals> {
   const rows: Raw[] = await read`SELECT name, value FROM totals`;
   const values = new Map(rows.map(({ name, value }) => [name, Number(value)]));
   return Object.fromEntries(NAMES.map((name) => [name, values.get(name) ?? 0])) as Totals;

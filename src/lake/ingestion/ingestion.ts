@@ -3,7 +3,13 @@
 
 import { Buckets, CallError, type Grant, type Log } from "../../guard/index.ts";
 import { BlobMissingError, type Blobs, BlobsFullError } from "../blobs/index.ts";
-import { type AddedSegment, type Catalogue, IdentityError } from "../catalogue/index.ts";
+import {
+  type AddedSegment,
+  type Catalogue,
+  CatalogueBusyError,
+  CatalogueFullError,
+  IdentityError,
+} from "../catalogue/index.ts";
 import type { LakeCounters } from "../counters.ts";
 import type { Disk } from "./disk.ts";
 import { type ReadSegment, SegmentError, segmentOf } from "./segment.ts";
@@ -71,6 +77,7 @@ export class Ingestion {
     } catch (error) {
       if (error instanceof CallError) throw this.#refused(error, segmentId, grant);
       if (isFull(error)) throw this.#refused(diskFull());
+      if (error instanceof CatalogueBusyError) throw this.#refused(catalogueBusy());
       if (error instanceof IdentityError) {
         throw this.#refused(
           new CallError(
@@ -230,7 +237,16 @@ function diskFull(): CallError {
   );
 }
 
-/** SQLITE_FULL (13) comes from the catalogue. */
+function catalogueBusy(): CallError {
+  return new LaterError(
+    "lake-busy",
+    "another process has locked the lake's catalogue",
+    "send it again a little later",
+    503,
+    10,
+  );
+}
+
 function isFull(error: unknown): boolean {
-  return error instanceof BlobsFullError || (error as { code?: unknown }).code === "SQLITE_FULL";
+  return error instanceof BlobsFullError || error instanceof CatalogueFullError;
 }
