@@ -41,10 +41,16 @@ const IDENTIFY_MS = 1000;
 const RINGS_MAX = 8192;
 const RINGS_PER_USER_MAX = 1024;
 
+/** What the kernel says of a ring's file. */
+interface RingFile {
+  uid: number;
+  bornMs: number;
+}
+
 export class Shipper {
   readonly #options: ShipperOptions;
   readonly #rings = new Map<string, ShippedRing>();
-  readonly #uids = new Map<string, number>();
+  readonly #files = new Map<string, RingFile>();
   /** How often in a row files were found that cannot be shipped. */
   readonly #passed = new Map<string, number>();
   readonly #users = new Users();
@@ -192,7 +198,8 @@ export class Shipper {
     try {
       ring = OpenRing.open(path, { uids: ownUids(), isAnyUser: isForAll }, true);
       const { uid, inode, device } = ring.file.stat();
-      const reason = this.#whyNot(ring, app, path, uid);
+      const file = { uid, bornMs: bornMs(path) };
+      const reason = this.#whyNot(ring, app, path, file);
       if (reason !== undefined) {
         ring.close();
         return reason;
@@ -214,7 +221,7 @@ export class Shipper {
       }
       shipped.controlled.follow({ rules: this.#rules });
       this.#rings.set(path, shipped);
-      this.#uids.set(path, uid);
+      this.#files.set(path, file);
       return undefined;
     } catch (error) {
       ring?.close();
@@ -227,14 +234,23 @@ export class Shipper {
   }
 
   /** Names and ids are what the file's owner has written there: nobody may take somebody else's. */
-  #whyNot(ring: OpenRing, app: string, path: string, uid: number): string | undefined {
+  #whyNot(
+    ring: OpenRing,
+    app: string,
+    path: string,
+    { uid, bornMs }: RingFile,
+  ): string | undefined {
     const { header } = ring;
     if (header.app !== app) return `it says that it is of ${header.app}`;
     if (!path.endsWith(header.ringId)) return `it says that it is ${header.ringId}`;
     for (const each of this.#rings.values()) {
-      if (each.ring.header.ringId === header.ringId) return `${each.path} has the same id`;
+      if (each.ring.header.ringId !== header.ringId) continue;
+      // An id is copied from a file that was there before.
+      const isCopied = this.#files.get(each.path)!.bornMs > bornMs;
+      if (!isCopied) return `${each.path} has the same id`;
+      this.#leave(each.path, each, new Error(`${path} has the same id, and was there before`));
     }
-    const ofUser = [...this.#uids.values()].filter((each) => each === uid).length;
+    const ofUser = [...this.#files.values()].filter((each) => each.uid === uid).length;
     if (ofUser >= RINGS_PER_USER_MAX) return `user ${uid} has ${ofUser} rings already`;
     return undefined;
   }
@@ -268,9 +284,13 @@ export class Shipper {
     this.#skippedWords += shipped.skippedWords;
     this.#skippedRecords += shipped.skippedRecords;
     this.#rings.delete(path);
-    this.#uids.delete(path);
+    this.#files.delete(path);
     shipped.close();
   }
+}
+
+function bornMs(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.birthtimeMs ?? Number.POSITIVE_INFINITY;
 }
 
 /** Other users have rings too. */

@@ -2,11 +2,19 @@
 // speaks in another one's name.
 
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, linkSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { makeBlock } from "../../../src/events/shipping/blocks.ts";
 import { Shipper } from "../../../src/events/shipping/shipper.ts";
 import { Spool } from "../../../src/events/shipping/spool.ts";
+import { SharedFile } from "../../../src/ffi/index.ts";
 import { RING_HEADER, RING_SHIPPER, ringGeometry } from "../../../src/layout/index.ts";
 import { TestHost } from "../../support/host.ts";
 import { LakeStandIn } from "./stand-in.ts";
@@ -156,6 +164,35 @@ describe("a ring in somebody else's name", () => {
       expect.stringContaining("it says that it is of shop"),
     ]);
     expect(lake.logs()).toHaveLength(1);
+  });
+
+  test("is left alone when the other one is found later, for it was there before", async () => {
+    await using host = new TestHost();
+    await using lake = new LakeStandIn();
+    const mv = host.client({ poolDir: host.poolDir });
+    mv.log.info("mine", { n: 0 });
+    const [path] = ringsOf(host, "shop");
+    const forged = readFileSync(path!);
+    forged.writeUInt32LE(4, RING_HEADER.appBytes);
+    forged.write("bank", RING_HEADER.app);
+    // Nothing is in it yet, and somebody may write there.
+    forged.writeUInt32LE(0, stateOffset);
+    const copy = join(host.poolDir, "bank", `events.${path!.slice(-16)}`);
+    await Bun.write(copy, forged);
+    const file = SharedFile.open(copy, true);
+    host.onEnd(() => file.close());
+    file.lock(stateOffset, 4096);
+    // Hidden while the copy is found.
+    renameSync(join(host.poolDir, "shop"), `${host.poolDir}-hidden`);
+    const { rounds, left, made } = shipper(host, lake);
+    rounds(1);
+    expect(made.ringCount).toBe(1);
+    renameSync(`${host.poolDir}-hidden`, join(host.poolDir, "shop"));
+    rounds(2);
+    expect(left).toEqual([expect.stringContaining("has the same id, and was there before")]);
+    mv.log.info("mine", { n: 1 });
+    rounds(2);
+    expect(lake.logs().at(-1)).toMatchObject({ app: "shop", properties: { n: 1 } });
   });
 
   test("is no file that others have linked there", async () => {
