@@ -387,7 +387,7 @@ export class Spool {
     const all = readFileSync(path);
     // Its agent was killed before there was anything in it.
     if (all.length < SEGMENT_HEAD_BYTES) return { bytes: 0, items: 0 };
-    const { frames, damaged, isTorn, soundBytes } = readSegment(all);
+    const { frames, damaged, isTorn, soundBytes } = readSegment(all, true);
     if (soundBytes === 0 && isSegmentLike(all)) {
       this.#options.onNotice?.(`${path} is a segment of another version; the lake is sent it`);
       return { bytes: all.length, items: 1 };

@@ -3,7 +3,7 @@
 
 import { DamageError, UnknownFormatError } from "../../bytes.ts";
 import { crc32 } from "./checksum.ts";
-import { BLOCK_LIMITS, BLOCK_PREFIX_BYTES } from "./header.ts";
+import { BLOCK_LIMITS, BLOCK_MAGIC, BLOCK_PREFIX_BYTES } from "./header.ts";
 
 export const SEGMENT_MAGIC = "MVSEG1\n\0";
 export const SEGMENT_HEAD_BYTES = SEGMENT_MAGIC.length;
@@ -56,8 +56,12 @@ export interface SegmentParts {
   isTorn: boolean;
 }
 
-/** The frames of a segment, for whoever takes what is left of it. */
-export function readSegment(bytes: Uint8Array): SegmentParts {
+/**
+ * The frames of a segment, for whoever takes what is left of it.
+ * @param mayLook whether sound frames are looked for behind one whose length is wrong. That takes long where somebody has
+ * made it so: only for files of one's own.
+ */
+export function readSegment(bytes: Uint8Array, mayLook = false): SegmentParts {
   if (!startsWith(bytes, SEGMENT_MAGIC))
     return { frames: [], soundBytes: 0, damaged: [bytes], isTorn: false };
   const frames: SegmentFrame[] = [];
@@ -73,9 +77,12 @@ export function readSegment(bytes: Uint8Array): SegmentParts {
     // A file that was made longer before it was written has zeroes there.
     if (!isLength || offset + length > bytes.length) {
       soundBytes ??= at;
-      isTorn = isLength;
-      damaged.push(bytes.subarray(at));
-      break;
+      const next = mayLook ? nextFrame(bytes, view, at + 1) : undefined;
+      damaged.push(bytes.subarray(at, next));
+      isTorn = isLength && next === undefined;
+      if (next === undefined) break;
+      at = next;
+      continue;
     }
     const block = bytes.subarray(offset, offset + length);
     if (crc32(block) === view.getUint32(at + 4, true)) frames.push({ offset, block });
@@ -86,6 +93,18 @@ export function readSegment(bytes: Uint8Array): SegmentParts {
     at = offset + length;
   }
   return { frames, soundBytes: soundBytes ?? at, damaged, isTorn };
+}
+
+/** Where the next sound frame begins. */
+function nextFrame(bytes: Uint8Array, view: DataView, from: number): number | undefined {
+  for (let at = from; at + SEGMENT_FRAME_HEAD_BYTES + BLOCK_PREFIX_BYTES <= bytes.length; at++) {
+    const offset = at + SEGMENT_FRAME_HEAD_BYTES;
+    if (!startsWith(bytes.subarray(offset, offset + BLOCK_MAGIC.length), BLOCK_MAGIC)) continue;
+    const length = view.getUint32(at, true);
+    if (length < BLOCK_PREFIX_BYTES || offset + length > bytes.length) continue;
+    if (crc32(bytes.subarray(offset, offset + length)) === view.getUint32(at + 4, true)) return at;
+  }
+  return undefined;
 }
 
 /** Whether it says that it is a segment, of this version or another one. */
