@@ -3,12 +3,13 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { runCli } from "../commands/run-cli.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { filledLake } from "./fixtures/real-lake.ts";
 
 const PAGES = ["README.md", "docs/query.md", "docs/demo.md", "docs/trace.md", "docs/lake.md"];
-/** What docs/query.md shows an error of. */
-const WRONG = "select nmae from spans";
+/** The block of docs/query.md that shows an error, and the SQL in it. */
+const ERROR_SHOWN = /```\n(microview: [^`]*?\n {2}(select .*)\n[^`]*)```/;
 
 /** In command lines, and in blocks of SQL. */
 function selectsIn(page: string): string[] {
@@ -32,5 +33,9 @@ test("the SQL in our pages is answered", async () => {
     });
   }
   expect(wrong).toEqual([]);
-  await expect(client.rows(WRONG, {})).rejects.toThrow("nmae");
+
+  const query = readFileSync(join(ROOT, "docs/query.md"), "utf8");
+  const [, shown = "", sql = ""] = ERROR_SHOWN.exec(query) ?? [];
+  const { exitCode, stderr } = await runCli(["query", sql, "--lake", client.url]);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: shown });
 });

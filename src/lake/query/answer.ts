@@ -44,10 +44,31 @@ export async function answer(
     }
     return await pipe.copy(connection, passed.sql, "FORMAT parquet, COMPRESSION zstd", sayData);
   } catch (error) {
-    const { from, prefixLength } = passed;
-    throw sqlError(error, { sql, from, prefixLength });
+    const { from, prefixLength, tables } = passed;
+    // A name that is not there is found before anything runs: only then is the database sure to answer again.
+    const isBinding = String(error).includes('"Binder"');
+    const columns = isBinding ? await columnNames(database, tables) : [];
+    throw sqlError(error, { sql, from, prefixLength, tables, columns });
   } finally {
     clearInterval(progress);
+  }
+}
+
+/** Of the tables that a query names: one of them may be what a wrong name was meant to be. */
+async function columnNames(
+  { connection }: Database,
+  tables: readonly string[],
+): Promise<readonly string[]> {
+  try {
+    await connection.run("ROLLBACK").catch(() => {});
+    const names = tables.map(sqlText).join(", ") || "''";
+    const reader = await connection.runAndReadAll(
+      `SELECT DISTINCT column_name FROM duckdb_columns() WHERE table_name IN (${names}) ORDER BY column_name`,
+    );
+    return reader.getRows().map(([name]) => String(name));
+  } catch {
+    // The error goes without a proposal.
+    return [];
   }
 }
 

@@ -166,6 +166,34 @@ describe("an error", () => {
     expect(status).toBe(400);
   });
 
+  test.each([
+    ["SELECT nmae FROM spans", "there is no column nmae", "did you mean name?"],
+    ["SELECT s.nmae FROM spans s", "there is no column nmae in s", "did you mean name?"],
+    ["SELECT qqqq FROM spans", "there is no column qqqq", "DESCRIBE spans tells its columns"],
+    ["SELECT * EXCLUDE (nmae) FROM spans", "there is no column nmae", "did you mean name?"],
+    [
+      "SELECT qqqq FROM spans, log_entries",
+      "there is no column qqqq",
+      "DESCRIBE tells the columns of one table: spans, log_entries",
+    ],
+    [
+      `SELECT * FROM log_entries WHERE level = "error"`,
+      "there is no column error",
+      "text is written in single quotes: 'error'; DESCRIBE log_entries tells its columns",
+    ],
+    [
+      "WITH t AS (SELECT 1 AS amount) SELECT amuont FROM t",
+      "there is no column amuont",
+      "did you mean amount?",
+    ],
+    ["SELECT x.name FROM spans s", "there is no table x in FROM", "did you mean s?"],
+    ["SELECT spasn.name FROM spans", "there is no table spasn in FROM", "did you mean spans?"],
+    ["SELECT logs.name FROM spans", "there is no table logs in FROM", "FROM has spans"],
+  ])("about a name that is not there says so plainly: %j", async (sql, message, hint) => {
+    const { body } = await errorOf(runner.run({ sql }, STAYS));
+    expect([body.message, body.hint]).toEqual([message, hint]);
+  });
+
   test("after the columns is the last line", async () => {
     const { columns, error, end } = await ask("SELECT message::INTEGER AS n FROM log_entries");
     expect(columns).toEqual([{ name: "n", type: "INTEGER" }]);
