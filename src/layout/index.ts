@@ -107,6 +107,7 @@ export {
   frameHead,
   isSegmentLike,
   readSegment,
+  SEGMENT_BYTES_MAX,
   SEGMENT_FRAME_HEAD_BYTES,
   SEGMENT_HEAD_BYTES,
   type SegmentFrame,

@@ -11,18 +11,21 @@ import {
   closeSync,
   constants,
   fdatasync,
+  fstatSync,
   ftruncateSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { lockWhole } from "../../ffi/index.ts";
+import { ForeignFileError, lockWhole, OTHERS_WRITE, openOwned, ownUids } from "../../ffi/index.ts";
 import {
   BLOCK_ROWS_MAX,
   type BlockHeader,
@@ -34,6 +37,7 @@ import {
   headerLeft,
   isSegmentLike,
   readSegment,
+  SEGMENT_BYTES_MAX,
   SEGMENT_FRAME_HEAD_BYTES,
   SEGMENT_HEAD_BYTES,
   type SegmentFrame,
@@ -46,7 +50,8 @@ import { counted } from "../../text/index.ts";
 /** The folder cannot be used. */
 export class SpoolError extends Error {
   override readonly name = "SpoolError";
-  readonly hint = "name another folder with --spool DIR, or let the agent's user write there";
+  readonly hint =
+    "name another folder with --spool DIR, or let the agent's user, and nobody else, write there";
 }
 
 /**
@@ -105,7 +110,8 @@ interface Segment {
   isRefused: boolean;
 }
 
-const SEGMENT_BYTES_MAX = 1 << 20;
+/** One that has so much is closed. */
+const CLOSED_AT_BYTES = 1 << 20;
 /** How long a segment stays open, and how long while a lake is away, so that there are fewer files. */
 const OPEN_MS = 500;
 const OPEN_WHILE_BEHIND_MS = 10_000;
@@ -117,6 +123,7 @@ const OPEN_MAX = 64;
 const SYNC_AFTER_MS = 1_000;
 /** A trouble is over when nothing has failed for so long. */
 const QUIET_MS = 2_000;
+const OWNERS = { uids: ownUids(), refusedMode: OTHERS_WRITE };
 const OLD = { sealedMs: 0, isSynced: false };
 const NAME = /^(\d{10})-([0-9a-f]{32})\.seg$/;
 
@@ -149,12 +156,17 @@ export class Spool {
     this.#options = options;
     const { folder, maxBytes } = options;
     // What is dropped at a time should be a small part of it.
-    this.#segmentBytes = Math.min(SEGMENT_BYTES_MAX, maxBytes / 8);
+    this.#segmentBytes = Math.min(CLOSED_AT_BYTES, maxBytes / 8);
     try {
-      mkdirSync(join(folder, "refused"), { recursive: true, mode: 0o700 });
-      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-      this.#lockFd = openSync(join(folder, "lock"), flags, 0o600);
+      const refused = join(folder, "refused");
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      // The operator may have put a link there; nobody else within.
+      checkFolder(folder, statSync(folder));
+      mkdirSync(refused, { recursive: true, mode: 0o700 });
+      checkFolder(refused, lstatSync(refused));
+      this.#lockFd = openLock(join(folder, "lock"));
     } catch (error) {
+      if (error instanceof SpoolError) throw error;
       throw new SpoolError(`cannot use ${folder}: ${(error as Error).message}`);
     }
     try {
@@ -354,7 +366,10 @@ export class Spool {
     const segments: Segment[] = [];
     const names = readdirSync(folder).filter((name) => NAME.test(name));
     names.sort();
-    const found = names.map((name) => ({ name, ...whatIs(join(folder, name)) }));
+    const found = names.flatMap((name) => {
+      const is = this.#whatIs(join(folder, name));
+      return is === undefined ? [] : [{ name, ...is }];
+    });
     const newest = found.reduce((last, each) => Math.max(last, each.madeMs), 0);
     const last = found.findLast(({ madeMs }) => madeMs === newest)?.name;
     for (const { name, size, madeMs } of found) {
@@ -379,12 +394,26 @@ export class Spool {
     return segments;
   }
 
+  /** Undefined for what is no segment of this agent's, which is left alone. */
+  #whatIs(path: string): { size: number; madeMs: number } | undefined {
+    try {
+      const file = openSegment(path);
+      const { size, mtimeMs: madeMs } = fstatSync(file.fd);
+      file.close();
+      return { size, madeMs };
+    } catch (error) {
+      if (!(error instanceof ForeignFileError)) throw error;
+      this.#options.onNotice?.(error.message);
+      return undefined;
+    }
+  }
+
   /**
    * Goes through a segment's sound blocks. What is damaged is taken out, and is lost.
    * @param isLast no other one was written to after it
    */
   #scan(path: string, number: number, isLast: boolean): { bytes: number; items: number } {
-    const all = readFileSync(path);
+    const all = readSegmentFile(path);
     // Its agent was killed before there was anything in it.
     if (all.length < SEGMENT_HEAD_BYTES) return { bytes: 0, items: 0 };
     const { frames, damaged, isTorn, soundBytes } = readSegment(all, true);
@@ -540,9 +569,50 @@ export function itemsOf({ logs, measures, spans, opens }: BlockRows): number {
   return logs + measures + spans + opens;
 }
 
-function whatIs(path: string): { size: number; madeMs: number } {
-  const { size, mtimeMs: madeMs } = statSync(path);
-  return { size, madeMs };
+/** What lies there is sent with this agent's token: nobody else may put something there. @throws SpoolError */
+function checkFolder(path: string, found: Stats): void {
+  const uids = OWNERS.uids.join(" and ");
+  if (!found.isDirectory()) throw new SpoolError(`${path} is no folder`);
+  if (!OWNERS.uids.includes(found.uid))
+    throw new SpoolError(`${path} is of user ${found.uid}, and a spool has to be of ${uids}`);
+  if ((found.mode & OTHERS_WRITE) !== 0)
+    throw new SpoolError(`${path} is no place for a spool: every user may write there`);
+}
+
+/** A plain file of this user's, whatever somebody has put there; nobody is waited for. @throws ForeignFileError */
+function openSegment(path: string) {
+  const file = openOwned(path, false, OWNERS);
+  const { bytes } = file.stat();
+  if (bytes <= SEGMENT_BYTES_MAX) return file;
+  file.close();
+  throw new ForeignFileError(
+    path,
+    `it has ${bytes} bytes, and a segment at most ${SEGMENT_BYTES_MAX}`,
+  );
+}
+
+/** @throws ForeignFileError */
+function readSegmentFile(path: string): Buffer {
+  const file = openSegment(path);
+  try {
+    const all = Buffer.alloc(file.stat().bytes);
+    let at = 0;
+    for (let count = -1; at < all.length && count !== 0; at += count) {
+      count = readSync(file.fd, all, at, all.length - at, at);
+    }
+    return all.subarray(0, at);
+  } finally {
+    file.close();
+  }
+}
+
+function openLock(path: string): number {
+  const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const fd = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  const found = fstatSync(fd);
+  if (found.isFile() && OWNERS.uids.includes(found.uid)) return fd;
+  closeSync(fd);
+  throw new SpoolError(`${path} is no plain file of this user`);
 }
 
 function nameOf(number: number, segmentId: string): string {
@@ -557,10 +627,11 @@ function writeWhole(fd: number, bytes: Uint8Array, position: number): void {
 
 /** Undefined for one that somebody has removed or cut. */
 function readWhole({ path, bytes }: Segment): Uint8Array<ArrayBuffer> | undefined {
-  let all: Buffer;
+  let all: Uint8Array;
   try {
-    all = readFileSync(path);
+    all = readSegmentFile(path);
   } catch (error) {
+    if (error instanceof ForeignFileError) return undefined;
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
@@ -571,7 +642,7 @@ function readWhole({ path, bytes }: Segment): Uint8Array<ArrayBuffer> | undefine
 function rewrite(path: string, all: Uint8Array, frames: readonly SegmentFrame[]): number {
   const sound = encodeSegment(frames.map(({ block }) => block));
   const isBeginning = sound.every((byte, at) => byte === all[at]);
-  const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     // Killed meanwhile, it is damaged in another place, and a block of it is lost too. That takes two faults at once.
     if (!isBeginning) writeWhole(fd, sound, 0);
@@ -595,7 +666,7 @@ function itemsLeft(block: Uint8Array): number {
 function sync(path: string): void {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+    fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return;
   }

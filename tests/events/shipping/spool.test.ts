@@ -3,10 +3,14 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   appendFileSync,
+  chmodSync,
+  chownSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   unlinkSync,
   utimesSync,
@@ -23,7 +27,7 @@ import {
 } from "../../../src/layout/index.ts";
 import { noColumns, ORIGIN, zstd } from "../../support/blocks.ts";
 import { TestHost } from "../../support/host.ts";
-import { canMount, mountTmpfs } from "../../support/permissions.ts";
+import { canMount, mountTmpfs, nobodyUid } from "../../support/permissions.ts";
 import { until } from "../../support/wait.ts";
 import { shipping } from "./running.ts";
 import { LakeStandIn } from "./stand-in.ts";
@@ -381,5 +385,67 @@ describe.skipIf(!canMount)("a full disk", () => {
     } finally {
       unmount();
     }
+  });
+});
+
+describe("a folder that somebody else may have filled", () => {
+  const isRoot = process.getuid?.() === 0;
+  const sound = () => encodeSegment([blockOf(0, 3).block]);
+  const notices = () => {
+    const { made, notices } = spool();
+    const { items } = made;
+    made.close();
+    return { items, notices };
+  };
+
+  test("is refused where every user may write", () => {
+    chmodSync(folder, 0o777);
+    expect(() => spool()).toThrow(/every user may write there/);
+    chmodSync(folder, 0o700);
+    mkdirSync(join(folder, "refused"));
+    chmodSync(join(folder, "refused"), 0o777);
+    expect(() => spool()).toThrow(SpoolError);
+  });
+
+  test.if(isRoot)("is refused where it is another user's", () => {
+    leave(0, sound());
+    chownSync(folder, nobodyUid, 0);
+    expect(() => spool()).toThrow(`is of user ${nobodyUid}`);
+  });
+
+  test("is no link within, and neither is the lock", () => {
+    const elsewhere = mkdtempSync("/tmp/microview-elsewhere-");
+    try {
+      symlinkSync(elsewhere, join(folder, "refused"));
+      expect(() => spool()).toThrow(SpoolError);
+      unlinkSync(join(folder, "refused"));
+      symlinkSync(join(elsewhere, "kept"), join(folder, "lock"));
+      expect(() => spool()).toThrow(SpoolError);
+      unlinkSync(join(folder, "lock"));
+      expect(Bun.spawnSync(["mkfifo", join(folder, "lock")]).success).toBe(true);
+      expect(() => spool()).toThrow(SpoolError);
+      expect(readdirSync(elsewhere)).toEqual([]);
+    } finally {
+      rmSync(elsewhere, { recursive: true });
+    }
+  });
+
+  test("has links, pipes and files that are too large left alone, and its own sent", () => {
+    leave(0, sound());
+    symlinkSync(NAMES[0]!, join(folder, NAMES[1]!));
+    expect(Bun.spawnSync(["mkfifo", join(folder, NAMES[2]!)]).success).toBe(true);
+    leave(3, "");
+    truncateSync(join(folder, NAMES[3]!), 1 << 30);
+    const found = notices();
+    expect(found.items).toBe(3);
+    expect(found.notices).toHaveLength(3);
+    expect(found.notices.every((text) => text.includes("is left alone"))).toBe(true);
+    expect(segments()).toEqual(NAMES);
+  });
+
+  test.if(isRoot)("has files of another user left alone", () => {
+    leave(0, sound());
+    chownSync(join(folder, NAMES[0]!), nobodyUid, 0);
+    expect(notices()).toEqual({ items: 0, notices: [expect.stringContaining("is left alone")] });
   });
 });

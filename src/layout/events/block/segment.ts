@@ -10,6 +10,8 @@ export const SEGMENT_HEAD_BYTES = SEGMENT_MAGIC.length;
 export const SEGMENT_FRAME_HEAD_BYTES = 8;
 
 const BLOCK_BYTES_MAX = BLOCK_PREFIX_BYTES + BLOCK_LIMITS.headerBytes + BLOCK_LIMITS.payloadBytes;
+/** The largest file: one block of the largest size. Others are closed long before. */
+export const SEGMENT_BYTES_MAX = SEGMENT_HEAD_BYTES + SEGMENT_FRAME_HEAD_BYTES + BLOCK_BYTES_MAX;
 
 /** A block in a segment; `block` is a part of the segment's bytes, and no copy. */
 export interface SegmentFrame {
