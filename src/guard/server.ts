@@ -48,8 +48,8 @@ interface ServeOptions {
   /** The names of the server and its port in problems, e.g. `the agent` and `the REST port`. */
   called?: { server: string; port: string };
   limits: ConnectionLimits;
-  /** Longer bodies are refused. Undefined: `answer` limits bodies itself. */
-  maxBodyBytes?: number;
+  /** Longer bodies are refused, of all routes or of each. Undefined: `answer` limits bodies itself. */
+  maxBodyBytes?: number | ((request: Request) => number);
   /**
    * A request that matches none of these is refused before its token is checked. A caller without the route's scope is
    * refused before `answer` is called. Undefined: `answer` does its own routing and calls {@link Routes.authorize}.
@@ -285,7 +285,8 @@ export class GuardedServer {
       request = withGrant(asked, grant, peer);
       routes?.authorizeByPath(request);
       if (maxBodyBytes !== undefined) {
-        request = withGrant(limited(request, maxBodyBytes), grant, peer);
+        const bytes = typeof maxBodyBytes === "function" ? maxBodyBytes(request) : maxBodyBytes;
+        request = withGrant(limited(request, bytes), grant, peer);
       }
       this.#listeners.set(request, { listener, given });
       const response = await answer(request);

@@ -32,7 +32,7 @@ import type { OtlpReceiver } from "./otlp/index.ts";
 import type { LakeContext, Retention } from "./parts.ts";
 import type { QueryLimits } from "./query/index.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./serve/metrics-text.ts";
-import { Queries } from "./serve/queries.ts";
+import { QUERY_BYTES_MAX, Queries } from "./serve/queries.ts";
 import { StatusReport } from "./serve/status.ts";
 
 /** How often to look for tokens that end, clients with too many connections, and refusals to log. */
@@ -68,6 +68,8 @@ export interface LakeOptions extends AccessOptions {
   queries?: Partial<QueryLimits>;
   /** Of one segment or request. */
   bodyBytesMax?: number;
+  /** Of bodies that have arrived and are not stored yet. */
+  underWayBytesMax?: number;
   requestsPerS?: number;
   /** What stays free of the disk, in bytes. */
   reserveBytes?: number;
@@ -133,7 +135,8 @@ export class Lake {
       materializer.failures.map(({ view, message }) => `${view}: ${message}`),
     );
     this.#ingestion = new Ingestion({
-      ...{ catalogue, blobs, counters: this.#counters, bodyBytesMax, log },
+      ...{ catalogue, blobs, counters: this.#counters, log },
+      underWayBytesMax: options.underWayBytesMax,
       disk: new Disk(folder.dir, options.reserveBytes ?? RESERVE_BYTES),
       added: () => maintenance.wake(),
     });
@@ -154,7 +157,11 @@ export class Lake {
       ...{ host, port, failure: FAILURE, routes: this.#routes() },
       called: { server: "the lake", port: "its port" },
       limits: fitConnections(CONNECTION_LIMITS),
-      maxBodyBytes: bodyBytesMax,
+      maxBodyBytes: (request) => {
+        const { need } = this.#callOf(request) ?? {};
+        if (need === "ingest") return bodyBytesMax;
+        return need === "events:read" ? QUERY_BYTES_MAX : 0;
+      },
       answer: (request) => this.#answer(request),
       // Everybody may see these: which view it is, and not why.
       problems: () =>
@@ -231,12 +238,16 @@ export class Lake {
 
   /** The guard has found that there is such a call. */
   async #answer(request: Request): Promise<Response> {
+    const call = this.#callOf(request)!;
+    if (call.need === "events:read" && this.#isOnlyForItsUser) this.#checkUser(request);
+    return call.answer(request);
+  }
+
+  #callOf(request: Request): Call | undefined {
     const { pathname } = new URL(request.url);
     const method = request.method === "HEAD" ? "GET" : request.method;
     const path = pathname.startsWith(SEGMENTS) ? `${SEGMENTS}:id` : pathname;
-    const call = this.#calls[`${method} ${path}`]!;
-    if (call.need === "events:read" && this.#isOnlyForItsUser) this.#checkUser(request);
-    return call.answer(request);
+    return this.#calls[`${method} ${path}`];
   }
 
   /** Whether callers are not known, though they are on this host. */

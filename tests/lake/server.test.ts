@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import type { LakeStatus } from "../../src/lake/index.ts";
 import { encodeSegment } from "../../src/layout/index.ts";
@@ -235,30 +236,84 @@ test("a block whose rows cannot be read is told as lost, and the others are rows
   });
 });
 
-test("too much at once is asked to come again, and taken when there is room", async () => {
-  await using host = new TestHost();
-  const { lake } = await lakeOf(host, { bodyBytesMax: 1 << 28 });
-  // A request that says nothing of its length may be as long as any.
+/** A segment that arrives in two parts, the second of which waits. */
+function inTwoParts(segment: Uint8Array, first: number) {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const segment = encodeSegment([logBlock(10)]);
   const body = new ReadableStream({
     async start(controller) {
-      controller.enqueue(segment.subarray(0, 100));
+      controller.enqueue(segment.subarray(0, first));
       await promise;
-      controller.enqueue(segment.subarray(100));
+      controller.enqueue(segment.subarray(first));
       controller.close();
     },
   });
-  const slow = fetch(`${lake.url}/v1/segments/${newSegmentId()}`, { method: "PUT", body });
+  return { body, goOn: resolve };
+}
+
+const TWO_CALLERS = [
+  { token: "token-of-the-shop-agent", name: "shop", scopes: ["ingest" as const] },
+  { token: "token-of-the-bank-agent", name: "bank", scopes: ["ingest" as const] },
+];
+const as = (name: string) => ({ authorization: `Bearer token-of-the-${name}-agent` });
+
+test("too much at once is asked to come again, and taken when there is room; others have half of it", async () => {
+  await using host = new TestHost();
+  const segment = encodeSegment([logBlock(1_000)]);
+  const { lake } = await lakeOf(host, {
+    ...{ tokens: TWO_CALLERS, underWayBytesMax: 2 * segment.length + 1_000 },
+  });
+  const { body, goOn } = inTwoParts(segment, segment.length - 10);
+  const put = (name: string, body: Uint8Array | ReadableStream) =>
+    fetch(`${lake.url}/v1/segments/${newSegmentId()}`, {
+      ...{ method: "PUT", body, headers: as(name) },
+    });
+  const slow = put("shop", body);
   const answer = await until("there is no room", async () => {
-    const other = await putSegment(lake.url, newSegmentId(), [logBlock(10, { first: 10 })]);
+    const other = await put("shop", segment);
     return other.status === 503 && other;
   });
   expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
   expect(await told(answer)).toBe("503 lake-busy");
-  resolve();
+  expect(await told(put("bank", segment))).toBe("201");
+  goOn();
   expect(await told(slow)).toBe("201");
-  expect(await told(putSegment(lake.url, newSegmentId(), [logBlock(10, { first: 20 })]))).toBe(
-    "201",
+  expect(await told(put("shop", segment))).toBe("201");
+});
+
+test("what is declared and does not come takes no room", async () => {
+  await using host = new TestHost();
+  const segment = encodeSegment([logBlock(10)]);
+  const { lake } = await lakeOf(host, { underWayBytesMax: 4 * segment.length });
+  let arrived = 0;
+  const senders = Array.from({ length: 9 }, () =>
+    connect(lake.port, "127.0.0.1", function (this: Socket) {
+      this.write(
+        `PUT /v1/segments/${newSegmentId()} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ${1 << 25}\r\n\r\nabc`,
+        () => arrived++,
+      );
+    }),
   );
+  await until("all have begun", () => arrived === senders.length);
+  expect(await told(put(lake.url, newSegmentId(), segment))).toBe("201");
+  for (const sender of senders) sender.destroy();
+});
+
+test("a body is no longer than its route takes, and is refused before it is read", async () => {
+  await using host = new TestHost();
+  const { lake } = await lakeOf(host);
+  /** What is said to somebody who has sent no byte of it. */
+  const declared = async (call: string, bytes: number) => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const socket = connect(lake.port, "127.0.0.1", () => {
+      socket.write(`${call} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ${bytes}\r\n\r\n`);
+    });
+    socket.once("data", (data) => resolve(String(data).split("\r\n")[0]!));
+    const line = await promise;
+    socket.destroy();
+    return line;
+  };
+  expect(await declared("POST /v1/query", (1 << 20) + 1)).toContain(" 413 ");
+  expect(await declared("POST /v1/logs", (1 << 25) + 1)).toContain(" 413 ");
+  const body = new Blob([" ".repeat((1 << 20) + 1)]).stream();
+  expect(await told(fetch(`${lake.url}/v1/query`, { method: "POST", body }))).toBe("413 body-full");
 });

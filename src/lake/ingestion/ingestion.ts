@@ -1,7 +1,7 @@
 // Takes segments: the bytes become a blob, which outlives a power cut, then the catalogue gets their rows. Whoever was
 // told that a segment is here may delete it. The same segment again changes nothing.
 
-import { Buckets, CallError, type Grant, type Log } from "../../guard/index.ts";
+import { Buckets, CallError, type Grant, type Log, sharerOf } from "../../guard/index.ts";
 import { BlobMissingError, type Blobs, BlobsFullError } from "../blobs/index.ts";
 import {
   type AddedSegment,
@@ -13,6 +13,7 @@ import {
 import type { LakeCounters } from "../counters.ts";
 import type { Disk } from "./disk.ts";
 import { type ReadSegment, SegmentError, segmentOf } from "./segment.ts";
+import { UnderWay } from "./under-way.ts";
 
 /** It becomes a file's name. */
 const SEGMENT_ID = /^[0-9a-f]{32}$/;
@@ -35,8 +36,8 @@ interface IngestionOptions {
   blobs: Blobs;
   disk: Disk;
   counters: LakeCounters;
-  /** Of a request that does not say how long it is. */
-  bodyBytesMax: number;
+  /** Of all bodies that have arrived and are not stored yet, half of it of one caller. */
+  underWayBytesMax?: number | undefined;
   log: Log;
   /** Called when there are new blocks. */
   added(): void;
@@ -46,10 +47,16 @@ export class Ingestion {
   readonly #options: IngestionOptions;
   /** Lines about what is lost, per second and at once. */
   readonly #losses = new Buckets(1, 10);
-  #underWayBytes = 0;
+  readonly #underWay: UnderWay;
 
   constructor(options: IngestionOptions) {
     this.#options = options;
+    const { underWayBytesMax = UNDER_WAY_BYTES_MAX } = options;
+    this.#underWay = new UnderWay({
+      bytesMax: underWayBytesMax,
+      bytesOfCallerMax: underWayBytesMax / 2,
+      refusal: () => this.#refused(busy()),
+    });
   }
 
   /**
@@ -107,26 +114,8 @@ export class Ingestion {
    * @param use is made of it; the memory counts until that has ended
    * @throws CallError 503 while too much arrives at once
    */
-  async withBody<T>(request: Request, use: (body: Uint8Array) => Promise<T>): Promise<T> {
-    const declared = request.headers.get("content-length");
-    const bytes = declared === null ? this.#options.bodyBytesMax : Number(declared);
-    if (this.#underWayBytes + bytes > UNDER_WAY_BYTES_MAX) {
-      throw this.#refused(
-        new LaterError(
-          "lake-busy",
-          "too much arrives at once",
-          "send it again a little later",
-          503,
-          1,
-        ),
-      );
-    }
-    this.#underWayBytes += bytes;
-    try {
-      return await use(await request.bytes());
-    } finally {
-      this.#underWayBytes -= bytes;
-    }
+  withBody<T>(request: Request, use: (body: Uint8Array) => Promise<T>): Promise<T> {
+    return this.#underWay.withBody(request, sharerOf(request), use);
   }
 
   async #store(segmentId: string, bytes: Uint8Array, grant: Grant): Promise<AddedSegment> {
@@ -224,6 +213,16 @@ function checkApps({ apps }: Pick<ReadSegment, "apps">, grant: Grant): void {
     `the token ${grant.name} may not bring events of application ${JSON.stringify(foreign.slice(0, 80))}`,
     "give its line in the lake's token file apps=… with that application, or no apps= for all",
     403,
+  );
+}
+
+function busy(): CallError {
+  return new LaterError(
+    "lake-busy",
+    "too much arrives at once",
+    "send it again a little later",
+    503,
+    1,
   );
 }
 

@@ -12,7 +12,7 @@ import {
 } from "../query/index.ts";
 
 /** SQL with its range; nobody types more. */
-const BODY_BYTES_MAX = 1 << 20;
+export const QUERY_BYTES_MAX = 1 << 20;
 
 /** A table with its columns, by their types in DuckDB. */
 export interface TableDescription {
@@ -79,17 +79,9 @@ export class Queries {
   }
 }
 
-/** @throws CallError 400 or 413 */
+/** @throws CallError 400 */
 async function queryIn(request: Request): Promise<Query> {
   const bytes = await request.bytes();
-  if (bytes.length > BODY_BYTES_MAX) {
-    throw new CallError(
-      "body-full",
-      `the query has ${bytes.length} bytes, more than ${BODY_BYTES_MAX}`,
-      "ask in parts",
-      413,
-    );
-  }
   let body: unknown;
   try {
     body = JSON.parse(new TextDecoder().decode(bytes));
