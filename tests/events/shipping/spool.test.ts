@@ -249,6 +249,21 @@ describe("a spool", () => {
     made.close();
   });
 
+  test("finds the blocks behind one whose length is wrong", () => {
+    const blocks = [blockOf(0, 2), blockOf(2, 3), blockOf(5, 4)].map(({ block }) => block);
+    for (const length of [0, 1, 100_000, 0xffff_ffff]) {
+      const bytes = encodeSegment(blocks);
+      new DataView(bytes.buffer).setUint32(8 + 8 + blocks[0]!.length, length, true);
+      leave(0, bytes);
+      const { made, lost } = spool();
+      expect(lost).toEqual([["damaged", 3]]);
+      expect(Buffer.from(made.peek()!.body)).toEqual(
+        Buffer.from(encodeSegment([blocks[0]!, blocks[2]!])),
+      );
+      made.close();
+    }
+  });
+
   test("counts what was torn off a segment that was not written to last: no ring has it any more", () => {
     const whole = encodeSegment([blockOf(0, 2).block, blockOf(2, 3).block]);
     leave(0, whole.slice(0, -5));
