@@ -40,6 +40,7 @@ import {
 } from "../layout/index.ts";
 import type { Problem, ProcessesResponse } from "../rest/index.ts";
 import type { ExportCounters } from "../sinks/index.ts";
+import { counted } from "../text/index.ts";
 import { ErrorBoundary } from "./error-boundary.ts";
 import { FAILURE } from "./errors.ts";
 import { DATA_FLAGS, FLAGS, HINTS, REST_FLAGS } from "./flags.ts";
@@ -72,6 +73,19 @@ const LOOK_INTERVAL_MS = 1_000;
 const SHIPPING_GRACE_MS = 1_000;
 /** How long the names of a pod are waited for, before its events are shipped without. */
 const NAMES_WITHIN_MS = 800;
+
+function lakeProblem({ denied, aside }: ShippingStatus): Problem | undefined {
+  if (denied !== undefined) {
+    const hint =
+      "give --lake-token-file a token of the lake with scopes=ingest: events wait until then";
+    return { message: denied, hint };
+  }
+  if (aside === 0) return undefined;
+  return {
+    message: `the lake has refused ${counted(aside, "segment")} for good`,
+    hint: "the log says why; they are in the folder refused of the spool: move them back and restart the agent to send them again, or remove them",
+  };
+}
 
 export interface AgentOptions extends AccessOptions {
   /** Callers over TCP without a token may register too, where no token is required. */
@@ -333,6 +347,7 @@ export class Agent {
     const problem = trouble === undefined ? undefined : { message: trouble, hint: SPOOL_HINT };
     // The thread has said it.
     this.#health.set("events", problem, true);
+    this.#health.set("lake", lakeProblem(status), true);
   }
 
   #keepRings(): void {
@@ -425,7 +440,7 @@ export class Agent {
       answer: (request) => routes.handle(request),
       websocket: sessionSockets(() => this.#rdma),
       failure: FAILURE,
-      problems: () => this.#health.problems,
+      problems: () => this.#health.ownProblems,
       answered: (status) => this.#count("requests", 1, String(status)),
       ...(tls === undefined ? {} : { tls }),
     });

@@ -5,7 +5,17 @@ import type { Log } from "../guard/index.ts";
 import type { Problem } from "../rest/index.ts";
 
 /** Something that can fail while the agent runs. */
-export type Part = "pools" | "lost-pools" | "socket" | "rest-port" | "data-port" | "events";
+export type Part =
+  | "pools"
+  | "lost-pools"
+  | "socket"
+  | "rest-port"
+  | "data-port"
+  | "events"
+  | "lake";
+
+/** What people have to mend elsewhere: it is shown, and no reason to start this agent again. */
+const ELSEWHERE: ReadonlySet<Part> = new Set<Part>(["lake"]);
 
 export class Health {
   readonly #problems = new Map<Part, Problem>();
@@ -15,6 +25,11 @@ export class Health {
   /** All that is wrong now. */
   get problems(): Problem[] {
     return [...this.#problems.values()];
+  }
+
+  /** Those that keep the agent itself from its work. */
+  get ownProblems(): Problem[] {
+    return [...this.#problems].flatMap(([part, each]) => (ELSEWHERE.has(part) ? [] : [each]));
   }
 
   /**

@@ -1,5 +1,5 @@
 // Sends what is in the spool to the lake, segment after segment: PUT /v1/segments/ID. A lake that is away is asked again,
-// with longer and longer pauses; what it refuses for good stays aside.
+// with longer and longer pauses, and so is one that wants another token; what it refuses for good stays aside.
 
 import { bearerFrom, Sender } from "../../sinks/delivery/index.ts";
 import type { ShippingOptions } from "./protocol.ts";
@@ -7,13 +7,14 @@ import type { SegmentRequest, Spool } from "./spool.ts";
 
 export const LAKE_FLAGS = { tokenFile: "--lake-token-file", ca: "--lake-ca" };
 
-/** Request Timeout, Too Early and Too Many Requests ask for the same again: RFC 9110, 8470 and 6585. */
-const PASSING = new Set([408, 425, 429]);
+/**
+ * What is wrong with the segment itself: damaged, another one under its id, too large, not to be understood. All else is
+ * about the token, the address, or what somebody has put in front of the lake, and people can mend that.
+ */
+const FINAL = new Set([400, 409, 413, 422]);
 
-/** A lake that redirects is not one that refuses: somebody has put something in front of it. */
-function mayPass(status: number): boolean {
-  return status < 400 || status >= 500 || PASSING.has(status);
-}
+/** Of a lake that lets this token bring events of some applications alone. */
+const FOREIGN_APP = "foreign-app";
 
 export function lakeSender(
   spool: Spool,
@@ -31,7 +32,11 @@ export function lakeSender(
     itemNoun: "event",
     refusedAre: `kept in ${options.spool}/refused`,
     headers: () => ({ "content-type": "application/octet-stream", ...token?.read() }),
-    mayPass,
+    mayPass: (status) => !FINAL.has(status),
+    assess: (_, { status }, answer) => {
+      // It has events of one application alone, and those of others are not to wait for it.
+      return status === 403 && codeOf(answer) === FOREIGN_APP ? "refused" : undefined;
+    },
     onRefused: (request) => spool.refuse(request),
     onNotice,
     flags: { ca: LAKE_FLAGS.ca, tls: "an https URL" },
@@ -43,4 +48,13 @@ export function lakeSender(
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(backoffMs === undefined ? {} : { backoffMs }),
   });
+}
+
+function codeOf(answer: Uint8Array): string | undefined {
+  try {
+    const { code } = JSON.parse(new TextDecoder().decode(answer)) as { code?: unknown };
+    return typeof code === "string" ? code : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -119,7 +119,7 @@ export class ShippingLoop {
   #tellStatus(): void {
     // What could not be read from the disk a moment ago may be readable now.
     this.#sender.wake();
-    const { counters } = this.#sender;
+    const { counters, denied } = this.#sender;
     const { items: waiting, bytes: spoolBytes, oldestMs, trouble } = this.#spool;
     this.#tell({
       kind: "status",
@@ -135,7 +135,9 @@ export class ShippingLoop {
         waiting,
         spoolBytes,
         lagMs: oldestMs === undefined ? 0 : Math.max(0, Date.now() - oldestMs),
+        aside: this.#spool.aside,
         ...(trouble === undefined ? {} : { trouble }),
+        ...(denied === undefined ? {} : { denied }),
       },
     });
   }

@@ -47,6 +47,10 @@ export interface ShippingStatus {
   lagMs: number;
   /** Why the spool cannot be written. */
   trouble?: string;
+  /** Why the lake takes nothing with the token that it is shown. */
+  denied?: string;
+  /** Segments that it has refused since this agent has begun, and that still lie aside. */
+  aside: number;
 }
 
 export type ToShipper =

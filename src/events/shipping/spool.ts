@@ -10,6 +10,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fdatasync,
   fstatSync,
   ftruncateSync,
@@ -328,6 +329,11 @@ export class Spool {
     this.items -= request.items;
     this.#leaves(head.segment);
     if (!head.segment.isRefused) this.#remove(head.segment);
+  }
+
+  /** Segments that were refused since this agent has begun, and are still there. */
+  get aside(): number {
+    return this.#refused.filter(({ path, items }) => items > 0 && existsSync(path)).length;
   }
 
   /** The lake does not want it: it is kept aside for people until its room is needed. Called before it is shifted. */

@@ -26,7 +26,7 @@ export interface SenderOptions<Request extends PushRequest = PushRequest> {
   /** The body that is sent, where it is another than the one that waits. @throws Error telling why it cannot be sent */
   bodyOf?: (request: Request) => Uint8Array<ArrayBuffer>;
   /** Sees each answer, and may return a verdict that overrides its status. */
-  assess?: (request: Request, response: Response) => Verdict | undefined;
+  assess?: (request: Request, response: Response, answer: Uint8Array) => Verdict | undefined;
   /** Certificates to trust instead of the system's, PEM. */
   ca?: string;
   /** Certificate and key to show the receiver, PEM; read for each request too. */
@@ -47,8 +47,11 @@ export interface SenderOptions<Request extends PushRequest = PushRequest> {
   backoffMs?: { first: number; last: number };
 }
 
-/** What an answer says: the request is to be sent again at once, in another form, or this many of its items were written. */
-export type Verdict = "again" | { written: number; reason?: string };
+/**
+ * What an answer says: the request is to be sent again at once, in another form, it is refused whatever its status says of
+ * others, or this many of its items were written.
+ */
+export type Verdict = "again" | "refused" | { written: number; reason?: string };
 
 interface SenderCounters {
   requests: number;
@@ -81,7 +84,7 @@ type Outcome =
   | { kind: "taken"; written: number; reason: string }
   | { kind: "refused"; written: number; reason: string }
   | { kind: "again" }
-  | { kind: "away"; reason: string; retryAfterMs: number | undefined };
+  | { kind: "away"; reason: string; status?: number; retryAfterMs: number | undefined };
 
 /** What a sender needs of a backlog. */
 type Waiting<Request extends PushRequest = PushRequest> = Omit<
@@ -100,12 +103,18 @@ export class Sender<Request extends PushRequest = PushRequest> {
   #running: Promise<void> | undefined;
   #ending = false;
   #awaySinceMs = Number.NaN;
+  #denied: string | undefined;
   #droppedBefore = 0;
 
   constructor(
     readonly backlog: Waiting<Request>,
     readonly options: SenderOptions<Request>,
   ) {}
+
+  /** Why the receiver lets nobody in with what it is shown; undefined while it does, or is away altogether. */
+  get denied(): string | undefined {
+    return this.#denied;
+  }
 
   start(): void {
     this.#running ??= this.#run().catch(({ message }: Error) => {
@@ -156,7 +165,7 @@ export class Sender<Request extends PushRequest = PushRequest> {
       if (outcome.kind === "again") continue;
       if (outcome.kind === "away") {
         if (signal.aborted) return;
-        this.#noteAway(outcome.reason);
+        this.#noteAway(outcome);
         this.counters.retries++;
         const pauseMs = jittered(backoffMs);
         await pause(Math.max(pauseMs, outcome.retryAfterMs ?? 0), signal);
@@ -211,21 +220,23 @@ export class Sender<Request extends PushRequest = PushRequest> {
       return { kind: "away", reason, retryAfterMs: undefined };
     }
     const { status } = response;
-    const verdict = assess?.(request, response);
+    const verdict = assess?.(request, response, answer);
     if (verdict === "again") return { kind: "again" };
+    const isRefused = verdict === "refused";
+    const told = isRefused ? undefined : verdict;
     if (status >= 200 && status < 300) {
       this.options.onTaken?.(request, answer, response.headers.get("content-type") ?? "");
-      const reason = verdict?.reason ?? `${status}, with fewer written than were sent`;
-      return { kind: "taken", written: verdict?.written ?? request.items, reason };
+      const reason = told?.reason ?? `${status}, with fewer written than were sent`;
+      return { kind: "taken", written: told?.written ?? request.items, reason };
     }
     const text = new TextDecoder().decode(answer).trim().slice(0, MAX_REASON_LENGTH);
     const hint = this.options.hintOf?.(String(status));
     const said = `${status}${text === "" ? "" : `: ${text}`}${byProxy(url)}`;
     const reason = hint === undefined ? said : `${said} (${hint})`;
-    if (!mayPass(status)) {
-      return { kind: "refused", written: verdict?.written ?? 0, reason: verdict?.reason ?? reason };
+    if (isRefused || !mayPass(status)) {
+      return { kind: "refused", written: told?.written ?? 0, reason: told?.reason ?? reason };
     }
-    return { kind: "away", reason, retryAfterMs: retryAfterMs(response, Date.now()) };
+    return { kind: "away", reason, status, retryAfterMs: retryAfterMs(response, Date.now()) };
   }
 
   /** Why there was no answer. It is examined only if it will be told. */
@@ -238,15 +249,22 @@ export class Sender<Request extends PushRequest = PushRequest> {
     return failureOf(error, { url, tls, ...(flags === undefined ? {} : { flags }) });
   }
 
-  #noteAway(reason: string): void {
+  #noteAway({ reason, status }: { reason: string; status?: number }): void {
     const { name, onNotice } = this.options;
-    if (!Number.isNaN(this.#awaySinceMs)) return;
-    this.#awaySinceMs = performance.now();
-    this.#droppedBefore = this.backlog.dropped;
+    const isDenied = status === 401 || status === 403;
+    // One that was away and now wants another token is told of too: that ends only when somebody does something.
+    const isNew = Number.isNaN(this.#awaySinceMs) || (isDenied && this.#denied === undefined);
+    this.#denied = isDenied ? `${name} lets this token bring nothing: ${reason}` : undefined;
+    if (!isNew) return;
+    if (Number.isNaN(this.#awaySinceMs)) {
+      this.#awaySinceMs = performance.now();
+      this.#droppedBefore = this.backlog.dropped;
+    }
     onNotice(`${name} does not take what it is sent, which is kept and tried again: ${reason}`);
   }
 
   #noteBack(): void {
+    this.#denied = undefined;
     if (Number.isNaN(this.#awaySinceMs)) return;
     const seconds = ((performance.now() - this.#awaySinceMs) / 1000).toFixed(1);
     const dropped = this.backlog.dropped - this.#droppedBefore;

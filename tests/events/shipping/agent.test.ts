@@ -226,3 +226,28 @@ test("services of one program are processes of their own, and threads of one ser
   expect(idsOf("cart")).toHaveLength(1);
   expect(idsOf("auth")).not.toContain(idsOf("cart")[0]!);
 });
+
+test("an agent whose token the lake does not take says so in /health, and is fit to go on", async () => {
+  await using host = new TestHost();
+  await using lake = new LakeStandIn();
+  let isDenied = true;
+  lake.fate = () => (isDenied ? new Response("", { status: 401 }) : undefined);
+  const agent = await host.agent({ shipping: shippingTo(lake, host) });
+  const url = `http://127.0.0.1:${agent.port}`;
+  const problems = async () => {
+    const answer = (await (await fetch(`${url}/health`)).json()) as { problems: unknown[] };
+    return answer.problems;
+  };
+  host.client({ poolDir: host.poolDir }).log.info("a line", { n: 0 });
+  await until("it is shown", async () => (await problems()).length > 0);
+  expect(await problems()).toMatchObject([
+    {
+      message: expect.stringContaining("lets this token bring nothing: 401"),
+      hint: expect.stringContaining("--lake-token-file"),
+    },
+  ]);
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  isDenied = false;
+  await until("it is over", async () => (await problems()).length === 0);
+  expect(lake.numbers()).toEqual([0]);
+});

@@ -143,7 +143,8 @@ describe("a lake", () => {
     await using lake = new LakeStandIn();
     lake.fate = async (request) => {
       const text = await request.clone().text();
-      return text.includes('"app":"bank"') ? new Response("", { status: 403 }) : undefined;
+      const isForeign = text.includes('"app":"bank"');
+      return isForeign ? Response.json({ code: "foreign-app" }, { status: 403 }) : undefined;
     };
     const { status } = shipping(host, lake.url);
     const [shop, bank] = ["shop", "bank"].map((app) => host.client({ poolDir: host.poolDir, app }));
@@ -154,7 +155,35 @@ describe("a lake", () => {
     await until("one was refused", () => status()?.lost.refused === 10);
     await until("the other has arrived", () => lake.numbers().length === 10);
     expect(new Set(lake.logs().map(({ app }) => app))).toEqual(new Set(["shop"]));
+    expect(status()?.aside).toBeGreaterThan(0);
   });
+
+  for (const status of [401, 403, 404]) {
+    test(`that answers ${status} is asked again, and nothing is lost`, async () => {
+      await using host = new TestHost();
+      await using lake = new LakeStandIn();
+      let isDenied = true;
+      lake.fate = () => (isDenied ? new Response("no", { status }) : undefined);
+      const shipped = shipping(host, lake.url);
+      const mv = host.client({ poolDir: host.poolDir });
+      mv.log.info("a line", { n: 0 });
+      await until("the lake was asked", () => lake.requests > 3);
+      const isToken = status !== 404;
+      await until("it is shown", () => (shipped.status()?.denied !== undefined) === isToken);
+      expect(shipped.said).toEqual([
+        expect.stringMatching(
+          isToken
+            ? /kept and tried again: 40[13]: no .*scopes=ingest/
+            : /kept and tried again: 404/,
+        ),
+      ]);
+      isDenied = false;
+      await until("it has arrived", () => lake.numbers().length === 1);
+      await until("it is over", () => shipped.status()?.shipped === 1);
+      expect(shipped.status()).toMatchObject({ lost: { refused: 0 }, aside: 0 });
+      expect(shipped.status()?.denied).toBeUndefined();
+    });
+  }
 
   test("is shown the token that the file holds now", async () => {
     await using host = new TestHost();
