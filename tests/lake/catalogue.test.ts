@@ -13,7 +13,7 @@ import {
   CatalogueVersionError,
   ViewState,
 } from "../../src/lake/catalogue/index.ts";
-import { prepareSchema, type SchemaStep } from "../../src/lake/catalogue/schema.ts";
+import { prepareSchema, type SchemaStep, STEPS } from "../../src/lake/catalogue/schema.ts";
 import { Catalogue, CatalogueConflictError } from "../../src/lake/index.ts";
 import { DAY_NS, newBlock, newPartition, newSegment, PROCESS_ID } from "./fixtures.ts";
 
@@ -158,8 +158,9 @@ describe("blocks", () => {
     const partition = newPartition("p1", "log_entries", DAY_NS);
     await it.catalogue.addPartitions("log_entries", [newBlock(0).blockId], [partition]);
     expect(await without()).toEqual([]);
+    const { columns: _, ...kept } = partition;
     expect(await it.catalogue.partitionsIn("log_entries", ALL)).toEqual([
-      { ...partition, state: "live", insertNs: DAY_NS, droppedNs: undefined },
+      { ...kept, schemaId: 1, state: "live", insertNs: DAY_NS, droppedNs: undefined },
     ]);
     const range = { fromNs: DAY_NS, toNs: DAY_NS + SECOND_NS };
     expect(idsOf(await it.catalogue.blocksWithout("spans", { range }))).toEqual([
@@ -275,6 +276,19 @@ describe("partitions", () => {
     await catalogue.forgetPartitions(["p1", "p2", "p3"]);
     expect(await catalogue.partitionFiles()).toEqual(new Set([live!.file]));
   });
+
+  test("have the number of their columns: the same one for the same columns of a view", async () => {
+    await using it = await opened();
+    const { catalogue } = it;
+    const add = (id: string, view: string, columns: string) =>
+      catalogue.swapPartitions([], [newPartition(id, view, DAY_NS, { columns })]);
+    for (const [i, columns] of ["a", "b", "a"].entries()) await add(`s${i}`, "spans", columns);
+    await add("l1", "log_entries", "b");
+    const numbers = async (view: string) =>
+      (await catalogue.livePartitions(view)).map(({ schemaId }) => schemaId);
+    expect(await numbers("spans")).toEqual([1, 2, 1]);
+    expect(await numbers("log_entries")).toEqual([1]);
+  });
 });
 
 describe("the catalogue", () => {
@@ -362,6 +376,24 @@ describe("the catalogue", () => {
     expect(await catalogue.addSegment(newSegment("s1", [newBlock(0)]))).toMatchObject({
       isNew: true,
     });
+    await catalogue.close();
+  });
+
+  test("of version 1 keeps its files, apart by the columns that they have", async () => {
+    await using it = await opened();
+    const path = `${it.path}-old`;
+    const sql = new SQL({ adapter: "sqlite", filename: path });
+    await sql.begin((tx) => prepareSchema(tx, STEPS.slice(0, 1)));
+    for (const [id, hash] of Object.entries({ p1: "x", p2: "y", p3: "x" })) {
+      await sql`INSERT INTO partitions VALUES (${id}, 'spans', ${id}, '2026-12-01', 1, 2, 3, 4, ${hash},
+        '{"time_ns":{"min":"1"}}', 'live', 5, NULL)`;
+    }
+    await sql.close();
+    const catalogue = await Catalogue.open(path);
+    await catalogue.swapPartitions([], [newPartition("p4", "spans", DAY_NS)]);
+    const live = await catalogue.livePartitions("spans");
+    expect(live.map(({ schemaId }) => schemaId)).toEqual([1, 2, 1, 3]);
+    expect(live[0]).toMatchObject({ partitionId: "p1", file: "p1", bounds: {} });
     await catalogue.close();
   });
 

@@ -79,8 +79,8 @@ export function newPartition(
     maxNs: minNs + 999_999_999n,
     rows: 10,
     bytes: 1_000,
-    schemaHash: "v1",
-    bounds: { time_ns: [String(minNs), String(minNs + 999_999_999n)] },
+    columns: "v1",
+    bounds: { 2: { min: String(minNs), max: String(minNs + 999_999_999n), nulls: 0 } },
     ...other,
   };
 }

@@ -552,6 +552,7 @@ async function insertPartitions(
   partitions: readonly NewPartition[],
   insertNs: bigint,
 ): Promise<void> {
+  const schemaIds = await schemaIdsOf(tx, partitions);
   for (const part of parts(partitions)) {
     const rows = part.map((each) => ({
       partition_id: each.partitionId,
@@ -562,13 +563,36 @@ async function insertPartitions(
       max_ns: each.maxNs,
       row_count: each.rows,
       bytes: each.bytes,
-      schema_hash: each.schemaHash,
+      schema_id: schemaIds.get(schemaKey(each)),
       bounds: JSON.stringify(each.bounds),
       state: "live",
       insert_ns: insertNs,
     }));
     await tx`INSERT INTO partitions ${tx(rows)}`;
   }
+}
+
+function schemaKey({ viewName, columns }: NewPartition): string {
+  return `${viewName} ${columns}`;
+}
+
+/** The numbers of the columns that files have; columns of which there is no file yet get the view's next one. */
+async function schemaIdsOf(
+  tx: SQL,
+  partitions: readonly NewPartition[],
+): Promise<Map<string, number>> {
+  const ids = new Map<string, number>();
+  for (const [key, [partition]] of Map.groupBy(partitions, schemaKey)) {
+    const { viewName, columns } = partition!;
+    await tx`INSERT INTO schemas (view_name, schema_id, columns)
+      SELECT ${viewName}, coalesce(max(schema_id), 0) + 1, ${columns}
+      FROM schemas WHERE view_name = ${viewName}
+      ON CONFLICT (view_name, columns) DO NOTHING`;
+    const [row]: Raw[] = await tx`SELECT schema_id FROM schemas
+      WHERE view_name = ${viewName} AND columns = ${columns}`;
+    ids.set(key, Number(row!["schema_id"]));
+  }
+  return ids;
 }
 
 function expectCount(count: number, expected: number, what: string): void {

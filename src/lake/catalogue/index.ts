@@ -15,6 +15,7 @@ export type {
   AddedSegment,
   BlockRow,
   BlockView,
+  Bounds,
   LiveFile,
   NewPartition,
   NewSegment,

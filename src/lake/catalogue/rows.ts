@@ -118,20 +118,28 @@ export interface NewPartition {
   maxNs: bigint;
   rows: number;
   bytes: number;
-  schemaHash: string;
-  /** Least and greatest value of each column. */
-  bounds: Readonly<Record<string, unknown>>;
+  /** The columns that it has, as a text that is the same for the same columns. */
+  columns: string;
+  bounds: Bounds;
 }
+
+/**
+ * By field id, what a column has at least and at most, and how many of its values are missing. Cut texts are wider bounds;
+ * a bound that is not known is not there.
+ */
+export type Bounds = Readonly<Record<string, { min?: string; max?: string; nulls: number }>>;
 
 /** What maintenance and queries have to know of a live file; its columns' bounds are long, and looked at by neither. */
 export interface LiveFile
   extends Pick<NewPartition, "partitionId" | "viewName" | "file" | "day" | "minNs" | "maxNs"> {
   rows: number;
-  schemaHash: string;
+  /** The number of the view's columns when it was made; files with different ones are not merged. */
+  schemaId: number;
   insertNs: bigint;
 }
 
-export interface PartitionRow extends NewPartition {
+export interface PartitionRow extends Omit<NewPartition, "columns"> {
+  schemaId: number;
   state: "live" | "dropped";
   insertNs: bigint;
   droppedNs: bigint | undefined;
@@ -194,7 +202,7 @@ export function blockOf(raw: Raw): BlockRow {
 }
 
 export const LIVE_FILE_COLUMNS =
-  "partition_id, view_name, file, day, min_ns, max_ns, row_count, schema_hash, insert_ns";
+  "partition_id, view_name, file, day, min_ns, max_ns, row_count, schema_id, insert_ns";
 
 export function liveFileOf(raw: Raw): LiveFile {
   return {
@@ -205,7 +213,7 @@ export function liveFileOf(raw: Raw): LiveFile {
     minNs: long(raw, "min_ns"),
     maxNs: long(raw, "max_ns"),
     rows: count(raw, "row_count"),
-    schemaHash: text(raw, "schema_hash"),
+    schemaId: count(raw, "schema_id"),
     insertNs: long(raw, "insert_ns"),
   };
 }
@@ -220,7 +228,7 @@ export function partitionOf(raw: Raw): PartitionRow {
     maxNs: long(raw, "max_ns"),
     rows: count(raw, "row_count"),
     bytes: count(raw, "bytes"),
-    schemaHash: text(raw, "schema_hash"),
+    schemaId: count(raw, "schema_id"),
     bounds: JSON.parse(text(raw, "bounds")),
     state: text(raw, "state") === "live" ? "live" : "dropped",
     insertNs: long(raw, "insert_ns"),

@@ -73,9 +73,24 @@ export type SchemaStep = (tx: SQL) => Promise<void>;
  * The step at `i` is for catalogues of version `i`; one without anything has version 0. Catalogues that exist have taken
  * these steps, so none is changed: a table changes by a step at the end.
  */
-const STEPS: readonly SchemaStep[] = [
+export const STEPS: readonly SchemaStep[] = [
   async (tx) => {
     for (const table of FIRST_TABLES) await tx.unsafe(table);
+  },
+  // Columns of files were known by a hash alone, and bounds by the names of columns, which change.
+  async (tx) => {
+    await tx.unsafe(`CREATE TABLE schemas (
+      view_name TEXT NOT NULL, schema_id BIGINT NOT NULL, columns TEXT NOT NULL,
+      PRIMARY KEY (view_name, schema_id), UNIQUE (view_name, columns))`);
+    await tx.unsafe(`INSERT INTO schemas (view_name, schema_id, columns)
+      SELECT view_name, row_number() OVER (PARTITION BY view_name ORDER BY schema_hash),
+        '{"hash":"' || schema_hash || '"}'
+      FROM (SELECT DISTINCT view_name, schema_hash FROM partitions) AS hashes`);
+    await tx.unsafe("ALTER TABLE partitions ADD COLUMN schema_id BIGINT NOT NULL DEFAULT 0");
+    await tx.unsafe(`UPDATE partitions SET bounds = '{}', schema_id = (
+      SELECT s.schema_id FROM schemas s WHERE s.view_name = partitions.view_name
+        AND s.columns = '{"hash":"' || partitions.schema_hash || '"}')`);
+    await tx.unsafe("ALTER TABLE partitions DROP COLUMN schema_hash");
   },
 ];
 

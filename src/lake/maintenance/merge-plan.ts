@@ -21,7 +21,7 @@ export function planMerges(files: readonly LiveFile[], nowNs: bigint): LiveFile[
   const today = new Date(Number(nowNs / 1_000_000n)).toISOString().slice(0, 10);
   const groups: LiveFile[][] = [];
   // Files with other columns are left to themselves.
-  const days = Map.groupBy(files, ({ day, schemaHash }) => `${day} ${schemaHash}`);
+  const days = Map.groupBy(files, ({ day, schemaId }) => `${day} ${schemaId}`);
   for (const ofDay of days.values()) {
     const small = ofDay.filter(({ rows }) => rows < MERGE.maxRows);
     const isOver = ofDay[0]!.day < today;

@@ -143,7 +143,7 @@ export class LakeTables {
         files[view] = {
           paths: ofView.map(({ file }) => join(dir, file)),
           areInside: ofView.every(({ minNs, maxNs }) => minNs >= fromNs && maxNs < toNs),
-          areAlike: ofView.every(({ schemaHash }) => schemaHash === ofView[0]!.schemaHash),
+          areAlike: ofView.every(({ schemaId }) => schemaId === ofView[0]!.schemaId),
         };
       }
       // Without beginnings there is nothing to look for.

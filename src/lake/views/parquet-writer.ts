@@ -5,14 +5,13 @@ import { closeSync, constants, fsyncSync, mkdirSync, openSync, renameSync, rmSyn
 import { dirname, join } from "node:path";
 import { Database } from "../../duckdb/index.ts";
 import type { NewPartition } from "../catalogue/index.ts";
-import { copySql, FILES, type FileView, schemaHash } from "./files.ts";
+import { boundsOf, type Statistics } from "./bounds.ts";
+import { columnsText, copySql, FILES, type FileView } from "./files.ts";
 
 /** Below the lake's folder. */
 export const VIEWS = "views";
 /** Below the folder of views: what is being written. */
 export const UNFINISHED = ".unfinished";
-/** Longer texts are no bounds. */
-const BOUND_UNITS = 64;
 
 interface WriterOptions {
   /** The lake's folder. */
@@ -80,8 +79,8 @@ export class ParquetWriter {
         maxNs: BigInt(time["max"]!),
         rows: Number(row[1]),
         bytes: Number(row[2]),
-        schemaHash: schemaHash(view),
-        bounds: boundsOf(statistics),
+        columns: columnsText(view),
+        bounds: boundsOf(view, statistics),
       };
     } finally {
       rmSync(unfinished, { force: true });
@@ -134,7 +133,7 @@ type CopiedFile = [
 ];
 
 /** Of each column by its name, what DuckDB says of its values. */
-function statisticsOf(row: CopiedFile): Map<string, Readonly<Record<string, string>>> {
+function statisticsOf(row: CopiedFile): Statistics {
   return new Map(
     row[4].map(({ key, value }) => [
       // In quotes, and with dots where it is a part of another.
@@ -142,26 +141,6 @@ function statisticsOf(row: CopiedFile): Map<string, Readonly<Record<string, stri
       Object.fromEntries(value.map((each) => [each.key, each.value])),
     ]),
   );
-}
-
-/** Least and greatest values, as far as they are short, and how many are missing. */
-function boundsOf(
-  statistics: ReadonlyMap<string, Readonly<Record<string, string>>>,
-): Record<string, unknown> {
-  const bounds: Record<string, unknown> = {};
-  for (const [name, { min, max, null_count: nulls }] of statistics) {
-    if (name.includes(".")) continue;
-    bounds[name] = {
-      ...(isShort(min) ? { min } : {}),
-      ...(isShort(max) ? { max } : {}),
-      nulls: Number(nulls ?? 0),
-    };
-  }
-  return bounds;
-}
-
-function isShort(text: string | undefined): boolean {
-  return text !== undefined && text.length <= BOUND_UNITS;
 }
 
 /** A name for statements that name many files. */

@@ -11,7 +11,7 @@ const NOON_NS = DAY_NS + 43_200n * SECOND_NS;
 function file(id: string, second: number, rows: number, other: Partial<LiveFile> = {}): LiveFile {
   return {
     ...newPartition(id, "log_entries", DAY_NS + BigInt(second) * SECOND_NS, { rows }),
-    insertNs: NOON_NS,
+    ...{ schemaId: 1, insertNs: NOON_NS },
     ...other,
   };
 }
@@ -39,7 +39,7 @@ test("sixteen files of a size become one, the neighbours in time", () => {
 
 test("files of different days, and of different columns, stay apart", () => {
   const days = [...files(8, 100), ...files(8, 100, { day: "2026-12-02" })];
-  const columns = [...files(8, 100), ...files(8, 100, { schemaHash: "v2" })];
+  const columns = [...files(8, 100), ...files(8, 100, { schemaId: 2 })];
   expect([planMerges(days, NOON_NS), planMerges(columns, NOON_NS)]).toEqual([[], []]);
 });
 
