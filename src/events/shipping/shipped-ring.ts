@@ -7,7 +7,7 @@ import type { OpenRing } from "../rings.ts";
 import { ControlledRing } from "../settings.ts";
 import { makeFinalBlock } from "./final-block.ts";
 import type { MakeBlock } from "./ring-part.ts";
-import type { Spool } from "./spool.ts";
+import type { Spool, SpooledStream } from "./spool.ts";
 
 /** Between two of them a test ends the process. */
 export type Step = "pending" | "spooled" | "total" | "position" | "final" | "ended" | "removed";
@@ -52,7 +52,7 @@ export class ShippedRing {
     this.#context = context;
     this.#words = ring.header.ringBytes / 8;
     // An agent that has died after it spooled a block has not told the ring.
-    const spooled = context.spool.stream(ring.header.ringId);
+    const { spooled } = this;
     if (spooled !== undefined) {
       if (spooled.end > lease.total && lease.wordsAfter(lease.total) >= spooled.end - lease.total) {
         lease.storeTotal(spooled.end, spooled.timeline);
@@ -76,6 +76,11 @@ export class ShippedRing {
       // Nobody who ships events should fail for a name.
     }
     this.#heldUntilMs = 0;
+  }
+
+  /** What the spool has of it that was not taken yet. */
+  get spooled(): SpooledStream | undefined {
+    return this.#context.spool.stream(this.#process, this.ring.header.ringId);
   }
 
   get isHeld(): boolean {

@@ -38,21 +38,26 @@ const SPOOL_RETRY_MS = 500;
 const TRIES = 20;
 /** How long a ring waits for who has recorded it. */
 const IDENTIFY_MS = 1000;
+/** What is left alone may be another file by now, or may be shipped because others have gone. */
+const AGAIN_MS = 30_000;
+/** One that could be read once, or whose file cannot be removed, rarely is another one. */
+const AGAIN_RARELY_MS = 600_000;
+/** Anybody may make files with names of rings: at a time so many are tried again. */
+const AGAIN_MAX = 256;
 const RINGS_MAX = 8192;
 const RINGS_PER_USER_MAX = 1024;
 
-/** What the kernel says of a ring's file. */
-interface RingFile {
-  uid: number;
-  bornMs: number;
+interface Passed {
+  tries: number;
+  againMs: number;
 }
 
 export class Shipper {
   readonly #options: ShipperOptions;
   readonly #rings = new Map<string, ShippedRing>();
-  readonly #files = new Map<string, RingFile>();
-  /** How often in a row files were found that cannot be shipped. */
-  readonly #passed = new Map<string, number>();
+  readonly #uids = new Map<string, number>();
+  /** Files that cannot be shipped: how often in a row that was found, and when they are tried again. The longest ago first. */
+  readonly #passed = new Map<string, Passed>();
   readonly #users = new Users();
   #foundMs = Number.NEGATIVE_INFINITY;
   #livesMs = Number.NEGATIVE_INFINITY;
@@ -96,7 +101,7 @@ export class Shipper {
   round(nowMs = performance.now()): boolean {
     if (nowMs - this.#foundMs >= FIND_MS) {
       this.#foundMs = nowMs;
-      this.#find();
+      this.#find(nowMs);
     }
     const isDeathDue = nowMs - this.#livesMs >= LIVES_MS;
     if (isDeathDue) {
@@ -162,15 +167,15 @@ export class Shipper {
     if (!shipped.ship(isWritten)) return false;
     if (isWritten) return true;
     if (!shipped.end()) return false;
-    const { spool, step } = this.#options;
-    if (spool.stream(shipped.ring.header.ringId) !== undefined) return true;
+    const { step } = this.#options;
+    if (shipped.spooled !== undefined) return true;
     removeFile(shipped);
     step?.("removed");
     this.#release(path, shipped);
     return true;
   }
 
-  #find(): void {
+  #find(nowMs: number): void {
     let named: ReturnType<typeof ringsNamed>;
     try {
       named = ringsNamed(this.#options.poolDir);
@@ -181,25 +186,38 @@ export class Shipper {
     const there = new Set(named.map(({ path }) => path));
     for (const path of this.#passed.keys()) if (!there.has(path)) this.#passed.delete(path);
     const look = new ProcessLook();
-    for (const { app, path } of named) {
-      const tries = this.#passed.get(path) ?? 0;
-      if (this.#rings.has(path) || tries >= TRIES || this.#rings.size >= RINGS_MAX) continue;
-      const reason = this.#take(app, path, look);
-      if (reason === undefined) continue;
-      this.#passed.set(path, tries + 1);
-      if (tries + 1 === TRIES) this.#options.onUnreadable(path, reason);
+    const apps = new Map(named.map(({ app, path }) => [path, app]));
+    const fresh = named.filter(({ path }) => !(this.#passed.has(path) || this.#rings.has(path)));
+    const again: string[] = [];
+    for (const [path, { againMs }] of this.#passed) {
+      if (again.length === AGAIN_MAX) break;
+      if (againMs <= nowMs) again.push(path);
+    }
+    for (const path of [...fresh.map((each) => each.path), ...again]) {
+      if (this.#rings.size >= RINGS_MAX) break;
+      const reason = this.#take(apps.get(path)!, path, look);
+      if (reason === undefined) this.#passed.delete(path);
+      else this.#pass(path, reason, nowMs);
     }
   }
 
-  /** @returns why it cannot be shipped */
+  /** @param reason empty for what is another user's, which nobody has to be told */
+  #pass(path: string, reason: string, nowMs: number): void {
+    const tries = (this.#passed.get(path)?.tries ?? 0) + 1;
+    this.#passed.delete(path);
+    const isLeft = reason === "" || tries >= TRIES;
+    this.#passed.set(path, { tries, againMs: isLeft ? nowMs + AGAIN_MS : nowMs });
+    if (reason !== "" && tries === TRIES) this.#options.onUnreadable(path, reason);
+  }
+
+  /** @returns why it cannot be shipped; empty for what is another user's */
   #take(app: string, path: string, look: ProcessLook): string | undefined {
     const { isForAll } = this.#options;
     let ring: OpenRing | undefined;
     try {
       ring = OpenRing.open(path, { uids: ownUids(), isAnyUser: isForAll }, true);
       const { uid, inode, device } = ring.file.stat();
-      const file = { uid, bornMs: bornMs(path) };
-      const reason = this.#whyNot(ring, app, path, file);
+      const reason = this.#whyNot(ring, app, path, uid);
       if (reason !== undefined) {
         ring.close();
         return reason;
@@ -221,36 +239,24 @@ export class Shipper {
       }
       shipped.controlled.follow({ rules: this.#rules });
       this.#rings.set(path, shipped);
-      this.#files.set(path, file);
+      this.#uids.set(path, uid);
       return undefined;
     } catch (error) {
       ring?.close();
-      if (isNotForUs(error)) {
-        this.#passed.set(path, TRIES);
-        return undefined;
-      }
+      if (isNotForUs(error)) return "";
       return (error as Error).message;
     }
   }
 
-  /** Names and ids are what the file's owner has written there: nobody may take somebody else's. */
-  #whyNot(
-    ring: OpenRing,
-    app: string,
-    path: string,
-    { uid, bornMs }: RingFile,
-  ): string | undefined {
+  /**
+   * Names and ids are what the file's owner has written there, and may be another one's. So an id counts beside its user
+   * and application, in the spool and in a lake alike: whoever copies one stands in nobody's way.
+   */
+  #whyNot(ring: OpenRing, app: string, path: string, uid: number): string | undefined {
     const { header } = ring;
     if (header.app !== app) return `it says that it is of ${header.app}`;
     if (!path.endsWith(header.ringId)) return `it says that it is ${header.ringId}`;
-    for (const each of this.#rings.values()) {
-      if (each.ring.header.ringId !== header.ringId) continue;
-      // An id is copied from a file that was there before.
-      const isCopied = this.#files.get(each.path)!.bornMs > bornMs;
-      if (!isCopied) return `${each.path} has the same id`;
-      this.#leave(each.path, each, new Error(`${path} has the same id, and was there before`));
-    }
-    const ofUser = [...this.#files.values()].filter((each) => each.uid === uid).length;
+    const ofUser = [...this.#uids.values()].filter((each) => each === uid).length;
     if (ofUser >= RINGS_PER_USER_MAX) return `user ${uid} has ${ofUser} rings already`;
     return undefined;
   }
@@ -276,7 +282,7 @@ export class Shipper {
   /** A ring that cannot be read any more, or whose file cannot be removed when all is shipped. */
   #leave(path: string, shipped: ShippedRing, { message }: Error): void {
     this.#release(path, shipped);
-    this.#passed.set(path, TRIES);
+    this.#passed.set(path, { tries: TRIES, againMs: this.#foundMs + AGAIN_RARELY_MS });
     this.#options.onUnreadable(path, message);
   }
 
@@ -284,13 +290,9 @@ export class Shipper {
     this.#skippedWords += shipped.skippedWords;
     this.#skippedRecords += shipped.skippedRecords;
     this.#rings.delete(path);
-    this.#files.delete(path);
+    this.#uids.delete(path);
     shipped.close();
   }
-}
-
-function bornMs(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.birthtimeMs ?? Number.POSITIVE_INFINITY;
 }
 
 /** Other users have rings too. */

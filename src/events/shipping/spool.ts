@@ -30,6 +30,7 @@ import { ForeignFileError, lockWhole, OTHERS_WRITE, openOwned, ownUids } from ".
 import {
   BLOCK_ROWS_MAX,
   type BlockHeader,
+  type BlockProcess,
   type BlockRows,
   DamageError,
   decodeBlockHeader,
@@ -197,8 +198,8 @@ export class Spool {
   }
 
   /** What it has of a stream; undefined when all of it was taken, or is lost. */
-  stream(streamId: string): SpooledStream | undefined {
-    return this.#streams.get(streamId);
+  stream(process: Owner, streamId: string): SpooledStream | undefined {
+    return this.#streams.get(keyOf(process, streamId));
   }
 
   /**
@@ -226,7 +227,8 @@ export class Spool {
       const items = itemsOf(rows);
       segment.items += items;
       this.items += items;
-      this.#streams.set(stream.streamId, { end, isFinal, timeline, number: segment.number });
+      const key = keyOf(process, stream.streamId);
+      this.#streams.set(key, { end, isFinal, timeline, number: segment.number });
       return true;
     } catch (error) {
       this.#failed(error as Error);
@@ -431,9 +433,10 @@ export class Spool {
     let unknown: string | undefined;
     for (const { block } of frames) {
       try {
-        const { rows, stream, end, isFinal, timeline } = decodeBlockHeader(block);
+        const { rows, stream, process, end, isFinal, timeline } = decodeBlockHeader(block);
         items += itemsOf(rows);
-        this.#streams.set(stream.streamId, { end, isFinal, timeline, number });
+        const key = keyOf(process, stream.streamId);
+        this.#streams.set(key, { end, isFinal, timeline, number });
       } catch (error) {
         if (!(error instanceof DamageError)) throw error;
         // It is as it was written, perhaps by a newer agent: whether it can be used is for the lake to say.
@@ -530,8 +533,8 @@ export class Spool {
 
   /** What it alone has of streams is not here any more. */
   #leaves({ number }: Segment): void {
-    for (const [streamId, stream] of this.#streams) {
-      if (stream.number === number) this.#streams.delete(streamId);
+    for (const [key, stream] of this.#streams) {
+      if (stream.number === number) this.#streams.delete(key);
     }
   }
 
@@ -569,6 +572,13 @@ export class Spool {
 }
 
 type Appended = Pick<BlockHeader, "rows" | "stream" | "process" | "end" | "isFinal" | "timeline">;
+
+/** Whose a stream is. Its id is what its owner has written into the ring, who may have read it off another one. */
+type Owner = Pick<BlockProcess, "user" | "app">;
+
+function keyOf({ user, app }: Owner, streamId: string): string {
+  return `${user}/${app}/${streamId}`;
+}
 
 /** An event is a row of a block; the end of a span that began earlier is none of its own. */
 export function itemsOf({ logs, measures, spans, opens }: BlockRows): number {

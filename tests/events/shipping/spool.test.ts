@@ -161,15 +161,28 @@ describe("a spool", () => {
     const whole = readFileSync(join(folder, last!));
     appendFileSync(join(folder, last!), encodeSegment([blockOf(12, 9).block]).subarray(8, 200));
     const { made: next } = spool();
-    expect(next.stream(ORIGIN.stream.streamId)).toMatchObject({ end: 12, isFinal: false });
+    expect(next.stream(ORIGIN.process, ORIGIN.stream.streamId)).toMatchObject({
+      end: 12,
+      isFinal: false,
+    });
     expect([next.items, next.segments]).toEqual([12, 2]);
     expect(readFileSync(join(folder, last!))).toEqual(whole);
     next.shift(next.peek()!);
     const second = next.peek()!;
     expect(second.body).toEqual(new Uint8Array(whole));
     next.shift(second);
-    expect(next.stream(ORIGIN.stream.streamId)).toBeUndefined();
+    expect(next.stream(ORIGIN.process, ORIGIN.stream.streamId)).toBeUndefined();
     next.close();
+  });
+
+  test("knows streams by their owners too, who may have copied an id", () => {
+    const { made } = spool();
+    append(made, 0, 3);
+    const { block, header } = blockOf(0, 50);
+    made.append(block, { ...header, process: { ...header.process, user: "somebody" } });
+    expect(made.stream(ORIGIN.process, ORIGIN.stream.streamId)).toMatchObject({ end: 3 });
+    expect(made.stream({ ...ORIGIN.process, app: "bank" }, ORIGIN.stream.streamId)).toBeUndefined();
+    made.close();
   });
 
   test("keeps a segment's id, so that a lake that has it already knows it", () => {
@@ -215,7 +228,7 @@ describe("a spool", () => {
     leave(1, encodeSegment([ofVersion(blockOf(9, 1).block, 99)]));
     const { made, lost, notices } = spool();
     expect([made.segments, lost.length]).toEqual([2, 0]);
-    expect(made.stream(ORIGIN.stream.streamId)).toMatchObject({ end: 9 });
+    expect(made.stream(ORIGIN.process, ORIGIN.stream.streamId)).toMatchObject({ end: 9 });
     expect(made.peek()!.body).toEqual(new Uint8Array(whole));
     expect(notices).toEqual([
       expect.stringContaining("blocks that this agent cannot read"),

@@ -50,9 +50,11 @@ export class LakeStandIn implements AsyncDisposable {
     this.segments.set(id, bytes);
     for (const { block } of decodeSegment(bytes)) {
       const decoded = decodeBlock(block, unzstd);
-      const { blockId } = decoded.header;
-      const before = this.blocks.get(blockId);
-      if (before === undefined) this.blocks.set(blockId, decoded);
+      const { blockId, process } = decoded.header;
+      // As in a lake, ids are an application's own.
+      const id = `${process.app}/${blockId}`;
+      const before = this.blocks.get(id);
+      if (before === undefined) this.blocks.set(id, decoded);
       else if (known === undefined) {
         this.repeated++;
         expect(decoded).toEqual(before);
@@ -64,7 +66,7 @@ export class LakeStandIn implements AsyncDisposable {
   streams(): Map<string, DecodedBlock[]> {
     const streams = new Map<string, DecodedBlock[]>();
     for (const block of this.blocks.values()) {
-      const { streamId } = block.header.stream;
+      const streamId = `${block.header.process.app}/${block.header.stream.streamId}`;
       streams.set(streamId, [...(streams.get(streamId) ?? []), block]);
     }
     for (const blocks of streams.values()) {
