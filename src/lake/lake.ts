@@ -34,6 +34,7 @@ import type { QueryLimits } from "./query/index.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./serve/metrics-text.ts";
 import { QUERY_BYTES_MAX, Queries } from "./serve/queries.ts";
 import { StatusReport } from "./serve/status.ts";
+import { DAY_NS, NS_PER_MS } from "./times.ts";
 
 /** How often to look for tokens that end, clients with too many connections, and refusals to log. */
 const LOOK_MS = 1_000;
@@ -296,15 +297,13 @@ export class Lake {
   }
 }
 
-const DAY_NS = 86_400_000_000_000n;
-
 /**
  * Removes blobs that a killed lake has stored and told nobody of. Those before were removed when it was started, so that
  * none of them is older than a day before the last segment.
  */
 async function removeOrphans(catalogue: Catalogue, blobs: FolderBlobs): Promise<void> {
   const last = await catalogue.lastSegmentNs();
-  const sinceMs = last === undefined ? 0 : Number((last - DAY_NS) / 1_000_000n);
+  const sinceMs = last === undefined ? 0 : Number((last - DAY_NS) / NS_PER_MS);
   const since = new Date(sinceMs).toISOString().slice(0, 10);
   for (const day of await blobs.folders()) {
     if (day < since) continue;

@@ -4,6 +4,7 @@ import { foreignWords } from "../../calling/index.ts";
 import type { LakeClient } from "../lake/lake-client.ts";
 import { LakeError } from "../lake/lake-error.ts";
 import type { TimeRange } from "../lake/time-range.ts";
+import { isoTime } from "./iso-time.ts";
 
 export const ID_DIGITS = 32;
 export const ID_DIGITS_MIN = 8;
@@ -54,7 +55,7 @@ from spans where ${hasDigits(digits)} group by trace_id order by min(begin_ns) d
   const traces = Number(first["traces"]);
   const shown = rows.map((row) => {
     const { trace_id, begin_text, first_service, first_name } = row;
-    const time = new Date(Number(BigInt(String(begin_text)) / 1_000_000n)).toISOString();
+    const time = isoTime(BigInt(String(begin_text)));
     return `\n  ${[trace_id, time, first_service, first_name].map((each) => foreignWords(String(each))).join("  ")}`;
   });
   const more = traces > rows.length ? `\n  and ${traces - rows.length} more` : "";

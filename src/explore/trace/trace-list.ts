@@ -3,6 +3,7 @@
 import { formatSeconds } from "../../text/index.ts";
 import type { Style } from "../output/style.ts";
 import { TableText } from "../output/table.ts";
+import { isoTime } from "./iso-time.ts";
 import type { TraceSummary } from "./load-trace.ts";
 import { SHORT_DIGITS } from "./trace-ids.ts";
 
@@ -20,7 +21,7 @@ export function traceListText(
   const table = new TableText(header, { style, columns });
   const rows = traces.map((trace, i) => [
     i + 1,
-    new Date(Number(trace.beginNs / 1_000_000n)).toISOString().slice(11, 23),
+    isoTime(trace.beginNs).slice(11, 23),
     formatSeconds(trace.durationMs / 1000),
     trace.spans,
     trace.services,

@@ -12,6 +12,7 @@ import {
 } from "../../text/index.ts";
 import { cellOf } from "../output/cell-text.ts";
 import type { Style } from "../output/style.ts";
+import { isoTime } from "./iso-time.ts";
 import { extentOf, isNode, type SpanNode, type Trace, type TraceLog, treeOf } from "./trace.ts";
 
 export interface WaterfallOptions {
@@ -67,7 +68,7 @@ function headLines(
     `${counted(spans.length, "span")} of ${counted(services, "service")}`,
     ...(logs.length === 0 ? [] : [counted(logs.length, "log")]),
     ...troubles,
-    new Date(Number(beginNs / 1_000_000n)).toISOString(),
+    isoTime(beginNs),
   ];
   const title = `trace ${printable(trace.traceId)}`;
   const name = cutText(printable(roots[0]?.span.name ?? ""), columns - textWidth(title) - 1);

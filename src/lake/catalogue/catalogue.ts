@@ -3,7 +3,7 @@
 // that has its rows are written in one transaction, so each event is in a view once, whenever the lake is killed.
 
 import type { SQL } from "bun";
-import { earlierOf, FOREVER_NS, laterOf } from "../times.ts";
+import { earlierOf, FOREVER_NS, laterOf, wallNs } from "../times.ts";
 import { Connection, type Reader } from "./connection.ts";
 import { CatalogueConflictError, IdentityError } from "./errors.ts";
 import { withOwnIds } from "./own-ids.ts";
@@ -396,11 +396,6 @@ function partsOf({ fromNs, toNs }: TimeRange): { condition: string; values: bigi
   const long = `b.end_ns - b.begin_ns >= ${LONG_BLOCK_NS}`;
   const condition = `b.begin_ns < $1 AND b.end_ns >= $2 AND b.end_ns > $3 AND ${long}`;
   return [near, { condition, values: near.values }];
-}
-
-/** Unix time; a millisecond is as exact as the wall clock has to be here. */
-function wallNs(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
 }
 
 const BLOCKS = "SELECT b.*, s.blob FROM blocks b JOIN segments s ON s.segment_id = b.segment_id";

@@ -8,10 +8,10 @@ import {
   UnknownFormatError,
 } from "../../layout/index.ts";
 import type { NewSegment, ProcessRow } from "../catalogue/index.ts";
+import { DAY_NS } from "../times.ts";
 
 /** A block over more days is damaged, and would be written to a file for each of them. */
 const BLOCK_DAYS_MAX = 400n;
-const DAY_NS = 86_400_000_000_000n;
 
 /** With the applications of all blocks: one process may have several. */
 export interface ReadSegment extends NewSegment {

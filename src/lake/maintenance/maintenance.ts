@@ -4,6 +4,7 @@
 import type { Log } from "../../guard/index.ts";
 import { ViewState } from "../catalogue/index.ts";
 import type { LakeContext, Maintenance } from "../parts.ts";
+import { wallNs } from "../times.ts";
 import { FileThread, LakeTables, Materializer, PinnedFiles } from "../views/index.ts";
 import { Merger } from "./merging.ts";
 import { Retainer } from "./retention.ts";
@@ -75,7 +76,7 @@ export class LakeMaintenance implements Maintenance {
   static async start(
     context: LakeContext,
     pace: Partial<Pace> = {},
-    nowNs: () => bigint = () => BigInt(Date.now()) * 1_000_000n,
+    nowNs: () => bigint = wallNs,
   ): Promise<LakeMaintenance> {
     const { folder, catalogue } = context;
     const maintenance = new LakeMaintenance(context, { ...PACE, ...pace }, nowNs);

@@ -2,7 +2,7 @@
 // sorted runs; once a day is over and quiet, what is left of it.
 
 import type { LiveFile } from "../catalogue/index.ts";
-import { earlierOf } from "../times.ts";
+import { earlierOf, isoDay } from "../times.ts";
 
 const MERGE = {
   /** Files of one step of sizes that become one. */
@@ -18,7 +18,7 @@ const MERGE = {
 
 /** @returns files of one view, groups of which each becomes one */
 export function planMerges(files: readonly LiveFile[], nowNs: bigint): LiveFile[][] {
-  const today = new Date(Number(nowNs / 1_000_000n)).toISOString().slice(0, 10);
+  const today = isoDay(nowNs);
   const groups: LiveFile[][] = [];
   // Files with other columns are left to themselves.
   const days = Map.groupBy(files, ({ day, schemaId }) => `${day} ${schemaId}`);

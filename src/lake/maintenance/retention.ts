@@ -7,10 +7,9 @@ import type { Log } from "../../guard/index.ts";
 import type { Blobs } from "../blobs/index.ts";
 import type { Catalogue, ViewState } from "../catalogue/index.ts";
 import type { Retention } from "../parts.ts";
-import { earlierOf, laterOf } from "../times.ts";
+import { earlierOf, isoTime, laterOf, NS_PER_MS } from "../times.ts";
 import type { PinnedFiles } from "../views/index.ts";
 
-const NS_PER_MS = 1_000_000n;
 /** For room, all of so much time goes at once, and what is newer than that stays. */
 const UNIT_NS = 60_000_000_000n;
 /** What is dropped for room makes some more of it, so that not each pass has to. */
@@ -44,7 +43,7 @@ export class Retainer {
     if (beforeNs > 0n) {
       const { blocks, files } = await state.retire(beforeNs);
       if (blocks + files > 0) {
-        const before = new Date(Number(beforeNs / NS_PER_MS)).toISOString();
+        const before = isoTime(beforeNs);
         log.info("old events were dropped", { before, blocks, files });
       }
     }

@@ -8,6 +8,7 @@ import {
   blankSpans,
   type TextColumn,
 } from "../../layout/index.ts";
+import { DAY_NS } from "../times.ts";
 
 export interface LogRow {
   timeNs: bigint;
@@ -53,7 +54,7 @@ export interface Rows {
 const ROWS_MAX = 1 << 16;
 const CHARACTERS_MAX = 1 << 22;
 /** Between the times of a block's rows: what is from other months is in another block. */
-const BLOCK_NS_MAX = 30n * 86_400_000_000_000n;
+const BLOCK_NS_MAX = 30n * DAY_NS;
 
 /** Columns of all rows, for a block each. */
 export function* columnsOf({ logs, measures, spans }: Rows): Generator<BlockColumns> {

@@ -1,6 +1,7 @@
 // A request of OTLP as blocks: the same request gives the same blocks, so that what is sent again is known.
 
 import { type BlockOrigin, encodeBlock, type Zstd } from "../../layout/index.ts";
+import { DAY_NS } from "../times.ts";
 import { charactersOf, columnsOf, type Rows } from "./columns.ts";
 import { logRow } from "./logs.ts";
 import { type Message, messageIn, messagesIn, OtlpError, type Signal, textIn } from "./messages.ts";
@@ -14,7 +15,7 @@ const CHARACTERS_MAX = 1 << 27;
 /** A block's first number is made of so many bits of a digest; 14 hex digits hold 56, a number 53. */
 const FIRST_HEX_DIGITS = 13;
 const LONG_MAX = 2n ** 63n - 1n;
-const SPAN_NS_MAX = 366n * 86_400_000_000_000n;
+const SPAN_NS_MAX = 366n * DAY_NS;
 
 const zstd: Zstd = (bytes) => Bun.zstdCompressSync(bytes, { level: 1 });
 

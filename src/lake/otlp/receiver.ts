@@ -7,6 +7,7 @@ import { Buckets, CallError, grantOf, type Log, sharerOf, Turns } from "../../gu
 import { encodeSegment } from "../../layout/index.ts";
 import type { LakeCounters } from "../counters.ts";
 import { type Ingestion, LaterError } from "../ingestion/index.ts";
+import { wallNs } from "../times.ts";
 import { type Converted, convert } from "./convert.ts";
 import {
   decodeRequest,
@@ -113,7 +114,7 @@ export class OtlpReceiver {
       check(new Set(origins.map(({ process }) => process.app)));
     }
     const bodyDigest = digest(body);
-    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    const nowNs = wallNs();
     const message = decodeRequest(signal, body, isJson);
     const converted = await convert(signal, message, { bodyDigest, nowNs, check, pause: pauses() });
     return { ...converted, segmentId: digest(`${signal} ${bodyDigest}`).slice(0, 32) };

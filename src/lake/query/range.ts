@@ -1,5 +1,6 @@
 // Times of a query's range, as callers write them. Used by runner.ts.
 
+import { NS_PER_MS } from "../times.ts";
 import { QueryError } from "./query-error.ts";
 
 const RFC_3339 = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/i;
@@ -15,7 +16,7 @@ export function instantNs(text: unknown, name: string): bigint {
     if (/^-?\d{1,19}$/.test(text)) return BigInt(text);
     const [, day, time, fraction = "", zone] = RFC_3339.exec(text) ?? [];
     const ms = Date.parse(`${day}T${time}${zone?.toUpperCase()}`);
-    if (!Number.isNaN(ms)) return BigInt(ms) * 1_000_000n + BigInt(fraction.padEnd(9, "0"));
+    if (!Number.isNaN(ms)) return BigInt(ms) * NS_PER_MS + BigInt(fraction.padEnd(9, "0"));
   }
   throw new QueryError(
     "bad-request",

@@ -2,6 +2,7 @@
 
 import type { BlockView, Catalogue } from "../catalogue/index.ts";
 import type { LakeCounters } from "../counters.ts";
+import { isoTime, NS_PER_MS, wallNs } from "../times.ts";
 
 /** A stream that has not ended and was heard of so recently is alive. */
 const ALIVE_NS = 300_000_000_000n;
@@ -102,7 +103,7 @@ export class StatusReport {
 
   async #read(): Promise<LakeStatus> {
     const { read } = this.#catalogue;
-    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    const nowNs = wallNs();
     const totals = await this.#catalogue.totals();
     const [oldest]: Row[] = await read`SELECT begin_ns AS ns FROM blocks ORDER BY end_ns LIMIT 1`;
     const [newest] = (await read`SELECT max(end_ns) AS ns FROM blocks`) as [Row];
@@ -176,7 +177,7 @@ export class StatusReport {
       views.get(view)!.waiting = {
         ...{ blocks: Math.min(blocks, COUNTED_MAX), isMore: blocks > COUNTED_MAX },
         rows: number(row["n"]),
-        oldestMs: oldest === null ? 0 : Math.max(0, Number((nowNs - BigInt(oldest)) / 1_000_000n)),
+        oldestMs: oldest === null ? 0 : Math.max(0, Number((nowNs - BigInt(oldest)) / NS_PER_MS)),
       };
     }
     return [...views.values()];
@@ -202,7 +203,5 @@ function number(value: unknown): number {
 }
 
 function time(ns: unknown): string | null {
-  if (ns === null || ns === undefined) return null;
-  const ms = Number(BigInt(ns as bigint) / 1_000_000n);
-  return new Date(ms).toISOString();
+  return ns === null || ns === undefined ? null : isoTime(BigInt(ns as bigint));
 }

@@ -1,6 +1,9 @@
 // Puts rows in order: by UTC day, for a file has no events of two, and by time within it.
 
-const DAY_NS = 86_400_000_000_000;
+import { DAY_NS, isoDay } from "../times.ts";
+
+/** As a number: rows are too many for a BigInt each. */
+const ONE_DAY_NS = Number(DAY_NS);
 /** Differences up to here are exact as numbers; the half leaves room for what is added. */
 const EXACT = 2 ** 52;
 /** Below this a comparison sort is quicker than setting up a radix sort. */
@@ -22,7 +25,10 @@ export function orderByDay(times: BigInt64Array): DayRows[] {
   const first = floorDay(times[0]!);
   const { days, offsets } = split(times, first);
   const days_ = [...days.entries()].sort(([a], [b]) => a - b);
-  return days_.map(([day, rows]) => ({ day: dayText(first + day), rows: sorted(rows, offsets) }));
+  return days_.map(([day, rows]) => ({
+    day: isoDay(BigInt(first + day) * DAY_NS),
+    rows: sorted(rows, offsets),
+  }));
 }
 
 /** @returns rows by day, counted from the first row's, and each row's time since its day began */
@@ -34,7 +40,7 @@ function split(
   // A BigInt for each row would take most of the time.
   const words = new Int32Array(times.buffer, times.byteOffset, count * 2);
   const lows = new Uint32Array(times.buffer, times.byteOffset, count * 2);
-  const base = new BigInt64Array([BigInt(firstDay) * BigInt(DAY_NS)]);
+  const base = new BigInt64Array([BigInt(firstDay) * DAY_NS]);
   const baseHigh = new Int32Array(base.buffer)[1]!;
   const baseLow = new Uint32Array(base.buffer)[0]!;
   const offsets = new Float64Array(count);
@@ -44,25 +50,25 @@ function split(
   for (let i = 0; i < count; i++) {
     const since = (words[2 * i + 1]! - baseHigh) * 2 ** 32 + (lows[2 * i]! - baseLow);
     let day: number;
-    if (since >= 0 && since < DAY_NS) {
+    if (since >= 0 && since < ONE_DAY_NS) {
       offsets[i] = since;
       continue;
     }
     if (since > -EXACT && since < EXACT) {
-      day = Math.floor(since / DAY_NS);
-      let offset = since - day * DAY_NS;
+      day = Math.floor(since / ONE_DAY_NS);
+      let offset = since - day * ONE_DAY_NS;
       if (offset < 0) {
         day--;
-        offset += DAY_NS;
-      } else if (offset >= DAY_NS) {
+        offset += ONE_DAY_NS;
+      } else if (offset >= ONE_DAY_NS) {
         day++;
-        offset -= DAY_NS;
+        offset -= ONE_DAY_NS;
       }
       offsets[i] = offset;
     } else {
       const absolute = floorDay(times[i]!);
       day = absolute - firstDay;
-      offsets[i] = Number(times[i]! - BigInt(absolute) * BigInt(DAY_NS));
+      offsets[i] = Number(times[i]! - BigInt(absolute) * DAY_NS);
     }
     isOneDay = false;
     dayOf[i] = day;
@@ -114,10 +120,6 @@ function digit(value: number, unit: number): number {
 
 /** Days since 1970 began. */
 function floorDay(ns: bigint): number {
-  const day = ns / BigInt(DAY_NS);
-  return Number(ns < 0n && day * BigInt(DAY_NS) !== ns ? day - 1n : day);
-}
-
-function dayText(day: number): string {
-  return new Date(day * 86_400_000).toISOString().slice(0, 10);
+  const day = ns / DAY_NS;
+  return Number(ns < 0n && day * DAY_NS !== ns ? day - 1n : day);
 }
