@@ -44,7 +44,7 @@ class Faults {
       const isError = reason instanceof Error;
       const properties = isError || typeof reason !== "object" ? { origin } : { origin, reason };
       const message = isError ? reason : `${TITLES[origin]}: ${String(reason)}`;
-      this.#client?.logger(TARGET).fatal(message, properties);
+      this.#client?.recorder.logger(TARGET, () => "").fatal(message, properties);
     } catch {
       // It ends, and not because of us.
     }

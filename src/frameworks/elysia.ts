@@ -23,6 +23,7 @@ interface Measured extends Request {
 interface Context {
   request: Measured;
   route?: string;
+  error?: unknown;
   responseValue?: unknown;
 }
 
@@ -57,7 +58,7 @@ export function microview(options: ServerOptions): <App extends ElysiaApp>(app: 
       return around;
     });
     app.onTransform({ as: "global" }, learnRoute);
-    app.onError({ as: "global" }, learnRoute);
+    app.onError({ as: "global" }, learnError);
     app.mapResponse({ as: "global" }, learnBody);
     app.onStop(() => meters.close());
     return app;
@@ -83,7 +84,7 @@ function measured(handler: Handler, meters: Meters): Handler {
         ? exchange.within(() => handler(request, server))
         : handler(request, server);
     } catch (error) {
-      exchange.threw();
+      exchange.threw(error);
       throw error;
     }
     if (answer instanceof Promise) {
@@ -93,7 +94,7 @@ function measured(handler: Handler, meters: Meters): Handler {
           return finish(exchange, response);
         },
         (error) => {
-          exchange.threw();
+          exchange.threw(error);
           throw error;
         },
       );
@@ -114,6 +115,15 @@ function finish(exchange: Exchange, response: Answer): Answer {
 function learnRoute({ request, route }: Context): void {
   const exchange = request[EXCHANGE];
   if (exchange !== undefined) {
+    if (route === undefined) exchange.unmatched();
+    else exchange.matched(route);
+  }
+}
+
+function learnError({ request, route, error }: Context): void {
+  const exchange = request[EXCHANGE];
+  if (exchange !== undefined) {
+    exchange.caught(error);
     if (route === undefined) exchange.unmatched();
     else exchange.matched(route);
   }

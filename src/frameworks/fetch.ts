@@ -77,7 +77,7 @@ export function microview(options: FetchOptions): typeof globalThis.fetch {
       span.end(failure === undefined ? "ok" : "error");
       return response;
     } catch (error) {
-      span.set("error.type", reasonOf(error, input, init)).end("error");
+      span.failed(error, reasonOf(error, input, init)).end("error");
       throw error;
     }
   }

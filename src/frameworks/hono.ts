@@ -22,6 +22,8 @@ type Make = (...values: never[]) => Response;
 interface HonoContext {
   req: { raw: Request; routeIndex: number; matchedRoutes: Route[] };
   res: Response | undefined;
+  /** What a handler has thrown. */
+  error: Error | undefined;
   // biome-ignore lint/suspicious/noExplicitAny: Hono's own types of these depend on the app
   text: any;
   // biome-ignore lint/suspicious/noExplicitAny: as above
@@ -51,9 +53,10 @@ export function microview(
       // A handler's error is an answer by then.
       await exchange.within(next);
     } catch (error) {
-      exchange.threw();
+      exchange.threw(error);
       throw error;
     }
+    exchange.caught(context.error);
     // Whoever was expected may have left it to the next.
     const actual = answering(routes, req.routeIndex);
     if (actual !== expected && actual !== undefined) exchange.matched(actual.path);

@@ -36,6 +36,7 @@ export class Exchange {
   /** Told by whoever knows that the answer's body is whole; otherwise it is looked at. */
   whole = false;
   #meter: Meter | undefined;
+  #thrown: unknown;
   readonly #meters: Meters;
   readonly #request: Request;
   readonly #startMs = performance.now();
@@ -101,8 +102,14 @@ export class Exchange {
     return this.#request.headers.get("upgrade")?.toLowerCase() === "websocket";
   }
 
+  /** A handler has thrown: why, for the span, whether or not somebody makes an answer of it. */
+  caught(thrown: unknown): void {
+    this.#thrown ??= thrown;
+  }
+
   /** The handler threw, and nobody made an answer of it. */
-  threw(): void {
+  threw(thrown: unknown): void {
+    this.caught(thrown);
     this.#end(THROWN);
   }
 
@@ -120,7 +127,7 @@ export class Exchange {
     const meter = this.#meter!;
     meter.inFlight.dec();
     meter.count(status, (performance.now() - this.#startMs) / 1000, failure);
-    this.#span?.end(meter.failureOf(status, failure), status, meter.spanName?.name);
+    this.#span?.end(meter.failureOf(status, failure), status, meter.spanName?.name, this.#thrown);
   }
 }
 

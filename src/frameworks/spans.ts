@@ -36,16 +36,18 @@ export class Spans {
 
   /** @param place a pattern or a host: never what anybody may choose */
   of(method: string, place: string): SpanName {
-    return this.mv.span(`${method} ${place}`, { kind: this.#kind, target: TARGET });
+    return this.#named(`${method} ${place}`);
   }
 
   ofMethod(method: string): SpanName {
     const index = methodIndex(method);
-    this.#byMethod[index] ??= this.mv.span(methodLabel(index), {
-      kind: this.#kind,
-      target: TARGET,
-    });
+    this.#byMethod[index] ??= this.#named(methodLabel(index));
     return this.#byMethod[index];
+  }
+
+  /** Where routes are declared is not known here, and this file says nothing to anybody. */
+  #named(name: string): SpanName {
+    return this.mv.recorder.span(name, { kind: this.#kind, target: TARGET }, () => "");
   }
 
   /**
@@ -91,12 +93,15 @@ export class ServerSpan {
     else this.#signal.addEventListener("abort", this.#leave, { once: true });
   }
 
-  /** Ends it once. @param failure why it failed, if it did */
-  end(failure: string | undefined, status?: number, name?: string): void {
+  /** Ends it once. @param failure why it failed, if it did @param thrown what the handler has thrown */
+  end(failure: string | undefined, status?: number, name?: string, thrown?: unknown): void {
     const { span } = this;
     if (name !== undefined && name !== this.#name) span.rename(name);
     if (status !== undefined) span.set("http.response.status_code", status);
-    if (failure !== undefined) span.set("error.type", failure);
+    if (failure !== undefined) {
+      span.set("error.type", failure);
+      if (thrown !== undefined) span.failed(thrown);
+    }
     if (this.#name === undefined) return;
     this.#signal.removeEventListener("abort", this.#leave);
     span.end(failure === undefined ? "ok" : "error");

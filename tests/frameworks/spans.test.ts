@@ -149,9 +149,13 @@ for (const [framework, shop] of SHOPS) {
     expect((await fetch(`${url}/throws`)).status).toBe(500);
     expect(await ended(recorded, 1)).toMatchObject([
       {
+        place: "",
         name: "GET /throws",
         status: "error",
-        properties: { "http.response.status_code": 500, "error.type": "status" },
+        properties: {
+          ...{ "http.response.status_code": 500, "error.type": "status" },
+          error: { name: "Error", message: "broken" },
+        },
       },
     ]);
   });

@@ -226,11 +226,11 @@ export class Recorder {
   }
 
   /** @internal runs a function as this span */
-  within<T>(span: Span, run: () => T): T {
+  within<T>(span: Span, run: (span: Span) => T): T {
     const before = this.#current;
     this.#current = span;
     try {
-      return run();
+      return run(span);
     } finally {
       this.#current = before;
     }

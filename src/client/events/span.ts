@@ -13,7 +13,7 @@ interface Recorder {
   beginWith(name: SpanName, shape: number, options: BeginOptions): Span;
   end(sequence: number, status: number): void;
   endWith(sequence: number, status: number, set: object | undefined, properties: unknown): void;
-  within<T>(span: Span, run: () => T): T;
+  within<T>(span: Span, run: (span: Span) => T): T;
   withinAsync<T>(span: Span, run: () => T): T;
 }
 
@@ -116,6 +116,12 @@ export class Span {
     return this.#set !== undefined && key in this.#set;
   }
 
+  /** @internal a property that says why it failed: what the service has set itself stays. @param thrown anything */
+  failed(thrown: unknown, type = typeOf(thrown)): this {
+    if (!this.has("error.type")) this.set("error.type", type);
+    return this.has("error") ? this : this.set("error", thrown);
+  }
+
   /** Ends it; a second time does nothing. @param status "error" when the work has failed */
   end(status: "ok" | "error" = "ok", properties?: Properties): void {
     if (!this.isOpen) return;
@@ -127,6 +133,16 @@ export class Span {
       this.recorder.endWith(this.sequence, number, this.#set, properties);
     }
   }
+}
+
+/** As OpenTelemetry's `error.type`: the name of an error, else of the type of what was thrown. */
+function typeOf(thrown: unknown): string {
+  try {
+    if (thrown instanceof Error) return String(thrown.name);
+  } catch {
+    // A getter of its own.
+  }
+  return typeof thrown;
 }
 
 /** A kind of work, made by {@link MicroView.span}. */
@@ -162,30 +178,35 @@ export class SpanName {
       : this.#recorder.beginWith(this, this.#asyncShape, options);
   }
 
-  /** Runs a function as a span: what it records until it returns belongs to it. It ends as an error if that throws. */
-  run<T>(run: () => T, options?: BeginOptions): T {
+  /**
+   * Runs a function as a span, which it is given: what it records until it returns belongs to it. If it throws, the span
+   * ends as an error, with what was thrown.
+   */
+  run<T>(run: (span: Span) => T, options?: BeginOptions): T {
     const span = this.#begin(this.#shape, options);
-    let status: "ok" | "error" = "error";
+    let result: T;
     try {
-      const result = this.#recorder.within(span, run);
-      status = "ok";
-      return result;
-    } finally {
-      span.end(status);
+      result = this.#recorder.within(span, run);
+    } catch (error) {
+      span.failed(error).end("error");
+      throw error;
     }
+    span.end();
+    return result;
   }
 
   /** Runs an asynchronous function as a span, which ends when its promise does. */
-  async runAsync<T>(run: () => Promise<T> | T, options?: BeginOptions): Promise<T> {
+  async runAsync<T>(run: (span: Span) => Promise<T> | T, options?: BeginOptions): Promise<T> {
     const span = this.#begin(this.#asyncShape, options);
-    let status: "ok" | "error" = "error";
+    let result: T;
     try {
-      const result = await this.#recorder.withinAsync(span, run);
-      status = "ok";
-      return result;
-    } finally {
-      span.end(status);
+      result = await this.#recorder.withinAsync(span, () => run(span));
+    } catch (error) {
+      span.failed(error).end("error");
+      throw error;
     }
+    span.end();
+    return result;
   }
 
   #begin(shape: number, options: BeginOptions | undefined): Span {

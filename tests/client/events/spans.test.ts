@@ -55,6 +55,39 @@ describe("a span", () => {
     expect(others).toEqual([]);
   });
 
+  test("whose function throws says what, and hides what is secret in it; the function is given the span", async () => {
+    await using host = new TestHost();
+    const work = service(host).span("work");
+    const error = Object.assign(new TypeError("no answer"), { password: "x" });
+    const thrown = (run: () => unknown) => expect(run).toThrow("no answer");
+    thrown(() =>
+      work.run((span) => {
+        span.set("rows", 1);
+        throw error;
+      }),
+    );
+    await expect(
+      work.runAsync(async (span) => {
+        span.set("error.type", "timeout");
+        throw error;
+      }),
+    ).rejects.toBe(error);
+    await expect(work.runAsync(() => Promise.reject("a text"))).rejects.toBe("a text");
+    const said = { name: "TypeError", message: "no answer", password: "[redacted]" };
+    const ends = eventsOf(host).filter(({ kind }) => kind === "end");
+    expect(ends).toMatchObject([
+      {
+        status: "error",
+        properties: {
+          ...{ rows: 1, "error.type": "TypeError" },
+          error: { ...said, stack: expect.stringContaining("spans.test.ts") },
+        },
+      },
+      { status: "error", properties: { "error.type": "timeout", error: said } },
+      { status: "error", properties: { "error.type": "string", error: "a text" } },
+    ]);
+  });
+
   test("by run lies within others of its thread, one by begin or runAsync need not", async () => {
     await using host = new TestHost();
     const query = service(host).span("query");
