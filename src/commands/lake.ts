@@ -150,6 +150,7 @@ export default defineSubcommand("lake", {
     const files = new AccessFiles({ tokens, cert, key, clientCa }, ACCESS_FLAGS, {
       tokens: "the tokens",
       certificates: "the certificates",
+      scopes: "ingest,events:read",
     });
     const log = createLog(options.logLevel, options.jsonLogs);
     const stop = stopSignal();

@@ -27,20 +27,20 @@ export class AccessFiles {
 
   /**
    * @param labels how messages name the files
-   * @param what how the log names their contents, e.g. `the tokens`
+   * @param what how the log names their contents, e.g. `the tokens`, and which scopes messages propose
    * @throws SettingError for files that cannot be read or do not fit together
    */
   constructor(
     paths: AccessPaths,
     labels: AccessPaths<string>,
-    what: { tokens: string; certificates: string },
+    what: { tokens: string; certificates: string; scopes?: string },
   ) {
     const { cert, key, clientCa } = paths;
     this.#tls = new WatchedFiles(what.certificates, [cert, key, clientCa], () =>
       readServerTls(paths, labels),
     );
     this.#tokens = new WatchedFiles(what.tokens, [paths.tokens], () =>
-      readTokens(paths.tokens, labels.tokens),
+      readTokens(paths.tokens, labels.tokens, what.scopes),
     );
     const { first: tokens } = this.#tokens;
     const { first: tls } = this.#tls;

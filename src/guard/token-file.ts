@@ -30,11 +30,16 @@ interface Line {
 /**
  * Reads a server's file of tokens.
  * @param label how messages name the file
+ * @param scopesShown scopes that this server has a use for, as messages show them
  * @throws SettingError naming the invalid line
  */
-export function readTokens(path: string | undefined, label: string): TokenEntry[] | undefined {
+export function readTokens(
+  path: string | undefined,
+  label: string,
+  scopesShown?: string,
+): TokenEntry[] | undefined {
   if (path === undefined) return undefined;
-  return parseTokens(readTextFile(path, label), path, label);
+  return parseTokens(readTextFile(path, label), path, label, scopesShown);
 }
 
 /** Reads a client's token: the first one in the file. @throws SettingError if the file has none */
@@ -46,7 +51,12 @@ export function readToken(path: string | undefined, label: string): string | und
 }
 
 /** @throws SettingError naming the invalid line */
-export function parseTokens(text: string, path: string, label: string): TokenEntry[] {
+export function parseTokens(
+  text: string,
+  path: string,
+  label: string,
+  scopesShown = "read,register",
+): TokenEntry[] {
   const lines = linesOf(text);
   if (lines.length === 0) throw new SettingError(`${label}: ${path} has no token`);
   const places = new Map<string, number>();
@@ -54,7 +64,7 @@ export function parseTokens(text: string, path: string, label: string): TokenEnt
   const entries = lines.map((line, index): TokenEntry => {
     const fail = (reason: string) =>
       new SettingError(`${label}: ${path}, line ${line.number}: ${reason}`);
-    const entry = parseLine(line, `token-${index + 1}`, fail);
+    const entry = parseLine(line, `token-${index + 1}`, scopesShown, fail);
     const same = places.get(entry.token);
     if (same !== undefined) throw fail(`its token is that of line ${same}`);
     const namesake = names.get(entry.name);
@@ -91,6 +101,7 @@ function linesOf(text: string): Line[] {
 function parseLine(
   { words: [token = "", ...options] }: Line,
   defaultName: string,
+  scopesShown: string,
   fail: (reason: string) => Error,
 ): TokenEntry {
   if (optionOf(token) !== undefined) throw fail(`the token is missing: write ${SYNTAX}`);
@@ -115,7 +126,7 @@ function parseLine(
     token,
     name: name === undefined ? defaultName : parseName(name, fail),
     ...(apps === undefined ? {} : { apps: parseApps(apps, fail) }),
-    ...(scopes === undefined ? {} : { scopes: parseScopes(scopes, fail) }),
+    ...(scopes === undefined ? {} : { scopes: parseScopes(scopes, scopesShown, fail) }),
     ...(expires === undefined ? {} : { expiresAtMs: parseTime(expires, fail) }),
   };
 }
@@ -124,11 +135,11 @@ function optionOf(word: string): Option | undefined {
   return OPTIONS.find((option) => word.startsWith(`${option}=`));
 }
 
-function parseScopes(text: string, fail: (reason: string) => Error): Scope[] {
+function parseScopes(text: string, shown: string, fail: (reason: string) => Error): Scope[] {
   const words = splitList(text);
   const known = SCOPES.filter((scope) => words.includes(scope));
   if (words.length === 0 || words.some((word) => !SCOPES.includes(word as Scope))) {
-    throw fail(`scopes= takes some of ${SCOPES.join(", ")}: write scopes=read,register`);
+    throw fail(`scopes= takes some of ${SCOPES.join(", ")}: write scopes=${shown}`);
   }
   return known;
 }

@@ -1,6 +1,7 @@
 // `microview lake` and `microview lake status`, as they are typed.
 
 import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestHost } from "../support/host.ts";
 import { LakeProcess, logBlock, newSegmentId, putSegment } from "../support/lakes.ts";
@@ -47,6 +48,10 @@ test("lake refuses a folder that another lake has, a port that is taken, and the
   expect([port.exitCode, port.stderr]).toEqual([1, expect.stringContaining("already in use")]);
   const open = await runCli(["lake", ...other, "--host", "0.0.0.0", "--port", "0"]);
   expect([open.exitCode, open.stderr]).toEqual([1, expect.stringContaining("--token-file")]);
+  const tokens = join(host.folder, "tokens");
+  writeFileSync(tokens, `${"t".repeat(24)} scopes=ingset\n`);
+  const mistyped = await runCli(["lake", ...other, "--port", "0", "--token-file", tokens]);
+  expect(mistyped.stderr).toContain("write scopes=ingest,events:read");
 });
 
 test("lake status says that no lake is there", async () => {

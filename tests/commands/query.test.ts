@@ -154,7 +154,51 @@ describe("microview query", () => {
     const { exitCode, stderr } = await ask();
     expect(exitCode).toBe(1);
     expect(stderr).toContain("refuses: a token is needed");
+    expect(stderr).toContain("hint: give --token-file FILE");
     expect(stderr).toContain("events:read");
+  });
+
+  test("that meets an agent, a lake of the other protocol, or a token that it does not know says so", async () => {
+    await using host = new TestHost();
+    const ask = async (...flags: string[]) => (await runCli(["query", SQL, ...flags])).stderr;
+    const agent = new FakeLake(host, () =>
+      Response.json(
+        { code: "no-such-route", message: "no", hint: "GET /metrics" },
+        { status: 404 },
+      ),
+    );
+    expect(await ask("--lake", agent.url)).toContain(
+      `what answers at ${agent.url} is an agent or a collector, not a lake\nhint: --lake names`,
+    );
+    const secure = agent.url.replace("http:", "https:");
+    expect(await ask("--lake", secure)).toBe(
+      `microview: cannot ask the lake at ${secure}: it speaks no TLS: it answers in plain HTTP\nhint: give --lake ${agent.url}\n`,
+    );
+    const ca = ["--ca", "/nowhere.pem"];
+    expect(await ask("--lake", agent.url, ...ca)).toContain("write https:// in --lake");
+    const file = join(host.folder, "token");
+    writeFileSync(file, "wrong\n");
+    const strict = new FakeLake(host, () =>
+      Response.json(
+        { code: "denied", message: "it is not known", hint: "send Authorization" },
+        { status: 401 },
+      ),
+    );
+    expect(await ask("--lake", strict.url, "--token-file", file)).toContain(
+      "refuses: it is not known\nhint: give --token-file another file",
+    );
+  });
+
+  test("refuses a file whose ending is no format, and names those that are", async () => {
+    await using host = new TestHost();
+    const lake = new FakeLake(host, () => LEVELS);
+    const out = join(host.folder, "answer.txt");
+    const ask = (...flags: string[]) =>
+      runCli(["query", SQL, "--lake", lake.url, "--out", out, ...flags]);
+    const { exitCode, stderr } = await ask();
+    expect([exitCode, existsSync(out)]).toEqual([2, false]);
+    expect(stderr).toContain("end it with .ndjson, .csv, .arrow or .parquet, or give --format");
+    expect(await ask("--format", "table")).toMatchObject({ exitCode: 0, stderr: "" });
   });
 
   test("where no lake is, says what to start", async () => {
@@ -218,7 +262,11 @@ describe("microview query", () => {
     ["no URL", ["--lake", "ftp://a"], "no URL of a lake"],
     ["a password", ["--lake", "http://u:secret@a"], "user or password"],
     ["a path", ["--lake", "http://a/b"], "more in its URL"],
-    ["a name without a format", ["--out", "answer"], "does not say in which format"],
+    [
+      "a name without a format",
+      ["--out", "answer"],
+      "end it with .ndjson, .csv, .arrow or .parquet",
+    ],
     ["two sources of SQL", ["--file", "a.sql"], "SQL and --file"],
   ])("refuses %s", async (_name, flags, words) => {
     const { exitCode, stderr } = await runCli(["query", SQL, ...flags]);

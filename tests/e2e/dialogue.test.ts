@@ -103,6 +103,13 @@ describe("the dialogue", () => {
     await talk.type(" where ser\t", "service");
     await talk.type(" = 'a';\r", "1 row");
     expect(talk.lake.asked[0]!.sql).toBe("select * from log_entries where service = 'a'");
+    const left = "\u001b[D".repeat(" from spans s;".length);
+    await talk.type("select s.dur from spans s;", "spans s;");
+    await talk.type(`${left}\t`, "s.duration_ms");
+    await talk.type("\r", "1 row");
+    expect(talk.lake.asked[1]!.sql).toBe("select s.duration_ms from spans s");
+    await talk.type(".schema sp\t", "spans");
+    await talk.type("\r", "duration_ms  DOUBLE");
     await talk.type(".sch\t", ".schema");
     await talk.type(" spans\r", "duration_ms  DOUBLE");
   });
@@ -132,6 +139,8 @@ describe("the dialogue", () => {
     await talk.type(".tables\r", "log_entries\nspans\n");
     await talk.type(".hlep\r", "did you mean .help?");
     await talk.type(".help\r", "Tab completes");
+    await talk.type("quit\r", ".quit is the command");
+    await talk.type("help;\r", ".help is the command");
     await talk.type(".last never\r", ".last is not a duration");
   });
 

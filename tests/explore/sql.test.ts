@@ -61,7 +61,15 @@ describe("completion of SQL", () => {
   test("offers columns of a table or its alias behind a dot", () => {
     expect(offers("select spans.d")).toEqual(["spans.duration_ms"]);
     expect(offers("select * from spans as s where s.")).toEqual(["s.trace_id", "s.duration_ms"]);
-    expect(offers("select other.")).toEqual([]);
+    expect(offers("select other. ", " from spans s")).toEqual([]);
+    expect(offers("select * from log_entries l, spans s where s.d")).toEqual(["s.duration_ms"]);
+    expect(offers("select l.", " from log_entries l, spans s")).toContain("l.message");
+  });
+
+  test("offers columns of an alias whose FROM comes behind the cursor, or is not typed yet", () => {
+    expect(offers("select s.du", " from spans s")).toEqual(["s.duration_ms"]);
+    expect(offers("select s.du")).toEqual(["s.duration_ms"]);
+    expect(offers("select x.du", " from spans s")).toEqual([]);
   });
 
   test("offers keywords in the case in which one began, and functions", () => {

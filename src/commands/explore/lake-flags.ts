@@ -59,6 +59,12 @@ export async function openLake({ lake, tokenFile, ca }: LakeFlags): Promise<Lake
   const { readToken } = await import("../../guard/index.ts");
   const named = process.env["MICROVIEW_LAKE"] ?? "";
   const url = lake ?? (named === "" ? DEFAULT_LAKE_URL : parseLakeUrl(named, "MICROVIEW_LAKE"));
+  if (ca !== undefined && url.startsWith("http:")) {
+    throw new UsageError(
+      `--ca is for TLS, and the lake's address is ${url}`,
+      `write https:// in --lake or MICROVIEW_LAKE, or leave --ca out`,
+    );
+  }
   return new LakeClient(lakeOptions(url, readToken(tokenFile, "--token-file"), ca));
 }
 

@@ -107,8 +107,9 @@ export class QueryRun {
 
   #format(): QueryFormat {
     const { format, out } = this.options;
-    const ofName = out === undefined ? undefined : formatOfName(out);
-    const chosen = format ?? ofName ?? (process.stdout.isTTY ? "table" : "ndjson");
+    const ofPlace = () =>
+      out === undefined ? (process.stdout.isTTY ? "table" : "ndjson") : formatOfName(out);
+    const chosen = format ?? ofPlace();
     const isBinary = chosen === "arrow" || chosen === "parquet";
     if (isBinary && out === undefined && process.stdout.isTTY) {
       throw new UsageError(
@@ -179,15 +180,13 @@ function formatOfName(path: string): QueryFormat {
     case "ndjson":
     case "jsonl":
       return "ndjson";
-    case "txt":
-      return "table";
     case "csv":
     case "arrow":
     case "parquet":
       return extension;
   }
   throw new UsageError(
-    `--out: its name does not say in which format: ${path}`,
-    "give --format, or a name that ends with .ndjson, .csv, .arrow or .parquet",
+    `--out: the ending of its name is no format: ${path}`,
+    "end it with .ndjson, .csv, .arrow or .parquet, or give --format",
   );
 }

@@ -9,6 +9,7 @@ import { type AnswerOutput, endingText, writeAnswer } from "../output/answer.ts"
 import { completeSql } from "../sql/completion.ts";
 import { oneLine, statementsIn } from "../sql/statements.ts";
 import {
+  commandMeant,
   completeCommand,
   helpText,
   SHOWN_FORMATS,
@@ -116,6 +117,9 @@ export class Dialogue {
 
   /** A line of SQL. */
   async #take(line: string, readline: Interface): Promise<void> {
+    const meant = this.#begun === "" ? commandMeant(line) : undefined;
+    if (meant !== undefined)
+      return this.#say(`${meant} is the command: commands begin with a dot\n`);
     const text = `${this.#begun}${line}\n`;
     this.#begunLines++;
     const { complete, rest } = statementsIn(text);

@@ -30,6 +30,19 @@ export function helpText(): string {
   ].join("\n");
 }
 
+/** Words that end or explain other programs' dialogues, and are no beginning of SQL. */
+const WITHOUT_DOT: Readonly<Record<string, string>> = {
+  ...{ quit: ".quit", exit: ".quit", bye: ".quit", q: ".quit", "\\q": ".quit" },
+  ...{ help: ".help", "?": ".help", "\\?": ".help", "\\h": ".help" },
+  ...{ tables: ".tables", "\\dt": ".tables", "\\d": ".schema", schema: ".schema" },
+};
+
+/** The command that a line means which has no dot; undefined for SQL. */
+export function commandMeant(line: string): string | undefined {
+  const word = line.trim().replace(/;$/, "").trim().toLowerCase();
+  return Object.hasOwn(WITHOUT_DOT, word) ? WITHOUT_DOT[word] : undefined;
+}
+
 /** What an unknown command may have been. */
 export function unknownText(name: string): string {
   const meant = nearest(

@@ -153,14 +153,25 @@ export class LakeClient {
         "--lake names the address of `microview lake`",
       );
     }
+    // All servers of ours say so of a path that they do not have, and a lake has all that are asked here.
+    if (told.code === "no-such-route") return this.#isAgent();
     const error = toldError(told);
     if (status === 401 || status === 403) {
+      // What a caller of HTTP has to send is written for programs.
+      const hint = status === 401 ? tokenHint(this.options.token) : error.hint;
       return new LakeError(
         `the lake at ${this.url} refuses: ${error.message}`,
-        error.hint ?? "--token-file names a file with a token that has the scope events:read",
+        hint ?? tokenHint(this.options.token),
       );
     }
     return error;
+  }
+
+  #isAgent(): LakeError {
+    return new LakeError(
+      `what answers at ${this.url} is an agent or a collector, not a lake`,
+      "--lake names the address of `microview lake`, port 7080 unless its --port says otherwise",
+    );
   }
 
   /** What a failed request, or a broken answer, says to people. */
@@ -170,13 +181,28 @@ export class LakeClient {
     const why = await failureOf(error, {
       url: this.url,
       ...(this.url.startsWith("https:") ? { tls: ca === undefined ? {} : { ca } } : {}),
-      flags: { ca: "--ca", tls: "an https:// address to --lake" },
+      flags: { ca: "--ca" },
     });
-    return new LakeError(
-      `cannot ask the lake at ${this.url}: ${why}`,
-      "start one with `microview lake`, or say where one is with --lake URL or MICROVIEW_LAKE",
-    );
+    if (why.includes("data port of an agent")) return this.#isAgent();
+    return new LakeError(`cannot ask the lake at ${this.url}: ${why}`, this.#hintFor(why));
   }
+
+  /** @param why of `failureOf` */
+  #hintFor(why: string): string | undefined {
+    const { host } = new URL(this.url);
+    if (why.startsWith("it speaks no TLS")) return `give --lake http://${host}`;
+    if (why.startsWith("it speaks TLS")) return `give --lake https://${host}`;
+    // It says which flag or name helps.
+    if (why.startsWith("its certificate")) return undefined;
+    return "start one with `microview lake`, or say where one is with --lake URL or MICROVIEW_LAKE";
+  }
+}
+
+/** @param sent the token that the lake did not take */
+function tokenHint(sent: string | undefined): string {
+  return sent === undefined
+    ? "give --token-file FILE, a file with a token that has the scope events:read"
+    : "give --token-file another file: its first token has to be one in the lake's own token file";
 }
 
 function objectIn(text: string): ToldError | undefined {

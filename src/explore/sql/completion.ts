@@ -11,7 +11,7 @@ export interface Completion {
   readonly word: string;
 }
 
-const NAMED = /\b(?:from|join)\s+([a-z_]\w*)(?:\s+(?:as\s+)?([a-z_]\w*))?/gi;
+const NAMED = /(?:\b(?:from|join)\s+|,\s*)([a-z_]\w*)(?:\s+(?:as\s+)?([a-z_]\w*))?/gi;
 const NONE: Completion = { offers: [], word: "" };
 
 /**
@@ -41,7 +41,7 @@ export function completeSql(before: string, tables: readonly Table[], after = ""
   };
 }
 
-/** `s.du` of `from spans s`. */
+/** `s.du` of `from spans s`. An alias may come before its FROM is typed: then it may be any table's. */
 function ofTable(
   word: string,
   dot: number,
@@ -49,10 +49,14 @@ function ofTable(
   tables: readonly Table[],
 ): Completion {
   const owner = word.slice(0, dot).toLowerCase();
-  const [name] = [...statement.matchAll(NAMED)].flatMap(([, table = "", alias = ""]) =>
-    [table, alias].some((each) => each.toLowerCase() === owner) ? [table.toLowerCase()] : [],
-  );
-  const found = tables.filter((table) => table.name.toLowerCase() === (name ?? owner));
+  const [name] = [...statement.matchAll(NAMED)].flatMap(([, table = "", alias = ""]) => {
+    const isTable = tables.some((each) => each.name.toLowerCase() === table.toLowerCase());
+    const isMeant = [table, alias].some((each) => each.toLowerCase() === owner);
+    return isTable && isMeant ? [table.toLowerCase()] : [];
+  });
+  const exact = tables.filter((table) => table.name.toLowerCase() === (name ?? owner));
+  const isOpen = exact.length === 0 && tablesIn(statement, tables).length === 0;
+  const found = isOpen ? tables : exact;
   const offers = columnsOf(found).map((column) => `${word.slice(0, dot + 1)}${column}`);
   return { word, offers: fitting(word, offers) };
 }
