@@ -6,7 +6,8 @@ import type { ApiError } from "../rest/index.ts";
 
 const START = "start `microview agent`";
 const NAME = "name its socket by MICROVIEW_SOCKET";
-const MEANWHILE = "values are kept in private memory until then";
+const MEANWHILE =
+  "metrics are kept in private memory until then, and events in a ring, which refuses new ones once it is full";
 
 /** Code of the error for an answer that no agent gives. */
 export const NOT_AN_AGENT = "NotAnAgent";

@@ -10,7 +10,7 @@ type Write<Target> = (
   level: number,
   target: Target,
   message: unknown,
-  properties: Properties | undefined,
+  properties: Properties | Error | undefined,
 ) => void;
 
 export interface Loggers<Target> {

@@ -7,6 +7,8 @@ import type { Properties } from "./options.ts";
 interface Recorder {
   readonly gate: Gate;
   recordValue(definition: number, value: number): void;
+  /** Told when a value is no number. */
+  tellNoNumber(measure: Measure, value: unknown): void;
   recordMeasure(measure: Measure, value: number, properties?: Properties): void;
 }
 
@@ -19,6 +21,7 @@ export interface MeasureOptions {
 export class Measure {
   readonly #recorder: Recorder;
   readonly #gate: Gate;
+  #hasToldNoNumber = false;
 
   /** @internal */
   constructor(
@@ -35,14 +38,22 @@ export class Measure {
     this.#gate = recorder.gate;
   }
 
-  /** Never throws: what is no number is recorded as NaN. */
+  /** Never throws: what is no number is recorded as NaN, and warned of once. */
   record(value: number, properties?: Properties): void {
     if (this.#gate.hidesMeasure()) return;
-    const number = typeof value === "number" ? value : Number.NaN;
+    const number = typeof value === "number" ? value : this.#noNumber(value);
     if (properties === undefined && this.definition > 0) {
       this.#recorder.recordValue(this.definition, number);
     } else {
       this.#recorder.recordMeasure(this, number, properties);
     }
+  }
+
+  #noNumber(value: unknown): number {
+    if (!this.#hasToldNoNumber) {
+      this.#hasToldNoNumber = true;
+      this.#recorder.tellNoNumber(this, value);
+    }
+    return Number.NaN;
   }
 }

@@ -28,13 +28,16 @@ export type Properties = Readonly<Record<string, unknown>>;
 
 /** Records lines. None of its methods ever throws or waits. */
 export interface Log {
-  /** @param message an Error is recorded with its stack and causes */
-  fatal(message: string | Error, properties?: Properties): void;
-  error(message: string | Error, properties?: Properties): void;
-  warn(message: string | Error, properties?: Properties): void;
-  info(message: string | Error, properties?: Properties): void;
-  debug(message: string | Error, properties?: Properties): void;
-  trace(message: string | Error, properties?: Properties): void;
+  /**
+   * @param message an Error is recorded with its stack and causes
+   * @param properties an Error is recorded as the property `error`
+   */
+  fatal(message: string | Error, properties?: Properties | Error): void;
+  error(message: string | Error, properties?: Properties | Error): void;
+  warn(message: string | Error, properties?: Properties | Error): void;
+  info(message: string | Error, properties?: Properties | Error): void;
+  debug(message: string | Error, properties?: Properties | Error): void;
+  trace(message: string | Error, properties?: Properties | Error): void;
   /** Whether a line of this level would be recorded now: for messages that cost something to make. */
   isEnabled(level: Level): boolean;
 }

@@ -100,6 +100,7 @@ export class Recorder {
     const memory = this.#file?.memory ?? privateMemory(geometry);
     this.gate = new Gate(memory, geometry, options);
     this.#ring = new RingWriter(memory, geometry, this.#clock);
+    this.#ring.onFull = () => this.#tellFull();
     this.#interner = new Interner(this.#ring, this.#redaction);
     this.#encoder = this.#newEncoder();
     this.#loggers = loggersOf(this.gate, (level, target: Target, message, properties) =>
@@ -163,6 +164,15 @@ export class Recorder {
   /** @internal for measures that are defined */
   recordValue(definition: number, value: number): void {
     this.#ring.measure(definition, value);
+  }
+
+  /** @internal */
+  tellNoNumber({ name }: Measure, value: unknown): void {
+    this.#warn({
+      code: "no-number",
+      message: `the measure ${name} was given a ${value === null ? "null" : typeof value}, which is no number: NaN is recorded`,
+      hint: "pass a number, as by Number(text)",
+    });
   }
 
   /** @internal */
@@ -276,8 +286,30 @@ export class Recorder {
     if (this.#file === undefined) return;
     const file = this.#file;
     this.#file = undefined;
+    this.#ring.onFull = undefined;
     this.#moveTo(privateMemory(file.geometry));
     file.close();
+  }
+
+  /** In a turn of its own: whoever is told may record something himself, or throw. */
+  #warn(warning: ApiError): void {
+    const { onWarning } = this.#options;
+    queueMicrotask(() => {
+      try {
+        onWarning(warning);
+      } catch {
+        // Recording hurts nobody.
+      }
+    });
+  }
+
+  #tellFull(): void {
+    const { app, service } = this.#options;
+    this.#warn({
+      code: "ring-full",
+      message: `the ring of events of ${app}/${service} is full: new ones are lost, and counted, until somebody makes room`,
+      hint: "run `microview agent` for this user, with the --pool-dir where the service has a poolDir",
+    });
   }
 
   #moveTo(memory: RingMemory): void {
@@ -352,7 +384,7 @@ export class Recorder {
     level: number,
     target: Target,
     message: unknown,
-    properties: Properties | undefined,
+    properties: Properties | Error | undefined,
     span: number,
   ): void {
     const isOuter = !this.#isEncoding;
@@ -360,7 +392,11 @@ export class Recorder {
     try {
       const encoder = (isOuter ? this.#encoder : this.#newEncoder()).reset();
       const { definition } = target;
-      if (typeof message !== "string" || (definition === 0 && target !== NO_TARGET)) {
+      if (
+        typeof message !== "string" ||
+        (definition === 0 && target !== NO_TARGET) ||
+        isError(properties)
+      ) {
         this.#logOther(encoder, level, target, message, properties, span);
         return;
       }
@@ -422,14 +458,18 @@ export class Recorder {
     encoder: Encoder,
     level: number,
     { name, definition }: Target,
-    message: unknown,
-    properties: Properties | undefined,
+    first: unknown,
+    second: unknown,
     span: number,
   ): void {
-    const error = message instanceof Error ? message : undefined;
-    const id = this.#message(encoder, String(error?.message ?? message), level);
+    // pino has them the other way round: what is recorded first, and then the message.
+    const isTurned = typeof first === "object" && first !== null && typeof second === "string";
+    const [message, properties] = isTurned ? [second, first] : [first, second];
+    const error = isError(message) ? message : isError(properties) ? properties : undefined;
+    const text = isError(message) ? message.message : message;
+    const id = this.#message(encoder, String(text), level);
     if (id === THINNED) return;
-    encoder.properties(properties, {
+    encoder.properties(properties === error ? undefined : properties, {
       ...(error === undefined ? {} : { error }),
       ...(name !== "" && definition === 0 ? { target: name } : {}),
     });
@@ -548,6 +588,15 @@ export class Recorder {
 
   #newEncoder(): Encoder {
     return new Encoder(this.#redaction, (name) => this.#interner.key(name));
+  }
+}
+
+function isError(value: unknown): value is Error {
+  try {
+    return value instanceof Error;
+  } catch {
+    // A proxy may throw.
+    return false;
   }
 }
 

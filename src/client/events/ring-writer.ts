@@ -87,6 +87,7 @@ const GAP_DOUBLE = EVENT_AT.gap.spans / 8;
 
 const DEPTH_MAX = 0xffff;
 const ANCHOR_EVERY_MS = 1000;
+const TELL_FULL_MS = 60_000;
 /** Of what was refused, and failed. */
 const COUNTERS = 5;
 const NOTHING = { ints: new Int32Array(0), length: 0, truncated: false } as const satisfies Tail;
@@ -116,6 +117,9 @@ export class RingWriter {
   #anchorDue = 0;
   /** Whether there are refusals that no record has told of yet. */
   #hasUntold = false;
+  /** Told when something is refused for want of room, and then at most each minute. */
+  onFull: (() => void) | undefined;
+  #toldFullTick = Number.NEGATIVE_INFINITY;
   readonly #words: number;
   readonly #measureLimit: number;
   readonly #beginLimit: number;
@@ -373,6 +377,14 @@ export class RingWriter {
     this.#count(counter);
     this.#hasUntold = true;
     this.#due = 0;
+    if (counter !== RING_STATE.failed) this.#tellFull();
+  }
+
+  #tellFull(): void {
+    const tick = this.#ticks();
+    if (tick - this.#toldFullTick < TELL_FULL_MS * this.#clock.ticksPerMs) return;
+    this.#toldFullTick = tick;
+    this.onFull?.();
   }
 
   #count(offset: number): void {
