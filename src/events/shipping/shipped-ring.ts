@@ -31,6 +31,10 @@ export class ShippedRing {
   readonly #words: number;
   /** Where blocks have ended whose words are kept, the oldest first. */
   readonly #ends: number[] = [];
+  /** What is due and was not done yet, because its user's time was over. */
+  readonly due = { isFlush: false, isDeath: false };
+  /** Whether the last turn was over before all was shipped. */
+  isBehind = false;
   /** Words that could not be read. */
   skippedWords = 0;
   /** Records that this version does not know. */
@@ -95,10 +99,12 @@ export class ShippedRing {
   /**
    * Ships what is new up to the head as it is now.
    * @param isWritten whether its writer may go on: if not, what was shipped is left for others to read
+   * @param isOver whether it is others' turn: asked after each block
    * @returns false when the spool does not take it
    */
-  ship(isWritten: boolean): boolean {
+  ship(isWritten: boolean, isOver: () => boolean): boolean {
     const { lease } = this;
+    this.isBehind = false;
     const { news } = lease;
     if (news > this.#words) {
       // The words were overwritten, or the head was forged.
@@ -108,7 +114,10 @@ export class ShippedRing {
       return true;
     }
     const goal = lease.total + news;
-    while (lease.total < goal) if (!this.#shipBlock(goal)) return false;
+    while (lease.total < goal && !this.isBehind) {
+      if (!this.#shipBlock(goal)) return false;
+      this.isBehind = lease.total < goal && isOver();
+    }
     if (isWritten) this.#giveRoom(news >= this.#words * BUSY_SHARE);
     return true;
   }

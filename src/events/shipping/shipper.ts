@@ -10,6 +10,7 @@ import { OpenRing, ringsNamed } from "../rings.ts";
 import type { EventRule, RulesChange } from "../settings.ts";
 import type { Identify } from "./protocol.ts";
 import { ShippedRing, type ShippingContext } from "./shipped-ring.ts";
+import { Turns } from "./turns.ts";
 import { Users } from "./users.ts";
 
 export interface ShipperOptions extends ShippingContext {
@@ -18,6 +19,8 @@ export interface ShipperOptions extends ShippingContext {
   host: string;
   /** Ships rings of all users, as only root can. */
   isForAll: boolean;
+  /** For tests. */
+  clockMs?: () => number;
   /** Tells who a process is; where nobody does, rows go without container and pod. */
   identify?: Identify;
   /** Told once of each file that has a ring's name and is left alone. */
@@ -32,6 +35,11 @@ const LIVES_MS = 1000;
 const FLUSH_MS = 500;
 const BUSY_MS = 20;
 const IDLE_MS = 50;
+/** How long a round may take for all users; the agent sends between rounds. */
+const ROUND_MS = 50;
+const LAST_ROUND_MS = 5000;
+/** When there is more to do at once. */
+const AT_ONCE_MS = 1;
 /** A spool that takes nothing is asked again after this. */
 const SPOOL_RETRY_MS = 500;
 /** A file that cannot be read may be a ring whose writer has just begun. */
@@ -46,6 +54,8 @@ const AGAIN_RARELY_MS = 600_000;
 const AGAIN_MAX = 256;
 const RINGS_MAX = 8192;
 const RINGS_PER_USER_MAX = 1024;
+/** Twice of what so many have that are as services make them. */
+const RING_BYTES_PER_USER_MAX = 2 ** 31;
 
 interface Passed {
   tries: number;
@@ -59,11 +69,14 @@ export class Shipper {
   /** Files that cannot be shipped: how often in a row that was found, and when they are tried again. The longest ago first. */
   readonly #passed = new Map<string, Passed>();
   readonly #users = new Users();
+  readonly #turns = new Turns<ShippedRing>();
   #foundMs = Number.NEGATIVE_INFINITY;
   #livesMs = Number.NEGATIVE_INFINITY;
   #flushedMs = Number.NEGATIVE_INFINITY;
   #retryMs = Number.NEGATIVE_INFINITY;
   #isBusy = false;
+  /** Whether the last round has left something. */
+  #isBehind = false;
   #rules: readonly EventRule[] = [];
   /** Words that no block has: they were overwritten, or a head was forged. */
   #skippedWords = 0;
@@ -75,6 +88,7 @@ export class Shipper {
 
   /** How soon the next round is due. */
   get everyMs(): number {
+    if (this.#isBehind) return AT_ONCE_MS;
     return this.#isBusy ? BUSY_MS : IDLE_MS;
   }
 
@@ -98,7 +112,7 @@ export class Shipper {
   }
 
   /** @returns whether blocks were made that may be sent at once */
-  round(nowMs = performance.now()): boolean {
+  round(nowMs = performance.now(), roundMs = ROUND_MS): boolean {
     if (nowMs - this.#foundMs >= FIND_MS) {
       this.#foundMs = nowMs;
       this.#find(nowMs);
@@ -111,19 +125,31 @@ export class Shipper {
     }
     const isFlush = nowMs - this.#flushedMs >= FLUSH_MS;
     if (isFlush) this.#flushedMs = nowMs;
+    for (const { due } of this.#rings.values()) {
+      due.isFlush ||= isFlush;
+      due.isDeath ||= isDeathDue;
+    }
+    this.#isBehind = false;
     if (nowMs < this.#retryMs) return false;
     this.#isBusy = false;
-    for (const [path, shipped] of this.#rings) {
-      try {
-        if (!this.#look(path, shipped, { isFlush, isDeathDue })) {
-          this.#retryMs = nowMs + SPOOL_RETRY_MS;
-          return false;
+    const { clockMs = () => performance.now() } = this.#options;
+    let isTaken = true;
+    let isAnyBehind = false;
+    const isAll = this.#turns.round(
+      (shipped, isOver) => {
+        try {
+          isTaken = this.#look(shipped, isOver);
+          isAnyBehind ||= shipped.isBehind;
+        } catch (error) {
+          this.#leave(shipped.path, shipped, error as Error);
         }
-      } catch (error) {
-        this.#leave(path, shipped, error as Error);
-      }
-    }
-    return isFlush;
+        return isTaken;
+      },
+      { roundMs, clockMs },
+    );
+    if (!isTaken) this.#retryMs = nowMs + SPOOL_RETRY_MS;
+    else this.#isBehind = isAnyBehind || !isAll;
+    return isFlush && isTaken && !this.#isBehind;
   }
 
   /** Stores in each ring what its writer is to record. @returns in how many */
@@ -145,7 +171,7 @@ export class Shipper {
     this.#flushedMs = Number.NEGATIVE_INFINITY;
     this.#foundMs = Number.NEGATIVE_INFINITY;
     this.#livesMs = Number.NEGATIVE_INFINITY;
-    this.round();
+    this.round(performance.now(), LAST_ROUND_MS);
   }
 
   close(): void {
@@ -153,25 +179,33 @@ export class Shipper {
   }
 
   /** @returns false when the spool takes nothing */
-  #look(
-    path: string,
-    shipped: ShippedRing,
-    due: { isFlush: boolean; isDeathDue: boolean },
-  ): boolean {
+  #look(shipped: ShippedRing, isOver: () => boolean): boolean {
+    const { due } = shipped;
     // Looked at first: what was recorded before the writer's end is there then.
-    const isWritten = !due.isDeathDue || shipped.ring.isWritten;
+    const isWritten = !due.isDeath || shipped.ring.isWritten;
     const { isBusy } = shipped;
     if (isBusy) this.#isBusy = true;
-    if (!(isBusy || due.isFlush || !isWritten)) return true;
-    if (shipped.isHeld && !isBusy) return true;
-    if (!shipped.ship(isWritten)) return false;
-    if (isWritten) return true;
+    const isHeld = shipped.isHeld && !isBusy;
+    if ((isBusy || due.isFlush || !isWritten) && !isHeld) {
+      if (!shipped.ship(isWritten, isOver)) return false;
+      if (shipped.isBehind) {
+        due.isFlush = true;
+        return true;
+      }
+      if (!isWritten && !this.#end(shipped)) return false;
+    }
+    due.isFlush = false;
+    due.isDeath = false;
+    return true;
+  }
+
+  /** @returns false when the spool takes nothing */
+  #end(shipped: ShippedRing): boolean {
     if (!shipped.end()) return false;
-    const { step } = this.#options;
     if (shipped.spooled !== undefined) return true;
     removeFile(shipped);
-    step?.("removed");
-    this.#release(path, shipped);
+    this.#options.step?.("removed");
+    this.#release(shipped.path, shipped);
     return true;
   }
 
@@ -240,6 +274,7 @@ export class Shipper {
       shipped.controlled.follow({ rules: this.#rules });
       this.#rings.set(path, shipped);
       this.#uids.set(path, uid);
+      this.#turns.add(uid, shipped);
       return undefined;
     } catch (error) {
       ring?.close();
@@ -256,8 +291,13 @@ export class Shipper {
     const { header } = ring;
     if (header.app !== app) return `it says that it is of ${header.app}`;
     if (!path.endsWith(header.ringId)) return `it says that it is ${header.ringId}`;
-    const ofUser = [...this.#uids.values()].filter((each) => each === uid).length;
-    if (ofUser >= RINGS_PER_USER_MAX) return `user ${uid} has ${ofUser} rings already`;
+    const others = this.#turns.of(uid);
+    if (others.size >= RINGS_PER_USER_MAX) return `user ${uid} has ${others.size} rings already`;
+    // Not by what the header says of the whole file, which nothing holds it to.
+    let bytes = header.ringBytes;
+    for (const each of others) bytes += each.ring.header.ringBytes;
+    if (bytes > RING_BYTES_PER_USER_MAX)
+      return `with it rings of user ${uid} had ${bytes} bytes, of ${RING_BYTES_PER_USER_MAX}`;
     return undefined;
   }
 
@@ -290,6 +330,7 @@ export class Shipper {
     this.#skippedWords += shipped.skippedWords;
     this.#skippedRecords += shipped.skippedRecords;
     this.#rings.delete(path);
+    this.#turns.remove(this.#uids.get(path)!, shipped);
     this.#uids.delete(path);
     shipped.close();
   }

@@ -3,24 +3,27 @@
 
 import { describe, expect, test } from "bun:test";
 import {
+  chownSync,
   copyFileSync,
   linkSync,
   readdirSync,
   readFileSync,
   renameSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { makeBlock } from "../../../src/events/shipping/blocks.ts";
-import { Shipper } from "../../../src/events/shipping/shipper.ts";
+import { Shipper, type ShipperOptions } from "../../../src/events/shipping/shipper.ts";
 import { Spool } from "../../../src/events/shipping/spool.ts";
 import { SharedFile } from "../../../src/ffi/index.ts";
 import { RING_HEADER, RING_SHIPPER, ringGeometry } from "../../../src/layout/index.ts";
 import { TestHost } from "../../support/host.ts";
+import { nobodyUid } from "../../support/permissions.ts";
 import { LakeStandIn } from "./stand-in.ts";
 
 /** A shipper whose rounds are called, and the lake that gets what it spools. */
-function shipper(host: TestHost, lake: LakeStandIn) {
+function shipper(host: TestHost, lake: LakeStandIn, options: Partial<ShipperOptions> = {}) {
   const spool = new Spool({
     folder: join(host.folder, "spool"),
     maxBytes: 64 << 20,
@@ -34,6 +37,7 @@ function shipper(host: TestHost, lake: LakeStandIn) {
     host: "here",
     isForAll: false,
     onUnreadable: (_path, reason) => left.push(reason),
+    ...options,
   });
   host.onEnd(() => {
     made.close();
@@ -222,3 +226,51 @@ describe("a ring in somebody else's name", () => {
     expect(lake.numbers()).toEqual([0]);
   });
 });
+
+test.if(process.getuid?.() === 0)("a user with many rings holds up nobody else", async () => {
+  await using host = new TestHost();
+  await using lake = new LakeStandIn();
+  for (let n = 0; n < 6; n++) {
+    const mv = host.client({ poolDir: host.poolDir, app: n < 5 ? "hog" : "shop" });
+    mv.log.info("mine", { n });
+    await mv.close();
+  }
+  for (const path of ringsOf(host, "hog")) chownSync(path, nobodyUid, 0);
+  let nowMs = 0;
+  // Whatever is looked at takes longer than a round may.
+  const clockMs = () => (nowMs += 100);
+  const { rounds } = shipper(host, lake, { isForAll: true, clockMs });
+  rounds(1);
+  expect(
+    lake
+      .logs()
+      .map(({ app }) => app)
+      .sort(),
+  ).toEqual(["hog", "shop"]);
+  rounds(4);
+  expect(lake.numbers().sort()).toEqual([0, 1, 2, 3, 4, 5]);
+});
+
+test("of a user whose rings would be too large together some are left alone", async () => {
+  await using host = new TestHost();
+  await using lake = new LakeStandIn();
+  const mv = host.client({ poolDir: host.poolDir });
+  mv.log.info("mine", { n: 0 });
+  const [path] = ringsOf(host, "shop");
+  const forged = readFileSync(path!);
+  const sparse = 1 << 26;
+  forged.writeUInt32LE(sparse, RING_HEADER.ringBytes);
+  for (let n = 0; n < 40; n++) {
+    const id = `00000000000000${(16 + n).toString(16)}`;
+    Buffer.from(id, "hex").copy(forged, RING_HEADER.ringId);
+    const copy = join(host.poolDir, "shop", `events.${id}`);
+    writeFileSync(copy, forged);
+    truncateSync(copy, ringOffset + sparse);
+  }
+  const { rounds, made, left } = shipper(host, lake);
+  rounds(1);
+  expect(made.ringCount).toBeLessThan(33);
+  expect(made.ringCount).toBeGreaterThan(25);
+  rounds(25);
+  expect(left[0]).toContain("bytes");
+}, 60_000);
