@@ -48,13 +48,15 @@ export function renderRootHelp(version: string, style: Style, width = DEFAULT_WI
   ]);
 }
 
-/** `microview <command> --help`. */
+/** `microview <command> --help`. @param action of `flagsOf`: what concerns others is left out */
 export function renderCommandHelp(
   details: SubcommandDetails,
   summary: string,
   style: Style,
   width = DEFAULT_WIDTH,
+  action?: string,
 ): string {
+  if (action !== undefined) return renderActionHelp(details, summary, style, width, action);
   const { name, operands, description } = details;
   const usage = ["microview", name, "[flags]", operands && operandUsage(operands)];
   return joinBlocks([
@@ -67,6 +69,44 @@ export function renderCommandHelp(
     ...flagSections(details, style, width),
     examples(details.examples, style),
   ]);
+}
+
+function renderActionHelp(
+  details: SubcommandDetails,
+  summary: string,
+  style: Style,
+  width: number,
+  action: string,
+): string {
+  const { name, description, flagsOf = {}, examples: all } = details;
+  const command = `microview ${name} ${action}`;
+  const actions = Object.keys(flagsOf);
+  const flags = Object.fromEntries(
+    flagsOf[action]!.map((key) => {
+      const flag = details.flags[key]!;
+      return [key, { ...flag, description: concerning(flag.description, action, actions) }];
+    }),
+  );
+  const own = all.filter(({ command: each }) => `${each} `.startsWith(`${command} `));
+  return joinBlocks([
+    `${style.bold(command)}: ${summary}`,
+    description === undefined ? "" : wrap(description, width).join("\n"),
+    `${style.bold("Usage")}  ${command} [flags]`,
+    ...flagSections({ ...details, flags }, style, width),
+    own.length === 0 ? "" : examples(own, style),
+  ]);
+}
+
+/** Of `tail: only these are shown; set: only these are recorded`, what is about one action. */
+function concerning(description: string, action: string, actions: readonly string[]): string {
+  const parts = description.split("; ").map((part) => {
+    const [prefix = "", words = ""] = /^([a-z, ]+): /.exec(part) ?? [];
+    const named = words.split(", ");
+    return named.every((each) => actions.includes(each))
+      ? { text: part.slice(prefix.length), isOwn: named.includes(action) }
+      : { text: part, isOwn: true };
+  });
+  return parts.flatMap(({ text, isOwn }) => (isOwn ? [text] : [])).join("; ");
 }
 
 function operandUsage(operands: Flag<unknown>): string {

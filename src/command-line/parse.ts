@@ -16,6 +16,8 @@ interface Accepts<Declared extends Flags, Operands> {
 interface Parsed<Declared extends Flags, Operands> {
   readonly options: Options<Declared>;
   readonly operands: Operands;
+  /** Keys of the flags that were typed. */
+  readonly typed: readonly string[];
 }
 
 /**
@@ -34,7 +36,8 @@ export function parseStrictly<Declared extends Flags, Operands>(
       return [key, flag.read(texts.get(flagName(key)) ?? [], flagName(key))];
     }),
   ) as Options<Declared>;
-  return { options, operands: readOperands(words, accepts.operands) };
+  const typed = Object.keys(accepts.flags).filter((key) => texts.has(flagName(key)));
+  return { options, operands: readOperands(words, accepts.operands), typed };
 }
 
 interface Collected {

@@ -13,7 +13,7 @@ const FLAGS_OF = {
     ...["socket", "agent", "tokenFile", "ca"],
   ],
   settings: ["socket", "agent", "tokenFile", "ca", "json"],
-} as const satisfies Record<string, readonly string[]>;
+} as const;
 
 export default defineSubcommand("events", {
   description:
@@ -36,6 +36,7 @@ export default defineSubcommand("events", {
     },
     { command: "microview events set --reset", does: "take back all that was set" },
   ],
+  flagsOf: FLAGS_OF,
   operands: flag.required(
     flag.choice(["tail", "set", "settings"], { hint: "ACTION", description: "what to do" }),
   ),
@@ -55,7 +56,6 @@ export default defineSubcommand("events", {
     ...SETTINGS_FLAGS,
   },
   async run(options, action) {
-    refuseForeign(options, action);
     if (action === "tail") {
       const { tail } = await import("./events/tail.ts");
       return tail(options);
@@ -72,14 +72,5 @@ function parsePattern(typed: string, label: string): RegExp {
     return new RegExp(typed, "iu");
   } catch (error) {
     throw new UsageError(`${label} is no pattern: ${(error as Error).message}`);
-  }
-}
-
-/** @throws UsageError for a flag of another action: it would be ignored */
-function refuseForeign(options: object, action: keyof typeof FLAGS_OF): void {
-  for (const [name, value] of Object.entries(options)) {
-    const isGiven = value !== undefined && value !== false && (value as unknown[]).length !== 0;
-    if (!isGiven || (FLAGS_OF[action] as readonly string[]).includes(name)) continue;
-    throw new UsageError(`${flag.flagName(name)} does not go with 'events ${action}'`);
   }
 }

@@ -37,6 +37,14 @@ export default defineSubcommand("lake", {
     },
     { command: "microview lake status", does: "what it holds, and how far its tables are" },
   ],
+  flagsOf: {
+    status: ["lake", "tokenFile", "ca", "json"],
+    "": [
+      ...["dir", "retainDays", "retainSize", "host", "port", "tokenFile", "tlsCert", "tlsKey"],
+      ...["tlsClientCa", "allowHost", "insecure", "maxBody", "maxRequests", "queryTime"],
+      ...["queryMemory", "queries", "logLevel", "jsonLogs"],
+    ] as const,
+  },
   operands: flag.choice(["status"], { hint: "status", description: "say how a lake is" }),
   flags: {
     dir: flag.directory({
@@ -171,13 +179,19 @@ export default defineSubcommand("lake", {
     const renewal = files.follow(lake, log);
     // Also without files to reload: SIGHUP must not end a server.
     onHangUp(() => renewal.renewNow());
-    const { url, dir } = lake;
-    log.info("the lake is open", {
-      ...{ url, dir, port: lake.port },
+    const { url, dir, port } = lake;
+    const uses = {
       send: `microview agent --lake ${url}`,
       otlp: `OTEL_EXPORTER_OTLP_ENDPOINT=${url}`,
       ask: `microview query --lake ${url}`,
-    });
+    };
+    // People copy them from a terminal: a line each, without quotes.
+    const isForPeople = process.stderr.isTTY === true && !options.jsonLogs;
+    log.info("the lake is open", { url, dir, port, ...(isForPeople ? {} : uses) });
+    if (isForPeople && options.logLevel !== "error" && options.logLevel !== "warn") {
+      const lines = Object.entries(uses).map(([name, text]) => `  ${name.padEnd(5)} ${text}\n`);
+      process.stderr.write(lines.join(""));
+    }
     await once(stop);
     renewal.stop();
     await finishing("ending requests and writing what is left", lake.stop());

@@ -55,7 +55,9 @@ async function dispatch(rawArgs: readonly string[], version: string): Promise<vo
   if (helpAbout !== undefined) {
     const { details } = await loadSubcommand(name);
     const { summary } = CATALOGUE[name];
-    process.stdout.write(renderCommandHelp(details, summary, styleFor(process.stdout), width));
+    const action = rest.find((word) => Object.hasOwn(details.flagsOf ?? {}, word));
+    const style = styleFor(process.stdout);
+    process.stdout.write(renderCommandHelp(details, summary, style, width, action));
     return;
   }
   await runCommand(rootCommand(version), { rawArgs: [...rawArgs] });

@@ -70,6 +70,18 @@ describe("microview events tail --once", () => {
     expect(stderr).toContain("there are no events");
   });
 
+  test("has help about one action alone", async () => {
+    const { stdout: tail } = await runCli(["events", "tail", "--help"]);
+    expect(tail).toContain("--grep REGEX");
+    expect(tail).toContain("  only logs of this level and worse\n");
+    expect(tail).not.toContain("--sample");
+    const { stdout: set } = await runCli(["events", "set", "--help"]);
+    expect(set).toContain("--sample 1/N");
+    expect(set).toContain("microview events set --reset");
+    expect(set).not.toContain("--grep");
+    expect(set).not.toContain("events tail --");
+  });
+
   test("refuses what it does not know", async () => {
     for (const [flags, hint] of [
       [["--level", "warm"], "did you mean warn?"],

@@ -3,8 +3,10 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { TestHost } from "../support/host.ts";
+import { CLI, TestHost } from "../support/host.ts";
 import { LakeProcess, logBlock, newSegmentId, putSegment } from "../support/lakes.ts";
+import { surroundings } from "../support/surroundings.ts";
+import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
 
 test("lake says where it listens, how to send and how to ask, and ends by SIGTERM with 0", async () => {
@@ -52,6 +54,45 @@ test("lake refuses a folder that another lake has, a port that is taken, and the
   writeFileSync(tokens, `${"t".repeat(24)} scopes=ingset\n`);
   const mistyped = await runCli(["lake", ...other, "--port", "0", "--token-file", tokens]);
   expect(mistyped.stderr).toContain("write scopes=ingest,events:read");
+});
+
+test("lake status refuses flags of a lake that is started, and a lake those of status", async () => {
+  const environment = { MICROVIEW_LAKE: "http://127.0.0.1:1" };
+  const status = await runCli(["lake", "status", "--port", "7080"], environment);
+  expect([status.exitCode, status.stderr]).toEqual([
+    2,
+    "microview: --port does not go with 'lake status'\nhint: it goes with 'lake'\n",
+  ]);
+  const start = await runCli(["lake", "--json"]);
+  expect([start.exitCode, start.stderr]).toEqual([
+    2,
+    "microview: --json does not go with 'lake'\nhint: it goes with 'lake status'\n",
+  ]);
+});
+
+test("on a terminal, lake has lines of their own for how to send and to ask", async () => {
+  await using host = new TestHost();
+  let shown = "";
+  const child = host.own(
+    Bun.spawn([process.execPath, CLI, "lake", "--port", "0", "--dir", join(host.folder, "lake")], {
+      env: surroundings(),
+      terminal: {
+        cols: 80,
+        rows: 24,
+        data: (_terminal, bytes) => {
+          shown += bytes.toString();
+        },
+      },
+    }),
+  );
+  host.onEnd(() => child.terminal!.close());
+  const lines = () => Bun.stripANSI(shown).replaceAll("\r", "").split("\n");
+  await until("it says how to ask it", () => lines().some((line) => line.startsWith("  ask ")));
+  expect(lines().slice(1, 4)).toEqual([
+    expect.stringMatching(/^ {2}send {2}microview agent --lake http:\/\/127\.0\.0\.1:\d+$/),
+    expect.stringMatching(/^ {2}otlp {2}OTEL_EXPORTER_OTLP_ENDPOINT=http:\S+$/),
+    expect.stringMatching(/^ {2}ask {3}microview query --lake http:\S+$/),
+  ]);
 });
 
 test("lake status says that no lake is there", async () => {
