@@ -118,6 +118,8 @@ function isSameScope(a: RuleScope, b: RuleScope): boolean {
 /** What somebody who holds rings is told when rules change. */
 export interface RulesChange {
   rules: readonly EventRule[];
+  /** Whose rings are counted: those that it is of; otherwise those that any rule is of. */
+  counted?: RuleScope;
   /** What else stands in rings of this scope, of an agent that has ended, goes too. */
   cleared?: RuleScope;
 }
@@ -140,8 +142,8 @@ export class ControlledRing {
     this.#store = store;
   }
 
-  /** @returns whether a rule is of this ring */
-  follow({ rules, cleared }: RulesChange, nowMs = Date.now()): boolean {
+  /** @returns whether the ring is one of those that are counted */
+  follow({ rules, counted, cleared }: RulesChange, nowMs = Date.now()): boolean {
     if (cleared !== undefined && (isEverything(cleared) || isOf(cleared, this.#header))) {
       this.#found = NO_CONTROL;
     }
@@ -151,6 +153,7 @@ export class ControlledRing {
       this.#store(control);
       this.#stored = control;
     }
+    if (counted !== undefined) return isOf(counted, this.#header);
     return rules.some((rule) => isOf(rule, this.#header));
   }
 }

@@ -40,7 +40,8 @@ export type EventScope = Static<typeof EventScope>;
 export const EventSettingsResponse = Type.Object({
   rings: Type.Integer({
     minimum: 0,
-    description: "threads of services to which some setting applies now",
+    description:
+      "threads of services that record now: those that were set, and after something was taken back those to which a setting still applies",
   }),
 });
 

@@ -47,6 +47,11 @@ describe.each(["keeps", "ships"])("an agent that %s rings", (what) => {
       const { stdout } = await set(host, "--app", "shop", "--level", "debug", "--spans", "off");
       return stdout.startsWith("set for 1 thread ");
     });
+    const nowhere = await set(host, "--app", "nope", "--level", "trace");
+    expect(nowhere.stdout).toStartWith("set for 0 threads ");
+    expect((await set(host, "--reset", "--app", "nope")).stdout).toBe(
+      "taken back; something else is set for 1 thread\n",
+    );
     auth.log.debug("asked for");
     auth.span("none").run(() => {});
     const later = host.client({ poolDir: host.poolDir, service: "later" });
@@ -59,7 +64,7 @@ describe.each(["keeps", "ships"])("an agent that %s rings", (what) => {
     expect(JSON.parse(shown.stdout)).toEqual([
       { apps: ["shop"], services: [], level: "debug", spans: false, until: expect.any(String) },
     ]);
-    expect((await set(host, "--reset")).stdout).toContain("taken back");
+    expect((await set(host, "--reset")).stdout).toBe("taken back; nothing is set any more\n");
     auth.log.debug("hidden again");
     auth.span("some").run(() => {});
     const all = recorded(host);

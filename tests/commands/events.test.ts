@@ -202,3 +202,10 @@ describe("a line for people", () => {
     expect(rowText(refused, style)).toContain("3 spans, 0 measures, 1 logs below warn");
   });
 });
+
+test("a --pool-dir that is not there is said, and what to do", async () => {
+  const { stderr, exitCode } = await runCli(["events", "tail", "--pool-dir", "/nowhere/at/all"]);
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain("--pool-dir /nowhere/at/all cannot be read: ENOENT");
+  expect(stderr).toContain("hint: name the folder that the agent has as its --pool-dir");
+});

@@ -43,7 +43,7 @@ export function eventRoutes(contract: Contract, follow: Follow) {
             "take some back: DELETE /v1/events/settings",
           );
         }
-        return { rings: await follow({ rules: rules.all() }) };
+        return { rings: await follow({ rules: rules.all(), counted: body }) };
       },
       {
         ...contract("POST /v1/events/settings"),

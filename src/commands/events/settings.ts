@@ -116,7 +116,7 @@ export async function setEvents(options: Options): Promise<string> {
   const { rings } = answer as { rings: number };
   const threads = counted(Number(rings), "thread");
   return reset
-    ? `taken back; something else is set for ${threads}\n`
+    ? `taken back; ${rings === 0 ? "nothing is set any more" : `something else is set for ${threads}`}\n`
     : `set for ${threads} that record now, and for those that come\n`;
 }
 

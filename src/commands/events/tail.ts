@@ -1,6 +1,7 @@
 // `microview events tail`: follows the rings of this host until it is stopped, as lines or NDJSON.
 
-import { once, stopSignal, styleFor, UsageError } from "../../command-line/index.ts";
+import { readdirSync } from "node:fs";
+import { CliError, once, stopSignal, styleFor, UsageError } from "../../command-line/index.ts";
 import { EventFollower, type EventRow } from "../../events/index.ts";
 import { LEVELS } from "../../layout/index.ts";
 import { globs, printable } from "../../text/index.ts";
@@ -21,6 +22,7 @@ interface Options {
 
 export async function tail(options: Options): Promise<void> {
   const { app, service, level, grep, once: isOnce, poolDir, json } = options;
+  if (poolDir !== undefined) checkFolder(poolDir);
   if (level === "off") throw new UsageError("--level off leaves nothing to show");
   const stop = stopSignal();
   const style = styleFor(process.stdout);
@@ -47,6 +49,19 @@ export async function tail(options: Options): Promise<void> {
     }
   } finally {
     follower.close();
+  }
+}
+
+/** @throws CliError for one that cannot be listed: it will hardly come to be while this waits for it */
+function checkFolder(poolDir: string): void {
+  try {
+    readdirSync(poolDir);
+  } catch (error) {
+    throw new CliError({
+      message: `--pool-dir ${poolDir} cannot be read: ${(error as Error).message}`,
+      hint: "name the folder that the agent has as its --pool-dir, or leave it out for /dev/shm",
+      cause: error,
+    });
   }
 }
 

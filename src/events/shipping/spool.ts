@@ -172,7 +172,13 @@ export class Spool {
       throw new SpoolError(`cannot use ${folder}: ${(error as Error).message}`);
     }
     try {
-      if (!lockWhole(this.#lockFd)) throw new SpoolError(`another agent has the spool ${folder}`);
+      if (!lockWhole(this.#lockFd)) {
+        const pid = pidIn(this.#lockFd);
+        throw new SpoolError(
+          `another agent${pid === "" ? "" : `, process ${pid},`} has the spool ${folder}`,
+        );
+      }
+      tellPid(this.#lockFd);
       this.#recover();
     } catch (error) {
       closeSync(this.#lockFd);
@@ -629,6 +635,23 @@ function openLock(path: string): number {
   if (found.isFile() && OWNERS.uids.includes(found.uid)) return fd;
   closeSync(fd);
   throw new SpoolError(`${path} is no plain file of this user`);
+}
+
+/** The lock holds without it: a disk may be full. */
+function tellPid(fd: number): void {
+  try {
+    ftruncateSync(fd);
+    writeWhole(fd, Buffer.from(`${process.pid}\n`), 0);
+  } catch {
+    // Then nobody is named.
+  }
+}
+
+/** Who has the lock, as far as he has said it: for people. */
+function pidIn(fd: number): string {
+  const bytes = Buffer.alloc(16);
+  const length = readSync(fd, bytes, 0, bytes.length, 0);
+  return /^\d+/.exec(bytes.toString("latin1", 0, length))?.[0] ?? "";
 }
 
 function nameOf(number: number, segmentId: string): string {

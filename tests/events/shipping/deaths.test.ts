@@ -178,7 +178,9 @@ describe("two agents", () => {
       socketPath: join(host.folder, "second.sock"),
       poolDir: host.folder,
     });
-    expect(second).rejects.toThrow(`another agent has the spool ${shipping.spool}`);
+    expect(second).rejects.toThrow(
+      `another agent, process ${process.pid}, has the spool ${shipping.spool}`,
+    );
     await second.catch(() => {});
   });
 });
