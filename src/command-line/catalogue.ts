@@ -43,7 +43,7 @@ export const CATALOGUE = {
   },
   export: {
     group: "Look",
-    summary: "write what a lake has of a time as a file for Perfetto's viewer",
+    summary: "write what a lake holds for a time range as a file for Perfetto's viewer",
   },
   replay: {
     group: "Look",

@@ -1,4 +1,4 @@
-// `microview export`: what a lake has of a time, as a file for another program's viewer.
+// `microview export`: what a lake holds for a time range, as a file for another program's viewer.
 
 import { defineSubcommand, flag, stopSignal, styleFor, UsageError } from "../command-line/index.ts";
 import { counted, formatBytes } from "../text/index.ts";

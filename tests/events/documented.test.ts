@@ -102,8 +102,9 @@ test.each([
 });
 
 test.each([
-  ["spans", "TracerProvider", ["ask the bank", "pay"]],
-  ["logs", "LoggerProvider", ["slow"]],
+  ["all three", "const names", ["signed in", "login"]],
+  ["spans", "ask the bank", ["ask the bank", "pay"]],
+  ["logs", "SeverityNumber.WARN", ["slow"]],
 ] as const)(
   "the program of opentelemetry.md for %s records what it says",
   async (_, used, texts) => {

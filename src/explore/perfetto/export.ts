@@ -1,4 +1,4 @@
-// Turns what a lake has of a time, or of one trace, into a file for Perfetto's viewer. It is fetched in slices of time and
+// Turns what a lake holds for a time range, or of one trace, into a file for Perfetto's viewer. It is fetched in slices of time and
 // written as it comes, so that neither side needs memory for all of it.
 
 import type { LakeClient } from "../lake/lake-client.ts";
