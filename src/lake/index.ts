@@ -33,6 +33,5 @@ export {
   type QueryTables,
   type RowTable,
   serveOneQuery,
-  sqlText,
 } from "./query/index.ts";
 export type { LakeStatus, ViewStatus } from "./serve/status.ts";

@@ -9,6 +9,7 @@ import { CatalogueConflictError, IdentityError } from "./errors.ts";
 import { withOwnIds } from "./own-ids.ts";
 import {
   type AddedSegment,
+  BLOCK_VIEWS,
   type BlockRow,
   type BlockView,
   blockOf,
@@ -23,6 +24,7 @@ import {
   partitionOf,
   processOf,
   type Raw,
+  rowsFor,
   type StreamRow,
   streamOf,
   type TimeRange,
@@ -482,10 +484,9 @@ async function insertBlocks(
       closes: each.closes,
       is_final: each.isFinal ? 1 : 0,
       insert_ns: insertNs,
-      logs_partition: each.logs > 0 ? null : NOTHING,
-      measures_partition: each.measures > 0 ? null : NOTHING,
-      metrics_partition: each.metrics > 0 ? null : NOTHING,
-      spans_partition: each.spans + each.opens + each.closes > 0 ? null : NOTHING,
+      ...Object.fromEntries(
+        BLOCK_VIEWS.map((view) => [MARKS[view], rowsFor(view, each) > 0 ? null : NOTHING]),
+      ),
     }));
     const added: Raw[] =
       await tx`INSERT INTO blocks ${tx(rows)} ON CONFLICT DO NOTHING RETURNING block_id`;

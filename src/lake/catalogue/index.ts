@@ -24,4 +24,5 @@ export type {
   StreamRow,
   TimeRange,
 } from "./rows.ts";
+export { BLOCK_VIEWS, COUNTS, MARKS, rowsFor } from "./rows.ts";
 export { type SetAside, ViewState } from "./view-state.ts";

@@ -1,7 +1,8 @@
 // What the catalogue is given and gives: rows as typed values. Times are nanoseconds since 1970, as BigInt.
 
 /** What is made out of blocks. Spans are written to three sets of files, of which queries make one table. */
-export type BlockView = "log_entries" | "measures" | "metrics" | "spans";
+export const BLOCK_VIEWS = ["log_entries", "measures", "metrics", "spans"] as const;
+export type BlockView = (typeof BLOCK_VIEWS)[number];
 
 /** The mark of a block that has nothing for a view. */
 export const NOTHING = "-";
@@ -15,6 +16,21 @@ export const MARKS = {
   metrics: "metrics_partition",
   spans: "spans_partition",
 } as const satisfies Record<BlockView, string>;
+
+type BlockCount = "logs" | "measures" | "metrics" | "spans" | "opens" | "closes";
+
+/** Columns of blocks that count the rows that a view has of them. */
+export const COUNTS = {
+  log_entries: ["logs"],
+  measures: ["measures"],
+  metrics: ["metrics"],
+  spans: ["spans", "opens", "closes"],
+} as const satisfies Record<BlockView, readonly BlockCount[]>;
+
+/** How many rows a view has of a block. */
+export function rowsFor(view: BlockView, block: Readonly<Record<BlockCount, number>>): number {
+  return COUNTS[view].reduce((sum, each) => sum + block[each], 0);
+}
 
 /** Blocks that cover so much time have an index of their own: few do, and all others end soon after a range that they are in. */
 export const LONG_BLOCK_NS = 600_000_000_000n;

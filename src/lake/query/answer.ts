@@ -4,6 +4,7 @@
 import { openSync } from "node:fs";
 import type { DuckDBPreparedStatement } from "@duckdb/node-api";
 import type { Database } from "../../duckdb/index.ts";
+import { sqlText } from "../sql-text.ts";
 import { CopyPipe } from "./copy-pipe.ts";
 import { sqlError, unreadable } from "./errors.ts";
 import { FRAME, type Given, type Question } from "./frames.ts";
@@ -11,7 +12,6 @@ import type { Passed } from "./gate.ts";
 import { QueryError } from "./query-error.ts";
 import { type Column, rowWriter } from "./row-writer.ts";
 import { sayData, sayJson } from "./say.ts";
-import { sqlText } from "./tables.ts";
 
 /** How often it says how far it is. */
 const PROGRESS_MS = 200;

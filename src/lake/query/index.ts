@@ -13,12 +13,11 @@ export {
   QueryRunner,
   type QueryRunnerOptions,
 } from "./runner.ts";
-export {
-  type OpenTables,
-  type QueryRange,
-  type QueryTables,
-  type RowTable,
-  sqlText,
+export type {
+  OpenTables,
+  QueryRange,
+  QueryTables,
+  RowTable,
 } from "./tables.ts";
 
 /**

@@ -36,8 +36,3 @@ export interface RowTable {
   /** Values that JSON has, and integers as text; one that is left out is NULL. */
   rows: readonly Readonly<Record<string, unknown>>[];
 }
-
-/** A text in SQL. */
-export function sqlText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}

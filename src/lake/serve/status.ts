@@ -1,6 +1,6 @@
 // What a lake holds and how far its views are: one answer for `microview lake status`, and its numbers for /metrics.
 
-import type { BlockView, Catalogue } from "../catalogue/index.ts";
+import { BLOCK_VIEWS, type Catalogue, COUNTS, MARKS } from "../catalogue/index.ts";
 import type { LakeCounters } from "../counters.ts";
 import { isoTime, NS_PER_MS, wallNs } from "../times.ts";
 
@@ -10,13 +10,6 @@ const ALIVE_NS = 300_000_000_000n;
 const FRESH_MS = 1_000;
 /** Blocks that wait for a view, as far as they are counted. */
 const COUNTED_MAX = 10_000;
-
-const WAITING = {
-  log_entries: ["logs_partition", "logs"],
-  measures: ["measures_partition", "measures"],
-  metrics: ["metrics_partition", "metrics"],
-  spans: ["spans_partition", "spans + opens + closes"],
-} as const satisfies Record<BlockView, readonly [string, string]>;
 
 /** A view's files, and what waits to become some. Times are RFC 3339. */
 export interface ViewStatus {
@@ -143,7 +136,7 @@ export class StatusReport {
   async #views(nowNs: bigint): Promise<ViewStatus[]> {
     const { read } = this.#catalogue;
     const views = new Map<string, ViewStatus>();
-    for (const view of Object.keys(WAITING)) views.set(view, blankView(view));
+    for (const view of BLOCK_VIEWS) views.set(view, blankView(view));
     const files: Row[] = await read`
       SELECT view_name, count(*) AS files, sum(row_count) AS n, sum(bytes) AS bytes,
         min(min_ns) AS oldest, max(max_ns) AS newest
@@ -166,10 +159,10 @@ export class StatusReport {
       const view = views.get(String(row["view_name"]));
       if (view !== undefined) view.setAside = number(row["n"]);
     }
-    for (const [view, [mark, rows]] of Object.entries(WAITING)) {
+    for (const view of BLOCK_VIEWS) {
       const [row] = (await read.unsafe(
         `SELECT count(*) AS blocks, sum(n) AS n, min(insert_ns) AS oldest FROM (
-          SELECT ${rows} AS n, insert_ns FROM blocks WHERE ${mark} IS NULL
+          SELECT ${COUNTS[view].join(" + ")} AS n, insert_ns FROM blocks WHERE ${MARKS[view]} IS NULL
           ORDER BY insert_ns LIMIT ${COUNTED_MAX + 1}) AS waiting`,
       )) as [Row];
       const oldest = row["oldest"] as bigint | null;

@@ -12,16 +12,12 @@ import {
   SPAN_STATUSES,
   type SpanColumns,
 } from "../../layout/index.ts";
-import { isOwnIdOf, type NewPartition } from "../catalogue/index.ts";
+import { type BlockView, isOwnIdOf, type NewPartition } from "../catalogue/index.ts";
 import { orderByDay } from "./day-order.ts";
 import { FILES, type FileView, spanName } from "./files.ts";
 import type { ParquetWriter } from "./parquet-writer.ts";
 import { joinSpans } from "./span-halves.ts";
 import { BatchTexts, type PartColumn, Staging, type StagingColumns } from "./staging.ts";
-
-/** Tables of blocks; the files of one are made, and fail, together. */
-export const WRITTEN_VIEWS = ["log_entries", "measures", "metrics", "spans"] as const;
-export type WrittenView = (typeof WRITTEN_VIEWS)[number];
 
 /** A day is a file: otherwise a block could have a file made for each of its rows. */
 const DAYS_PER_BATCH = 64;
@@ -86,7 +82,7 @@ const STATUS = named("status", SPAN_STATUSES);
 
 /** How the rows of a kind of file are gathered, and what is selected of them. */
 const STAGED: Readonly<
-  Record<FileView, { view: WrittenView; time: string; columns: StagingColumns; select: string }>
+  Record<FileView, { view: BlockView; time: string; columns: StagingColumns; select: string }>
 > = {
   log_entries: {
     view: "log_entries",
@@ -175,7 +171,7 @@ export class BlockFiles {
   }
 
   /** Writes the rows that blocks have for a view. */
-  async write(view: WrittenView, blocks: readonly BlockBytes[]): Promise<WrittenBlocks> {
+  async write(view: BlockView, blocks: readonly BlockBytes[]): Promise<WrittenBlocks> {
     const damaged: WrittenBlocks["damaged"] = [];
     const decoded: DecodedBlock[] = [];
     for (const block of blocks) {
@@ -223,7 +219,7 @@ export class BlockFiles {
     await this.#sources.append(this.writer.database, this.#texts, gathered, all);
   }
 
-  #stage(view: WrittenView, blocks: readonly DecodedBlock[]): void {
+  #stage(view: BlockView, blocks: readonly DecodedBlock[]): void {
     const staging = (file: FileView) => this.#stagings.get(file)!;
     if (view === "spans") {
       const { spans, opens, closes } = joinSpans(blocks);

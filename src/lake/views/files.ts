@@ -2,6 +2,7 @@
 // are on disk were written by this table, so a column's id never changes and is never given to another.
 
 import { SPAN_NAME_PROPERTY } from "../../layout/index.ts";
+import { sqlText } from "../sql-text.ts";
 
 /** Kinds of files. Three of them make up the table `spans`. */
 export const FILE_VIEWS = [
@@ -154,9 +155,6 @@ export const FILES: Readonly<Record<FileView, FileFormat>> = {
   },
 };
 
-/** Kinds of spans by number. */
-export const SPAN_KINDS = ["internal", "server", "client", "producer", "consumer"] as const;
-
 /** The columns of a view's files, as JSON: equal for the same columns. */
 export function columnsText(view: FileView): string {
   return COLUMN_TEXTS[view];
@@ -178,7 +176,7 @@ export function copySql(view: FileView, select: string, path: string): string {
       ? `${name}: ${id}`
       : `${name}: {__duckdb_field_id: ${id}, key: ${entry.key}, value: ${entry.value}}`,
   );
-  return `COPY (${select}) TO '${path}' (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, USE_TMP_FILE false, PARQUET_VERSION V2, FIELD_IDS {${ids.join(", ")}})`;
+  return `COPY (${select}) TO ${sqlText(path)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, USE_TMP_FILE false, PARQUET_VERSION V2, FIELD_IDS {${ids.join(", ")}})`;
 }
 
 /** The name of a span, which its end may have changed. @param properties those of the end */

@@ -2,16 +2,16 @@
 // are made first. The query's process gets nothing else (src/lake/query).
 
 import { join } from "node:path";
-import type {
-  BlockRow,
-  Catalogue,
-  ProcessRow,
-  StreamRow,
-  TimeRange,
-  ViewState,
+import {
+  BLOCK_VIEWS,
+  type BlockRow,
+  type Catalogue,
+  type ProcessRow,
+  type StreamRow,
+  type TimeRange,
+  type ViewState,
 } from "../catalogue/index.ts";
 import { FOREVER_NS } from "../times.ts";
-import { WRITTEN_VIEWS } from "./block-files.ts";
 import type { FileView } from "./files.ts";
 import type { Materializer } from "./materializer.ts";
 import {
@@ -124,7 +124,7 @@ export class LakeTables {
     const tables = TABLES.filter((table) => names.includes(table));
     const views = new Set(tables.flatMap((table) => FILES_OF[table]));
     const { dir, materializer, state, pinned } = this.#parts;
-    for (const view of WRITTEN_VIEWS) {
+    for (const view of BLOCK_VIEWS) {
       if (views.has(view)) await materializer.ensure(view, range, signal);
     }
     // In one look: a file that is put in the place of others is seen, or they are.

@@ -6,13 +6,15 @@ import type { Log } from "../../guard/index.ts";
 import { BlobMissingError, type Blobs } from "../blobs/index.ts";
 import {
   type BlockRow,
+  type BlockView,
   type Catalogue,
   CatalogueConflictError,
+  rowsFor,
   type TimeRange,
   type ViewState,
 } from "../catalogue/index.ts";
 import { FOREVER_NS, laterOf } from "../times.ts";
-import type { BlockBytes, WrittenBlocks, WrittenView } from "./block-files.ts";
+import type { BlockBytes, WrittenBlocks } from "./block-files.ts";
 import { type FileThread, FileThreadError } from "./file-thread.ts";
 
 /** What one transaction and one file of each day is made of, at most; a block may have more by itself. */
@@ -23,13 +25,6 @@ const BATCH_BLOCKS = 1_000;
 const RETRY_MS = 5_000;
 /** Ends of spans are looked for in so much time after a range, then in four times as much, and so on. */
 const FIRST_WINDOW_NS = 2_000_000_000n;
-
-const ROWS: Readonly<Record<WrittenView, (block: BlockRow) => number>> = {
-  log_entries: ({ logs }) => logs,
-  measures: ({ measures }) => measures,
-  metrics: ({ metrics }) => metrics,
-  spans: ({ spans, opens, closes }) => spans + opens + closes,
-};
 
 /** A block in memory of its own, which a thread may take. */
 type OwnBytes = BlockBytes & { bytes: Uint8Array<ArrayBuffer> };
@@ -48,7 +43,7 @@ class Lane {
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
-    readonly view: WrittenView,
+    readonly view: BlockView,
     readonly thread: Runner,
   ) {}
 
@@ -88,7 +83,7 @@ export class Materializer {
   }
 
   /** Views that fail at the moment, and why. */
-  get failures(): { view: WrittenView; message: string }[] {
+  get failures(): { view: BlockView; message: string }[] {
     return this.#lanes.flatMap(({ view, failure }) =>
       failure === undefined ? [] : [{ view, message: failure.message }],
     );
@@ -114,7 +109,7 @@ export class Materializer {
    * Makes what is missing of a view for a range. Several who ask at once wait for the same batches.
    * @throws ViewFailedError, or the signal's reason when the caller has gone
    */
-  async ensure(view: WrittenView, range: TimeRange, signal: AbortSignal): Promise<void> {
+  async ensure(view: BlockView, range: TimeRange, signal: AbortSignal): Promise<void> {
     const lane = this.#lanes.find((each) => each.view === view)!;
     // Who misses nothing does not wait for what is being made of other ranges.
     if ((await this.#waiting(lane, range, 1)).length > 0) await this.#drain(lane, range, signal);
@@ -200,7 +195,7 @@ export class Materializer {
   /** @returns how many of the first blocks are done with */
   async #batch(lane: Lane, blocks: readonly BlockRow[]): Promise<number> {
     const { view } = lane;
-    const batch = someOf(blocks, ROWS[view]);
+    const batch = someOf(blocks, (block) => rowsFor(view, block));
     let failure: WrittenBlocks["failure"];
     try {
       const given = await this.#read(lane, batch);
@@ -253,7 +248,7 @@ export class Materializer {
   }
 
   async #setAside(
-    view: WrittenView,
+    view: BlockView,
     blocks: readonly { blockId: string; reason: string }[],
   ): Promise<void> {
     const { state, log } = this.#parts;
@@ -266,7 +261,7 @@ export class Materializer {
     }
   }
 
-  async #commit(view: WrittenView, { blockIds, partitions }: WrittenBlocks): Promise<void> {
+  async #commit(view: BlockView, { blockIds, partitions }: WrittenBlocks): Promise<void> {
     try {
       await this.#parts.catalogue.addPartitions(view, blockIds, partitions);
     } catch (error) {

@@ -2,13 +2,13 @@
 // does not fit into its memory. No row is lost on the way: what comes out is counted.
 
 import type { NewPartition } from "../catalogue/index.ts";
+import { parquetSql } from "../sql-text.ts";
 import { FILES, type FileView, spanName } from "./files.ts";
-import { listOfFiles, type ParquetWriter } from "./parquet-writer.ts";
+import type { ParquetWriter } from "./parquet-writer.ts";
 import type { OldFile, Tasks } from "./worker-protocol.ts";
 
 function from(writer: ParquetWriter, files: readonly { file: string }[]): string {
-  const paths = files.map(({ file }) => writer.pathOf(file));
-  return `read_parquet(${listOfFiles(paths)}, hive_partitioning = false, union_by_name = true)`;
+  return parquetSql(files.map(({ file }) => writer.pathOf(file)));
 }
 
 function rowsOf(files: readonly { rows: number }[]): number {

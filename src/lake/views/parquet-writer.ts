@@ -142,8 +142,3 @@ function statisticsOf(row: CopiedFile): Statistics {
     ]),
   );
 }
-
-/** A name for statements that name many files. */
-export function listOfFiles(paths: readonly string[]): string {
-  return `[${paths.map((path) => `'${path.replaceAll("'", "''")}'`).join(", ")}]`;
-}

@@ -2,6 +2,7 @@
 // here: a row is in it when its time is, and a span when it began in it, whichever files hold it.
 
 import type { TimeRange } from "../catalogue/index.ts";
+import { parquetSql, sqlTexts } from "../sql-text.ts";
 import { FOREVER_NS } from "../times.ts";
 import { FILES, type FileView, spanName } from "./files.ts";
 
@@ -88,8 +89,7 @@ export function createTableSql(
  * no condition is moved below a LIMIT.
  */
 function fenced(select: string, apps: readonly string[]): string {
-  const list = apps.map((app) => `'${app.replaceAll("'", "''")}'`).join(", ");
-  return `SELECT * FROM (${select}) WHERE ${apps.length === 0 ? "false" : `app IN (${list})`} LIMIT ${FOREVER_NS}`;
+  return `SELECT * FROM (${select}) WHERE ${apps.length === 0 ? "false" : `app IN (${sqlTexts(apps)})`} LIMIT ${FOREVER_NS}`;
 }
 
 interface ColumnDescription {
@@ -186,10 +186,8 @@ function read(view: FileView, files: FilesByView): string {
     const none = columns.map(({ name, type }) => `NULL::${type} AS ${name}`);
     return `(SELECT ${none.join(", ")} WHERE false)`;
   }
-  const list = paths.map((path) => `'${path.replaceAll("'", "''")}'`).join(", ");
   const names = columns.map(({ name }) => name).join(", ");
-  const byName = files[view]?.areAlike === true ? "" : ", union_by_name = true";
-  return `(SELECT ${names} FROM read_parquet([${list}], hive_partitioning = false${byName}))`;
+  return `(SELECT ${names} FROM ${parquetSql(paths, files[view]?.areAlike)})`;
 }
 
 /** Columns that whole spans and spans in halves have as they are. */

@@ -1,7 +1,7 @@
 // What the lake and its threads that write Parquet tell each other. A thread does one thing after the other.
 
-import type { NewPartition } from "../catalogue/index.ts";
-import type { BlockBytes, WrittenBlocks, WrittenView } from "./block-files.ts";
+import type { BlockView, NewPartition } from "../catalogue/index.ts";
+import type { BlockBytes, WrittenBlocks } from "./block-files.ts";
 import type { FileView } from "./files.ts";
 
 /** A file that there is, below the lake's folder. */
@@ -14,7 +14,7 @@ export interface OldFile {
 /** Each thing that can be asked for: what is given, and what comes of it. */
 export interface Tasks {
   /** Makes files out of blocks. */
-  blocks: { given: { view: WrittenView; blocks: BlockBytes[] }; done: WrittenBlocks };
+  blocks: { given: { view: BlockView; blocks: BlockBytes[] }; done: WrittenBlocks };
   /** Makes one file out of several of the same view and day. */
   merge: { given: { view: FileView; files: OldFile[] }; done: NewPartition[] };
   /**

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parquetMetadata, parquetReadObjects } from "hyparquet";
+import { BLOCK_VIEWS } from "../../../src/lake/catalogue/index.ts";
 import type { NewPartition } from "../../../src/lake/index.ts";
-import { BlockFiles, WRITTEN_VIEWS } from "../../../src/lake/views/block-files.ts";
+import { BlockFiles } from "../../../src/lake/views/block-files.ts";
 import { FILE_VIEWS, FILES, type FileView } from "../../../src/lake/views/files.ts";
 import { ParquetWriter } from "../../../src/lake/views/parquet-writer.ts";
 import {
@@ -40,7 +41,7 @@ const DAY_NS = 86_400_000_000_000n;
 /** Writes, and gives the partitions of each kind of file. */
 async function partitions(blocks: readonly MadeBlock[]) {
   const all: NewPartition[] = [];
-  for (const view of WRITTEN_VIEWS) {
+  for (const view of BLOCK_VIEWS) {
     const { partitions: written, blockIds, damaged, failure } = await files.write(view, blocks);
     expect({ damaged, failure }).toEqual({ damaged: [], failure: undefined });
     expect(blockIds).toEqual(blocks.map(({ blockId }) => blockId));
