@@ -3,6 +3,7 @@
 //
 //   DIR/lock                     held by the agent whose spool it is
 //   DIR/0000000001-<id>.seg …    segments (src/layout/events/block/segment.ts) in the order in which they were made
+//   DIR/probe                    for a moment, to see whether a full disk has room again
 //   DIR/refused/…                segments that the lake refused for good; they go first when room is needed
 //
 // A kill takes nothing that was written: the kernel has it. What a power failure takes is in docs/decisions/0051.
@@ -127,6 +128,9 @@ const SYNC_AFTER_MS = 1_000;
 const QUIET_MS = 2_000;
 const OWNERS = { uids: ownUids(), refusedMode: OTHERS_WRITE };
 const OLD = { sealedMs: 0, isSynced: false };
+/** Written and removed to see whether there is room. */
+const PROBE = "probe";
+const PROBE_BYTES = 64 << 10;
 const NAME = /^(\d{10})-([0-9a-f]{32})\.seg$/;
 
 export class Spool {
@@ -280,6 +284,7 @@ export class Spool {
       segment.isSynced = true;
       sync(segment.path);
     }
+    this.#tryAgain();
     const openMs = this.#isBehind ? OPEN_WHILE_BEHIND_MS : OPEN_MS;
     let isAny = false;
     for (const [owner, open] of this.#open) {
@@ -565,6 +570,26 @@ export class Spool {
     this.#options.onTrouble?.(`the spool ${this.#options.folder} cannot be used: ${message}`);
   }
 
+  /** Where nothing is recorded meanwhile nobody else finds out that there is room again. */
+  #tryAgain(): void {
+    if (this.#trouble === undefined || performance.now() - this.#trouble.lastMs < QUIET_MS) return;
+    const path = join(this.#options.folder, PROBE);
+    try {
+      const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+      const fd = openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
+      try {
+        writeWhole(fd, new Uint8Array(PROBE_BYTES), 0);
+      } finally {
+        closeSync(fd);
+      }
+      this.#worked();
+    } catch (error) {
+      this.#failed(error as Error);
+    } finally {
+      removeAnyway(path);
+    }
+  }
+
   #worked(): void {
     const trouble = this.#trouble;
     // On a disk that is nearly full some blocks find room and others do not.
@@ -635,6 +660,14 @@ function openLock(path: string): number {
   if (found.isFile() && OWNERS.uids.includes(found.uid)) return fd;
   closeSync(fd);
   throw new SpoolError(`${path} is no plain file of this user`);
+}
+
+function removeAnyway(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The next one writes over it.
+  }
 }
 
 /** The lock holds without it: a disk may be full. */

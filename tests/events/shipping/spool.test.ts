@@ -5,6 +5,7 @@ import {
   appendFileSync,
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -401,10 +402,11 @@ describe.skipIf(!canMount)("a full disk", () => {
       await until("all has arrived", () => lake.numbers().length === n);
       expect(lake.numbers()).toEqual(Array.from({ length: n }, (_, i) => i));
       expect(status()!.lost).toMatchObject({ size: 0, damaged: 0 });
-      await until("it is said", () => {
-        mv.log.error("after", { n: n++ });
-        return said.some((text) => text.includes("can be used again"));
-      });
+      await until("it is said, also where nothing is recorded any more", () =>
+        said.some((text) => text.includes("can be used again")),
+      );
+      await until("it is shown", () => status()!.trouble === undefined);
+      expect(existsSync(join(path, "spool/probe"))).toBe(false);
       const ofSpool = said.filter((text) => text.includes("the spool"));
       expect(ofSpool).toEqual([
         expect.stringContaining("cannot be used: ENOSPC"),
