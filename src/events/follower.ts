@@ -1,5 +1,6 @@
 // Follows the rings of services: hands out rows as events come, a span as one row at its end, and what was refused.
 
+import { statSync } from "node:fs";
 import { ownUids, unixMs } from "../ffi/index.ts";
 import {
   type EventProperties,
@@ -136,6 +137,26 @@ export class EventFollower {
     return rows.sort((a, b) => a.timeMs - b.timeMs);
   }
 
+  /** What there is besides the rings that are wanted: services as `app/service`, and how many rings other users have. */
+  others(): { services: string[]; foreign: number } {
+    const { poolDir } = this.#options;
+    const uids = ownUids();
+    const services = new Set<string>();
+    let foreign = 0;
+    for (const { path } of ringsNamed(poolDir)) {
+      const owner = statSync(path, { throwIfNoEntry: false })?.uid;
+      if (owner !== undefined && !uids.includes(owner)) foreign++;
+      else if (!this.#followed.has(path)) {
+        const name = serviceOf(path, {
+          uids,
+          ...(poolDir === undefined ? {} : { folder: poolDir }),
+        });
+        if (name !== undefined) services.add(name);
+      }
+    }
+    return { services: [...services].sort(), foreign };
+  }
+
   close(): void {
     for (const { ring } of this.#followed.values()) ring.close();
     this.#followed.clear();
@@ -256,6 +277,18 @@ export class EventFollower {
     for (const begin of spans.values()) {
       rows.push(spanRow(fromOf(ring.header, begin.timeMs), begin, status, undefined));
     }
+  }
+}
+
+function serviceOf(path: string, owners: Parameters<typeof OpenRing.open>[1]): string | undefined {
+  try {
+    const ring = OpenRing.open(path, owners);
+    const { app, service } = ring.header;
+    ring.close();
+    return `${app}/${service}`;
+  } catch {
+    // It is gone, or no ring.
+    return undefined;
   }
 }
 

@@ -7,6 +7,7 @@ export { LakeError } from "./lake/lake-error.ts";
 export { lastMs, type TimeRange } from "./lake/time-range.ts";
 export {
   type AnswerOutput,
+  emptyHint,
   endingText,
   QUERY_FORMATS,
   type QueryFormat,

@@ -22,7 +22,7 @@ function recorded(host: TestHost): void {
 async function tailed(host: TestHost, ...flags: string[]): Promise<Record<string, unknown>[]> {
   const all = ["events", "tail", "--once", "--pool-dir", host.poolDir, ...flags];
   const { stdout, stderr, exitCode } = await runCli(all);
-  expect([exitCode, stderr.replace(/.*there are no events.*\n/, "")]).toEqual([0, ""]);
+  expect([exitCode, stderr.replace(/^microview: no service matches .*\n/, "")]).toEqual([0, ""]);
   return stdout
     .split("\n")
     .filter((line) => line !== "")
@@ -68,6 +68,21 @@ describe("microview events tail --once", () => {
     ]);
     expect([exitCode, stdout]).toEqual([0, ""]);
     expect(stderr).toContain("there are no events");
+  });
+
+  test("says which filter nothing fits, and which services there are", async () => {
+    await using host = new TestHost();
+    recorded(host);
+    const told = async (...flags: string[]) => {
+      const all = ["events", "tail", "--once", "--pool-dir", host.poolDir, ...flags];
+      return (await runCli(all)).stderr;
+    };
+    expect(await told("--app", "bank")).toBe(
+      "microview: no service matches --app bank; there are shop/auth, shop/cart\n",
+    );
+    expect(await told("--service", "cart", "--level", "fatal")).toBe(
+      "microview: nothing matches --level fatal yet, of 1 event\n",
+    );
   });
 
   test("has help about one action alone", async () => {

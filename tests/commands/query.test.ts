@@ -108,6 +108,14 @@ describe("microview query", () => {
     expect(stdout).toBe("┌───┐\n│ A\\x1b │\n└───┘\n");
   });
 
+  test("says why metrics may be empty", async () => {
+    await using host = new TestHost();
+    const lake = new FakeLake(host, () => answer({ name: "VARCHAR" }, []));
+    const ask = async (sql: string) => (await runCli(["query", sql, "--lake", lake.url])).stderr;
+    expect(await ask("select name from metrics")).toContain("start it with --otlp URL too");
+    expect(await ask("select name from spans")).toBe("");
+  });
+
   test("passes on what the lake writes as CSV", async () => {
     await using host = new TestHost();
     const lake = new FakeLake(host, () => "a,b\n1,2\n");

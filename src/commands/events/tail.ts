@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { CliError, once, stopSignal, styleFor, UsageError } from "../../command-line/index.ts";
 import { EventFollower, type EventRow } from "../../events/index.ts";
 import { LEVELS } from "../../layout/index.ts";
-import { globs, printable } from "../../text/index.ts";
+import { counted, globs, printable } from "../../text/index.ts";
 import { rowJson, rowText, searchText } from "./row-text.ts";
 
 /** Not less, so that looking at a ring's head costs its writer nothing (docs/decisions/0044). */
@@ -40,10 +40,13 @@ export async function tail(options: Options): Promise<void> {
   });
   try {
     for (let round = 0; !stop.aborted; round++) {
-      const rows = follower.next(isOnce).filter(isWanted);
+      const all = follower.next(isOnce);
+      const rows = all.filter(isWanted);
       const text = rows.map((row) => (isText ? rowText(row, style) : rowJson(row))).join("");
       if (text !== "" && !process.stdout.write(text)) await drained(stop);
-      if (round === 0 && follower.ringsSeen === 0) process.stderr.write(NOTHING_YET);
+      if (round === 0 && rows.length === 0) {
+        process.stderr.write(whyNothing(options, follower, all.length));
+      }
       if (isOnce) break;
       await Promise.race([Bun.sleep(EVERY_MS), once(stop)]);
     }
@@ -63,6 +66,36 @@ function checkFolder(poolDir: string): void {
       cause: error,
     });
   }
+}
+
+const SERVICES_SHOWN = 10;
+
+/** Why the first look shows nothing. @param read how many events were read, before --level and --grep */
+function whyNothing(options: Options, follower: EventFollower, read: number): string {
+  const { app, service, level, grep } = options;
+  if (read > 0) {
+    const filters = [
+      ...(level === undefined ? [] : [`--level ${level}`]),
+      ...(grep === undefined ? [] : [`--grep ${grep.source}`]),
+    ];
+    return `microview: nothing matches ${printable(filters.join(" and "))} yet, of ${counted(read, "event")}\n`;
+  }
+  if (follower.ringsSeen > 0) return "microview: the services have recorded nothing yet\n";
+  const { services, foreign } = follower.others();
+  const named = [
+    ...app.map((each) => `--app ${each}`),
+    ...service.map((each) => `--service ${each}`),
+  ];
+  if (named.length > 0 && services.length > 0) {
+    const more = services.length - SERVICES_SHOWN;
+    const shown =
+      services.slice(0, SERVICES_SHOWN).join(", ") + (more > 0 ? `, and ${more} more` : "");
+    return `microview: no service matches ${printable(named.join(" "))}; there are ${printable(shown)}\n`;
+  }
+  if (foreign > 0) {
+    return `microview: this user has no services here that record; ${counted(foreign, "ring")} of other users may be read by them and root alone: run it as that user, or by sudo\n`;
+  }
+  return NOTHING_YET;
 }
 
 const NOTHING_YET =

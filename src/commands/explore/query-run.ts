@@ -15,6 +15,7 @@ import {
   caretLines,
   Dialogue,
   type Ending,
+  emptyHint,
   endingText,
   type LakeClient,
   LakeError,
@@ -78,6 +79,8 @@ export class QueryRun {
       );
       await file?.complete();
       this.#say(ending, file);
+      const hint = ending === undefined ? undefined : emptyHint(sql, ending);
+      if (hint !== undefined) process.stderr.write(`hint: ${hint}\n`);
     } catch (error) {
       await file?.discard();
       if (stop.aborted) return endedBy(stop);

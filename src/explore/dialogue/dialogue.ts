@@ -5,7 +5,7 @@ import { createInterface, type Interface } from "node:readline";
 import { counted, nearest, printable } from "../../text/index.ts";
 import type { LakeClient, Table } from "../lake/lake-client.ts";
 import { lastMs, type TimeRange } from "../lake/time-range.ts";
-import { type AnswerOutput, endingText, writeAnswer } from "../output/answer.ts";
+import { type AnswerOutput, emptyHint, endingText, writeAnswer } from "../output/answer.ts";
 import { completeSql } from "../sql/completion.ts";
 import { oneLine, statementsIn } from "../sql/statements.ts";
 import {
@@ -153,7 +153,10 @@ export class Dialogue {
     const question = { sql, range, format: this.#format };
     try {
       const ending = await writeAnswer(this.client, question, shown, query.signal);
-      if (ending !== undefined) await this.#say(`${this.#style.dim(endingText(ending))}\n`);
+      if (ending === undefined) return;
+      const hint = emptyHint(sql, ending);
+      const lines = [endingText(ending), ...(hint === undefined ? [] : [`hint: ${hint}`])];
+      await this.#say(lines.map((line) => `${this.#style.dim(line)}\n`).join(""));
     } catch (error) {
       if (query.signal.aborted) await this.#say(`${this.#style.yellow("ended by Ctrl-C")}\n`);
       else await this.#say(this.options.errorText(error, sql));

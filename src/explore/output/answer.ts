@@ -107,6 +107,12 @@ function planText(rows: readonly Row[]): string {
   return rows.map(([, plan]) => `${printableLines(String(plan)).trimEnd()}\n`).join("");
 }
 
+/** What to do about an answer without rows, where something else than the SQL is likely at fault. */
+export function emptyHint(sql: string, { rows }: Ending): string | undefined {
+  if (rows > 0 || !/\b(?:from|join)\s+metrics\b/i.test(sql)) return undefined;
+  return "metrics come by OTLP: an agent with --lake alone sends events, so start it with --otlp URL too";
+}
+
 /** `3 rows · 12 ms · 4 files` */
 export function endingText({ rows, ms, files }: Ending): string {
   return [counted(rows, "row"), formatSeconds(ms / 1000), counted(files, "file")].join(" · ");
