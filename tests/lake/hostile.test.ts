@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import protobuf from "protobufjs";
-import { SegmentError, segmentOf } from "../../src/lake/ingestion/segment.ts";
+import { SEGMENT_BLOCKS_MAX, SegmentError, segmentOf } from "../../src/lake/ingestion/segment.ts";
 import { convert } from "../../src/lake/otlp/convert.ts";
 import { decodeRequest, OtlpError, SIGNALS, type Signal } from "../../src/lake/otlp/messages.ts";
 import { VALUES_MAX, weigh } from "../../src/lake/otlp/weigh.ts";
@@ -235,6 +235,15 @@ test("a small request that would be blown up to very much text is refused", asyn
   const metrics = [{ name: "size", exponentialHistogram: { dataPoints: [point] } }];
   const message = { resourceMetrics: [{ scopeMetrics: [{ metrics }] }] };
   await expect(convert("metrics", message, AS_ANYBODY)).rejects.toThrow(OtlpError);
+});
+
+test("a segment, or a request, of more blocks than anybody sends is refused", async () => {
+  const block = logBlock(0);
+  const segment = encodeSegment(Array.from({ length: SEGMENT_BLOCKS_MAX + 1 }, () => block));
+  expect(() => segmentOf("s1", "blob", segment)).toThrow(`more than ${SEGMENT_BLOCKS_MAX}`);
+  const resource = { scopeLogs: [{ logRecords: [{}] }] };
+  const resourceLogs = Array.from({ length: SEGMENT_BLOCKS_MAX + 1 }, () => resource);
+  await expect(convert("logs", { resourceLogs }, AS_ANYBODY)).rejects.toThrow("more than");
 });
 
 /** Any JSON, with names that OTLP has now and then. */

@@ -2,3 +2,4 @@
 
 export { Disk } from "./disk.ts";
 export { Ingestion, LaterError } from "./ingestion.ts";
+export { SEGMENT_BLOCKS_MAX } from "./segment.ts";

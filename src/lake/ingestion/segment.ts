@@ -12,6 +12,8 @@ import { DAY_NS } from "../times.ts";
 
 /** A block over more days is damaged, and would be written to a file for each of them. */
 const BLOCK_DAYS_MAX = 400n;
+/** Each is a row of the catalogue, in one transaction; agents send some hundred at a time. */
+export const SEGMENT_BLOCKS_MAX = 1 << 14;
 
 /** With the applications of all blocks: one process may have several. */
 export interface ReadSegment extends NewSegment {
@@ -37,7 +39,10 @@ export function segmentOf(segmentId: string, blob: string, bytes: Uint8Array): R
   const processes = new Map<string, ProcessRow>();
   const streams = new Map<string, NewSegment["streams"][number]>();
   const blocks = new Map<string, NewSegment["blocks"][number]>();
-  for (const { offset, block } of framesOf(bytes)) {
+  const frames = framesOf(bytes);
+  if (frames.length > SEGMENT_BLOCKS_MAX)
+    throw new SegmentError(`it has ${frames.length} blocks, more than ${SEGMENT_BLOCKS_MAX}`);
+  for (const { offset, block } of frames) {
     const header = headerOf(block, offset);
     const { stream, process, blockId } = header;
     const { app, processId } = process;

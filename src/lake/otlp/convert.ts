@@ -1,6 +1,7 @@
 // A request of OTLP as blocks: the same request gives the same blocks, so that what is sent again is known.
 
 import { type BlockOrigin, encodeBlock, type Zstd } from "../../layout/index.ts";
+import { SEGMENT_BLOCKS_MAX } from "../ingestion/index.ts";
 import { DAY_NS } from "../times.ts";
 import { charactersOf, columnsOf, type Rows } from "./columns.ts";
 import { logRow } from "./logs.ts";
@@ -55,6 +56,10 @@ export async function convert(
     const { process, stream } = whose;
     const startNs = String(earliest(rows));
     for (const columns of columnsOf(rows)) {
+      if (blocks.length === SEGMENT_BLOCKS_MAX)
+        throw new OtlpError(
+          `the request has more than ${SEGMENT_BLOCKS_MAX} resources: send it in parts`,
+        );
       const at = digest(`${bodyDigest} ${blocks.length}`).slice(0, FIRST_HEX_DIGITS);
       // One bit less, so that what is added stays exact.
       const first = Math.floor(Number.parseInt(at, 16) / 2);

@@ -8,18 +8,17 @@ interface Explained {
   from: number;
 }
 
-/** Blanks and comments, as SQL has them. Comments nest in DuckDB as in PostgreSQL; one that does is left to its parser. */
-const BLANK = /(?:\s|--[^\n]*(?:\n|$)|\/\*(?:(?!\/\*|\*\/)[\s\S])*\*\/)*/y;
+const SPACES = /\s+/y;
 const WORD = /[a-z]+/iy;
 const OPTIONS =
   /\(\s*((?:analy[sz]e|format\s+[a-z]+)(?:\s*,\s*(?:analy[sz]e|format\s+[a-z]+))*)\s*\)/iy;
 const FORMATS = ["default", "text", "json", "yaml", "html", "graphviz", "mermaid"];
 
 export function explained(sql: string): Explained {
-  const start = match(BLANK, sql, 0).length;
+  const start = afterBlanks(sql, 0);
   const word = match(WORD, sql, start);
   if (word.toLowerCase() !== "explain") return { prefix: "", from: 0 };
-  let from = skip(sql, start + word.length);
+  let from = afterBlanks(sql, start + word.length);
   let isAnalyzed = false;
   let format = "";
   const options = match(OPTIONS, sql, from);
@@ -29,10 +28,10 @@ export function explained(sql: string): Explained {
       if (name === "format") format = FORMATS.includes(value!) ? value! : "";
       else isAnalyzed = true;
     }
-    from = skip(sql, from + options.length);
+    from = afterBlanks(sql, from + options.length);
   } else if (/^analy[sz]e$/i.test(match(WORD, sql, from))) {
     isAnalyzed = true;
-    from = skip(sql, from + "analyze".length);
+    from = afterBlanks(sql, from + "analyze".length);
   }
   const asked = [
     ...(isAnalyzed ? ["ANALYZE"] : []),
@@ -41,8 +40,25 @@ export function explained(sql: string): Explained {
   return { prefix: asked.length === 0 ? "EXPLAIN " : `EXPLAIN (${asked.join(", ")}) `, from };
 }
 
-function skip(sql: string, at: number): number {
-  return at + match(BLANK, sql, at).length;
+/**
+ * Where blanks and comments end, as SQL has them. Comments nest in DuckDB as in PostgreSQL; one that does is left to its
+ * parser. Each character is looked at a few times at most: a text may be nothing but beginnings of comments.
+ */
+export function afterBlanks(sql: string, from: number): number {
+  for (let at = from; ; ) {
+    const before = at;
+    at += match(SPACES, sql, at).length;
+    if (sql.startsWith("--", at)) {
+      const end = sql.indexOf("\n", at);
+      at = end < 0 ? sql.length : end + 1;
+    } else if (sql.startsWith("/*", at)) {
+      const inner = sql.indexOf("/*", at + 2);
+      const end = sql.indexOf("*/", at + 2);
+      if (end < 0 || (inner >= 0 && inner < end)) return at;
+      at = end + 2;
+    }
+    if (at === before) return at;
+  }
 }
 
 function match(pattern: RegExp, sql: string, at: number): string {

@@ -3,7 +3,7 @@
 // later DuckDB adds is refused too (docs/decisions/0046). Used by the query process before it runs anything.
 
 import { cutText, nearest, printable } from "../../text/index.ts";
-import { explained } from "./explain.ts";
+import { afterBlanks, explained } from "./explain.ts";
 import { mayCall, TABLE_FUNCTIONS } from "./functions.ts";
 import {
   offsetOfBytes,
@@ -292,8 +292,7 @@ function unparsed(
   // What it parses and finds wrong at once, as an ARRAY of a subquery with two columns.
   if (error_type !== "not implemented")
     return refusal("sql-syntax", error_message, "correct the SQL");
-  const word =
-    /[a-z_]+/i.exec(sql.slice(from).replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, " "))?.[0] ?? "";
+  const word = /[a-z_]+/i.exec(sql.slice(afterBlanks(sql, from)))?.[0] ?? "";
   return refusal("not-a-select", `${word.toUpperCase() || "this"} is refused: it is no SELECT`);
 }
 

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Database } from "../../../src/duckdb/index.ts";
 import { makeTables } from "../../../src/lake/query/answer.ts";
+import { explained } from "../../../src/lake/query/explain.ts";
 import { pass } from "../../../src/lake/query/gate.ts";
 import { QueryError } from "../../../src/lake/query/query-error.ts";
 import { DOORS } from "./fixtures/doors.ts";
@@ -56,6 +57,17 @@ describe("the gate refuses", () => {
 
   test("SQL that is longer than anybody writes", async () => {
     expect((await refusalOf(`SELECT '${"x".repeat(300_000)}'`)).code).toBe("sql-too-long");
+  });
+
+  test("no more than the first of very many beginnings of comments, and looks once at each", () => {
+    for (const blanks of ["/*", "/* ", "--", "/**/", "--\n"]) {
+      const sql = `explain ${blanks.repeat(Math.floor(250_000 / blanks.length))}`;
+      expect(explained(sql).prefix).toBe("EXPLAIN ");
+    }
+    const before = "-- a\n/* b */explain/* c */ analyze --d\n";
+    expect(explained(`${before}/* /* e */ */ select 1`)).toEqual({
+      ...{ prefix: "EXPLAIN (ANALYZE) ", from: before.length },
+    });
   });
 
   test("SQL that nests too deeply, without running out of stack", async () => {

@@ -225,6 +225,14 @@ describe("an error", () => {
     [{ sql: "SELECT 1", from: "yesterday" }, '`from` is no time: "yesterday"'],
     [{ sql: "SELECT 1", to: "2026-12-01" }, "`to` is no time"],
     [{ sql: "SELECT 1", from: 5 }, "`from` is no time"],
+    [{ sql: "SELECT 1", from: "-9999999999999999999" }, "`from` is before 1677 or beyond 2262"],
+    [{ sql: "SELECT 1", from: "9223372036854775808" }, "`from` is before 1677 or beyond 2262"],
+    [{ sql: "SELECT 1", from: "0000-00-00T00:00:00Z" }, "`from` is no time"],
+    [{ sql: "SELECT 1", from: "0001-01-01T00:00:00Z" }, "`from` is before 1677 or beyond 2262"],
+    [
+      { sql: "SELECT 1", to: "9999-12-31T23:59:59.999999999Z" },
+      "`to` is before 1677 or beyond 2262",
+    ],
     [{ sql: "SELECT 1", from: "20", to: "10" }, "`from` is not before `to`"],
   ])("of the request is told: %j", async (query, message) => {
     const error = await errorOf(runner.run(query as never, STAYS));
