@@ -11,6 +11,8 @@ import { until } from "../support/wait.ts";
 setDefaultTimeout(patience(240_000));
 
 const FOR_MS = 15_000;
+/** Services at full speed record millions of lines, whose numbers are told apart in memory. */
+const QUERY_MEMORY = ["--query-memory", "4GiB"];
 
 /** A lake that is killed and started again, at the same address, until it is told to stay. */
 class MortalLake {
@@ -27,7 +29,7 @@ class MortalLake {
   }
 
   static async start(host: TestHost): Promise<MortalLake> {
-    const process = await LakeProcess.start(host);
+    const process = await LakeProcess.start(host, ...QUERY_MEMORY);
     return new MortalLake(host, process, process.url);
   }
 
@@ -37,7 +39,7 @@ class MortalLake {
       await Bun.sleep(300 + Math.random() * 3000);
       await this.process.end("SIGKILL");
       this.deaths++;
-      this.process = await LakeProcess.start(this.host, "--port", port);
+      this.process = await LakeProcess.start(this.host, "--port", port, ...QUERY_MEMORY);
     }
   }
 

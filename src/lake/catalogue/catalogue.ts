@@ -52,11 +52,11 @@ export class Catalogue {
   }
 
   /**
-   * @param path of the SQLite file, made if need be
+   * @param place path of the SQLite file, made if need be, or Bun's options of a PostgreSQL database
    * @throws CatalogueVersionError for the catalogue of a newer microview, CatalogueError for a file that cannot be used
    */
-  static async open(path: string, nowNs: () => bigint = wallNs): Promise<Catalogue> {
-    const db = await Connection.open(path);
+  static async open(place: string | object, nowNs: () => bigint = wallNs): Promise<Catalogue> {
+    const db = await Connection.open(place);
     try {
       await db.write((tx) => prepareSchema(tx));
     } catch (error) {

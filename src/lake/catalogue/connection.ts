@@ -20,16 +20,24 @@ export class Connection {
   readonly read: Reader;
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(writer: SQL, reader: SQL) {
+  private constructor(
+    writer: SQL,
+    reader: SQL,
+    readonly isFile: boolean,
+  ) {
     this.#writer = writer;
     this.#reader = reader;
     this.read = readerOf(reader);
   }
 
-  /** @param path of the SQLite file, made if need be */
-  static async open(path: string): Promise<Connection> {
+  /** @param place path of an SQLite file, made if need be, or Bun's options of a PostgreSQL database */
+  static async open(place: string | object): Promise<Connection> {
     const open = async () => {
-      const sql = new SQL({ adapter: "sqlite", filename: path, bigint: true } as never);
+      if (typeof place === "object") {
+        // One connection each: statements beside a transaction would otherwise come before it or after.
+        return new SQL({ ...place, max: 1, bigint: true } as never);
+      }
+      const sql = new SQL({ adapter: "sqlite", filename: place, bigint: true } as never);
       await sql.unsafe("PRAGMA busy_timeout = 10000");
       await sql.unsafe("PRAGMA journal_mode = WAL");
       // Who was told that a segment is there deletes it: it has to outlive a power cut.
@@ -39,7 +47,7 @@ export class Connection {
     };
     try {
       const writer = await open();
-      return new Connection(writer, await open());
+      return new Connection(writer, await open(), typeof place === "string");
     } catch (error) {
       throw catalogueError(error);
     }
@@ -55,7 +63,7 @@ export class Connection {
   async close(): Promise<void> {
     await this.#last;
     // On a full disk there is no room for it; whoever opens the database next does it.
-    await this.#writer.unsafe("PRAGMA wal_checkpoint(TRUNCATE)").catch(() => {});
+    if (this.isFile) await this.#writer.unsafe("PRAGMA wal_checkpoint(TRUNCATE)").catch(() => {});
     await this.#reader.close();
     await this.#writer.close();
   }
