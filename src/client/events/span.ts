@@ -58,15 +58,21 @@ export class Span {
   /** @internal with its number in the ring, and the id of its trace */
   constructor(
     recorder: Recorder,
+    /** @internal */
     readonly sequence: number,
+    /** @internal how many spans are above it */
     readonly depth: number,
     /** @internal */
     readonly shape: number,
     /** @internal those of its trace */
     readonly flags: number,
+    /** @internal */
     readonly trace0: number,
+    /** @internal */
     readonly trace1: number,
+    /** @internal */
     readonly trace2: number,
+    /** @internal */
     readonly trace3: number,
   ) {
     this.recorder = recorder;
