@@ -3,6 +3,7 @@
 
 import type { LakeClient } from "../lake/lake-client.ts";
 import { LakeError } from "../lake/lake-error.ts";
+import { text, timeNs } from "../lake/row-values.ts";
 import { around, type TimeRange } from "../lake/time-range.ts";
 import { hasDigits } from "../trace/trace-ids.ts";
 import { TracePackets } from "./trace-packets.ts";
@@ -116,9 +117,9 @@ async function extentOf(
   if (rows === 0) return undefined;
   return {
     rows,
-    beginNs: integer(row!["first_text"]),
-    lastNs: integer(row!["last_text"]),
-    endNs: integer(row!["end_text"]),
+    beginNs: timeNs(row!["first_text"]),
+    lastNs: timeNs(row!["last_text"]),
+    endNs: timeNs(row!["end_text"]),
   };
 }
 
@@ -170,8 +171,8 @@ function sourcesOf(traceId: string | undefined): Source[] {
           target: text(row["target"]),
           place: text(row["place"]),
           properties: row["properties"],
-          beginNs: integer(row["begin_text"]),
-          endNs: row["end_text"] === null ? undefined : integer(row["end_text"]),
+          beginNs: timeNs(row["begin_text"]),
+          endNs: row["end_text"] === null ? undefined : timeNs(row["end_text"]),
         }),
     },
     {
@@ -189,7 +190,7 @@ function sourcesOf(traceId: string | undefined): Source[] {
           message: text(row["message"]),
           spanId: text(row["span_id"]),
           properties: row["properties"],
-          timeNs: integer(row["time_text"]),
+          timeNs: timeNs(row["time_text"]),
         }),
     },
     {
@@ -204,7 +205,7 @@ function sourcesOf(traceId: string | undefined): Source[] {
           name: text(row["name"]),
           unit: text(row["unit"]),
           value: Number(row["value"]),
-          timeNs: integer(row["time_text"]),
+          timeNs: timeNs(row["time_text"]),
         }),
     },
   ];
@@ -228,13 +229,4 @@ function placeOf(row: Record<string, unknown>) {
     service: text(row["service"]),
     host: text(row["host"]),
   };
-}
-
-function text(value: unknown): string {
-  return value === null || value === undefined ? "" : String(value);
-}
-
-function integer(value: unknown): bigint {
-  if (/^-?\d+$/.test(String(value))) return BigInt(String(value));
-  throw new LakeError("what answers is no lake: a time is no number");
 }

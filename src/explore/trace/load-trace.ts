@@ -2,6 +2,7 @@
 
 import type { LakeClient } from "../lake/lake-client.ts";
 import { LakeError } from "../lake/lake-error.ts";
+import { integer, text } from "../lake/row-values.ts";
 import { around, type TimeRange } from "../lake/time-range.ts";
 import { extentOf, type Trace, type TraceLog, type TraceSpan } from "./trace.ts";
 import { hasDigits, noSuchTrace, traceIdOf } from "./trace-ids.ts";
@@ -124,14 +125,6 @@ function logOf(row: Record<string, unknown>): TraceLog {
     message: text(row["message"]),
     properties: row["properties"],
   };
-}
-
-function text(value: unknown): string {
-  return value === null || value === undefined ? "" : String(value);
-}
-
-function integer(value: unknown): bigint | undefined {
-  return /^-?\d+$/.test(String(value)) ? BigInt(String(value)) : undefined;
 }
 
 /** An id of the answer goes into the next question only as what it should be. */
