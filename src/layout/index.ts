@@ -156,6 +156,7 @@ export {
   type RingHeader,
   ringGeometry,
 } from "./events/header.ts";
+export { levelOfSeverity, OTEL_COUNT_MAX, OTEL_PROPERTY } from "./events/otel.ts";
 export { type Refusals, type RingEvent, RingReader } from "./events/ring-reader.ts";
 export { isSampled, sampleThreshold } from "./events/sampling.ts";
 export { SecretNames } from "./events/secrets.ts";

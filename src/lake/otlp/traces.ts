@@ -1,5 +1,6 @@
 // OTLP's spans as rows (opentelemetry-proto, trace/v1). Events, links and the status's message are properties.
 
+import { OTEL_COUNT_MAX, OTEL_PROPERTY } from "../../layout/index.ts";
 import { pairsIn, Room, type Value } from "./attributes.ts";
 import type { SpanRow } from "./columns.ts";
 import { idIn, longIn, type Message, messageIn, messagesIn, numberIn, textIn } from "./messages.ts";
@@ -62,22 +63,21 @@ function propertiesOf(
   const dropped = numberIn(span, "droppedAttributesCount") + room.dropped;
   const all = {
     ...attributes,
-    ...(message === "" ? {} : { "otel.status_message": message.slice(0, 10_000).toWellFormed() }),
-    ...(state === "" ? {} : { "otel.trace_state": state.slice(0, 1_000).toWellFormed() }),
-    ...(events.length === 0 ? {} : { "otel.events": events.slice(0, PARTS_MAX) }),
-    ...(links.length === 0 ? {} : { "otel.links": links.slice(0, PARTS_MAX) }),
-    ...(dropped > 0 ? { "otel.dropped_attributes": dropped } : {}),
-    ...beyond("otel.dropped_events", events.length, numberIn(span, "droppedEventsCount")),
-    ...beyond("otel.dropped_links", links.length, numberIn(span, "droppedLinksCount")),
+    ...(message === ""
+      ? {}
+      : { [OTEL_PROPERTY.statusMessage]: message.slice(0, 10_000).toWellFormed() }),
+    ...(state === "" ? {} : { [OTEL_PROPERTY.traceState]: state.slice(0, 1_000).toWellFormed() }),
+    ...(events.length === 0 ? {} : { [OTEL_PROPERTY.events]: events.slice(0, OTEL_COUNT_MAX) }),
+    ...(links.length === 0 ? {} : { [OTEL_PROPERTY.links]: links.slice(0, OTEL_COUNT_MAX) }),
+    ...(dropped > 0 ? { [OTEL_PROPERTY.droppedAttributes]: dropped } : {}),
+    ...beyond(OTEL_PROPERTY.droppedEvents, events.length, numberIn(span, "droppedEventsCount")),
+    ...beyond(OTEL_PROPERTY.droppedLinks, links.length, numberIn(span, "droppedLinksCount")),
   };
   return Object.keys(all).length === 0 ? "" : JSON.stringify(all);
 }
 
-/** As OpenTelemetry's SDKs limit events and links of a span. */
-const PARTS_MAX = 128;
-
 function beyond(key: string, count: number, droppedBefore: number): Record<string, number> {
-  const dropped = droppedBefore + Math.max(0, count - PARTS_MAX);
+  const dropped = droppedBefore + Math.max(0, count - OTEL_COUNT_MAX);
   return dropped > 0 ? { [key]: dropped } : {};
 }
 

@@ -1,6 +1,8 @@
 // How much a span may have, as the environment or the program says.
 // https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#attribute-limits
 
+import { OTEL_COUNT_MAX } from "../../layout/index.ts";
+
 export interface SpanLimits {
   /** Attributes of a span. @default 128 */
   attributeCountLimit?: number;
@@ -18,8 +20,6 @@ export interface SpanLimits {
 
 export type Limits = Readonly<Required<SpanLimits>>;
 
-const COUNT = 128;
-
 export function limitsOf(
   given: SpanLimits | undefined,
   env: Readonly<Record<string, string | undefined>>,
@@ -35,7 +35,7 @@ export function limitsOf(
   return {
     attributeCountLimit: from(
       given?.attributeCountLimit,
-      COUNT,
+      OTEL_COUNT_MAX,
       ...["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"],
     ),
     attributeValueLengthLimit: from(
@@ -43,16 +43,16 @@ export function limitsOf(
       Number.POSITIVE_INFINITY,
       ...["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"],
     ),
-    eventCountLimit: from(given?.eventCountLimit, COUNT, "OTEL_SPAN_EVENT_COUNT_LIMIT"),
-    linkCountLimit: from(given?.linkCountLimit, COUNT, "OTEL_SPAN_LINK_COUNT_LIMIT"),
+    eventCountLimit: from(given?.eventCountLimit, OTEL_COUNT_MAX, "OTEL_SPAN_EVENT_COUNT_LIMIT"),
+    linkCountLimit: from(given?.linkCountLimit, OTEL_COUNT_MAX, "OTEL_SPAN_LINK_COUNT_LIMIT"),
     attributePerEventCountLimit: from(
       given?.attributePerEventCountLimit,
-      COUNT,
+      OTEL_COUNT_MAX,
       "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
     ),
     attributePerLinkCountLimit: from(
       given?.attributePerLinkCountLimit,
-      COUNT,
+      OTEL_COUNT_MAX,
       "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
     ),
   };

@@ -3,7 +3,7 @@
 
 import type { Context, Span } from "@opentelemetry/api";
 import type { Recorder } from "../../client/index.ts";
-import { LEVELS } from "../../layout/index.ts";
+import { LEVELS, levelOfSeverity, OTEL_PROPERTY } from "../../layout/index.ts";
 import { activeContext } from "../api.ts";
 import { clientOf, type EventsProviderOptions, type OwnedClient } from "./client.ts";
 import { spanIn } from "./context.ts";
@@ -36,12 +36,6 @@ export type LoggerProviderOptions = EventsProviderOptions & {
   processors?: readonly unknown[];
 };
 
-/** By severity number less one, divided by four: 1–4 is trace, 21–24 fatal. */
-const BY_SEVERITY = ["trace", "debug", "info", "warn", "error", "fatal"].map((level) =>
-  LEVELS.indexOf(level as (typeof LEVELS)[number]),
-);
-const SEVERITY_MAX = 24;
-const INFO = LEVELS.indexOf("info");
 /** A time that differs by more from now says something by itself. */
 const LATE_MS = 1000;
 
@@ -92,7 +86,7 @@ class ScopeLogger implements Logger {
   }
 
   enabled({ severityNumber }: Parameters<Logger["enabled"]>[0] = {}): boolean {
-    return !this.#recorder.gate.hidesLog(levelOf(severityNumber, undefined));
+    return !this.#recorder.gate.hidesLog(levelOfSeverity(severityNumber, undefined));
   }
 
   emit(record: LogRecord): void {
@@ -104,7 +98,7 @@ class ScopeLogger implements Logger {
   }
 
   #emit(record: LogRecord): void {
-    const level = levelOf(record.severityNumber, record.severityText);
+    const level = levelOfSeverity(record.severityNumber, record.severityText);
     if (this.#recorder.gate.hidesLog(level)) return;
     const context = record.context ?? activeContext();
     const span = context === undefined ? undefined : spanIn(context);
@@ -133,7 +127,7 @@ function messageOf({ body, exception }: LogRecord): string {
   return String(body);
 }
 
-/** What of a record is neither its message nor an attribute, as the lake's receiver of OTLP names it. */
+/** What of a record is neither its message nor an attribute. */
 function told(
   { body, eventName, severityText, exception, timestamp }: LogRecord,
   level: number,
@@ -141,14 +135,14 @@ function told(
 ): Record<string, unknown> | undefined {
   const found: Record<string, unknown> = { ...foreign };
   if (typeof body === "object" && body !== null) found["body"] = body;
-  if (eventName !== undefined && eventName !== "") found["otel.event_name"] = eventName;
+  if (eventName !== undefined && eventName !== "") found[OTEL_PROPERTY.eventName] = eventName;
   if (typeof severityText === "string" && severityText.toLowerCase() !== LEVELS[level]) {
-    found["otel.severity_text"] = severityText;
+    found[OTEL_PROPERTY.severityText] = severityText;
   }
   if (exception !== undefined && exception !== null) found["error"] = exception;
   const timeNs = timestamp === undefined ? undefined : unixNs(timestamp);
   if (timeNs !== undefined && Math.abs(Number(timeNs) / 1e6 - Date.now()) > LATE_MS) {
-    found["otel.time_ns"] = timeNs;
+    found[OTEL_PROPERTY.timeNs] = timeNs;
   }
   for (const _ in found) return found;
   return undefined;
@@ -162,13 +156,4 @@ function idsOf(span: Span): Record<string, string> | undefined {
   } catch {
     return undefined;
   }
-}
-
-function levelOf(severity: number | undefined, text: unknown): number {
-  if (severity !== undefined && severity >= 1 && severity <= SEVERITY_MAX) {
-    return BY_SEVERITY[Math.floor((severity - 1) / 4)]!;
-  }
-  const word = typeof text === "string" ? text.toLowerCase() : "";
-  const index = LEVELS.indexOf((word === "warning" ? "warn" : word) as (typeof LEVELS)[number]);
-  return index < 0 ? INFO : index;
 }

@@ -11,6 +11,7 @@ import type {
   TimeInput,
 } from "@opentelemetry/api";
 import type { Recorder, Span } from "../../client/index.ts";
+import { OTEL_PROPERTY } from "../../layout/index.ts";
 import { cutValue, type Limits, limited } from "./limits.ts";
 import { unixNs } from "./time.ts";
 
@@ -213,16 +214,17 @@ export class ApiSpan implements SpanApi {
   #told(endTime: TimeInput | undefined): Record<string, unknown> {
     const told: Record<string, unknown> = {};
     const parts = this.#parts;
-    if (this.#message !== undefined) told["otel.status_message"] = this.#message;
+    if (this.#message !== undefined) told[OTEL_PROPERTY.statusMessage] = this.#message;
     const endNs = endTime === undefined ? undefined : unixNs(endTime);
-    if (endNs !== undefined) told["otel.end_time_ns"] = endNs;
+    if (endNs !== undefined) told[OTEL_PROPERTY.endTimeNs] = endNs;
     if (parts === undefined) return told;
-    if (parts.startNs !== undefined) told["otel.start_time_ns"] = parts.startNs;
-    if (parts.events.length > 0) told["otel.events"] = parts.events;
-    if (parts.links.length > 0) told["otel.links"] = parts.links;
-    if (parts.droppedAttributes > 0) told["otel.dropped_attributes"] = parts.droppedAttributes;
-    if (parts.droppedEvents > 0) told["otel.dropped_events"] = parts.droppedEvents;
-    if (parts.droppedLinks > 0) told["otel.dropped_links"] = parts.droppedLinks;
+    if (parts.startNs !== undefined) told[OTEL_PROPERTY.startTimeNs] = parts.startNs;
+    if (parts.events.length > 0) told[OTEL_PROPERTY.events] = parts.events;
+    if (parts.links.length > 0) told[OTEL_PROPERTY.links] = parts.links;
+    if (parts.droppedAttributes > 0)
+      told[OTEL_PROPERTY.droppedAttributes] = parts.droppedAttributes;
+    if (parts.droppedEvents > 0) told[OTEL_PROPERTY.droppedEvents] = parts.droppedEvents;
+    if (parts.droppedLinks > 0) told[OTEL_PROPERTY.droppedLinks] = parts.droppedLinks;
     return told;
   }
 }
