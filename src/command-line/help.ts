@@ -1,8 +1,8 @@
 // Renders the help of the root and of a subcommand.
 
+import type { Style } from "../text/index.ts";
 import { type CommandGroup, catalogueEntries } from "./catalogue.ts";
 import { type Flag, flagName } from "./flags.ts";
-import type { Style } from "./style.ts";
 import type { Example, SubcommandDetails } from "./subcommand.ts";
 
 const MAX_TERM_WIDTH = 34;

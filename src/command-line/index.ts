@@ -16,7 +16,7 @@ export { parseInteger } from "./integer.ts";
 export { unknownFlag } from "./parse.ts";
 export { describeError } from "./report.ts";
 export { finishing, once, onHangUp, sayEndBy, stopSignal } from "./stop.ts";
-export { type Style, styleFor } from "./style.ts";
+export { styleFor } from "./style.ts";
 export { defineSubcommand, type Subcommand } from "./subcommand.ts";
 /** Makers of flags: `flag.duration({ … })`. */
 export { flag };

@@ -1,7 +1,7 @@
 // The one place that prints an error and chooses the exit code.
 
+import type { Style } from "../text/index.ts";
 import { CliError } from "./errors.ts";
-import type { Style } from "./style.ts";
 
 /** What to print on stderr, and how to exit. */
 export interface Report {

@@ -1,18 +1,6 @@
 // Colours for terminals. Set up once per stream: without colour, every function is the identity.
 
-/** Wraps text so that a terminal shows it in that style. */
-export interface Style {
-  readonly enabled: boolean;
-  bold(text: string): string;
-  dim(text: string): string;
-  underline(text: string): string;
-  red(text: string): string;
-  green(text: string): string;
-  yellow(text: string): string;
-  blue(text: string): string;
-  magenta(text: string): string;
-  cyan(text: string): string;
-}
+import type { Style } from "../text/index.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -43,10 +31,8 @@ export function styleFor(
 ): Style {
   const enabled = wantsColour(stream, environment);
   return {
-    enabled,
     bold: sgr(enabled, 1, 22),
     dim: sgr(enabled, 2, 22),
-    underline: sgr(enabled, 4, 24),
     red: sgr(enabled, 31, 39),
     green: sgr(enabled, 32, 39),
     yellow: sgr(enabled, 33, 39),

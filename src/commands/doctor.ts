@@ -1,8 +1,8 @@
 // `microview doctor`: what this host offers and lacks.
 
-import { defineSubcommand, flag, type Style, styleFor } from "../command-line/index.ts";
+import { defineSubcommand, flag, styleFor } from "../command-line/index.ts";
 import type { Finding, Level } from "../doctor/index.ts";
-import { counted, printableLines, safeJson } from "../text/index.ts";
+import { counted, printableLines, type Style, safeJson } from "../text/index.ts";
 
 export default defineSubcommand("doctor", {
   description:

@@ -1,8 +1,8 @@
 // `microview inspect`: maps pools read-only and prints what they hold; needs no agent.
 
-import { defineSubcommand, flag, type Style, stopSignal, styleFor } from "../command-line/index.ts";
+import { defineSubcommand, flag, stopSignal, styleFor } from "../command-line/index.ts";
 import type { Look, Looker } from "../inspector/index.ts";
-import { counted, printable, safeJson } from "../text/index.ts";
+import { counted, printable, type Style, safeJson } from "../text/index.ts";
 
 const WATCH_EVERY_MS = 1000;
 /** Files of others that are named one by one; anybody may make very many of them. */

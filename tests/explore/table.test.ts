@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Column, Row } from "../../src/explore/lake/answer-lines.ts";
 import { jsonRows } from "../../src/explore/output/json-rows.ts";
-import { PLAIN } from "../../src/explore/output/style.ts";
 import { TableText } from "../../src/explore/output/table.ts";
+import { PLAIN } from "../../src/text/index.ts";
 
 function columns(types: Readonly<Record<string, string>>): Column[] {
   return Object.entries(types).map(([name, type]) => ({ name, type }));

@@ -2,9 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { PLAIN } from "../../src/explore/output/style.ts";
 import { isNode, type SpanNode, type Trace, treeOf } from "../../src/explore/trace/trace.ts";
 import { waterfallLines } from "../../src/explore/trace/waterfall.ts";
+import { PLAIN } from "../../src/text/index.ts";
 import { ROOT } from "../support/host.ts";
 import { log, REQUEST, span, TRACE_ID } from "./fixtures/traces.ts";
 

@@ -1,7 +1,6 @@
 // What the demo prints at its end: a query over what its services have logged, and one of their requests as a waterfall,
 // each with the command that shows it.
 
-import type { Style } from "../../command-line/index.ts";
 import {
   LakeClient,
   LakeError,
@@ -11,7 +10,7 @@ import {
   waterfallLines,
   writeAnswer,
 } from "../../explore/index.ts";
-import { safeJson } from "../../text/index.ts";
+import { type Style, safeJson } from "../../text/index.ts";
 
 /** What the services tell is there after a second or two, and a question takes less than one. */
 const PATIENCE_MS = 8_000;

@@ -1,8 +1,13 @@
 // A row of events as a line: for people, or as JSON. What services have recorded may be anything.
 
-import type { Style } from "../../command-line/index.ts";
 import type { EventRow } from "../../events/index.ts";
-import { formatQuantity, formatSeconds, printable, safeJson } from "../../text/index.ts";
+import {
+  formatQuantity,
+  formatSeconds,
+  printable,
+  type Style,
+  safeJson,
+} from "../../text/index.ts";
 
 type Log = Extract<EventRow, { kind: "log" }>;
 

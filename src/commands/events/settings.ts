@@ -6,11 +6,10 @@ import {
   flag,
   parseAgent,
   parseDurationMs,
-  type Style,
   UsageError,
 } from "../../command-line/index.ts";
 import type { LEVELS } from "../../layout/index.ts";
-import { counted, printable } from "../../text/index.ts";
+import { counted, printable, type Style } from "../../text/index.ts";
 
 const SETTING = "Setting";
 const AGENT = "Agent";

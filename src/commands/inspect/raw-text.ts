@@ -1,8 +1,7 @@
 // The layout of a pool with offsets and bytes, as lines.
 
-import type { Style } from "../../command-line/index.ts";
 import { hexOffset, type RawField, type RawPage, type RawRecord } from "../../inspector/index.ts";
-import { counted, formatCount, printableLines } from "../../text/index.ts";
+import { counted, formatCount, printableLines, type Style } from "../../text/index.ts";
 
 const HEX_SHOWN = 32;
 

@@ -1,6 +1,5 @@
 // Pools as a person reads them.
 
-import type { Style } from "../../command-line/index.ts";
 import type {
   MetricReport,
   PoolReport,
@@ -19,6 +18,7 @@ import {
   labelsText,
   printable,
   printableLines,
+  type Style,
   textWidth,
 } from "../../text/index.ts";
 

@@ -1,8 +1,13 @@
 // A lake's status as people read it. What was answered may be anybody's: it is shown as it is only after `printable`.
 
-import type { Style } from "../../command-line/index.ts";
 import type { LakeStatus } from "../../lake/index.ts";
-import { formatBytes, formatCount, formatSeconds, printable } from "../../text/index.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatSeconds,
+  printable,
+  type Style,
+} from "../../text/index.ts";
 
 /** @param answer of GET /v1/status, with whatever may be missing in it */
 export function statusText(answer: unknown, style: Style): string {

@@ -1,13 +1,12 @@
 // Asks a lake and shows the answer: as a table, as NDJSON, or as a file that the lake writes. For `microview query` and
 // its REPL.
 
-import { counted, formatSeconds, printableLines } from "../../text/index.ts";
+import { counted, formatSeconds, printableLines, type Style } from "../../text/index.ts";
 import type { Column, Ending, Row } from "../lake/answer-lines.ts";
 import type { LakeClient } from "../lake/lake-client.ts";
 import type { TimeRange } from "../lake/time-range.ts";
 import { jsonRows } from "./json-rows.ts";
 import { ProgressBar } from "./progress.ts";
-import type { Style } from "./style.ts";
 import { TableText } from "./table.ts";
 
 export const QUERY_FORMATS = ["table", "ndjson", "csv", "arrow", "parquet"] as const;

@@ -1,10 +1,9 @@
 // Rows as a table for people. The first rows decide how wide columns are; later ones are cut to that, so that an answer
 // of any length is shown as it comes, in bounded memory. What is too wide for the terminal becomes a line per value.
 
-import { fitLeft, fitRight, printable, textWidth } from "../../text/index.ts";
+import { fitLeft, fitRight, printable, type Style, textWidth } from "../../text/index.ts";
 import type { Column, Row } from "../lake/answer-lines.ts";
 import { type Cell, cellOf, isNumeric } from "./cell-text.ts";
-import type { Style } from "./style.ts";
 
 export interface TableOptions {
   readonly style: Style;

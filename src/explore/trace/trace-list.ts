@@ -1,7 +1,6 @@
 // The slowest traces as a table to pick from.
 
-import { formatSeconds } from "../../text/index.ts";
-import type { Style } from "../output/style.ts";
+import { formatSeconds, type Style } from "../../text/index.ts";
 import { TableText } from "../output/table.ts";
 import { isoTime } from "./iso-time.ts";
 import type { TraceSummary } from "./load-trace.ts";

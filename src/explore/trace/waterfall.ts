@@ -8,10 +8,10 @@ import {
   fitRight,
   formatSeconds,
   printable,
+  type Style,
   textWidth,
 } from "../../text/index.ts";
 import { cellOf } from "../output/cell-text.ts";
-import type { Style } from "../output/style.ts";
 import { isoTime } from "./iso-time.ts";
 import { extentOf, isNode, type SpanNode, type Trace, type TraceLog, treeOf } from "./trace.ts";
 

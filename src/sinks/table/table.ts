@@ -2,12 +2,13 @@
 // table each second.
 
 import type { PoolSnapshot } from "../../layout/index.ts";
+import { PLAIN, type Style } from "../../text/index.ts";
 import { Rounds } from "../pools.ts";
 import type { SinkOptions } from "../sink.ts";
 import { TextSink } from "../text/text-sink.ts";
 import { TableModel } from "./model.ts";
 import { type Key, SCREEN, type Terminal } from "./terminal.ts";
-import { PLAIN_STYLE, roomForRows, type TableStyle, tableLines } from "./view.ts";
+import { roomForRows, tableLines } from "./view.ts";
 
 const DRAW_EVERY_MS = 100;
 /** Without news the view is drawn as often as this, for the silence it then has to show. */
@@ -24,7 +25,7 @@ interface TableClock {
 export interface TableOptions extends SinkOptions {
   /** Where to draw; without it the table is printed each second. */
   terminal?: Terminal;
-  style?: TableStyle;
+  style?: Style;
   /** Shown in the head. */
   intervalMs?: number;
   /** What there is to say of agents that cannot be read; the first is shown in the head. */
@@ -146,7 +147,7 @@ class LiveView implements View {
   }
 
   #lines(rows: number, columns: number): string[] {
-    const { style = PLAIN_STYLE, intervalMs, troubles } = this.options;
+    const { style = PLAIN, intervalMs, troubles } = this.options;
     return tableLines(this.model, {
       style,
       rows,
@@ -215,7 +216,7 @@ class PrintedView implements View {
   }
 
   #print(): void {
-    const { style = PLAIN_STYLE, intervalMs, write } = this.options;
+    const { style = PLAIN, intervalMs, write } = this.options;
     const nowMs = this.#clock.nowMs();
     this.model.forget(nowMs);
     const lines = tableLines(this.model, {

@@ -7,7 +7,9 @@ import {
   fitRight,
   formatQuantity,
   formatSeconds,
+  PLAIN,
   printable,
+  type Style,
   textWidth,
 } from "../../text/index.ts";
 import type { Row } from "../rows.ts";
@@ -15,27 +17,9 @@ import { clockTime } from "../text/time.ts";
 import type { Course, PlacedRow, PoolModel, TableModel } from "./model.ts";
 import { sparkline } from "./sparkline.ts";
 
-/** Wraps text in colours, or leaves it alone. */
-export interface TableStyle {
-  bold(text: string): string;
-  dim(text: string): string;
-  red(text: string): string;
-  yellow(text: string): string;
-  cyan(text: string): string;
-}
-
-const same = (text: string): string => text;
-export const PLAIN_STYLE: TableStyle = {
-  bold: same,
-  dim: same,
-  red: same,
-  yellow: same,
-  cyan: same,
-};
-
 /** What lines are made for. */
 export interface ViewOptions {
-  style: TableStyle;
+  style: Style;
   /** Columns of the terminal; without it lines are as long as they have to be, and have no sparklines. */
   columns?: number;
   /** Lines of the terminal; without it every series has its line. */
@@ -106,7 +90,7 @@ function headLines(model: TableModel, series: number, options: ViewOptions): str
 }
 
 /** What happened lately is bold and red, what happened at all is yellow. */
-function loud(text: string, count: number, agoMs: number, style: TableStyle): string {
+function loud(text: string, count: number, agoMs: number, style: Style): string {
   if (count === 0) return style.dim(text);
   return agoMs < GAP_LOUD_FOR_MS ? style.bold(style.red(text)) : style.yellow(text);
 }
@@ -175,7 +159,7 @@ function seriesLines(
       kind: "",
     },
     widths,
-    PLAIN_STYLE,
+    PLAIN,
   );
   const names = distinctNames(cells, widths.name);
   const lines = cells.map((each, i) => lineOf({ ...each, name: names[i]! }, widths, style));
@@ -262,7 +246,7 @@ function totalOf({ service, name, value, rate, quantile, trend }: Widths): numbe
   return columns.reduce((sum, width) => sum + width, 0) + 2 * (columns.length - 1);
 }
 
-function lineOf(cells: Cells, widths: Widths, style: TableStyle): string {
+function lineOf(cells: Cells, widths: Widths, style: Style): string {
   const parts = [
     style.dim(fitLeft(cells.service, widths.service)),
     fitLeft(cells.name, widths.name),

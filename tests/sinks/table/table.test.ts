@@ -6,6 +6,7 @@ import {
   type TableOptions,
   TableSink,
 } from "../../../src/sinks/index.ts";
+import { PLAIN } from "../../../src/text/index.ts";
 import { define, Scratch, TestWriter } from "../../support/pools.ts";
 import { HOSTILE, hostileCharacters, Output, Source, TAKEN_AT_MS } from "../snapshots.ts";
 
@@ -471,9 +472,8 @@ describe("keys", () => {
 
 const mark = (name: string) => (text: string) => `<${name}>${text}</${name}>`;
 const marking = {
+  ...PLAIN,
   bold: mark("bold"),
-  dim: (text: string) => text,
   red: mark("red"),
   yellow: mark("yellow"),
-  cyan: (text: string) => text,
 };

@@ -1,25 +1,27 @@
 // Colours, as whoever shows something to people gives them; without, text stays as it is.
 
+/** Wraps text so that it is shown in that style. */
 export interface Style {
   bold(text: string): string;
   dim(text: string): string;
   red(text: string): string;
-  yellow(text: string): string;
   green(text: string): string;
-  cyan(text: string): string;
+  yellow(text: string): string;
   blue(text: string): string;
   magenta(text: string): string;
+  cyan(text: string): string;
 }
 
 const same = (text: string): string => text;
 
+/** No colours. */
 export const PLAIN: Style = {
   bold: same,
   dim: same,
   red: same,
-  yellow: same,
   green: same,
-  cyan: same,
+  yellow: same,
   blue: same,
   magenta: same,
+  cyan: same,
 };
