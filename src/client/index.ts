@@ -9,7 +9,7 @@ export { type LineFormat, LineReader } from "./events/json-line.ts";
 export type { Measure, MeasureOptions } from "./events/measure.ts";
 export type { EventsOptions, Log, Properties, RedactionHook } from "./events/options.ts";
 /** @internal */
-export type { Recorder } from "./events/recorder.ts";
+export { NAMES_MAX, type Recorder } from "./events/recorder.ts";
 export type { BeginOptions, Span, SpanName, SpanOptions } from "./events/span.ts";
 /** @internal */
 export { EXIT } from "./events/span.ts";

@@ -25,8 +25,8 @@ import {
 } from "./trace-context.ts";
 import { TraceIds } from "./trace-ids.ts";
 
-/** Measures, names of spans and targets that are kept for who asks again. */
-const NAMES_MAX = 4096;
+/** Measures, names of spans and targets that are kept for who asks again; so many scopes adapters keep too. */
+export const NAMES_MAX = 4096;
 /** Lines a second of one message and level. */
 const THIN_ABOVE = 10_000;
 /** No line of a level that is worse than this one, `warn`, is ever left out. */
@@ -277,6 +277,11 @@ export class Recorder {
   /** @internal for {@link Recorder.write} */
   target(name: string, place = ""): Target {
     return name === "" ? NO_TARGET : this.#newTarget(name, () => place);
+  }
+
+  /** For one of many: its name is a property of each log, so that they do not fill the table of definitions. */
+  targetOnce(name: string): Target {
+    return { name, definition: 0 };
   }
 
   /** Lets go of the ring, whose events stay. What is recorded from now on is seen by nobody. */

@@ -2,7 +2,7 @@
 // Of that package not even types are used: who has spans alone need not have it.
 
 import type { Context, Span } from "@opentelemetry/api";
-import type { Recorder } from "../../client/index.ts";
+import { NAMES_MAX, type Recorder } from "../../client/index.ts";
 import { LEVELS, levelOfSeverity, OTEL_PROPERTY } from "../../layout/index.ts";
 import { activeContext } from "../api.ts";
 import { clientOf, type EventsProviderOptions, type OwnedClient } from "./client.ts";
@@ -56,7 +56,11 @@ export class LoggerProvider implements AsyncDisposable {
     const scope = String(name ?? "");
     let logger = this.#loggers.get(scope);
     if (logger === undefined) {
-      logger = new ScopeLogger(this.#client.mv.recorder, scope);
+      const { recorder } = this.#client.mv;
+      if (this.#loggers.size >= NAMES_MAX) {
+        return new ScopeLogger(recorder, recorder.targetOnce(scope));
+      }
+      logger = new ScopeLogger(recorder, recorder.target(scope));
       this.#loggers.set(scope, logger);
     }
     return logger;
@@ -80,9 +84,9 @@ class ScopeLogger implements Logger {
   readonly #recorder: Recorder;
   readonly #target: ReturnType<Recorder["target"]>;
 
-  constructor(recorder: Recorder, scope: string) {
+  constructor(recorder: Recorder, target: ReturnType<Recorder["target"]>) {
     this.#recorder = recorder;
-    this.#target = recorder.target(scope);
+    this.#target = target;
   }
 
   enabled({ severityNumber }: Parameters<Logger["enabled"]>[0] = {}): boolean {

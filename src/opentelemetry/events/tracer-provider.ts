@@ -5,6 +5,7 @@ import type {
   TracerOptions,
   TracerProvider as TracerProviderApi,
 } from "@opentelemetry/api";
+import { NAMES_MAX } from "../../client/index.ts";
 import { clientOf, type EventsProviderOptions, type OwnedClient } from "./client.ts";
 import { type Limits, limitsOf, type SpanLimits } from "./limits.ts";
 import { Tracer } from "./tracer.ts";
@@ -45,7 +46,9 @@ export class TracerProvider implements TracerProviderApi, AsyncDisposable {
     const scope = String(name ?? "");
     let tracer = this.#tracers.get(scope);
     if (tracer === undefined) {
-      tracer = new Tracer(this.#client.mv.recorder, this.#limits, scope);
+      const { recorder } = this.#client.mv;
+      if (this.#tracers.size >= NAMES_MAX) return new Tracer(recorder, this.#limits, scope, 0);
+      tracer = new Tracer(recorder, this.#limits, scope);
       this.#tracers.set(scope, tracer);
     }
     return tracer;

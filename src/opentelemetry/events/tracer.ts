@@ -16,8 +16,8 @@ import { ContextManager, isSuppressed, ROOT, spanIn, withSpan } from "./context.
 import { type Limits, limited } from "./limits.ts";
 import { ApiSpan } from "./span.ts";
 
-/** Names of spans that are kept; the specification wants few. More are written out with each span. */
-const NAMES_MAX = 500;
+/** Names of spans that a tracer keeps; the specification wants few. More are written out with each span. */
+const SPAN_NAMES_MAX = 500;
 const CLIENT = SPAN_KINDS.indexOf("client");
 const NOTHING: SpanOptions = {};
 
@@ -27,14 +27,17 @@ export class Tracer implements TracerApi {
   readonly #recorder: Recorder;
   readonly #limits: Limits;
   readonly #scope: string;
+  readonly #namesMax: number;
   /** By kind and name. */
   readonly #names = SPAN_KINDS.map(() => new Map<string, SpanName>());
   #nameCount = 0;
 
-  constructor(recorder: Recorder, limits: Limits, scope: string) {
+  /** @param namesMax 0 for one that is not kept: names are not looked up by it again */
+  constructor(recorder: Recorder, limits: Limits, scope: string, namesMax = SPAN_NAMES_MAX) {
     this.#recorder = recorder;
     this.#limits = limits;
     this.#scope = scope;
+    this.#namesMax = namesMax;
   }
 
   startSpan(name: string, options: SpanOptions = NOTHING, context?: Context): SpanApi {
@@ -125,7 +128,7 @@ export class Tracer implements TracerApi {
 
   #newName(name: string, index: number): SpanName {
     const options = { kind: SPAN_KINDS[index]!, target: this.#scope };
-    if (this.#nameCount >= NAMES_MAX) return this.#recorder.spanOnce(name, options);
+    if (this.#nameCount >= this.#namesMax) return this.#recorder.spanOnce(name, options);
     this.#nameCount++;
     const made = this.#recorder.span(name, options, () => "");
     this.#names[index]!.set(name, made);
