@@ -29,6 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   layout: [],
   calling: [],
   text: [],
+  protobuf: [],
   ffi: ["layout"],
   settings: [],
   http: ["settings"],
@@ -48,13 +49,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   exposition: ["layout", "text"],
   sinks: [
     ...["layout", "text", "ffi", "http", "exposition", "guard", "duckdb", "calling", "settings"],
+    "protobuf",
   ],
   duckdb: ["ffi"],
   inspector: ["layout", "text", "ffi", "identity", "exposition"],
   doctor: ["layout", "text", "ffi", "http", "calling", "inspector"],
   events: ["layout", "ffi", "text", "identity", "sinks"],
   lake: ["layout", "calling", "text", "duckdb", "ffi", "guard", "exposition"],
-  explore: ["text", "calling", "http", "settings"],
+  explore: ["text", "calling", "http", "settings", "protobuf"],
   demo: ["layout", "http", "client", "agent", "guard", "lake"],
   "command-line": ["text", "calling"],
   commands: [

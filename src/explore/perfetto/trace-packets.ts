@@ -1,8 +1,8 @@
 // Events as Perfetto's TracePackets: processes and threads as tracks, spans as slices, logs as instants, measures as
 // counters. Field numbers are those of protos/perfetto/trace in https://github.com/google/perfetto.
 
+import { ProtoWriter } from "../../protobuf/index.ts";
 import { Lanes } from "./lanes.ts";
-import { ProtoWriter } from "./proto-writer.ts";
 
 const TRACE_PACKET = 1;
 const PACKET = {
@@ -29,6 +29,8 @@ const STATE_CLEARED = 1;
 const NEEDS_STATE = 2;
 const SEQUENCE = 1;
 
+/** It grows as it must. */
+const WRITER_BYTES = 64 * 1024;
 /** Names beyond are written out each time. */
 const INTERNED_MAX = 50_000;
 /** Above what Linux gives to processes, for those that share a number, e.g. on two hosts. */
@@ -86,7 +88,7 @@ type Annotations = readonly (readonly [name: string, value: string])[];
 
 /** Makes packets. Spans are given in the order of their beginnings; what is given is not kept. */
 export class TracePackets {
-  readonly #writer = new ProtoWriter();
+  readonly #writer = new ProtoWriter(WRITER_BYTES);
   readonly #processes = new Map<string, ProcessTrack>();
   /** Tracks that were described. */
   readonly #described = new Set<bigint>();
@@ -106,7 +108,9 @@ export class TracePackets {
 
   /** Packets made since the last time; files are made of them, one behind the other. */
   take(): Uint8Array {
-    return this.#writer.take();
+    const taken = this.#writer.bytes.slice();
+    this.#writer.clear();
+    return taken;
   }
 
   span(span: PacketSpan): void {
@@ -149,9 +153,9 @@ export class TracePackets {
     const { name, unit } = measure;
     const track = uuidOf("counter", process.uuid, name, unit);
     this.#describe(track, (writer) => {
-      writer.text(TRACK.name, name).uint(TRACK.parentUuid, process.uuid);
-      writer.message(TRACK.counter, (counter) => {
-        if (unit !== "") counter.text(COUNTER.unitName, unit);
+      writer.paddedString(TRACK.name, name).uint64(TRACK.parentUuid, process.uuid);
+      writer.paddedMessage(TRACK.counter, (counter) => {
+        if (unit !== "") counter.paddedString(COUNTER.unitName, unit);
       });
     });
     this.#event(measure.timeNs, TYPE.counter, track, { value: measure.value });
@@ -169,9 +173,11 @@ export class TracePackets {
     };
     this.#processes.set(processId, process);
     this.#describe(process.uuid, (writer) => {
-      writer.message(TRACK.process, (descriptor) => {
-        descriptor.uint(PROCESS.pid, process.pid).text(PROCESS.processName, `${app}/${service}`);
-        if (host !== "") descriptor.text(PROCESS.labels, host);
+      writer.paddedMessage(TRACK.process, (descriptor) => {
+        descriptor
+          .uint(PROCESS.pid, process.pid)
+          .paddedString(PROCESS.processName, `${app}/${service}`);
+        if (host !== "") descriptor.paddedString(PROCESS.labels, host);
       });
     });
     return process;
@@ -192,7 +198,7 @@ export class TracePackets {
       const track = uuidOf("async", process.uuid, lane);
       this.#describe(track, (writer) => {
         // Tracks of one name are shown as one.
-        writer.text(TRACK.name, "async").uint(TRACK.parentUuid, process.uuid);
+        writer.paddedString(TRACK.name, "async").uint64(TRACK.parentUuid, process.uuid);
       });
       return track;
     }
@@ -210,13 +216,13 @@ export class TracePackets {
     const name = thread === 0 ? "main" : `thread ${thread}`;
     this.#describe(track, (writer) => {
       if (lane > 0) {
-        writer.text(TRACK.name, name).uint(TRACK.parentUuid, process.uuid);
+        writer.paddedString(TRACK.name, name).uint64(TRACK.parentUuid, process.uuid);
         return;
       }
-      writer.message(TRACK.thread, (descriptor) => {
+      writer.paddedMessage(TRACK.thread, (descriptor) => {
         const tid = thread === 0 ? process.pid : this.#madeUp++;
         descriptor.uint(THREAD.pid, process.pid).uint(THREAD.tid, tid);
-        descriptor.text(THREAD.threadName, name);
+        descriptor.paddedString(THREAD.threadName, name);
       });
     });
     return track;
@@ -227,8 +233,8 @@ export class TracePackets {
     if (this.#described.has(uuid)) return;
     this.#described.add(uuid);
     this.#packet((packet) => {
-      packet.message(PACKET.trackDescriptor, (descriptor) => {
-        write(descriptor.uint(TRACK.uuid, uuid));
+      packet.paddedMessage(PACKET.trackDescriptor, (descriptor) => {
+        write(descriptor.uint64(TRACK.uuid, uuid));
       });
     });
   }
@@ -253,26 +259,26 @@ export class TracePackets {
     const keys: [string, number][] = [];
     const iids = annotations.map(([name]) => intern(this.#annotationNames, name, keys));
     this.#packet((packet) => {
-      packet.uint(PACKET.timestamp, timeNs);
+      packet.uint64(PACKET.timestamp, timeNs);
       if (names.length + keys.length > 0) {
-        packet.message(PACKET.internedData, (interned) => {
+        packet.paddedMessage(PACKET.internedData, (interned) => {
           for (const each of names) internedText(interned, INTERNED.eventNames, each);
           for (const each of keys) internedText(interned, INTERNED.annotationNames, each);
         });
       }
-      packet.message(PACKET.trackEvent, (writer) => {
-        writer.uint(EVENT.type, type).uint(EVENT.trackUuid, track);
+      packet.paddedMessage(PACKET.trackEvent, (writer) => {
+        writer.uint(EVENT.type, type).uint64(EVENT.trackUuid, track);
         const name = event.name ?? event.interned;
         if (nameIid > 0) writer.uint(EVENT.nameIid, nameIid);
-        else if (name !== undefined) writer.text(EVENT.name, name);
-        if (event.category !== undefined) writer.text(EVENT.categories, event.category);
+        else if (name !== undefined) writer.paddedString(EVENT.name, name);
+        if (event.category !== undefined) writer.paddedString(EVENT.categories, event.category);
         if (event.value !== undefined) writer.double(EVENT.doubleCounterValue, event.value);
         if (event.flow !== undefined) writer.fixed64(event.flow.field, event.flow.id);
         annotations.forEach(([name, value], i) => {
-          writer.message(EVENT.debugAnnotations, (annotation) => {
+          writer.paddedMessage(EVENT.debugAnnotations, (annotation) => {
             if (iids[i]! > 0) annotation.uint(ANNOTATION.nameIid, iids[i]!);
-            else annotation.text(ANNOTATION.name, name);
-            annotation.text(ANNOTATION.stringValue, value);
+            else annotation.paddedString(ANNOTATION.name, name);
+            annotation.paddedString(ANNOTATION.stringValue, value);
           });
         });
       });
@@ -283,10 +289,10 @@ export class TracePackets {
   #begin(nowNs: bigint): void {
     if (this.#isBegun) return;
     this.#packet((packet) => {
-      packet.message(PACKET.clockSnapshot, (snapshot) => {
+      packet.paddedMessage(PACKET.clockSnapshot, (snapshot) => {
         for (const clock of [BOOTTIME, REALTIME]) {
-          snapshot.message(CLOCKS.clocks, (writer) => {
-            writer.uint(CLOCKS.clockId, clock).uint(CLOCKS.timestamp, nowNs);
+          snapshot.paddedMessage(CLOCKS.clocks, (writer) => {
+            writer.uint(CLOCKS.clockId, clock).uint64(CLOCKS.timestamp, nowNs);
           });
         }
       });
@@ -294,7 +300,7 @@ export class TracePackets {
   }
 
   #packet(write: (packet: ProtoWriter) => void): void {
-    this.#writer.message(TRACE_PACKET, (packet) => {
+    this.#writer.paddedMessage(TRACE_PACKET, (packet) => {
       packet.uint(PACKET.sequenceId, SEQUENCE);
       packet.uint(PACKET.sequenceFlags, this.#isBegun ? NEEDS_STATE : STATE_CLEARED);
       this.#isBegun = true;
@@ -304,8 +310,8 @@ export class TracePackets {
 }
 
 function internedText(writer: ProtoWriter, field: number, [text, iid]: [string, number]): void {
-  writer.message(field, (entry) => {
-    entry.uint(INTERNED_TEXT.iid, iid).text(INTERNED_TEXT.text, text);
+  writer.paddedMessage(field, (entry) => {
+    entry.uint(INTERNED_TEXT.iid, iid).paddedString(INTERNED_TEXT.text, text);
   });
 }
 

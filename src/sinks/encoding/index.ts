@@ -1,3 +1,3 @@
-// What several receivers' formats are made of: protobuf, and exponential histograms.
+// What several receivers' formats are made of: exponential histograms.
 
 export { exponentialError, exponentialMap, toExponential } from "./exponential.ts";

@@ -3,8 +3,8 @@
 // of which there are more or less from time to time.
 // Field numbers: opentelemetry/proto/{collector/metrics,metrics,resource,common}/v1/*.proto, v1.3.2.
 
+import { ProtoWriter, putVarint, varintBytes } from "../../protobuf/index.ts";
 import { toExponential, wholeCount } from "../encoding/exponential.ts";
-import { ProtoWriter, putVarint, varintBytes } from "../encoding/protobuf.ts";
 import {
   type Attributes,
   isAlike,

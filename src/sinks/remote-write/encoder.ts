@@ -4,7 +4,7 @@
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/
 
 import { type PoolSnapshot, poolKey } from "../../layout/index.ts";
-import { ProtoWriter } from "../encoding/protobuf.ts";
+import { ProtoWriter } from "../../protobuf/index.ts";
 import {
   type Before,
   type FlatOptions,

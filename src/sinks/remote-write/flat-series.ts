@@ -10,7 +10,7 @@ import {
   shownBuckets,
 } from "../../exposition/index.ts";
 import type { Metric, PoolSnapshot, Structure, StructureMetric } from "../../layout/index.ts";
-import { ProtoWriter } from "../encoding/protobuf.ts";
+import { ProtoWriter } from "../../protobuf/index.ts";
 import { type NativeShape, nativeShape } from "./native-histogram.ts";
 import { isSameShown, type SharedMetric, type SharedNames } from "./shared-names.ts";
 import { METRIC_TYPE, type SeriesAbout } from "./symbols.ts";

@@ -6,8 +6,8 @@
 // (1 + 1/(2n + 1)) · 2^(1/n) − 1 within the range, 15.5 % for n = 8, the default.
 
 import { type Metric, shapeOf } from "../../layout/index.ts";
+import type { ProtoWriter } from "../../protobuf/index.ts";
 import { exponentialMap, toExponential } from "../encoding/exponential.ts";
-import type { ProtoWriter } from "../encoding/protobuf.ts";
 import type { WireVersion } from "./template.ts";
 
 /** Prometheus has no finer ones. */

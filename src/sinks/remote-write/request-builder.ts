@@ -1,6 +1,6 @@
 // A remote-write request that grows until it is full, out of parts that are compressed already.
 
-import { putVarint } from "../encoding/protobuf.ts";
+import { putVarint } from "../../protobuf/index.ts";
 import type { WireVersion } from "./template.ts";
 
 /** A request's body. */

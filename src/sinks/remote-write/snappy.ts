@@ -2,7 +2,7 @@
 // pool's series once and puts the values in at each snapshot.
 // https://github.com/google/snappy/blob/main/format_description.txt
 
-import { readVarint } from "../encoding/protobuf.ts";
+import { readVarint } from "../../protobuf/index.ts";
 
 /** A symbol below this is a byte. From here on it names a byte that is to come: equal symbols will be equal bytes. */
 export const LATER = 256;

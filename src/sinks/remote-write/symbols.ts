@@ -1,7 +1,7 @@
 // What a request of remote write 2.0 says of its series beside their samples: labels and metadata as references to a
 // table of strings that the request begins with. The table is a part's own, so a request has the series of one part.
 
-import { eachField, ProtoWriter, readVarint } from "../encoding/protobuf.ts";
+import { eachField, ProtoWriter, readVarint } from "../../protobuf/index.ts";
 import { type Compressed, compress } from "./snappy.ts";
 import type { EncodedLabels, SeriesHead } from "./template.ts";
 

@@ -3,7 +3,7 @@
 // 1.0: https://github.com/prometheus/prometheus/blob/v2.42.0/prompb/types.proto
 // 2.0: https://github.com/prometheus/prometheus/blob/main/prompb/io/prometheus/write/v2/types.proto
 
-import { putVarint, varintBytes } from "../encoding/protobuf.ts";
+import { putVarint, varintBytes } from "../../protobuf/index.ts";
 import { compress, LATER, UNIQUE } from "./snappy.ts";
 
 /** Bytes of a time in ms as varint: from 1971 to 2109 they are always six. */

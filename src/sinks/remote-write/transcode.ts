@@ -2,7 +2,7 @@
 // that. Slower than writing it at once, by as much as unpacking and packing take. What 1.0 has no place for is left out:
 // metadata, and when series began.
 
-import { eachField, ProtoWriter, putVarint, readVarint } from "../encoding/protobuf.ts";
+import { eachField, ProtoWriter, putVarint, readVarint } from "../../protobuf/index.ts";
 import { compress, decompress } from "./snappy.ts";
 
 /** Requests of ours are a few MiB; one from a file that is damaged must not take all memory. */

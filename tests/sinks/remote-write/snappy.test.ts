@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { putVarint } from "../../../src/sinks/encoding/protobuf.ts";
+import { putVarint } from "../../../src/protobuf/index.ts";
 import { compress, LATER, UNIQUE } from "../../../src/sinks/remote-write/snappy.ts";
 import { decompress } from "../../support/remote-write.ts";
 

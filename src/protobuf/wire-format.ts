@@ -1,5 +1,6 @@
 // Writes protobuf's wire format as its manual describes it: https://protobuf.dev/programming-guides/encoding/
-// For both protocols that push. A message inside another is opened and closed; its length is put in when it is known.
+// For both protocols that push, and for Perfetto's files. A message inside another is opened and closed; its length is
+// put in when it is known, and takes as few bytes as it can, or four, whatever it is, so that nothing has to move.
 
 const encoder = new TextEncoder();
 
@@ -9,6 +10,9 @@ const BYTES = 2;
 /** Characters up to which a text is written by hand; their number takes one byte. */
 const MAX_PLAIN = 64;
 const FIXED32 = 5;
+/** Of a length that is padded: such messages are shorter than 2^28 bytes. */
+const PADDED_BYTES = 4;
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 
 export class ProtoWriter {
   #bytes: Uint8Array<ArrayBuffer>;
@@ -39,6 +43,19 @@ export class ProtoWriter {
   uint(field: number, value: number): this {
     this.#varint((field << 3) | VARINT);
     this.#varint(value);
+    return this;
+  }
+
+  /** An unsigned number of 64 bits. */
+  uint64(field: number, value: bigint): this {
+    this.#varint((field << 3) | VARINT);
+    this.#reserve(10);
+    let rest = BigInt.asUintN(64, value);
+    while (rest > MAX_SAFE) {
+      this.#bytes[this.#length++] = Number(rest & 127n) | 128;
+      rest >>= 7n;
+    }
+    this.#length = putVarint(this.#bytes, this.#length, Number(rest));
     return this;
   }
 
@@ -166,6 +183,36 @@ export class ProtoWriter {
     }
     this.#length = putVarint(this.#bytes, start - 1, size) + size;
     return this;
+  }
+
+  /** A message that is a field of the one around it, of what `write` writes; its length is padded. */
+  paddedMessage(field: number, write: (writer: this) => void): this {
+    this.#varint((field << 3) | BYTES);
+    this.#reserve(PADDED_BYTES);
+    this.#length += PADDED_BYTES;
+    const start = this.#length;
+    write(this);
+    this.#pad(start);
+    return this;
+  }
+
+  /** A text whose length is padded. */
+  paddedString(field: number, text: string): this {
+    this.#varint((field << 3) | BYTES);
+    this.#reserve(PADDED_BYTES + text.length * 3);
+    const start = this.#length + PADDED_BYTES;
+    this.#length = start + encoder.encodeInto(text, this.#bytes.subarray(start)).written;
+    this.#pad(start);
+    return this;
+  }
+
+  /** Puts in the length of what begins at `start`: a varint may be longer than it must. */
+  #pad(start: number): void {
+    const size = this.#length - start;
+    for (let i = 0; i < PADDED_BYTES; i++) {
+      const more = i < PADDED_BYTES - 1 ? 128 : 0;
+      this.#bytes[start - PADDED_BYTES + i] = ((size >>> (7 * i)) & 127) | more;
+    }
   }
 
   #varint(value: number): void {
