@@ -30,5 +30,8 @@ export {
   MicroView,
   type MicroViewOptions,
 } from "./microview.ts";
+export type { ClientSource } from "./source.ts";
+/** @internal */
+export { clientOf, type OwnedClient } from "./source.ts";
 /** @internal */
 export { warnOnStderr } from "./warning.ts";

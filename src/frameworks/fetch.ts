@@ -1,11 +1,11 @@
 // `const fetch = microview({ app, service })`: fetch() that counts what a service asks of others.
 
-import { EXIT, type Span } from "../client/index.ts";
+import { type ClientSource, EXIT, type Span } from "../client/index.ts";
 import { type Failure, Meters } from "./meters.ts";
-import type { HttpOptions, Source } from "./options.ts";
+import type { HttpOptions } from "./options.ts";
 import type { Spans } from "./spans.ts";
 
-export type FetchOptions = Source &
+export type FetchOptions = ClientSource &
   HttpOptions & {
     /** What does the asking. Default: the global fetch. */
     fetch?: typeof globalThis.fetch;

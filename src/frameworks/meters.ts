@@ -1,15 +1,16 @@
 // Counts of HTTP exchanges, by where they go (a route, a host) and method. Children are found by the identity of what
 // is at hand, without making a string or an object; what costs is done when a label value is seen first.
 
-import type { Counter, Family, Gauge, Histogram, SpanName } from "../client/index.ts";
 import {
+  type ClientSource,
+  type Counter,
   clientOf,
-  type HttpOptions,
-  methodIndex,
-  methodLabel,
-  OTHER,
-  type Source,
-} from "./options.ts";
+  type Family,
+  type Gauge,
+  type Histogram,
+  type SpanName,
+} from "../client/index.ts";
+import { type HttpOptions, methodIndex, methodLabel, OTHER } from "./options.ts";
 import { Spans } from "./spans.ts";
 
 /** Why an exchange counts as failed. */
@@ -38,7 +39,7 @@ export class Meters {
   readonly #names: Names;
   readonly #families: Families;
 
-  constructor(options: Source & HttpOptions, names: Names) {
+  constructor(options: ClientSource & HttpOptions, names: Names) {
     const { mv, close } = clientOf(options);
     const { prefix, place, help } = names;
     const labels = ["method", place];

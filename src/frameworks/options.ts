@@ -1,9 +1,6 @@
 // What the plugins for frameworks and the wrapper of fetch() are given, and how their label values stay few.
 
-import { type LogLinearOptions, MicroView, type MicroViewOptions } from "../client/index.ts";
-
-/** Either a `MicroView` that is there already, or what is needed to make one. */
-export type Source = { mv: MicroView } | (MicroViewOptions & { mv?: never });
+import type { LogLinearOptions } from "../client/index.ts";
 
 export interface HttpOptions {
   /**
@@ -18,13 +15,6 @@ export interface HttpOptions {
    * @default false
    */
   spans?: boolean;
-}
-
-/** The client to count with. What was made here is closed here: the other way round nobody would expect. */
-export function clientOf(source: Source): { mv: MicroView; close(): Promise<void> } {
-  if (source.mv !== undefined) return { mv: source.mv, close: async () => {} };
-  const mv = new MicroView(source);
-  return { mv, close: () => mv.close() };
 }
 
 /** The label value of everything above a limit. */

@@ -1,11 +1,12 @@
 // A request that a server answers, from its arrival until the last byte of the answer was taken.
 
+import type { ClientSource } from "../client/index.ts";
 import { type Failure, type Meter, Meters } from "./meters.ts";
-import type { HttpOptions, Source } from "./options.ts";
+import type { HttpOptions } from "./options.ts";
 import type { ServerSpan } from "./spans.ts";
 import { isStreamed, watched } from "./streams.ts";
 
-export type ServerOptions = Source & HttpOptions;
+export type ServerOptions = ClientSource & HttpOptions;
 
 /** The label value of all requests that no route answers: their paths are anybody's choice. */
 export const UNMATCHED = "(unmatched)";

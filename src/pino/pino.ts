@@ -4,8 +4,8 @@
 // Pino takes the methods of levels that are off away from a logger when its level is set, so that nobody can ask again.
 // Here all methods are there, and a hook that pino has for it decides at each call.
 
-import { LineReader, type Recorder } from "../client/index.ts";
-import { MESSAGE_KEY, OF_EVENT, type PinoSource, recorderOf } from "./destination.ts";
+import { clientOf, LineReader, type Recorder } from "../client/index.ts";
+import { type Closable, MESSAGE_KEY, OF_EVENT, type PinoSource } from "./destination.ts";
 import { levelNamed, levelOf } from "./levels.ts";
 
 /** As much of a logger as is used here. */
@@ -55,13 +55,14 @@ const METADATA_NAMES = ["lastLevel", "lastObj", "lastMsg", "lastTime", "lastLogg
  * Pino whose loggers record events. All else of it stays: what is given as a destination gets its lines as before.
  * @param pino what the package `pino` exports
  */
-export function microview<P extends Pino>(pino: P, source: PinoSource): P {
-  const recorder = recorderOf(source);
+export function microview<P extends Pino>(pino: P, source: PinoSource): P & Closable {
+  const { mv, close } = clientOf(source);
+  const { recorder } = mv;
   const make = (given?: unknown, to?: unknown) => makeLogger(pino, recorder, given, to);
   const names = Object.fromEntries(
     ITSELF.filter((name) => name in pino).map((name) => [name, make]),
   );
-  return Object.assign(make as P, pino, names);
+  return Object.assign(make as P, pino, names, { close, [Symbol.asyncDispose]: close });
 }
 
 function makeLogger(pino: Pino, recorder: Recorder, given: unknown, to: unknown): unknown {

@@ -32,6 +32,31 @@ test("a call of each level is a log of that level, with message and properties",
   ).toEqual(LEVELS.map((level) => [level, `at ${level} ö`, { user: 7, of: level, ü: "ä" }]));
 });
 
+test("a client that was made is closed with pino or a destination, and one that was given stays open", async () => {
+  await using host = new TestHost();
+  const { socketPath: socket, poolDir } = host;
+  const source = { app: "shop", service: "auth", socket, poolDir };
+  const { mv, recorded } = setUp(host);
+  await microview(pino, { mv }).close();
+  await destination({ mv }).close();
+  mv.log.info("by the client that was given");
+  const made = microview(pino, source);
+  const log = made();
+  const to = destination(source);
+  const other = pino(to);
+  log.info("by pino's own");
+  other.info("by a destination's own");
+  await made.close();
+  await to[Symbol.asyncDispose]();
+  log.info("too late");
+  other.info("too late");
+  expect(recorded.messages.sort()).toEqual([
+    "by a destination's own",
+    "by pino's own",
+    "by the client that was given",
+  ]);
+});
+
 test("what pino exports beside itself is there, and by its other names it records too", async () => {
   await using host = new TestHost();
   const { recorded, log: make } = setUp(host);

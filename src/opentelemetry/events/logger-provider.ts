@@ -5,7 +5,7 @@ import type { Context, Span } from "@opentelemetry/api";
 import { NAMES_MAX, type Recorder } from "../../client/index.ts";
 import { LEVELS, levelOfSeverity, OTEL_PROPERTY } from "../../layout/index.ts";
 import { activeContext } from "../api.ts";
-import { clientOf, type EventsProviderOptions, type OwnedClient } from "./client.ts";
+import { type EventsProviderOptions, type ProviderClient, providerClient } from "./client.ts";
 import { spanIn } from "./context.ts";
 import { ApiSpan } from "./span.ts";
 import { unixNs } from "./time.ts";
@@ -40,13 +40,13 @@ export type LoggerProviderOptions = EventsProviderOptions & {
 const LATE_MS = 1000;
 
 export class LoggerProvider implements AsyncDisposable {
-  readonly #client: OwnedClient;
+  readonly #client: ProviderClient;
   readonly #loggers = new Map<string, Logger>();
   #shutdown: Promise<void> | undefined;
 
   /** As that of {@link TracerProvider}. */
   constructor(options: LoggerProviderOptions = {}) {
-    this.#client = clientOf(options);
+    this.#client = providerClient(options);
     if ((options.processors?.length ?? 0) > 0) {
       this.#client.diagnostics.warn("processors of a provider are not used: the agent ships logs");
     }

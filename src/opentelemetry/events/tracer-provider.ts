@@ -6,7 +6,7 @@ import type {
   TracerProvider as TracerProviderApi,
 } from "@opentelemetry/api";
 import { NAMES_MAX } from "../../client/index.ts";
-import { clientOf, type EventsProviderOptions, type OwnedClient } from "./client.ts";
+import { type EventsProviderOptions, type ProviderClient, providerClient } from "./client.ts";
 import { type Limits, limitsOf, type SpanLimits } from "./limits.ts";
 import { Tracer } from "./tracer.ts";
 
@@ -20,7 +20,7 @@ export type TracerProviderOptions = EventsProviderOptions & {
 
 /** Spans of OpenTelemetry's API in the ring of this thread. */
 export class TracerProvider implements TracerProviderApi, AsyncDisposable {
-  readonly #client: OwnedClient;
+  readonly #client: ProviderClient;
   readonly #limits: Limits;
   readonly #tracers = new Map<string, Tracer>();
   #shutdown: Promise<void> | undefined;
@@ -30,7 +30,7 @@ export class TracerProvider implements TracerProviderApi, AsyncDisposable {
    * @throws DefinitionError for an `app` or `service` that breaks a rule
    */
   constructor(options: TracerProviderOptions = {}) {
-    this.#client = clientOf(options);
+    this.#client = providerClient(options);
     this.#limits = limitsOf(options.spanLimits, process.env);
     const { diagnostics } = this.#client;
     if ((options.spanProcessors?.length ?? 0) > 0) {
