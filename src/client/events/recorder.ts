@@ -25,7 +25,10 @@ import {
 } from "./trace-context.ts";
 import { TraceIds } from "./trace-ids.ts";
 
-/** Measures, names of spans and targets that are kept for who asks again; so many scopes adapters keep too. */
+/**
+ * Measures, names of spans and targets that are kept for who asks again; adapters keep as many scopes. More are made for
+ * each call and define nothing: one name that is asked for again and again would fill the table of definitions.
+ */
 export const NAMES_MAX = 4096;
 /** Lines a second of one message and level. */
 const THIN_ABOVE = 10_000;
@@ -114,8 +117,9 @@ export class Recorder {
     if (target === "") return this.log;
     let log = this.#logs.get(target);
     if (log === undefined) {
+      if (this.#logs.size >= NAMES_MAX) return this.#loggers.make(this.targetOnce(target));
       log = this.#loggers.make(this.#newTarget(target, place));
-      if (this.#logs.size < NAMES_MAX) this.#logs.set(target, log);
+      this.#logs.set(target, log);
     }
     return log;
   }
@@ -125,9 +129,10 @@ export class Recorder {
     let measure = this.#measures.get(key);
     if (measure === undefined) {
       const where = place();
+      if (this.#measures.size >= NAMES_MAX) return new Measure(this, name, unit, target, where, 0);
       const definition = this.#interner.define(DEFINITION.measure, name, unit, target, where);
       measure = new Measure(this, name, unit, target, where, definition);
-      if (this.#measures.size < NAMES_MAX) this.#measures.set(key, measure);
+      this.#measures.set(key, measure);
     }
     return measure;
   }
@@ -139,9 +144,10 @@ export class Recorder {
     let span = known.get(key);
     if (span === undefined) {
       const where = place();
+      if (known.size >= NAMES_MAX) return new SpanName(this, name, kind, target, where, 0);
       const definition = this.#interner.define(DEFINITION.span, name, target, where);
       span = new SpanName(this, name, kind, target, where, definition);
-      if (known.size < NAMES_MAX) known.set(key, span);
+      known.set(key, span);
     }
     return span;
   }
