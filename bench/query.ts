@@ -12,10 +12,10 @@ import { Database } from "bun:sqlite";
 import { join } from "node:path";
 import { LakeClient } from "../src/explore/index.ts";
 import { DEFAULT_QUERY_LIMITS, type LakeStatus } from "../src/lake/index.ts";
+import { Lines } from "../tests/support/lines.ts";
 import type { Bench, BenchContext } from "./lib/bench.ts";
 import type { DuckDbAnswer } from "./lib/duckdb-process.ts";
 import { HOUR_NS, LakeCorpus } from "./lib/lake-corpus.ts";
-import { LineReader } from "./lib/lines.ts";
 import { forgetFiles } from "./lib/page-cache.ts";
 import { atMost, below, type Goal, type Row, rateRow, row, within } from "./lib/report.ts";
 import { median } from "./lib/samples.ts";
@@ -348,7 +348,7 @@ class BenchLake {
       this.#forget();
       child.stdin.write(`${JSON.stringify({ sql: whole })}\n`);
       await child.stdin.flush();
-      const answer = JSON.parse(await new LineReader(child.stdout).next()) as DuckDbAnswer;
+      const answer = JSON.parse(await new Lines(child.stdout).next()) as DuckDbAnswer;
       return { ...answer, startMs };
     } finally {
       await this.#scratch.stop(child);

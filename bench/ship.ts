@@ -8,10 +8,10 @@
 import { join } from "node:path";
 import { LakeClient } from "../src/explore/index.ts";
 import type { LakeStatus } from "../src/lake/index.ts";
+import { Lines } from "../tests/support/lines.ts";
 import { startAgent } from "./lib/agent.ts";
 import type { Bench, BenchContext } from "./lib/bench.ts";
 import type { EventServiceOptions, Recorded } from "./lib/event-service.ts";
-import { LineReader } from "./lib/lines.ts";
 import { cpuNsOf } from "./lib/process.ts";
 import { atMost, type Row, row } from "./lib/report.ts";
 
@@ -102,11 +102,11 @@ class Way {
 
 class Service {
   readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
-  readonly #lines: LineReader;
+  readonly #lines: Lines;
 
   constructor(child: Bun.Subprocess<"pipe", "pipe", "inherit">) {
     this.#child = child;
-    this.#lines = new LineReader(child.stdout);
+    this.#lines = new Lines(child.stdout);
   }
 
   async record(seconds: number): Promise<Recorded> {
@@ -244,7 +244,7 @@ async function delays(way: Way, marker: Service, marks: number, name: string) {
     { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
   );
   try {
-    const lines = new LineReader(tail.stdout);
+    const lines = new Lines(tail.stdout);
     const sql: number[] = [];
     const tailed: number[] = [];
     // The first shows that the tail follows.

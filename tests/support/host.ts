@@ -9,20 +9,13 @@ import { MicroView, type MicroViewOptions } from "../../src/client/index.ts";
 import { SharedFile } from "../../src/ffi/index.ts";
 import { poolPath, SHM_DIR } from "../../src/layout/index.ts";
 import type { ApiError, AttachResponse } from "../../src/rest/index.ts";
+import { LoggedProcess, type LogLine } from "./logged-process.ts";
 import { PoolView } from "./pool-view.ts";
 import type { limits } from "./pools.ts";
-import { surroundings } from "./surroundings.ts";
 import { until } from "./wait.ts";
 
-export { ROOT };
+export { type LogLine, ROOT };
 export const CLI = join(ROOT, "src/cli.ts");
-
-/** A line of an agent's log. */
-export interface LogLine {
-  level: string;
-  message: string;
-  [field: string]: unknown;
-}
 
 export type TestAgentOptions = Partial<Omit<AgentOptions, "limits" | "log">> & {
   limits?: Parameters<typeof limits>[0];
@@ -167,27 +160,13 @@ export class TestHost implements AsyncDisposable {
 }
 
 /** `microview agent` as a process. */
-export class AgentProcess {
-  readonly child: Bun.Subprocess<"ignore", "ignore", "pipe">;
-  readonly log: LogLine[] = [];
-  /** What it wrote that is no line of its log. */
-  stray = "";
-  readonly #ended: Promise<void>;
-
+export class AgentProcess extends LoggedProcess {
   constructor(
     readonly host: TestHost,
     flags: readonly string[],
     wrapper: readonly string[] = [],
   ) {
-    this.child = host.own(
-      Bun.spawn([...wrapper, ...host.microview, "agent", ...flagsFor(host, flags)], {
-        stdin: "ignore",
-        stdout: "ignore",
-        stderr: "pipe",
-        env: surroundings(),
-      }),
-    );
-    this.#ended = this.#readLog();
+    super(host, [...wrapper, ...host.microview, "agent", ...flagsFor(host, flags)]);
   }
 
   get port(): number {
@@ -219,42 +198,10 @@ export class AgentProcess {
     });
   }
 
-  find(message: string): LogLine | undefined {
-    return this.log.find((line) => line.message === message);
-  }
-
-  /** Ends it by a signal and waits until it has gone and all that it wrote is read. */
-  async end(signal: NodeJS.Signals = "SIGKILL"): Promise<number | null> {
-    this.child.kill(signal);
-    await this.child.exited;
-    await this.#ended;
-    return this.child.exitCode;
-  }
-
-  /** Waits for its end. */
-  async exited(): Promise<number> {
-    const code = await this.child.exited;
-    await this.#ended;
-    return code;
-  }
-
   #served(): LogLine {
     const line = this.find("the agent serves");
     if (line === undefined) throw new Error("the agent does not serve yet");
     return line;
-  }
-
-  async #readLog(): Promise<void> {
-    let rest = "";
-    for await (const chunk of this.child.stderr.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + chunk).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        if (line.startsWith("{")) this.log.push(JSON.parse(line));
-        else this.stray += `${line}\n`;
-      }
-    }
-    this.stray += rest;
   }
 }
 

@@ -11,8 +11,8 @@ import {
   encodeSegment,
 } from "../../src/layout/index.ts";
 import { allRowsOf, noColumns, ORIGIN, tableOf, unzstd, zstd } from "./blocks.ts";
-import type { LogLine, TestHost } from "./host.ts";
-import { surroundings } from "./surroundings.ts";
+import type { TestHost } from "./host.ts";
+import { LoggedProcess, type LogLine } from "./logged-process.ts";
 import { until } from "./wait.ts";
 
 export type { Lake };
@@ -37,29 +37,18 @@ export async function lakeOf(
 }
 
 /** `microview lake` as a process, from the command line. */
-export class LakeProcess {
-  readonly child: Bun.Subprocess<"ignore", "ignore", "pipe">;
-  readonly log: LogLine[] = [];
-  /** What it wrote that is no line of its log. */
-  stray = "";
-  readonly #ended: Promise<void>;
-
+export class LakeProcess extends LoggedProcess {
   private constructor(host: TestHost, flags: readonly string[]) {
     const dir = flags.includes("--dir") ? [] : ["--dir", join(host.folder, "lake")];
     const port = flags.includes("--port") ? [] : ["--port", "0"];
-    this.child = host.own(
-      Bun.spawn([...host.microview, "lake", ...dir, ...port, "--json-logs", ...flags], {
-        ...{ stdin: "ignore", stdout: "ignore", stderr: "pipe", env: surroundings() },
-      }),
-    );
-    this.#ended = this.#readLog();
+    super(host, [...host.microview, "lake", ...dir, ...port, "--json-logs", ...flags]);
   }
 
   /** Returns when it takes calls. @throws Error with what it has said when it ends before */
   static async start(host: TestHost, ...flags: string[]): Promise<LakeProcess> {
     const lake = new LakeProcess(host, flags);
     await until("the lake is open", async () => {
-      if (lake.child.exitCode !== null) await lake.#ended;
+      if (lake.child.exitCode !== null) await lake.exited();
       return lake.child.exitCode !== null || lake.find("the lake is open");
     });
     if (lake.child.exitCode !== null) throw new Error(`it ended: ${lake.stray}`);
@@ -68,31 +57,6 @@ export class LakeProcess {
 
   get url(): string {
     return this.find("the lake is open")!["url"] as string;
-  }
-
-  find(message: string): LogLine | undefined {
-    return this.log.find((line) => line.message === message);
-  }
-
-  /** Ends it by a signal and waits until it has gone and all that it wrote is read. */
-  async end(signal: NodeJS.Signals = "SIGKILL"): Promise<number | null> {
-    this.child.kill(signal);
-    await this.child.exited;
-    await this.#ended;
-    return this.child.exitCode;
-  }
-
-  async #readLog(): Promise<void> {
-    let rest = "";
-    for await (const chunk of this.child.stderr.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + chunk).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        if (line.startsWith("{")) this.log.push(JSON.parse(line));
-        else this.stray += `${line}\n`;
-      }
-    }
-    this.stray += rest;
   }
 }
 
