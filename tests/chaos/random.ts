@@ -1,5 +1,10 @@
 // Pseudo-random choices that a seed repeats.
 
+/** The seed that a variable of the environment asks for, else another one in each run: tests have it in their names. */
+export function seedOf(variable: string): number {
+  return Number(process.env[variable] ?? Math.floor(Math.random() * 2 ** 32));
+}
+
 /** Where choices come from; each task takes a branch of its own, so that they do not depend on who runs first. */
 export class Random {
   #state: number;

@@ -1,24 +1,20 @@
 // Events as others see them: while their service lives, after it was killed at full load, and from all its threads.
 
 import { describe, expect, test } from "bun:test";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  statSync,
-  truncateSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EventFollower, type EventRow, RingKeeper } from "../../src/events/index.ts";
 import { Lease } from "../../src/events/lease.ts";
 import { OpenRing } from "../../src/events/rings.ts";
 import { ownUids, SharedFile } from "../../src/ffi/index.ts";
 import { RINGS_PER_APP } from "../../src/layout/index.ts";
+import { Random, seedOf } from "../chaos/random.ts";
 import { ROOT, TestHost } from "../support/host.ts";
 import { surroundings } from "../support/surroundings.ts";
 import { until } from "../support/wait.ts";
+import { recordingService, ringsOf } from "./recording.ts";
+
+const SEED = seedOf("EVENTS_SEED");
 
 function follower(
   host: TestHost,
@@ -33,25 +29,6 @@ function follower(
   });
   host.onEnd(() => following.close());
   return following;
-}
-
-function ringsOf(host: TestHost, app = "shop"): string[] {
-  const folder = join(host.poolDir, app);
-  return readdirSync(folder)
-    .filter((name) => name.startsWith("events."))
-    .map((name) => join(folder, name));
-}
-
-/** A service that records at full load, and how many of its calls have returned. */
-function loaded(host: TestHost, load: { burst: number; restMs: number }) {
-  const countPath = join(host.folder, `count-${Math.random()}`);
-  writeFileSync(countPath, new Uint8Array(4096));
-  const told = { poolDir: host.poolDir, countPath, ...load };
-  const child = host.run("tests/events/fixtures/service.ts", told);
-  const mapping = SharedFile.open(countPath, false).map(0, 4096, false);
-  host.onEnd(() => mapping.unmap());
-  const returned = () => new Int32Array(mapping.bytes(0, 4).slice().buffer)[0]!;
-  return { child, returned };
 }
 
 function numbersOf(rows: readonly EventRow[]): number[] {
@@ -193,11 +170,12 @@ describe("events of a living service", () => {
 });
 
 describe("a service that is killed at full load", () => {
-  test("leaves every event whose call has returned, once and in order", async () => {
+  test(`leaves every event whose call has returned, once and in order (EVENTS_SEED=${SEED})`, async () => {
     await using host = new TestHost();
+    const random = new Random(SEED);
     for (let round = 0; round < 12; round++) {
-      const { child, returned } = loaded(host, { burst: 1 + round * 2000, restMs: 0 });
-      const wanted = 1 + Math.floor(Math.random() * 12_000);
+      const { child, returned } = recordingService(host, { burst: 1 + round * 2000, restMs: 0 });
+      const wanted = random.between(1, 12_000);
       // Without a pause, so that it is killed in the middle of its work.
       await until("it has begun", () => {
         if (child.exitCode !== null) throw new Error("it ended");
@@ -223,7 +201,7 @@ describe("a service that is killed at full load", () => {
 
   test("leaves a span that was open as lost", async () => {
     await using host = new TestHost();
-    const { child, returned } = loaded(host, { burst: 1, restMs: 1 });
+    const { child, returned } = recordingService(host, { burst: 1, restMs: 1 });
     await until("it has begun", () => returned() > 3);
     const following = follower(host);
     expect(following.next().filter(({ kind }) => kind === "span")).toEqual([]);

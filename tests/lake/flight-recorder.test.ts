@@ -1,8 +1,10 @@
 // The whole path, from stores in shared memory to rows of SQL, while services, agents and the lake are killed at random:
-// every event that was recorded is a row, once.
+// every event that was recorded is a row, once. LAKE_SEED repeats the choices of a run.
 
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { fly, mortalAgents, ringsOf } from "../events/shipping/flights.ts";
+import { Random, seedOf } from "../chaos/random.ts";
+import { ringsOf } from "../events/recording.ts";
+import { fly, mortalAgents } from "../events/shipping/flights.ts";
 import { TestHost } from "../support/host.ts";
 import { LakeProcess } from "../support/lakes.ts";
 import { patience } from "../support/speed.ts";
@@ -10,6 +12,7 @@ import { until } from "../support/wait.ts";
 
 setDefaultTimeout(patience(240_000));
 
+const SEED = seedOf("LAKE_SEED");
 const FOR_MS = 15_000;
 /** Services at full speed record millions of lines, whose numbers are told apart in memory. */
 const QUERY_MEMORY = ["--query-memory", "4GiB"];
@@ -24,19 +27,20 @@ class MortalLake {
     readonly host: TestHost,
     public process: LakeProcess,
     readonly url: string,
+    readonly random: Random,
   ) {
     this.#lives = this.#live();
   }
 
-  static async start(host: TestHost): Promise<MortalLake> {
+  static async start(host: TestHost, random: Random): Promise<MortalLake> {
     const process = await LakeProcess.start(host, ...QUERY_MEMORY);
-    return new MortalLake(host, process, process.url);
+    return new MortalLake(host, process, process.url, random);
   }
 
   async #live(): Promise<void> {
     const { port } = new URL(this.url);
     while (!this.#isOver) {
-      await Bun.sleep(300 + Math.random() * 3000);
+      await Bun.sleep(this.random.between(300, 3300));
       await this.process.end("SIGKILL");
       this.deaths++;
       this.process = await LakeProcess.start(this.host, "--port", port, ...QUERY_MEMORY);
@@ -89,16 +93,17 @@ async function counted(url: string): Promise<Counted[]> {
   });
 }
 
-test("what was recorded before a SIGKILL is a row of SQL, once, whatever becomes of agent and lake", async () => {
+test(`what was recorded before a SIGKILL is a row of SQL, once, whatever becomes of agent and lake (LAKE_SEED=${SEED})`, async () => {
   await using host = new TestHost();
-  const lake = await MortalLake.start(host);
+  const random = new Random(SEED);
+  const lake = await MortalLake.start(host, random.branch());
   let isOver = false;
-  const agents = mortalAgents(host, lake, () => isOver);
+  const agents = mortalAgents(host, lake, random.branch(), () => isOver);
   const flown: { pid: number; returned: number }[] = [];
   const endMs = performance.now() + FOR_MS;
   while (performance.now() < endMs) {
     await until("rings were taken", () => ringsOf(host).length < 40, 120_000);
-    flown.push(await fly(host));
+    flown.push(await fly(host, random));
   }
   isOver = true;
   await agents;

@@ -1,13 +1,15 @@
 // Agents that are killed between any two stores while a service records: each event is in the lake once.
 
 import { describe, expect, test } from "bun:test";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ShippingOptions } from "../../../src/events/shipping/protocol.ts";
-import { SharedFile } from "../../../src/ffi/index.ts";
 import { TestHost } from "../../support/host.ts";
 import { until } from "../../support/wait.ts";
+import { recordingService, ringsOf } from "../recording.ts";
 import { LakeStandIn } from "./stand-in.ts";
+
+const LOAD = { burst: 20, restMs: 4 };
 
 function optionsFor(lake: LakeStandIn, host: TestHost, spool = "spool"): ShippingOptions {
   return {
@@ -30,26 +32,6 @@ function shipper(
   return host.run("tests/events/shipping/fixtures/shipper.ts", { options, dieAfter });
 }
 
-/** A service that logs numbered lines, and how many of its calls have returned. */
-function service(host: TestHost, load = { burst: 20, restMs: 4 }) {
-  const countPath = join(host.folder, `count-${Math.random()}`);
-  writeFileSync(countPath, new Uint8Array(4096));
-  const told = { poolDir: host.poolDir, countPath, ...load };
-  const child = host.run("tests/events/fixtures/service.ts", told);
-  const mapping = SharedFile.open(countPath, false).map(0, 4096, false);
-  host.onEnd(() => mapping.unmap());
-  const returned = () => new Int32Array(mapping.bytes(0, 4).slice().buffer)[0]!;
-  return { child, returned };
-}
-
-function rings(host: TestHost): string[] {
-  try {
-    return readdirSync(join(host.poolDir, "shop")).filter((name) => name.startsWith("events."));
-  } catch {
-    return [];
-  }
-}
-
 /** The numbers from 0 on, in order, none missing and none twice; as many as calls have returned, or the one that had not. */
 function expectAll(lake: LakeStandIn, returned: number): void {
   const numbers = lake.numbers();
@@ -68,7 +50,7 @@ describe("an agent that is killed", () => {
     await using host = new TestHost();
     await using lake = new LakeStandIn();
     const options = optionsFor(lake, host);
-    const { child, returned } = service(host);
+    const { child, returned } = recordingService(host, LOAD);
     await until("it records", () => returned() > 0);
     for (const times of [1, 2, 3]) {
       for (const step of ["pending", "spooled", "total", "position"]) {
@@ -82,14 +64,14 @@ describe("an agent that is killed", () => {
       const agent = shipper(host, options, { step, times: 1 });
       expect([step, await agent.exited]).toEqual([step, 137]);
     }
-    expect(rings(host)).toEqual([]);
+    expect(ringsOf(host)).toEqual([]);
     expectAll(lake, returned());
   }, 120_000);
 
   test("while the lake has taken a segment and not said so yet, ships it again, and it counts once", async () => {
     await using host = new TestHost();
     await using lake = new LakeStandIn();
-    const { child, returned } = service(host);
+    const { child, returned } = recordingService(host, LOAD);
     const options = optionsFor(lake, host);
     let agent = shipper(host, options);
     let deaths = 0;
@@ -108,14 +90,14 @@ describe("an agent that is killed", () => {
     await until("it goes on", () => lake.segments.size > 4);
     child.kill("SIGKILL");
     await child.exited;
-    await until("no ring is left", () => rings(host).length === 0);
+    await until("no ring is left", () => ringsOf(host).length === 0);
     expectAll(lake, returned());
   }, 120_000);
 
   test("with a spool of its own leaves its blocks to another one, which makes the same", async () => {
     await using host = new TestHost();
     await using lake = new LakeStandIn();
-    const { child, returned } = service(host);
+    const { child, returned } = recordingService(host, LOAD);
     // "spooled" is between the store into the spool and the total that tells the ring of it.
     const deaths = ["spooled", "pending", "spooled", "total"];
     const untold = deaths.filter((step) => step === "spooled");
@@ -128,7 +110,7 @@ describe("an agent that is killed", () => {
     await until("it ships", () => lake.segments.size > 3);
     child.kill("SIGKILL");
     await child.exited;
-    await until("no ring is left", () => rings(host).length === 0);
+    await until("no ring is left", () => ringsOf(host).length === 0);
     others.kill("SIGTERM");
     await others.exited;
     // What the dead ones have left comes at last.
@@ -151,7 +133,7 @@ describe("two agents", () => {
     await using host = new TestHost();
     await using lake = new LakeStandIn();
     await using other = new LakeStandIn();
-    const { child, returned } = service(host);
+    const { child, returned } = recordingService(host, LOAD);
     const first = shipper(host, optionsFor(lake, host, "first"));
     await until("the first ships", () => lake.segments.size > 1);
     const second = shipper(host, optionsFor(other, host, "second"));
@@ -163,7 +145,7 @@ describe("two agents", () => {
     await until("the second ships", () => other.segments.size > 2);
     child.kill("SIGKILL");
     await child.exited;
-    await until("no ring is left", () => rings(host).length === 0);
+    await until("no ring is left", () => ringsOf(host).length === 0);
     second.kill("SIGTERM");
     await second.exited;
     const [before, after] = [lake.numbers(), other.numbers()];
@@ -192,7 +174,7 @@ describe("two agents", () => {
 test("a service outlives three agents, and nothing of it is lost or doubled", async () => {
   await using host = new TestHost();
   await using lake = new LakeStandIn();
-  const { child, returned } = service(host);
+  const { child, returned } = recordingService(host, LOAD);
   for (let round = 0; round < 3; round++) {
     const before = lake.segments.size;
     const agent = shipper(host, optionsFor(lake, host));
@@ -205,6 +187,6 @@ test("a service outlives three agents, and nothing of it is lost or doubled", as
   const fourth = shipper(host, optionsFor(lake, host), { step: "final", times: 1 });
   expect(await fourth.exited).toBe(137);
   shipper(host, optionsFor(lake, host));
-  await until("no ring is left", () => rings(host).length === 0);
+  await until("no ring is left", () => ringsOf(host).length === 0);
   expectAll(lake, returned());
 }, 60_000);

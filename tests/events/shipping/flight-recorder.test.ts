@@ -1,15 +1,19 @@
 // Services at full load that are killed at random, while their agent is killed at random too: every event that was
 // recorded is in the lake once. MICROVIEW_FLIGHTS=1000 says how many services are killed; without, as many as fit.
+// EVENTS_SEED repeats the choices of a run.
 
 import { expect, test } from "bun:test";
 import type { DecodedBlock } from "../../../src/layout/index.ts";
+import { Random, seedOf } from "../../chaos/random.ts";
 import { textAt } from "../../support/blocks.ts";
 import { TestHost } from "../../support/host.ts";
 import { until } from "../../support/wait.ts";
-import { fly, mortalAgents, ringsOf } from "./flights.ts";
+import { ringsOf } from "../recording.ts";
+import { fly, mortalAgents } from "./flights.ts";
 import { LakeStandIn } from "./stand-in.ts";
 
 const FLIGHTS = Number(process.env["MICROVIEW_FLIGHTS"] ?? 0);
+const SEED = seedOf("EVENTS_SEED");
 const FOR_MS = 25_000;
 const AT_ONCE = 2;
 
@@ -30,24 +34,27 @@ function numbersOf(blocks: readonly DecodedBlock[]) {
 }
 
 test(
-  "every event that was recorded before a SIGKILL is in the lake once, whatever becomes of the agent",
+  `every event that was recorded before a SIGKILL is in the lake once, whatever becomes of the agent (EVENTS_SEED=${SEED})`,
   async () => {
     await using host = new TestHost();
     await using lake = new LakeStandIn();
-    lake.fate = () => (Math.random() < 0.1 ? new Response("", { status: 503 }) : undefined);
+    const random = new Random(SEED);
+    const ofLake = random.branch();
+    lake.fate = () => (ofLake.next() < 0.1 ? new Response("", { status: 503 }) : undefined);
     let isOver = false;
-    const agents = mortalAgents(host, lake, () => isOver);
+    const agents = mortalAgents(host, lake, random.branch(), () => isOver);
     const flown: { pid: number; returned: number }[] = [];
     const endMs = performance.now() + FOR_MS;
     let begun = 0;
     const isEnough = () => (FLIGHTS > 0 ? begun >= FLIGHTS : performance.now() > endMs);
     await Promise.all(
       Array.from({ length: AT_ONCE }, async () => {
+        const ofFlights = random.branch();
         while (!isEnough()) {
           begun++;
           // An application may have 64 rings; of more, the oldest goes, whether an agent was there or not.
           await until("rings were taken", () => ringsOf(host).length < 40, 120_000);
-          flown.push(await fly(host));
+          flown.push(await fly(host, ofFlights));
         }
       }),
     );

@@ -6,7 +6,6 @@ import {
   chownSync,
   copyFileSync,
   linkSync,
-  readdirSync,
   readFileSync,
   renameSync,
   truncateSync,
@@ -18,9 +17,13 @@ import { Shipper, type ShipperOptions } from "../../../src/events/shipping/shipp
 import { Spool } from "../../../src/events/shipping/spool.ts";
 import { SharedFile } from "../../../src/ffi/index.ts";
 import { RING_HEADER, RING_SHIPPER, ringGeometry } from "../../../src/layout/index.ts";
+import { Random, seedOf } from "../../chaos/random.ts";
 import { TestHost } from "../../support/host.ts";
 import { nobodyUid } from "../../support/permissions.ts";
+import { ringsOf } from "../recording.ts";
 import { LakeStandIn } from "./stand-in.ts";
+
+const SEED = seedOf("EVENTS_SEED");
 
 /** A shipper whose rounds are called, and the lake that gets what it spools. */
 function shipper(host: TestHost, lake: LakeStandIn, options: Partial<ShipperOptions> = {}) {
@@ -58,13 +61,6 @@ function shipper(host: TestHost, lake: LakeStandIn, options: Partial<ShipperOpti
   return { made, rounds, left };
 }
 
-function ringsOf(host: TestHost, app: string): string[] {
-  const folder = join(host.poolDir, app);
-  return readdirSync(folder)
-    .filter((name) => name.startsWith("events."))
-    .map((name) => join(folder, name));
-}
-
 const { shipperOffset, stateOffset, ringOffset, definitionsOffset } = ringGeometry();
 
 describe("a ring whose numbers are forged", () => {
@@ -96,7 +92,8 @@ describe("a ring whose numbers are forged", () => {
     expect(lake.numbers()).toEqual(Array.from({ length: 100 }, (_, n) => n));
   });
 
-  test("at random, in any of its pages, holds up no other one and ends nothing", async () => {
+  test(`at random, in any of its pages, holds up no other one and ends nothing (EVENTS_SEED=${SEED})`, async () => {
+    const random = new Random(SEED);
     await using host = new TestHost();
     await using lake = new LakeStandIn();
     const good = host.client({ poolDir: host.poolDir, app: "good" });
@@ -115,8 +112,8 @@ describe("a ring whose numbers are forged", () => {
     for (let round = 0; round < 60; round++) {
       const bytes = Buffer.from(whole);
       for (let i = 0; i < 1 + (round % 20); i++) {
-        const at = Math.floor(Math.random() * (ringOffset + 40_000));
-        bytes.writeUInt8(Math.floor(Math.random() * 256), at);
+        const at = random.between(0, ringOffset + 39_999);
+        bytes.writeUInt8(random.between(0, 255), at);
       }
       const id = Buffer.from(crypto.getRandomValues(new Uint8Array(8)));
       id.copy(bytes, RING_HEADER.ringId);
