@@ -5,8 +5,9 @@ import { test } from "bun:test";
 import { TestHost } from "../support/host.ts";
 import { patience } from "../support/speed.ts";
 import { survive } from "./chaos.ts";
+import { seedOf } from "./random.ts";
 
-const SEED = Number(process.env["CHAOS_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
+const SEED = seedOf("CHAOS_SEED");
 const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 12);
 const EXTRA_SECONDS = patience(15);
 

@@ -4,8 +4,9 @@
 import { test } from "bun:test";
 import { TestHost } from "../support/host.ts";
 import { type ChaosOptions, survive } from "./chaos.ts";
+import { seedOf } from "./random.ts";
 
-const SEED = Number(process.env["CHAOS_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
+const SEED = seedOf("CHAOS_SEED");
 const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 8);
 const EXTRA_SECONDS = 15;
 

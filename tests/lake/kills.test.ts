@@ -4,13 +4,13 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { encodeSegment } from "../../src/layout/index.ts";
-import { Random } from "../chaos/random.ts";
+import { Random, seedOf } from "../chaos/random.ts";
 import { TestHost } from "../support/host.ts";
 import { keptIn, LakeProcess, logBlock, newSegmentId } from "../support/lakes.ts";
 import { patience } from "../support/speed.ts";
 
 const KILLS = Number(process.env["LAKE_KILLS"] ?? 12);
-const SEED = Number(process.env["LAKE_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
+const SEED = seedOf("LAKE_SEED");
 const SENDERS = 3;
 const BLOCK_ROWS = 50;
 const BLOCKS_PER_SEGMENT = 3;

@@ -35,11 +35,12 @@ import {
   StructureSender,
   Structures,
 } from "../../src/layout/index.ts";
+import { seedOf } from "../chaos/random.ts";
 import { application, ask, define, Scratch, SMALL, scan, TestWriter } from "../support/pools.ts";
 import { patience } from "../support/speed.ts";
 
 const ROUNDS = Number(process.env["FUZZ_ROUNDS"] ?? 3000);
-const SEED = Number(process.env["FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
+const SEED = seedOf("FUZZ_SEED");
 /** Of its processor, far more than reading a pool of 64 pages takes. */
 const ROUND_MS_MAX = 2000;
 const TIMEOUT_MS = patience(20_000 + ROUNDS * 20);

@@ -3,6 +3,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Digest } from "../../src/prom-client/digest.ts";
+import { Random } from "../chaos/random.ts";
+
+const random = new Random(1);
 
 /** Where a value stands among sorted ones, from 0 to 1. */
 function rankOf(sorted: Float64Array, value: number): number {
@@ -54,10 +57,10 @@ describe("a digest", () => {
   });
 
   test.each([
-    ["uniform", () => Math.random()],
-    ["long-tailed", () => 1 / (1 - Math.random())],
+    ["uniform", () => random.next()],
+    ["long-tailed", () => 1 / (1 - random.next())],
     ["ascending", counting()],
-    ["of few values", () => Math.floor(Math.random() * 50)],
+    ["of few values", () => random.between(0, 49)],
   ])("is close in rank for 200,000 values, %s, and stays small", (name, next) => {
     const values = Float64Array.from({ length: 200_000 }, next);
     const digest = digestOf(values);

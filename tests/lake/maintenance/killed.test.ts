@@ -5,14 +5,14 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { FOREVER_NS } from "../../../src/lake/times.ts";
-import { Random } from "../../chaos/random.ts";
+import { Random, seedOf } from "../../chaos/random.ts";
 import { patience } from "../../support/speed.ts";
 import { T0 } from "../views/blocks.ts";
 import { MINUTE_NS, ROWS } from "./killed-blocks.ts";
 import { SmallLake } from "./small-lake.ts";
 
 const KILLS = Number(process.env["LAKE_KILLS"] ?? 10);
-const SEED = Number(process.env["LAKE_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
+const SEED = seedOf("LAKE_SEED");
 
 /** Runs a lake for some time after it is open. @returns blocks that it has said to have */
 async function runAndKill(dir: string, random: Random): Promise<number[]> {

@@ -3,10 +3,11 @@
 
 import { test } from "bun:test";
 import { survive } from "../../chaos/chaos.ts";
+import { seedOf } from "../../chaos/random.ts";
 import { patience, slowness } from "../../support/speed.ts";
 import { MachineHost, PATIENT } from "./support/rig.ts";
 
-const SEED = Number(process.env["CHAOS_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
+const SEED = seedOf("CHAOS_SEED");
 const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 3);
 const EXTRA_SECONDS = patience(30);
 /** The times below are for a machine that is emulated on one that is free, and so some twenty times slower than others. */
