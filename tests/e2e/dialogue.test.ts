@@ -232,7 +232,10 @@ describe("the list of traces on a terminal", () => {
   test("lets one be picked, and shows it as wide as the terminal is", async () => {
     await using host = new TestHost();
     const talk = new Conversation(host, say, undefined, ["trace"]);
-    await talk.shows("show which (1–1)? ");
+    await talk.shows("show which (1–1, Enter for none)? ");
+    // Its last digits are whole, so that they can be given again.
+    expect(talk.text).toContain(`  ${TRACE_ID.slice(-12)}\n`);
+    await talk.type("99\r", "show which (1–1, Enter for none)? ");
     await talk.type("1\r", "no stock left");
     expect(await talk.child.exited).toBe(0);
     const lines = talk.text.slice(talk.text.indexOf(`\ntrace ${TRACE_ID}`)).split("\n");
@@ -248,7 +251,7 @@ describe("the list of traces on a terminal", () => {
   ])("%s shows none", async (_name, key) => {
     await using host = new TestHost();
     const talk = new Conversation(host, say, undefined, ["trace"]);
-    await talk.shows("show which (1–1)? ");
+    await talk.shows("show which (1–1, Enter for none)? ");
     talk.child.terminal!.write(key);
     expect(await talk.child.exited).toBe(0);
     expect(talk.lake.asked).toHaveLength(1);

@@ -8,8 +8,8 @@ import { isoTime } from "./iso-time.ts";
 
 export const ID_DIGITS = 32;
 export const ID_DIGITS_MIN = 8;
-/** What is random in ids that microview makes; the digits before are those of a thread. */
-export const SHORT_DIGITS = 16;
+/** How much of an id's end lists show to people: in ids that microview makes the last 16 digits are random. */
+export const SHORT_DIGITS = 12;
 const CANDIDATES_SHOWN = 10;
 
 /**
