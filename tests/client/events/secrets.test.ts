@@ -3,44 +3,11 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { MicroView } from "../../../src/client/index.ts";
-import { LEVELS } from "../../../src/layout/index.ts";
 import { ROOT, TestHost } from "../../support/host.ts";
+import { CARD, passEverywhere, redactHook, SECRET } from "../../support/planted.ts";
 import { surroundings } from "../../support/surroundings.ts";
 import { until } from "../../support/wait.ts";
 import { eventsOf, ringPath, ringPaths } from "./recorded.ts";
-
-const SECRET = "correct-horse-battery";
-const CARD = "4242 4242 4242 4242";
-
-const properties = () => ({
-  password: SECRET,
-  "X-Api-Key": SECRET,
-  note: `card ${CARD}`,
-  request: { headers: new Headers({ authorization: SECRET, cookie: SECRET }) },
-  list: [{ clientSecret: { nested: SECRET } }, new Map([["accessToken", SECRET]])],
-  cause: Object.assign(new Error(`card ${CARD}`), { token: SECRET, [`set-cookie`]: [SECRET] }),
-});
-
-function passEverywhere(mv: MicroView): void {
-  const error = () => Object.assign(new Error(`paid by ${CARD}`), { refreshToken: SECRET });
-  for (const log of [mv.log, mv.logger("part")]) {
-    for (const level of LEVELS) {
-      // A message that comes again goes into the table of definitions.
-      for (let i = 0; i < 3; i++) log[level](`paid by ${CARD}`, properties());
-      log[level](error(), properties());
-    }
-  }
-  mv.measure("latency", "ms").record(1, properties());
-  const span = mv.span("query");
-  span.begin({ properties: properties() }).set("password", SECRET).set("all", properties()).end();
-  span.begin().end("error", properties());
-  span.run(() => mv.log.info("within", properties()), { properties: properties() });
-  void span.runAsync(async () => {}, { properties: properties() });
-}
-
-const redactHook = (_key: string, value: unknown) =>
-  typeof value === "string" ? value.replaceAll(CARD, "[card]") : value;
 
 function expectNone(bytes: Uint8Array): void {
   const text = Buffer.from(bytes).toString("latin1");
