@@ -231,7 +231,7 @@ class BenchLake {
     return measured;
   }
 
-  /** Who asks as soon as the answer before is there: the process of the question is still being started. */
+  /** Back-to-back queries: the lake is still starting the process for the next one. */
   async again(): Promise<Row> {
     const { sql } = QUESTIONS[0]!;
     const range = { fromNs: this.#startNs, toNs: this.#startNs + HOUR_NS };

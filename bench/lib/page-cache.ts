@@ -1,5 +1,4 @@
-// Lets the kernel forget what it keeps of files, so that the next who reads them reads the disk. For benchmarks of what is
-// read for the first time.
+// Drops files from the kernel's page cache, so that the next read comes from the disk. For benchmarks of cold reads.
 
 import { dlopen, FFIType } from "bun:ffi";
 import { closeSync, openSync } from "node:fs";

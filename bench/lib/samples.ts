@@ -1,6 +1,6 @@
 // Samples of rounds, and what is said of them.
 
-/** Of the confidence intervals that are told. */
+/** Confidence level of the intervals in reports. */
 export const CONFIDENCE = 0.95;
 const RESAMPLES = 2000;
 

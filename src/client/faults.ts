@@ -58,8 +58,8 @@ class Faults {
     if (reason === LAST) return this.#rejectAgain();
     this.record(reason, "unhandledRejection");
     if (!this.#isReplayed || process.listenerCount("unhandledRejection") > 1) return;
-    // Nobody would have listened without this: what happens then is to happen, and cannot be asked for. So it is
-    // rejected once more while nobody listens, and not before the others of this turn, which are told one by one.
+    // Without this listener Bun would have ended the process. That default cannot be called, so the promise is rejected
+    // again without a listener: after the other rejections of this turn, because each of them reaches a listener first.
     if (this.#held.push(reason) === 1) void Promise.reject(LAST);
   };
 

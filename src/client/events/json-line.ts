@@ -8,7 +8,7 @@ import type { Encoder, Key, Utf8Buffer } from "./encoder.ts";
 export interface LineFormat {
   /** The key of the message. */
   messageKey: string;
-  /** Keys, of the line itself, that are told by the record already. */
+  /** Top-level keys that are left out, because the record already has them: time and level, for instance. */
   leftOut: ReadonlySet<string>;
 }
 
