@@ -95,16 +95,20 @@ describe("microview events set", () => {
     expect(await asked()).toEqual([1, expect.stringContaining("the agent refuses (403)")]);
     await Bun.write(tokenFile, "a-token-that-may-administer scopes=admin name=boss\n");
     expect(await asked()).toEqual([0, expect.stringContaining("set for 0 threads")]);
-    const nowhere = await runCli([
-      "events",
-      "set",
-      "--level",
-      "warn",
-      "--socket",
-      "/tmp/none.sock",
-    ]);
-    expect(nowhere.exitCode).toBe(1);
-    expect(nowhere.stderr).toContain("only the agent's own user and root may");
+    const without = join(host.folder, "none.sock");
+    const set = ["events", "set", "--level", "warn", "--socket"];
+    expect(await runCli([...set, without])).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining(
+        `there is no agent at ${without}\nhint: start \`microview agent\``,
+      ),
+    });
+    // A socket whose owner has left no secret that this user may read.
+    await Bun.write(without, "");
+    expect(await runCli([...set, without])).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("run this as the agent's user or root"),
+    });
   });
 
   test.each([

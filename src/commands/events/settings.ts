@@ -1,5 +1,6 @@
 // `microview events set` and `events settings`: asks an agent what its services are to record, and shows what was asked.
 
+import { existsSync } from "node:fs";
 import type { Question } from "../../collector/index.ts";
 import {
   CliError,
@@ -169,11 +170,18 @@ async function agentOf({ socket, agent, tokenFile, ca }: Options) {
     }
     const { readOwnerSecret } = await import("../../guard/index.ts");
     const target = socket === undefined ? {} : { socketPath: socket };
-    const token = readOwnerSecret(socketOf(target));
+    const path = socketOf(target);
+    if (!existsSync(path)) {
+      throw new CliError({
+        message: `there is no agent at ${path}`,
+        hint: "start `microview agent`, name its socket by --socket, or give --agent HOST:PORT --token-file FILE",
+      });
+    }
+    const token = readOwnerSecret(path);
     if (token === undefined) {
       throw new CliError({
-        message: `no agent at ${socketOf(target)} may be told by this user what services record`,
-        hint: "only the agent's own user and root may; or start `microview agent`, or give --agent HOST:PORT --token-file FILE",
+        message: `this user may not change what services of the agent at ${path} record`,
+        hint: "run this as the agent's user or root, or give --agent HOST:PORT --token-file FILE",
       });
     }
     return new AgentClient(target, { token });
