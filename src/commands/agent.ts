@@ -9,7 +9,6 @@ import {
   flag,
   once,
   onHangUp,
-  parseHostName,
   sayEndBy,
   stopSignal,
   UsageError,
@@ -18,6 +17,7 @@ import type { Log } from "../guard/index.ts";
 import type { AgentPush } from "./agent/push.ts";
 import { LAKE_FLAGS, shippingOf } from "./agent/shipping.ts";
 import { OTLP_FLAGS, type OtlpFlagOptions } from "./push/flags.ts";
+import { ACCESS_FLAGS, accessFiles, tokenFileFlag } from "./support/access.ts";
 import { refuseAlone } from "./support/alone.ts";
 import { kubernetesOf } from "./support/kubernetes.ts";
 import { parseProcessMemory, parseProcessMetrics } from "./support/process-metrics.ts";
@@ -30,13 +30,6 @@ const POOLS = "Pools";
 const KUBERNETES = "Kubernetes";
 const LIMITS = "Limits";
 const LOG = "Log";
-
-const ACCESS_FLAGS = {
-  tokens: "--token-file",
-  cert: "--tls-cert",
-  key: "--tls-key",
-  clientCa: "--tls-client-ca",
-};
 
 export default defineSubcommand("agent", {
   description:
@@ -83,36 +76,12 @@ export default defineSubcommand("agent", {
       default: "7071",
     }),
 
-    tokenFile: flag.path({
-      group: ACCESS,
-      description:
-        "tokens that TCP clients must send, one per line: TOKEN [apps=GLOB,…] [scopes=read,register,admin] [expires=TIME] [name=NAME]; read anew when it changes",
-    }),
-    tlsCert: flag.path({
-      group: ACCESS,
-      description: "certificate chain, PEM; read anew when it changes",
-    }),
-    tlsKey: flag.path({ group: ACCESS, description: "private key of the certificate, PEM" }),
-    tlsClientCa: flag.path({
-      group: ACCESS,
-      description: "only clients whose certificate one of these has signed, PEM",
-    }),
-    allowHost: flag.list(
-      {
-        group: ACCESS,
-        hint: "NAME",
-        description: "host name that requests without a token may use, besides the certificate's",
-      },
-      parseHostName,
-    ),
+    tokenFile: tokenFileFlag("read,register,admin"),
+    ...ACCESS_FLAGS,
     allowRegister: flag.toggle({
       group: ACCESS,
       description:
         "without --token-file, allow callers over TCP to register too, as the prototype's clients do",
-    }),
-    insecure: flag.toggle({
-      group: ACCESS,
-      description: "listen beyond loopback without a token and TLS",
     }),
 
     rdma: flag.parsed(parseRdma, {
@@ -184,7 +153,7 @@ export default defineSubcommand("agent", {
     }),
     kubernetesTokenFile: flag.path({
       group: KUBERNETES,
-      description: "token to show it, read anew for each request",
+      description: "token to show it, read again for each request",
       shownDefault: "the pod's service account's",
     }),
     kubernetesCa: flag.path({
@@ -293,7 +262,7 @@ export default defineSubcommand("agent", {
   },
   async run(options) {
     const { Agent, groupId } = await import("../agent/index.ts");
-    const { AccessFiles, createLog } = await import("../guard/index.ts");
+    const { createLog } = await import("../guard/index.ts");
     const { defaultSocketPath } = await import("../layout/index.ts");
     if (options.port === options.dataPort && options.port !== 0) {
       throw new UsageError(
@@ -301,17 +270,13 @@ export default defineSubcommand("agent", {
         "REST and the data port are two listeners: give them two ports",
       );
     }
-    const { tokenFile: tokens, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
-    const files = new AccessFiles({ tokens, cert, key, clientCa }, ACCESS_FLAGS, {
-      tokens: "the tokens",
-      certificates: "the certificates",
-    });
+    const files = await accessFiles(options);
     const gid = options.group === undefined ? undefined : groupId(options.group, "--group");
     const log = createLog(options.logLevel, options.jsonLogs);
     const pushing = await pushingBy(options, log);
     const stop = stopSignal();
     sayEndBy((text) => log.warn(text));
-    if (options.allowRegister && tokens !== undefined) {
+    if (options.allowRegister && options.tokenFile !== undefined) {
       throw new UsageError(
         "--allow-register is for an agent without --token-file: give the token scopes=register",
       );

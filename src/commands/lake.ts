@@ -7,23 +7,15 @@ import {
   flag,
   once,
   onHangUp,
-  parseHostName,
   stopSignal,
   styleFor,
 } from "../command-line/index.ts";
 import { LAKE_FLAGS, openLake } from "./explore/lake-flags.ts";
+import { ACCESS_FLAGS, accessFiles, tokenFileFlag } from "./support/access.ts";
 
 const LISTENING = "Listening";
-const ACCESS = "Access";
 const KEEPING = "Keeping";
 const LOG = "Log";
-
-const ACCESS_FLAGS = {
-  tokens: "--token-file",
-  cert: "--tls-cert",
-  key: "--tls-key",
-  clientCa: "--tls-client-ca",
-};
 
 export default defineSubcommand("lake", {
   description:
@@ -73,33 +65,11 @@ export default defineSubcommand("lake", {
       default: "127.0.0.1",
     }),
     port: flag.port({ group: LISTENING, description: "port to listen on", default: "7080" }),
-    tokenFile: flag.path({
-      group: ACCESS,
-      description:
-        "tokens that callers must send, one per line: TOKEN [apps=GLOB,…] [scopes=ingest,events:read,read] [expires=TIME] [name=NAME]; read again when it changes. With status: the file whose first token is sent",
-    }),
-    tlsCert: flag.path({
-      group: ACCESS,
-      description: "certificate chain, PEM; read again when it changes",
-    }),
-    tlsKey: flag.path({ group: ACCESS, description: "private key of the certificate, PEM" }),
-    tlsClientCa: flag.path({
-      group: ACCESS,
-      description: "only callers whose certificate one of these has signed, PEM",
-    }),
-    allowHost: flag.list(
-      {
-        group: ACCESS,
-        hint: "NAME",
-        description: "host name that callers without a token may use, besides the certificate's",
-      },
-      parseHostName,
+    tokenFile: tokenFileFlag(
+      "ingest,events:read,read",
+      ". With status: the file whose first token is sent",
     ),
-    insecure: flag.toggle({
-      group: ACCESS,
-      description:
-        "let everybody who reaches it bring and read events, also beyond loopback and without a token",
-    }),
+    ...ACCESS_FLAGS,
     maxBody: flag.size({
       group: "Limits",
       min: "1MiB",
@@ -153,13 +123,8 @@ export default defineSubcommand("lake", {
       return;
     }
     const { defaultLakeDir, startLake } = await import("../lake/index.ts");
-    const { AccessFiles, createLog } = await import("../guard/index.ts");
-    const { tokenFile: tokens, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
-    const files = new AccessFiles({ tokens, cert, key, clientCa }, ACCESS_FLAGS, {
-      tokens: "the tokens",
-      certificates: "the certificates",
-      scopes: "ingest,events:read",
-    });
+    const { createLog } = await import("../guard/index.ts");
+    const files = await accessFiles(options, "ingest,events:read");
     const log = createLog(options.logLevel, options.jsonLogs);
     const stop = stopSignal();
     const lake = await startLake({
