@@ -85,12 +85,12 @@ async function encoding(
   const {
     ours: own,
     peer: its,
-    anew,
+    again,
   } = await alternate(
     {
       ours: repeat(() => ours.request()),
       peer: repeat(() => peer.request()),
-      anew: repeat(() => new Ours(source, shape.depth, protocol).request()),
+      again: repeat(() => new Ours(source, shape.depth, protocol).request()),
     },
     rounds,
     quick,
@@ -108,7 +108,7 @@ async function encoding(
     row(
       `${name}: the first of a structure`,
       "ns/series",
-      anew!.map((ns) => ns / (samples / shape.depth)),
+      again!.map((ns) => ns / (samples / shape.depth)),
     ),
   ];
 }

@@ -270,7 +270,7 @@ export class Agent {
     this.#dataTls = undefined;
     this.#data?.renewTls(tls);
     this.#dataTls = tls;
-    this.#options.log.info("the certificate was read anew");
+    this.#options.log.info("the certificate was read again");
   }
 
   /** Answers what it has taken on, then lets go of everything. Pools and writers live on. */

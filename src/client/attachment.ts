@@ -67,7 +67,7 @@ export class Attachment {
    * Opens the pool and takes the writer's lock.
    * @param poolDir where this process sees pools, when that is not where the agent does (a container's mount)
    * @param uids users whose pools it may be; in a folder that others may not write to it may be anybody's
-   * @returns undefined when the agent has given the place up meanwhile: attach anew
+   * @returns undefined when the agent has given the place up meanwhile: attach again
    * @throws ForeignFileError, SystemError when the pool cannot be opened, Error when it is another one than the agent's
    */
   static open(

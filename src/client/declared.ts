@@ -1,4 +1,4 @@
-// What a thread has declared, beyond the life of the modules that did so: `bun --hot` evaluates them anew in the same
+// What a thread has declared, beyond the life of the modules that did so: `bun --hot` evaluates them again in the same
 // thread, with all that they import. What is declared again is the same writer then, with the same handles.
 
 import type { MetricDefinition } from "../layout/index.ts";

@@ -277,7 +277,7 @@ export class ThreadWriter {
   }
 
   /**
-   * Takes what is in a place that the agent does not know as this writer's to private memory, to be registered anew.
+   * Takes what is in a place that the agent does not know as this writer's to private memory, to be registered again.
    * @param counted whether the agent has counted it already
    */
   #giveUp(from: Attachment, counted: boolean): void {
@@ -365,7 +365,7 @@ export class ThreadWriter {
     this.#releases.add(series);
   }
 
-  /** Tells the agent what was removed: many at once and not often, for its directory is written anew each time. */
+  /** Tells the agent what was removed: many at once and not often, for its directory is rewritten each time. */
   async #release(attachment: Attachment): Promise<void> {
     if (this.#releases.size === 0 || Date.now() < this.#nextReleaseMs) return;
     this.#nextReleaseMs = Date.now() + RELEASE_INTERVAL_MS;

@@ -71,7 +71,7 @@ interface Link {
   readonly queuePair: QueuePair;
   id: number;
   regions: readonly RdmaRegion[];
-  /** Raised with each change of the regions, so that lists made of them are made anew. */
+  /** Raised with each change of the regions, so that lists made of them are made again. */
   version: number;
   state: "connecting" | "ready" | "closed";
   /** What waits for the connection. */
@@ -425,7 +425,7 @@ export class VerbsTransport implements Transport {
     if (link === undefined || batch?.id !== completion.id) return;
     if (completion.status !== 0) {
       const text = `${link.pool.app}: ${statusText(completion)}`;
-      // Refused access concerns this pool: it was replaced, or its memory is registered anew. Else the agent is gone.
+      // Refused access concerns this pool: it was replaced, or its memory is registered again. Else the agent is gone.
       const refused = completion.status === STATUS_REMOTE_ACCESS;
       this.#break(link, refused ? new BrokenError(text) : new TransportError(text));
       return;

@@ -47,7 +47,7 @@ function run(): void {
   if (!stopping) setImmediate(run);
 }
 
-/** Made anew when targets come or go. */
+/** Made again when targets come or go. */
 let spun: TargetReader[] = [];
 
 function readers(): readonly TargetReader[] {

@@ -45,7 +45,7 @@ export function stopSignal(withinMs = FINISH_WITHIN_MS): AbortSignal {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
       if (name === "SIGHUP" && hungUp !== undefined) return hungUp();
-      // Nothing has hung up: managers of services send it so that files are read anew.
+      // Nothing has hung up: managers of services send it so that files are read again.
       if (name === "SIGHUP" && !hasTerminal) return;
       take(name, stopping);
     });
@@ -53,7 +53,7 @@ export function stopSignal(withinMs = FINISH_WITHIN_MS): AbortSignal {
   return stopping.signal;
 }
 
-/** From now on SIGHUP ends nothing, but calls `handler`, as daemons that read their files anew have it. */
+/** From now on SIGHUP ends nothing, but calls `handler`, as daemons that read their files again have it. */
 export function onHangUp(handler: () => void): void {
   hungUp = handler;
 }

@@ -86,7 +86,7 @@ export default defineSubcommand("collect", {
     }),
     tokenFile: flag.path({
       group: CONNECTION,
-      description: "file whose first token the agents are sent; read anew to reconnect",
+      description: "file whose first token the agents are sent; read again to reconnect",
     }),
     tls: flag.toggle({ group: CONNECTION, description: "speak TLS with agents named HOST:PORT" }),
     ca: flag.path({

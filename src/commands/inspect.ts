@@ -25,7 +25,7 @@ export default defineSubcommand("inspect", {
       description: "where the pools are",
       shownDefault: "/dev/shm",
     }),
-    watch: flag.toggle({ description: "print anew each second" }),
+    watch: flag.toggle({ description: "print again each second" }),
     json: flag.toggle({ description: "print one JSON object; with --watch, one per line" }),
     raw: flag.toggle({ description: "print the layout: offsets, records and bytes" }),
   },

@@ -4,7 +4,7 @@
 import { type ExposedPool, Families } from "./families.ts";
 import { Scrape, type ScrapeOptions } from "./scrape.ts";
 
-/** Bytes of names and labels that are kept; what is beyond is made anew in each scrape. */
+/** Bytes of names and labels that are kept; what is beyond is made again in each scrape. */
 const KEPT_BYTES_MAX = 32 << 20;
 /** Selections whose families are kept. */
 const SELECTIONS_MAX = 8;

@@ -1,6 +1,6 @@
 // What of an exposition does not change from scrape to scrape, as bytes: each series' name and labels, each bucket's
 // bound. Series are taken a block at a time; a block's texts are made when a scrape first comes to it, kept while there
-// is room, and made anew each time beyond that.
+// is room, and made again each time beyond that.
 
 import type { Metric, StructureMetric } from "../layout/index.ts";
 import { labelName, type NameScheme, type PrometheusNames, sampleLead } from "./naming/names.ts";

@@ -20,7 +20,7 @@ type Input = string | URL | Request;
 type Init = RequestInit | BunFetchRequestInit;
 
 const MAX_HOSTS = 100;
-/** Hosts by the beginning of what was asked for; more are worked out anew each time. */
+/** Hosts by the beginning of what was asked for; more are worked out again each time. */
 const MAX_REMEMBERED = 1000;
 
 /**

@@ -30,7 +30,7 @@ export class TokenKeeper {
     const before = this.tokens.known.map(({ name }) => name);
     this.tokens.replace(hashed(entries));
     const names = entries.map(({ name }) => name);
-    this.log.info("the tokens were read anew", {
+    this.log.info("the tokens were read again", {
       tokens: names.length,
       added: names.filter((name) => !before.includes(name)),
       gone: before.filter((name) => !names.includes(name)),

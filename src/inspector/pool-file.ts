@@ -128,7 +128,7 @@ export class PoolFile {
   }
 
   /**
-   * Reads the structure and all values, anew while the generation moves.
+   * Reads the structure and all values, again while the generation moves.
    * @throws PoolFormatError, DamageError when it cannot be read at all
    */
   read(): PoolReading {
@@ -182,7 +182,7 @@ export class PoolFile {
     return decodeState(live, this.header);
   }
 
-  /** The directory up to the state: its tail appended, or all of it when it was written anew. */
+  /** The directory up to the state: its tail appended, or all of it when it was rewritten. */
   #follow({ epoch, directoryBytes }: PoolState): Directory {
     let directory = this.#directory;
     if (directory === undefined || directory.epoch !== epoch || directory.length > directoryBytes) {

@@ -1,6 +1,6 @@
 // From the attributes of a call to what stores its value, on the hot path: no text is made and nothing is sorted.
 //
-// Objects of attributes are made anew for each call, and a caller that keeps one may change it: only keys and values say
+// Objects of attributes are made again for each call, and a caller that keeps one may change it: only keys and values say
 // which series is meant. The keys of a call site come in one order, so the order that was met last is compared first;
 // a value is then a look-up in a map.
 
@@ -27,7 +27,7 @@ export class AttributeCache<Target extends object> {
   /** For no attributes. */
   #bare: Target | undefined;
 
-  /** @param max entries; when there are more, all are forgotten, and found anew by who is asked then */
+  /** @param max entries; when there are more, all are forgotten, and found again by who is asked then */
   constructor(readonly max: number) {}
 
   /** What was put for the same keys in the same order with the same values. */

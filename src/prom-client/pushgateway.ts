@@ -129,7 +129,7 @@ type HttpModule = { readonly request: typeof http.request; readonly default?: Ht
 const LOADED = { http: http.request, https: https.request };
 
 /**
- * The function that makes a request, looked up anew each time: tests and tracers put others in its place. nock and
+ * The function that makes a request, looked up again each time: tests and tracers put others in its place. nock and
  * `spyOn` do so on the object that a module is by default, `jest.mock("http", …)` gives another module, which may have
  * nothing but names.
  */

@@ -259,7 +259,7 @@ describe("a name that is registered otherwise", () => {
     pool.close();
   });
 
-  test("is declared anew once the last writer of it is gone", () => {
+  test("is declared again once the last writer of it is gone", () => {
     const { pool, app } = start();
     const old = new TestWriter(app);
     old.put(requests, ["/"], 5);
@@ -314,7 +314,7 @@ describe("a name whose labels are open", () => {
     pool.close();
   });
 
-  test("is known again by the next agent, and when the directory was written anew", () => {
+  test("is known again by the next agent, and when the directory was rewritten", () => {
     const { pool, app } = start();
     const writer = new TestWriter(app);
     writer.put(open(["a"]), ["x"], 1);
@@ -774,14 +774,14 @@ describe("a writer that died", () => {
 });
 
 describe("the directory", () => {
-  test("stays small under thousands of lives, and nothing is lost when it is written anew", () => {
+  test("stays small under thousands of lives, and nothing is lost when it is rewritten", () => {
     const { pool, app } = start();
     let epochs = 0;
     for (let life = 1; life <= 3000; life++) {
       const { epoch } = app.directory;
       const writer = new TestWriter(app);
       writer.put(requests, [`/${life % 10}`], 1);
-      // A gauge for each life: its series is dropped when the directory is written anew, so others get new numbers.
+      // A gauge for each life: its series is dropped when the directory is rewritten, so others get new numbers.
       writer.put(define.gauge("up", "sum", ["pod"]), [`pod-${life}`], 1);
       writer.die();
       expect(scan(app)).toBe(1);
@@ -810,7 +810,7 @@ describe("the directory", () => {
     pool.close();
   });
 
-  test("may be written anew at any request, and gives every series its own place still", () => {
+  test("may be rewritten at any request, and gives every series its own place still", () => {
     const { pool, app } = start({}, { directoryCapacity: 8 << 10 });
     const counts = new Map<number, number>();
     const steady = new TestWriter(app);
@@ -931,7 +931,7 @@ onTmpfs("a tmpfs that is full (skipped where mounting one is not permitted)", ()
     leave(pool);
   });
 
-  test("postpones writing the directory anew, and no death goes unnoticed for that", () => {
+  test("postpones writing the directory again, and no death goes unnoticed for that", () => {
     const { pool, app } = create();
     const lives = (count: number) => {
       for (let life = 0; life < count; life++) {

@@ -62,7 +62,7 @@ describe.each(OTHERS)("a pool %s", (_, written, growth) => {
     const expected = { ...read.totals, [login]: [read.totals[login]![0]! + 5] };
     expect(totals(application.pool)).toEqual(expected);
     expect(readFileSync(path).readUInt32LE(HEADER.version)).toBe(version);
-    // Written anew, it has what this version knows.
+    // Written again, it has what this version knows.
     application.pool.compact();
     expect(totals(application.pool)).toEqual(expected);
     expect(application.directory.skipped.size).toBe(0);

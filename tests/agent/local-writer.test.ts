@@ -135,7 +135,7 @@ describe("a writer of the agent's own", () => {
     expect(shown()).toBe(5);
   });
 
-  test("begins anew when somebody has ended it, for its counts are kept", async () => {
+  test("begins again when somebody has ended it, for its counts are kept", async () => {
     await using host = new TestHost();
     const { agent, writer, count, settle, shown, view } = await started(host);
     count.add(5);

@@ -260,14 +260,14 @@ export class Model {
     this.#scan(state);
     const shown = this.shownBy(state);
     const stored = total(state) - state.lost;
-    // Only one that was given up by the agent may have to begin anew.
+    // Only one that was given up by the agent may have to begin again.
     const wasGivenUp = state.left.waits < this.bounds.waits;
     const living = state.writers.reduce((sum, { isAlive, stored, dropped }) => {
       return sum + (isAlive ? stored - (wasGivenUp ? dropped : 0) : 0);
     }, 0);
     const mayMiss = state.isExcused || state.isHalfCopied;
     if (shown === undefined) {
-      // Nobody is there to begin anew.
+      // Nobody is there to begin again.
       const isOver = state.isExcused && state.writers.every(({ isAlive }) => !isAlive);
       return isOver ? undefined : "nothing is shown at the end";
     }

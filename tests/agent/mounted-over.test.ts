@@ -1,4 +1,4 @@
-// Another file system over the folder of the pools, as when a container's volume is made anew: its files may have the
+// Another file system over the folder of the pools, as when a container's volume is made again: its files may have the
 // same names and inodes.
 
 import { expect, test } from "bun:test";

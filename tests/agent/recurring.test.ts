@@ -102,7 +102,7 @@ test("a service that can be folded says nothing about one of the same name in an
 });
 
 describe("the agent's own metrics", () => {
-  test("that find no file to hold their lock by begin anew, and nothing of them is counted twice", async () => {
+  test("that find no file to hold their lock by begin again, and nothing of them is counted twice", async () => {
     await using host = new TestHost();
     const agent = await host.agent({ scanIntervalMs: 3_600_000 });
     for (let i = 0; i < 10; i++) agent.scan();

@@ -65,7 +65,7 @@ describe("other tokens", () => {
     await greeted(host, agent.dataPort, TEAM);
     expect(host.log).toContainEqual(
       expect.objectContaining({
-        message: "the tokens were read anew",
+        message: "the tokens were read again",
         added: ["team"],
         gone: ["ops"],
       }),
@@ -262,7 +262,7 @@ describe("another certificate", () => {
     const first = authority.sign("first");
     const agent = await host.agent({ tls: first, tokens: [OPS] });
     agent.renewTls({ ...first });
-    expect(host.log.some(({ message }) => message === "the certificate was read anew")).toBe(false);
+    expect(host.log.some(({ message }) => message === "the certificate was read again")).toBe(false);
     expect(await shown(agent.port, authority.cert)).toBe("first");
   });
 

@@ -457,7 +457,7 @@ describe("a writer", () => {
     expect(host.log.filter(({ code }) => code === "wrong-secret").length).toBeGreaterThan(0);
   });
 
-  test("goes on with its secret under the next agent, and when the directory was written anew", async () => {
+  test("goes on with its secret under the next agent, and when the directory was rewritten", async () => {
     await using host = new TestHost();
     const first = await host.agentProcess("--allow-register");
     const { writer, own, ...place } = await attach(calls(first));
@@ -473,7 +473,7 @@ describe("a writer", () => {
     const { turn } = answer.json as RegisterResponse;
     const gone = [{ name: metric.name, labelNames: metric.labelNames, series: [["1"]] }];
     expectError(await rest.delete(series, {}, { turn, metrics: gone }), 403, "wrong-secret");
-    // A release writes the directory anew.
+    // A release writes the directory again.
     expect((await rest.delete(series, own, { turn, metrics: gone })).json).toEqual({ released: 1 });
     expect((await rest.post(series, { metrics }, own)).status).toBe(200);
     expectError(await rest.post(series, { metrics }), 403, "wrong-secret");

@@ -57,7 +57,7 @@ export interface ChaosOptions {
   filePauseMs?: readonly [from: number, to: number];
   agentFlags: readonly string[];
   readers: readonly ChaosReader[];
-  /** Whether it is waited until a directory was written anew under the readers. */
+  /** Whether it is waited until a directory was rewritten under the readers. */
   compactions: boolean;
 }
 
@@ -267,7 +267,7 @@ class FileLoss {
     readonly apps: readonly App[],
   ) {}
 
-  /** @param calm taken until a pool is under its name again: an agent that dies before can only begin anew */
+  /** @param calm taken until a pool is under its name again: an agent that dies before can only begin again */
   async torment(
     pauseMs: readonly [from: number, to: number],
     calm: Calm,

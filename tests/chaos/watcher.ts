@@ -25,7 +25,7 @@ export class Watcher {
   snapshots = 0;
   /** Snapshots after which the agent had been away. */
   gaps = 0;
-  /** How often series were numbered anew. */
+  /** How often series were numbered again. */
   compactions = 0;
   readonly #watched = new Map<string, Watched>();
   /** Highest values seen, by series. */

@@ -1,4 +1,4 @@
-// Agents that take pools away, or write their directories anew, while they are read: what was under way is of no pool, and
+// Agents that take pools away, or write their directories again, while they are read: what was under way is of no pool, and
 // takes neither the collector nor another pool with it.
 
 import { expect, test } from "bun:test";
@@ -146,7 +146,7 @@ function damaged(bytes: Buffer, count: number): Buffer {
   return bytes;
 }
 
-test("damage of a directory that was written anew is told, also where it is less than there was", async () => {
+test("damage of a directory that was rewritten is told, also where it is less than there was", async () => {
   const app = application(scratch.pool());
   const writer = new TestWriter(app, { service: "auth" });
   for (const name of ["a_total", "b_total", "c_total"]) writer.put(define.counter(name), [], 1);

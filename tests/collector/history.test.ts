@@ -96,7 +96,7 @@ describe("a history", () => {
     writer.die();
   });
 
-  test("knows its series by name when the directory was written anew", () => {
+  test("knows its series by name when the directory was rewritten", () => {
     const writer = new TestWriter(application(scratch.pool()));
     const other = new TestWriter(writer.app, { service: "other" });
     other.put(define.gauge("gone"), [], 1);
@@ -113,7 +113,7 @@ describe("a history", () => {
     writer.die();
   });
 
-  test("knows how much it keeps, also when the directory was written anew with fewer values, or more", () => {
+  test("knows how much it keeps, also when the directory was rewritten with fewer values, or more", () => {
     const writer = new TestWriter(application(scratch.pool()));
     const other = new TestWriter(writer.app, { service: "other" });
     for (let i = 0; i < 9; i++) other.put(define.gauge(`gone_${i}`), [], 1);
@@ -139,7 +139,7 @@ describe("a history", () => {
   });
 
   test(
-    "takes a directory that was written anew in time that grows with its series, not with their square",
+    "takes a directory that was rewritten in time that grows with its series, not with their square",
     () => {
       const timeMs = (count: number) => {
         const pool = scratch.pool({ pageCapacity: 256, directoryCapacity: 4 << 20 });
@@ -163,7 +163,7 @@ describe("a history", () => {
     patience(60_000),
   );
 
-  test("reads a histogram that came later the same before and after the directory was written anew", () => {
+  test("reads a histogram that came later the same before and after the directory was rewritten", () => {
     const writer = new TestWriter(application(scratch.pool()));
     const name = { ...NAME, metric: "h" };
     const history = new History({ spanMs: 1e6 });
@@ -230,7 +230,7 @@ describe("a history", () => {
     expect(history.heldMs(NAME)).toBe(0);
   });
 
-  test("keeps metrics of one name apart by their labels, also when the directory was written anew", () => {
+  test("keeps metrics of one name apart by their labels, also when the directory was rewritten", () => {
     const writer = new TestWriter(application(scratch.pool()));
     const open = (labelNames: string[]) =>
       ({ ...define.counter("c.d", labelNames), dialect: "opentelemetry" }) as const;

@@ -314,7 +314,7 @@ describe("microview inspect --raw", () => {
 });
 
 describe("microview inspect --watch", () => {
-  test("prints anew each second what has changed, and ends in order when told to", async () => {
+  test("prints again each second what has changed, and ends in order when told to", async () => {
     const { directory, writer } = shop();
     const child = Bun.spawn(
       [

@@ -22,7 +22,7 @@ import { patience } from "../support/speed.ts";
 import { until } from "../support/wait.ts";
 import { runCli } from "./run-cli.ts";
 
-// DuckDB is loaded by each process anew.
+// DuckDB is loaded by each process again.
 setDefaultTimeout(patience(60_000));
 
 /** A host whose services change at every millisecond. */
@@ -105,7 +105,7 @@ async function replayed(path: string, ...flags: string[]): Promise<string> {
 }
 
 describe("a recorded run", () => {
-  test("is replayed as it was printed, whatever it goes to, and recorded anew is the same", async () => {
+  test("is replayed as it was printed, whatever it goes to, and recorded again is the same", async () => {
     await using host = new BusyHost();
     await host.start();
     const path = host.path("run.parquet");

@@ -42,7 +42,7 @@ function secret(folder: string, version: number, text: string): void {
 }
 
 describe("a token file", () => {
-  test("that is renamed over, as editors do it, or a link that is turned, is read anew", async () => {
+  test("that is renamed over, as editors do it, or a link that is turned, is read again", async () => {
     await using host = new TestHost();
     const folder = join(host.folder, "secret");
     secret(folder, 1, ONE);
@@ -64,7 +64,7 @@ describe("a token file", () => {
     const agent = await host.agentProcess("--token-file", file);
     writeFileSync(file, `${TWO} name=two`);
     agent.child.kill("SIGHUP");
-    await until("it is read", () => agent.find("the tokens were read anew"));
+    await until("it is read", () => agent.find("the tokens were read again"));
     await holds(agent, TWO, ONE);
     expect(await agent.end("SIGTERM")).toBe(0);
   });
@@ -96,7 +96,7 @@ describe("a token file", () => {
   });
 });
 
-describe("without a file to be read anew, a SIGHUP ends", () => {
+describe("without a file to be read again, a SIGHUP ends", () => {
   test("no agent: it answers on", async () => {
     await using host = new TestHost();
     const agent = await host.agentProcess();
@@ -151,7 +151,7 @@ async function shown(port: number, ca: string): Promise<string> {
   return promise.finally(() => socket.destroy());
 }
 
-test("certificates are shown anew when both files fit, on every port that shows them", async () => {
+test("certificates are shown again when both files fit, on every port that shows them", async () => {
   using authority = new Authority();
   await using host = new TestHost();
   const [cert, key, token] = ["cert.pem", "key.pem", "token"].map((name) =>

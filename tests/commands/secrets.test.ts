@@ -169,7 +169,7 @@ test.each([[], ["--json-logs"]])(
     }
     writeFileSync(file, `${NEXT} name=ops`);
     child.kill("SIGHUP");
-    await until("the next one is read", () => written.text.includes("read anew"));
+    await until("the next one is read", () => written.text.includes("read again"));
     const shown = shownBy(child.pid);
     expect(shown).toContain("--token-file");
     child.kill("SIGTERM");

@@ -577,7 +577,7 @@ describe("an exposition that is asked again", () => {
     expect(exposition.keptBytes).toBe(kept);
   });
 
-  test("follows a structure that grows, is retired, and is written anew", () => {
+  test("follows a structure that grows, is retired, and is rewritten", () => {
     const exposition = new Exposition();
     const shop = pool("shop", "auth", metrics(300));
     textOf([shop], {}, exposition);
@@ -589,8 +589,8 @@ describe("an exposition that is asked again", () => {
     );
     shop.builder.metric(1, define.counter("h"));
     expect(textOf([shop], {}, exposition)).not.toContain("h_bucket");
-    const anew = pool("shop", "cart", metrics(2));
-    expect(textOf([anew], {}, exposition)).toBe(text(anew));
+    const again = pool("shop", "cart", metrics(2));
+    expect(textOf([again], {}, exposition)).toBe(text(again));
   });
 
   test("keeps no more than it may, and says the same", () => {

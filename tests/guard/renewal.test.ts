@@ -1,4 +1,4 @@
-// What is read from files is read anew when they change, and what cannot be used leaves what was before.
+// What is read from files is read again when they change, and what cannot be used leaves what was before.
 
 import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";

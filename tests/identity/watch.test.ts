@@ -127,7 +127,7 @@ describe("the pods of a node", () => {
     expect(watched.leftOut).toEqual([]);
     // From where the bookmark said.
     server.endWatches();
-    await until("it is watched anew", () => server.asked.length === 3);
+    await until("it is watched again", () => server.asked.length === 3);
     expect(server.asked[2]).toMatchObject({ verb: "watch", query: { resourceVersion: "230" } });
   });
 
@@ -163,7 +163,7 @@ describe("a watch", () => {
     server.advance(500);
     server.bookmark();
     server.endWatches();
-    await until("it is watched anew", () => server.asked.length === 3);
+    await until("it is watched again", () => server.asked.length === 3);
     expect(server.asked[2]).toMatchObject({ verb: "watch", query: { resourceVersion: "1500" } });
     expect(watched.states).toEqual([true]);
   });
@@ -190,7 +190,7 @@ describe("a watch", () => {
     server.remove(pod.metadata.uid);
     server.advance();
     server.compact();
-    await until("it is listed anew", () => watched.watch.size === HERE - 1);
+    await until("it is listed again", () => watched.watch.size === HERE - 1);
     await until("it is watched", () => server.watches === 1);
     const [, again] = server.asked.filter(({ verb }) => verb === "list");
     expect(again!.query["resourceVersion"]).toBeUndefined();
@@ -203,7 +203,7 @@ describe("a watch", () => {
     await watched.settled(server);
     server.instead.push(() => failure(410, "Expired", "too old resource version: 1 (2)"));
     server.endWatches();
-    await until("it is listed anew", () => {
+    await until("it is listed again", () => {
       return (
         server.asked.filter(({ verb, status }) => verb === "list" && status === 200).length === 2
       );
@@ -223,7 +223,7 @@ describe("a watch", () => {
 });
 
 describe("a page", () => {
-  test("that the server has forgotten is listed anew from the first", async () => {
+  test("that the server has forgotten is listed again from the first", async () => {
     await using server = new FakeKubernetes();
     server.pagesAlways = true;
     server.instead.push(
@@ -238,7 +238,7 @@ describe("a page", () => {
 });
 
 describe("a token", () => {
-  test("that was changed is read anew", async () => {
+  test("that was changed is read again", async () => {
     await using server = new FakeKubernetes();
     await using watched = new Watched(server);
     await watched.settled(server);
@@ -414,12 +414,12 @@ describe("a server", () => {
     ["an error", line("ERROR", { code: 500, message: "etcd is away" }), "etcd is away"],
     ["an error of no kind", line("ERROR", null), "the watch ended"],
     ["an error of a kind of its own", line("ERROR", { code: 1e300 }), "the watch ended"],
-  ])("that tells who watches %s is listed anew", async (_, text, message) => {
+  ])("that tells who watches %s is listed again", async (_, text, message) => {
     await using server = new FakeKubernetes();
     await using watched = new Watched(server, { changeBytesMax: 16_384 });
     await watched.settled(server);
     server.tell(text);
-    await until("it is listed anew", () => watched.states.length === 3);
+    await until("it is listed again", () => watched.states.length === 3);
     expect(watched.states).toEqual([true, message, true]);
     expect(watched.watch.size).toBe(HERE);
     for (const each of watched.requested) expect(each).toMatch(/^(list|watch) (ok|error|500)$/);

@@ -108,7 +108,7 @@ describe("a pool's file", () => {
     expect(file.read().consistency).toBe("changing");
   });
 
-  test("follows a directory that was written anew", () => {
+  test("follows a directory that was rewritten", () => {
     const { file, app } = shop();
     file.read();
     const { header, mapping } = app.pool;

@@ -156,7 +156,7 @@ const worst: Record<string, Forge> = {
     for (let at = 0; at < SLOTS_PER_PAGE - 1; at++) records.grant(granule(1, at));
     while (more()) records.bind(bind(1, 1, 0, 0, SLOTS_PER_PAGE));
   },
-  "metrics of one name, retired and declared anew": (records, more) => {
+  "metrics of one name, retired and declared again": (records, more) => {
     for (let id = 1; more(); id++) records.metric(id, 1, define.counter("c")).retire(id);
   },
   "metrics of one name with other labels, as OpenTelemetry has them": (records, more) => {

@@ -107,7 +107,7 @@ describe("an observable instrument", () => {
       expect(series["[]"]![0]).toBe(50);
       expect(series['[["connection","1"]]']).toBeUndefined();
     }
-    // One that comes again begins anew.
+    // One that comes again begins again.
     round = 1;
     await provider.forceFlush();
     await until("it is there again", () => seriesOf(host, "Counter")['[["connection","1"]]']);

@@ -111,7 +111,7 @@ test("inspect lists each, as a tree, as JSON and raw", async () => {
   expect(json).toContain('"queue.name": "a"');
 });
 
-test("rows of one name keep their own past when the directory is written anew", () => {
+test("rows of one name keep their own past when the directory is rewritten", () => {
   const output = new Output();
   const source = new Source(scratch);
   const open = (label: string) =>

@@ -1,4 +1,4 @@
-// Talks to program.ts: a service in a process of its own, whose client is made anew and ends with it.
+// Talks to program.ts: a service in a process of its own, whose client is made again and ends with it.
 
 import type { SharingOptions } from "../../src/prom-client/sharing.ts";
 import type { TestHost } from "../support/host.ts";

@@ -115,7 +115,7 @@ export class TestHost implements AsyncDisposable {
     return () => file.unlock(lock.offset, lock.bytes);
   }
 
-  /** An application's pool, read anew at every question. */
+  /** An application's pool, read again at every question. */
   view(app = "shop"): PoolView {
     const view = new PoolView(this.poolDir, app);
     this.onEnd(() => view.close());

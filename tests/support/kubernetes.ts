@@ -34,7 +34,7 @@ const PODS: { items: PodObject[] } = JSON.parse(
   readFileSync(join(import.meta.dir, "../identity/fixtures/pods.json"), "utf8"),
 );
 
-/** Pods as a server has told them, each anew: change them as you like. */
+/** Pods as a server has told them, each again: change them as you like. */
 export function recordedPods(): PodObject[] {
   // In a list the items go without these two; in a watch they have them.
   return structuredClone(PODS.items).map((pod) => ({ apiVersion: "v1", kind: "Pod", ...pod }));

@@ -17,7 +17,7 @@ export interface Seen {
   values: Float64Array;
 }
 
-/** Reads an application's pool anew at every question; a pool that is replaced is followed. */
+/** Reads an application's pool again at every question; a pool that is replaced is followed. */
 export class PoolView {
   readonly #transport: MmapTransport;
   readonly #app: string;

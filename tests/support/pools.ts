@@ -267,7 +267,7 @@ export function seriesOf(
   throw new Error(`${name} has no series ${JSON.stringify(labelValues)}`);
 }
 
-/** A name for a series that stays when the directory is written anew. */
+/** A name for a series that stays when the directory is rewritten. */
 export function seriesName(directory: Directory, series: number): string {
   const metric = directory.metricOf(series)!;
   const service = directory.services.get(metric.service);

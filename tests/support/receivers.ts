@@ -28,7 +28,7 @@ abstract class Receiver implements AsyncDisposable {
     return `${this.url}/api/v1/write`;
   }
 
-  /** Starts it, anew with what it has stored. It keeps its port. */
+  /** Starts it, again with what it has stored. It keeps its port. */
   async start(): Promise<this> {
     if (this.port === 0) this.port = await freePort();
     const child = Bun.spawn(this.command(), { stdin: "ignore", stdout: "ignore", stderr: "pipe" });

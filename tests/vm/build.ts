@@ -3,7 +3,7 @@
 // the hash of what it is made from, and complete or not there at all.
 //
 //   bun tests/vm/build.ts          builds it unless it is there
-//   bun tests/vm/build.ts --fresh  builds it anew, from the newest packages
+//   bun tests/vm/build.ts --fresh  builds it again, from the newest packages
 
 import { chmod, lstat, mkdir, readdir, readlink, rename, rm, stat, utimes } from "node:fs/promises";
 import { join, normalize } from "node:path";

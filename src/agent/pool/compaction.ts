@@ -9,7 +9,7 @@ export interface Released {
 }
 
 /**
- * Writes the living part of a directory, with series and metrics numbered anew.
+ * Writes the living part of a directory, with series and metrics numbered again.
  * @param released what to leave out of it: the writer's bindings, and those of the series that nobody else is bound to
  */
 export function compactDirectory(

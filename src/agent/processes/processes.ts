@@ -121,7 +121,7 @@ export class Processes {
 
   #forget(key: string, { writer }: SampledProcess): void {
     this.#sampled.delete(key);
-    // Its writers are looked for anew: they may be of the next process of that number.
+    // Its writers are looked for again: they may be of the next process of that number.
     for (const [of, process] of this.#processOf) if (process === key) this.#processOf.delete(of);
     writer.end();
   }

@@ -184,7 +184,7 @@ export class Rdma {
     const { pool } = application;
     const session = this.#session(request.session, grant);
     if (request.poolId !== pool.header.poolId) {
-      throw new AgentError("other-pool", "the pool is another by now", "GET /v1/rdma anew", 409);
+      throw new AgentError("other-pool", "the pool is another by now", "GET /v1/rdma again", 409);
     }
     if (request.linkLayer !== endpoint.linkLayer) {
       throw new AgentError(

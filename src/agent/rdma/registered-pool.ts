@@ -73,7 +73,7 @@ export class RegisteredPool {
 
   /**
    * Lets go of what has not been in use for a while.
-   * @returns whether readers have to ask anew for what they may read
+   * @returns whether readers have to ask again for what they may read
    */
   trim(nowMs: number): boolean {
     while (this.#retired[0] !== undefined && nowMs - this.#retired[0].atMs >= RETIRE_AFTER_MS) {

@@ -73,7 +73,7 @@ export class Application {
   readonly #lost = new Set<Pool>();
   /** Registrations of each writer that this agent has answered. */
   readonly #turns = new Map<number, number>();
-  /** Of releases: each writes the whole directory anew, and every reader fetches it. */
+  /** Of releases: each writes the whole directory again, and every reader fetches it. */
   readonly releasing = new WorkBudget(RELEASE_SHARE, RELEASE_BURST_MS);
 
   constructor(
@@ -142,7 +142,7 @@ export class Application {
       throw new AgentError(
         "unknown-writer",
         `${this.name} has no writer ${id}`,
-        "attach anew: POST /v1/apps/:app/writers",
+        "attach again: POST /v1/apps/:app/writers",
         404,
       );
     }
@@ -298,7 +298,7 @@ export class Application {
    * @param turn of the writer's last registration, as far as the caller knows
    * @returns how many it had; those that it has not are none
    * @throws AgentError 404 for an unknown writer, 409 when a registration has overtaken the call or the pool was replaced, 429 when releases have
-   *   taken more than their share of the agent's time, LimitError when the directory cannot be written anew
+   *   taken more than their share of the agent's time, LimitError when the directory cannot be rewritten
    */
   release(writerId: number, releases: readonly SeriesRelease[], turn: number): number {
     const writer = this.writer(writerId);
@@ -327,7 +327,7 @@ export class Application {
     if (!this.pool.compact({ writer: writerId, series })) {
       throw new LimitError(
         "directory-full",
-        `the directory of ${this.name} cannot be written anew without ${series.size} series`,
+        `the directory of ${this.name} cannot be rewritten without ${series.size} series`,
         "make room in the file system of the pools, then release them again",
       );
     }
@@ -377,7 +377,7 @@ export class Application {
       const awaited = this.#awaited.get(writer.id);
       // A clock that was set back must not keep a writer for ever.
       if (awaited !== undefined && Math.abs(nowMs - awaited.sinceMs) < awaited.graceMs) continue;
-      // Whoever takes the lock now, writer or agent, decides: a late writer finds it held and attaches anew.
+      // Whoever takes the lock now, writer or agent, decides: a late writer finds it held and attaches again.
       if (!file.lock(writer.lockOffset, writer.lockBytes)) continue;
       try {
         if (this.#fold(writer)) folded++;

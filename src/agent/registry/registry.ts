@@ -1,5 +1,5 @@
 // What the agent has to know of a pool to change it: names and series by key, free pages, each writer's free slots.
-// All of it follows from the directory and is made anew from it when in doubt.
+// All of it follows from the directory and is made again from it when in doubt.
 
 import {
   type Directory,

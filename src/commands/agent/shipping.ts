@@ -17,7 +17,7 @@ export const LAKE_FLAGS = {
   }),
   lakeTokenFile: flag.path({
     group: EVENTS,
-    description: "file with the token to show the lake; read anew for each request",
+    description: "file with the token to show the lake; read again for each request",
   }),
   lakeCa: flag.path({
     group: EVENTS,

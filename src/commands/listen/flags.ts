@@ -23,7 +23,7 @@ export const LISTEN_FLAGS = {
   }),
   listenTlsCert: flag.path({
     group: SCRAPES,
-    description: "certificate chain that scrapers are shown, PEM; read anew when it changes",
+    description: "certificate chain that scrapers are shown, PEM; read again when it changes",
   }),
   listenTlsKey: flag.path({ group: SCRAPES, description: "private key of the certificate, PEM" }),
   listenTlsClientCa: flag.path({

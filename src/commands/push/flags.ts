@@ -49,15 +49,15 @@ export const REMOTE_WRITE_FLAGS = {
   }),
   remoteWriteTokenFile: flag.path({
     group: REMOTE_WRITE,
-    description: "file with the bearer token; read anew for each request",
+    description: "file with the bearer token; read again for each request",
   }),
   remoteWriteAuthFile: flag.path({
     group: REMOTE_WRITE,
-    description: "file with USER:PASSWORD, for basic authentication; read anew likewise",
+    description: "file with USER:PASSWORD, for basic authentication; read again likewise",
   }),
   remoteWriteHeaderFile: flag.path({
     group: REMOTE_WRITE,
-    description: "file with more headers, a NAME: VALUE on each line; read anew likewise",
+    description: "file with more headers, a NAME: VALUE on each line; read again likewise",
   }),
   remoteWriteCa: flag.path({
     group: REMOTE_WRITE,
@@ -96,7 +96,7 @@ export const OTLP_FLAGS = {
   }),
   otlpHeaderFile: flag.path({
     group: OTLP,
-    description: "file with headers, a NAME: VALUE on each line; read anew for each request",
+    description: "file with headers, a NAME: VALUE on each line; read again for each request",
   }),
   otlpCa: flag.path({
     group: OTLP,
@@ -105,11 +105,11 @@ export const OTLP_FLAGS = {
   }),
   otlpClientCert: flag.path({
     group: OTLP,
-    description: "certificate chain to show the receiver, PEM; read anew for each request",
+    description: "certificate chain to show the receiver, PEM; read again for each request",
   }),
   otlpClientKey: flag.path({
     group: OTLP,
-    description: "private key of that certificate, PEM; read anew likewise",
+    description: "private key of that certificate, PEM; read again likewise",
   }),
 };
 

@@ -63,7 +63,7 @@ export function otlpOptions(
   };
 }
 
-/** What we show the receiver of ourselves, read anew each time: such certificates are short-lived. */
+/** What we show the receiver of ourselves, read again each time: such certificates are short-lived. */
 function identityOf(cert: string | undefined, key: string | undefined): OtlpOptions["identity"] {
   if (cert === undefined && key === undefined) return undefined;
   if (cert === undefined || key === undefined) {

@@ -7,7 +7,7 @@ import type { LossCause } from "./spool.ts";
 export interface ShippingOptions {
   /** Address of the lake. */
   lake: string;
-  /** File with the token to show it, read anew for each request. */
+  /** File with the token to show it, read again for each request. */
   tokenFile?: string;
   /** Certificates to trust there instead of the system's, PEM. */
   ca?: string;

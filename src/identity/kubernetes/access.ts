@@ -12,9 +12,9 @@ const TOKEN_CHARACTERS_MAX = 65_536;
 export interface KubernetesAccess {
   /** Without a path at its end that asks for anything yet, e.g. `https://10.96.0.1:443`. */
   url: string;
-  /** Read anew for each request, for the kubelet writes another token before one ends. */
+  /** Read again for each request, for the kubelet writes another token before one ends. */
   tokenFile?: string;
-  /** Certificates to trust instead of the system's, PEM; read anew likewise. */
+  /** Certificates to trust instead of the system's, PEM; read again likewise. */
   caFile?: string;
 }
 

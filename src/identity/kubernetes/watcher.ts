@@ -60,7 +60,7 @@ export class PodWatch implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
   #pods: PodIndex;
-  /** What the server calls the state that is known; undefined when pods have to be listed anew. */
+  /** What the server calls the state that is known; undefined when pods have to be listed again. */
   #version: string | undefined;
   /** The server has said that it cannot go on from what was known: only the newest state will do. */
   #expired = false;

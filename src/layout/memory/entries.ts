@@ -15,7 +15,7 @@ export interface Metric {
 
 /** A metric as the directory has it, which goes on growing. */
 export interface DirectoryMetric extends Metric {
-  /** Its name was declared anew under another id. */
+  /** Its name was declared again under another id. */
   retired: boolean;
   /** Ids of its series, ascending. */
   series: number[];

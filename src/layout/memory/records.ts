@@ -143,7 +143,7 @@ export class RecordWriter {
     return this.#finish();
   }
 
-  /** A metric whose name may be declared anew: nobody alive writes it. */
+  /** A metric whose name may be declared again: nobody alive writes it. */
   retire(metric: number): this {
     this.#begin(RECORD.retire);
     this.bytes.u32(metric);

@@ -59,7 +59,7 @@ export class HistogramSlots {
     shares: readonly number[],
   ): number[] {
     const counts = slots.slice(at, at + this.#upper.length);
-    // A count that went back, as of a series that began anew, is no observation.
+    // A count that went back, as of a series that began again, is no observation.
     for (let i = 0; i < counts.length; i++) {
       counts[i] = Math.max(0, counts[i]! - (before[at + i] ?? 0));
     }

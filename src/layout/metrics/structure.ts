@@ -123,7 +123,7 @@ export class Structure implements StructureParts {
   }
 
   /**
-   * Which of an earlier structure's series each of this one's is. A directory that was written anew gives them other
+   * Which of an earlier structure's series each of this one's is. A directory that was rewritten gives them other
    * ids: then service, name, kind, unit, label names and label values tell which is which.
    */
   seriesSince(before: Structure): SeriesSince {

@@ -281,7 +281,7 @@ async function blocksByFooter(
   return blocks.sort((a, b) => a.block - b.block);
 }
 
-/** The same by its rows, of a file that others have written anew. */
+/** The same by its rows, of a file that others have rewritten. */
 async function blocksByRows(connection: DuckDBConnection, file: string): Promise<BlockPlace[]> {
   const found = await query(
     connection,

@@ -142,7 +142,7 @@ export class FlatPool {
       this.#shown = new Map();
     }
     this.#structure = structure;
-    // In a directory that was written anew, or is another pool's with what services went on counting.
+    // In a directory that was rewritten, or is another pool's with what services went on counting.
     const going = isAnew ? startsOf(series, natives) : undefined;
     const ended = this.#rebuild(snapshot, this.#all(), before?.timeMs ?? 0, going);
     if (before !== undefined) before.values = this.#carried(before.values, series, natives);
@@ -150,7 +150,7 @@ export class FlatPool {
   }
 
   /**
-   * Lets what went back since the snapshot before begin anew there: a receiver that is told when series began is told
+   * Lets what went back since the snapshot before begin again there: a receiver that is told when series began is told
    * that too. Sums may go either way.
    */
   restart(snapshot: PoolSnapshot, before: Before, now: Float64Array): void {

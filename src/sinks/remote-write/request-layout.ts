@@ -1,4 +1,4 @@
-// Which series of a pool go together into a request, and what is known of them before there are values. Made anew when
+// Which series of a pool go together into a request, and what is known of them before there are values. Made again when
 // series or gauges' values come or go; what stays the same keeps its templates.
 
 import type { FlatPool, FlatSeries, NativeSeries } from "./flat-series.ts";
@@ -97,7 +97,7 @@ export function namedIn(version: WireVersion, series: readonly FlatSeries[]): Na
 
 /**
  * Where a part that begins at `from` ends. It depends on the series alone, by numbers that are as good as random: when
- * one comes or goes, the parts before and behind it stay what they are, and need not be compressed anew.
+ * one comes or goes, the parts before and behind it stay what they are, and need not be compressed again.
  */
 function partEnd(
   series: readonly FlatSeries[],

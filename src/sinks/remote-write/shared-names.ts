@@ -14,7 +14,7 @@ export interface SharedMetric extends NamedMetric {
   metric: Metric;
 }
 
-/** Up to so many metrics the table is made anew at once; beyond, when many pools come together, now and then. */
+/** Up to so many metrics the table is made again at once; beyond, when many pools come together, now and then. */
 const AT_ONCE_METRICS_MAX = 5000;
 const RENEWAL_MS = 1000;
 
@@ -49,7 +49,7 @@ export class SharedNames {
       known?.metrics.length === metrics.length &&
       known.metrics.every(({ metric }, i) => metric === metrics[i]!.metric);
     if (!isKnown) {
-      // Until the table is made anew, as if there were no others.
+      // Until the table is made again, as if there were no others.
       const { shown } = new SampleNames(metrics, this.scheme);
       this.#pools.set(pool, { metrics, shown });
       this.#metricCount += metrics.length - (known?.metrics.length ?? 0);
@@ -66,7 +66,7 @@ export class SharedNames {
     this.settle();
   }
 
-  /** Makes the table anew if that is due. */
+  /** Makes the table again if that is due. */
   settle(): void {
     if (!this.#isStale) return;
     const isSmall = this.#metricCount <= AT_ONCE_METRICS_MAX;

@@ -187,7 +187,7 @@ describe("the structure after another", () => {
     ]);
   });
 
-  test("tells by their names, when series are numbered anew", () => {
+  test("tells by their names, when series are numbered again", () => {
     const before = built(["a", "b", "c"]).structure;
     const now = built(["c", "new", "a"]).structure;
     expect(now.continues(before)).toBe(false);
@@ -213,7 +213,7 @@ describe("a structure that is told to another thread", () => {
         const sender = new StructureSender();
         const receiver = new StructureReceiver();
         const seen: { structure: Structure; facts: ReturnType<typeof told> }[] = [];
-        // A directory that is written anew follows.
+        // A directory that is rewritten follows.
         for (const history of [new History(given), new History(others)]) {
           for (const directory of growing(history)) {
             const structure = structures.of(directory);

@@ -32,7 +32,7 @@ function drain(backlog: WriteAhead): number[] {
   return found;
 }
 
-test("requests come out in their order, once, however often it is opened anew", () => {
+test("requests come out in their order, once, however often it is opened again", () => {
   const action = fc.oneof(
     fc.record({ kind: fc.constant("push" as const), bytes: fc.integer({ min: 0, max: 30_000 }) }),
     fc.record({ kind: fc.constantFrom("shift" as const, "reopen" as const) }),

@@ -109,7 +109,7 @@ describe("what is sent of a pool", () => {
     fc.record({ op: fc.constant("send" as const) }),
   );
 
-  test("is what it holds, whatever comes, dies and is written anew", () => {
+  test("is what it holds, whatever comes, dies and is rewritten", () => {
     fc.assert(
       fc.property(
         fc.array(step, { maxLength: 40 }),
@@ -300,7 +300,7 @@ describe("what is sent of a pool", () => {
     expect(sent(since, "local", "newer")).toEqual([[startNs, 5]]);
   });
 
-  test("goes on with its start and its deltas when the directory is written anew", () => {
+  test("goes on with its start and its deltas when the directory is rewritten", () => {
     const source = new Source(scratch);
     const encoded = new Encoded("protobuf", { temporality: "delta" });
     const { writer } = source;

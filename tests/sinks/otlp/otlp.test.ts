@@ -394,7 +394,7 @@ describe("OTLP", () => {
     expect(pointsOf(receiver.metrics, "b")).toHaveLength(3);
   });
 
-  test("begins a sum anew where it went back", async () => {
+  test("begins a sum again where it went back", async () => {
     await using receiver = new OtlpReceiver();
     const source = new Source(scratch);
     const push = pushing(receiver.url);

@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /**
  * At 1 s all is well; at 5 s three deadlines were missed while the agent was away; at 6 s `kept_total` and the histogram
- * have begun anew, and `gone_total` is not there any more.
+ * have begun again, and `gone_total` is not there any more.
  */
 function* story(): Generator<PoolSnapshot> {
   const source = new Source(scratch);
@@ -60,13 +60,13 @@ interface Line {
 function checkNdjson(lines: readonly string[]): void {
   const all = lines.map((line) => JSON.parse(line) as Line);
   const of = (line: Line, name: string) => line.metrics.find((each) => each.name === name);
-  const [first, well, late, anew] = all as [Line, Line, Line, Line];
+  const [first, well, late, again] = all as [Line, Line, Line, Line];
   expect(all).toHaveLength(4);
-  for (const line of [first, well, anew]) {
+  for (const line of [first, well, again]) {
     expect(line.missed).toBe(0);
     expect(line.gap).toBeUndefined();
   }
-  // The first has no rate, and began nothing anew.
+  // The first has no rate, and began nothing again.
   expect(of(first, "kept_total")).not.toHaveProperty("rate");
   expect(of(first, "kept_total")).not.toHaveProperty("reset");
   expect(of(well, "kept_total")).toMatchObject({ rate: 5 });
@@ -74,13 +74,13 @@ function checkNdjson(lines: readonly string[]): void {
   expect(late).toMatchObject({ missed: 3, gap: "the agent was away" });
   expect(of(late, "kept_total")).toMatchObject({ rate: 2 });
   expect(of(late, "gone_total")).toMatchObject({ value: 7, rate: 0 });
-  // Began anew: said of the metric, without a rate.
+  // Began again: said of the metric, without a rate.
   for (const name of ["kept_total", "wait"]) {
-    expect(of(anew, name)).toMatchObject({ reset: true });
-    expect(of(anew, name)).not.toHaveProperty("rate");
+    expect(of(again, name)).toMatchObject({ reset: true });
+    expect(of(again, name)).not.toHaveProperty("rate");
   }
   // Not there: left out.
-  expect(of(anew, "gone_total")).toBeUndefined();
+  expect(of(again, "gone_total")).toBeUndefined();
 }
 
 test("lines of JSON tell them apart", async () => {

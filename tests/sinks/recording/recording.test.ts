@@ -47,7 +47,7 @@ async function shown(path: string, perWriter = false): Promise<string> {
   return output.text;
 }
 
-/** Lines of JSON, with their metrics in an order of their own: a directory written anew may have another. */
+/** Lines of JSON, with their metrics in an order of their own: a directory rewritten may have another. */
 function sorted(text: string): unknown[] {
   return text
     .split("\n")

@@ -173,7 +173,7 @@ describe.each([1, 2] as const)("requests of remote write %d.0", (protocol) => {
     expect(pipe.samples(`c_total{${HOME},service="auth"}`).at(-1)).toEqual([6, 1]);
   });
 
-  test("end the series of a metric that was declared anew, and go on with those that stay", () => {
+  test("end the series of a metric that was declared again, and go on with those that stay", () => {
     const source = new Source(scratch);
     source.writer.put(define.counter("a_total"), [], 1);
     source.writer.put(define.gauge("size", "sum", ["x"]), ["1"], 4);

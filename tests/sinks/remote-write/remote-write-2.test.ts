@@ -154,7 +154,7 @@ describe("a request of 2.0", () => {
       }
     }
 
-    test("anew where it went back, and no other", () => {
+    test("again where it went back, and no other", () => {
       const source = new Source(scratch);
       const { writer } = source;
       const told = new Told(Math.ceil(writer.record.startedAtMs) + 100);
@@ -187,7 +187,7 @@ describe("a request of 2.0", () => {
       }
     });
 
-    test("anew where a native histogram went back", () => {
+    test("again where a native histogram went back", () => {
       const source = new Source(scratch);
       const { writer } = source;
       const told = new Told(Math.ceil(writer.record.startedAtMs) + 100, { histograms: "native" });
@@ -205,7 +205,7 @@ describe("a request of 2.0", () => {
       ]);
     });
 
-    test("anew when it was released and is back", () => {
+    test("again when it was released and is back", () => {
       const source = new Source(scratch);
       const { writer, app } = source;
       const told = new Told(Math.ceil(writer.record.startedAtMs) + 100);
@@ -227,7 +227,7 @@ describe("a request of 2.0", () => {
       ]);
     });
 
-    test("where it did, when an agent is back that was away, or began anew meanwhile", () => {
+    test("where it did, when an agent is back that was away, or began again meanwhile", () => {
       const source = new Source(scratch);
       const { writer } = source;
       const told = new Told(Math.ceil(writer.record.startedAtMs) + 100);
@@ -252,7 +252,7 @@ describe("a request of 2.0", () => {
       ]);
     });
 
-    test("where it did, when its pool was made anew and it goes on with what it had counted", () => {
+    test("where it did, when its pool was made again and it goes on with what it had counted", () => {
       const [source, other] = [new Source(scratch), new Source(scratch)];
       const told = new Told(Math.ceil(other.writer.record.startedAtMs) + 100);
       source.writer.put(define.counter("a_total"), [], 1000);

@@ -191,7 +191,7 @@ describe("the rows behind the lines", () => {
     ]);
   });
 
-  test("keep their rates when the directory is written anew with other numbers", () => {
+  test("keep their rates when the directory is rewritten with other numbers", () => {
     const output = new Output();
     const source = new Source(scratch);
     const sink = new NdjsonSink(output);
