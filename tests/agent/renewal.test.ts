@@ -262,7 +262,9 @@ describe("another certificate", () => {
     const first = authority.sign("first");
     const agent = await host.agent({ tls: first, tokens: [OPS] });
     agent.renewTls({ ...first });
-    expect(host.log.some(({ message }) => message === "the certificate was read again")).toBe(false);
+    expect(host.log.some(({ message }) => message === "the certificate was read again")).toBe(
+      false,
+    );
     expect(await shown(agent.port, authority.cert)).toBe("first");
   });
 
