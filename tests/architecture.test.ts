@@ -55,7 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   inspector: ["layout", "text", "ffi", "identity", "exposition"],
   doctor: ["layout", "text", "ffi", "http", "calling", "inspector"],
   events: ["layout", "ffi", "text", "identity", "sinks"],
-  lake: ["layout", "calling", "text", "duckdb", "ffi", "guard", "exposition"],
+  lake: ["layout", "text", "duckdb", "ffi", "guard", "exposition"],
   explore: ["text", "calling", "http", "settings", "protobuf"],
   demo: ["layout", "http", "client", "agent", "guard", "lake"],
   "command-line": ["text", "calling"],

@@ -3,7 +3,7 @@
 //   const guard = new Guard({ tokens, anyone: ANYONE, limits: ADMISSION_LIMITS, flags, log, transportOf: () => "listen" });
 //   const routes = new Routes(() => [{ method: "GET", path: "/metrics", detail: needs("read") }], { hint: "GET /metrics" });
 //   const server = serve(guard, { host, port, limits: CONNECTION_LIMITS, maxBodyBytes: 0, routes, answer, failure });
-//   guard.look(); server.sweep();   // now and then
+//   server.keepHouse();   // or guard.look() and server.sweep() in a round of the program's own
 //   await server.stop();
 //
 // All that a server gets from this is in tests/guard/contract.test.ts.

@@ -3,6 +3,7 @@
 
 import { lstatSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { formatEndpoint } from "../calling/index.ts";
 import { shareSocket } from "../ffi/index.ts";
 import type { Problem } from "../rest/index.ts";
 import { type ConnectionLimits, Connections } from "./connections.ts";
@@ -15,6 +16,8 @@ import { addressed, LIVENESS_PATH, pathOf } from "./request-target.ts";
 import type { Routes } from "./routes.ts";
 import { checkTls, serverTls, type TlsIdentity } from "./tls.ts";
 
+/** How often a server that keeps house by itself does so. */
+const HOUSEKEEPING_MS = 1000;
 /** How long requests that are under way may take while the server stops. */
 const DRAIN_TIMEOUT_MS = 1000;
 
@@ -84,6 +87,7 @@ export class GuardedServer {
   #inode = 0;
   #tcp: Listener;
   #hasPort = true;
+  #housekeeping: Timer | undefined;
   /** Listeners whose certificate was replaced. They end after their last request. */
   readonly #replaced = new Set<Listener>();
   /** The listener of each request, needed to upgrade it to a WebSocket; and the requests that were upgraded. */
@@ -107,6 +111,21 @@ export class GuardedServer {
       void this.#unix?.stop(true);
       throw error;
     }
+  }
+
+  /** Where it is called: scheme, host and port. */
+  get url(): string {
+    const { host, tls } = this.#options;
+    return `${tls === undefined ? "http" : "https"}://${formatEndpoint({ host, port: this.port })}`;
+  }
+
+  /** Looks after limits and connections each second until it stops, for programs that have no round of their own. */
+  keepHouse(): void {
+    this.#housekeeping = setInterval(() => {
+      this.#guard.look();
+      this.sweep();
+    }, HOUSEKEEPING_MS);
+    this.#housekeeping.unref();
   }
 
   /**
@@ -189,6 +208,7 @@ export class GuardedServer {
 
   /** Completes requests that are under way, for a second or `withinMs` if that is less, then closes everything. */
   async stop(withinMs = DRAIN_TIMEOUT_MS): Promise<void> {
+    clearInterval(this.#housekeeping);
     const all = [this.#tcp, ...this.#replaced, ...(this.#unix === undefined ? [] : [this.#unix])];
     let timer: Timer | undefined;
     const timeout = new Promise<void>((resolve) => {

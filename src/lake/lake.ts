@@ -1,6 +1,5 @@
 // A lake: its folder, ingestion, views and queries, behind one guarded server. `microview lake` and the demo start it.
 
-import { formatEndpoint } from "../calling/index.ts";
 import {
   type AccessOptions,
   ADMISSION_LIMITS,
@@ -36,8 +35,6 @@ import { QUERY_BYTES_MAX, Queries } from "./serve/queries.ts";
 import { StatusReport } from "./serve/status.ts";
 import { DAY_NS, NS_PER_MS } from "./times.ts";
 
-/** How often to look for tokens that end, clients with too many connections, and refusals to log. */
-const LOOK_MS = 1_000;
 /** What stays free of the disk, so that old files can be merged and dropped. */
 const RESERVE_BYTES = 1 << 26;
 const BODY_BYTES_MAX = 1 << 25;
@@ -116,7 +113,6 @@ export class Lake {
   readonly #ingestion: Ingestion;
   readonly #guard: Guard;
   readonly #server: GuardedServer;
-  readonly #looking: Timer;
   readonly #maintenance: LakeMaintenance;
   readonly #queries: Queries;
   #receiver: Promise<OtlpReceiver> | undefined;
@@ -172,11 +168,7 @@ export class Lake {
         })),
       ...(tls === undefined ? {} : { tls }),
     });
-    this.#looking = setInterval(() => {
-      this.#guard.look();
-      this.#server.sweep();
-    }, LOOK_MS);
-    this.#looking.unref();
+    this.#server.keepHouse();
   }
 
   get port(): number {
@@ -185,8 +177,7 @@ export class Lake {
 
   /** Where agents send to, and people ask. */
   get url(): string {
-    const { host, tls } = this.#options;
-    return `${tls === undefined ? "http" : "https"}://${formatEndpoint({ host, port: this.port })}`;
+    return this.#server.url;
   }
 
   /** Below which everything lies. */
@@ -210,7 +201,6 @@ export class Lake {
   }
 
   async #stop(): Promise<void> {
-    clearInterval(this.#looking);
     await this.#server.stop();
     await this.#queries.stop();
     await this.#maintenance.stop();

@@ -236,18 +236,10 @@ export function liveFileOf(raw: Raw): LiveFile {
 
 export function partitionOf(raw: Raw): PartitionRow {
   return {
-    partitionId: text(raw, "partition_id"),
-    viewName: text(raw, "view_name"),
-    file: text(raw, "file"),
-    day: text(raw, "day"),
-    minNs: long(raw, "min_ns"),
-    maxNs: long(raw, "max_ns"),
-    rows: count(raw, "row_count"),
+    ...liveFileOf(raw),
     bytes: count(raw, "bytes"),
-    schemaId: count(raw, "schema_id"),
     bounds: JSON.parse(text(raw, "bounds")),
     state: text(raw, "state") === "live" ? "live" : "dropped",
-    insertNs: long(raw, "insert_ns"),
     droppedNs: raw["dropped_ns"] === null ? undefined : long(raw, "dropped_ns"),
   };
 }

@@ -1,6 +1,5 @@
 // Serves the latest snapshot of every pool as Prometheus text, to clients that may scrape.
 
-import { formatEndpoint } from "../../calling/index.ts";
 import {
   type ClashLog,
   type ExposedPool,
@@ -36,8 +35,6 @@ import { type ScrapeCounts, SelfPool, type SourceStatistics } from "./self-pool.
 /** A pool is no longer shown when it was not read for so many intervals and for so long. */
 const STALE_INTERVALS = 10;
 const STALE_MS_MIN = 5_000;
-/** How often to look for tokens that end, clients with too many connections, and refusals to log. */
-const LOOK_MS = 1_000;
 
 const ROUTES = new Routes(() => [{ method: "GET", path: "/metrics", detail: needs("read") }], {
   hint: "GET /metrics",
@@ -96,7 +93,6 @@ export class ScrapeServer implements Sink {
   readonly #self: SelfPool;
   readonly #guard: Guard;
   readonly #server: GuardedServer;
-  readonly #looking: Timer;
   #end: Promise<SinkEnd> | undefined;
 
   /** @throws Error when the address cannot be listened on */
@@ -125,18 +121,12 @@ export class ScrapeServer implements Sink {
       failure: FAILURE,
       ...(tls === undefined ? {} : { tls }),
     });
-    this.#looking = setInterval(() => {
-      this.#guard.look();
-      this.#server.sweep();
-    }, LOOK_MS);
-    this.#looking.unref();
+    this.#server.keepHouse();
   }
 
   /** Where it is scraped. */
   get url(): string {
-    const { host, tls } = this.#options;
-    const scheme = tls === undefined ? "http" : "https";
-    return `${scheme}://${formatEndpoint({ host, port: this.#server.port })}/metrics`;
+    return `${this.#server.url}/metrics`;
   }
 
   /** Takes other tokens from now on. Each request is asked for its token: nothing is open that would have to end. */
@@ -179,7 +169,6 @@ export class ScrapeServer implements Sink {
   }
 
   async #close(graceMs: number): Promise<SinkEnd> {
-    clearInterval(this.#looking);
     await this.#server.stop(graceMs);
     return { summary: "", undelivered: 0 };
   }
