@@ -258,3 +258,8 @@ export class ByteReader {
     }
   }
 }
+
+/** Eight hex digits of 32 bits, as ids of spans and traces are made of. */
+export function hex8(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, "0");
+}

@@ -5,6 +5,7 @@ export {
   ByteWriter,
   cutTo,
   DamageError,
+  hex8,
   UnknownFormatError,
   utf8Bytes,
 } from "./bytes.ts";

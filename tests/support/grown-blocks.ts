@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { crc32 } from "../../src/layout/events/block/checksum.ts";
+import { crc32 } from "../../src/layout/crc32.ts";
 import {
   BLOCK_PAYLOAD_VERSION,
   BLOCK_PREFIX,
@@ -46,8 +46,8 @@ export function blockOf({ header, payload, rawPayloadBytes, ...prefix }: Parts):
   view.setUint32(BLOCK_PREFIX.headerBytes, head.length, true);
   view.setUint32(BLOCK_PREFIX.payloadBytes, packed.length, true);
   view.setUint32(BLOCK_PREFIX.rawPayloadBytes, rawPayloadBytes ?? payload.length, true);
-  const before = crc32(block.subarray(0, BLOCK_PREFIX.checksum));
-  const checksum = crc32(block.subarray(BLOCK_PREFIX_BYTES), before);
+  const before = crc32(block, 0, BLOCK_PREFIX.checksum);
+  const checksum = crc32(block, BLOCK_PREFIX_BYTES, block.length, before);
   view.setUint32(BLOCK_PREFIX.checksum, checksum, true);
   return block;
 }

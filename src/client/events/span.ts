@@ -1,9 +1,15 @@
 // Spans: a piece of work with a beginning and an end, each recorded when it happens.
 
-import { SPAN_BITS, SPAN_KINDS, SPAN_NAME_PROPERTY, type SpanKind } from "../../layout/index.ts";
+import {
+  hex8,
+  SPAN_BITS,
+  SPAN_KINDS,
+  SPAN_NAME_PROPERTY,
+  type SpanKind,
+} from "../../layout/index.ts";
 import type { Properties } from "./options.ts";
 import { kindOf, shapeOf } from "./ring-writer.ts";
-import { formatTraceparent, hex8, type SpanContext } from "./trace-context.ts";
+import { formatTraceparent, type SpanContext } from "./trace-context.ts";
 
 /** Where beginnings and ends go, and who knows which span is open. */
 interface Recorder {

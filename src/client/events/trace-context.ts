@@ -51,7 +51,3 @@ function isId(text: unknown, digits: number): text is string {
 export function wordAt(id: string, digit: number): number {
   return Number.parseInt(id.slice(digit, digit + 8), 16) | 0;
 }
-
-export function hex8(word: number): string {
-  return (word >>> 0).toString(16).padStart(8, "0");
-}

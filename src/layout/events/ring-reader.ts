@@ -1,7 +1,7 @@
 // Reads events out of a ring while its writer goes on, and after its death. The ring may hold anything at all: every
 // length, number and place is checked, and what does not fit is one damaged event and no error.
 
-import { DamageError } from "../bytes.ts";
+import { DamageError, hex8 } from "../bytes.ts";
 import {
   DEFINITION,
   EVENT,
@@ -498,8 +498,4 @@ export function anchorAt(view: DataView, at: number): Anchor {
 /** A count that may be any number at all. */
 export function countOf(value: number): number {
   return Math.max(0, Math.floor(value)) || 0;
-}
-
-function hex8(value: number): string {
-  return value.toString(16).padStart(8, "0");
 }

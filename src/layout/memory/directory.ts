@@ -12,13 +12,13 @@ import {
   SLOTS_PER_PAGE,
   SLOTS_PER_PAGE_STRIDE,
 } from "../constants.ts";
+import { crc32 } from "../crc32.ts";
 import {
   definitionConflict,
   type MetricDefinition,
   sameLabelNames,
   slotsPerSeries,
 } from "../definitions/metric.ts";
-import { crc32 } from "./crc32.ts";
 import type { DirectoryMetric, Run, Writer } from "./entries.ts";
 import {
   type BindRecord,

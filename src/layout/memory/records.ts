@@ -3,6 +3,7 @@
 
 import { type ByteReader, ByteWriter, DamageError } from "../bytes.ts";
 import { LIMITS, RECORD, RECORD_HEADER_BYTES } from "../constants.ts";
+import { crc32 } from "../crc32.ts";
 import {
   COMBINES,
   checkDefinition,
@@ -10,7 +11,6 @@ import {
   KINDS,
   type MetricDefinition,
 } from "../definitions/metric.ts";
-import { crc32 } from "./crc32.ts";
 
 /** Flags of a writer. */
 export const WRITER_FLAGS = {

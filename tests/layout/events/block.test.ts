@@ -3,7 +3,6 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { crc32 } from "../../../src/layout/events/block/checksum.ts";
 import {
   BLOCK_PREFIX,
   type BlockColumns,
@@ -255,14 +254,4 @@ describe("a hostile block", () => {
       }),
     );
   });
-});
-
-test("the checksum is zlib's, of parts as of the whole", () => {
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(200), (bytes, cut) => {
-      const whole = crc32(bytes);
-      expect(whole).toBe(Bun.hash.crc32(bytes));
-      expect(crc32(bytes.subarray(cut), crc32(bytes.subarray(0, cut)))).toBe(whole);
-    }),
-  );
 });

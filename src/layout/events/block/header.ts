@@ -1,8 +1,8 @@
 // The plain beginning of a block: what it is of, and how much it holds. Ingestion reads this and nothing else.
 
 import { DamageError, UnknownFormatError } from "../../bytes.ts";
+import { crc32 } from "../../crc32.ts";
 import { Timeline, type TimelineState } from "../timeline.ts";
-import { crc32 } from "./checksum.ts";
 
 /** First four bytes of every block. */
 export const BLOCK_MAGIC = "MVBK";
@@ -139,8 +139,8 @@ export function joinBlock(
 }
 
 function checksumOf(block: Uint8Array): number {
-  const before = crc32(block.subarray(0, BLOCK_PREFIX.checksum));
-  return crc32(block.subarray(BLOCK_PREFIX_BYTES), before);
+  const before = crc32(block, 0, BLOCK_PREFIX.checksum);
+  return crc32(block, BLOCK_PREFIX_BYTES, block.length, before);
 }
 
 /**

@@ -2,7 +2,7 @@
 // Blocks are appended one by one, so that the end of a file may be torn; what is before is sound.
 
 import { DamageError, UnknownFormatError } from "../../bytes.ts";
-import { crc32 } from "./checksum.ts";
+import { crc32 } from "../../crc32.ts";
 import { BLOCK_LIMITS, BLOCK_MAGIC, BLOCK_PREFIX_BYTES } from "./header.ts";
 
 export const SEGMENT_MAGIC = "MVSEG1\n\0";
@@ -104,7 +104,7 @@ function nextFrame(bytes: Uint8Array, view: DataView, from: number): number | un
     if (!startsWith(bytes.subarray(offset, offset + BLOCK_MAGIC.length), BLOCK_MAGIC)) continue;
     const length = view.getUint32(at, true);
     if (length < BLOCK_PREFIX_BYTES || offset + length > bytes.length) continue;
-    if (crc32(bytes.subarray(offset, offset + length)) === view.getUint32(at + 4, true)) return at;
+    if (crc32(bytes, offset, offset + length) === view.getUint32(at + 4, true)) return at;
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
-// CRC-32 of a part of an array. The engine's own function wants a view of the part, which for a short record costs more
-// than the sum.
+// CRC-32 of a part of an array, also over several pieces, for pools and blocks. In TypeScript because the layout runs in
+// browsers too; and the engine's own function wants a view of the part, which for a short record costs more than the sum.
 
 /** Polynomial of IEEE 802.3, bits reversed. */
 const POLYNOMIAL = 0xedb8_8320;
@@ -18,9 +18,12 @@ for (let at = 256; at < TABLES.length; at++) {
   TABLES[at] = (crc >>> 8) ^ TABLES[crc & 0xff]!;
 }
 
-/** @param end offset behind the part, which begins at `start` */
-export function crc32(bytes: Uint8Array, start = 0, end = bytes.length): number {
-  let crc = -1;
+/**
+ * @param end offset behind the part, which begins at `start`
+ * @param before checksum of the bytes that come before these
+ */
+export function crc32(bytes: Uint8Array, start = 0, end = bytes.length, before = 0): number {
+  let crc = ~before;
   let at = start;
   for (; at + STEP <= end; at += STEP) {
     const low =
