@@ -91,7 +91,7 @@ interface Case {
   goals: readonly Goal[];
 }
 
-/** The only ring in a folder, as whoever ships sees it. */
+/** The only ring in a folder, as the shipper sees it. */
 function ringIn(folder: string) {
   const [name] = readdirSync(folder).filter((each) => each.startsWith("events."));
   const file = SharedFile.open(join(folder, name!), true);

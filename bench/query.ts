@@ -6,7 +6,7 @@
 // always; that the disk below is one of a virtual machine, whose host may keep pages too, cannot be helped. Beside it is
 // DuckDB alone, over exactly the files that the lake has for the range: in a new process too, which has loaded DuckDB and
 // opened a database before the time is taken, or from its start on. The lake has its next process ready before somebody asks;
-// whoever asks at once again waits for it.
+// a caller that asks again at once waits for it.
 
 import { Database } from "bun:sqlite";
 import { join } from "node:path";

@@ -9,7 +9,7 @@ export interface BenchContext {
   quick: boolean;
   /** Clears away what the benchmark makes. */
   scratch: Scratch;
-  /** A line about what goes on, for whoever waits. */
+  /** A line about what goes on, for the person who waits. */
   progress(line: string): void;
   /** Says that it is another machine than this one that the figures are of. */
   measuredOn(machine: Machine): void;

@@ -18,7 +18,7 @@ await serveParent(async (message) => {
   const startMs = performance.now();
   const reader = await connection.runAndReadAll(sql);
   const rows = reader.getRowsJson();
-  // As whoever waits for it gets it.
+  // As a waiting caller gets it.
   JSON.stringify(rows);
   offer({ ms: performance.now() - startMs, rows } satisfies DuckDbAnswer);
 });

@@ -81,7 +81,7 @@ export function recordedRing(requests: number, kind: RecordedKind = "all"): Reco
   const memory = { ints: new Int32Array(bytes.buffer), doubles: new Float64Array(bytes.buffer) };
   const writer = new RingWriter(memory, geometry, clock);
   const scribe = new RingScribe(writer, kind, clock);
-  // A ring has room for half of itself in spans: whoever ships has come as far as the writer.
+  // A ring has room for half of itself in spans: the shipper has come as far as the writer.
   const shipped = geometry.shipperOffset / 4;
   const head = geometry.stateOffset / 4;
   for (let i = 0; i < requests; i++) {

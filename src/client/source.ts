@@ -8,7 +8,7 @@ export type ClientSource = { mv: MicroView } | (MicroViewOptions & { mv?: never 
 
 export interface OwnedClient {
   mv: MicroView;
-  /** Closes what was made here. One that was given is left to whoever gave it. */
+  /** Closes what was made here. One that was given is left to its giver. */
   close(): Promise<void>;
 }
 

@@ -42,7 +42,7 @@ export async function startChild(args: readonly string[]): Promise<Child> {
   };
 }
 
-/** Resolves when whoever started this process has gone. */
+/** Resolves when the process that started this one has gone. */
 export async function parentGone(): Promise<void> {
   for await (const _ of process.stdin) {
     // Nothing is said on it; it only ends.

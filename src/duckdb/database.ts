@@ -1,4 +1,4 @@
-// A database in memory: what it may use, and columns that are appended to its tables. Whoever opens one uses it alone.
+// A database in memory: what it may use, and columns that are appended to its tables. It belongs to its opener alone.
 
 import type { DuckDBConnection, DuckDBType } from "@duckdb/node-api";
 

@@ -1,5 +1,5 @@
 // Texts as DuckDB's vectors refer to them: sixteen bytes each, which hold a short text, or say where a longer one lies.
-// A column of texts is then copied like one of numbers. Used by whoever appends many texts, such as src/lake/views.
+// A column of texts is then copied like one of numbers. Used to append many texts, by src/lake/views.
 
 import { ptr } from "bun:ffi";
 
@@ -19,7 +19,7 @@ function fixedMemory(bytes: number): ArrayBuffer {
   return new ArrayBuffer(Math.max(bytes, FIXED_BYTES));
 }
 
-/** Texts by number. They stay where they are until `clear`; whoever has copied references must have used them by then. */
+/** Texts by number. They stay where they are until `clear`; copied references must have been used by then. */
 export class TextHeap {
   /** Four words each; another array after `add` had to make room. */
   references = new Uint32Array(fixedMemory(FIRST_TEXTS * TEXT_REFERENCE_BYTES));

@@ -41,7 +41,7 @@ export class RingKeeper {
       this.#foundMs = nowMs;
       this.#find();
       for (const [path, kept] of this.#kept) {
-        // What it has left is for whoever wants to know why it died.
+        // What it has left tells why it died.
         if (!kept.ring.isWritten) this.#release(path, kept);
       }
       // The time of some may be over.
@@ -139,7 +139,7 @@ function leaseOf(ring: OpenRing): Lease | undefined {
   try {
     const lease = Lease.take(ring);
     if (lease === undefined) return undefined;
-    // Whoever had it before may have died between its stores. A block that it has begun may be in a spool.
+    // The last holder may have died between its stores. A block that it has begun may be in a spool.
     const { pending, total, timeline } = lease;
     lease.storeTotal(pending, pending === total ? timeline : undefined);
     lease.storePosition(lease.total);

@@ -11,14 +11,14 @@ import {
 import type { OpenRing } from "./rings.ts";
 import type { RingControl } from "./settings.ts";
 
-/** Whoever holds the lease has the lock of these bytes, where the position is. */
+/** The lease holder has the lock of these bytes, where the position is. */
 const LEASE_BYTES = 8;
 
 export class Lease {
   readonly #ring: OpenRing;
   readonly #word = new Uint8Array(8);
   readonly #view = new DataView(this.#word.buffer);
-  /** Words that were ever done with. Stored before the position: whoever comes after a death goes by it. */
+  /** Words that were ever done with. Stored before the position: the next holder goes by it after a death. */
   total: number;
   /** Words up to where the block goes that is being written, or was written last. */
   pending: number;

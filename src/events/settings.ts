@@ -1,4 +1,4 @@
-// What an operator has asked services to record: rules by application and service, which whoever holds a ring's lease
+// What an operator has asked services to record: rules by application and service, which the holder of a ring's lease
 // stores there, in rings that come later too, until their time is over. Writers look at it by themselves.
 
 import {

@@ -65,7 +65,7 @@ export class OwnerSecret {
 
 /**
  * The secret of a socket's server, for its own user and root; undefined where there is none that this user may read.
- * What is no secret is not read: whoever has made a socket may have put anything beside it.
+ * What is no secret is not read: the maker of a socket may have put anything beside it.
  */
 export function readOwnerSecret(socketPath: string): string | undefined {
   try {

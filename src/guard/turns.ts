@@ -8,7 +8,7 @@ interface TurnsOptions {
   waiting: number;
   /** Limits of one caller; all of it unless given. */
   perCaller?: { atOnce: number; waiting: number };
-  /** What whoever may not wait is told. */
+  /** What a caller that may not wait is told. */
   refusal(waiting: number): Error;
 }
 
@@ -23,7 +23,7 @@ export class Turns {
   #taken = 0;
   readonly #takenBy = new Map<string, number>();
   readonly #waiting: Waiting[] = [];
-  /** Callers in the order in which they have last begun: whoever is not in it comes first. */
+  /** Callers in the order in which they have last begun: a caller that is not in it comes first. */
   readonly #order = new Set<string>();
 
   constructor(options: TurnsOptions) {

@@ -1,4 +1,4 @@
-// What the server of a lake is put together from: whoever makes views of blocks, and whoever answers queries over them.
+// What the server of a lake is put together from: the makers of views of blocks, and those that answer queries over them.
 
 import type { Log } from "../guard/index.ts";
 import type { Blobs } from "./blobs/index.ts";

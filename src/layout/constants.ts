@@ -98,7 +98,7 @@ export const RECORD = {
   retire: 9,
 } as const;
 
-/** From this type on, whoever does not know a record skips it. Below, it is damage: it may name what others refer to. */
+/** From this type on, a reader that does not know a record skips it. Below, it is damage: it may name what others refer to. */
 export const SKIPPABLE_RECORDS = 0x80;
 
 /** A record starts with {u16 type, u16 length in 8-byte words, u32 CRC-32 of what follows}. */

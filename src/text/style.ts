@@ -1,4 +1,4 @@
-// Colours, as whoever shows something to people gives them; without, text stays as it is.
+// Colours of text for people; without, text stays as it is.
 
 /** Wraps text so that it is shown in that style. */
 export interface Style {

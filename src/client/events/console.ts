@@ -50,7 +50,7 @@ export function captureConsole(log: Log, target: Console = console): () => void 
     captured[ORIGINAL] = original;
     methods[name] = captured;
     put.push(() => {
-      // Whoever stands in its place by now goes on calling it, and it is the console alone then.
+      // What stands in its place by now goes on calling it, and it is the console alone then.
       if (methods[name] === captured) methods[name] = original;
     });
   };

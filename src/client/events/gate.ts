@@ -1,5 +1,5 @@
 // What is recorded and what is not: as the service has set it, unless an operator asks for something else. That is read
-// from the ring at each call, where whoever ships has stored it, so that nobody has to tell the service.
+// from the ring at each call, where the shipper has stored it: the service is told without a call.
 
 import {
   CONTROL_OFF,

@@ -302,7 +302,7 @@ export class Recorder {
     file.close();
   }
 
-  /** In a turn of its own: whoever is told may record something himself, or throw. */
+  /** In a turn of its own: the listener may record something itself, or throw. */
   #warn(warning: ApiError): void {
     const { onWarning } = this.#options;
     queueMicrotask(() => {

@@ -30,9 +30,9 @@ import type { RingClock, RingMemory } from "./ring-writer.ts";
 
 /** Rings belong to the user of the service alone. */
 const MODE = 0o600;
-/** Whoever ships a ring has the lock of its position. */
+/** The shipper a ring has the lock of its position. */
 const LEASE_BYTES = 8;
-/** Whoever makes a ring locks it at once; a file without lock and magic that is this old was left by somebody who died. */
+/** The maker of a ring locks it at once; a file without lock and magic that is this old was left by somebody who died. */
 const UNLOCKED_MS = 10_000;
 
 let clock: RingClock | undefined;

@@ -1,5 +1,5 @@
 // Stores records into a ring: the only code that writes there. The order of its stores is the format: a record's body,
-// then its first word, then the head; whoever dies on the way leaves what was there before (docs/decisions/0044).
+// then its first word, then the head; a writer that dies on the way leaves what was there before (docs/decisions/0044).
 
 import {
   type Anchor,
@@ -346,7 +346,7 @@ export class RingWriter {
     return this.#start + (this.#head & this.#mask);
   }
 
-  /** Looks how far whoever ships has come. Only here: it is his cache line. */
+  /** Looks how far the shipper has come. Only here: it is his cache line. */
   #hasRoom(needed: number, limit: number): boolean {
     // Both are stored by calls of the system, the total first. Of one that is seen half stored the other one says less.
     const total = (this.#doubles[this.#totalAt]! - this.#shipped) >>> 0;

@@ -101,7 +101,7 @@ function whyNothing(options: Options, follower: EventFollower, read: number): st
 const NOTHING_YET =
   "microview: there are no events that this user may read and that were asked for: a service records some with mv.log, mv.measure or mv.span\n";
 
-/** Whoever reads the output is slower than what is recorded. */
+/** The reader of the output is slower than what is recorded. */
 function drained(stop: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   process.stdout.once("drain", resolve);

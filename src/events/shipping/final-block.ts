@@ -18,7 +18,7 @@ const MESSAGE = "events were refused, because the ring was full";
 
 export const makeFinalBlock: MakeBlock = ({ ring, first, end, process, timeline }) => {
   const { ringId: streamId, threadId, start } = ring.header;
-  // The last time that the ring says: whoever makes this block again makes the same.
+  // The last time that the ring says: any agent makes the same block again.
   const { unixMs, aheadNs } = timeline ?? { ...start, aheadNs: 0 };
   const startNs = String(nsOfMs(start.unixMs));
   const block = encodeBlock(

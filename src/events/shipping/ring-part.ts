@@ -1,4 +1,4 @@
-// What the shipper asks of whoever makes blocks.
+// What the shipper asks of the maker of blocks.
 
 import type { BlockHeader, BlockProcess, TimelineState } from "../../layout/index.ts";
 import type { OpenRing } from "../rings.ts";

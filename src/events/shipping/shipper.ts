@@ -285,7 +285,7 @@ export class Shipper {
 
   /**
    * Names and ids are what the file's owner has written there, and may be another one's. So an id counts beside its user
-   * and application, in the spool and in a lake alike: whoever copies one stands in nobody's way.
+   * and application, in the spool and in a lake alike: a copy of one stands in nobody's way.
    */
   #whyNot(ring: OpenRing, app: string, path: string, uid: number): string | undefined {
     const { header } = ring;

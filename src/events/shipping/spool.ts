@@ -72,7 +72,7 @@ export interface SpoolOptions {
   maxAgeMs: number;
   /** Told when something cannot be written, and once when it can again. */
   onTrouble?: (message: string) => void;
-  /** Told of each loss; whoever takes it counts and warns. */
+  /** Told of each loss; the receiver counts and warns. */
   onLost?: (cause: LossCause, events: number) => void;
   /** Told of what a former agent has left that is not as it should be. */
   onNotice?: (message: string) => void;
@@ -510,7 +510,7 @@ export class Spool {
     try {
       ftruncateSync(open.fd, open.segment.bytes);
     } catch {
-      // The next block is written over it, and whoever reads the file goes by what is sound.
+      // The next block is written over it, and readers of the file go by what is sound.
     }
   }
 

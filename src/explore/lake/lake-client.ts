@@ -1,4 +1,4 @@
-// A lake's REST interface, as `microview query`, `trace` and `export` call it. Whoever leaves ends the query there.
+// A lake's REST interface, as `microview query`, `trace` and `export` call it. A caller that leaves ends its query there.
 
 import { foreignWords } from "../../calling/index.ts";
 import { failureOf, proxyOption, readAuthorities } from "../../http/index.ts";

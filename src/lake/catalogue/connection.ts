@@ -62,7 +62,7 @@ export class Connection {
 
   async close(): Promise<void> {
     await this.#last;
-    // On a full disk there is no room for it; whoever opens the database next does it.
+    // On a full disk there is no room for it; the next one to open the database does it.
     if (this.isFile) await this.#writer.unsafe("PRAGMA wal_checkpoint(TRUNCATE)").catch(() => {});
     await this.#reader.close();
     await this.#writer.close();

@@ -1,5 +1,5 @@
 // Ids of processes and streams belong to the application that has brought them first. Another one that brings the same has
-// ids of its own: whoever may bring events of one application could take the place of another's otherwise, for these ids
+// ids of its own: a caller that may bring events of one application could take the place of another's otherwise, for these ids
 // are no secrets on a host. Used by the catalogue for each segment.
 
 import type { SQL } from "bun";

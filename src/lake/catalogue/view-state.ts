@@ -20,7 +20,7 @@ import { COUNTED_COLUMNS, takeBlocksOff } from "./totals.ts";
 const RETIRED_AT_ONCE = 2_000;
 const EVENTS = "events";
 /**
- * Whoever says that an event is later than this after it has come has a wrong clock, or wants to stay for longer than all
+ * A sender whose event is later than this after it has come has a wrong clock, or wants to stay for longer than all
  * others: then its coming counts.
  */
 const AHEAD_NS = 600_000_000_000n;

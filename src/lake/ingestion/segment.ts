@@ -20,7 +20,7 @@ export interface ReadSegment extends NewSegment {
   apps: ReadonlySet<string>;
 }
 
-/** A segment that is not stored: why, in words for whoever sent it. */
+/** A segment that is not stored: why, in words for its sender. */
 export class SegmentError extends Error {
   override readonly name = "SegmentError";
 

@@ -45,7 +45,7 @@ export class QueryChild {
     this.#frames = framesOf(this.#process.stdout);
     this.#say(setup);
     this.#ready = this.#becomeReady();
-    // Whoever asks it is told; nobody may.
+    // Its caller is told; nobody may.
     this.#ready.catch(() => {});
   }
 
@@ -98,7 +98,7 @@ export class QueryChild {
     throw this.#reason ?? (await this.#unforeseen());
   }
 
-  /** @param reason that whoever waits for an answer is told */
+  /** @param reason that the waiting caller is told */
   kill(reason?: QueryError): void {
     this.#reason ??= reason;
     this.#process.kill("SIGKILL");
@@ -122,7 +122,7 @@ export class QueryChild {
       stdin.write(`${JSON.stringify(line)}\n`);
       stdin.flush();
     } catch {
-      // It has ended: whoever reads its answer finds out why.
+      // It has ended: the reader of its answer finds out why.
     }
   }
 
@@ -130,7 +130,7 @@ export class QueryChild {
   async #unforeseen(): Promise<QueryError> {
     const { signalCode, exitCode } = this.#process;
     const said = (await this.#errors).trim();
-    // Whoever allocates in vain and cannot go on aborts: JavaScriptCore, and C++ where nothing catches it.
+    // A program that cannot allocate and cannot go on aborts: JavaScriptCore, and C++ where nothing catches it.
     const isMemory = ["SIGABRT", "SIGTRAP", "SIGILL", "SIGSEGV", "SIGBUS", "SIGKILL"];
     if (isMemory.includes(String(signalCode)) || /memory/i.test(said)) return outOfMemory();
     const how = signalCode ?? `exit code ${exitCode}`;

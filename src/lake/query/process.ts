@@ -23,7 +23,7 @@ export async function serveOneQuery(libraries: Libraries | undefined): Promise<n
   const lines = linesOf(Bun.stdin.stream());
   const next = async <T>(): Promise<T> => {
     const { value, done } = await lines.next();
-    // Whoever started this has gone, or needs it no more.
+    // The parent has gone, or needs it no more.
     if (done) return process.exit(0);
     return JSON.parse(value) as T;
   };

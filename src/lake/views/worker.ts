@@ -1,4 +1,4 @@
-// A thread of the lake that writes Parquet, so that whoever stores and asks is not held up. Started by `FileThread`.
+// A thread of the lake that writes Parquet, so that ingestion and queries are not held up. Started by `FileThread`.
 
 import { BlockFiles } from "./block-files.ts";
 import { joinHalves, mergeFiles, unmatchedStreams } from "./merged-files.ts";

@@ -66,14 +66,14 @@ export const RING_STATE = {
 } as const;
 export const RING_STATE_BYTES = 168;
 
-/** Byte offsets in the page that whoever ships alone writes. */
+/** Byte offsets in the page that only the shipper writes. */
 export const RING_SHIPPER = {
   /** u32: words that are done with, modulo 2³². It is all that the writer looks at to know its room. */
   position: 0,
-  /** f64: words that were ever done with. It is stored first: whoever finds another position stores that again. */
+  /** f64: words that were ever done with. It is stored first: an agent that finds another position stores that again. */
   total: 8,
   /**
-   * f64: words up to where the block goes that is being written, stored before it. Whoever comes after a death makes the
+   * f64: words up to where the block goes that is being written, stored before it. The next agent after a death makes the
    * same block again, and none that goes further.
    */
   pending: 16,
@@ -110,7 +110,7 @@ export const EVENT = {
   gap: 7,
 } as const;
 
-/** Types of records, kinds of definitions and tags of values from here up are left out by whoever does not know them. */
+/** Types of records, kinds of definitions and tags of values from here up are left out by readers that do not know them. */
 export const SKIPPABLE_EVENTS = 0x80;
 
 /** Words that records of a type have at least. */

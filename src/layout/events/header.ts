@@ -37,7 +37,7 @@ export interface Anchor {
 
 export interface RingHeader extends RingGeometry {
   version: number;
-  /** Features that whoever does not know them can do without. */
+  /** Features that a reader may ignore. */
   compatible: number;
   /** Sixteen hex digits that no other ring has. */
   ringId: string;

@@ -187,7 +187,7 @@ export class RingReader {
     }
     const words = Math.min(left, CHUNK_WORDS);
     const chunk = this.#chunk(this.#position, words);
-    // Whoever ships gives the writer room: what it has given meanwhile may be written over in this copy.
+    // The shipper gives the writer room: what it has given meanwhile may be written over in this copy.
     const since = this.#word(shipperOffset + RING_SHIPPER.position);
     if (this.#skipTo(since, this.#word(stateOffset + RING_STATE.head), events)) return events;
     this.#take(chunk, words === left, events);
@@ -195,14 +195,14 @@ export class RingReader {
     return events;
   }
 
-  /** The ring's time where the reader is, for whoever stores the position. */
+  /** The ring's time where the reader is, to be stored with the position. */
   get timeline(): TimelineState {
     return this.#timeline.state;
   }
 
   /**
    * Steps over the oldest records, looking into those of the time alone, until at most so many words are left before the head.
-   * @returns the position then, for whoever ships to store
+   * @returns the position then, for the shipper to store
    */
   leave(words: number): number {
     const head = this.#word(this.#header.stateOffset + RING_STATE.head);
@@ -246,7 +246,7 @@ export class RingReader {
     this.#resume();
   }
 
-  /** Takes the ring's time from whoever has shipped what is before. */
+  /** Takes the ring's time from the shipper of what is before. */
   #resume(): void {
     const page = this.#copy(this.#header.shipperOffset, SHIPPED_BYTES);
     const { total, timeline } = readShipped(page);

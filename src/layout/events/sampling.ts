@@ -1,4 +1,4 @@
-// Which traces are kept, by their ids: once for each trace, and by whoever knows its id in the same way.
+// Which traces are kept, by their ids: once for each trace, and in the same way by all that know its id.
 
 /** As many as there are values of the word that decides. */
 const WHOLE = 2 ** 32;

@@ -1,5 +1,5 @@
-// How far a ring was shipped, as it stands in the page of whoever ships: position, total, and the state of the ring's time
-// at that place. Without the last, whoever comes later would give the same events other times.
+// How far a ring was shipped, as it stands in the shipper's page: position, total, and the state of the ring's time
+// at that place. Without the last, a later agent would give the same events other times.
 
 import { RING_SHIPPER } from "./constants.ts";
 import { Timeline, type TimelineState } from "./timeline.ts";
@@ -33,7 +33,7 @@ export function readShipped(page: Uint8Array): Shipped {
 }
 
 /**
- * What to store before the total: the one of both places that does not belong to the total of now. So whoever dies in
+ * What to store before the total: the one of both places that does not belong to the total of now. So an agent that dies in
  * between leaves the total with its time.
  * @param page as it is
  */

@@ -104,7 +104,7 @@ export class Timeline {
 
   /**
    * From here on times go by this anchor.
-   * @returns what whoever reads has to be told
+   * @returns what the reader has to be told
    */
   turnTo(anchor: Anchor): ClockStep | undefined {
     const before = this.#state;

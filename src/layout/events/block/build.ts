@@ -1,5 +1,5 @@
-// Blocks out of the words of a ring, for whoever ships: `new BlockBuilder(zstd).build({ header, definitions, words, … })`.
-// A block is a function of what is given alone: whoever has the same words, definitions and time makes the same bytes. So
+// Blocks out of the words of a ring, for the shipper: `new BlockBuilder(zstd).build({ header, definitions, words, … })`.
+// A block is a function of what is given alone: the same words, definitions and time make the same bytes. So
 // nothing here may depend on blocks that were built before. No object is made for an event; the loop is what shipping costs.
 
 import { DamageError } from "../../bytes.ts";

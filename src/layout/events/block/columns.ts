@@ -1,4 +1,4 @@
-// What a block holds when it is decoded: tables of columns. Whoever makes blocks of other sources than a ring (OTLP)
+// What a block holds when it is decoded: tables of columns. Makers of blocks from other sources than a ring (OTLP)
 // fills them, and ingestion and views read them.
 
 /** Texts of rows, by number. Several numbers may have the same text. */

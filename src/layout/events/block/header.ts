@@ -8,7 +8,7 @@ import { Timeline, type TimelineState } from "../timeline.ts";
 export const BLOCK_MAGIC = "MVBK";
 /** Of the prefix and the header, which are all that ingestion reads. */
 export const BLOCK_VERSION = 1;
-/** Of the payload: whoever does not know it can take the block nevertheless, and keep it. */
+/** Of the payload: a reader that does not know it can take the block nevertheless, and keep it. */
 export const BLOCK_PAYLOAD_VERSION = 1;
 /** Bits of the payload's features that one must know, and this version does. None yet. */
 export const BLOCK_KNOWN_INCOMPATIBLE = 0;
@@ -18,7 +18,7 @@ export const BLOCK_PREFIX = {
   /** u16 each. */
   version: 4,
   payloadVersion: 6,
-  /** Bits of features that may be left out, and of those that whoever reads the payload must know. */
+  /** Bits of features that may be left out, and of those that a reader of the payload must know. */
   compatible: 8,
   incompatible: 12,
   headerBytes: 16,
@@ -72,16 +72,16 @@ export interface BlockRows {
   closes: number;
 }
 
-/** What whoever makes a block knows before its rows are counted. */
+/** What the maker of a block knows before its rows are counted. */
 export interface BlockOrigin {
   /** Words of the stream from its start that the block begins and ends at; of other streams numbers that only rise. */
   first: number;
   end: number;
   /** The writer has ended and nothing follows: spans that are open are lost. */
   isFinal: boolean;
-  /** Records that whoever made it did not know, and has left out; undefined for none. */
+  /** Records that its maker did not know, and has left out; undefined for none. */
   skipped?: number;
-  /** The ring's time at `end`, for whoever goes on there and has nothing but the block. */
+  /** The ring's time at `end`, for an agent that goes on there and has nothing but the block. */
   timeline?: TimelineState;
   stream: BlockStream;
   process: BlockProcess;
@@ -224,7 +224,7 @@ function headerIn(text: Uint8Array): BlockHeader {
 }
 
 /**
- * What a damaged block says of itself, as far as that is left, for whoever counts what is lost.
+ * What a damaged block says of itself, as far as that is left, to count what is lost.
  * @throws DamageError where nothing is
  */
 export function headerLeft(part: Uint8Array): BlockHeader {

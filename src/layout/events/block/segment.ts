@@ -59,7 +59,7 @@ export interface SegmentParts {
 }
 
 /**
- * The frames of a segment, for whoever takes what is left of it.
+ * The frames of a segment, to take what is left of it.
  * @param mayLook whether sound frames are looked for behind one whose length is wrong. That takes long where somebody has
  * made it so: only for files of one's own.
  */
