@@ -10,7 +10,7 @@ import { type ConnectionLimits, Connections } from "./connections.ts";
 import { CallError, responseOf } from "./errors.ts";
 import { type Grant, LOCAL, NOBODY, withGrant } from "./grants.ts";
 import type { Guard } from "./guard.ts";
-import { userOfPeer } from "./local-user.ts";
+import { userOfPeer } from "./peer-user.ts";
 import { limited } from "./request-body.ts";
 import { addressed, LIVENESS_PATH, pathOf } from "./request-target.ts";
 import type { Routes } from "./routes.ts";

@@ -13,9 +13,9 @@ export {
   type StreamRow,
   type TimeRange,
 } from "./catalogue/index.ts";
+export type { Retention } from "./context.ts";
 export { defaultLakeDir, LakeFolder, LakeFolderError } from "./folder.ts";
 export { LAKE_GUARD_FLAGS, Lake, type LakeOptions, startLake } from "./lake.ts";
-export type { Retention } from "./parts.ts";
 export {
   beginConfined,
   DEFAULT_QUERY_LIMITS,

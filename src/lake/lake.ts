@@ -23,12 +23,12 @@ import {
 } from "../guard/index.ts";
 import { FolderBlobs } from "./blobs/index.ts";
 import { Catalogue } from "./catalogue/index.ts";
+import type { LakeContext, Retention } from "./context.ts";
 import { LakeCounters } from "./counters.ts";
 import { LakeFolder } from "./folder.ts";
 import { Disk, Ingestion } from "./ingestion/index.ts";
 import { LakeMaintenance } from "./maintenance/index.ts";
 import type { OtlpReceiver } from "./otlp/index.ts";
-import type { LakeContext, Retention } from "./parts.ts";
 import type { QueryLimits } from "./query/index.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./serve/metrics-text.ts";
 import { QUERY_BYTES_MAX, Queries } from "./serve/queries.ts";

@@ -3,7 +3,7 @@
 
 import type { Log } from "../../guard/index.ts";
 import { ViewState } from "../catalogue/index.ts";
-import type { LakeContext, Maintenance } from "../parts.ts";
+import type { LakeContext, Maintenance } from "../context.ts";
 import { wallNs } from "../times.ts";
 import { FileThread, LakeTables, Materializer, PinnedFiles } from "../views/index.ts";
 import { Merger } from "./merging.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Log } from "../../guard/index.ts";
 import type { Blobs } from "../blobs/index.ts";
 import type { Catalogue, ViewState } from "../catalogue/index.ts";
-import type { Retention } from "../parts.ts";
+import type { Retention } from "../context.ts";
 import { earlierOf, isoTime, laterOf, NS_PER_MS } from "../times.ts";
 import type { PinnedFiles } from "../views/index.ts";
 

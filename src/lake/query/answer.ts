@@ -7,11 +7,11 @@ import type { Database } from "../../duckdb/index.ts";
 import { sqlText } from "../sql-text.ts";
 import { CopyPipe } from "./copy-pipe.ts";
 import { sqlError, unreadable } from "./errors.ts";
+import { sayData, sayJson } from "./frame-output.ts";
 import { FRAME, type Given, type Question } from "./frames.ts";
 import type { Passed } from "./gate.ts";
 import { QueryError } from "./query-error.ts";
 import { type Column, rowWriter } from "./row-writer.ts";
-import { sayData, sayJson } from "./say.ts";
 
 /** How often it says how far it is. */
 const PROGRESS_MS = 200;

@@ -6,10 +6,10 @@ import { Database, type Libraries, useLibraries } from "../../duckdb/index.ts";
 import { limitGrowth } from "../../ffi/index.ts";
 import { answer } from "./answer.ts";
 import { sqlError } from "./errors.ts";
+import { say, sayJson } from "./frame-output.ts";
 import { FRAME, type Given, type Question, type Setup } from "./frames.ts";
 import { pass } from "./gate.ts";
 import { QueryError } from "./query-error.ts";
-import { say, sayJson } from "./say.ts";
 
 /** What is not DuckDB's: rows on their way out. DuckDB's own limit does not hold for functions that make long texts. */
 const OVERHEAD_BYTES = 192 * 1024 * 1024;

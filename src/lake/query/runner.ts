@@ -8,7 +8,7 @@ import { type ChildOptions, QueryChild, textOf } from "./child.ts";
 import { FORMATS, type Format, FRAME, type Frame } from "./frames.ts";
 import { QueryError } from "./query-error.ts";
 import { instantNs } from "./range.ts";
-import { selfCommand } from "./self.ts";
+import { selfCommand } from "./self-command.ts";
 import type { OpenTables, QueryRange, QueryTables } from "./tables.ts";
 
 export interface QueryLimits {

@@ -1,7 +1,7 @@
 // Whose connection over loopback it is.
 
 import { expect, test } from "bun:test";
-import { userOfPeer } from "../../src/guard/local-user.ts";
+import { userOfPeer } from "../../src/guard/peer-user.ts";
 
 test.each(["127.0.0.1", "127.8.9.10", "::1"])(
   "the user at the other end is known on %s",

@@ -1,4 +1,4 @@
-// What the server of a lake is put together from: the makers of views of blocks, and those that answer queries over them.
+// What the parts of a lake share, and what they are to each other. lake.ts makes the parts and hands this to them.
 
 import type { Log } from "../guard/index.ts";
 import type { Blobs } from "./blobs/index.ts";
