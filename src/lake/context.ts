@@ -1,4 +1,4 @@
-// What the parts of a lake share, and what they are to each other. lake.ts makes the parts and hands this to them.
+// What the parts of a lake share. lake.ts makes it; parts.ts hands it to them.
 
 import type { Log } from "../guard/index.ts";
 import type { Blobs } from "./blobs/index.ts";
@@ -18,12 +18,4 @@ export interface LakeContext {
 export interface Retention {
   ageMs: number | undefined;
   bytes: number | undefined;
-}
-
-/** Makes views out of blocks, merges their files, and drops what is too old. */
-export interface Maintenance {
-  /** Called when there are new blocks. */
-  wake(): void;
-  /** Ends after what is under way. */
-  stop(): Promise<void>;
 }

@@ -27,8 +27,8 @@ import type { LakeContext, Retention } from "./context.ts";
 import { LakeCounters } from "./counters.ts";
 import { LakeFolder } from "./folder.ts";
 import { Disk, Ingestion } from "./ingestion/index.ts";
-import { LakeMaintenance } from "./maintenance/index.ts";
 import type { OtlpReceiver } from "./otlp/index.ts";
+import { type LakeParts, startParts } from "./parts.ts";
 import type { QueryLimits } from "./query/index.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./serve/metrics-text.ts";
 import { QUERY_BYTES_MAX, Queries } from "./serve/queries.ts";
@@ -95,9 +95,9 @@ export async function startLake(options: LakeOptions): Promise<Lake> {
     await removeOrphans(catalogue, blobs);
     const { log, retention = { ageMs: undefined, bytes: undefined } } = options;
     const context = { folder, catalogue, blobs, log, retention };
-    const maintenance = await LakeMaintenance.start(context);
-    opened.push({ close: () => maintenance.stop() });
-    return new Lake(options, context, maintenance);
+    const parts = await startParts(context);
+    opened.push({ close: () => parts.stop() });
+    return new Lake(options, context, parts);
   } catch (error) {
     for (const each of opened.reverse()) await each.close();
     folder.release();
@@ -113,21 +113,21 @@ export class Lake {
   readonly #ingestion: Ingestion;
   readonly #guard: Guard;
   readonly #server: GuardedServer;
-  readonly #maintenance: LakeMaintenance;
+  readonly #parts: LakeParts;
   readonly #queries: Queries;
   #receiver: Promise<OtlpReceiver> | undefined;
   #stopped: Promise<void> | undefined;
 
   /** @internal by {@link startLake} */
-  constructor(options: LakeOptions, context: LakeContext, maintenance: LakeMaintenance) {
+  constructor(options: LakeOptions, context: LakeContext, parts: LakeParts) {
     const { host, port, tls, tokens, allowHosts, log, version } = options;
     this.#options = options;
     this.#context = context;
-    this.#maintenance = maintenance;
+    this.#parts = parts;
     const { catalogue, blobs, folder } = context;
     const { bodyBytesMax = BODY_BYTES_MAX } = options;
     const about = { version, startedAt: new Date().toISOString() };
-    const { materializer } = maintenance;
+    const { materializer, tables, maintenance } = parts;
     this.#status = new StatusReport(catalogue, this.#counters, about, () =>
       materializer.failures.map(({ view, message }) => `${view}: ${message}`),
     );
@@ -138,7 +138,7 @@ export class Lake {
       added: () => maintenance.wake(),
     });
     this.#queries = new Queries({
-      ...{ tables: maintenance.tables, folder: folder.viewsDir, log, limits: options.queries },
+      ...{ tables, folder: folder.viewsDir, log, limits: options.queries },
       isShared: !this.#isOnlyForItsUser,
     });
     this.#guard = new Guard({
@@ -203,7 +203,7 @@ export class Lake {
   async #stop(): Promise<void> {
     await this.#server.stop();
     await this.#queries.stop();
-    await this.#maintenance.stop();
+    await this.#parts.stop();
     await this.#context.catalogue.close();
     this.#context.folder.release();
   }

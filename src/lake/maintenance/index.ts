@@ -1,3 +1,3 @@
-// Maintenance, for the lake's server.
+// Maintenance: files are made, merged, and dropped at their paces. For the rest of the lake.
 
 export { LakeMaintenance, type Pace } from "./maintenance.ts";

@@ -1,11 +1,11 @@
-// What a lake does besides storing and answering: it makes files of what has come, merges them, and drops what is too old.
-// Each of these goes on when another fails.
+// Does at its pace what a lake does besides storing and answering: files are made of what has come, merged, and dropped
+// when they are too old. Each of these goes on when another fails. Started by src/lake/parts.ts.
 
 import type { Log } from "../../guard/index.ts";
-import { ViewState } from "../catalogue/index.ts";
-import type { LakeContext, Maintenance } from "../context.ts";
-import { wallNs } from "../times.ts";
-import { FileThread, LakeTables, Materializer, PinnedFiles } from "../views/index.ts";
+import type { ViewState } from "../catalogue/index.ts";
+import type { LakeContext } from "../context.ts";
+import type { PinnedFiles } from "../tables/index.ts";
+import type { FileThread, Materializer } from "../views/index.ts";
 import { Merger } from "./merging.ts";
 import { Retainer } from "./retention.ts";
 import { removeUnfinished, sweepFiles } from "./sweep.ts";
@@ -30,34 +30,28 @@ const PACE: Pace = {
   orphan: 3_600_000,
 };
 
-/** Memory of DuckDB in each thread; what does not fit goes to disk. */
-const MEMORY_BYTES = 400e6;
+interface MaintenanceParts extends LakeContext {
+  state: ViewState;
+  materializer: Materializer;
+  /** Merges files, and does nothing else. */
+  thread: FileThread;
+  pinned: PinnedFiles;
+  nowNs: () => bigint;
+}
 
-export class LakeMaintenance implements Maintenance {
-  readonly tables: LakeTables;
-  readonly materializer: Materializer;
-  readonly state: ViewState;
+export class LakeMaintenance {
   readonly merger: Merger;
   readonly retainer: Retainer;
-  readonly #threads: readonly FileThread[];
+  readonly #materializer: Materializer;
   readonly #loops: readonly Loop[];
   /** Blocks have come since the views were last found complete. */
   #hasNews = true;
 
-  private constructor(context: LakeContext, pace: Pace, nowNs: () => bigint) {
-    const { catalogue, blobs, log, retention } = context;
-    const { dir } = context.folder;
-    const thread = () => new FileThread({ dir, memoryBytes: MEMORY_BYTES });
-    const [eager, asked, merging] = [thread(), thread(), thread()];
-    this.#threads = [eager, asked, merging];
-    const state = new ViewState(catalogue, nowNs);
-    this.state = state;
-    const threads = { eager, asked };
-    this.materializer = new Materializer({ catalogue, state, blobs, log, threads });
-    const pinned = new PinnedFiles();
-    const { materializer } = this;
-    this.tables = new LakeTables({ dir, catalogue, state, materializer, pinned });
-    this.merger = new Merger({ catalogue, state, thread: merging, log, nowNs });
+  private constructor(parts: MaintenanceParts, pace: Pace) {
+    const { catalogue, state, blobs, log, retention, thread, pinned, nowNs } = parts;
+    const { dir } = parts.folder;
+    this.#materializer = parts.materializer;
+    this.merger = new Merger({ catalogue, state, thread, log, nowNs });
     const graceMs = pace.grace;
     this.retainer = new Retainer({
       ...{ dir, catalogue, state, blobs, log, retention, pinned, graceMs, nowNs },
@@ -73,30 +67,25 @@ export class LakeMaintenance implements Maintenance {
   }
 
   /** Removes what a killed lake has left, and begins. Nobody else may use the folder. */
-  static async start(
-    context: LakeContext,
-    pace: Partial<Pace> = {},
-    nowNs: () => bigint = wallNs,
-  ): Promise<LakeMaintenance> {
-    const { folder, catalogue } = context;
-    const maintenance = new LakeMaintenance(context, { ...PACE, ...pace }, nowNs);
+  static async start(parts: MaintenanceParts, pace: Partial<Pace> = {}): Promise<LakeMaintenance> {
+    const { folder, catalogue, state } = parts;
+    const maintenance = new LakeMaintenance(parts, { ...PACE, ...pace });
     await removeUnfinished(folder.dir);
     await sweepFiles(folder.dir, catalogue, 0);
-    await maintenance.state.forgetSetAside();
+    await state.forgetSetAside();
     for (const loop of maintenance.#loops) loop.start();
     return maintenance;
   }
 
+  /** Called when there are new blocks. */
   wake(): void {
     this.#hasNews = true;
   }
 
+  /** Ends after what is under way. */
   async stop(): Promise<void> {
     this.merger.stop();
-    const loops = this.#loops.map((loop) => loop.stop());
-    await this.materializer.stop();
-    await Promise.all(loops);
-    for (const thread of this.#threads) thread.stop();
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
   }
 
   async #round(): Promise<void> {
@@ -104,8 +93,8 @@ export class LakeMaintenance implements Maintenance {
     this.#hasNews = false;
     let isDone = false;
     try {
-      await this.materializer.round();
-      isDone = this.materializer.failures.length === 0;
+      await this.#materializer.round();
+      isDone = this.#materializer.failures.length === 0;
     } finally {
       if (!isDone) this.#hasNews = true;
     }

@@ -7,8 +7,8 @@ import type { Log } from "../../guard/index.ts";
 import type { Blobs } from "../blobs/index.ts";
 import type { Catalogue, ViewState } from "../catalogue/index.ts";
 import type { Retention } from "../context.ts";
+import type { PinnedFiles } from "../tables/index.ts";
 import { earlierOf, isoTime, laterOf, NS_PER_MS } from "../times.ts";
-import type { PinnedFiles } from "../views/index.ts";
 
 /** For room, all of so much time goes at once, and what is newer than that stays. */
 const UNIT_NS = 60_000_000_000n;

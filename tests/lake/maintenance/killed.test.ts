@@ -51,7 +51,7 @@ test(
       for (const block of await runAndKill(dir, random)) stored.add(block);
     }
     const lake = await SmallLake.open({ dir });
-    const retired = await lake.maintenance.state.retiredBefore();
+    const retired = await lake.state.retiredBefore();
     // A block that arrived without being told of may be there too.
     const blocks = Math.max(...stored) + 1;
     const last =
@@ -88,7 +88,7 @@ test(
       return Bun.deepEquals(given, wanted) ? [] : [{ index, given }];
     });
     expect(missing).toEqual([]);
-    expect(await lake.maintenance.state.blocksSetAside()).toEqual([]);
+    expect(await lake.state.blocksSetAside()).toEqual([]);
     await lake.close();
     rmSync(dir, { recursive: true });
   },

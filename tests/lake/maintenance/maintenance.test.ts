@@ -40,7 +40,7 @@ function logBlock(i: number, seconds = 2 * i): MadeBlock {
 async function addFiles(lake: SmallLake, blocks: readonly MadeBlock[]): Promise<void> {
   for (const block of blocks) {
     await lake.add([block]);
-    await lake.maintenance.materializer.round();
+    await lake.materializer.round();
   }
 }
 
@@ -198,14 +198,14 @@ test("what was dropped does not come back when it is sent again, also where newe
   const old = logBlock(0, 0);
   // One file for both.
   await lake.add([old, logBlock(1, 3000)]);
-  await lake.maintenance.materializer.round();
+  await lake.materializer.round();
   clock.nowNs = at(10) + HOUR_NS;
   await lake.maintenance.retainer.round();
   expect(await lake.catalogue.blocksIn({ fromNs: 0n, toNs: 1n << 62n })).toHaveLength(1);
   const count = () => lake.query("SELECT count(*)::INTEGER AS n FROM log_entries");
   const before = await count();
   await lake.add([old]);
-  await lake.maintenance.materializer.round();
+  await lake.materializer.round();
   expect(await count()).toEqual(before);
   await lake.maintenance.retainer.round();
   expect(await lake.catalogue.blocksWithout("log_entries")).toEqual([]);
@@ -333,10 +333,10 @@ test("a block that cannot be read is set aside with its reason, and the others a
   const days = Array.from({ length: 100 }, (_, i) => ({ timeNs: at(86_400 * i), message: "bad" }));
   const bad = makeBlock({ logs: days }, { first: 9000, end: 9008 });
   await lake.add([logBlock(0), bad, logBlock(1), logBlock(2)]);
-  await lake.maintenance.materializer.round();
+  await lake.materializer.round();
   const count = () => lake.query("SELECT count(*)::INTEGER AS n FROM log_entries");
   expect(await count()).toEqual([{ n: 6 }]);
-  expect(await lake.maintenance.state.blocksSetAside()).toEqual([
+  expect(await lake.state.blocksSetAside()).toEqual([
     {
       ...{ blockId: bad.blockId, view: "log_entries" },
       reason: "its rows are of 100 days, more than 64",
@@ -357,16 +357,14 @@ test("a block of a version to come is set aside, until there is a lake that read
   );
   expect(await lake.query("SELECT * FROM log_entries")).toHaveLength(2);
   const reason = "its payload has features that this microview does not know (0x1)";
-  expect(await lake.maintenance.state.blocksSetAside()).toEqual([
-    { blockId, view: "log_entries", reason },
-  ]);
+  expect(await lake.state.blocksSetAside()).toEqual([{ blockId, view: "log_entries", reason }]);
   await lake.close();
   // What the next lake knows, this one would call sound.
   const segment = encodeSegment([logBlock(0).bytes, sound]);
   writeFileSync(join(lake.dir, "blobs/2026-12-01/grown"), segment);
   const again = await SmallLake.open({ dir: lake.dir });
   expect(await again.query("SELECT * FROM log_entries")).toHaveLength(4);
-  expect(await again.maintenance.state.blocksSetAside()).toEqual([]);
+  expect(await again.state.blocksSetAside()).toEqual([]);
   await again.close();
   Object.assign(lake, { close: async () => {} });
 });
@@ -376,9 +374,9 @@ test("a blob that has gone costs its own blocks alone", async () => {
   await lake.add([logBlock(0)], "gone");
   await lake.add([logBlock(1)]);
   rmSync(join(lake.dir, "blobs/2026-12-01/gone"));
-  await lake.maintenance.materializer.round();
+  await lake.materializer.round();
   expect(await lake.query("SELECT count(*)::INTEGER AS n FROM log_entries")).toEqual([{ n: 2 }]);
-  const [aside] = await lake.maintenance.state.blocksSetAside();
+  const [aside] = await lake.state.blocksSetAside();
   expect(aside!.reason).toContain("there is no blob");
 });
 
@@ -386,12 +384,12 @@ test("what was set aside is looked at again by the next lake", async () => {
   await using lake = await SmallLake.open();
   await lake.add([logBlock(0)]);
   const [block] = await lake.catalogue.blocksWithout("log_entries");
-  await lake.maintenance.state.setAside("log_entries", [{ ...block!, reason: "an older version" }]);
+  await lake.state.setAside("log_entries", [{ ...block!, reason: "an older version" }]);
   expect(await lake.query("SELECT * FROM log_entries")).toEqual([]);
   await lake.close();
   const again = await SmallLake.open({ dir: lake.dir });
   expect(await again.query("SELECT * FROM log_entries")).toHaveLength(2);
-  expect(await again.maintenance.state.blocksSetAside()).toEqual([]);
+  expect(await again.state.blocksSetAside()).toEqual([]);
   await again.close();
   Object.assign(lake, { close: async () => {} });
 });
@@ -401,13 +399,13 @@ test("a view whose folder cannot be written is told of, and does not hold up ano
   await lake.add([makeBlock({ logs: [{}], measures: [{}] })]);
   mkdirSync(join(lake.dir, "views/log_entries"), { recursive: true });
   writeFileSync(join(lake.dir, "views/log_entries/data"), "in the way");
-  await lake.maintenance.materializer.round();
+  await lake.materializer.round();
   expect(await lake.query("SELECT value FROM measures")).toEqual([{ value: 1.5 }]);
   const failed = await lake.query("SELECT * FROM log_entries").then(() => undefined, String);
   expect(failed!).toContain("the view log_entries cannot be made");
-  expect(lake.maintenance.materializer.failures).toMatchObject([{ view: "log_entries" }]);
-  expect(await lake.maintenance.state.blocksSetAside()).toEqual([]);
+  expect(lake.materializer.failures).toMatchObject([{ view: "log_entries" }]);
+  expect(await lake.state.blocksSetAside()).toEqual([]);
   rmSync(join(lake.dir, "views/log_entries/data"));
   expect(await lake.query("SELECT message FROM log_entries")).toHaveLength(1);
-  expect(lake.maintenance.materializer.failures).toEqual([]);
+  expect(lake.materializer.failures).toEqual([]);
 });

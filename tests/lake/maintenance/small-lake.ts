@@ -5,11 +5,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { Log } from "../../../src/guard/index.ts";
+import type { ViewState } from "../../../src/lake/catalogue/index.ts";
 import type { Retention } from "../../../src/lake/context.ts";
 import { Catalogue, FolderBlobs, LakeFolder } from "../../../src/lake/index.ts";
 import { segmentOf } from "../../../src/lake/ingestion/segment.ts";
-import { LakeMaintenance, type Pace } from "../../../src/lake/maintenance/index.ts";
-import type { LakeTables } from "../../../src/lake/views/index.ts";
+import type { LakeMaintenance, Pace } from "../../../src/lake/maintenance/index.ts";
+import { type LakeParts, startParts } from "../../../src/lake/parts.ts";
+import type { LakeTables } from "../../../src/lake/tables/index.ts";
+import type { Materializer } from "../../../src/lake/views/index.ts";
 import { encodeSegment } from "../../../src/layout/index.ts";
 import type { MadeBlock } from "../views/blocks.ts";
 
@@ -38,7 +41,7 @@ export class SmallLake {
     readonly isOwnDir: boolean,
   ) {}
 
-  maintenance!: LakeMaintenance;
+  #parts!: LakeParts;
 
   static async open(options: SmallLakeOptions = {}): Promise<SmallLake> {
     const dir = options.dir ?? mkdtempSync("/tmp/microview-test-");
@@ -51,7 +54,7 @@ export class SmallLake {
     };
     const log: Log = { error: say, warn: say, info: say, debug: say };
     const retention = { ageMs: undefined, bytes: undefined, ...options.retention };
-    lake.maintenance = await LakeMaintenance.start(
+    lake.#parts = await startParts(
       { folder, catalogue, blobs, log, retention },
       { ...NO_PACE, ...options.pace },
       options.nowNs,
@@ -59,8 +62,20 @@ export class SmallLake {
     return lake;
   }
 
+  get state(): ViewState {
+    return this.#parts.state;
+  }
+
+  get materializer(): Materializer {
+    return this.#parts.materializer;
+  }
+
   get tables(): LakeTables {
-    return this.maintenance.tables;
+    return this.#parts.tables;
+  }
+
+  get maintenance(): LakeMaintenance {
+    return this.#parts.maintenance;
   }
 
   /** Stores blocks as one segment. */
@@ -96,7 +111,7 @@ export class SmallLake {
   }
 
   async close(): Promise<void> {
-    await this.maintenance.stop();
+    await this.#parts.stop();
     await this.catalogue.close();
     this.folder.release();
   }

@@ -39,7 +39,7 @@ test("a file's bounds are known by field id, and a long message has them too", a
   await using lake = await SmallLake.open();
   const long = "m".repeat(1_000);
   await lake.add([makeBlock({ logs: [{ message: "hello" }, { timeNs: T0 + 5n, message: long }] })]);
-  await lake.maintenance.materializer.round();
+  await lake.materializer.round();
   const [{ bounds, schemaId } = {}] = await lake.catalogue.livePartitions("log_entries");
   expect(bounds?.["2"]).toEqual({ min: String(T0), max: String(T0 + 5n), nulls: 0 });
   expect(bounds?.["13"]).toEqual({ min: "hello", max: `${"m".repeat(63)}n`, nulls: 0 });

@@ -27,7 +27,7 @@ function threadThat(lake: SmallLake, fails: (blockIds: readonly string[]) => Err
   };
   const { catalogue, blobs } = lake;
   const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
-  const { state } = lake.maintenance;
+  const { state } = lake;
   const threads = { eager: { run }, asked: { run } };
   const materializer = new Materializer({ catalogue, blobs, state, log, threads });
   return { materializer, thread, runs: () => runs };
@@ -44,7 +44,7 @@ test("a block that ends its thread is found among many, and set aside", async ()
   await materializer.round();
   thread.stop();
   expect(runs()).toBeLessThan(25);
-  expect(await lake.maintenance.state.blocksSetAside()).toEqual([
+  expect(await lake.state.blocksSetAside()).toEqual([
     { blockId: bad, view: "log_entries", reason: "it died" },
   ]);
   expect(
@@ -68,7 +68,7 @@ test("what the host lacks is no block's fault: nothing is set aside, and it is t
   await materializer.ensure("log_entries", range, new AbortController().signal);
   thread.stop();
   expect(materializer.failures).toEqual([]);
-  expect(await lake.maintenance.state.blocksSetAside()).toEqual([]);
+  expect(await lake.state.blocksSetAside()).toEqual([]);
   expect(await lake.query("SELECT * FROM log_entries")).toHaveLength(2);
 });
 

@@ -12,8 +12,8 @@ import {
   type ViewState,
 } from "../catalogue/index.ts";
 import { FOREVER_NS } from "../times.ts";
-import type { FileView } from "./files.ts";
-import type { Materializer } from "./materializer.ts";
+import type { FileView, Materializer } from "../views/index.ts";
+import type { PinnedFiles } from "./pinned-files.ts";
 import {
   createTableSql,
   describeTables,
@@ -50,33 +50,6 @@ export interface OpenedTables {
   /** SQL that makes the tables out of these. */
   statements: readonly string[];
   close(): void;
-}
-
-/** Files that queries read: they are not deleted. */
-export class PinnedFiles {
-  readonly #counts = new Map<string, number>();
-
-  /** @returns what lets go of them, once */
-  pin(files: readonly string[]): () => void {
-    let isPinned = true;
-    this.#add(files, 1);
-    return () => {
-      if (isPinned) this.#add(files, -1);
-      isPinned = false;
-    };
-  }
-
-  has(file: string): boolean {
-    return this.#counts.has(file);
-  }
-
-  #add(files: readonly string[], by: number): void {
-    for (const file of files) {
-      const count = (this.#counts.get(file) ?? 0) + by;
-      if (count === 0) this.#counts.delete(file);
-      else this.#counts.set(file, count);
-    }
-  }
 }
 
 interface LakeTablesParts {

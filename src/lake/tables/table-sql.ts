@@ -4,7 +4,7 @@
 import type { TimeRange } from "../catalogue/index.ts";
 import { parquetSql, sqlTexts } from "../sql-text.ts";
 import { FOREVER_NS } from "../times.ts";
-import { FILES, type FileView, spanName } from "./files.ts";
+import { FILES, type FileView, spanName } from "../views/index.ts";
 
 export const TABLES = [
   ...["log_entries", "measures", "metrics", "spans", "thread_spans", "async_events"],

@@ -1,10 +1,10 @@
 // The tables that queries see, out of blocks that have just come.
 
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { createTableSql } from "../../../src/lake/views/table-sql.ts";
+import { createTableSql } from "../../../src/lake/tables/table-sql.ts";
 import { patience } from "../../support/speed.ts";
 import { SmallLake } from "../maintenance/small-lake.ts";
-import { makeBlock, T0 } from "./blocks.ts";
+import { makeBlock, T0 } from "../views/blocks.ts";
 
 // DuckDB is loaded first, in several threads.
 setDefaultTimeout(patience(60_000));
