@@ -11,7 +11,8 @@ import {
   SPAN_NAME_PROPERTY,
   type SpanKind,
 } from "../layout/index.ts";
-import { OpenRing, ringsNamed } from "./rings.ts";
+import { type NotTaken, RingFinder } from "./ring-finder.ts";
+import { type NamedRing, OpenRing, ringsNamed } from "./rings.ts";
 
 interface Row {
   timeMs: number;
@@ -82,8 +83,9 @@ interface FollowOptions {
 const OPEN_SPANS_MAX = 16_384;
 /** Reads of one ring in a round: a writer that is quicker than this reader does not keep it for itself. */
 const READS_PER_ROUND = 8;
-/** A file that could not be read may be a ring whose writer has just begun. */
+/** A file that could not be read is tried again after so many rounds, and told when it fails again. */
 const RETRY_ROUNDS = 20;
+const TRIES = 2;
 
 interface Followed {
   ring: OpenRing;
@@ -97,14 +99,20 @@ const NONE: Refusals = { spans: 0, measures: 0, logs: 0, severe: 0, failed: 0 };
 
 export class EventFollower {
   readonly #options: FollowOptions;
-  readonly #followed = new Map<string, Followed>();
-  /** Rings that ended, were not wanted, or cannot be read: the round from which they are looked at again. */
-  readonly #passed = new Map<string, number>();
-  readonly #told = new Set<string>();
+  /** Its time is counted in rounds. */
+  readonly #finder: RingFinder<Followed>;
   #round = 0;
 
   constructor(options: FollowOptions) {
     this.#options = options;
+    this.#finder = new RingFinder({
+      poolDir: options.poolDir,
+      tries: TRIES,
+      retryAfter: RETRY_ROUNDS,
+      retryAfterTold: RETRY_ROUNDS,
+      onUnopened: options.onUnreadable,
+      onRelease: (_path, { ring }) => ring.close(),
+    });
   }
 
   /** How many rings were found so far that are wanted. */
@@ -116,9 +124,9 @@ export class EventFollower {
    * @throws Error saying why rings cannot be looked for
    */
   next(isLast = false): EventRow[] {
-    this.#find();
+    this.#finder.find(++this.#round, (named) => this.#open(named));
     const rows: EventRow[] = [];
-    for (const [path, followed] of this.#followed) {
+    for (const [path, followed] of this.#finder.held) {
       // Looked at first: what was recorded before the writer's end is there then.
       const isWritten = followed.ring.isWritten;
       let isAll: boolean;
@@ -127,11 +135,15 @@ export class EventFollower {
         this.#tellSkipped(followed, rows);
         this.#tellRefusals(followed, rows);
       } catch (error) {
-        this.#giveUp(path, followed, (error as Error).message);
+        // What it had so far was given.
+        this.#finder.release(path);
+        this.#options.onUnreadable(path, (error as Error).message);
         continue;
       }
-      if (!isWritten && isAll) this.#end(path, followed, rows);
-      else if (isLast) this.#leaveOpen(followed, "open", rows);
+      if (!isWritten && isAll) {
+        this.#leaveOpen(followed, "lost", rows);
+        this.#finder.release(path);
+      } else if (isLast) this.#leaveOpen(followed, "open", rows);
     }
     // Rows of one ring keep their order: sorting is stable, and they come in it.
     return rows.sort((a, b) => a.timeMs - b.timeMs);
@@ -146,7 +158,7 @@ export class EventFollower {
     for (const { path } of ringsNamed(poolDir)) {
       const owner = statSync(path, { throwIfNoEntry: false })?.uid;
       if (owner !== undefined && !uids.includes(owner)) foreign++;
-      else if (!this.#followed.has(path)) {
+      else if (!this.#finder.held.has(path)) {
         const name = serviceOf(path, {
           uids,
           ...(poolDir === undefined ? {} : { folder: poolDir }),
@@ -158,49 +170,20 @@ export class EventFollower {
   }
 
   close(): void {
-    for (const { ring } of this.#followed.values()) ring.close();
-    this.#followed.clear();
+    this.#finder.close();
   }
 
-  #find(): void {
-    this.#round++;
-    const named = ringsNamed(this.#options.poolDir);
-    const there = new Set(named.map(({ path }) => path));
-    for (const path of this.#passed.keys()) if (!there.has(path)) this.#passed.delete(path);
-    for (const { app, path } of named) {
-      if (this.#followed.has(path) || !this.#options.wantsApp(app)) continue;
-      if ((this.#passed.get(path) ?? 0) > this.#round) continue;
-      this.#open(app, path);
+  #open({ app, path }: NamedRing): Followed | NotTaken {
+    const { poolDir, wantsApp, wantsService } = this.#options;
+    if (!wantsApp(app)) return "unwanted";
+    const owners = { uids: ownUids(), ...(poolDir === undefined ? {} : { folder: poolDir }) };
+    const ring = OpenRing.open(path, owners);
+    if (ring.header.app !== app || !wantsService(ring.header.service)) {
+      ring.close();
+      return "unwanted";
     }
-  }
-
-  #open(app: string, path: string): void {
-    const { poolDir, wantsService, onUnreadable } = this.#options;
-    try {
-      const owners = { uids: ownUids(), ...(poolDir === undefined ? {} : { folder: poolDir }) };
-      const ring = OpenRing.open(path, owners);
-      if (ring.header.app !== app || !wantsService(ring.header.service)) {
-        ring.close();
-        this.#passed.set(path, Number.POSITIVE_INFINITY);
-        return;
-      }
-      this.ringsSeen++;
-      this.#followed.set(path, { ring, spans: new Map(), refusals: NONE, hasSkipped: false });
-    } catch (error) {
-      const isAgain = this.#passed.has(path);
-      this.#passed.set(path, this.#round + RETRY_ROUNDS);
-      if (!isAgain || this.#told.has(path)) return;
-      this.#told.add(path);
-      onUnreadable(path, (error as Error).message);
-    }
-  }
-
-  /** A ring that cannot be read any more: what it had so far was given. */
-  #giveUp(path: string, { ring }: Followed, reason: string): void {
-    this.#followed.delete(path);
-    this.#passed.set(path, Number.POSITIVE_INFINITY);
-    ring.close();
-    this.#options.onUnreadable(path, reason);
+    this.ringsSeen++;
+    return { ring, spans: new Map(), refusals: NONE, hasSkipped: false };
   }
 
   /** @returns whether all was read */
@@ -264,13 +247,6 @@ export class EventFollower {
     const since = { ...NONE };
     for (const kind of kinds) since[kind] = Math.max(0, now[kind] - before[kind]);
     rows.push({ ...fromOf(ring.header, unixMs()), kind: "refused", ...since });
-  }
-
-  #end(path: string, followed: Followed, rows: EventRow[]): void {
-    this.#leaveOpen(followed, "lost", rows);
-    followed.ring.close();
-    this.#followed.delete(path);
-    this.#passed.set(path, Number.POSITIVE_INFINITY);
   }
 
   #leaveOpen({ ring, spans }: Followed, status: "lost" | "open", rows: EventRow[]): void {

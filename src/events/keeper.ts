@@ -3,22 +3,21 @@
 
 import { ownUids } from "../ffi/index.ts";
 import { Lease } from "./lease.ts";
-import { OpenRing, ringsNamed } from "./rings.ts";
+import { type NotTaken, RingFinder } from "./ring-finder.ts";
+import { OpenRing } from "./rings.ts";
 import { ControlledRing, type EventRule, type RulesChange } from "./settings.ts";
 
 /** Below half, from which on spans are refused, by what a busy writer records from one round to the next. */
 const KEPT_SHARE = 1 / 4;
 /** How often files are looked for, and whether writers live. */
 const FIND_MS = 1000;
+/** A writer that has just begun takes so many looks at most; one that has ended stays as it is. */
 const TRIES = 5;
 /** A writer of 100,000 events a second fills a quarter of its ring meanwhile. */
 const BUSY_MS = 50;
 
 export class RingKeeper {
-  readonly #poolDir: string | undefined;
-  readonly #kept = new Map<string, Kept>();
-  /** How often in a row rings were found that cannot be kept: their writers have ended, or have just begun. */
-  readonly #passed = new Map<string, number>();
+  readonly #finder: RingFinder<Kept>;
   #foundMs = Number.NEGATIVE_INFINITY;
   #rules: readonly EventRule[] = [];
 
@@ -27,28 +26,35 @@ export class RingKeeper {
     poolDir?: string,
     readonly onUnreadable: (path: string, reason: string) => void = () => {},
   ) {
-    this.#poolDir = poolDir;
+    this.#finder = new RingFinder({
+      poolDir,
+      tries: TRIES,
+      retryAfter: 0,
+      retryAfterTold: Number.POSITIVE_INFINITY,
+      isFolderTold: true,
+      onRelease: (_path, { ring }) => ring.close(),
+    });
   }
 
   /** How soon the next round is due: soon where there are rings, else when some are looked for. */
   get everyMs(): number {
-    return this.#kept.size > 0 ? BUSY_MS : FIND_MS;
+    return this.#finder.held.size > 0 ? BUSY_MS : FIND_MS;
   }
 
   /** Makes room in each ring. */
   round(nowMs = performance.now()): void {
     if (nowMs - this.#foundMs >= FIND_MS) {
       this.#foundMs = nowMs;
-      this.#find();
-      for (const [path, kept] of this.#kept) {
+      this.#finder.find(nowMs, ({ path }) => this.#open(path));
+      for (const [path, { ring }] of this.#finder.held) {
         // What it has left tells why it died.
-        if (!kept.ring.isWritten) this.#release(path, kept);
+        if (!ring.isWritten) this.#finder.release(path);
       }
       // The time of some may be over.
       this.follow({ rules: this.#rules });
     }
-    for (const [path, kept] of this.#kept) {
-      this.#attempt(path, kept, () => makeRoom(kept));
+    for (const [path, kept] of this.#finder.held) {
+      this.#attempt(path, () => makeRoom(kept));
     }
   }
 
@@ -56,75 +62,48 @@ export class RingKeeper {
   follow(change: RulesChange): number {
     this.#rules = change.rules;
     let rings = 0;
-    for (const [path, kept] of this.#kept) {
-      this.#attempt(path, kept, () => {
-        if (kept.controlled.follow(change)) rings++;
+    for (const [path, { controlled }] of this.#finder.held) {
+      this.#attempt(path, () => {
+        if (controlled.follow(change)) rings++;
       });
     }
     return rings;
   }
 
   close(): void {
-    for (const [path, kept] of this.#kept) this.#release(path, kept);
+    this.#finder.close();
   }
 
   /** A ring that cannot be read any more is left alone. */
-  #attempt(path: string, kept: Kept, attempt: () => void): void {
+  #attempt(path: string, attempt: () => void): void {
     try {
       attempt();
     } catch (error) {
-      this.#release(path, kept);
+      this.#finder.release(path);
       this.onUnreadable(path, (error as Error).message);
     }
   }
 
-  #find(): void {
-    let named: ReturnType<typeof ringsNamed>;
+  /** @throws Error where there is no living writer's ring */
+  #open(path: string): Kept | NotTaken {
+    const ring = OpenRing.open(path, { uids: ownUids() }, true);
     try {
-      named = ringsNamed(this.#poolDir);
-    } catch {
-      // The folder of the pools is gone, which the agent itself tells.
-      return;
-    }
-    const there = new Set(named.map(({ path }) => path));
-    for (const path of this.#passed.keys()) if (!there.has(path)) this.#passed.delete(path);
-    for (const { path } of named) {
-      const tries = this.#passed.get(path) ?? 0;
-      if (this.#kept.has(path) || tries >= TRIES) continue;
-      if (!this.#open(path)) this.#passed.set(path, tries + 1);
-    }
-  }
-
-  /** @returns false when there is no living writer's ring */
-  #open(path: string): boolean {
-    let ring: OpenRing;
-    try {
-      ring = OpenRing.open(path, { uids: ownUids() }, true);
-    } catch {
-      return false;
-    }
-    if (!ring.isWritten) {
+      if (!ring.isWritten) throw new Error("its writer has ended, or has just begun");
+      const lease = leaseOf(ring);
+      // Another agent keeps it, whose turn ends with its life.
+      if (lease === undefined) {
+        ring.close();
+        return "busy";
+      }
+      const controlled = new ControlledRing(ring.header, lease.control, (control) =>
+        lease.storeControl(control),
+      );
+      controlled.follow({ rules: this.#rules });
+      return { ring, lease, controlled };
+    } catch (error) {
       ring.close();
-      return false;
+      throw error;
     }
-    const lease = leaseOf(ring);
-    // Another agent keeps it, whose turn ends with its life.
-    if (lease === undefined) {
-      ring.close();
-      return true;
-    }
-    const controlled = new ControlledRing(ring.header, lease.control, (control) =>
-      lease.storeControl(control),
-    );
-    controlled.follow({ rules: this.#rules });
-    this.#kept.set(path, { ring, lease, controlled });
-    return true;
-  }
-
-  #release(path: string, { ring }: Kept): void {
-    this.#kept.delete(path);
-    this.#passed.set(path, TRIES);
-    ring.close();
   }
 }
 

@@ -19,7 +19,7 @@ import {
 const FENCE = new Int32Array(1);
 
 /** A file whose name says that it is a ring. */
-interface NamedRing {
+export interface NamedRing {
   app: string;
   path: string;
 }

@@ -6,7 +6,8 @@ import { ForeignFileError, ownUids } from "../../ffi/index.ts";
 import { findProcess, ProcessLook } from "../../identity/index.ts";
 import { type BlockProcess, headerText, nsOfMs, type ProcessIdentity } from "../../layout/index.ts";
 import { Lease } from "../lease.ts";
-import { OpenRing, ringsNamed } from "../rings.ts";
+import { type NotTaken, RingFinder } from "../ring-finder.ts";
+import { type NamedRing, OpenRing } from "../rings.ts";
 import type { EventRule, RulesChange } from "../settings.ts";
 import type { Identify } from "./protocol.ts";
 import { ShippedRing, type ShippingContext } from "./shipped-ring.ts";
@@ -57,17 +58,10 @@ const RINGS_PER_USER_MAX = 1024;
 /** Twice of what so many have that are as services make them. */
 const RING_BYTES_PER_USER_MAX = 2 ** 31;
 
-interface Passed {
-  tries: number;
-  againMs: number;
-}
-
 export class Shipper {
   readonly #options: ShipperOptions;
-  readonly #rings = new Map<string, ShippedRing>();
+  readonly #finder: RingFinder<ShippedRing>;
   readonly #uids = new Map<string, number>();
-  /** Files that cannot be shipped: how often in a row that was found, and when they are tried again. The longest ago first. */
-  readonly #passed = new Map<string, Passed>();
   readonly #users = new Users();
   readonly #turns = new Turns<ShippedRing>();
   #foundMs = Number.NEGATIVE_INFINITY;
@@ -84,6 +78,17 @@ export class Shipper {
 
   constructor(options: ShipperOptions) {
     this.#options = options;
+    this.#finder = new RingFinder({
+      poolDir: options.poolDir,
+      tries: TRIES,
+      retryAfter: 0,
+      retryAfterTold: AGAIN_MS,
+      retriesMax: AGAIN_MAX,
+      ringsMax: RINGS_MAX,
+      isFolderTold: true,
+      onUnopened: options.onUnreadable,
+      onRelease: (path, shipped) => this.#released(path, shipped),
+    });
   }
 
   /** How soon the next round is due. */
@@ -93,11 +98,11 @@ export class Shipper {
   }
 
   get ringCount(): number {
-    return this.#rings.size;
+    return this.#finder.held.size;
   }
 
   get skippedWords(): number {
-    return [...this.#rings.values()].reduce(
+    return [...this.#finder.held.values()].reduce(
       (sum, each) => sum + each.skippedWords,
       this.#skippedWords,
     );
@@ -105,7 +110,7 @@ export class Shipper {
 
   /** Records that this version does not know, and has left out. */
   get skippedRecords(): number {
-    return [...this.#rings.values()].reduce(
+    return [...this.#finder.held.values()].reduce(
       (sum, each) => sum + each.skippedRecords,
       this.#skippedRecords,
     );
@@ -115,7 +120,8 @@ export class Shipper {
   round(nowMs = performance.now(), roundMs = ROUND_MS): boolean {
     if (nowMs - this.#foundMs >= FIND_MS) {
       this.#foundMs = nowMs;
-      this.#find(nowMs);
+      const look = new ProcessLook();
+      this.#finder.find(nowMs, (named) => this.#take(named, look));
     }
     const isDeathDue = nowMs - this.#livesMs >= LIVES_MS;
     if (isDeathDue) {
@@ -125,7 +131,7 @@ export class Shipper {
     }
     const isFlush = nowMs - this.#flushedMs >= FLUSH_MS;
     if (isFlush) this.#flushedMs = nowMs;
-    for (const { due } of this.#rings.values()) {
+    for (const { due } of this.#finder.held.values()) {
       due.isFlush ||= isFlush;
       due.isDeath ||= isDeathDue;
     }
@@ -141,7 +147,7 @@ export class Shipper {
           isTaken = this.#look(shipped, isOver);
           isAnyBehind ||= shipped.isBehind;
         } catch (error) {
-          this.#leave(shipped.path, shipped, error as Error);
+          this.#leave(shipped.path, error as Error);
         }
         return isTaken;
       },
@@ -156,11 +162,11 @@ export class Shipper {
   follow(change: RulesChange): number {
     this.#rules = change.rules;
     let rings = 0;
-    for (const [path, shipped] of this.#rings) {
+    for (const [path, { controlled }] of this.#finder.held) {
       try {
-        if (shipped.controlled.follow(change)) rings++;
+        if (controlled.follow(change)) rings++;
       } catch (error) {
-        this.#leave(path, shipped, error as Error);
+        this.#leave(path, error as Error);
       }
     }
     return rings;
@@ -175,7 +181,7 @@ export class Shipper {
   }
 
   close(): void {
-    for (const [path, shipped] of this.#rings) this.#release(path, shipped);
+    this.#finder.close();
   }
 
   /** @returns false when the spool takes nothing */
@@ -205,62 +211,24 @@ export class Shipper {
     if (shipped.spooled !== undefined) return true;
     removeFile(shipped);
     this.#options.step?.("removed");
-    this.#release(shipped.path, shipped);
+    this.#finder.forget(shipped.path);
     return true;
   }
 
-  #find(nowMs: number): void {
-    let named: ReturnType<typeof ringsNamed>;
-    try {
-      named = ringsNamed(this.#options.poolDir);
-    } catch {
-      // The folder of the pools is gone, which the agent itself tells.
-      return;
-    }
-    const there = new Set(named.map(({ path }) => path));
-    for (const path of this.#passed.keys()) if (!there.has(path)) this.#passed.delete(path);
-    const look = new ProcessLook();
-    const apps = new Map(named.map(({ app, path }) => [path, app]));
-    const fresh = named.filter(({ path }) => !(this.#passed.has(path) || this.#rings.has(path)));
-    const again: string[] = [];
-    for (const [path, { againMs }] of this.#passed) {
-      if (again.length === AGAIN_MAX) break;
-      if (againMs <= nowMs) again.push(path);
-    }
-    for (const path of [...fresh.map((each) => each.path), ...again]) {
-      if (this.#rings.size >= RINGS_MAX) break;
-      const reason = this.#take(apps.get(path)!, path, look);
-      if (reason === undefined) this.#passed.delete(path);
-      else this.#pass(path, reason, nowMs);
-    }
-  }
-
-  /** @param reason empty for what is another user's, which nobody has to be told */
-  #pass(path: string, reason: string, nowMs: number): void {
-    const tries = (this.#passed.get(path)?.tries ?? 0) + 1;
-    this.#passed.delete(path);
-    const isLeft = reason === "" || tries >= TRIES;
-    this.#passed.set(path, { tries, againMs: isLeft ? nowMs + AGAIN_MS : nowMs });
-    if (reason !== "" && tries === TRIES) this.#options.onUnreadable(path, reason);
-  }
-
-  /** @returns why it cannot be shipped; empty for what is another user's */
-  #take(app: string, path: string, look: ProcessLook): string | undefined {
+  /** @throws Error saying why it cannot be shipped */
+  #take({ app, path }: NamedRing, look: ProcessLook): ShippedRing | NotTaken {
     const { isForAll } = this.#options;
     let ring: OpenRing | undefined;
     try {
       ring = OpenRing.open(path, { uids: ownUids(), isAnyUser: isForAll }, true);
       const { uid, inode, device } = ring.file.stat();
       const reason = this.#whyNot(ring, app, path, uid);
-      if (reason !== undefined) {
-        ring.close();
-        return reason;
-      }
+      if (reason !== undefined) throw new Error(reason);
       const lease = Lease.take(ring);
       if (lease === undefined) {
         // Another agent ships it, whose turn ends with its life.
         ring.close();
-        return undefined;
+        return "busy";
       }
       const { stateOffset: offset, shipperOffset, pid } = ring.header;
       const lock = { offset, bytes: shipperOffset - offset };
@@ -272,14 +240,14 @@ export class Shipper {
         void shipped.hold(identify(seen).then(namesOf), IDENTIFY_MS);
       }
       shipped.controlled.follow({ rules: this.#rules });
-      this.#rings.set(path, shipped);
       this.#uids.set(path, uid);
       this.#turns.add(uid, shipped);
-      return undefined;
+      return shipped;
     } catch (error) {
       ring?.close();
-      if (isNotForUs(error)) return "";
-      return (error as Error).message;
+      // Nobody has to be told: other users have rings too.
+      if (isNotForUs(error)) return "foreign";
+      throw error;
     }
   }
 
@@ -320,23 +288,20 @@ export class Shipper {
   }
 
   /** A ring that cannot be read any more, or whose file cannot be removed when all is shipped. */
-  #leave(path: string, shipped: ShippedRing, { message }: Error): void {
-    this.#release(path, shipped);
-    this.#passed.set(path, { tries: TRIES, againMs: this.#foundMs + AGAIN_RARELY_MS });
+  #leave(path: string, { message }: Error): void {
+    this.#finder.release(path, AGAIN_RARELY_MS);
     this.#options.onUnreadable(path, message);
   }
 
-  #release(path: string, shipped: ShippedRing): void {
+  #released(path: string, shipped: ShippedRing): void {
     this.#skippedWords += shipped.skippedWords;
     this.#skippedRecords += shipped.skippedRecords;
-    this.#rings.delete(path);
     this.#turns.remove(this.#uids.get(path)!, shipped);
     this.#uids.delete(path);
     shipped.close();
   }
 }
 
-/** Other users have rings too. */
 function isNotForUs(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return error instanceof ForeignFileError || code === "EACCES" || code === "EPERM";
